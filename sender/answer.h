@@ -1,0 +1,44 @@
+/*
+ * answer.h - parser of DNS answer packets (RFC 1035 4), as libunbound hands them over. Pure.
+ */
+#ifndef SENDER_ANSWER_H
+#define SENDER_ANSWER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	ANSWER_A = 1,
+	ANSWER_CNAME = 5,
+	ANSWER_MX = 15,
+	ANSWER_TXT = 16,
+	ANSWER_AAAA = 28,
+	ANSWER_TLSA = 52
+};
+
+#define ANSWER_NAME_MAX 256
+#define ANSWER_RECORDS_MAX 100 /* more are ignored */
+
+struct answer_record {
+	uint16_t type;
+	uint32_t ttl_s;
+	uint16_t preference;        /* MX */
+	char name[ANSWER_NAME_MAX]; /* MX, CNAME: lower case, no trailing dot, "" is the root. Odd
+				       bytes make the packet bad */
+	uint8_t address[16];        /* A (4), AAAA (16) */
+	const uint8_t *data;        /* rdata in the packet */
+	uint16_t data_length;
+};
+
+struct answer {
+	int rcode;
+	size_t count;
+	struct answer_record records[ANSWER_RECORDS_MAX]; /* of the wanted type, CNAMEs followed */
+	uint32_t ttl_s;                                   /* the least of all on the way */
+};
+
+/* Records of `type` that the answer section gives for the question, along CNAMEs (<= 8). 0, or
+ * -EINVAL when the packet is malformed. */
+int answer_parse(const uint8_t *packet, size_t size, uint16_t type, struct answer *out);
+
+#endif

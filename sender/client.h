@@ -1,0 +1,62 @@
+/*
+ * client.h - one SMTP connection to a site, from finding a host that answers to QUIT.
+ *
+ * The scheduler opens clients, gives each one transaction at a time, and decides when to let it go.
+ *
+ *   client_open -> on_ready, or on_gone (no host answered)
+ *   client_send -> on_done with an outcome for each recipient, then ready for the next one
+ *   on_gone at any time: the connection ended; a transaction in hand gets its on_done first
+ *
+ * A client is never freed inside its own callback: after on_gone it frees itself on the loop's
+ * next turn; the owner forgets it in on_gone.
+ */
+#ifndef SENDER_CLIENT_H
+#define SENDER_CLIENT_H
+
+#include "sender/outcome.h"
+#include "sender/site.h"
+#include "shared/envelope.h"
+
+struct client;
+struct config;
+struct loop;
+struct queue;
+
+#define TRANSACTION_RECIPIENTS_MAX 100
+
+/* One message to at most 100 recipients of one site. Owned by the caller until on_done. */
+struct transaction {
+	const Envelope *envelope;
+	Recipient *const *recipients;
+	size_t count;
+	struct outcome *outcomes; /* count of them, filled before on_done */
+	void (*on_done)(void *arg, struct transaction *transaction);
+	void *arg;
+};
+
+/* What all clients of the sender share: configuration, TLS context, memory of broken TLS, metrics.
+ */
+struct client_context;
+struct client_context *client_context_new(struct loop *loop, const struct config *config,
+	struct queue *queue, struct site_resolver *resolver);
+void client_context_free(struct client_context **context);
+
+struct client_events {
+	void (*on_ready)(void *arg, struct client *client);
+	/* `failure` says why when a host could not be had or the connection broke; NULL after a
+	 * client_quit() or when an idle connection was closed by the peer. */
+	void (*on_gone)(void *arg, struct client *client, const struct outcome *failure);
+	void *arg;
+};
+
+/* Tries the route's hosts and their addresses in order (5xx or 4xx greeting: the next one). */
+struct client *client_open(
+	struct client_context *context, struct route *route, const struct client_events *events);
+/* Only when ready. */
+void client_send(struct client *client, struct transaction *transaction);
+/* QUIT when idle, or after the transaction in hand. on_gone follows. */
+void client_quit(struct client *client);
+/* At once, for shutdown: the transaction in hand ends with a deferral (ambiguous after the dot). */
+void client_abort(struct client *client);
+
+#endif

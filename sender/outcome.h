@@ -1,0 +1,56 @@
+/*
+ * outcome.h - what became of a recipient in an attempt, and the one place that decides what a
+ * failure means. Ambiguous defers; nothing bounces for our own fault.
+ */
+#ifndef SENDER_OUTCOME_H
+#define SENDER_OUTCOME_H
+
+#include <stdbool.h>
+
+#include "sender/reply.h"
+
+enum outcome_kind { OUTCOME_DELIVERED, OUTCOME_DEFER, OUTCOME_BOUNCE };
+
+/* Whose failure it is: SCOPE_SITE means that the next message would fare the same (no connection,
+ * greeting or EHLO refused, connection lost): it counts in the site's concurrency feedback. */
+enum outcome_scope { SCOPE_RECIPIENT, SCOPE_MESSAGE, SCOPE_SITE };
+
+/* Where in the dialogue it happened. */
+enum outcome_step {
+	STEP_DNS,
+	STEP_CONNECT,
+	STEP_BANNER,
+	STEP_EHLO,
+	STEP_STARTTLS,
+	STEP_MAIL,
+	STEP_RCPT,
+	STEP_DATA,
+	STEP_BODY,
+	STEP_DOT
+};
+
+#define OUTCOME_TEXT_MAX 512
+#define OUTCOME_HOST_MAX 320
+
+struct outcome {
+	enum outcome_kind kind;
+	enum outcome_scope scope;
+	int code;                    /* SMTP code of the remote, 0 when it gave none */
+	char enhanced[16];           /* "5.1.1": the remote's, else ours */
+	char text[OUTCOME_TEXT_MAX]; /* the remote's raw reply, cleaned, or what we say */
+	char host[OUTCOME_HOST_MAX]; /* "mx1.example[192.0.2.1]", "" before there is one */
+	char tls[64];                /* protocol and cipher of the session, "" without */
+};
+
+/* From a reply at a step. `all_recipients`: the step concerns the whole transaction. */
+void outcome_from_reply(
+	struct outcome *out, enum outcome_step step, const struct reply *reply, const char *host);
+/* From an error of ours or of the network (text says what: "connection timed out"). */
+void
+outcome_from_error(struct outcome *out, enum outcome_step step, const char *text, const char *host);
+/* Final, by our own decision: "5.1.10", "domain does not accept mail (null MX)". */
+void outcome_bounce(struct outcome *out, const char *enhanced, const char *text);
+void outcome_defer(
+	struct outcome *out, enum outcome_scope scope, const char *enhanced, const char *text);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * reply.h - parser of SMTP replies as a client reads them (RFC 5321 4.2, RFC 2034). Pure.
+ */
+#ifndef SENDER_REPLY_H
+#define SENDER_REPLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define REPLY_LINE_MAX 4096 /* longer: the peer talks garbage */
+#define REPLY_TEXT_MAX 2048 /* what is kept of all lines together */
+#define REPLY_LINES_MAX 200
+
+struct reply {
+	int code;                  /* 200..599 */
+	char enhanced[16];         /* "5.1.1", or "" */
+	char text[REPLY_TEXT_MAX]; /* lines joined by a blank, cleaned, with code: "550 5.1.1 no
+				      such user" */
+	size_t text_length;
+	unsigned lines;
+	bool more; /* inside a multi-line reply */
+};
+
+void reply_start(struct reply *reply);
+/*
+ * One line without its line ending. 1: the reply is complete; 0: another line follows;
+ * -1: this is no SMTP reply (bad code, changed code, too long, too many lines).
+ * `on_line` sees the text behind the code (EHLO keywords); may be NULL.
+ */
+int reply_line(struct reply *reply, const char *line, size_t length,
+	void (*on_line)(void *arg, const char *text, size_t length), void *arg);
+
+/* Enhanced code of the reply, or the generic one of its class ("5.0.0"). */
+const char *reply_enhanced(const struct reply *reply);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * address.h - parser of mailboxes in SMTP paths (RFC 5321 4.1.2, RFC 6531). Pure.
+ */
+#ifndef SHARED_ADDRESS_H
+#define SHARED_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define ADDRESS_MAX 320 /* local part 64, @, domain 255 */
+
+/* A mailbox inside the caller's text. */
+struct address {
+	const char *text; /* local@domain, without brackets and source route */
+	size_t length;
+	const char
+		*domain; /* inside text; its end is text + length. NULL: no domain ("postmaster") */
+	size_t domain_length;
+	bool utf8;    /* needs SMTPUTF8 */
+	bool literal; /* the domain is an address literal */
+};
+
+/*
+ * A mailbox alone: "a@b.example", "\"odd one\"@b.example", "x@[192.0.2.1]", "postmaster".
+ * 0 or -EINVAL. Checks syntax and lengths (local 64, domain 255, label 63), control characters.
+ */
+int address_parse(const char *text, size_t length, struct address *out);
+
+/*
+ * The path of MAIL FROM: and RCPT TO:, from the first byte after the colon: optional blanks,
+ * "<...>" (a source route "@a,@b:" is dropped), or a mailbox without brackets (old clients). An
+ * empty path "<>" gives length 0. Returns how many bytes the path took, or -EINVAL.
+ */
+long address_parse_path(const char *text, size_t length, struct address *out);
+
+/* A domain: letters-digits-hyphens labels, or UTF-8 labels; no literal. */
+bool address_domain_valid(const char *domain, size_t length);
+
+/* Lower-case (ASCII) copy of the domain, NUL-terminated, trailing dot dropped; "" without one. */
+void address_domain_lower(const struct address *address, char out[256]);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * event.h - what happened to mail, one JSON record each, on mail.events. README documents every
+ * field. Events that prove an end state are acknowledged before the mail is given up.
+ *
+ *   struct event e;
+ *   event_begin(&e, "delivered", envelope);
+ *   json_str(&e.json, "host", host);
+ *   event_send(&e, queue, cb, arg);
+ *
+ * Every event: "time", "event", "id" (26 characters, absent where there is no message), "account",
+ * "node" (hostname).
+ *   accepted       credential client helo tls from to[] size message_id header_from
+ *   rejected       client account reply count first   (aggregated per address and minute)
+ *   auth-failed    client username reason count       (aggregated)
+ *   tls-failed     client error count                 (aggregated)
+ *   held           verdict signature reason
+ *   released       rule by
+ *   deferred       site to[] host reply attempts due  (one per row and attempt)
+ *   delivered      site to[] host reply attempts tls verdict queued_ms
+ *   bounced        site to[] host reply enhanced reason attempts
+ *   expired        site to[] reply attempts
+ */
+#ifndef SHARED_EVENT_H
+#define SHARED_EVENT_H
+
+#include "shared/json.h"
+#include "shared/queue.h"
+
+struct event {
+	struct json json;
+};
+
+/* Named once at start; used as "node". */
+void event_set_node(const char *hostname);
+
+/* Starts an event; `envelope` may be NULL. The struct's buffer is reused: keep one per loop. */
+void event_begin(struct event *event, const char *name, const Envelope *envelope);
+/* "to": addresses of the recipients, all of the envelope's or the given ones. */
+void event_recipients(struct event *event, Recipient *const *recipients, size_t count);
+/* Sends it; cb (may be NULL) once acknowledged. */
+void event_send(struct event *event, struct queue *queue, queue_cb cb, void *arg);
+void event_free(struct event *event);
+
+#endif

@@ -1,0 +1,187 @@
+/*
+ * json.c - write one JSON object into a growing buffer.
+ */
+#include "shared/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "shared/log.h"
+
+static char *
+room(struct json *json, size_t size)
+{
+	if (json->space - json->length < size + 1) {
+		json->space = (json->length + size + 1) * 2 + 256;
+		json->text = xrealloc(json->text, json->space);
+	}
+	return json->text + json->length;
+}
+
+static void
+put(struct json *json, const char *text, size_t length)
+{
+	memcpy(room(json, length), text, length);
+	json->length += length;
+}
+
+/* Length of the valid UTF-8 sequence at `s` (RFC 3629), or 0. */
+static size_t
+utf8_length(const unsigned char *s, size_t left)
+{
+	size_t need = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+
+	if (need == 1)
+		return 1;
+	if (s[0] < 0xc2 || s[0] > 0xf4 || need > left)
+		return 0;
+	for (size_t i = 1; i < need; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+		(s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return need;
+}
+
+/* The escape of a control character, a quote or a backslash. */
+static void
+put_escape(struct json *json, unsigned char c)
+{
+	static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+	char escape[8];
+	int length = 2;
+
+	for (size_t i = 0; i < sizeof shorts - 1; i += 2) {
+		if (c == (unsigned char)shorts[i]) {
+			escape[0] = '\\';
+			escape[1] = shorts[i + 1];
+			put(json, escape, 2);
+			return;
+		}
+	}
+	length = snprintf(escape, sizeof escape, "\\u%04x", c);
+	put(json, escape, (size_t)length);
+}
+
+static void
+put_string(struct json *json, const char *text, size_t length)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t from = 0, i = 0;
+
+	put(json, "\"", 1);
+	while (i < length) {
+		size_t step = utf8_length(s + i, length - i);
+
+		if (step && s[i] >= 0x20 && s[i] != '"' && s[i] != '\\' && s[i] != 0x7f) {
+			i += step;
+			continue;
+		}
+		put(json, text + from, i - from);
+		if (step)
+			put_escape(json, s[i]);
+		else
+			put(json, "\xef\xbf\xbd", 3);
+		from = ++i;
+	}
+	put(json, text + from, i - from);
+	put(json, "\"", 1);
+}
+
+static void
+put_key(struct json *json, const char *key)
+{
+	if (json->comma)
+		put(json, ",", 1);
+	json->comma = true;
+	if (key) {
+		put_string(json, key, strlen(key));
+		put(json, ":", 1);
+	}
+}
+
+void
+json_begin(struct json *json)
+{
+	json->length = 0;
+	json->comma = false;
+	put(json, "{", 1);
+}
+
+void
+json_strn(struct json *json, const char *key, const char *value, size_t length)
+{
+	if (!value)
+		return;
+	put_key(json, key);
+	put_string(json, value, length);
+}
+
+void
+json_str(struct json *json, const char *key, const char *value)
+{
+	if (value)
+		json_strn(json, key, value, strlen(value));
+}
+
+void
+json_int(struct json *json, const char *key, int64_t value)
+{
+	put_key(json, key);
+	json->length += (size_t)snprintf(room(json, 24), 24, "%lld", (long long)value);
+}
+
+void
+json_bool(struct json *json, const char *key, bool value)
+{
+	put_key(json, key);
+	put(json, value ? "true" : "false", value ? 4 : 5);
+}
+
+void
+json_open(struct json *json, const char *key, char bracket)
+{
+	put_key(json, key);
+	put(json, &bracket, 1);
+	json->comma = false;
+}
+
+void
+json_close(struct json *json, char bracket)
+{
+	put(json, &bracket, 1);
+	json->comma = true;
+}
+
+void
+json_time(struct json *json, const char *key, uint64_t us)
+{
+	time_t seconds = (time_t)(us / 1000000);
+	struct tm tm;
+	char text[40];
+	int length;
+
+	gmtime_r(&seconds, &tm);
+	length = snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ",
+		tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+		(unsigned)(us / 1000 % 1000));
+	json_strn(json, key, text, (size_t)length);
+}
+
+const char *
+json_end(struct json *json)
+{
+	put(json, "}", 1);
+	json->text[json->length] = '\0';
+	return json->text;
+}
+
+void
+json_free(struct json *json)
+{
+	free(json->text);
+	memset(json, 0, sizeof *json);
+}

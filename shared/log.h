@@ -1,0 +1,44 @@
+/*
+ * log.h - JSON lines on standard error: {"time":"2026-11-24T03:56:48.123Z","level":"info",
+ * "role":"ingress","message":"...", fields...}. Secrets never go in. One write(2) a line.
+ *
+ *     LOG_INFO("listening", "address", addr);
+ *     LOG_WARN("clamd does not answer", "host", host, "error", strerror(-err));
+ *     LOG_INFO("queued", "id", id, "size", log_int(size));
+ */
+#ifndef SHARED_LOG_H
+#define SHARED_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+
+void log_set_level(enum log_level level);
+/* The role of this thread's lines; a static string. */
+void log_set_role(const char *role);
+
+/* `message`, then pairs of const char * (key, value), then NULL. A NULL value ends the list as
+ * well. Values are cut at 2,000 bytes and escaped; invalid UTF-8 becomes U+FFFD. */
+void log_line(enum log_level level, const char *message, ...) __attribute__((sentinel));
+
+#define LOG_DEBUG(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__, (char *)0)
+#define LOG_INFO(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__, (char *)0)
+#define LOG_WARN(...) log_line(LOG_LEVEL_WARN, __VA_ARGS__, (char *)0)
+#define LOG_ERROR(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__, (char *)0)
+
+/* A number as text for the lists above, in a small ring of buffers of this thread (8 at a time). */
+const char *log_int(int64_t number);
+
+/* Logs and exits with status 1: no memory, or no way to go on. A supervisor starts us again. */
+void die(const char *message, const char *why) __attribute__((noreturn));
+
+/* malloc, calloc, realloc and strdup that die() instead of returning NULL. */
+void *xmalloc(unsigned long size);
+void *xcalloc(unsigned long count, unsigned long size);
+void *xrealloc(void *old, unsigned long size);
+char *xstrdup(const char *text);
+char *xstrndup(const char *text, unsigned long length);
+char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

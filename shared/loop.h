@@ -1,0 +1,54 @@
+/*
+ * loop.h - an event loop on a thread of its own, and the mailbox that reaches it.
+ *
+ * Every role runs on loops. Nothing is shared between two loops: whoever wants another loop to do
+ * something posts a task to its mailbox. Timers and sockets are plain libevent on loop_base().
+ */
+#ifndef SHARED_LOOP_H
+#define SHARED_LOOP_H
+
+#include <stdint.h>
+
+struct event_base;
+struct loop;
+
+/*
+ * A piece of work for another loop. Embed it in what the work is about: posting allocates nothing.
+ * From loop_post() until run() is called the task belongs to the loop; run() may free or repost it.
+ */
+struct task {
+	struct task *next;
+	void (*run)(struct task *task);
+};
+
+/* A loop named for logs and thread lists (at most 15 characters). Never NULL. */
+struct loop *loop_new(const char *name);
+struct event_base *loop_base(struct loop *loop);
+
+/* Runs `loop` in a new thread, or in the calling one, until loop_stop(). Signals stay with the
+ * thread that called loop_start(). */
+void loop_start(struct loop *loop);
+void loop_run(struct loop *loop);
+
+/* From any thread: tasks run on the loop in the order they were posted, also those posted before it
+ * started. A task posted by the loop itself runs on its next turn. */
+void loop_post(struct loop *loop, struct task *task);
+
+/* From any thread: ends the loop after the tasks posted before this call. */
+void loop_stop(struct loop *loop);
+
+/* Waits for the thread of loop_start(). */
+void loop_join(struct loop *loop);
+
+/* Runs what is left in the mailbox (so that no task leaks), then frees. Takes NULL. */
+void loop_free(struct loop **loop);
+
+/* The loop whose thread this is, or NULL. */
+struct loop *loop_current(void);
+
+/* Microseconds since 1970, and milliseconds of a clock that only goes forward. */
+uint64_t clock_us(void);
+uint64_t clock_mono_ms(void);
+uint64_t clock_mono_us(void);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * metrics.h - counters, gauges and histograms, and the page that Prometheus reads.
+ *
+ * One registry a process. Register at start (not in hot paths); metrics live for ever. Adding is
+ * one relaxed atomic operation from any thread. Names: shout_<role>_<what>_<unit or total>.
+ */
+#ifndef SHARED_METRICS_H
+#define SHARED_METRICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+struct metric;
+
+/* `labels`: text between the braces, like `topic="mail.inbound"`, or NULL. The same name may be
+ * registered with several label sets; the same name and labels gives the same metric. Strings are
+ * copied. */
+struct metric *metric_counter(const char *name, const char *help, const char *labels);
+struct metric *metric_gauge(const char *name, const char *help, const char *labels);
+/* A gauge whose value is asked for when the page is read, from the metrics loop. */
+void metric_gauge_from(const char *name, const char *help, const char *labels,
+	double (*read)(void *arg), void *arg);
+/* Seconds, in buckets from 0.5 ms to 600 s. */
+struct metric *metric_histogram(const char *name, const char *help, const char *labels);
+
+void metric_add(struct metric *metric, int64_t n);
+void metric_set(struct metric *metric, int64_t value);
+void metric_observe_us(struct metric *metric, uint64_t us);
+int64_t metric_value(const struct metric *metric);
+
+/* A condition of /readyz: `ready` says whether all is well and, if not, writes why. Called from the
+ * metrics loop. The name is a static string. */
+void probe_register(const char *name, bool (*ready)(void *arg, char *why, size_t size), void *arg);
+/* A simple probe that the role sets itself, from any thread. `why` is copied, NULL when ready. */
+struct probe;
+struct probe *probe_new(const char *name);
+void probe_set(struct probe *probe, bool ready, const char *why);
+
+/* Serves /metrics, /livez and /readyz on `address` ("host:port"). 0 or -errno. */
+int metrics_listen(struct loop *loop, const char *address);
+void metrics_close(void);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * net.h - addresses and sockets: parse, listen, connect, bind. All sockets are non-blocking and
+ * close-on-exec.
+ */
+#ifndef SHARED_NET_H
+#define SHARED_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct net_address {
+	struct sockaddr_storage sa;
+	socklen_t length;
+};
+
+#define NET_TEXT_MAX 128
+
+/* "192.0.2.1:25", "[2001:db8::1]:25", "localhost:25" (numeric, or "localhost" = 127.0.0.1),
+ * "unix:/path". 0 or -EINVAL. */
+int net_parse(const char *text, struct net_address *out);
+/* An address alone, with a port: "192.0.2.1" or "2001:db8::1". 0 or -EINVAL. */
+int net_parse_ip(const char *ip, uint16_t port, struct net_address *out);
+/* The reverse of net_parse(); net_format_ip() leaves the port and the brackets out, and writes an
+ * IPv4-mapped address as IPv4. */
+void net_format(const struct net_address *address, char text[NET_TEXT_MAX]);
+void net_format_ip(const struct net_address *address, char text[NET_TEXT_MAX]);
+uint16_t net_port(const struct net_address *address);
+
+/* A listening socket with SO_REUSEPORT (TCP), or -errno. */
+int net_listen(const struct net_address *address);
+/* A socket whose connect() is under way, bound to `from` unless NULL; or -errno. TCP_NODELAY. */
+int net_connect(const struct net_address *to, const struct net_address *from);
+/* The fd's peer and own address. */
+int net_peer(int fd, struct net_address *out);
+int net_local(int fd, struct net_address *out);
+
+/* A network: "192.0.2.0/24", "2001:db8::/64", or one address. */
+struct network {
+	int family;
+	uint8_t bytes[16];
+	unsigned prefix;
+};
+int network_parse(const char *text, struct network *out);
+bool network_contains(const struct network *network, const struct net_address *address);
+
+/* Loopback, private (RFC 1918, 4193), link-local, CGNAT (RFC 6598), multicast, unspecified,
+ * documentation and reserved addresses, also when mapped into IPv6: never the internet. */
+bool net_is_special(const struct net_address *address);
+
+#endif

@@ -1,0 +1,161 @@
+/*
+ * queue.h - the only way in or out of a topic. Two backends: queue_lmdb.c (one machine) and, in a
+ * cluster, Kafka. Role code cannot tell which one it runs on.
+ *
+ * A record is one message with all its recipients: its envelope (protobuf) and its body, the
+ * RFC 5322 bytes as they go on the wire without dot-stuffing.
+ *
+ * Threads: every callback arrives on the loop that made the call (loop_current() at that time).
+ * A callback may come before the call returns.
+ *
+ * Errors are negative errno values:
+ *   -ENOSPC     the queue is full (map size, or less free disk than queue.min_free)   -> 452
+ *   -ETIMEDOUT  not durable within 20 s; it may still become so                       -> 451
+ *   -ENOENT     no such body or row
+ *   -ECANCELED  the queue is closing
+ * A write that the disk refused to make durable ends the process: nothing is known after that.
+ */
+#ifndef SHARED_QUEUE_H
+#define SHARED_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/envelope.h"
+
+struct config;
+struct loop;
+struct queue;
+struct consumer;
+struct record;
+
+enum topic { TOPIC_INBOUND, TOPIC_READY, TOPIC_COUNT };
+
+/* Bodies up to this size travel in memory, larger ones as a spill file. */
+#define QUEUE_INLINE_MAX (256u * 1024)
+/* The most that one queue_body() call hands over. */
+#define QUEUE_PIECE_MAX (64u * 1024)
+
+/* Opens (and creates) the queue of `state_dir`; NULL after logging why. One process at a time. */
+struct queue *queue_open(const struct config *config);
+/* Waits until everything put so far is durable, then frees. No consumer loop may run any more. */
+void queue_close(struct queue **queue);
+
+typedef void (*queue_cb)(void *arg, int err);
+
+/*
+ * A body to put. Either `data` (<= QUEUE_INLINE_MAX), which stays the caller's and must not change
+ * until the callback; or `spill`, the name of a closed file in queue_spool_dir() of `size` bytes,
+ * which queue_put() takes over, whatever comes of it.
+ */
+struct body {
+	const void *data;
+	const char *spill;
+	uint64_t size;
+};
+
+/* The directory for spill files, on the queue's file system. */
+const char *queue_spool_dir(const struct queue *queue);
+
+/* Whether the queue takes mail at the moment: 0 or -ENOSPC. Cheap, for the door. */
+int queue_space(const struct queue *queue);
+
+/*
+ * Appends a record; `cb` with 0 once it is durable. The envelope is packed before this returns.
+ * A record whose id the queue holds already (a DSN made again after a crash) is taken as done: 0.
+ */
+void queue_put(struct queue *queue, enum topic topic, const Envelope *envelope,
+	const struct body *body, queue_cb cb, void *arg);
+
+/*
+ * Hands the topic's records to `on_record` on `loop`, oldest first, never more than `window`
+ * unfinished ones at a time. At least once: a record whose process died before it was finished
+ * comes again (record_redelivered()). Every record ends in exactly one of queue_finish(),
+ * queue_forward(), queue_defer() or record_abandon().
+ */
+struct consumer *queue_consume(struct queue *queue, enum topic topic, struct loop *loop,
+	unsigned window, void (*on_record)(void *arg, struct record *record), void *arg);
+/* No record comes after this. On the consumer's loop. */
+void consumer_stop(struct consumer *consumer);
+
+const Envelope *record_envelope(const struct record *record); /* lives as long as the record */
+bool record_redelivered(const struct record *record);
+/* Gives the record back unfinished: it comes again after the next start. */
+void record_abandon(struct record *record);
+
+/* On to the next stage with a new envelope; `cb` with 0 once durable, when `record` is gone. On an
+ * error the record is the caller's again, unfinished. */
+void queue_forward(
+	struct record *record, enum topic topic, const Envelope *envelope, queue_cb cb, void *arg);
+/* Done for ever: the record and its body are removed. */
+void queue_finish(struct record *record);
+
+/*
+ * Reads min(length, QUEUE_PIECE_MAX) bytes of a message's body at `offset`. The bytes are valid
+ * during the callback only. err: 0 or -ENOENT; length 0 at the end of the body.
+ */
+typedef void (*queue_body_cb)(void *arg, int err, const void *data, size_t length);
+void queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
+	queue_body_cb cb, void *arg);
+
+/*
+ * Waiting mail (the sender's rows, topic mail.state). A row is message x site: its key is
+ * <id>/<site>. Its body stays in the queue until its last row is removed.
+ */
+
+/* One durable step: the rows are in, the record is finished, its body stays. `rows` is packed
+ * before this returns. On an error the record is the caller's again. */
+void queue_defer(struct record *record, Row *const *rows, size_t count, queue_cb cb, void *arg);
+/* Writes a row anew (same id and site). `cb` may be NULL. */
+void queue_row_put(struct queue *queue, const Row *row, queue_cb cb, void *arg);
+/* Removes a row; the body goes with its message's last row. `cb` may be NULL. */
+void queue_row_remove(struct queue *queue, const Row *row, queue_cb cb, void *arg);
+
+/*
+ * Reading rows, in place and at once. Each returns how many it handed over; the Row is the
+ * callee's to free with row_free(). A `limit` bounds one call: go on from where it ended.
+ *   due:  rows of one site with (due_us, id) greater than (after_us, after_id), soonest first.
+ *         after_id NULL: from due_us >= after_us.
+ *   scan: all rows by key, after the row (after_id, after_site); after_id NULL: from the start.
+ *   sites: every site with its soonest due time and number of rows (scanned, for start-up).
+ */
+typedef void (*queue_row_cb)(void *arg, Row *row);
+size_t queue_rows_due(struct queue *queue, const char *site, uint64_t after_us,
+	const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
+size_t queue_rows_scan(struct queue *queue, const uint8_t *after_id, const char *after_site,
+	size_t limit, queue_row_cb on_row, void *arg);
+size_t
+queue_rows_of(struct queue *queue, const uint8_t id[ID_SIZE], queue_row_cb on_row, void *arg);
+size_t queue_rows_sites(struct queue *queue,
+	void (*on_site)(void *arg, const char *site, uint64_t due_us, uint64_t rows), void *arg);
+
+/*
+ * relay.config: the truth for accounts, settings and operator rules. Keys are text
+ * ("account/<id>", "rule/<id>"), values JSON; the last value of a key counts, an empty one removes.
+ */
+void
+queue_config_put(struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);
+/* Calls `on_entry` on `loop` with every entry there is (key order), then with key NULL once, then
+ * with every change as it comes (json NULL: removed). For the life of the queue. */
+void queue_config_watch(struct queue *queue, struct loop *loop,
+	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
+
+/* mail.events: one JSON object (no newline); `cb` (may be NULL) once it is on its way to disk. Use
+ * event.h. */
+void queue_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg);
+/* Reads events from `since_us` on, oldest first, until `on_event` returns false. Blocking; for
+ * shoutctl why and tests. */
+void queue_events_read(struct queue *queue, uint64_t since_us,
+	bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
+
+/* For metrics and tests: records in a topic, rows, and bytes used of the map. */
+struct queue_stats {
+	uint64_t records[TOPIC_COUNT];
+	uint64_t rows;
+	uint64_t used_bytes, map_bytes;
+	uint64_t oldest_us[TOPIC_COUNT]; /* accepted_us of the oldest record, 0 when empty */
+};
+void queue_stats(struct queue *queue, struct queue_stats *out);
+
+#endif

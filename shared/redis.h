@@ -1,0 +1,58 @@
+/*
+ * redis.h - a pipelining client on one loop: unix, TCP or TLS, password, deadlines, reconnect with
+ * backoff. One connection each.
+ *
+ * Every command gets exactly one callback, on the loop, never before the call returns:
+ *   err 0          `reply` holds the answer (which may be of kind REDIS_REPLY_ERR)
+ *   -ETIMEDOUT     no answer by the deadline (the command may have run)
+ *   -ENOTCONN      Redis is not there; the command was not sent
+ *   -ECONNRESET    the connection broke before the answer (the command may have run)
+ *   -ECANCELED     redis_free() was called
+ */
+#ifndef SHARED_REDIS_H
+#define SHARED_REDIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+struct redis;
+struct redis_reply;
+
+struct redis_options {
+	const char *address;  /* "unix:/path" or "host:port" */
+	const char *password; /* NULL: none */
+	bool tls;
+	const char *ca; /* with tls: CA file, NULL: the system's */
+};
+
+enum redis_kind { REDIS_NIL, REDIS_STR, REDIS_INT, REDIS_LIST, REDIS_ERR };
+
+enum redis_kind redis_reply_kind(const struct redis_reply *reply);
+const char *redis_reply_str(const struct redis_reply *reply, size_t *length); /* STR, ERR */
+int64_t redis_reply_int(const struct redis_reply *reply);
+size_t redis_reply_count(const struct redis_reply *reply);
+const struct redis_reply *redis_reply_at(const struct redis_reply *reply, size_t i);
+
+typedef void (*redis_cb)(void *arg, int err, const struct redis_reply *reply);
+
+/* Connects in the background and stays connected. Options are copied. */
+struct redis *redis_new(struct loop *loop, const struct redis_options *options);
+void redis_free(struct redis **redis);
+bool redis_up(const struct redis *redis);
+
+/* `argv` is copied; `lengths` NULL: argv are C strings. `cb` may be NULL. */
+void redis_command(struct redis *redis, unsigned timeout_ms, redis_cb cb, void *arg, int argc,
+	const char *const *argv, const size_t *lengths);
+
+/* A Lua script; EVALSHA, and EVAL once when the server does not know it. */
+struct redis_script {
+	const char *text;
+	char sha1[41]; /* filled at first use; zero-initialise */
+};
+/* The first `keys` of argv are KEYS, the others ARGV. */
+void redis_run(struct redis *redis, struct redis_script *script, unsigned timeout_ms, redis_cb cb,
+	void *arg, int keys, int argc, const char *const *argv);
+
+#endif

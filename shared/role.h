@@ -1,0 +1,23 @@
+/*
+ * role.h - what cmd/shout.c needs of a role. start() may block for start-up checks; it logs why it
+ * fails and returns -1. drain() stops taking new work and returns at once; stop() waits for the
+ * work in hand (bounded), ends the role's loops and frees. reload() reads certificates again.
+ * All four are called from the main thread.
+ */
+#ifndef SHARED_ROLE_H
+#define SHARED_ROLE_H
+
+struct config;
+struct queue;
+
+struct role {
+	const char *name;
+	int (*start)(const struct config *config, struct queue *queue);
+	void (*drain)(void);
+	void (*stop)(void);
+	void (*reload)(void);
+};
+
+extern const struct role ingress_role, scanner_role, sender_role, control_role;
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * tls.h - TLS contexts for servers (profiles, SNI, live reload) and clients (opportunistic).
+ *
+ * The sessions are OpenSSL's; give them to bufferevent_openssl_*. Threads: contexts may be used
+ * from all loops; tls_server_reload() may be called at any time.
+ */
+#ifndef SHARED_TLS_H
+#define SHARED_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <openssl/ssl.h>
+
+enum tls_profile { TLS_MODERN, TLS_LEGACY }; /* 1.2 and later; 1.0 and later for old devices */
+
+struct tls_files {
+	const char *certificate; /* PEM, the chain after it */
+	const char *key;
+};
+
+struct tls_server;
+/* The first pair is the default; SNI picks the first pair with a matching name. NULL with the
+ * reason in `why`: the file and what is wrong with it. `files` must outlive the result. */
+struct tls_server *tls_server_new(const struct tls_files *files, size_t count,
+	enum tls_profile profile, char *why, size_t why_size);
+/* Reads the files again. On an error (-1, `why`) the old ones stay in use. */
+int tls_server_reload(struct tls_server *server, char *why, size_t why_size);
+SSL *tls_server_session(struct tls_server *server); /* caller's to free */
+void tls_server_free(struct tls_server **server);
+
+struct tls_client;
+/* For opportunistic TLS (RFC 7435): TLS 1.0 and later, no verification. */
+struct tls_client *tls_client_new(void);
+/* With verification against the CA file `ca` (NULL: the system's). NULL with `why`. */
+struct tls_client *tls_client_new_verified(const char *ca, char *why, size_t why_size);
+/* `host` for SNI, and for verification; NULL for none. */
+SSL *tls_client_session(struct tls_client *client, const char *host);
+void tls_client_free(struct tls_client **client);
+
+/* "TLSv1.3 TLS_AES_256_GCM_SHA384" */
+void tls_describe(const SSL *ssl, char *text, size_t size);
+/* The newest error of OpenSSL on this thread, as text; clears the rest. */
+const char *tls_error(void);
+
+#endif
