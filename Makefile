@@ -10,8 +10,8 @@ ifeq ($(origin CC),default)
 CC      := gcc
 endif
 SAN     ?=
-B       := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 comma   := ,
+B       := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 ROOMS   := shared ingress scanner sender control
 LIBS    := libevent libevent_pthreads libevent_openssl openssl lmdb libcyaml yaml-0.1 libprotobuf-c \
            hiredis libgsasl jansson
