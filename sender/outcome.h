@@ -35,8 +35,11 @@ enum outcome_step {
 struct outcome {
 	enum outcome_kind kind;
 	enum outcome_scope scope;
-	int code;                    /* SMTP code of the remote, 0 when it gave none */
-	char enhanced[16];           /* "5.1.1": the remote's, else ours */
+	bool retry_now;    /* a deferral that is nobody's failure: try again at once, uncounted (a
+			      cached connection had gone, or the rest goes in a transaction of its own)
+			    */
+	int code;          /* SMTP code of the remote, 0 when it gave none */
+	char enhanced[16]; /* "5.1.1": the remote's, else ours */
 	char text[OUTCOME_TEXT_MAX]; /* the remote's raw reply, cleaned, or what we say */
 	char host[OUTCOME_HOST_MAX]; /* "mx1.example[192.0.2.1]", "" before there is one */
 	char tls[64];                /* protocol and cipher of the session, "" without */

@@ -33,10 +33,14 @@ struct route {
 	unsigned references;
 	size_t count;
 	struct route_host
-		hosts[ROUTE_HOSTS_MAX]; /* by preference; equal ones shuffled at each use */
+		hosts[ROUTE_HOSTS_MAX]; /* by preference, then name; route_order() shuffles */
 };
 struct route *route_ref(struct route *route);
 void route_unref(struct route *route);
+/* The hosts' indices in the order to try them, equal preferences shuffled. */
+void route_order(const struct route *route, unsigned char order[ROUTE_HOSTS_MAX]);
+/* Whether both lead to the same hosts: a connection for one serves the other. */
+bool route_same(const struct route *a, const struct route *b);
 
 struct site_resolver;
 struct site_resolver *site_resolver_new(struct loop *loop, const struct config *config);
@@ -55,7 +59,9 @@ void site_route(struct site_resolver *resolver, const char *domain, route_cb cb,
 /*
  * Addresses of a host, IPv4 first, those that must not be delivered to (special ones outside
  * sender.allow_networks, unless the host is the configured smarthost) left out. count 0 and a
- * failure otherwise.
+ * failure otherwise: a bounce when it is surely the domain's fault (no such host, special addresses
+ * only: 5.4.4; an address of ours: 5.4.6, and less preferred hosts must not be tried), else a
+ * deferral. The callback comes maybe at once, exactly once unless the resolver is freed.
  */
 typedef void (*addresses_cb)(void *arg, const struct net_address *addresses, size_t count,
 	const struct outcome *failure);
