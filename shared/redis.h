@@ -8,6 +8,7 @@
  *   -ENOTCONN      Redis is not there; the command was not sent
  *   -ECONNRESET    the connection broke before the answer (the command may have run)
  *   -ECANCELED     redis_free() was called
+ * Answers come in the order of the calls; a time-out comes at its deadline.
  */
 #ifndef SHARED_REDIS_H
 #define SHARED_REDIS_H
