@@ -2,10 +2,10 @@
  * event.h - what happened to mail, one JSON record each, on mail.events. README documents every
  * field. Events that prove an end state are acknowledged before the mail is given up.
  *
- *   struct event e;
- *   event_begin(&e, "delivered", envelope);
+ *   struct mail_event e;
+ *   mail_event_begin(&e, "delivered", envelope);
  *   json_str(&e.json, "host", host);
- *   event_send(&e, queue, cb, arg);
+ *   mail_event_send(&e, queue, cb, arg);
  *
  * Every event: "time", "event", "id" (26 characters, absent where there is no message), "account",
  * "node" (hostname).
@@ -26,19 +26,19 @@
 #include "shared/json.h"
 #include "shared/queue.h"
 
-struct event {
+struct mail_event {
 	struct json json;
 };
 
 /* Named once at start; used as "node". */
-void event_set_node(const char *hostname);
+void mail_event_set_node(const char *hostname);
 
 /* Starts an event; `envelope` may be NULL. The struct's buffer is reused: keep one per loop. */
-void event_begin(struct event *event, const char *name, const Envelope *envelope);
+void mail_event_begin(struct mail_event *event, const char *name, const Envelope *envelope);
 /* "to": addresses of the recipients, all of the envelope's or the given ones. */
-void event_recipients(struct event *event, Recipient *const *recipients, size_t count);
+void mail_event_recipients(struct mail_event *event, Recipient *const *recipients, size_t count);
 /* Sends it; cb (may be NULL) once acknowledged. */
-void event_send(struct event *event, struct queue *queue, queue_cb cb, void *arg);
-void event_free(struct event *event);
+void mail_event_send(struct mail_event *event, struct queue *queue, queue_cb cb, void *arg);
+void mail_event_free(struct mail_event *event);
 
 #endif
