@@ -9,6 +9,9 @@
  *   user:<name>     {"account","enabled":true,"verifier":"<SCRAM, see scram.h>"}
  *   ip:<network>    {"account","active":true}   IPv4 address, IPv6 /64 as "2001:db8:0:1::/64",
  *                    or an operator's network; networks are listed in the set "ip:networks"
+ *   domain:<name>   {"account"}   whose verified domain this is (lower case)
+ *   config:applied  exists once everything is written. While it does not (a Redis that was
+ * flushed), what is not found is -EAGAIN, not -ENOENT
  */
 #ifndef SHARED_ACCOUNT_H
 #define SHARED_ACCOUNT_H
@@ -46,13 +49,20 @@ bool account_has_domain(const struct account *account, const char *domain, size_
 /* NULL when the text is no such document. */
 struct account *account_from_json(const char *json, size_t length);
 
+/* The <network> of an "ip:" key: "192.0.2.1", "2001:db8:0:1::/64" (also from an address within),
+ * "10.0.0.0/8" (bits below the prefix cleared). 0 or -EINVAL. */
+int account_network_text(const char *text, char out[NET_TEXT_MAX]);
+
+/* Copies are fresh for 5 s, then asked for again; used for 24 h when Redis does not answer. */
 struct account_store *account_store_new(struct loop *loop, struct redis *redis);
 void account_store_free(struct account_store **store);
 
 /*
  * Look-ups; the callback may come before the call returns, and comes exactly once. `ticket`-like
  * safety is the caller's: pass an id in `arg`, not a pointer that may be gone.
- * err: 0 found; -ENOENT surely not there; -EAGAIN cannot tell now (Redis down and no copy).
+ * err: 0 found; -ENOENT surely not there; -EAGAIN cannot tell now (Redis down and no copy). What
+ * the callback gets is borrowed. Usernames are looked up in lower case. account_store_free() ends
+ * what is pending with -EAGAIN.
  */
 typedef void (*account_user_cb)(
 	void *arg, int err, struct account *account, const char *verifier, bool enabled);
@@ -61,7 +71,7 @@ account_by_user(struct account_store *store, const char *username, account_user_
 typedef void (*account_cb)(void *arg, int err, struct account *account);
 void account_by_address(
 	struct account_store *store, const struct net_address *address, account_cb cb, void *arg);
-/* The account (borrowed by the callback; account_ref() to keep) whose verified domain this is. */
+/* Whose verified domain this is (any case, no trailing dot). */
 void account_by_domain(struct account_store *store, const char *domain, account_cb cb, void *arg);
 
 #endif

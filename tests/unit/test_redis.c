@@ -8,18 +8,7 @@
 
 #include <cmocka.h>
 
-#include <event2/event.h>
-
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/redis.h"
-#include "tests/unit/redis_server.h"
-
-#define PATIENCE_MS 30000 /* of a test that waits for what should come soon */
-
-static struct redis_server server;
-static struct loop *loop;
-static struct redis *redis;
+#include "tests/unit/redis_rig.h"
 
 /* What came back of a batch of commands. */
 struct tally {
@@ -63,37 +52,10 @@ on_reply(void *arg, int err, const struct redis_reply *reply)
 	}
 }
 
-static void
-turn(void)
-{
-	const struct timeval soon = { .tv_usec = 20000 };
-
-	event_base_loopexit(loop_base(loop), &soon);
-	event_base_loop(loop_base(loop), EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
-}
-
-#define WAIT_FOR(condition)                                                                        \
-	do {                                                                                       \
-		const uint64_t end_ = clock_mono_ms() + PATIENCE_MS;                               \
-		while (!(condition)) {                                                             \
-			if (clock_mono_ms() > end_)                                                \
-				fail_msg("waited in vain for: %s", #condition);                    \
-			turn();                                                                    \
-		}                                                                                  \
-	} while (0)
-
 #define SEND(tally, timeout_ms, ...)                                                               \
 	redis_command(redis, timeout_ms, on_reply, tally,                                          \
 		sizeof((const char *[]){ __VA_ARGS__ }) / sizeof(char *),                          \
 		(const char *[]){ __VA_ARGS__ }, NULL)
-
-static void
-open_at(const char *address, const char *password)
-{
-	const struct redis_options options = { .address = address, .password = password };
-
-	redis = redis_new(loop, &options);
-}
 
 static int
 setup(void **state)

@@ -1,0 +1,302 @@
+/*
+ * test_account.c - who may send: documents, look-ups against a real Redis, and without it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "shared/account.h"
+#include "tests/unit/redis_rig.h"
+
+#define ACCOUNT                                                                                    \
+	"{\"id\":\"acme\",\"name\":\"Acme\",\"contact\":\"it@acme.example\",\"status\":"           \
+	"\"active\",\"policy\":\"strict\",\"domains\":[\"Zeta.example\",\"acme.example\"],"        \
+	"\"limits\":{\"messages_hour\":100}}"
+
+static struct account_store *store;
+
+struct found {
+	unsigned count;
+	int err;
+	bool enabled;
+	char id[32], verifier[32];
+};
+
+static void
+on_found(void *arg, int err, struct account *account)
+{
+	struct found *found = arg;
+
+	found->count++;
+	found->err = err;
+	snprintf(found->id, sizeof found->id, "%s", account ? account->id : "");
+}
+
+static void
+on_user(void *arg, int err, struct account *account, const char *verifier, bool enabled)
+{
+	struct found *found = arg;
+
+	on_found(arg, err, account);
+	found->enabled = enabled;
+	snprintf(found->verifier, sizeof found->verifier, "%s", verifier ? verifier : "");
+}
+
+static struct found
+user(const char *name)
+{
+	struct found found = { 0 };
+
+	account_by_user(store, name, on_user, &found);
+	WAIT_FOR(found.count == 1);
+	return found;
+}
+
+static struct found
+address(const char *ip)
+{
+	struct found found = { 0 };
+	struct net_address net;
+
+	assert_int_equal(net_parse_ip(ip, 25, &net), 0);
+	account_by_address(store, &net, on_found, &found);
+	WAIT_FOR(found.count == 1);
+	return found;
+}
+
+static struct found
+domain(const char *name)
+{
+	struct found found = { 0 };
+
+	account_by_domain(store, name, on_found, &found);
+	WAIT_FOR(found.count == 1);
+	return found;
+}
+
+static int
+setup(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	loop = loop_new("test");
+	if (!server.pid && redis_server_start(&server) < 0)
+		return -1;
+	open_at(server.unix_address, REDIS_SERVER_PASSWORD);
+	store = account_store_new(loop, redis);
+	ASK(&a, "FLUSHALL");
+	ASK(&a, "SET", "account:{acme}", ACCOUNT);
+	ASK(&a, "SET", "user:acme", "{\"account\":\"acme\",\"enabled\":true,\"verifier\":\"V\"}");
+	ASK(&a, "SET", "user:old", "{\"account\":\"acme\",\"enabled\":false,\"verifier\":\"V\"}");
+	ASK(&a, "SET", "ip:192.0.2.1", "{\"account\":\"acme\",\"active\":true}");
+	ASK(&a, "SET", "ip:192.0.2.2", "{\"account\":\"acme\",\"active\":false}");
+	ASK(&a, "SET", "ip:2001:db8:0:1::/64", "{\"account\":\"acme\",\"active\":true}");
+	ASK(&a, "SET", "ip:10.0.0.0/8", "{\"account\":\"acme\",\"active\":true}");
+	ASK(&a, "SADD", "ip:networks", "10.0.0.0/8", "0.0.0.0/0");
+	ASK(&a, "SET", "domain:acme.example", "{\"account\":\"acme\"}");
+	ASK(&a, "SET", "config:applied", "1");
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	account_store_free(&store);
+	redis_free(&redis);
+	loop_free(&loop);
+	return 0;
+}
+
+static void
+a_document_becomes_a_snapshot(void **state)
+{
+	struct account *a = account_from_json(ACCOUNT, strlen(ACCOUNT));
+
+	(void)state;
+	assert_non_null(a);
+	assert_true(a->active);
+	assert_int_equal(a->policy, POLICY_STRICT);
+	assert_int_equal(a->limits.messages_hour, 100);
+	assert_int_equal(a->limits.recipients_day, 0);
+	assert_true(account_has_domain(a, "ACME.example", 12));
+	assert_true(account_has_domain(a, "zeta.example", 12));
+	assert_false(account_has_domain(a, "acme.exampl", 11));
+	assert_false(account_has_domain(a, "acme.example.net", 16));
+	account_unref(account_ref(a));
+	account_unref(a);
+	assert_null(account_from_json("{", 1));
+	assert_null(account_from_json("[]", 2));
+	assert_null(account_from_json("{\"id\":\"x\"}", 10));
+}
+
+static void
+networks_have_one_text_each(void **state)
+{
+	static const char *const rows[][2] = {
+		{"192.0.2.1",             "192.0.2.1"         },
+		{ "192.0.2.1/32",         "192.0.2.1"         },
+		{ "10.1.2.3/8",           "10.0.0.0/8"        },
+		{ "10.255.2.3/9",         "10.128.0.0/9"      },
+		{ "0.0.0.0/0",            "0.0.0.0/0"         },
+		{ "2001:DB8:0:1:2:3:4:5", "2001:db8:0:1::/64" },
+		{ "2001:db8::1/128",      "2001:db8::/64"     },
+		{ "2001:db8:ffff::/33",   "2001:db8:8000::/33"},
+		{ "192.0.2.256",          NULL                },
+		{ "acme.example",         NULL                },
+		{ "",                     NULL                },
+	};
+	char text[NET_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (!rows[i][1]) {
+			assert_int_not_equal(account_network_text(rows[i][0], text), 0);
+			continue;
+		}
+		assert_int_equal(account_network_text(rows[i][0], text), 0);
+		assert_string_equal(text, rows[i][1]);
+	}
+}
+
+static void
+users_are_found_in_any_case(void **state)
+{
+	struct found f = user("ACME");
+
+	(void)state;
+	assert_int_equal(f.err, 0);
+	assert_string_equal(f.id, "acme");
+	assert_string_equal(f.verifier, "V");
+	assert_true(f.enabled);
+	assert_false(user("old").enabled);
+	assert_int_equal(user("nobody").err, -ENOENT);
+	assert_int_equal(user("").err, -ENOENT);
+}
+
+static void
+addresses_are_found_themselves_or_in_a_network(void **state)
+{
+	(void)state;
+	assert_string_equal(address("192.0.2.1").id, "acme");
+	assert_string_equal(address("::ffff:192.0.2.1").id, "acme");
+	assert_string_equal(address("2001:db8:0:1::77").id, "acme");
+	assert_string_equal(address("10.20.30.40").id, "acme");
+	assert_int_equal(address("192.0.2.2").err, -ENOENT); /* not active */
+	assert_int_equal(address("192.0.2.3").err, -ENOENT); /* 0.0.0.0/0 has no document */
+	assert_int_equal(address("2001:db8:0:2::1").err, -ENOENT);
+}
+
+static void
+domains_name_their_account(void **state)
+{
+	(void)state;
+	assert_string_equal(domain("Acme.Example").id, "acme");
+	assert_int_equal(domain("other.example").err, -ENOENT);
+}
+
+static void
+lookups_of_one_key_share_one_request_and_fresh_ones_none(void **state)
+{
+	struct found f[100] = { 0 };
+	struct answer before, after;
+
+	(void)state;
+	ASK(&before, "CONFIG", "RESETSTAT");
+	for (int i = 0; i < 100; i++)
+		account_by_user(store, "acme", on_user, &f[i]);
+	WAIT_FOR(f[99].count == 1);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(f[i].count, 1);
+	ASK(&after, "EVAL",
+		"return tonumber(string.match(redis.call('INFO', 'commandstats'), "
+		"'cmdstat_get:calls=(%d+)'))",
+		"0");
+	assert_int_equal(after.number, 2); /* the user, the account */
+	account_by_user(store, "acme", on_user, &f[0]);
+	assert_int_equal(f[0].count, 2); /* at once */
+}
+
+static void
+what_is_known_counts_while_redis_is_away_and_nothing_else_does(void **state)
+{
+	(void)state;
+	assert_int_equal(user("acme").err, 0);
+	assert_int_equal(address("192.0.2.1").err, 0);
+	assert_int_equal(address("10.20.30.40").err, 0);
+	redis_server_kill(&server);
+	WAIT_FOR(!redis_up(redis));
+	assert_int_equal(user("acme").err, 0);
+	assert_int_equal(address("192.0.2.1").err, 0);
+	assert_int_equal(address("10.9.9.9").err, 0); /* in a known network */
+	assert_int_equal(user("unknown").err, -EAGAIN);
+	assert_int_equal(address("198.51.100.1").err, -EAGAIN);
+	assert_int_equal(domain("unknown.example").err, -EAGAIN);
+}
+
+static void
+a_flushed_redis_says_nothing_about_anyone(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	ASK(&a, "FLUSHALL");
+	assert_int_equal(user("acme").err, -EAGAIN);
+	assert_int_equal(address("192.0.2.1").err, -EAGAIN);
+	ASK(&a, "SET", "config:applied", "1");
+	assert_int_equal(user("acme").err, -ENOENT);
+}
+
+static void
+an_unreadable_document_is_no_answer(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	ASK(&a, "SET", "account:{acme}", "{\"id\":");
+	assert_int_equal(user("acme").err, -EAGAIN);
+	assert_int_equal(user("acme").err, -EAGAIN);
+}
+
+static void
+freeing_the_store_ends_lookups(void **state)
+{
+	struct found f = { 0 };
+	struct answer a;
+
+	(void)state;
+	account_by_user(store, "acme", on_user, &f);
+	account_store_free(&store);
+	assert_int_equal(f.count, 1);
+	assert_int_equal(f.err, -EAGAIN);
+	ASK(&a, "PING");
+	assert_int_equal(f.count, 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		cmocka_unit_test(a_document_becomes_a_snapshot),
+		cmocka_unit_test(networks_have_one_text_each),
+		TEST(users_are_found_in_any_case),
+		TEST(addresses_are_found_themselves_or_in_a_network),
+		TEST(domains_name_their_account),
+		TEST(lookups_of_one_key_share_one_request_and_fresh_ones_none),
+		TEST(what_is_known_counts_while_redis_is_away_and_nothing_else_does),
+		TEST(a_flushed_redis_says_nothing_about_anyone),
+		TEST(an_unreadable_document_is_no_answer),
+		TEST(freeing_the_store_ends_lookups),
+	};
+	int failed;
+
+	log_set_level(LOG_LEVEL_ERROR);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	redis_server_remove(&server);
+	return failed;
+}
