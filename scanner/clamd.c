@@ -1,0 +1,645 @@
+/*
+ * clamd.c - the pool of clamd hosts.
+ *
+ * scanner:  mail.inbound -> scanner -> [clamd] -> clamd_wire -> clamd
+ *
+ * clamd runs one thread for each queued command, MaxThreads in all, whatever the session it came
+ * by: several numbered scans in one session run beside each other, and cost one write and one read
+ * for many. So sessions are few and filled up to SESSION_DEPTH; a session that takes in a large
+ * body is left alone until it has it, since what is sent behind it would wait.
+ *
+ * A host takes part once clamd_check trusts it. When one of its sessions breaks or is silent it is
+ * checked anew before it gets the next scan. A scan whose host hangs goes back to the others that
+ * wait; a scan whose own session broke or whose own time ran out is the caller's to judge.
+ */
+#include "scanner/clamd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "scanner/clamd_check.h"
+#include "scanner/clamd_wire.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/metrics.h"
+#include "shared/net.h"
+
+#define SESSION_DEPTH 8
+#define THREADS_DEFAULT 10
+#define HEALTH_MS 10000
+#define HEALTH_TIMEOUT_MS 10000
+#define BACKOFF_FIRST_MS 250
+#define BACKOFF_MAX_MS 10000
+#define REFUSED_MS 30000
+#define LOG_AGAIN_MS 60000
+
+TAILQ_HEAD(scan_list, clamd_scan);
+
+struct session {
+	struct host *host;
+	struct wire *wire;
+	struct scan_list scans; /* oldest first */
+	unsigned in_flight, number;
+	struct clamd_scan *streaming; /* whose body is not all sent */
+	bool alone;                   /* for one scan only, then closed */
+	LIST_ENTRY(session) link;
+};
+
+enum host_state { HOST_CHECKING, HOST_UP, HOST_DOWN };
+
+struct host {
+	struct clamd *clamd;
+	const char *name;
+	struct net_address address;
+	enum host_state state;
+	unsigned capacity, in_flight, sessions_count;
+	LIST_HEAD(, session) sessions;
+	struct check *check;
+	bool samples, probed; /* the running check scans samples; the size was proved */
+	struct event *timer;
+	unsigned backoff_ms;
+	uint64_t logged_ms;
+	char why[512];
+	struct metric *up, *signature_age;
+};
+
+struct clamd {
+	struct loop *loop;
+	struct clamd_options options;
+	struct host *hosts;
+	size_t hosts_count;
+	struct scan_list waiting, suspects; /* suspects: scans that must be alone */
+	struct host *reserved;              /* gets nothing but suspects */
+	unsigned in_flight;
+	struct event *dispatch, *tick;
+	unsigned reading; /* scans that wait for a piece of their body */
+	bool ticking, drained;
+};
+
+static void host_check(struct host *host, bool samples);
+
+static void
+dispatch_soon(struct clamd *clamd)
+{
+	event_active(clamd->dispatch, 0, 0);
+}
+
+static void
+scan_wait(struct clamd_scan *scan)
+{
+	struct clamd *clamd = scan->clamd;
+
+	if (scan->alone)
+		TAILQ_INSERT_TAIL(&clamd->suspects, scan, link);
+	else
+		TAILQ_INSERT_TAIL(&clamd->waiting, scan, link);
+	dispatch_soon(clamd);
+}
+
+/* Takes the scan out of its session. */
+static void
+scan_leave(struct clamd_scan *scan)
+{
+	struct session *session = scan->session;
+
+	TAILQ_REMOVE(&session->scans, scan, link);
+	session->in_flight--;
+	session->host->in_flight--;
+	session->host->clamd->in_flight--;
+	if (session->streaming == scan)
+		session->streaming = NULL;
+	scan->session = NULL;
+}
+
+/* The scan could not be done. A piece of its body that is under way is waited for first. */
+static void
+scan_fail(struct clamd_scan *scan, bool again, enum clamd_result failure)
+{
+	scan->again = again;
+	scan->failure = failure;
+	if (scan->reading)
+		return;
+	if (again)
+		scan_wait(scan);
+	else
+		scan->done(scan, failure, VERDICT_ERROR, "");
+}
+
+static void
+session_close(struct session *session)
+{
+	LIST_REMOVE(session, link);
+	session->host->sessions_count--;
+	wire_close(&session->wire);
+	free(session);
+}
+
+/* Ends a session: `culprit` fails with `failure` and the others start anew; EVERYBODY fails, or
+ * NOBODY. */
+static const struct clamd_scan everybody, nobody;
+#define EVERYBODY (&everybody)
+#define NOBODY (&nobody)
+
+static void
+session_fail(struct session *session, const struct clamd_scan *culprit, enum clamd_result failure)
+{
+	struct clamd *clamd = session->host->clamd;
+	struct scan_list scans;
+	struct clamd_scan *scan;
+
+	TAILQ_INIT(&scans);
+	while ((scan = TAILQ_FIRST(&session->scans))) {
+		scan_leave(scan);
+		TAILQ_INSERT_TAIL(&scans, scan, link);
+	}
+	session_close(session);
+	while ((scan = TAILQ_FIRST(&scans))) {
+		TAILQ_REMOVE(&scans, scan, link);
+		scan_fail(scan, scan != culprit && culprit != EVERYBODY, failure);
+	}
+	dispatch_soon(clamd);
+}
+
+static struct clamd_scan *
+session_find(struct session *session, unsigned number)
+{
+	struct clamd_scan *scan;
+
+	TAILQ_FOREACH(scan, &session->scans, link)
+	if (scan->number == number)
+		return scan;
+	return NULL;
+}
+
+static void
+on_answer(void *arg, const char *text, size_t length)
+{
+	struct session *session = arg;
+	struct host *host = session->host;
+	char signature[256];
+	enum verdict verdict;
+	unsigned number;
+	struct clamd_scan *scan;
+
+	if (verdict_parse(text, length, &number, &verdict, signature, sizeof signature) < 0 ||
+		!(scan = session_find(session, number))) {
+		LOG_WARN("clamd answers with something else", "host", host->name);
+		session_fail(session, EVERYBODY, CLAMD_GARBAGE);
+		host_check(host, true);
+		return;
+	}
+	/* An answer before the body was sent: clamd refused it and closes. */
+	if (scan->reading) {
+		session_fail(session, scan, CLAMD_BROKEN);
+		return;
+	}
+	scan_leave(scan);
+	if (session->alone)
+		session_close(session);
+	dispatch_soon(host->clamd);
+	scan->done(scan, CLAMD_ANSWER, verdict, signature);
+}
+
+static void
+on_closed(void *arg, int err)
+{
+	struct session *session = arg;
+	struct host *host = session->host;
+	bool idle = !session->in_flight; /* clamd closes sessions that say nothing for a while */
+
+	if (!idle)
+		LOG_WARN("the connection to clamd broke during a scan", "host", host->name, "error",
+			err ? strerror(-err) : "closed", "scans", log_int(session->in_flight));
+	session_fail(session, EVERYBODY, CLAMD_BROKEN);
+	if (!idle && host->state == HOST_UP)
+		host_check(host, true);
+}
+
+static void scan_read(struct clamd_scan *scan);
+
+static void
+on_room(void *arg)
+{
+	struct session *session = arg;
+
+	if (session->streaming && !session->streaming->reading)
+		scan_read(session->streaming);
+}
+
+static const struct wire_handler session_handler = { on_answer, on_room, on_closed };
+
+static void
+on_piece(void *arg, int err, const void *data, size_t length)
+{
+	struct clamd_scan *scan = arg;
+	struct session *session = scan->session;
+
+	scan->reading = false;
+	scan->clamd->reading--;
+	if (!session) {
+		scan_fail(scan, scan->again, scan->failure);
+		return;
+	}
+	if (err) {
+		session_fail(session, scan, CLAMD_NO_BODY);
+		return;
+	}
+	wire_chunk(session->wire, data, length);
+	scan->sent += length;
+	if (length && scan->sent < scan->envelope->size) {
+		if (!wire_full(session->wire))
+			scan_read(scan);
+		return;
+	}
+	wire_stream_end(session->wire);
+	session->streaming = NULL;
+	dispatch_soon(session->host->clamd);
+}
+
+static void
+scan_read(struct clamd_scan *scan)
+{
+	const struct clamd_options *options = &scan->clamd->options;
+
+	scan->reading = true;
+	scan->clamd->reading++;
+	options->body(
+		options->body_arg, scan->envelope, scan->sent, QUEUE_PIECE_MAX, on_piece, scan);
+}
+
+static void
+scan_start(struct session *session, struct clamd_scan *scan)
+{
+	scan->session = session;
+	scan->sent = 0;
+	scan->started_ms = clock_mono_ms();
+	scan->number = ++session->number;
+	TAILQ_INSERT_TAIL(&session->scans, scan, link);
+	session->in_flight++;
+	session->host->in_flight++;
+	session->host->clamd->in_flight++;
+	session->streaming = scan;
+	wire_command(session->wire, "INSTREAM");
+	scan_read(scan);
+}
+
+static struct session *
+session_open(struct host *host)
+{
+	struct session *session = xcalloc(1, sizeof *session);
+	int err = 0;
+
+	session->host = host;
+	TAILQ_INIT(&session->scans);
+	session->wire = wire_open(
+		host->clamd->loop, &host->address, &session_handler, session, &err);
+	if (!session->wire) {
+		free(session);
+		host_check(host, true);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&host->sessions, session, link);
+	host->sessions_count++;
+	return session;
+}
+
+/* The fullest session that takes another scan, so that few sessions do the work, or NULL. */
+static struct session *
+session_pick(struct host *host)
+{
+	struct session *session, *best = NULL;
+
+	LIST_FOREACH(session, &host->sessions, link)
+	if (!session->streaming && !session->alone && session->in_flight < SESSION_DEPTH &&
+		(!best || session->in_flight > best->in_flight))
+		best = session;
+	return best;
+}
+
+static bool
+host_has_room(struct host *host)
+{
+	return host->state == HOST_UP && host->in_flight < host->capacity &&
+		(host->sessions_count < host->clamd->options.connections || session_pick(host));
+}
+
+/* The host with the smallest share of its threads at work, or NULL. */
+static struct host *
+host_pick(struct clamd *clamd)
+{
+	struct host *best = NULL;
+
+	for (struct host *host = clamd->hosts; host < clamd->hosts + clamd->hosts_count; host++)
+		if (host != clamd->reserved && host_has_room(host) &&
+			(!best ||
+				host->in_flight * best->capacity <
+					best->in_flight * host->capacity))
+			best = host;
+	return best;
+}
+
+/* A clamd that crashes takes every scan in flight with it. So suspects have one clamd to
+ * themselves, which first ends what it has, and a session that is surely not about to time out. */
+static void
+dispatch_suspects(struct clamd *clamd)
+{
+	struct clamd_scan *scan = TAILQ_FIRST(&clamd->suspects);
+	struct session *session;
+
+	if (clamd->reserved &&
+		(clamd->reserved->state != HOST_UP || (!scan && !clamd->reserved->in_flight)))
+		clamd->reserved = NULL;
+	if (scan && !clamd->reserved)
+		clamd->reserved = host_pick(clamd);
+	if (!scan || !clamd->reserved || clamd->reserved->in_flight)
+		return;
+	while ((session = LIST_FIRST(&clamd->reserved->sessions)))
+		session_close(session);
+	session = session_open(clamd->reserved);
+	if (!session)
+		return;
+	session->alone = true;
+	TAILQ_REMOVE(&clamd->suspects, scan, link);
+	scan_start(session, scan);
+}
+
+static void
+tick_start(struct clamd *clamd)
+{
+	unsigned ms = clamd->options.timeout_ms / 4 < 1000 ? clamd->options.timeout_ms / 4 : 1000;
+	struct timeval every = { ms / 1000, ms % 1000 * 1000 + 1 };
+
+	if (!clamd->ticking && clamd->in_flight)
+		event_add(clamd->tick, &every);
+	clamd->ticking = clamd->in_flight > 0;
+}
+
+static void
+on_dispatch(evutil_socket_t fd, short what, void *arg)
+{
+	struct clamd *clamd = arg;
+	struct clamd_scan *scan;
+	struct session *session;
+	struct host *host;
+
+	(void)fd;
+	(void)what;
+	if (clamd->drained)
+		return;
+	dispatch_suspects(clamd);
+	while ((scan = TAILQ_FIRST(&clamd->waiting)) && (host = host_pick(clamd))) {
+		session = session_pick(host);
+		if (!session && !(session = session_open(host)))
+			continue; /* the host is not UP any more */
+		TAILQ_REMOVE(&clamd->waiting, scan, link);
+		scan_start(session, scan);
+	}
+	tick_start(clamd);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct clamd *clamd = arg;
+	uint64_t now = clock_mono_ms();
+
+	(void)fd;
+	(void)what;
+	for (struct host *host = clamd->hosts; host < clamd->hosts + clamd->hosts_count; host++) {
+		struct session *session, *next;
+
+		for (session = LIST_FIRST(&host->sessions); session; session = next) {
+			struct clamd_scan *scan = TAILQ_FIRST(&session->scans);
+
+			next = LIST_NEXT(session, link);
+			if (!scan || now - scan->started_ms < clamd->options.timeout_ms)
+				continue;
+			LOG_WARN("clamd took too long over a message", "host", host->name);
+			session_fail(session, scan, CLAMD_TIMEOUT);
+			if (host->state == HOST_UP)
+				host_check(host, true);
+		}
+	}
+	clamd->ticking = false;
+	tick_start(clamd);
+}
+
+static void
+host_timer(struct host *host, unsigned ms)
+{
+	struct timeval after = { ms / 1000, ms % 1000 * 1000 };
+
+	event_add(host->timer, &after);
+}
+
+static void
+host_down(struct host *host, const struct check_report *report)
+{
+	struct session *session;
+	uint64_t now = clock_mono_ms();
+
+	host->state = HOST_DOWN;
+	metric_set(host->up, 0);
+	snprintf(host->why, sizeof host->why, "%s: %s", host->name, report->why);
+	if (!host->logged_ms || now - host->logged_ms >= LOG_AGAIN_MS) {
+		host->logged_ms = now;
+		LOG_ERROR(report->refused ? "clamd is not fit for use" : "clamd does not answer",
+			"host", host->name, "error", report->why);
+	}
+	while ((session = LIST_FIRST(&host->sessions)))
+		session_fail(session, report->silent ? NOBODY : EVERYBODY, CLAMD_BROKEN);
+	host_timer(host, report->refused ? REFUSED_MS : host->backoff_ms);
+	host->backoff_ms = host->backoff_ms * 2 < BACKOFF_MAX_MS ? host->backoff_ms * 2
+								 : BACKOFF_MAX_MS;
+}
+
+static void
+host_signatures(struct host *host, uint64_t signed_at_s)
+{
+	uint64_t now_s = clock_us() / 1000000, age_s;
+
+	if (!signed_at_s)
+		return;
+	age_s = now_s > signed_at_s ? now_s - signed_at_s : 0;
+	if (!host->signature_age) {
+		char labels[NET_TEXT_MAX + 16];
+
+		snprintf(labels, sizeof labels, "host=\"%s\"", host->name);
+		host->signature_age = metric_gauge("shout_scanner_signature_age_seconds",
+			"Age of a clamd's signatures", labels);
+	}
+	metric_set(host->signature_age, (int64_t)age_s);
+	if (age_s * 1000 > host->clamd->options.signature_age_ms && host->state != HOST_UP)
+		LOG_WARN("the virus signatures are old: is freshclam running?", "host", host->name,
+			"age_s", log_int((int64_t)age_s));
+}
+
+static void
+host_up(struct host *host, const struct check_report *report)
+{
+	host_signatures(host, report->signed_at_s);
+	host->capacity = report->threads ? report->threads : THREADS_DEFAULT;
+	if (host->state != HOST_UP)
+		LOG_INFO("clamd is ready", "host", host->name, "threads", log_int(host->capacity));
+	host->probed = host->probed || host->samples;
+	host->state = HOST_UP;
+	host->why[0] = '\0';
+	host->backoff_ms = BACKOFF_FIRST_MS;
+	host->logged_ms = 0;
+	metric_set(host->up, 1);
+	host_timer(host, HEALTH_MS);
+	dispatch_soon(host->clamd);
+}
+
+static void
+on_check(void *arg, const struct check_report *report)
+{
+	struct host *host = arg;
+
+	if (report->why[0])
+		host_down(host, report);
+	else
+		host_up(host, report);
+	check_stop(&host->check);
+}
+
+/* Asks the host anew; with `samples` it gets no scan before it has proved itself. */
+static void
+host_check(struct host *host, bool samples)
+{
+	const struct clamd_options *options = &host->clamd->options;
+	struct check_options check = {
+		.samples = samples,
+		.stream_max = host->probed ? 0 : options->stream_max,
+		.timeout_ms = options->timeout_ms < HEALTH_TIMEOUT_MS ? options->timeout_ms
+								      : HEALTH_TIMEOUT_MS,
+	};
+
+	check_stop(&host->check);
+	event_del(host->timer);
+	host->samples = samples;
+	if (samples) {
+		host->state = HOST_CHECKING;
+		metric_set(host->up, 0);
+		snprintf(host->why, sizeof host->why, "%s: is being checked", host->name);
+	}
+	host->check = check_start(host->clamd->loop, &host->address, &check, on_check, host);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct host *host = arg;
+
+	(void)fd;
+	(void)what;
+	host_check(host, host->state != HOST_UP);
+}
+
+static int
+host_init(struct clamd *clamd, struct host *host, const char *name)
+{
+	char labels[NET_TEXT_MAX + 16];
+	int err = net_parse(name, &host->address);
+
+	if (err) {
+		LOG_ERROR("no address of a clamd", "host", name);
+		return err;
+	}
+	host->clamd = clamd;
+	host->name = name;
+	host->backoff_ms = BACKOFF_FIRST_MS;
+	snprintf(labels, sizeof labels, "host=\"%s\"", name);
+	host->up = metric_gauge("shout_scanner_clamd_up", "Whether a clamd is in use", labels);
+	host->timer = evtimer_new(loop_base(clamd->loop), on_timer, host);
+	host_check(host, true);
+	return 0;
+}
+
+struct clamd *
+clamd_new(struct loop *loop, const struct clamd_options *options)
+{
+	struct clamd *clamd = xcalloc(1, sizeof *clamd);
+
+	clamd->loop = loop;
+	clamd->options = *options;
+	TAILQ_INIT(&clamd->waiting);
+	TAILQ_INIT(&clamd->suspects);
+	clamd->dispatch = event_new(loop_base(loop), -1, 0, on_dispatch, clamd);
+	clamd->tick = evtimer_new(loop_base(loop), on_tick, clamd);
+	clamd->hosts = xcalloc(options->hosts_count, sizeof *clamd->hosts);
+	for (size_t i = 0; i < options->hosts_count; i++) {
+		if (host_init(clamd, &clamd->hosts[i], options->hosts[i]) < 0) {
+			clamd_free(&clamd);
+			return NULL;
+		}
+		clamd->hosts_count++;
+	}
+	return clamd;
+}
+
+void
+clamd_scan(struct clamd *clamd, struct clamd_scan *scan)
+{
+	scan->clamd = clamd;
+	scan->session = NULL;
+	scan->reading = false;
+	scan_wait(scan);
+}
+
+void
+clamd_drain(struct clamd *clamd)
+{
+	clamd->drained = true;
+}
+
+unsigned
+clamd_in_flight(const struct clamd *clamd)
+{
+	return clamd->in_flight;
+}
+
+unsigned
+clamd_reading(const struct clamd *clamd)
+{
+	return clamd->reading;
+}
+
+void
+clamd_free(struct clamd **clamd_ref)
+{
+	struct clamd *clamd = *clamd_ref;
+	struct session *session;
+
+	if (!clamd)
+		return;
+	for (struct host *host = clamd->hosts; host < clamd->hosts + clamd->hosts_count; host++) {
+		while ((session = LIST_FIRST(&host->sessions)))
+			session_close(session);
+		check_stop(&host->check);
+		event_free(host->timer);
+	}
+	event_free(clamd->dispatch);
+	event_free(clamd->tick);
+	free(clamd->hosts);
+	free(clamd);
+	*clamd_ref = NULL;
+}
+
+size_t
+clamd_up(const struct clamd *clamd, char *why, size_t why_size)
+{
+	size_t up = 0;
+
+	why[0] = '\0';
+	for (size_t i = 0; i < clamd->hosts_count; i++) {
+		up += clamd->hosts[i].state == HOST_UP;
+		if (!why[0])
+			snprintf(why, why_size, "%s", clamd->hosts[i].why);
+	}
+	return up;
+}

@@ -1,0 +1,424 @@
+/*
+ * clamd_check.c - whether a clamd can be trusted.
+ *
+ * clamd -> [clamd_check] -> clamd_wire -> clamd
+ *
+ * A clamd that takes a message and says OK because it gave up at a limit lets viruses through, and
+ * does so by default (AlertExceedsMax no). So each host scans samples before it gets mail. What is
+ * wrong is said as the setting of clamd.conf that would be right.
+ */
+#include "scanner/clamd_check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <event2/event.h>
+
+#include "scanner/clamd_wire.h"
+#include "scanner/sample.h"
+#include "scanner/verdict.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+
+/* More layers than MaxRecursion can be set to (100). */
+#define LAYERS 110
+/* For the large sample: clamd writes it to a file and reads all of it twice. */
+#define LARGE_TIMEOUT_MS 60000
+#define PIECE 65536
+
+struct check {
+	struct loop *loop;
+	struct check_options options;
+	check_cb cb;
+	void *arg;
+	struct wire *wire;
+	struct event *timer;
+	unsigned step;
+	int connect_err;
+	struct sample_large large;
+	uint64_t zeros_left;
+	bool tail_sent;
+	struct check_report report;
+};
+
+/* What each step sends, and what its answer (without the number) means; judge says why the host
+ * will not do, or leaves report.why empty. */
+struct step {
+	void (*send)(struct check *check);
+	void (*judge)(struct check *check, const char *text, size_t length);
+	bool sample;
+};
+
+static void
+check_finish(struct check *check)
+{
+	wire_close(&check->wire);
+	event_del(check->timer);
+	check->cb(check->arg, &check->report);
+}
+
+static void
+why(struct check *check, const char *text)
+{
+	snprintf(check->report.why, sizeof check->report.why, "%s", text);
+}
+
+static void
+refuse(struct check *check, const char *text)
+{
+	check->report.refused = true;
+	why(check, text);
+}
+
+static void
+send_version(struct check *check)
+{
+	wire_command(check->wire, "VERSION");
+}
+
+static void
+judge_version(struct check *check, const char *text, size_t length)
+{
+	char version[128];
+
+	snprintf(version, sizeof version, "%.*s", (int)length, text);
+	if (strncmp(version, "ClamAV ", 7) != 0)
+		refuse(check, "this is no clamd");
+	check->report.signed_at_s = check_signed_at(version);
+}
+
+static void
+send_stats(struct check *check)
+{
+	wire_command(check->wire, "STATS");
+}
+
+static void
+judge_stats(struct check *check, const char *text, size_t length)
+{
+	char *stats = xstrndup(text, length);
+
+	check->report.threads = check_threads(stats);
+	free(stats);
+}
+
+static void
+send_sample(struct check *check, const char *data, size_t size)
+{
+	wire_command(check->wire, "INSTREAM");
+	wire_chunk(check->wire, data, size);
+	wire_stream_end(check->wire);
+}
+
+static void
+send_plain(struct check *check)
+{
+	char plain[SAMPLE_SIZE];
+
+	sample_plain(plain);
+	send_sample(check, plain, sizeof plain);
+}
+
+static void
+send_mail(struct check *check)
+{
+	size_t size;
+	char *mail = sample_mail(&size);
+
+	send_sample(check, mail, size);
+	free(mail);
+}
+
+static void
+send_zip(struct check *check)
+{
+	size_t size;
+	char *zip = sample_zip(1, &size);
+
+	send_sample(check, zip, size);
+	free(zip);
+}
+
+static void
+send_nested(struct check *check)
+{
+	size_t size;
+	char *zip = sample_zip(LAYERS, &size);
+
+	send_sample(check, zip, size);
+	free(zip);
+}
+
+/* Sends more of the large sample for as long as the connection takes it. */
+static void
+send_large_more(struct check *check)
+{
+	static const char zeros[PIECE];
+
+	while (check->zeros_left && !wire_full(check->wire)) {
+		size_t n = check->zeros_left < PIECE ? (size_t)check->zeros_left : PIECE;
+
+		wire_chunk(check->wire, zeros, n);
+		check->zeros_left -= n;
+	}
+	if (check->zeros_left || check->tail_sent)
+		return;
+	check->tail_sent = true;
+	wire_chunk(check->wire, check->large.tail, check->large.tail_size);
+	wire_stream_end(check->wire);
+}
+
+static void
+send_large(struct check *check)
+{
+	sample_large(check->options.stream_max, &check->large);
+	check->zeros_left = check->large.zeros;
+	wire_command(check->wire, "INSTREAM");
+	wire_chunk(check->wire, check->large.head, check->large.head_size);
+	send_large_more(check);
+}
+
+static enum verdict
+judge_verdict(const char *text, size_t length, char *signature, size_t size)
+{
+	char numbered[512];
+	enum verdict verdict;
+	unsigned number;
+	int n = snprintf(numbered, sizeof numbered, "1: %.*s", (int)length, text);
+
+	if (n >= (int)sizeof numbered ||
+		verdict_parse(numbered, (size_t)n, &number, &verdict, signature, size) < 0)
+		return VERDICT_ERROR;
+	return verdict;
+}
+
+/* Says what is wrong with an answer that should have been a virus. */
+static void
+judge_found(struct check *check, const char *text, size_t length, const char *settings)
+{
+	char signature[256];
+
+	switch (judge_verdict(text, length, signature, sizeof signature)) {
+	case VERDICT_INFECTED: return;
+	case VERDICT_ERROR: why(check, "it answers a sample with an error"); return;
+	default: refuse(check, settings);
+	}
+}
+
+static void
+judge_plain(struct check *check, const char *text, size_t length)
+{
+	judge_found(check, text, length,
+		"it does not find the EICAR test file: its signatures are missing");
+}
+
+static void
+judge_mail(struct check *check, const char *text, size_t length)
+{
+	judge_found(check, text, length,
+		"it does not find EICAR attached to a mail: clamd.conf needs ScanMail yes");
+}
+
+static void
+judge_zip(struct check *check, const char *text, size_t length)
+{
+	judge_found(check, text, length,
+		"it does not find EICAR in a zip: clamd.conf needs ScanArchive yes");
+}
+
+static void
+judge_nested(struct check *check, const char *text, size_t length)
+{
+	char signature[256];
+
+	switch (judge_verdict(text, length, signature, sizeof signature)) {
+	case VERDICT_CLEAN:
+		refuse(check,
+			"it passes what is nested too deep to be scanned: clamd.conf needs "
+			"AlertExceedsMax yes");
+		break;
+	case VERDICT_ERROR: why(check, "it answers a sample with an error"); break;
+	default: break;
+	}
+}
+
+static void
+judge_large(struct check *check, const char *text, size_t length)
+{
+	const char *setting = "StreamMaxLength, MaxFileSize and MaxScanSize";
+	char signature[256], said[192];
+	uint64_t need = check->options.stream_max;
+
+	if (memmem(text, length, "size limit exceeded", 19)) {
+		setting = "StreamMaxLength";
+	} else {
+		if (judge_verdict(text, length, signature, sizeof signature) == VERDICT_INFECTED)
+			return;
+		if (memmem(text, length, "MaxFileSize", 11)) {
+			setting = "MaxFileSize";
+		} else if (memmem(text, length, "MaxScanSize", 11)) {
+			setting = "MaxScanSize";
+			need *= 2;
+		} else if (memmem(text, length, "MaxScanTime", 11)) {
+			refuse(check,
+				"it gives up on a message of message_size_limit: clamd.conf "
+				"needs a longer MaxScanTime");
+			return;
+		}
+	}
+	snprintf(said, sizeof said,
+		"it does not take messages of message_size_limit: clamd.conf needs %s %" PRIu64
+		"M or more",
+		setting, (need >> 20) + 1);
+	refuse(check, said);
+}
+
+static const struct step steps[] = {
+	{send_version, judge_version, false},
+	{ send_stats,  judge_stats,   false},
+	{ send_plain,  judge_plain,   true },
+	{ send_mail,   judge_mail,    true },
+	{ send_zip,    judge_zip,     true },
+	{ send_nested, judge_nested,  true },
+	{ send_large,  judge_large,   true },
+};
+#define STEPS (sizeof steps / sizeof steps[0])
+
+static void
+check_arm(struct check *check)
+{
+	unsigned ms = check->options.timeout_ms;
+	struct timeval after;
+
+	if (steps[check->step].send == send_large && ms < LARGE_TIMEOUT_MS)
+		ms = LARGE_TIMEOUT_MS;
+	after = (struct timeval){ ms / 1000, ms % 1000 * 1000 };
+	event_add(check->timer, &after);
+}
+
+/* Begins the step, or ends the check when it was the last one. */
+static void
+check_enter(struct check *check, unsigned step)
+{
+	if (step == STEPS || (steps[step].sample && !check->options.samples) ||
+		(steps[step].send == send_large && !check->options.stream_max)) {
+		check_finish(check);
+		return;
+	}
+	check->step = step;
+	check_arm(check);
+	steps[step].send(check);
+}
+
+static void
+on_answer(void *arg, const char *text, size_t length)
+{
+	struct check *check = arg;
+	const char *said = memmem(text, length, ": ", 2);
+	size_t number_length;
+
+	if (!said) {
+		refuse(check, "this is no clamd");
+		check_finish(check);
+		return;
+	}
+	number_length = (size_t)(said - text) + 2;
+	steps[check->step].judge(check, text + number_length, length - number_length);
+	if (check->report.why[0])
+		check_finish(check);
+	else
+		check_enter(check, check->step + 1);
+}
+
+static void
+on_room(void *arg)
+{
+	send_large_more(arg);
+}
+
+static void
+on_closed(void *arg, int err)
+{
+	struct check *check = arg;
+
+	why(check, err ? strerror(-err) : "it closed the connection");
+	check_finish(check);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct check *check = arg;
+
+	(void)fd;
+	(void)what;
+	check->report.silent = !check->connect_err;
+	why(check, check->connect_err ? strerror(-check->connect_err) : "it does not answer");
+	check_finish(check);
+}
+
+static const struct wire_handler handler = { on_answer, on_room, on_closed };
+
+struct check *
+check_start(struct loop *loop, const struct net_address *address,
+	const struct check_options *options, check_cb cb, void *arg)
+{
+	struct check *check = xcalloc(1, sizeof *check);
+
+	check->loop = loop;
+	check->options = *options;
+	check->cb = cb;
+	check->arg = arg;
+	check->timer = evtimer_new(loop_base(loop), on_timer, check);
+	if (!check->timer)
+		die("out of memory", "check_start");
+	check->wire = wire_open(loop, address, &handler, check, &check->connect_err);
+	if (check->wire)
+		check_enter(check, 0);
+	else
+		event_active(check->timer, EV_TIMEOUT, 0);
+	return check;
+}
+
+void
+check_stop(struct check **check_ref)
+{
+	struct check *check = *check_ref;
+
+	if (!check)
+		return;
+	*check_ref = NULL;
+	wire_close(&check->wire);
+	event_free(check->timer);
+	sample_large_free(&check->large);
+	free(check);
+}
+
+uint64_t
+check_signed_at(const char *version)
+{
+	const char *slash = strchr(version, '/');
+	struct tm tm = { 0 };
+	time_t at;
+
+	if (!slash || !(slash = strchr(slash + 1, '/')) ||
+		!strptime(slash + 1, "%a %b %d %H:%M:%S %Y", &tm))
+		return 0;
+	tm.tm_isdst = -1;
+	at = mktime(&tm); /* clamd tells local time */
+	return at > 0 ? (uint64_t)at : 0;
+}
+
+unsigned
+check_threads(const char *stats)
+{
+	const char *threads = strstr(stats, "THREADS:");
+	const char *max = threads ? strstr(threads, " max ") : NULL;
+	unsigned long n = max ? strtoul(max + 5, NULL, 10) : 0;
+
+	return n <= 10000 ? (unsigned)n : 0;
+}

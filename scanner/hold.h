@@ -1,0 +1,24 @@
+/*
+ * hold.h - what is owed when a message is held: the event, and notices to those it concerns.
+ */
+#ifndef SCANNER_HOLD_H
+#define SCANNER_HOLD_H
+
+#include "shared/queue.h"
+
+struct config;
+struct hold;
+struct loop;
+
+struct hold *hold_new(struct loop *loop, struct queue *queue, const struct config *config);
+/* Takes NULL. */
+void hold_free(struct hold **hold);
+
+/*
+ * Tells that the message, whose envelope has its verdict and signature, is held. `cb` comes when
+ * the event is acknowledged and the notices are durable or were missed: 0, or the event's error.
+ * `envelope` must live until then.
+ */
+void hold_tell(struct hold *hold, const Envelope *envelope, queue_cb cb, void *arg);
+
+#endif

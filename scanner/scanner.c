@@ -1,0 +1,507 @@
+/*
+ * scanner.c - the scanner role: what came in is scanned and goes on.
+ *
+ * ingress -> mail.inbound -> [scanner] -> mail.ready -> sender
+ *
+ * Unsure means wait: without a verdict no message goes on, whatever happens to clamd. A message
+ * ends in one of: clean, with the fields it lacked put before it; infected or unscannable, after
+ * the event and the notices (the sender makes held mail of it); or still waiting here.
+ *
+ * A message whose scan broke the connection may have crashed clamd. From then on it is scanned
+ * alone, so that only its own crashes count; the third makes it unscannable. Records that an
+ * earlier process left unfinished are scanned one at a time before the rest, since one of them may
+ * have ended that process.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "scanner/clamd.h"
+#include "scanner/hold.h"
+#include "shared/config.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/metrics.h"
+#include "shared/queue.h"
+#include "shared/role.h"
+
+#define WINDOW 500
+#define STRIKES 3
+#define BACKOFF_FIRST_MS 1000
+#define BACKOFF_MAX_MS 60000
+#define STOP_MS 10000
+#define ALERT_MS 60000
+/* What ingress puts before a message of message_size_limit. */
+#define TRACE_MAX (64u * 1024)
+#define STREAM_CEILING (2000u << 20)
+
+enum stage {
+	STAGE_QUEUED,  /* not given to the pool yet */
+	STAGE_SCAN,    /* in the pool */
+	STAGE_PAUSE,   /* a scan, or what follows it, failed: `timer` tries again */
+	STAGE_HOLD,    /* the event and notices are on their way */
+	STAGE_FORWARD, /* mail.ready is to acknowledge it */
+};
+
+struct message {
+	struct clamd_scan scan; /* first: on_scanned() gets this */
+	struct record *record;
+	TAILQ_ENTRY(message) link, all_link;
+	enum stage stage;
+	void (*after_pause)(struct message *message);
+	struct event *timer;
+	uint64_t started_us;
+	unsigned tries, strikes;
+	Envelope envelope; /* the record's, changed; its parts are still the record's */
+	char *signature;
+};
+
+TAILQ_HEAD(message_list, message);
+
+static struct scanner {
+	const struct config *config;
+	struct queue *queue;
+	struct loop *loop;
+	struct consumer *consumer;
+	struct clamd *clamd; /* NULL when scanning is disabled */
+	struct hold *hold;
+	struct message_list all, careful, queued;
+	struct message *careful_now; /* the one redelivered message under way */
+	unsigned paused;
+	struct event *second;
+	struct task begin, drain, stop;
+	uint64_t stop_ms, alerted_ms;
+	bool stopping;
+	struct probe *probe;
+	struct metric *scans[4], *failures, *latency, *waiting;
+} * scanner;
+
+static void scan_next(void);
+
+static void
+message_free(struct message *message)
+{
+	TAILQ_REMOVE(&scanner->all, message, all_link);
+	if (message->timer)
+		event_free(message->timer);
+	free(message->signature);
+	free(message);
+}
+
+/* A redelivered message has shown that it harms nobody, or waits: the next may go. */
+static void
+careful_done(const struct message *message)
+{
+	if (scanner->careful_now != message)
+		return;
+	scanner->careful_now = NULL;
+	scan_next();
+}
+
+static void
+on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct message *message = arg;
+
+	(void)fd;
+	(void)what;
+	scanner->paused--;
+	message->after_pause(message);
+}
+
+static void
+pause_message(struct message *message, void (*after)(struct message *message))
+{
+	unsigned shift = message->tries < 6 ? message->tries : 6;
+	unsigned ms = BACKOFF_FIRST_MS << shift;
+	struct timeval wait;
+
+	ms = ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
+	wait = (struct timeval){ ms / 1000, ms % 1000 * 1000 };
+	message->tries++;
+	message->stage = STAGE_PAUSE;
+	message->after_pause = after;
+	if (!message->timer)
+		message->timer = evtimer_new(loop_base(scanner->loop), on_pause_over, message);
+	if (!message->timer)
+		die("out of memory", "evtimer_new");
+	event_add(message->timer, &wait);
+	scanner->paused++;
+	careful_done(message);
+}
+
+static void forward(struct message *message);
+
+static void
+on_forwarded(void *arg, int err)
+{
+	struct message *message = arg;
+
+	if (!err) {
+		careful_done(message);
+		message_free(message);
+		return;
+	}
+	LOG_WARN("the queue did not take a scanned message", "error", strerror(-err));
+	pause_message(message, forward);
+}
+
+static void
+forward(struct message *message)
+{
+	message->stage = STAGE_FORWARD;
+	queue_forward(message->record, TOPIC_READY, &message->envelope, on_forwarded, message);
+}
+
+static void hold(struct message *message);
+
+static void
+on_held(void *arg, int err)
+{
+	struct message *message = arg;
+
+	if (err)
+		pause_message(message, hold);
+	else
+		forward(message);
+}
+
+static void
+hold(struct message *message)
+{
+	message->stage = STAGE_HOLD;
+	hold_tell(scanner->hold, &message->envelope, on_held, message);
+}
+
+static void
+judged(struct message *message, Envelope__Verdict verdict, const char *signature)
+{
+	const Envelope *envelope = record_envelope(message->record);
+
+	metric_add(scanner->scans[verdict], 1);
+	message->envelope = *envelope;
+	message->envelope.verdict = verdict;
+	message->tries = 0;
+	if (verdict == ENVELOPE__VERDICT__CLEAN || verdict == ENVELOPE__VERDICT__NONE) {
+		forward(message);
+		return;
+	}
+	message->signature = xstrdup(signature);
+	message->envelope.signature = message->signature;
+	hold(message);
+}
+
+static void
+scan(struct message *message)
+{
+	message->stage = STAGE_SCAN;
+	message->started_us = clock_mono_us();
+	clamd_scan(scanner->clamd, &message->scan);
+}
+
+/* The scan ended without a verdict. */
+static void
+scan_again(struct message *message, const char *why)
+{
+	char id[ID_TEXT_SIZE];
+
+	metric_add(scanner->failures, 1);
+	id_format(message->scan.envelope->id.data, id);
+	LOG_WARN("a message could not be scanned and waits", "id", id, "error", why, "tries",
+		log_int(message->tries + 1));
+	pause_message(message, scan);
+}
+
+static void
+scan_broken(struct message *message)
+{
+	char id[ID_TEXT_SIZE];
+
+	/* Anything in flight on that host may have done it. */
+	if (!message->scan.alone) {
+		message->scan.alone = true;
+		scan(message);
+		return;
+	}
+	if (++message->strikes < STRIKES) {
+		scan_again(message, "clamd broke off");
+		return;
+	}
+	id_format(message->scan.envelope->id.data, id);
+	LOG_ERROR("a message breaks clamd and is held", "id", id);
+	judged(message, ENVELOPE__VERDICT__UNSCANNABLE, "clamd broke off three times");
+}
+
+static void
+on_scanned(struct clamd_scan *done, enum clamd_result result, enum verdict verdict,
+	const char *signature)
+{
+	struct message *message = (struct message *)done;
+
+	switch (result) {
+	case CLAMD_ANSWER: break;
+	case CLAMD_BROKEN: scan_broken(message); return;
+	case CLAMD_TIMEOUT: scan_again(message, "clamd took too long"); return;
+	case CLAMD_GARBAGE: scan_again(message, "clamd answered something else"); return;
+	case CLAMD_NO_BODY: scan_again(message, "the queue does not have its body"); return;
+	}
+	metric_observe_us(scanner->latency, clock_mono_us() - message->started_us);
+	switch (verdict) {
+	case VERDICT_CLEAN: judged(message, ENVELOPE__VERDICT__CLEAN, ""); break;
+	case VERDICT_INFECTED: judged(message, ENVELOPE__VERDICT__INFECTED, signature); break;
+	case VERDICT_UNSCANNABLE: judged(message, ENVELOPE__VERDICT__UNSCANNABLE, signature); break;
+	case VERDICT_ERROR: scan_again(message, "clamd answered with an error"); break;
+	}
+}
+
+/* Redelivered messages go one at a time, and before the others. */
+static void
+scan_next(void)
+{
+	struct message *message;
+
+	if (scanner->careful_now || scanner->stopping)
+		return;
+	message = TAILQ_FIRST(&scanner->careful);
+	if (message) {
+		TAILQ_REMOVE(&scanner->careful, message, link);
+		scanner->careful_now = message;
+		scan(message);
+		return;
+	}
+	while ((message = TAILQ_FIRST(&scanner->queued))) {
+		TAILQ_REMOVE(&scanner->queued, message, link);
+		scan(message);
+	}
+}
+
+static void
+on_record(void *arg, struct record *record)
+{
+	struct message *message = xcalloc(1, sizeof *message);
+
+	(void)arg;
+	message->record = record;
+	message->scan.envelope = record_envelope(record);
+	message->scan.done = on_scanned;
+	TAILQ_INSERT_TAIL(&scanner->all, message, all_link);
+	if (!scanner->clamd) {
+		judged(message, ENVELOPE__VERDICT__NONE, "");
+		return;
+	}
+	if (record_redelivered(record))
+		TAILQ_INSERT_TAIL(&scanner->careful, message, link);
+	else
+		TAILQ_INSERT_TAIL(&scanner->queued, message, link);
+	scan_next();
+}
+
+/* Whether every message is where it can be given back. */
+static bool
+can_stop(void)
+{
+	struct message *message;
+
+	TAILQ_FOREACH(message, &scanner->all, all_link)
+	if (message->stage == STAGE_HOLD || message->stage == STAGE_FORWARD)
+		return false;
+	if (!scanner->clamd)
+		return true;
+	if (clamd_reading(scanner->clamd))
+		return false;
+	return !clamd_in_flight(scanner->clamd) || clock_mono_ms() >= scanner->stop_ms;
+}
+
+static void
+stop_now(void)
+{
+	struct message *message;
+
+	clamd_free(&scanner->clamd);
+	while ((message = TAILQ_FIRST(&scanner->all))) {
+		record_abandon(message->record);
+		message_free(message);
+	}
+	hold_free(&scanner->hold);
+	event_free(scanner->second);
+	loop_stop(scanner->loop);
+}
+
+static void
+tell_state(void)
+{
+	char why[512] = "";
+	unsigned waiting = 0;
+	bool ready;
+	struct message *message;
+
+	TAILQ_FOREACH(message, &scanner->all, all_link)
+	waiting++;
+	metric_set(scanner->waiting, waiting);
+	if (!scanner->clamd)
+		return;
+	ready = clamd_up(scanner->clamd, why, sizeof why) > 0;
+	probe_set(scanner->probe, ready, ready ? NULL : why);
+	if (ready || clock_mono_ms() - scanner->alerted_ms < ALERT_MS)
+		return;
+	scanner->alerted_ms = clock_mono_ms();
+	LOG_ERROR("no clamd can be used: mail waits", "error", why, "waiting", log_int(waiting));
+}
+
+static void
+on_second(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (scanner->stopping && can_stop())
+		stop_now();
+	else
+		tell_state();
+}
+
+static void
+on_begin(struct task *task)
+{
+	(void)task;
+	log_set_role("scanner");
+	scanner->consumer = queue_consume(
+		scanner->queue, TOPIC_INBOUND, scanner->loop, WINDOW, on_record, NULL);
+}
+
+static void
+on_drain(struct task *task)
+{
+	(void)task;
+	if (scanner->consumer)
+		consumer_stop(scanner->consumer);
+	scanner->consumer = NULL;
+}
+
+static void
+on_stop(struct task *task)
+{
+	const struct timeval often = { 0, 20000 };
+
+	on_drain(task);
+	scanner->stopping = true;
+	scanner->stop_ms = clock_mono_ms() + STOP_MS;
+	if (scanner->clamd)
+		clamd_drain(scanner->clamd);
+	event_add(scanner->second, &often);
+}
+
+static void
+register_metrics(void)
+{
+	static const char *const verdicts[] = { "none", "clean", "infected", "unscannable" };
+
+	for (int i = 0; i < 4; i++) {
+		char labels[32];
+
+		snprintf(labels, sizeof labels, "verdict=\"%s\"", verdicts[i]);
+		scanner->scans[i] = metric_counter(
+			"shout_scanner_scans_total", "Messages by verdict", labels);
+	}
+	scanner->failures = metric_counter("shout_scanner_failures_total",
+		"Scans that ended without a verdict and are made again", NULL);
+	scanner->latency = metric_histogram("shout_scanner_scan_seconds",
+		"From the pool taking a message to its verdict", NULL);
+	scanner->waiting = metric_gauge(
+		"shout_scanner_waiting", "Messages in hand, scanned or waiting for it", NULL);
+}
+
+static void
+read_body(void *queue, const Envelope *envelope, uint64_t offset, size_t length, queue_body_cb cb,
+	void *arg)
+{
+	queue_body(queue, envelope, offset, length, cb, arg);
+}
+
+static int
+start_clamd(void)
+{
+	const struct config *config = scanner->config;
+	uint64_t stream_max = config->ingress.message_size_limit + TRACE_MAX;
+	struct clamd_options options = {
+		.hosts = config->scanner.clamd,
+		.hosts_count = config->scanner.clamd_count,
+		.connections = config->scanner.connections,
+		.timeout_ms = (unsigned)config->scanner.timeout,
+		.stream_max = stream_max < STREAM_CEILING ? stream_max : STREAM_CEILING,
+		.signature_age_ms = config->scanner.signature_age,
+		.body = read_body,
+		.body_arg = scanner->queue,
+	};
+
+	if (!config->scanner.enabled) {
+		LOG_WARN("scanner.enabled is false: mail goes on UNSCANNED");
+		metric_set(metric_gauge("shout_scanner_disabled",
+				   "1 when mail goes on unscanned (scanner.enabled)", NULL),
+			1);
+		return 0;
+	}
+	scanner->probe = probe_new("scanner");
+	probe_set(scanner->probe, false, "clamd is being checked");
+	scanner->clamd = clamd_new(scanner->loop, &options);
+	return scanner->clamd ? 0 : -1;
+}
+
+static int
+scanner_start(const struct config *config, struct queue *queue)
+{
+	const struct timeval second = { 1, 0 };
+
+	scanner = xcalloc(1, sizeof *scanner);
+	scanner->config = config;
+	scanner->queue = queue;
+	scanner->loop = loop_new("scanner");
+	TAILQ_INIT(&scanner->all);
+	TAILQ_INIT(&scanner->careful);
+	TAILQ_INIT(&scanner->queued);
+	scanner->begin.run = on_begin;
+	scanner->drain.run = on_drain;
+	scanner->stop.run = on_stop;
+	register_metrics();
+	if (start_clamd() < 0) {
+		loop_free(&scanner->loop);
+		free(scanner);
+		scanner = NULL;
+		return -1;
+	}
+	scanner->hold = hold_new(scanner->loop, queue, config);
+	scanner->second = event_new(loop_base(scanner->loop), -1, EV_PERSIST, on_second, scanner);
+	event_add(scanner->second, &second);
+	loop_post(scanner->loop, &scanner->begin);
+	loop_start(scanner->loop);
+	return 0;
+}
+
+static void
+scanner_drain(void)
+{
+	if (scanner)
+		loop_post(scanner->loop, &scanner->drain);
+}
+
+static void
+scanner_stop(void)
+{
+	if (!scanner)
+		return;
+	loop_post(scanner->loop, &scanner->stop);
+	loop_join(scanner->loop);
+	loop_free(&scanner->loop);
+	free(scanner);
+	scanner = NULL;
+}
+
+static void
+scanner_reload(void)
+{
+}
+
+const struct role scanner_role = { "scanner", scanner_start, scanner_drain, scanner_stop,
+	scanner_reload };
