@@ -13,7 +13,7 @@
 
 struct hold {
 	struct queue *queue;
-	struct event event;
+	struct mail_event event;
 };
 
 struct hold *
@@ -32,7 +32,7 @@ hold_free(struct hold **hold)
 {
 	if (!*hold)
 		return;
-	event_free(&(*hold)->event);
+	mail_event_free(&(*hold)->event);
 	free(*hold);
 	*hold = NULL;
 }
@@ -42,9 +42,9 @@ hold_tell(struct hold *hold, const Envelope *envelope, queue_cb cb, void *arg)
 {
 	bool infected = envelope->verdict == ENVELOPE__VERDICT__INFECTED;
 
-	event_begin(&hold->event, "held", envelope);
+	mail_event_begin(&hold->event, "held", envelope);
 	json_str(&hold->event.json, "verdict", infected ? "infected" : "unscannable");
 	json_str(&hold->event.json, "signature", envelope->signature);
 	json_str(&hold->event.json, "reason", infected ? "virus found" : "cannot be scanned");
-	event_send(&hold->event, hold->queue, cb, arg);
+	mail_event_send(&hold->event, hold->queue, cb, arg);
 }
