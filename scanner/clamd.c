@@ -29,6 +29,7 @@
 #include "shared/net.h"
 
 #define SESSION_DEPTH 8
+#define SESSION_SCANS 1000000 /* numbers must not grow without end */
 #define THREADS_DEFAULT 10
 #define HEALTH_MS 10000
 #define HEALTH_TIMEOUT_MS 10000
@@ -41,7 +42,7 @@ TAILQ_HEAD(scan_list, clamd_scan);
 
 struct session {
 	struct host *host;
-	struct wire *wire;
+	struct clamd_wire *wire;
 	struct scan_list scans; /* oldest first */
 	unsigned in_flight, number;
 	struct clamd_scan *streaming; /* whose body is not all sent */
@@ -58,7 +59,7 @@ struct host {
 	enum host_state state;
 	unsigned capacity, in_flight, sessions_count;
 	LIST_HEAD(, session) sessions;
-	struct check *check;
+	struct clamd_check *check;
 	bool samples, probed; /* the running check scans samples; the size was proved */
 	struct event *timer;
 	unsigned backoff_ms;
@@ -134,7 +135,7 @@ session_close(struct session *session)
 {
 	LIST_REMOVE(session, link);
 	session->host->sessions_count--;
-	wire_close(&session->wire);
+	clamd_wire_close(&session->wire);
 	free(session);
 }
 
@@ -198,7 +199,7 @@ on_answer(void *arg, const char *text, size_t length)
 		return;
 	}
 	scan_leave(scan);
-	if (session->alone)
+	if (session->alone || (!session->in_flight && session->number >= SESSION_SCANS))
 		session_close(session);
 	dispatch_soon(host->clamd);
 	scan->done(scan, CLAMD_ANSWER, verdict, signature);
@@ -230,7 +231,7 @@ on_room(void *arg)
 		scan_read(session->streaming);
 }
 
-static const struct wire_handler session_handler = { on_answer, on_room, on_closed };
+static const struct clamd_wire_handler session_handler = { on_answer, on_room, on_closed };
 
 static void
 on_piece(void *arg, int err, const void *data, size_t length)
@@ -248,14 +249,14 @@ on_piece(void *arg, int err, const void *data, size_t length)
 		session_fail(session, scan, CLAMD_NO_BODY);
 		return;
 	}
-	wire_chunk(session->wire, data, length);
+	clamd_wire_chunk(session->wire, data, length);
 	scan->sent += length;
 	if (length && scan->sent < scan->envelope->size) {
-		if (!wire_full(session->wire))
+		if (!clamd_wire_full(session->wire))
 			scan_read(scan);
 		return;
 	}
-	wire_stream_end(session->wire);
+	clamd_wire_stream_end(session->wire);
 	session->streaming = NULL;
 	dispatch_soon(session->host->clamd);
 }
@@ -283,7 +284,7 @@ scan_start(struct session *session, struct clamd_scan *scan)
 	session->host->in_flight++;
 	session->host->clamd->in_flight++;
 	session->streaming = scan;
-	wire_command(session->wire, "INSTREAM");
+	clamd_wire_command(session->wire, "INSTREAM");
 	scan_read(scan);
 }
 
@@ -295,7 +296,7 @@ session_open(struct host *host)
 
 	session->host = host;
 	TAILQ_INIT(&session->scans);
-	session->wire = wire_open(
+	session->wire = clamd_wire_open(
 		host->clamd->loop, &host->address, &session_handler, session, &err);
 	if (!session->wire) {
 		free(session);
@@ -437,7 +438,7 @@ host_timer(struct host *host, unsigned ms)
 }
 
 static void
-host_down(struct host *host, const struct check_report *report)
+host_down(struct host *host, const struct clamd_check_report *report)
 {
 	struct session *session;
 	uint64_t now = clock_mono_ms();
@@ -479,7 +480,7 @@ host_signatures(struct host *host, uint64_t signed_at_s)
 }
 
 static void
-host_up(struct host *host, const struct check_report *report)
+host_up(struct host *host, const struct clamd_check_report *report)
 {
 	host_signatures(host, report->signed_at_s);
 	host->capacity = report->threads ? report->threads : THREADS_DEFAULT;
@@ -496,7 +497,7 @@ host_up(struct host *host, const struct check_report *report)
 }
 
 static void
-on_check(void *arg, const struct check_report *report)
+on_check(void *arg, const struct clamd_check_report *report)
 {
 	struct host *host = arg;
 
@@ -504,7 +505,7 @@ on_check(void *arg, const struct check_report *report)
 		host_down(host, report);
 	else
 		host_up(host, report);
-	check_stop(&host->check);
+	clamd_check_stop(&host->check);
 }
 
 /* Asks the host anew; with `samples` it gets no scan before it has proved itself. */
@@ -512,14 +513,14 @@ static void
 host_check(struct host *host, bool samples)
 {
 	const struct clamd_options *options = &host->clamd->options;
-	struct check_options check = {
+	struct clamd_check_options check = {
 		.samples = samples,
 		.stream_max = host->probed ? 0 : options->stream_max,
 		.timeout_ms = options->timeout_ms < HEALTH_TIMEOUT_MS ? options->timeout_ms
 								      : HEALTH_TIMEOUT_MS,
 	};
 
-	check_stop(&host->check);
+	clamd_check_stop(&host->check);
 	event_del(host->timer);
 	host->samples = samples;
 	if (samples) {
@@ -527,7 +528,7 @@ host_check(struct host *host, bool samples)
 		metric_set(host->up, 0);
 		snprintf(host->why, sizeof host->why, "%s: is being checked", host->name);
 	}
-	host->check = check_start(host->clamd->loop, &host->address, &check, on_check, host);
+	host->check = clamd_check_start(host->clamd->loop, &host->address, &check, on_check, host);
 }
 
 static void
@@ -620,7 +621,7 @@ clamd_free(struct clamd **clamd_ref)
 	for (struct host *host = clamd->hosts; host < clamd->hosts + clamd->hosts_count; host++) {
 		while ((session = LIST_FIRST(&host->sessions)))
 			session_close(session);
-		check_stop(&host->check);
+		clamd_check_stop(&host->check);
 		event_free(host->timer);
 	}
 	event_free(clamd->dispatch);

@@ -30,92 +30,92 @@
 #define LARGE_TIMEOUT_MS 60000
 #define PIECE 65536
 
-struct check {
+struct clamd_check {
 	struct loop *loop;
-	struct check_options options;
-	check_cb cb;
+	struct clamd_check_options options;
+	clamd_check_cb cb;
 	void *arg;
-	struct wire *wire;
+	struct clamd_wire *wire;
 	struct event *timer;
 	unsigned step;
 	int connect_err;
 	struct sample_large large;
 	uint64_t zeros_left;
 	bool tail_sent;
-	struct check_report report;
+	struct clamd_check_report report;
 };
 
 /* What each step sends, and what its answer (without the number) means; judge says why the host
  * will not do, or leaves report.why empty. */
 struct step {
-	void (*send)(struct check *check);
-	void (*judge)(struct check *check, const char *text, size_t length);
+	void (*send)(struct clamd_check *check);
+	void (*judge)(struct clamd_check *check, const char *text, size_t length);
 	bool sample;
 };
 
 static void
-check_finish(struct check *check)
+check_finish(struct clamd_check *check)
 {
-	wire_close(&check->wire);
+	clamd_wire_close(&check->wire);
 	event_del(check->timer);
 	check->cb(check->arg, &check->report);
 }
 
 static void
-why(struct check *check, const char *text)
+why(struct clamd_check *check, const char *text)
 {
 	snprintf(check->report.why, sizeof check->report.why, "%s", text);
 }
 
 static void
-refuse(struct check *check, const char *text)
+refuse(struct clamd_check *check, const char *text)
 {
 	check->report.refused = true;
 	why(check, text);
 }
 
 static void
-send_version(struct check *check)
+send_version(struct clamd_check *check)
 {
-	wire_command(check->wire, "VERSION");
+	clamd_wire_command(check->wire, "VERSION");
 }
 
 static void
-judge_version(struct check *check, const char *text, size_t length)
+judge_version(struct clamd_check *check, const char *text, size_t length)
 {
 	char version[128];
 
 	snprintf(version, sizeof version, "%.*s", (int)length, text);
 	if (strncmp(version, "ClamAV ", 7) != 0)
 		refuse(check, "this is no clamd");
-	check->report.signed_at_s = check_signed_at(version);
+	check->report.signed_at_s = clamd_check_signed_at(version);
 }
 
 static void
-send_stats(struct check *check)
+send_stats(struct clamd_check *check)
 {
-	wire_command(check->wire, "STATS");
+	clamd_wire_command(check->wire, "STATS");
 }
 
 static void
-judge_stats(struct check *check, const char *text, size_t length)
+judge_stats(struct clamd_check *check, const char *text, size_t length)
 {
 	char *stats = xstrndup(text, length);
 
-	check->report.threads = check_threads(stats);
+	check->report.threads = clamd_check_threads(stats);
 	free(stats);
 }
 
 static void
-send_sample(struct check *check, const char *data, size_t size)
+send_sample(struct clamd_check *check, const char *data, size_t size)
 {
-	wire_command(check->wire, "INSTREAM");
-	wire_chunk(check->wire, data, size);
-	wire_stream_end(check->wire);
+	clamd_wire_command(check->wire, "INSTREAM");
+	clamd_wire_chunk(check->wire, data, size);
+	clamd_wire_stream_end(check->wire);
 }
 
 static void
-send_plain(struct check *check)
+send_plain(struct clamd_check *check)
 {
 	char plain[SAMPLE_SIZE];
 
@@ -124,7 +124,7 @@ send_plain(struct check *check)
 }
 
 static void
-send_mail(struct check *check)
+send_mail(struct clamd_check *check)
 {
 	size_t size;
 	char *mail = sample_mail(&size);
@@ -134,7 +134,7 @@ send_mail(struct check *check)
 }
 
 static void
-send_zip(struct check *check)
+send_zip(struct clamd_check *check)
 {
 	size_t size;
 	char *zip = sample_zip(1, &size);
@@ -144,7 +144,7 @@ send_zip(struct check *check)
 }
 
 static void
-send_nested(struct check *check)
+send_nested(struct clamd_check *check)
 {
 	size_t size;
 	char *zip = sample_zip(LAYERS, &size);
@@ -155,30 +155,30 @@ send_nested(struct check *check)
 
 /* Sends more of the large sample for as long as the connection takes it. */
 static void
-send_large_more(struct check *check)
+send_large_more(struct clamd_check *check)
 {
 	static const char zeros[PIECE];
 
-	while (check->zeros_left && !wire_full(check->wire)) {
+	while (check->zeros_left && !clamd_wire_full(check->wire)) {
 		size_t n = check->zeros_left < PIECE ? (size_t)check->zeros_left : PIECE;
 
-		wire_chunk(check->wire, zeros, n);
+		clamd_wire_chunk(check->wire, zeros, n);
 		check->zeros_left -= n;
 	}
 	if (check->zeros_left || check->tail_sent)
 		return;
 	check->tail_sent = true;
-	wire_chunk(check->wire, check->large.tail, check->large.tail_size);
-	wire_stream_end(check->wire);
+	clamd_wire_chunk(check->wire, check->large.tail, check->large.tail_size);
+	clamd_wire_stream_end(check->wire);
 }
 
 static void
-send_large(struct check *check)
+send_large(struct clamd_check *check)
 {
 	sample_large(check->options.stream_max, &check->large);
 	check->zeros_left = check->large.zeros;
-	wire_command(check->wire, "INSTREAM");
-	wire_chunk(check->wire, check->large.head, check->large.head_size);
+	clamd_wire_command(check->wire, "INSTREAM");
+	clamd_wire_chunk(check->wire, check->large.head, check->large.head_size);
 	send_large_more(check);
 }
 
@@ -198,7 +198,7 @@ judge_verdict(const char *text, size_t length, char *signature, size_t size)
 
 /* Says what is wrong with an answer that should have been a virus. */
 static void
-judge_found(struct check *check, const char *text, size_t length, const char *settings)
+judge_found(struct clamd_check *check, const char *text, size_t length, const char *settings)
 {
 	char signature[256];
 
@@ -210,28 +210,28 @@ judge_found(struct check *check, const char *text, size_t length, const char *se
 }
 
 static void
-judge_plain(struct check *check, const char *text, size_t length)
+judge_plain(struct clamd_check *check, const char *text, size_t length)
 {
 	judge_found(check, text, length,
 		"it does not find the EICAR test file: its signatures are missing");
 }
 
 static void
-judge_mail(struct check *check, const char *text, size_t length)
+judge_mail(struct clamd_check *check, const char *text, size_t length)
 {
 	judge_found(check, text, length,
 		"it does not find EICAR attached to a mail: clamd.conf needs ScanMail yes");
 }
 
 static void
-judge_zip(struct check *check, const char *text, size_t length)
+judge_zip(struct clamd_check *check, const char *text, size_t length)
 {
 	judge_found(check, text, length,
 		"it does not find EICAR in a zip: clamd.conf needs ScanArchive yes");
 }
 
 static void
-judge_nested(struct check *check, const char *text, size_t length)
+judge_nested(struct clamd_check *check, const char *text, size_t length)
 {
 	char signature[256];
 
@@ -247,7 +247,7 @@ judge_nested(struct check *check, const char *text, size_t length)
 }
 
 static void
-judge_large(struct check *check, const char *text, size_t length)
+judge_large(struct clamd_check *check, const char *text, size_t length)
 {
 	const char *setting = "StreamMaxLength, MaxFileSize and MaxScanSize";
 	char signature[256], said[192];
@@ -289,7 +289,7 @@ static const struct step steps[] = {
 #define STEPS (sizeof steps / sizeof steps[0])
 
 static void
-check_arm(struct check *check)
+check_arm(struct clamd_check *check)
 {
 	unsigned ms = check->options.timeout_ms;
 	struct timeval after;
@@ -302,7 +302,7 @@ check_arm(struct check *check)
 
 /* Begins the step, or ends the check when it was the last one. */
 static void
-check_enter(struct check *check, unsigned step)
+check_enter(struct clamd_check *check, unsigned step)
 {
 	if (step == STEPS || (steps[step].sample && !check->options.samples) ||
 		(steps[step].send == send_large && !check->options.stream_max)) {
@@ -317,7 +317,7 @@ check_enter(struct check *check, unsigned step)
 static void
 on_answer(void *arg, const char *text, size_t length)
 {
-	struct check *check = arg;
+	struct clamd_check *check = arg;
 	const char *said = memmem(text, length, ": ", 2);
 	size_t number_length;
 
@@ -343,7 +343,7 @@ on_room(void *arg)
 static void
 on_closed(void *arg, int err)
 {
-	struct check *check = arg;
+	struct clamd_check *check = arg;
 
 	why(check, err ? strerror(-err) : "it closed the connection");
 	check_finish(check);
@@ -352,7 +352,7 @@ on_closed(void *arg, int err)
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct check *check = arg;
+	struct clamd_check *check = arg;
 
 	(void)fd;
 	(void)what;
@@ -361,13 +361,13 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	check_finish(check);
 }
 
-static const struct wire_handler handler = { on_answer, on_room, on_closed };
+static const struct clamd_wire_handler handler = { on_answer, on_room, on_closed };
 
-struct check *
-check_start(struct loop *loop, const struct net_address *address,
-	const struct check_options *options, check_cb cb, void *arg)
+struct clamd_check *
+clamd_check_start(struct loop *loop, const struct net_address *address,
+	const struct clamd_check_options *options, clamd_check_cb cb, void *arg)
 {
-	struct check *check = xcalloc(1, sizeof *check);
+	struct clamd_check *check = xcalloc(1, sizeof *check);
 
 	check->loop = loop;
 	check->options = *options;
@@ -375,8 +375,8 @@ check_start(struct loop *loop, const struct net_address *address,
 	check->arg = arg;
 	check->timer = evtimer_new(loop_base(loop), on_timer, check);
 	if (!check->timer)
-		die("out of memory", "check_start");
-	check->wire = wire_open(loop, address, &handler, check, &check->connect_err);
+		die("out of memory", "clamd_check_start");
+	check->wire = clamd_wire_open(loop, address, &handler, check, &check->connect_err);
 	if (check->wire)
 		check_enter(check, 0);
 	else
@@ -385,21 +385,21 @@ check_start(struct loop *loop, const struct net_address *address,
 }
 
 void
-check_stop(struct check **check_ref)
+clamd_check_stop(struct clamd_check **check_ref)
 {
-	struct check *check = *check_ref;
+	struct clamd_check *check = *check_ref;
 
 	if (!check)
 		return;
 	*check_ref = NULL;
-	wire_close(&check->wire);
+	clamd_wire_close(&check->wire);
 	event_free(check->timer);
 	sample_large_free(&check->large);
 	free(check);
 }
 
 uint64_t
-check_signed_at(const char *version)
+clamd_check_signed_at(const char *version)
 {
 	const char *slash = strchr(version, '/');
 	struct tm tm = { 0 };
@@ -414,7 +414,7 @@ check_signed_at(const char *version)
 }
 
 unsigned
-check_threads(const char *stats)
+clamd_check_threads(const char *stats)
 {
 	const char *threads = strstr(stats, "THREADS:");
 	const char *max = threads ? strstr(threads, " max ") : NULL;

@@ -10,16 +10,16 @@
 
 #include "shared/net.h"
 
-struct check;
+struct clamd_check;
 struct loop;
 
-struct check_options {
+struct clamd_check_options {
 	bool samples;        /* scan the samples; else only ask for the version */
 	uint64_t stream_max; /* with samples: also a stream of this size, 0: not */
 	unsigned timeout_ms; /* for each answer */
 };
 
-struct check_report {
+struct clamd_check_report {
 	char why[256];        /* empty: all is well */
 	bool refused;         /* it answers, but its settings will not do */
 	bool silent;          /* it took the connection and said nothing */
@@ -27,18 +27,19 @@ struct check_report {
 	uint64_t signed_at_s; /* date of the signatures, seconds since 1970, 0 when unknown */
 };
 
-typedef void (*check_cb)(void *arg, const struct check_report *report);
+typedef void (*clamd_check_cb)(void *arg, const struct clamd_check_report *report);
 
-/* `cb` comes once, not before this returns; check_stop() is due in any case, also inside it. */
-struct check *check_start(struct loop *loop, const struct net_address *address,
-	const struct check_options *options, check_cb cb, void *arg);
+/* `cb` comes once, not before this returns; clamd_check_stop() is due in any case, also inside it.
+ */
+struct clamd_check *clamd_check_start(struct loop *loop, const struct net_address *address,
+	const struct clamd_check_options *options, clamd_check_cb cb, void *arg);
 /* Takes NULL. */
-void check_stop(struct check **check);
+void clamd_check_stop(struct clamd_check **check);
 
 /* "ClamAV 1.4.6/27200/Mon Nov 23 10:00:00 2026": when the signatures were made, 0 when it does not
  * say (databases of one's own have no date). Pure. */
-uint64_t check_signed_at(const char *version);
+uint64_t clamd_check_signed_at(const char *version);
 /* MaxThreads in an answer of STATS, 0 when it does not say. Pure. */
-unsigned check_threads(const char *stats);
+unsigned clamd_check_threads(const char *stats);
 
 #endif

@@ -25,9 +25,9 @@
 #define HIGH_WATER (256u * 1024)
 #define LOW_WATER (64u * 1024)
 
-struct wire {
+struct clamd_wire {
 	struct loop *loop;
-	const struct wire_handler *handler;
+	const struct clamd_wire_handler *handler;
 	void *arg;
 	int fd;
 	bool connecting, closed, write_failed, was_full;
@@ -39,7 +39,7 @@ struct wire {
 };
 
 static void
-wire_fail(struct wire *wire, int err)
+wire_fail(struct clamd_wire *wire, int err)
 {
 	if (wire->closed)
 		return;
@@ -50,7 +50,7 @@ wire_fail(struct wire *wire, int err)
 }
 
 static void
-wire_send(struct wire *wire)
+wire_send(struct clamd_wire *wire)
 {
 	if (wire->write_failed)
 		evbuffer_drain(wire->out, evbuffer_get_length(wire->out));
@@ -76,7 +76,7 @@ wire_send(struct wire *wire)
 static void
 on_writable(evutil_socket_t fd, short what, void *arg)
 {
-	struct wire *wire = arg;
+	struct clamd_wire *wire = arg;
 	int err = 0;
 	socklen_t length = sizeof err;
 
@@ -95,7 +95,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 
 /* Hands over the whole answers of the buffer and keeps the rest; false once the wire is closed. */
 static bool
-wire_answers(struct wire *wire)
+wire_answers(struct clamd_wire *wire)
 {
 	size_t at = 0;
 	char *end;
@@ -116,7 +116,7 @@ wire_answers(struct wire *wire)
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
-	struct wire *wire = arg;
+	struct clamd_wire *wire = arg;
 	ssize_t n;
 
 	(void)what;
@@ -132,12 +132,12 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		wire_fail(wire, -EMSGSIZE);
 }
 
-struct wire *
-wire_open(struct loop *loop, const struct net_address *address, const struct wire_handler *handler,
-	void *arg, int *err_out)
+struct clamd_wire *
+clamd_wire_open(struct loop *loop, const struct net_address *address,
+	const struct clamd_wire_handler *handler, void *arg, int *err_out)
 {
 	int fd = net_connect(address, NULL);
-	struct wire *wire;
+	struct clamd_wire *wire;
 
 	if (fd < 0) {
 		*err_out = fd;
@@ -153,17 +153,18 @@ wire_open(struct loop *loop, const struct net_address *address, const struct wir
 	wire->readable = event_new(loop_base(loop), fd, EV_READ | EV_PERSIST, on_readable, wire);
 	wire->writable = event_new(loop_base(loop), fd, EV_WRITE, on_writable, wire);
 	if (!wire->out || !wire->readable || !wire->writable)
-		die("out of memory", "wire_open");
+		die("out of memory", "clamd_wire_open");
 	event_add(wire->readable, NULL);
 	event_add(wire->writable, NULL);
-	wire_command(wire, "IDSESSION");
+	clamd_wire_command(wire, "IDSESSION");
 	return wire;
 }
 
 static void
 wire_free(struct task *task)
 {
-	struct wire *wire = (struct wire *)((char *)task - offsetof(struct wire, free_task));
+	struct clamd_wire *wire = (struct clamd_wire *)((char *)task -
+		offsetof(struct clamd_wire, free_task));
 
 	event_free(wire->readable);
 	event_free(wire->writable);
@@ -173,9 +174,9 @@ wire_free(struct task *task)
 }
 
 void
-wire_close(struct wire **wire_ref)
+clamd_wire_close(struct clamd_wire **wire_ref)
 {
-	struct wire *wire = *wire_ref;
+	struct clamd_wire *wire = *wire_ref;
 
 	if (!wire)
 		return;
@@ -190,14 +191,14 @@ wire_close(struct wire **wire_ref)
 
 /* Runs on_writable() after the callbacks that are due now, without asking the kernel. */
 static void
-wire_kick(struct wire *wire)
+wire_kick(struct clamd_wire *wire)
 {
 	if (!wire->connecting && !wire->closed)
 		event_active(wire->writable, 0, 0);
 }
 
 static void
-wire_add(struct wire *wire, const void *data, size_t length)
+wire_add(struct clamd_wire *wire, const void *data, size_t length)
 {
 	if (evbuffer_add(wire->out, data, length) < 0)
 		die("out of memory", "evbuffer_add");
@@ -205,7 +206,7 @@ wire_add(struct wire *wire, const void *data, size_t length)
 }
 
 void
-wire_command(struct wire *wire, const char *command)
+clamd_wire_command(struct clamd_wire *wire, const char *command)
 {
 	wire_add(wire, "z", 1);
 	wire_add(wire, command, strlen(command) + 1);
@@ -213,7 +214,7 @@ wire_command(struct wire *wire, const char *command)
 }
 
 void
-wire_chunk(struct wire *wire, const void *data, size_t length)
+clamd_wire_chunk(struct clamd_wire *wire, const void *data, size_t length)
 {
 	uint32_t header = htonl((uint32_t)length);
 
@@ -225,14 +226,14 @@ wire_chunk(struct wire *wire, const void *data, size_t length)
 }
 
 void
-wire_stream_end(struct wire *wire)
+clamd_wire_stream_end(struct clamd_wire *wire)
 {
 	wire_add(wire, "\0\0\0\0", 4);
 	wire_kick(wire);
 }
 
 int
-wire_full(const struct wire *wire)
+clamd_wire_full(const struct clamd_wire *wire)
 {
 	return wire->was_full;
 }

@@ -9,35 +9,35 @@
 #include "shared/net.h"
 
 struct loop;
-struct wire;
+struct clamd_wire;
 
-struct wire_handler {
+struct clamd_wire_handler {
 	/* One answer, "12: stream: OK", without its NUL; it is text that a remote chose. */
 	void (*answer)(void *arg, const char *text, size_t length);
 	/* So little waits to be sent that more may be added. May be NULL. */
 	void (*room)(void *arg);
 	/* The connection is gone, all answers that came were handed over; err 0: the peer closed
-	 * it. wire_close() is still the owner's to call. */
+	 * it. clamd_wire_close() is still the owner's to call. */
 	void (*closed)(void *arg, int err);
 };
 
 /* Connects and opens the session; NULL with *err_out (negative) when that fails at once. Callbacks
  * never come before this returns. */
-struct wire *wire_open(struct loop *loop, const struct net_address *address,
-	const struct wire_handler *handler, void *arg, int *err_out);
+struct clamd_wire *clamd_wire_open(struct loop *loop, const struct net_address *address,
+	const struct clamd_wire_handler *handler, void *arg, int *err_out);
 /* No callback comes after this; may be called inside one. Takes NULL. */
-void wire_close(struct wire **wire);
+void clamd_wire_close(struct clamd_wire **wire);
 
 /*
  * What is added leaves once the running callbacks are done, so that many small pieces, and many
  * commands, cost one writev(). The session numbers commands from 1 in the order they are added.
  */
-void wire_command(struct wire *wire, const char *command);
-/* A chunk of INSTREAM (wire_command(wire, "INSTREAM") came before); length 0 adds nothing, since an
- * empty chunk ends the stream. */
-void wire_chunk(struct wire *wire, const void *data, size_t length);
-void wire_stream_end(struct wire *wire);
+void clamd_wire_command(struct clamd_wire *wire, const char *command);
+/* A chunk of INSTREAM (clamd_wire_command(wire, "INSTREAM") came before); length 0 adds nothing,
+ * since an empty chunk ends the stream. */
+void clamd_wire_chunk(struct clamd_wire *wire, const void *data, size_t length);
+void clamd_wire_stream_end(struct clamd_wire *wire);
 /* Whether so much waits to be sent that the owner should wait for room(). */
-int wire_full(const struct wire *wire);
+int clamd_wire_full(const struct clamd_wire *wire);
 
 #endif

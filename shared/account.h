@@ -71,6 +71,8 @@ account_by_user(struct account_store *store, const char *username, account_user_
 typedef void (*account_cb)(void *arg, int err, struct account *account);
 void account_by_address(
 	struct account_store *store, const struct net_address *address, account_cb cb, void *arg);
+/* By the account's id, as an envelope has it. */
+void account_by_id(struct account_store *store, const char *id, account_cb cb, void *arg);
 /* Whose verified domain this is (any case, no trailing dot). */
 void account_by_domain(struct account_store *store, const char *domain, account_cb cb, void *arg);
 

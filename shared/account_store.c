@@ -461,6 +461,21 @@ account_by_domain(struct account_store *store, const char *domain, account_cb cb
 	entry_need(store, key, on_grant, lookup);
 }
 
+void
+account_by_id(struct account_store *store, const char *id, account_cb cb, void *arg)
+{
+	char key[320];
+	struct lookup *lookup;
+
+	if (!*id || snprintf(key, sizeof key, "account:{%s}", id) >= (int)sizeof key) {
+		cb(arg, -ENOENT, NULL);
+		return;
+	}
+	lookup = lookup_new(store, arg);
+	lookup->cb = cb;
+	entry_need(store, key, on_account, lookup);
+}
+
 /* The narrowest of the operator's networks that the address is in, or NULL. */
 static const char *
 network_of(const struct cached *entry, const struct net_address *address)
