@@ -19,7 +19,8 @@ struct metric;
  * copied. */
 struct metric *metric_counter(const char *name, const char *help, const char *labels);
 struct metric *metric_gauge(const char *name, const char *help, const char *labels);
-/* A gauge whose value is asked for when the page is read, from the metrics loop. */
+/* A gauge whose value is asked for when the page is read, from the metrics loop. `read` must not
+ * register anything. */
 void metric_gauge_from(const char *name, const char *help, const char *labels,
 	double (*read)(void *arg), void *arg);
 /* Seconds, in buckets from 0.5 ms to 600 s. */
@@ -38,7 +39,8 @@ struct probe;
 struct probe *probe_new(const char *name);
 void probe_set(struct probe *probe, bool ready, const char *why);
 
-/* Serves /metrics, /livez and /readyz on `address` ("host:port"). 0 or -errno. */
+/* Serves /metrics, /livez and /readyz on `address` ("host:port"). 0 or -errno. Both on the loop's
+ * thread, or while it does not run. */
 int metrics_listen(struct loop *loop, const char *address);
 void metrics_close(void);
 
