@@ -39,6 +39,12 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: %.proto
 	@mkdir -p $(B)/gen
 	protoc-c --c_out=$(B)/gen $<
 
+# Lua scripts become a C string literal, to be included where one is expected.
+$(B)/gen/%.lua.h: %.lua
+	@mkdir -p $(@D)
+	sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@
+$(B)/shared/limits.o: $(B)/gen/shared/limits.lua.h
+
 $(B)/%.o: %.c $(B)/gen/shared/envelope.pb-c.h
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<

@@ -692,6 +692,7 @@ redis_free(struct redis **redis_ref)
 	*redis_ref = NULL;
 	redis->dead = true;
 	redis->busy++;
+	flush(redis); /* what was given last may be a report that nobody waits for */
 	disconnect(redis);
 	while ((command = list_pop(&redis->commands)))
 		command_end(redis, command, -ECANCELED);

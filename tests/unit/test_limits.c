@@ -1,0 +1,345 @@
+/*
+ * test_limits.c - limits against a real Redis, several loops' worth of them, and without it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "shared/limits.h"
+#include "tests/unit/redis_rig.h"
+
+static struct limits *limits, *other;
+static struct account account = { .id = (char *)"acme", .active = true };
+
+struct verdict {
+	unsigned count, passed, refused;
+	unsigned wait_s;
+	const char *which;
+};
+
+static void
+on_verdict(void *arg, unsigned wait_s, const char *which)
+{
+	struct verdict *v = arg;
+
+	v->count++;
+	*(wait_s ? &v->refused : &v->passed) += 1;
+	v->wait_s = wait_s;
+	v->which = which;
+}
+
+static struct verdict
+take(struct limits *from, unsigned n, unsigned recipients)
+{
+	struct verdict v = { 0 };
+
+	for (unsigned i = 1; i <= n; i++) {
+		limits_take(from, &account, recipients, on_verdict, &v);
+		WAIT_FOR(v.count == i);
+	}
+	return v;
+}
+
+static void
+open_limits(unsigned in_flight_max, unsigned waiting_max)
+{
+	const struct limits_options options = { in_flight_max, waiting_max };
+
+	limits_free(&limits);
+	limits_free(&other);
+	limits = limits_new(loop, redis, &options);
+	other = limits_new(loop, redis, &options);
+}
+
+static int
+setup(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	loop = loop_new("test");
+	if (!server.pid && redis_server_start(&server) < 0)
+		return -1;
+	open_at(server.unix_address, REDIS_SERVER_PASSWORD);
+	ASK(&a, "FLUSHALL");
+	memset(&account.limits, 0, sizeof account.limits);
+	open_limits(10000, 200000);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	limits_free(&limits);
+	limits_free(&other);
+	redis_free(&redis);
+	loop_free(&loop);
+	return 0;
+}
+
+static void
+each_limit_holds_across_instances_and_says_which_it_is(void **state)
+{
+	static const struct row {
+		struct account_limits limits;
+		unsigned recipients, passes, longest_wait_s;
+		const char *which;
+	} rows[] = {
+		{{ .messages_hour = 10 },                        1, 10, 360,   "messages per hour"  },
+		{ { .messages_day = 10 },                        3, 10, 8640,  "messages per day"   },
+		{ { .recipients_hour = 20 },                     2, 10, 360,   "recipients per hour"},
+		{ { .recipients_day = 20 },                      2, 10, 8640,  "recipients per day" },
+		{ { .messages_hour = 100, .recipients_day = 7 }, 1, 7,  12343,
+                 "recipients per day"							       },
+		{ { .messages_hour = 3, .messages_day = 100 },   1, 3,  1200,  "messages per hour"  },
+	};
+	struct answer a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const unsigned half = rows[i].passes / 2;
+		struct verdict v;
+
+		ASK(&a, "FLUSHALL");
+		open_limits(10000, 200000);
+		account.limits = rows[i].limits;
+		assert_int_equal(take(limits, half, rows[i].recipients).passed, half);
+		assert_int_equal(take(other, rows[i].passes - half, rows[i].recipients).passed,
+			rows[i].passes - half);
+		v = take(other, 1, rows[i].recipients);
+		assert_int_equal(v.refused, 1);
+		assert_string_equal(v.which, rows[i].which);
+		assert_in_range(v.wait_s, 1, rows[i].longest_wait_s);
+		v = take(other, 1, rows[i].recipients); /* remembered */
+		assert_string_equal(v.which, rows[i].which);
+		assert_int_equal(take(limits, 1, rows[i].recipients).refused, 1);
+	}
+}
+
+static void
+a_message_to_more_recipients_than_the_limit_goes_when_all_of_it_is_free(void **state)
+{
+	(void)state;
+	account.limits.recipients_hour = 10;
+	assert_int_equal(take(limits, 1, 50).passed, 1);
+	assert_int_equal(take(limits, 1, 1).refused, 1);
+}
+
+static void
+a_refusal_of_many_recipients_does_not_refuse_few(void **state)
+{
+	(void)state;
+	account.limits.recipients_hour = 100;
+	assert_int_equal(take(limits, 1, 40).passed, 1);
+	assert_int_equal(take(limits, 1, 90).refused, 1);
+	assert_int_equal(take(limits, 1, 10).passed, 1);
+}
+
+static void
+a_thousand_messages_under_load_cost_few_calls(void **state)
+{
+	struct verdict v = { 0 };
+	struct answer a;
+
+	(void)state;
+	account.limits.messages_hour = 1000000;
+	ASK(&a, "CONFIG", "RESETSTAT");
+	for (int burst = 0; burst < 100; burst++) {
+		for (int i = 0; i < 10; i++)
+			limits_take(limits, &account, 2, on_verdict, &v);
+		event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
+	}
+	WAIT_FOR(v.count == 1000);
+	assert_int_equal(v.passed, 1000);
+	ASK(&a, "EVAL",
+		"return tonumber(string.match(redis.call('INFO', 'commandstats'), "
+		"'cmdstat_evalsha:calls=(%d+)'))",
+		"0");
+	assert_in_range(a.number, 1, 50);
+}
+
+static void
+what_lies_idle_goes_back(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	account.limits.messages_hour = 10000;
+	assert_int_equal(take(limits, 30, 1).passed, 30);
+	do
+		ASK(&a, "HGET", "rate:{acme}:flight", "n");
+	while (strcmp(a.text, "30") != 0);
+}
+
+static void
+giving_back_frees_an_allowance(void **state)
+{
+	(void)state;
+	account.limits.messages_hour = 2;
+	assert_int_equal(take(limits, 2, 1).passed, 2);
+	limits_give_back(limits, &account, 1);
+	assert_int_equal(take(limits, 1, 1).passed, 1);
+	assert_int_equal(take(limits, 1, 1).refused, 1);
+}
+
+static void
+messages_in_flight_are_capped_until_they_are_attempted(void **state)
+{
+	struct verdict v;
+
+	(void)state;
+	open_limits(5, 200000);
+	assert_int_equal(take(limits, 5, 1).passed, 5);
+	v = take(limits, 1, 1);
+	assert_int_equal(v.refused, 1);
+	assert_string_equal(v.which, "messages in flight");
+	limits_attempted(other, "acme", 3);
+	for (int i = 0; i < 3; i++)
+		WAIT_FOR(take(limits, 1, 1).passed);
+	assert_int_equal(take(limits, 1, 1).refused, 1);
+}
+
+static void
+waiting_messages_are_capped(void **state)
+{
+	struct verdict v;
+
+	(void)state;
+	open_limits(0, 10);
+	limits_waiting(other, "acme", 10);
+	WAIT_FOR(take(limits, 1, 1).refused);
+	v = take(limits, 1, 1);
+	assert_string_equal(v.which, "messages waiting");
+	limits_waiting(other, "acme", 9);
+	WAIT_FOR(take(limits, 1, 1).passed);
+}
+
+static void
+more_attempts_than_messages_make_no_debt(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	limits_attempted(limits, "acme", 60);
+	ASK(&a, "HGET", "rate:{acme}:flight", "n");
+	assert_string_equal(a.text, "0");
+}
+
+static void
+without_redis_a_share_is_applied_and_told_later(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	account.limits.messages_hour = 10;
+	WAIT_FOR(redis_up(redis));
+	redis_server_kill(&server);
+	WAIT_FOR(!redis_up(redis));
+	assert_int_equal(take(limits, 10, 1).passed, 10);
+	assert_string_equal(take(limits, 1, 1).which, "messages per hour");
+	assert_int_equal(redis_server_start(&server), 0);
+	WAIT_FOR(redis_up(redis));
+	do
+		ASK(&a, "HGET", "rate:{acme}:flight", "n");
+	while (strcmp(a.text, "10") != 0);
+	assert_int_equal(take(other, 1, 1).refused, 1);
+}
+
+/* AUTH */
+
+static struct verdict
+allowed(const char *address, const char *user)
+{
+	struct verdict v = { 0 };
+
+	limits_auth_allowed(limits, address, user, on_verdict, &v);
+	WAIT_FOR(v.count == 1);
+	return v;
+}
+
+static void
+ten_failures_lock_the_pair_and_nobody_else(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(allowed("192.0.2.1", "user").passed, 1);
+		limits_auth_failed(limits, "192.0.2.1", i % 2 ? "user" : "USER");
+	}
+	assert_in_range(allowed("192.0.2.1", "User").wait_s, 1, 60);
+	assert_int_equal(allowed("192.0.2.2", "user").passed, 1);
+	assert_int_equal(allowed("192.0.2.1", "printer").passed, 1);
+}
+
+static void
+a_lock_grows_each_time(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	for (int i = 0; i < 30; i++)
+		limits_auth_failed(limits, "192.0.2.1", "user");
+	ASK(&a, "PING");
+	assert_in_range(allowed("192.0.2.1", "user").wait_s, 200, 240);
+}
+
+static void
+a_success_clears_the_pair(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	for (int i = 0; i < 9; i++)
+		limits_auth_failed(limits, "192.0.2.1", "user");
+	limits_auth_succeeded(limits, "192.0.2.1", "user");
+	for (int i = 0; i < 9; i++)
+		limits_auth_failed(limits, "192.0.2.1", "user");
+	ASK(&a, "PING");
+	assert_int_equal(allowed("192.0.2.1", "user").passed, 1);
+}
+
+static void
+guessing_from_everywhere_slows_unknown_addresses_only(void **state)
+{
+	char address[32];
+
+	(void)state;
+	limits_auth_succeeded(other, "192.0.2.1", "user");
+	for (int i = 0; i < 20; i++) {
+		snprintf(address, sizeof address, "198.51.100.%d", i);
+		limits_auth_failed(limits, address, "user");
+	}
+	assert_in_range(allowed("203.0.113.1", "user").wait_s, 1, 2);
+	assert_int_equal(allowed("192.0.2.1", "user").passed, 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		TEST(each_limit_holds_across_instances_and_says_which_it_is),
+		TEST(a_message_to_more_recipients_than_the_limit_goes_when_all_of_it_is_free),
+		TEST(a_refusal_of_many_recipients_does_not_refuse_few),
+		TEST(a_thousand_messages_under_load_cost_few_calls),
+		TEST(what_lies_idle_goes_back),
+		TEST(giving_back_frees_an_allowance),
+		TEST(messages_in_flight_are_capped_until_they_are_attempted),
+		TEST(waiting_messages_are_capped),
+		TEST(more_attempts_than_messages_make_no_debt),
+		TEST(without_redis_a_share_is_applied_and_told_later),
+		TEST(ten_failures_lock_the_pair_and_nobody_else),
+		TEST(a_lock_grows_each_time),
+		TEST(a_success_clears_the_pair),
+		TEST(guessing_from_everywhere_slows_unknown_addresses_only),
+	};
+	int failed;
+
+	log_set_level(LOG_LEVEL_WARN);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	redis_server_remove(&server);
+	return failed;
+}
