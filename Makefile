@@ -4,6 +4,14 @@
 #   make CC=clang           another compiler
 #   make SAN=address,undefined test     under sanitizers, in build/address,undefined/
 #   make test T=ingress     only the tests whose names contain "ingress"
+#
+#   make deps               install the Debian packages that are missing (deploy/packages)
+#   make test               build, run every test, end with a count
+#   make lint               format, clang-tidy, cppcheck, include directions, gcc and clang
+#   make fuzz               every parser for FUZZ_SECONDS (60) each
+#   make demo               set everything up and send two messages through it; leaves it running
+#   make demo-stop          end that
+#   make clean
 
 CC      ?= gcc
 ifeq ($(origin CC),default)
@@ -19,8 +27,9 @@ LIBS    := libevent libevent_pthreads libevent_openssl openssl lmdb libcyaml yam
 WARN    := -Wall -Wextra -Wformat=2 -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 CFLAGS  ?= -O2 -g
+PKGFLAGS := $(shell pkg-config --cflags $(LIBS))
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -I. -I$(B)/gen $(WARN) $(HARDEN) $(CFLAGS) $(SANFLAGS) \
-             $(shell pkg-config --cflags $(LIBS))
+             $(PKGFLAGS)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 LDLIBS  := $(shell pkg-config --libs $(LIBS)) -lunbound -lpthread
@@ -30,8 +39,11 @@ OBJS    := $(SRCS:%.c=$(B)/%.o) $(B)/gen/shared/envelope.pb-c.o
 LIB     := $(B)/libshout.a
 UNIT    := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 
+PROGS   := $(patsubst cmd/%.c,$(B)/%,$(wildcard cmd/*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
 .PHONY: all
-all: $(B)/shout $(B)/shoutctl
+all: $(PROGS)
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -56,7 +68,7 @@ $(LIB): $(OBJS)
 	rm -f $@
 	ar rcs $@ $^
 
-$(B)/shout $(B)/shoutctl: $(B)/%: $(B)/cmd/%.o $(LIB)
+$(PROGS): $(B)/%: $(B)/cmd/%.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(LIB)
@@ -64,6 +76,43 @@ $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(LIB)
 
 .PHONY: unit
 unit: $(UNIT)
+
+# Libraries come by pkg-config, so packages have to be there before this file is read again.
+.PHONY: deps
+deps:
+	@deploy/deps.sh
+
+.PHONY: test
+test: deps
+	@$(MAKE) --no-print-directory all unit
+	@python3 tests/run.py --build $(B) --filter '$(T)'
+
+.PHONY: lint
+lint: deps
+	@$(MAKE) --no-print-directory CC=gcc all unit
+	@$(MAKE) --no-print-directory CC=clang B=build/clang all unit
+	@CFLAGS="$(ALL_CFLAGS)" tests/lint.sh build/clang
+
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz fuzzers
+fuzz: deps
+	@$(MAKE) --no-print-directory CC=clang B=build/fuzz SAN=fuzzer-no-link,address,undefined fuzzers
+	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
+
+fuzzers: $(FUZZERS)
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
+
+.PHONY: demo demo-stop
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@deploy/demo.sh start
+demo-stop:
+	@deploy/demo.sh stop
+
+.PHONY: help
+help:
+	@sed -n 's/^#   //p' Makefile
 
 .PHONY: clean
 clean:

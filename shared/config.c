@@ -119,7 +119,7 @@ read_file(const char *path, size_t max, size_t *length_out)
 	return text;
 }
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 on_library_log(cyaml_log_t level, void *arg, const char *format, va_list args)
 {
 	char *last = arg;

@@ -1,0 +1,78 @@
+#!/bin/bash
+# What the compilers do not see: format, clang-tidy, cppcheck, include directions, pure parsers, banned
+# calls. BUILD holds the objects; CFLAGS what they were compiled with. Names every finding, then fails.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+build=$1
+rooms="shared ingress scanner sender control"
+status=0
+
+fail() {
+	echo "lint: $1" >&2
+	status=1
+}
+
+# Prints the matches of a pattern as findings.
+none_of() { # why pattern files...
+	local why=$1 pattern=$2
+	shift 2
+	grep -nE "$pattern" "$@" /dev/null && fail "$why"
+}
+
+mapfile -t sources < <(find $rooms cmd tests/unit tests/fuzz -name '*.[ch]' | sort)
+mapfile -t units < <(find $rooms cmd -name '*.c' | sort)
+
+echo "clang-format"
+clang-format --dry-run -Werror "${sources[@]}" || fail "format: run clang-format -i"
+
+echo "include directions"
+for room in ingress scanner sender control; do
+	others=$(echo ingress scanner sender control | tr ' ' '\n' | grep -vx "$room" | paste -sd'|')
+	none_of "$room includes another role" "^#include \"($others)/" $(find "$room" -name '*.[ch]')
+done
+none_of "shared includes a role" '^#include "(ingress|scanner|sender|control)/' $(find shared -name '*.[ch]')
+
+# A library is known to one module.
+known_to() { # header-pattern file-pattern
+	local others
+	others=$(printf '%s\n' "${units[@]}" | grep -vE "$2")
+	# shellcheck disable=SC2086
+	none_of "only $2 may include $1" "^#include <$1" $others
+}
+known_to 'lmdb\.h' '^shared/queue_lmdb|^sender/deferral'
+known_to 'hiredis/' '^shared/redis'
+known_to 'unbound' '^sender/dns'
+known_to 'gsasl' '^shared/scram|^ingress/cmd_auth'
+known_to '(cyaml|yaml)' '^shared/config'
+
+echo "banned calls"
+none_of "banned call" '\b(strcpy|strncat|strcat|sprintf|vsprintf|strtok|strtok_r|gets|alloca)\s*\(' "${sources[@]}"
+none_of "unfinished" 'TODO|FIXME' "${sources[@]}"
+
+echo "pure parsers"
+impure='log_line|(f|vf|d)?printf|puts|fwrite|write|read|readv|writev|open(at)?|fopen|socket|connect|send(to|msg)?|recv(from|msg)?|clock_gettime|time|getenv|event_.*|bufferevent_.*|SSL_.*|redis.*'
+for parser in shared/address shared/header shared/text ingress/command ingress/dot ingress/proxy \
+	sender/reply sender/answer sender/outcome scanner/verdict; do
+	[ -f "$parser.c" ] || continue
+	nm -u "$build/$parser.o" | awk '{ print $2 }' | grep -xE "$impure" &&
+		fail "$parser.c is a parser, but calls the above"
+done
+
+echo "file lengths"
+for file in "${sources[@]}"; do
+	[ "$(wc -l <"$file")" -le 600 ] || fail "$file has more than 600 lines"
+done
+
+echo "cppcheck"
+queue_h=/usr/include/$(gcc -print-multiarch)/sys/queue.h
+cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr \
+	--error-exitcode=1 --suppress=missingIncludeSystem --suppress=unusedStructMember \
+	--suppressions-list=tests/cppcheck.txt -D_GNU_SOURCE --include="$queue_h" -I. \
+	"${units[@]}" || fail "cppcheck"
+
+echo "clang-tidy"
+printf '%s\n' "${units[@]}" | xargs -P2 -n4 sh -c '
+	clang-tidy --quiet "$@" -- '"$CFLAGS -I$build/gen"' 2>/dev/null' sh || fail "clang-tidy"
+
+[ $status -eq 0 ] && echo "lint: clean"
+exit $status

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Runs the unit test programs and pytest, and ends with one line: N passed, N failed."""
+
+import argparse
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+UNIT_SECONDS = 600
+
+
+def run_unit(program):
+    """A test program's (passed, failed); one that dies counts as one more failure."""
+    env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP")
+    try:
+        done = subprocess.run([program], cwd=ROOT, env=env, timeout=UNIT_SECONDS,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        output, status = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as late:
+        output, status = late.stdout or b"", "timeout"
+    output = output.decode(errors="replace")
+    passed = len(re.findall(r"^\s*ok ", output, re.M))
+    failed = len(re.findall(r"^\s*not ok ", output, re.M))
+    if status != 0 and not failed:
+        failed = 1
+    print(f"{'ok  ' if not failed else 'FAIL'} {program.name}: {passed} passed, {failed} failed"
+          + (f" (exit {status})" if failed else ""), flush=True)
+    if failed:
+        print(output, flush=True)
+    return passed, failed
+
+
+def run_pytest(build, name_filter):
+    """pytest's (passed, failed). It runs in a group of its own, so that nothing survives it."""
+    report = build / "pytest.xml"
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider",
+               "--junitxml", str(report), "tests"]
+    if name_filter:
+        command += ["-k", name_filter]
+    env = dict(os.environ, SHOUT_BUILD=str(build))
+    process = subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True)
+    try:
+        status = process.wait()
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    if not report.exists():
+        return 0, 1
+    suites = list(xml.parse(report).getroot().iter("testsuite"))
+    total, bad, skipped = (sum(int(s.get(key, 0)) for s in suites for key in keys)
+                           for keys in (("tests",), ("failures", "errors"), ("skipped",)))
+    if status not in (0, 5) and not bad:
+        bad = 1
+    return max(0, total - bad - skipped), bad
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--filter", default="")
+    args = parser.parse_args()
+    build = (ROOT / args.build).resolve()
+    passed = failed = 0
+    for source in sorted((ROOT / "tests/unit").glob("test_*.c")):
+        if args.filter in source.stem:
+            good, bad = run_unit(build / "tests/unit" / source.stem)
+            passed, failed = passed + good, failed + bad
+    good, bad = run_pytest(build, args.filter)
+    passed, failed = passed + good, failed + bad
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
