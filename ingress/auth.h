@@ -1,0 +1,49 @@
+/*
+ * auth.h - an AUTH exchange, for cmd_auth.c and auth_scram.c.
+ */
+#ifndef INGRESS_AUTH_H
+#define INGRESS_AUTH_H
+
+#include "ingress/password.h"
+#include "ingress/session_private.h"
+#include "shared/scram.h"
+
+#define AUTH_NAME_MAX 255
+
+struct mechanism;
+struct Gsasl_session;
+
+struct auth {
+	const struct mechanism *mechanism;
+	bool scram;
+	char username[AUTH_NAME_MAX + 1];
+	char password[PASSWORD_MAX + 1];
+	bool exists, enabled;
+	char verifier_text[SCRAM_TEXT_MAX];
+	struct scram_verifier verifier;
+	struct account *account;
+	struct Gsasl_session *gsasl; /* SCRAM's */
+	char *first;                 /* SCRAM: the client's first message */
+	bool proven;                 /* SCRAM: the client waits for our proof */
+};
+
+/* Sends a challenge (base 64 already) and waits for a line. */
+void auth_ask(struct session *session, const char *challenge);
+bool auth_set_username(struct auth *auth, const char *name, size_t length);
+/* Username known: is it allowed to try, who is it? Goes on in scram_challenge() or with the
+ * password. */
+void auth_find_user(struct session *session);
+void auth_malformed(struct session *session);
+void auth_unsure(struct session *session, const char *text);
+void auth_failed(struct session *session, const char *reason);
+void auth_succeeded(struct session *session);
+
+/* auth_scram.c */
+void scram_line(struct session *session, const char *text, size_t length);
+void scram_challenge(struct session *session);
+void scram_end(struct auth *auth);
+
+/* Decodes base 64 into `out` (at least `length` bytes); the size, or -EINVAL. */
+long base64_read(const char *text, size_t length, char *out);
+
+#endif

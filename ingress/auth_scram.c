@@ -1,0 +1,190 @@
+/*
+ * auth_scram.c - SCRAM-SHA-256 (RFC 5802, 7677) by libgsasl, from the verifier's keys.
+ *
+ * libgsasl asks for nothing while it works: the username is read out of the client's first message
+ * before, the verifier looked up, and only then does libgsasl get both.
+ */
+#include "ingress/auth.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gsasl.h>
+#include <openssl/evp.h>
+
+#include "shared/log.h"
+
+/* One a thread, for the life of the process. */
+static Gsasl *
+library(void)
+{
+	static _Thread_local Gsasl *gsasl;
+
+	if (!gsasl && gsasl_init(&gsasl) != GSASL_OK)
+		die("cannot start libgsasl", "gsasl_init");
+	return gsasl;
+}
+
+long
+base64_read(const char *text, size_t length, char *out)
+{
+	long size;
+
+	if (length == 0)
+		return 0;
+	if (length % 4 != 0 || text[0] == '=')
+		return -EINVAL;
+	for (size_t i = 0; i < length; i++)
+		if (text[i] == ' ' || text[i] == '\t' || (text[i] == '=' && i + 2 < length))
+			return -EINVAL;
+	size = EVP_DecodeBlock((unsigned char *)out, (const unsigned char *)text, (int)length);
+	if (size < 0)
+		return -EINVAL;
+	return size - (text[length - 1] == '=') - (text[length - 2] == '=');
+}
+
+/* "n,,n=user,r=nonce": the value of n with =2C and =3D decoded. An authzid is not offered. */
+static bool
+read_username(struct auth *auth, const char *text)
+{
+	char name[AUTH_NAME_MAX + 1];
+	size_t length = 0;
+	const char *at;
+
+	if (strncmp(text, "n,,n=", 5) != 0 && strncmp(text, "y,,n=", 5) != 0)
+		return false;
+	for (at = text + 5; *at && *at != ','; at++) {
+		char c = *at;
+
+		if (length == AUTH_NAME_MAX)
+			return false;
+		if (c == '=') {
+			if (strncmp(at, "=2C", 3) != 0 && strncmp(at, "=3D", 3) != 0)
+				return false;
+			c = at[2] == 'C' ? ',' : '=';
+			at += 2;
+		}
+		name[length++] = c;
+	}
+	return *at == ',' && auth_set_username(auth, name, length);
+}
+
+static void
+first_message(struct session *session, const char *text, size_t length)
+{
+	struct auth *auth = session->auth;
+
+	auth->first = xstrndup(text, length);
+	if (strlen(auth->first) == length && read_username(auth, auth->first))
+		auth_find_user(session);
+	else
+		auth_malformed(session);
+}
+
+static void
+set_key(Gsasl_session *gsasl, Gsasl_property property, const uint8_t *key, size_t size)
+{
+	char text[64];
+
+	EVP_EncodeBlock((unsigned char *)text, key, (int)size);
+	gsasl_property_set(gsasl, property, text);
+}
+
+static bool
+start_gsasl(struct auth *auth)
+{
+	const struct scram_verifier *verifier = &auth->verifier;
+	char iterations[16];
+
+	if (gsasl_server_start(library(), "SCRAM-SHA-256", &auth->gsasl) != GSASL_OK)
+		return false;
+	snprintf(iterations, sizeof iterations, "%u", verifier->iterations);
+	gsasl_property_set(auth->gsasl, GSASL_SCRAM_ITER, iterations);
+	set_key(auth->gsasl, GSASL_SCRAM_SALT, verifier->salt, verifier->salt_length);
+	set_key(auth->gsasl, GSASL_SCRAM_STOREDKEY, verifier->stored_key, 32);
+	set_key(auth->gsasl, GSASL_SCRAM_SERVERKEY, verifier->server_key, 32);
+	return true;
+}
+
+/* Sends what libgsasl has to say. */
+static void
+ask(struct session *session, const char *out, size_t size)
+{
+	char text[2048];
+
+	if (size > sizeof text / 4 * 3 - 4) {
+		auth_malformed(session);
+		return;
+	}
+	EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)out, (int)size);
+	auth_ask(session, text);
+}
+
+void
+scram_challenge(struct session *session)
+{
+	struct auth *auth = session->auth;
+	char *out = NULL;
+	size_t size = 0;
+	int result = start_gsasl(auth)
+		? gsasl_step(auth->gsasl, auth->first, strlen(auth->first), &out, &size)
+		: GSASL_UNKNOWN_MECHANISM;
+
+	if (result == GSASL_NEEDS_MORE)
+		ask(session, out, size);
+	else
+		auth_malformed(session);
+	gsasl_free(out);
+}
+
+static void
+final_message(struct session *session, const char *text, size_t length)
+{
+	struct auth *auth = session->auth;
+	char *out = NULL;
+	size_t size = 0;
+	int result = gsasl_step(auth->gsasl, text, length, &out, &size);
+
+	if (result == GSASL_OK && auth->exists && auth->enabled) {
+		auth->proven = true;
+		ask(session, out, size);
+	} else if (result == GSASL_MECHANISM_PARSE_ERROR) {
+		auth_malformed(session);
+	} else {
+		auth_failed(session,
+			!auth->exists            ? "unknown user"
+				: !auth->enabled ? "disabled user"
+						 : "wrong password");
+	}
+	gsasl_free(out);
+}
+
+/* RFC 4954 4: our proof travels as a challenge, which the client answers with an empty line. */
+void
+scram_line(struct session *session, const char *text, size_t length)
+{
+	struct auth *auth = session->auth;
+
+	if (!auth->first)
+		first_message(session, text, length);
+	else if (!auth->proven)
+		final_message(session, text, length);
+	else if (length == 0)
+		auth_succeeded(session);
+	else
+		auth_malformed(session);
+}
+
+void
+scram_end(struct auth *auth)
+{
+	if (auth->gsasl)
+		gsasl_finish(auth->gsasl);
+	auth->gsasl = NULL;
+	free(auth->first);
+	auth->first = NULL;
+	account_unref(auth->account);
+	auth->account = NULL;
+}

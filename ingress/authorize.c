@@ -1,0 +1,89 @@
+/*
+ * authorize.c - who may be named as originator of a message.
+ *
+ * ingress:  cmd_mail, accept -> [authorize]
+ *
+ * All customers send from the same addresses and share one SPF include, so without this check any
+ * of them could pass as any other.
+ *
+ *   From                    strict   resent (default)
+ *   the account's own       pass     pass
+ *   another account's       refuse   refuse
+ *   foreign                 refuse   passes when Sender or a Resent- field is the account's:
+ *                                    redirects, meeting forwards
+ *   unroutable, NDR         pass     pass: Exchange's NDRs come from corp.local
+ */
+#include "ingress/authorize.h"
+
+#include <string.h>
+#include <strings.h>
+
+const char *
+authorize_domain(const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	return at ? at + 1 : "";
+}
+
+static bool
+is_own(const struct account *account, const char *address)
+{
+	const char *domain = authorize_domain(address);
+
+	return *domain && account_has_domain(account, domain, strlen(domain));
+}
+
+bool
+authorize_sender(const struct account *account, const char *mail_from)
+{
+	return *mail_from == '\0' || is_own(account, mail_from);
+}
+
+static bool
+any_own(const struct account *account, const struct mailbox_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (is_own(account, list->text[i]))
+			return true;
+	return false;
+}
+
+/* Domains that no one on the internet can own (RFC 6761, 6762, 8375 and common habit). */
+static bool
+is_unroutable(const char *address)
+{
+	static const char *const tops[] = { "local", "localdomain", "localhost", "lan", "corp",
+		"home", "internal", "intranet", "private", "invalid", "test" };
+	const char *domain = authorize_domain(address), *top = strrchr(domain, '.');
+
+	if (!top)
+		return true;
+	for (size_t i = 0; i < sizeof tops / sizeof *tops; i++)
+		if (strcasecmp(top + 1, tops[i]) == 0)
+			return true;
+	return false;
+}
+
+enum authorize
+authorize_header(const struct account *account, const char *mail_from,
+	const struct content *content, size_t *at, const char **address)
+{
+	bool ndr = *mail_from == '\0';
+
+	if (content->from_fields == 0)
+		return AUTHORIZE_PASS;
+	if (content->from_fields > 1)
+		return AUTHORIZE_TWO_FROM;
+	if (content->from_bad || content->from.count == 0)
+		return ndr ? AUTHORIZE_PASS : AUTHORIZE_BAD_FROM;
+	while (*at < content->from.count) {
+		*address = content->from.text[(*at)++];
+		if (is_own(account, *address) || (ndr && is_unroutable(*address)))
+			continue;
+		if (account->policy == POLICY_STRICT || !any_own(account, &content->senders))
+			return AUTHORIZE_REFUSE;
+		return AUTHORIZE_ASK;
+	}
+	return AUTHORIZE_PASS;
+}

@@ -1,0 +1,35 @@
+/*
+ * authorize.h - who may be named as originator of a message. Pure: account and addresses in, a
+ * decision out.
+ */
+#ifndef INGRESS_AUTHORIZE_H
+#define INGRESS_AUTHORIZE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ingress/content.h"
+#include "shared/account.h"
+
+enum authorize {
+	AUTHORIZE_PASS,
+	AUTHORIZE_REFUSE, /* the address is not the account's to use */
+	AUTHORIZE_ASK,    /* a foreign domain: passes unless it is another account's */
+	AUTHORIZE_TWO_FROM,
+	AUTHORIZE_BAD_FROM,
+};
+
+/* MAIL FROM: the null sender "", or a mailbox in one of the account's domains. */
+bool authorize_sender(const struct account *account, const char *mail_from);
+
+/*
+ * The header's originators. `*at` counts the From mailboxes already judged: start with 0; after
+ * AUTHORIZE_ASK go on from where it stands. `*address` names the mailbox in question.
+ */
+enum authorize authorize_header(const struct account *account, const char *mail_from,
+	const struct content *content, size_t *at, const char **address);
+
+/* What follows the last "@"; "" without. */
+const char *authorize_domain(const char *address);
+
+#endif

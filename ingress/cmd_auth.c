@@ -1,0 +1,352 @@
+/*
+ * cmd_auth.c - AUTH PLAIN, LOGIN and SCRAM-SHA-256 (RFC 4954, 4616, 5802, 7677).
+ *
+ *   AUTH -> lines -> [limits] -> [account store] -> PLAIN, LOGIN: password thread -> 235 or 535
+ *                                                   SCRAM: libgsasl, one more line  -^
+ *
+ * Each arrow in brackets may take its time; it finds the session again by its id. Unknown users go
+ * the same way with a verifier that no password matches, so that time tells nothing.
+ */
+#include "ingress/auth.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "ingress/password.h"
+#include "ingress/tally.h"
+#include "shared/log.h"
+#include "shared/metrics.h"
+
+struct mechanism {
+	const char *name;
+	void (*line)(struct session *session, const char *line, size_t length);
+	const char *prompt; /* asks for the first line when AUTH came without one */
+};
+
+/* ---- the end of an exchange ---- */
+
+void
+auth_free(struct session *session)
+{
+	struct auth *auth = session->auth;
+
+	if (!auth)
+		return;
+	scram_end(auth);
+	explicit_bzero(auth, sizeof *auth);
+	free(auth);
+	session->auth = NULL;
+	if (session->state == ST_LINE)
+		session->state = ST_COMMAND;
+}
+
+void
+auth_unsure(struct session *session, const char *text)
+{
+	metric_add(stats.auth_unsure, 1);
+	auth_free(session);
+	refuse(session, REFUSE_UNAVAILABLE, "454 4.7.0 %s", text);
+}
+
+void
+auth_malformed(struct session *session)
+{
+	auth_free(session);
+	refuse(session, REFUSE_SYNTAX, "501 5.5.2 Not what this mechanism says");
+}
+
+void
+auth_failed(struct session *session, const char *reason)
+{
+	struct auth *auth = session->auth;
+
+	metric_add(stats.auth_failed, 1);
+	limits_auth_failed(session->worker->limits, session->client_text, auth->username);
+	tally_add(session->worker->tally, TALLY_AUTH_FAILED, session->client_text, auth->username,
+		reason);
+	auth_free(session);
+	refuse(session, REFUSE_AUTH, "535 5.7.8 Wrong username or password");
+}
+
+void
+auth_succeeded(struct session *session)
+{
+	struct auth *auth = session->auth;
+
+	metric_add(stats.auth_ok, 1);
+	limits_auth_succeeded(session->worker->limits, session->client_text, auth->username);
+	account_unref(session->account);
+	session->account = account_ref(auth->account);
+	session->account_us = clock_mono_us();
+	session->known = KNOWN_YES;
+	free(session->credential);
+	session->credential = xstrdup(auth->username);
+	auth_free(session);
+	reply(session, "235 2.7.0 Authentication successful");
+}
+
+/* ---- looking the user up ---- */
+
+static const char *
+failure(const struct auth *auth)
+{
+	return !auth->exists ? "unknown user" : !auth->enabled ? "disabled user" : "wrong password";
+}
+
+static void
+password_checked(struct session *session, bool right)
+{
+	struct auth *auth = session->auth;
+
+	if (right && auth->exists && auth->enabled) {
+		password_cache_add(session->worker->cache, auth->verifier_text, auth->password);
+		auth_succeeded(session);
+	} else {
+		auth_failed(session, failure(auth));
+	}
+}
+
+static void
+on_password(void *arg, bool right)
+{
+	struct session *session = session_find(arg);
+
+	if (session && session->auth)
+		password_checked(session, right);
+}
+
+static void
+check_password(struct session *session)
+{
+	struct auth *auth = session->auth;
+
+	if (auth->exists && auth->enabled &&
+		password_cache_has(session->worker->cache, auth->verifier_text, auth->password))
+		auth_succeeded(session);
+	else if (!passwords_check(session->worker->ingress->passwords, &auth->verifier,
+			 auth->password, on_password, session_arg(session)))
+		auth_unsure(session, "Too many logins at once, try again soon");
+}
+
+static void
+on_user(void *arg, int err, struct account *account, const char *verifier, bool enabled)
+{
+	struct session *session = session_find(arg);
+	struct auth *auth = session ? session->auth : NULL;
+
+	if (!auth)
+		return;
+	if (err == -EAGAIN) {
+		auth_unsure(session, "Cannot check this now, try again soon");
+		return;
+	}
+	auth->exists = err == 0 && strlen(verifier) < sizeof auth->verifier_text &&
+		scram_parse(verifier, &auth->verifier) == 0;
+	auth->enabled = auth->exists && enabled;
+	if (auth->exists) {
+		memcpy(auth->verifier_text, verifier, strlen(verifier) + 1);
+		auth->account = account_ref(account);
+	} else {
+		scram_dummy(auth->username, &auth->verifier);
+	}
+	if (auth->scram)
+		scram_challenge(session);
+	else
+		check_password(session);
+}
+
+static void
+on_allowed(void *arg, unsigned wait_s, const char *which)
+{
+	struct session *session = session_find(arg);
+
+	(void)which;
+	if (!session || !session->auth)
+		return;
+	if (wait_s > 0)
+		auth_unsure(session, "Too many failures, try again later");
+	else
+		account_by_user(session->worker->accounts, session->auth->username, on_user,
+			session_arg(session));
+}
+
+void
+auth_find_user(struct session *session)
+{
+	session->state = ST_COMMAND;
+	limits_auth_allowed(session->worker->limits, session->client_text, session->auth->username,
+		on_allowed, session_arg(session));
+}
+
+/* ---- mechanisms ---- */
+
+void
+auth_ask(struct session *session, const char *challenge)
+{
+	session->state = ST_LINE;
+	reply(session, "334 %s", challenge);
+}
+
+bool
+auth_set_username(struct auth *auth, const char *name, size_t length)
+{
+	if (length == 0 || length > AUTH_NAME_MAX || memchr(name, '\0', length))
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)name[i];
+
+		if (c < ' ' || c == 0x7f)
+			return false;
+		auth->username[i] = (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+	}
+	auth->username[length] = '\0';
+	return true;
+}
+
+static bool
+set_password(struct auth *auth, const char *password, size_t length)
+{
+	if (length > PASSWORD_MAX || memchr(password, '\0', length))
+		return false;
+	memcpy(auth->password, password, length);
+	auth->password[length] = '\0';
+	return true;
+}
+
+/* RFC 4616: [authzid] NUL authcid NUL password. Acting for someone else is not offered. */
+static bool
+read_plain(struct auth *auth, const char *text, size_t length)
+{
+	const char *first = memchr(text, '\0', length), *second;
+	const char *end = text + length;
+
+	second = first ? memchr(first + 1, '\0', (size_t)(end - first - 1)) : NULL;
+	if (!second || !auth_set_username(auth, first + 1, (size_t)(second - first - 1)))
+		return false;
+	if (first != text &&
+		((size_t)(first - text) != strlen(auth->username) ||
+			strncasecmp(text, auth->username, (size_t)(first - text)) != 0))
+		return false;
+	return set_password(auth, second + 1, (size_t)(end - second - 1));
+}
+
+static void
+plain_line(struct session *session, const char *text, size_t length)
+{
+	if (read_plain(session->auth, text, length))
+		auth_find_user(session);
+	else
+		auth_malformed(session);
+}
+
+static void
+login_line(struct session *session, const char *text, size_t length)
+{
+	struct auth *auth = session->auth;
+
+	if (!auth->username[0] && auth_set_username(auth, text, length))
+		auth_ask(session, "UGFzc3dvcmQ6");
+	else if (auth->username[0] && set_password(auth, text, length))
+		auth_find_user(session);
+	else
+		auth_malformed(session);
+}
+
+static const struct mechanism mechanisms[] = {
+	{"PLAIN",          plain_line, ""            },
+	{ "LOGIN",         login_line, "VXNlcm5hbWU6"},
+	{ "SCRAM-SHA-256", scram_line, ""            },
+};
+
+static const struct mechanism *
+find_mechanism(const char *name, size_t length)
+{
+	for (size_t i = 0; i < sizeof mechanisms / sizeof *mechanisms; i++)
+		if (strlen(mechanisms[i].name) == length &&
+			strncasecmp(mechanisms[i].name, name, length) == 0)
+			return &mechanisms[i];
+	return NULL;
+}
+
+/* The line is in the worker's scratch buffer, which is ours: no secret stays there. */
+static void
+wipe(const char *line, size_t length)
+{
+	explicit_bzero((void *)(uintptr_t)line, length);
+}
+
+void
+auth_line(struct session *session, const char *line, size_t length)
+{
+	char text[COMMAND_LINE_MAX];
+	bool cancelled = length == 1 && *line == '*';
+	long size = cancelled ? -1 : base64_read(line, length, text);
+
+	wipe(line, length);
+	if (cancelled) {
+		auth_free(session);
+		refuse(session, REFUSE_SYNTAX, "501 5.7.0 Cancelled");
+	} else if (size < 0) {
+		auth_malformed(session);
+	} else {
+		session->auth->mechanism->line(session, text, (size_t)size);
+	}
+	explicit_bzero(text, sizeof text);
+}
+
+/* ---- AUTH ---- */
+
+static void
+start(struct session *session, const char *args, size_t length)
+{
+	const char *blank = memchr(args, ' ', length);
+	size_t name_length = blank ? (size_t)(blank - args) : length;
+	const struct mechanism *mechanism = find_mechanism(args, name_length);
+	const char *first = args + name_length;
+
+	if (!mechanism) {
+		refuse(session, REFUSE_SYNTAX, "504 5.5.4 Unknown mechanism");
+		return;
+	}
+	session->auth = xcalloc(1, sizeof *session->auth);
+	session->auth->mechanism = mechanism;
+	session->auth->scram = mechanism->line == scram_line;
+	while (first < args + length && *first == ' ')
+		first++;
+	if (first == args + length)
+		auth_ask(session, mechanism->prompt);
+	else if (first + 1 == args + length && *first == '=')
+		auth_line(session, "", 0);
+	else
+		auth_line(session, first, (size_t)(args + length - first));
+}
+
+/* On listeners for known addresses alone, what the address is decides whether AUTH goes on. */
+static void
+refuse_in_clear(struct session *session)
+{
+	if (session->known == KNOWN_UNSURE)
+		refuse(session, REFUSE_UNAVAILABLE,
+			"454 4.7.0 Cannot check this now, try again soon");
+	else
+		refuse(session, REFUSE_TLS, "538 5.7.11 Encryption is required for AUTH");
+}
+
+void
+cmd_auth(struct session *session, const struct command *command)
+{
+	if (!session->listener->config->auth)
+		refuse(session, REFUSE_ORDER, "502 5.5.1 No AUTH here");
+	else if (session->credential)
+		refuse(session, REFUSE_ORDER, "503 5.5.1 Authenticated already");
+	else if (session->mail && session->mail->open)
+		refuse(session, REFUSE_ORDER, "503 5.5.1 Not in the middle of a transaction");
+	else if (command->args_length == 0)
+		refuse(session, REFUSE_SYNTAX, "501 5.5.4 Say AUTH mechanism");
+	else if (!session_may_auth(session))
+		refuse_in_clear(session);
+	else
+		start(session, command->args, command->args_length);
+}

@@ -1,0 +1,121 @@
+/*
+ * content.c - what the header of a message says, and the fields that do not travel on.
+ *
+ * ingress:  body -> [content] -> authorize
+ *
+ * Return-Path belongs to final delivery (RFC 5321 4.4), and a Bcc that is left in would tell every
+ * recipient about the hidden ones. Everything else stays byte for byte.
+ */
+#include "ingress/content.h"
+
+#include <string.h>
+
+#include "shared/envelope.h"
+#include "shared/header.h"
+
+static void
+add_mailboxes(
+	struct arena *arena, const struct address *found, size_t count, struct mailbox_list *list)
+{
+	const char **text = arena_get(arena, (list->count + count) * sizeof *text);
+
+	if (list->count)
+		memcpy(text, list->text, list->count * sizeof *text);
+	for (size_t i = 0; i < count; i++)
+		text[list->count++] = arena_text(arena, found[i].text, found[i].length);
+	list->text = text;
+}
+
+/* false when the field holds no list, or one too long to be judged. */
+static bool
+read_mailboxes(struct arena *arena, const struct header_field *field, struct mailbox_list *list)
+{
+	struct address found[MAILBOXES_MAX];
+	char *scratch = arena_get(arena, field->value_length + 1);
+	long count = header_addresses(
+		field->value, field->value_length, found, MAILBOXES_MAX, scratch);
+
+	if (count < 0 || count > MAILBOXES_MAX || list->count + (size_t)count > MAILBOXES_MAX)
+		return false;
+	if (count > 0)
+		add_mailboxes(arena, found, (size_t)count, list);
+	return true;
+}
+
+static const char *
+read_text(struct arena *arena, const struct header_field *field, size_t max)
+{
+	size_t size = (field->value_length < max ? field->value_length : max) + 1;
+	char *text = arena_get(arena, size);
+
+	header_text(field, text, size);
+	return text;
+}
+
+static void
+read_field(const struct header_field *field, struct arena *arena, struct content *out)
+{
+	switch (field->name[0] | 0x20) {
+	case 'f':
+		if (header_is(field, "From") && out->from_fields++ == 0)
+			out->from_bad = !read_mailboxes(arena, field, &out->from);
+		break;
+	case 's':
+		if (header_is(field, "Sender"))
+			read_mailboxes(arena, field, &out->senders);
+		else if (header_is(field, "Subject") && !out->subject)
+			out->subject = read_text(arena, field, CONTENT_SUBJECT_MAX);
+		break;
+	case 'r':
+		if (header_is(field, "Received"))
+			out->received++;
+		else if (header_is(field, "Resent-From") || header_is(field, "Resent-Sender"))
+			read_mailboxes(arena, field, &out->senders);
+		break;
+	case 'm':
+		if (header_is(field, "Message-ID") && !out->message_id)
+			out->message_id = read_text(arena, field, 998);
+		break;
+	case 'd':
+		if (header_is(field, "Date"))
+			out->missing &= ~(unsigned)MISSING_DATE;
+		break;
+	default: break;
+	}
+}
+
+static bool
+stays(const struct header_field *field)
+{
+	return !header_is(field, "Return-Path") && !header_is(field, "Bcc");
+}
+
+size_t
+content_read(char *data, size_t size, struct arena *arena, struct content *out, bool *ended)
+{
+	struct header_field field;
+	size_t at = 0, kept = 0, fields_end = 0;
+
+	memset(out, 0, sizeof *out);
+	out->missing = MISSING_DATE | MISSING_MESSAGE_ID | MISSING_FROM;
+	while (header_next(data, size, &at, &field) == 1) {
+		size_t start = (size_t)(field.start - data);
+
+		fields_end = start + field.length;
+		read_field(&field, arena, out);
+		if (!stays(&field))
+			continue;
+		if (kept != start)
+			memmove(data + kept, data + start, field.length);
+		kept += field.length;
+	}
+	/* Something follows the last field: the empty line, or a body that came without one. */
+	*ended = fields_end < size;
+	if (out->from_fields)
+		out->missing &= ~(unsigned)MISSING_FROM;
+	if (out->message_id)
+		out->missing &= ~(unsigned)MISSING_MESSAGE_ID;
+	if (kept != fields_end)
+		memmove(data + kept, data + fields_end, size - fields_end);
+	return size - (fields_end - kept);
+}

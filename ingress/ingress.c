@@ -1,0 +1,454 @@
+/*
+ * ingress.c - the role that takes mail in: listeners, workers, start, drain, stop, reload.
+ *
+ *   customer -> [ingress] -> session -> cmd_*.c -> accept -> mail.inbound
+ *
+ * Every worker listens on every address (SO_REUSEPORT) and shares nothing with the others but the
+ * door, the password thread and the TLS contexts. The main thread reaches them by their mailboxes.
+ *
+ * Stopping: listeners close, idle sessions hear 421, transactions may finish; what is still there
+ * after DRAIN_MS is cut off, and the queue's answers are waited for.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "ingress/password.h"
+#include "ingress/session.h"
+#include "ingress/stats.h"
+#include "ingress/tally.h"
+#include "ingress/worker.h"
+#include "shared/log.h"
+#include "shared/metrics.h"
+#include "shared/role.h"
+
+#define DRAIN_MS 20000
+#define QUEUE_MS 25000 /* more than any answer of the queue takes */
+#define ACCEPT_BATCH 16
+#define MINUTE_S 60
+
+static struct ingress ingress;
+static _Thread_local struct worker *here;
+
+struct worker *
+worker_here(void)
+{
+	return here;
+}
+
+/* ---- accepting ---- */
+
+static void
+turn_away(const struct listener *listener, int fd, const char *text, enum refusal why)
+{
+	metric_add(stats.refused[why], 1);
+	if (listener->config->tls != LISTEN_IMPLICIT)
+		(void)!send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+	shutdown(fd, SHUT_WR);
+	close(fd);
+}
+
+static void
+take_connection(struct acceptor *acceptor, int fd, const struct net_address *peer)
+{
+	struct worker *worker = acceptor->worker;
+
+	if (worker->draining)
+		turn_away(acceptor->listener, fd, "421 4.3.2 Shutting down, try again soon\r\n",
+			REFUSE_SHUTDOWN);
+	else if (!door_enter(ingress.door))
+		turn_away(acceptor->listener, fd, "421 4.3.2 Too many connections\r\n",
+			REFUSE_CONNECTIONS);
+	else
+		session_open(worker, acceptor->listener, fd, peer);
+}
+
+static void
+on_accept_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct acceptor *acceptor = arg;
+
+	(void)fd;
+	(void)what;
+	if (acceptor->event)
+		event_add(acceptor->event, NULL);
+}
+
+/* No descriptors left: the connection stays in the kernel, which would wake us for ever. */
+static void
+pause_accepting(struct acceptor *acceptor, int err)
+{
+	const struct timeval second = { 1, 0 };
+
+	LOG_ERROR("cannot accept connections", "listener", acceptor->listener->config->address,
+		"error", strerror(err));
+	event_del(acceptor->event);
+	event_base_once(loop_base(acceptor->worker->loop), -1, EV_TIMEOUT, on_accept_again,
+		acceptor, &second);
+}
+
+static void
+on_accept(evutil_socket_t listening, short what, void *arg)
+{
+	struct acceptor *acceptor = arg;
+
+	(void)what;
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		struct net_address peer = { .length = sizeof peer.sa };
+		int fd = accept4(listening, (struct sockaddr *)&peer.sa, &peer.length,
+			SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0)
+			take_connection(acceptor, fd, &peer);
+		else if (errno == EAGAIN)
+			return;
+		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			errno == ENOMEM) {
+			pause_accepting(acceptor, errno);
+			return;
+		}
+	}
+}
+
+static int
+acceptor_open(struct acceptor *acceptor, struct worker *worker, const struct listener *listener)
+{
+	const int one = 1;
+	int fd = net_listen(&listener->address);
+
+	if (fd < 0) {
+		LOG_ERROR("cannot listen", "address", listener->config->address, "error",
+			strerror(-fd));
+		return -1;
+	}
+	/* Accepted sockets inherit it: a reply is one write and must not wait for an ACK. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	acceptor->worker = worker;
+	acceptor->listener = listener;
+	acceptor->fd = fd;
+	acceptor->event = event_new(
+		loop_base(worker->loop), fd, EV_READ | EV_PERSIST, on_accept, acceptor);
+	event_add(acceptor->event, NULL);
+	return 0;
+}
+
+static void
+acceptor_close(struct acceptor *acceptor)
+{
+	if (!acceptor->event)
+		return;
+	event_free(acceptor->event);
+	acceptor->event = NULL;
+	close(acceptor->fd);
+}
+
+/* ---- workers ---- */
+
+struct hello {
+	struct task task;
+	struct worker *worker;
+};
+
+static void
+on_hello(struct task *task)
+{
+	struct hello *hello = (struct hello *)task;
+
+	here = hello->worker;
+	log_set_role("ingress");
+	free(hello);
+}
+
+static void
+on_reap(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	session_reap(arg);
+}
+
+static void
+on_minute(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd;
+	(void)what;
+	tally_flush(worker->tally);
+}
+
+static void
+on_drain(struct task *task)
+{
+	struct worker *worker = here;
+
+	(void)task;
+	if (worker->draining)
+		return;
+	worker->draining = true;
+	for (unsigned i = 0; i < ingress.listeners_count; i++) {
+		struct acceptor *acceptor = &worker->acceptors[i];
+
+		if (!acceptor->event)
+			continue;
+		on_accept(acceptor->fd, EV_READ, acceptor); /* those that the kernel let in */
+		acceptor_close(acceptor);
+	}
+	session_drain_all(worker);
+}
+
+static void
+on_drop(struct task *task)
+{
+	(void)task;
+	session_drop_all(here);
+	wire_list_drop(&here->wires);
+}
+
+static void
+worker_helpers(struct worker *worker)
+{
+	const struct config *config = ingress.config;
+	struct redis_options redis = { config->redis.address, config->redis.password,
+		config->redis.tls, config->redis.ca };
+	struct limits_options limits = { config->ingress.in_flight_max,
+		config->ingress.waiting_max };
+
+	worker->redis = redis_new(worker->loop, &redis);
+	worker->accounts = account_store_new(worker->loop, worker->redis);
+	worker->limits = limits_new(worker->loop, worker->redis, &limits);
+	worker->tally = tally_new(ingress.queue);
+	worker->cache = password_cache_new();
+	worker->scratch = xmalloc(SCRATCH_SIZE);
+}
+
+static int
+worker_open(struct worker *worker)
+{
+	const struct timeval minute = { MINUTE_S, 0 };
+	struct event_base *base;
+
+	worker->ingress = &ingress;
+	worker->loop = loop_new("ingress");
+	base = loop_base(worker->loop);
+	worker->reaper = event_new(base, -1, 0, on_reap, worker);
+	worker->minute = event_new(base, -1, EV_PERSIST, on_minute, worker);
+	event_add(worker->minute, &minute);
+	worker->drain.run = on_drain;
+	worker->drop.run = on_drop;
+	worker_helpers(worker);
+	worker->acceptors = xcalloc(ingress.listeners_count, sizeof *worker->acceptors);
+	for (unsigned i = 0; i < ingress.listeners_count; i++)
+		if (acceptor_open(&worker->acceptors[i], worker, &ingress.listeners[i]) < 0)
+			return -1;
+	return 0;
+}
+
+static void
+worker_start(struct worker *worker)
+{
+	struct hello *hello = xcalloc(1, sizeof *hello);
+
+	hello->task.run = on_hello;
+	hello->worker = worker;
+	loop_post(worker->loop, &hello->task);
+	loop_start(worker->loop);
+}
+
+/* The loop has ended, or never ran. */
+static void
+worker_close(struct worker *worker)
+{
+	if (!worker->loop)
+		return;
+	for (unsigned i = 0; worker->acceptors && i < ingress.listeners_count; i++)
+		acceptor_close(&worker->acceptors[i]);
+	session_reap(worker);
+	wire_list_drop(&worker->wires);
+	limits_free(&worker->limits);
+	account_store_free(&worker->accounts);
+	redis_free(&worker->redis);
+	tally_free(&worker->tally);
+	mail_event_free(&worker->event);
+	password_cache_free(&worker->cache);
+	event_free(worker->reaper);
+	event_free(worker->minute);
+	loop_free(&worker->loop);
+	free(worker->acceptors);
+	free(worker->sessions);
+	free(worker->scratch);
+}
+
+/* ---- the role ---- */
+
+static void
+close_all(void)
+{
+	for (unsigned i = 0; i < ingress.workers_count; i++) {
+		struct worker *worker = &ingress.workers[i];
+
+		if (worker->loop)
+			loop_stop(worker->loop);
+		if (worker->loop)
+			loop_join(worker->loop);
+	}
+	passwords_free(&ingress.passwords); /* its last answers are in the workers' mailboxes */
+	for (unsigned i = 0; i < ingress.workers_count; i++)
+		worker_close(&ingress.workers[i]);
+	for (unsigned i = 0; i < ingress.listeners_count; i++)
+		free(ingress.listeners[i].proxies);
+	free(ingress.workers);
+	free(ingress.listeners);
+	tls_server_free(&ingress.tls[TLS_MODERN]);
+	tls_server_free(&ingress.tls[TLS_LEGACY]);
+	door_free(&ingress.door);
+	memset(&ingress, 0, sizeof ingress);
+}
+
+static int
+listener_tls(struct listener *listener)
+{
+	const struct config *config = ingress.config;
+	enum tls_profile profile = listener->config->profile;
+	char why[512];
+
+	if (listener->config->tls == LISTEN_PLAIN)
+		return 0;
+	if (!ingress.tls[profile])
+		ingress.tls[profile] = tls_server_new(config->ingress.tls.files,
+			config->ingress.tls.files_count, profile, why, sizeof why);
+	if (!ingress.tls[profile]) {
+		LOG_ERROR("cannot offer TLS", "error", why);
+		return -1;
+	}
+	listener->tls = ingress.tls[profile];
+	return 0;
+}
+
+static int
+listener_open(struct listener *listener, const struct listen_config *config)
+{
+	listener->config = config;
+	listener->proxies_count = config->proxies_count;
+	listener->proxies = xcalloc(config->proxies_count, sizeof *listener->proxies);
+	if (net_parse(config->address, &listener->address) < 0) {
+		LOG_ERROR("cannot listen", "address", config->address, "error", "not an address");
+		return -1;
+	}
+	for (unsigned i = 0; i < config->proxies_count; i++)
+		if (network_parse(config->proxies[i], &listener->proxies[i]) < 0) {
+			LOG_ERROR("not a network", "proxy", config->proxies[i]);
+			return -1;
+		}
+	return listener_tls(listener);
+}
+
+static int
+open_all(void)
+{
+	const struct config *config = ingress.config;
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned threads = config->ingress.threads;
+
+	for (unsigned i = 0; i < config->ingress.listen_count; i++) {
+		ingress.listeners_count = i + 1;
+		if (listener_open(&ingress.listeners[i], &config->ingress.listen[i]) < 0)
+			return -1;
+	}
+	if (threads == 0)
+		threads = cores > 0 ? (unsigned)cores : 1;
+	ingress.workers = xcalloc(threads, sizeof *ingress.workers);
+	for (unsigned i = 0; i < threads; i++) {
+		ingress.workers_count = i + 1;
+		if (worker_open(&ingress.workers[i]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+ingress_start(const struct config *config, struct queue *queue)
+{
+	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
+	stats_register();
+	ingress.config = config;
+	ingress.queue = queue;
+	ingress.door = door_new(
+		config->ingress.connections_max, config->ingress.connections_per_address);
+	ingress.listeners = xcalloc(config->ingress.listen_count, sizeof *ingress.listeners);
+	ingress.passwords = passwords_new();
+	if (open_all() < 0) {
+		close_all();
+		return -1;
+	}
+	for (unsigned i = 0; i < ingress.workers_count; i++)
+		worker_start(&ingress.workers[i]);
+	for (unsigned i = 0; i < ingress.listeners_count; i++)
+		LOG_INFO("listening", "address", config->ingress.listen[i].address);
+	return 0;
+}
+
+static void
+ingress_drain(void)
+{
+	for (unsigned i = 0; i < ingress.workers_count; i++) {
+		struct worker *worker = &ingress.workers[i];
+
+		if (!worker->drain_posted)
+			loop_post(worker->loop, &worker->drain);
+		worker->drain_posted = true;
+	}
+}
+
+/* Once a process: waiting for the loops needs no more than looking. */
+static void
+wait_idle(uint64_t ms)
+{
+	const struct timespec pause = { 0, 5000000 };
+	uint64_t deadline = clock_mono_ms() + ms;
+
+	while (atomic_load(&ingress.busy) > 0 && clock_mono_ms() < deadline)
+		nanosleep(&pause, NULL);
+}
+
+static void
+ingress_stop(void)
+{
+	ingress_drain();
+	wait_idle(DRAIN_MS);
+	for (unsigned i = 0; i < ingress.workers_count; i++)
+		loop_post(ingress.workers[i].loop, &ingress.workers[i].drop);
+	wait_idle(QUEUE_MS);
+	close_all();
+}
+
+static void
+ingress_reload(void)
+{
+	char why[512];
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (!ingress.tls[i])
+			continue;
+		if (tls_server_reload(ingress.tls[i], why, sizeof why) < 0)
+			LOG_ERROR("certificates stay as they were", "error", why);
+		else
+			LOG_INFO("certificates read again");
+	}
+}
+
+const struct role ingress_role = {
+	.name = "ingress",
+	.start = ingress_start,
+	.drain = ingress_drain,
+	.stop = ingress_stop,
+	.reload = ingress_reload,
+};

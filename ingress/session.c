@@ -1,0 +1,651 @@
+/*
+ * session.c - one client's connection: its states, its input, its replies.
+ *
+ *   accept -> (PROXY header) -> (TLS) -> banner -> commands <-> message -> close
+ *
+ * ingress (accept) -> [session] -> cmd_*.c -> accept.c -> queue
+ *
+ * Input is worked on in the worker's scratch buffer; what is behind a command that still waits for
+ * its answer is kept in `left`, and reading stops. A session owns its wire and its transaction. It
+ * is never freed inside its own callbacks: closing marks it, the worker's reaper frees it.
+ */
+#include "ingress/session_private.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <event2/event.h>
+
+#include "ingress/proxy.h"
+#include "ingress/tally.h"
+#include "shared/log.h"
+#include "shared/metrics.h"
+
+#define REPLY_MAX 1024
+#define COMMAND_READ (8u * 1024) /* of input at a time between messages */
+#define IDLE_COMMANDS_MAX 100    /* commands that lead nowhere, in a row */
+#define SHAKE_MS 30000           /* for a PROXY header, and for a TLS handshake */
+#define SLOT_BITS 20
+
+enum verb_flag {
+	V_LAST = 1,    /* nothing may be pipelined behind it (RFC 2920 3.1) */
+	V_GREETED = 2, /* after EHLO or HELO */
+	V_TLS = 4,     /* not before STARTTLS where the listener requires it (RFC 3207 4) */
+	V_IDLE = 8,    /* leads nowhere */
+};
+
+static const struct {
+	void (*run)(struct session *session, const struct command *command);
+	unsigned flags;
+} verbs[VERB_COUNT] = {
+	[VERB_UNKNOWN] = {cmd_unknown,   0                         },
+	[VERB_HELO] = { cmd_helo,     V_LAST | V_IDLE           },
+	[VERB_EHLO] = { cmd_ehlo,     V_LAST | V_IDLE           },
+	[VERB_STARTTLS] = { cmd_starttls, 0                         },
+	[VERB_AUTH] = { cmd_auth,     V_LAST | V_GREETED | V_TLS},
+	[VERB_MAIL] = { cmd_mail,     V_GREETED | V_TLS         },
+	[VERB_RCPT] = { cmd_rcpt,     V_GREETED | V_TLS         },
+	[VERB_DATA] = { cmd_data,     V_GREETED | V_TLS         },
+	[VERB_RSET] = { cmd_rset,     V_IDLE                    },
+	[VERB_NOOP] = { cmd_noop,     V_IDLE                    },
+	[VERB_QUIT] = { cmd_quit,     0                         },
+	[VERB_VRFY] = { cmd_vrfy,     V_IDLE | V_TLS            },
+	[VERB_EXPN] = { cmd_vrfy,     V_IDLE | V_TLS            },
+	[VERB_HELP] = { cmd_help,     V_IDLE                    },
+};
+
+/* ---- ids ---- */
+
+void *
+session_arg(const struct session *session)
+{
+	return (void *)(uintptr_t)session->id;
+}
+
+static struct session *
+find_id(struct worker *worker, uint64_t id)
+{
+	size_t slot = id & ((1u << SLOT_BITS) - 1);
+	struct session *session = slot < worker->sessions_space ? worker->sessions[slot] : NULL;
+
+	return session && session->id == id ? session : NULL;
+}
+
+struct session *
+session_find(void *arg)
+{
+	return find_id(worker_here(), (uint64_t)(uintptr_t)arg);
+}
+
+static void
+register_session(struct worker *worker, struct session *session)
+{
+	unsigned slot = 0;
+
+	while (slot < worker->sessions_space && worker->sessions[slot])
+		slot++;
+	if (slot == worker->sessions_space) {
+		unsigned space = slot ? slot * 2 : 64;
+
+		worker->sessions = xrealloc(worker->sessions, space * sizeof *worker->sessions);
+		memset(worker->sessions + slot, 0, (space - slot) * sizeof *worker->sessions);
+		worker->sessions_space = space;
+	}
+	worker->sessions[slot] = session;
+	session->id = ++worker->sessions_made << SLOT_BITS | slot;
+}
+
+/* ---- replies ---- */
+
+static void
+say(struct session *session, const char *format, va_list args)
+{
+	char text[REPLY_MAX];
+	int length = vsnprintf(text, sizeof text - 2, format, args);
+
+	if (length > (int)sizeof text - 3)
+		length = sizeof text - 3;
+	memcpy(text + length, "\r\n", 2);
+	wire_write(session->wire, text, (size_t)length + 2);
+}
+
+static void resume(struct session *session);
+
+void
+reply(struct session *session, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(session, format, args);
+	va_end(args);
+	session->busy = false;
+	resume(session);
+}
+
+void
+session_end(struct session *session, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(session, format, args);
+	va_end(args);
+	session_close(session);
+}
+
+void
+refuse(struct session *session, enum refusal why, const char *format, ...)
+{
+	const struct account *account = session->account;
+	char text[REPLY_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	metric_add(stats.refused[why], 1);
+	if (refusal_is_event(why))
+		tally_add(session->worker->tally, TALLY_REJECTED, session->client_text,
+			account ? account->id : NULL, text);
+	if (refusal_is_fault(why) &&
+		++session->errors > session->worker->ingress->config->ingress.errors_max) {
+		session_end(session, "%s\r\n421 4.7.0 Too many errors", text);
+		return;
+	}
+	reply(session, "%s", text);
+}
+
+bool
+session_alone(struct session *session, const char *verb)
+{
+	char byte;
+	bool more = session->in_turn
+		? session->in_size > 0
+		: session->left_size > 0 || wire_peek(session->wire, &byte, 1) > 0;
+
+	if (!more)
+		return true;
+	metric_add(stats.refused[REFUSE_ORDER], 1);
+	session_end(session, "554 5.5.0 Nothing may be sent behind %s before its reply", verb);
+	return false;
+}
+
+/* ---- the end ---- */
+
+void
+session_forget(struct session *session)
+{
+	auth_free(session);
+	if (session->mail)
+		transaction_reset(session->mail);
+	account_unref(session->account);
+	session->account = NULL;
+	free(session->credential);
+	session->credential = NULL;
+	session->known = KNOWN_UNASKED;
+	session->greeted = session->esmtp = false;
+	session->helo[0] = '\0';
+}
+
+void
+session_discard_input(struct session *session)
+{
+	session->in_size = 0;
+	session->skip_line = false;
+}
+
+void
+session_close(struct session *session)
+{
+	struct worker *worker = session->worker;
+	bool linger = !session->quit || session->in_size > 0 || session->left_size > 0;
+
+	if (session->state == ST_CLOSED)
+		return;
+	wire_close(&session->wire, linger && session->state != ST_PROXY);
+	session->state = ST_CLOSED;
+	session_forget(session);
+	transaction_leave(&session->mail);
+	if (session->counted)
+		door_leave_address(worker->ingress->door, &session->client);
+	door_leave(worker->ingress->door);
+	metric_add(stats.sessions, -1);
+	worker->sessions[session->id & ((1u << SLOT_BITS) - 1)] = NULL;
+	session->next_dead = worker->dead;
+	worker->dead = session;
+	event_active(worker->reaper, EV_TIMEOUT, 0);
+	atomic_fetch_sub(&worker->ingress->busy, 1);
+}
+
+void
+session_reap(struct worker *worker)
+{
+	struct session *session;
+
+	while ((session = worker->dead)) {
+		worker->dead = session->next_dead;
+		free(session->left);
+		free(session);
+	}
+}
+
+/* ---- commands ---- */
+
+/* What a browser says that was lured to an SMTP port: end it before it goes on in SMTP. */
+static bool
+is_http(const char *line, size_t length)
+{
+	static const char *const methods[] = { "GET ", "POST ", "PUT ", "HEAD ", "OPTIONS ",
+		"CONNECT " };
+
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+		if (length >= strlen(methods[i]) &&
+			strncasecmp(line, methods[i], strlen(methods[i])) == 0)
+			return true;
+	return false;
+}
+
+static bool
+allowed(struct session *session, unsigned flags, const char *verb)
+{
+	const struct listen_config *listen = session->listener->config;
+	bool in_mail = session->mail && session->mail->open;
+
+	if (session->worker->draining && !in_mail)
+		session_end(session, "421 4.3.2 Shutting down, try again soon");
+	else if ((flags & V_LAST) && !session_alone(session, verb))
+		return false;
+	else if ((flags & V_TLS) && listen->tls_required && !session->tls[0])
+		refuse(session, REFUSE_TLS, "530 5.7.0 Must issue a STARTTLS command first");
+	else if ((flags & V_GREETED) && !session->greeted)
+		refuse(session, REFUSE_ORDER, "503 5.5.1 Say EHLO or HELO first");
+	else if ((flags & V_IDLE) && ++session->idle_commands > IDLE_COMMANDS_MAX)
+		session_end(session, "421 4.7.0 Too many commands without a message");
+	else
+		return true;
+	return false;
+}
+
+static void
+run_command(struct session *session, const char *line, size_t length)
+{
+	static const char *const names[] = { [VERB_HELO] = "HELO",
+		[VERB_EHLO] = "EHLO",
+		[VERB_AUTH] = "AUTH",
+		[VERB_COUNT] = NULL };
+	struct command command;
+
+	command_parse(line, length, &command);
+	if (command.verb == VERB_UNKNOWN && is_http(line, length)) {
+		session_end(session, "554 5.5.0 This is a mail server");
+		return;
+	}
+	if (allowed(session, verbs[command.verb].flags, names[command.verb]))
+		verbs[command.verb].run(session, &command);
+}
+
+static bool
+has_controls(const char *line, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (((unsigned char)line[i] < ' ' && line[i] != '\t') || line[i] == 0x7f)
+			return true;
+	return false;
+}
+
+static void
+run_line(struct session *session, const char *line, size_t length)
+{
+	session->busy = true;
+	if (session->skip_line || length > COMMAND_LINE_MAX) {
+		session->skip_line = false;
+		auth_free(session);
+		session->state = ST_COMMAND;
+		refuse(session, REFUSE_SYNTAX, "500 5.5.2 Line too long");
+	} else if (has_controls(line, length)) {
+		auth_free(session);
+		session->state = ST_COMMAND;
+		refuse(session, REFUSE_SYNTAX, "500 5.5.2 Control characters in a command");
+	} else if (session->state == ST_LINE) {
+		auth_line(session, line, length);
+	} else {
+		run_command(session, line, length);
+	}
+}
+
+/* ---- input ---- */
+
+static void
+took(struct session *session, size_t size)
+{
+	session->in += size;
+	session->in_size -= size;
+}
+
+/* false: no whole line there. A line feed alone ends a command too: old clients. */
+static bool
+take_line(struct session *session)
+{
+	const char *line = session->in, *end = memchr(line, '\n', session->in_size);
+	size_t length;
+
+	if (!end) {
+		if (session->in_size > COMMAND_LINE_MAX) {
+			session->skip_line = true;
+			took(session, session->in_size);
+		}
+		return false;
+	}
+	length = (size_t)(end - line);
+	took(session, length + 1);
+	if (length > 0 && line[length - 1] == '\r')
+		length--;
+	run_line(session, line, length);
+	return true;
+}
+
+static void
+work(struct session *session)
+{
+	while (session->in_size > 0 && !session->busy) {
+		if (session->state == ST_DATA)
+			took(session, data_input(session, session->in, session->in_size));
+		else if (session->state != ST_COMMAND && session->state != ST_LINE)
+			break;
+		else if (!take_line(session))
+			break;
+	}
+}
+
+/* What is left may be half an AUTH line. */
+static void
+keep_rest(struct session *session)
+{
+	if (session->left)
+		explicit_bzero(session->left, session->left_size);
+	free(session->left);
+	session->left = NULL;
+	session->left_size = session->in_size;
+	if (session->in_size > 0) {
+		session->left = xmalloc(session->in_size);
+		memcpy(session->left, session->in, session->in_size);
+	}
+	session->in = NULL;
+	session->in_size = 0;
+}
+
+/* Works on the first `size` bytes of scratch. A client that does not take its replies is not read.
+ */
+static void
+take_turn(struct session *session, size_t size)
+{
+	session->in = session->worker->scratch;
+	session->in_size = size;
+	session->in_turn = true;
+	work(session);
+	session->in_turn = false;
+	if (session->state == ST_CLOSED)
+		return;
+	keep_rest(session);
+	if (!wire_flush(session->wire))
+		wire_read_enable(session->wire, false);
+	else if (!session->busy)
+		wire_read_enable(session->wire, true);
+	wire_set_timeout(session->wire, session->worker->ingress->config->ingress.timeout);
+}
+
+static size_t
+left_to_scratch(struct session *session)
+{
+	if (session->left_size > 0)
+		memcpy(session->worker->scratch, session->left, session->left_size);
+	return session->left_size;
+}
+
+/* After an answer that came later: on with the input that waited. */
+static void
+resume(struct session *session)
+{
+	if (!session->in_turn && session->state != ST_CLOSED)
+		take_turn(session, left_to_scratch(session));
+}
+
+static void proxy_input(struct session *session);
+
+static void
+on_input(void *arg)
+{
+	struct session *session = arg;
+
+	do {
+		size_t left, room;
+		ssize_t n;
+
+		if (session->busy) {
+			wire_read_enable(session->wire, false);
+			return;
+		}
+		if (session->state == ST_PROXY) {
+			proxy_input(session);
+			return;
+		}
+		left = left_to_scratch(session);
+		room = session->state == ST_DATA ? SCRATCH_SIZE - left : COMMAND_READ;
+		n = wire_read(session->wire, session->worker->scratch + left, room);
+		if (n < 0)
+			session_close(session);
+		else if (n > 0)
+			take_turn(session, left + (size_t)n);
+		else
+			return;
+	} while (session->state != ST_CLOSED && wire_pending(session->wire));
+}
+
+static void
+on_drained(void *arg)
+{
+	struct session *session = arg;
+
+	if (!session->busy)
+		wire_read_enable(session->wire, true);
+}
+
+static void
+tls_failed(struct session *session, const char *error)
+{
+	metric_add(stats.tls_failed, 1);
+	tally_add(session->worker->tally, TALLY_TLS_FAILED, session->client_text, NULL, error);
+	session_close(session);
+}
+
+static void
+on_timeout(void *arg)
+{
+	struct session *session = arg;
+
+	if (session->busy) /* it is us who are slow */
+		wire_set_timeout(session->wire, session->worker->ingress->config->ingress.timeout);
+	else if (session->state == ST_SHAKE)
+		tls_failed(session, "no handshake in time");
+	else if (session->state == ST_PROXY)
+		session_close(session);
+	else
+		session_end(session, "421 4.4.2 Idle for too long");
+}
+
+void
+on_session_tls(void *arg, const char *error)
+{
+	struct session *session = arg;
+
+	if (error) {
+		tls_failed(session, error);
+		return;
+	}
+	metric_add(stats.tls_ok, 1);
+	tls_describe(wire_tls(session->wire), session->tls, sizeof session->tls);
+	wire_set_timeout(session->wire, session->worker->ingress->config->ingress.timeout);
+	if (session->listener->config->tls == LISTEN_IMPLICIT)
+		session_banner(session);
+	else
+		session->state = ST_COMMAND;
+	if (session->state != ST_CLOSED && wire_pending(session->wire))
+		on_input(session);
+}
+
+/* ---- the beginning ---- */
+
+/* A client that talks before the banner does not speak SMTP, or speaks for someone else. */
+void
+session_banner(struct session *session)
+{
+	char byte;
+	ssize_t early = wire_peek(session->wire, &byte, 1);
+
+	session->state = ST_COMMAND;
+	if (early < 0) {
+		session_close(session);
+	} else if (early > 0) {
+		metric_add(stats.refused[REFUSE_ORDER], 1);
+		session_end(session, "554 5.5.0 Wait for the greeting");
+	} else {
+		reply(session, "220 %s ESMTP Shout", session->worker->ingress->config->hostname);
+	}
+}
+
+/* The client's address is known: from here on it counts. */
+static void
+admit(struct session *session)
+{
+	char text[NET_TEXT_MAX];
+
+	net_format_ip(&session->client, text);
+	snprintf(session->client_text, sizeof session->client_text, "%.*s", CLIENT_TEXT_MAX - 1,
+		text);
+	session->counted = door_enter_address(session->worker->ingress->door, &session->client);
+	if (!session->counted) {
+		metric_add(stats.refused[REFUSE_CONNECTIONS], 1);
+		tally_add(session->worker->tally, TALLY_REJECTED, session->client_text, NULL,
+			"421 4.3.2 Too many connections");
+	}
+	if (session->listener->config->tls == LISTEN_IMPLICIT) {
+		session->state = ST_SHAKE;
+		if (!session->counted)
+			session_close(session);
+		else
+			wire_start_tls(session->wire, tls_server_session(session->listener->tls));
+		return;
+	}
+	if (!session->counted)
+		session_end(session, "421 4.3.2 Too many connections from your address");
+	else
+		session_banner(session);
+}
+
+static void
+proxy_failed(struct session *session)
+{
+	metric_add(stats.refused[REFUSE_PROXY], 1);
+	LOG_WARN("connection without a valid PROXY header", "listener",
+		session->listener->config->address);
+	session_close(session);
+}
+
+/* Only the header's own bytes are taken from the socket: what follows may be TLS. */
+static void
+proxy_input(struct session *session)
+{
+	struct proxy_header header;
+	size_t left = left_to_scratch(session), size;
+	char *scratch = session->worker->scratch;
+	ssize_t n = wire_peek(session->wire, scratch + left, PROXY_HEADER_MAX - left);
+	int result;
+
+	if (n == 0)
+		return;
+	result = n < 0 ? -1 : proxy_parse(scratch, left + (size_t)n, &header, &size);
+	if (result == 0 && left + (size_t)n < PROXY_HEADER_MAX)
+		size = left + (size_t)n;
+	else if (result != 1) {
+		proxy_failed(session);
+		return;
+	}
+	if (wire_read(session->wire, scratch + left, size - left) != (ssize_t)(size - left)) {
+		proxy_failed(session);
+		return;
+	}
+	session->in = scratch;
+	session->in_size = result == 1 ? 0 : size;
+	keep_rest(session);
+	if (result == 0)
+		return;
+	if (header.client.length > 0)
+		session->client = header.client;
+	admit(session);
+}
+
+static bool
+is_proxy(const struct listener *listener, const struct net_address *peer)
+{
+	for (size_t i = 0; i < listener->proxies_count; i++)
+		if (network_contains(&listener->proxies[i], peer))
+			return true;
+	return false;
+}
+
+static const struct wire_calls calls = {
+	.on_input = on_input,
+	.on_drained = on_drained,
+	.on_tls = on_session_tls,
+	.on_timeout = on_timeout,
+};
+
+void
+session_open(struct worker *worker, const struct listener *listener, int fd,
+	const struct net_address *peer)
+{
+	struct session *session = xcalloc(1, sizeof *session);
+
+	session->worker = worker;
+	session->listener = listener;
+	session->client = *peer;
+	register_session(worker, session);
+	session->wire = wire_new(loop_base(worker->loop), &worker->wires, fd, &calls, session);
+	atomic_fetch_add(&worker->ingress->busy, 1);
+	metric_add(stats.connections, 1);
+	metric_add(stats.sessions, 1);
+	wire_set_timeout(session->wire, SHAKE_MS);
+	session->state = ST_PROXY;
+	if (!listener->config->proxy)
+		admit(session);
+	else if (!is_proxy(listener, peer))
+		proxy_failed(session);
+}
+
+void
+session_drain_all(struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->sessions_space; i++) {
+		struct session *session = worker->sessions[i];
+
+		if (!session || session->busy || (session->mail && session->mail->open))
+			continue;
+		if (session->state == ST_COMMAND || session->state == ST_LINE)
+			session_end(session, "421 4.3.2 Shutting down, try again soon");
+		else
+			session_close(session);
+	}
+}
+
+void
+session_drop_all(struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->sessions_space; i++)
+		if (worker->sessions[i])
+			session_close(worker->sessions[i]);
+}

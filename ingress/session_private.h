@@ -1,0 +1,163 @@
+/*
+ * session_private.h - the inside of a session, for session.c and the command files.
+ *
+ * A session has at most one command in hand. A handler answers with exactly one reply(), refuse()
+ * or session_end(), at once or from a callback that finds the session again by its id; until then
+ * the input behind the command stays unread. So replies leave in order, and a client that pipelines
+ * is slowed down by its own window.
+ */
+#ifndef INGRESS_SESSION_PRIVATE_H
+#define INGRESS_SESSION_PRIVATE_H
+
+#include "ingress/arena.h"
+#include "ingress/body.h"
+#include "ingress/command.h"
+#include "ingress/dot.h"
+#include "ingress/session.h"
+#include "ingress/stats.h"
+#include "ingress/worker.h"
+
+#define CLIENT_TEXT_MAX 64
+#define HELO_MAX 255
+
+enum session_state {
+	ST_PROXY,   /* waits for a PROXY header */
+	ST_SHAKE,   /* a TLS handshake */
+	ST_COMMAND, /* a command line */
+	ST_LINE,    /* a line that belongs to the command before it (AUTH) */
+	ST_DATA,    /* the message */
+	ST_CLOSED
+};
+
+enum known {
+	KNOWN_UNASKED,
+	KNOWN_YES, /* session->account */
+	KNOWN_NO,
+	KNOWN_UNSURE /* Redis does not answer */
+};
+
+/* A mail transaction. It outlives its session while the queue has it. */
+struct transaction {
+	uint64_t session; /* id; 0: the session has gone */
+	struct worker *worker;
+	struct arena arena;
+	bool open;   /* MAIL was accepted */
+	bool taken;  /* the limits count it */
+	bool queued; /* queue_put() has it */
+	struct account *account;
+	Envelope envelope;
+	uint8_t id[ID_SIZE];
+	char id_text[ID_TEXT_SIZE];
+	size_t recipients_space;
+	unsigned refused_recipients;
+	uint64_t announced; /* SIZE= */
+	struct dot dot;
+	struct draft draft;
+	struct body body;  /* what the queue gets */
+	uint64_t received; /* bytes of the message so far */
+	bool too_big;
+	size_t judged; /* see authorize_header() */
+	uint64_t dot_us;
+};
+
+struct auth;
+
+struct session {
+	uint64_t id;
+	struct worker *worker;
+	const struct listener *listener;
+	struct wire *wire;
+	struct session *next_dead;
+	enum session_state state;
+	bool busy;    /* a command is in hand */
+	bool in_turn; /* input is being worked on further up the stack */
+	bool quit;    /* the client said so */
+	bool counted; /* the door knows the client's address */
+	struct net_address client;
+	char client_text[CLIENT_TEXT_MAX];
+
+	const char *in; /* the worker's scratch, during a turn */
+	size_t in_size;
+	char *left; /* input kept between turns */
+	size_t left_size;
+	bool skip_line; /* inside a line that is too long */
+
+	char helo[HELO_MAX + 1];
+	bool greeted, esmtp;
+	char tls[80];
+	struct account *account;
+	uint64_t account_us;                   /* when it was looked up */
+	char *credential;                      /* username; NULL in IP mode */
+	enum known known;                      /* by its address */
+	void (*then)(struct session *session); /* what waits for an answer from elsewhere */
+
+	unsigned errors, idle_commands;
+	struct auth *auth; /* the exchange in hand */
+	struct transaction *mail;
+};
+
+/* The session of an id that travelled as a callback's argument, or NULL. */
+struct session *session_find(void *arg);
+void *session_arg(const struct session *session);
+
+/* The answer to the command in hand. The text is without CRLF; lines inside are separated by CRLF.
+ */
+void reply(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A refusal: counted by its reason, told by an event, and limited if it is the client's fault. */
+void refuse(struct session *session, enum refusal why, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* A last reply, then the end. */
+void
+session_end(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The end without a word. */
+void session_close(struct session *session);
+
+/* The command must be the last of its group (RFC 2920 3.1): false after ending the session. */
+bool session_alone(struct session *session, const char *verb);
+/* What STARTTLS must forget (RFC 3207 4.2). */
+void session_forget(struct session *session);
+void session_discard_input(struct session *session);
+/* identify.c. Calls `then`, at once or later, with session->account or session->known up to date.
+ */
+void session_identify(struct session *session, void (*then)(struct session *session));
+bool session_may_auth(const struct session *session);
+void session_banner(struct session *session);
+void on_session_tls(void *arg, const char *error);
+
+/* One file per verb. */
+void cmd_helo(struct session *session, const struct command *command);
+void cmd_ehlo(struct session *session, const struct command *command);
+void cmd_starttls(struct session *session, const struct command *command);
+void cmd_auth(struct session *session, const struct command *command);
+void cmd_mail(struct session *session, const struct command *command);
+void cmd_rcpt(struct session *session, const struct command *command);
+void cmd_data(struct session *session, const struct command *command);
+void cmd_rset(struct session *session, const struct command *command);
+void cmd_noop(struct session *session, const struct command *command);
+void cmd_quit(struct session *session, const struct command *command);
+void cmd_vrfy(struct session *session, const struct command *command);
+void cmd_help(struct session *session, const struct command *command);
+void cmd_unknown(struct session *session, const struct command *command);
+
+/* cmd_auth.c: a line of the exchange, and its end. */
+void auth_line(struct session *session, const char *line, size_t length);
+void auth_free(struct session *session);
+
+/* cmd_data.c: input in ST_DATA; how much of it was taken. */
+size_t data_input(struct session *session, const char *data, size_t size);
+
+/* transaction.c */
+struct transaction *transaction_new(struct session *session);
+/* Ready for the next MAIL. The limits get back what was not accepted. */
+void transaction_reset(struct transaction *mail);
+/* The session gives its transaction up: freed, now or when the queue has answered. */
+void transaction_leave(struct transaction **mail);
+const char *transaction_text(struct transaction *mail, const char *text, size_t length);
+Recipient *transaction_add_recipient(struct transaction *mail);
+
+/* accept.c: the message is complete: judge it, hand it to the queue, answer. */
+void accept_message(struct session *session);
+/* Our Received field, for the front of the message. */
+size_t accept_trace(struct session *session, char *out, size_t size);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * stats.c - the role's metrics, and what each kind of refusal means for its session.
+ */
+#include "ingress/stats.h"
+
+#include <stdio.h>
+
+#include "shared/metrics.h"
+
+struct stats stats;
+
+static const struct {
+	const char *name;
+	bool fault; /* counts against ingress.errors_max */
+	bool event; /* told as "rejected" */
+} refusals[REFUSE_COUNT] = {
+	[REFUSE_SYNTAX] = {"syntax",       true,  false},
+	[REFUSE_ORDER] = { "order",       true,  false},
+	[REFUSE_AUTH] = { "auth",        true,  true },
+	[REFUSE_TLS] = { "tls",         true,  true },
+	[REFUSE_ORIGINATOR] = { "originator",  true,  true },
+	[REFUSE_SUSPENDED] = { "suspended",   true,  true },
+	[REFUSE_RECIPIENT] = { "recipient",   true,  true },
+	[REFUSE_RECIPIENTS] = { "recipients",  false, true },
+	[REFUSE_QUOTA] = { "quota",       false, true },
+	[REFUSE_SIZE] = { "size",        false, true },
+	[REFUSE_CONTENT] = { "content",     true,  true },
+	[REFUSE_LOOP] = { "loop",        true,  true },
+	[REFUSE_SPACE] = { "space",       false, true },
+	[REFUSE_UNAVAILABLE] = { "unavailable", false, true },
+	[REFUSE_CONNECTIONS] = { "connections", false, true },
+	[REFUSE_PROXY] = { "proxy",       false, false},
+	[REFUSE_SHUTDOWN] = { "shutdown",    false, false},
+};
+
+bool
+refusal_is_fault(enum refusal why)
+{
+	return refusals[why].fault;
+}
+
+bool
+refusal_is_event(enum refusal why)
+{
+	return refusals[why].event;
+}
+
+static void
+register_auth(void)
+{
+	static const char name[] = "shout_ingress_auth_total", help[] = "AUTH exchanges by result";
+
+	stats.auth_ok = metric_counter(name, help, "result=\"ok\"");
+	stats.auth_failed = metric_counter(name, help, "result=\"failed\"");
+	stats.auth_unsure = metric_counter(name, help, "result=\"unsure\"");
+}
+
+void
+stats_register(void)
+{
+	char label[64];
+
+	stats.connections = metric_counter(
+		"shout_ingress_connections_total", "Connections accepted", NULL);
+	stats.sessions = metric_gauge("shout_ingress_sessions", "Sessions open now", NULL);
+	stats.accepted = metric_counter(
+		"shout_ingress_messages_total", "Messages acknowledged with 250", NULL);
+	stats.bytes = metric_counter(
+		"shout_ingress_bytes_total", "Bytes of acknowledged messages", NULL);
+	stats.latency = metric_histogram(
+		"shout_ingress_accept_seconds", "From the final dot to the 250", NULL);
+	stats.tls_ok = metric_counter(
+		"shout_ingress_tls_total", "TLS handshakes by result", "result=\"ok\"");
+	stats.tls_failed = metric_counter(
+		"shout_ingress_tls_total", "TLS handshakes by result", "result=\"failed\"");
+	register_auth();
+	for (int i = 0; i < REFUSE_COUNT; i++) {
+		snprintf(label, sizeof label, "reason=\"%s\"", refusals[i].name);
+		stats.refused[i] = metric_counter(
+			"shout_ingress_refused_total", "Refusals by reason", label);
+	}
+}

@@ -1,0 +1,45 @@
+/*
+ * stats.h - the role's metrics.
+ */
+#ifndef INGRESS_STATS_H
+#define INGRESS_STATS_H
+
+#include <stdbool.h>
+
+struct metric;
+
+enum refusal {
+	REFUSE_SYNTAX,
+	REFUSE_ORDER,
+	REFUSE_AUTH, /* no AUTH, or a failed one */
+	REFUSE_TLS,
+	REFUSE_ORIGINATOR,
+	REFUSE_SUSPENDED,
+	REFUSE_RECIPIENT,
+	REFUSE_RECIPIENTS, /* too many */
+	REFUSE_QUOTA,
+	REFUSE_SIZE,
+	REFUSE_CONTENT,
+	REFUSE_LOOP,
+	REFUSE_SPACE,
+	REFUSE_UNAVAILABLE,
+	REFUSE_CONNECTIONS,
+	REFUSE_PROXY,
+	REFUSE_SHUTDOWN,
+	REFUSE_COUNT
+};
+
+struct stats {
+	struct metric *connections, *sessions, *accepted, *bytes, *latency;
+	struct metric *auth_ok, *auth_failed, *auth_unsure, *tls_ok, *tls_failed;
+	struct metric *refused[REFUSE_COUNT];
+};
+
+extern struct stats stats;
+void stats_register(void);
+/* Whether it counts against ingress.errors_max. */
+bool refusal_is_fault(enum refusal why);
+/* Whether an event tells about it. */
+bool refusal_is_event(enum refusal why);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * worker.h - what the files of ingress share: the role's settings, and a worker, which is one event
+ * loop with its listeners, sessions and helpers. A worker's fields belong to its loop's thread.
+ */
+#ifndef INGRESS_WORKER_H
+#define INGRESS_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ingress/door.h"
+#include "ingress/wire.h"
+#include "shared/account.h"
+#include "shared/config.h"
+#include "shared/event.h"
+#include "shared/limits.h"
+#include "shared/loop.h"
+#include "shared/net.h"
+#include "shared/queue.h"
+#include "shared/redis.h"
+#include "shared/tls.h"
+
+#define SCRATCH_SIZE (64u * 1024)
+
+struct passwords;
+struct password_cache;
+struct session;
+struct tally;
+struct worker;
+
+struct listener {
+	const struct listen_config *config;
+	struct net_address address;
+	struct tls_server *tls; /* NULL without; the role's */
+	struct network *proxies;
+	size_t proxies_count;
+};
+
+struct acceptor {
+	struct worker *worker;
+	const struct listener *listener;
+	int fd;
+	struct event *event;
+};
+
+struct ingress {
+	const struct config *config;
+	struct queue *queue;
+	struct tls_server *tls[2]; /* by enum tls_profile */
+	struct listener *listeners;
+	unsigned listeners_count;
+	struct worker *workers;
+	unsigned workers_count;
+	struct door *door;
+	struct passwords *passwords;
+	atomic_uint busy; /* sessions, and messages that the queue has not acknowledged */
+};
+
+struct worker {
+	struct ingress *ingress;
+	struct loop *loop;
+	struct redis *redis;
+	struct account_store *accounts;
+	struct limits *limits;
+	struct acceptor *acceptors;
+	struct session **sessions; /* by the slot in their id */
+	unsigned sessions_space;
+	uint64_t sessions_made;
+	struct wire_list wires;
+	char *scratch;        /* input of the session whose turn it is; SCRATCH_SIZE */
+	struct session *dead; /* freed on the loop's next turn */
+	struct event *reaper, *minute;
+	struct tally *tally;
+	struct mail_event event; /* the buffer of its events */
+	struct password_cache *cache;
+	bool draining;
+	struct task drain, drop;
+	bool drain_posted; /* the main thread's */
+};
+
+/* The worker whose thread this is. */
+struct worker *worker_here(void);
+
+#endif
