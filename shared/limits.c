@@ -331,6 +331,14 @@ serve_locally(struct bucket *bucket)
 	}
 }
 
+void
+limits_on_told(void *arg, int err, const struct redis_reply *reply)
+{
+	(void)arg;
+	if (!err && redis_reply_kind(reply) == REDIS_ERR)
+		LOG_WARN("limits: Redis refuses the script", "error", redis_reply_str(reply, NULL));
+}
+
 static int64_t
 reply_number(const struct redis_reply *reply, size_t i)
 {
@@ -350,9 +358,7 @@ on_granted(void *arg, int err, const struct redis_reply *reply)
 	}
 	bucket->ask = NULL;
 	if (err || redis_reply_count(reply) != 4) {
-		if (!err && redis_reply_kind(reply) == REDIS_ERR)
-			LOG_WARN("limits: Redis refuses the script", "error",
-				redis_reply_str(reply, NULL));
+		limits_on_told(NULL, err, reply);
 		bucket->spent += ask->spent;
 		bucket->spent_to += ask->spent_to;
 		free(ask);
@@ -484,7 +490,8 @@ send_attempted(struct bucket *bucket)
 	snprintf(key, sizeof key, "rate:{%s}:flight", bucket->account);
 	snprintf(n, sizeof n, "%u", bucket->attempted);
 	snprintf(waiting, sizeof waiting, "%lld", (long long)bucket->waiting);
-	redis_run(bucket->limits->redis, &limits_script, LIMITS_TIMEOUT_MS, NULL, NULL, 1, 5, argv);
+	redis_run(bucket->limits->redis, &limits_script, LIMITS_TIMEOUT_MS, limits_on_told, NULL, 1,
+		5, argv);
 	bucket->attempted = 0;
 	bucket->waiting = -1;
 }

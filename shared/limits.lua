@@ -70,7 +70,7 @@ end
 
 -- attempted: KEYS flight; ARGV messages attempted, node, its waiting rows (-1: not said)
 local function attempted()
-	local n = redis.call('HINCRBY', KEYS[1], 'n', -tonumber(ARGV[2]))
+	local n = redis.call('HINCRBY', KEYS[1], 'n', 0 - ARGV[2]) -- (-0 is no integer)
 	if n < 0 then redis.call('HSET', KEYS[1], 'n', 0) end
 	if tonumber(ARGV[4]) >= 0 then redis.call('HSET', KEYS[1], 'w:' .. ARGV[3], ARGV[4]) end
 	redis.call('EXPIRE', KEYS[1], 7 * DAY)

@@ -162,7 +162,7 @@ limits_auth_failed(struct limits *limits, const char *address, const char *usern
 
 	if (success)
 		success->at_ms = 0;
-	run(limits, "auth_failed", address, username, NULL, NULL);
+	run(limits, "auth_failed", address, username, limits_on_told, NULL);
 }
 
 void
@@ -171,5 +171,5 @@ limits_auth_succeeded(struct limits *limits, const char *address, const char *us
 	if (just_succeeded(limits, address, username))
 		return;
 	success_of(limits->auth, address, username, true)->at_ms = clock_mono_ms();
-	run(limits, "auth_succeeded", address, username, NULL, NULL);
+	run(limits, "auth_succeeded", address, username, limits_on_told, NULL);
 }

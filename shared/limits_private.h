@@ -31,6 +31,9 @@ struct limits {
 /* The script all of it runs. */
 extern struct redis_script limits_script;
 
+/* For calls whose answer does not matter, unless Redis refuses the script itself. */
+void limits_on_told(void *arg, int err, const struct redis_reply *reply);
+
 struct auth_limits *auth_limits_new(void);
 void auth_limits_free(struct auth_limits **auth);
 
