@@ -133,6 +133,15 @@ size_t queue_rows_sites(struct queue *queue,
 /*
  * relay.config: the truth for accounts, settings and operator rules. Keys are text
  * ("account/<id>", "rule/<id>"), values JSON; the last value of a key counts, an empty one removes.
+ *   account/<id>    {"version","id","name","contact","status","policy","limits":{...},
+ *                    "domains":[{"name","verified","mailboxes"}],"created_us"}
+ *   user/<name>     {"version","account","enabled","verifier","created_us"}
+ *   ip/<network>    {"version","account","active","created_us"}
+ *   rule/<number>   {"number","action":"retry|bounce|release","selector":{"id","site","account",
+ *                    "recipient_domain"},"accepted_before_us","by"}: an operator's command for the
+ *                    rows that match all of the selector (an absent or empty field matches any).
+ *                    Numbers are 20 digits in the key and grow, so that Row.rule says which are
+ * done.
  */
 void
 queue_config_put(struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);
