@@ -1,0 +1,66 @@
+"""Fixtures: servers for the whole run where sharing is safe, and a Shout of its own a module."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import harness  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def session_rig():
+    rig = harness.Rig()
+    yield rig
+    rig.close()
+
+
+@pytest.fixture(scope="session")
+def clamd(session_rig):
+    """clamd keeps no state between scans."""
+    return session_rig.clamd()
+
+
+@pytest.fixture(scope="session")
+def certificate(session_rig):
+    directory = session_rig.path("certificate")
+    directory.mkdir()
+    return harness.make_certificate(directory)
+
+
+@pytest.fixture(scope="module")
+def module_rig():
+    rig = harness.Rig()
+    yield rig
+    rig.close()
+
+
+@pytest.fixture(scope="module")
+def redis(module_rig):
+    return module_rig.redis()
+
+
+@pytest.fixture(scope="module")
+def sink(module_rig):
+    return module_rig.sink()
+
+
+@pytest.fixture(scope="module")
+def shout(module_rig, redis, clamd, sink, certificate):
+    """`shout all` that scans, and delivers everything to `sink`."""
+    return module_rig.shout(redis, clamd=clamd, route=sink.host, certificate=certificate)
+
+
+@pytest.fixture(scope="module")
+def account(shout):
+    return shout.account_add()
+
+
+@pytest.fixture
+def rig():
+    """For a test that needs servers of its own: rig.redis(), rig.sink(), rig.shout(...)."""
+    own = harness.Rig()
+    yield own
+    own.close()
