@@ -5,8 +5,9 @@
  * A record is one message with all its recipients: its envelope (protobuf) and its body, the
  * RFC 5322 bytes as they go on the wire without dot-stuffing.
  *
- * Threads: every callback arrives on the loop that made the call (loop_current() at that time).
- * A callback may come before the call returns.
+ * Threads: every callback arrives on the loop that made the call (loop_current() at that time); a
+ * caller without a loop is called from one of the queue's own threads. A callback may come before
+ * the call returns. A loop lives until the callbacks of its calls have come.
  *
  * Errors are negative errno values:
  *   -ENOSPC     the queue is full (map size, or less free disk than queue.min_free)   -> 452
@@ -101,7 +102,9 @@ void queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, 
 
 /*
  * Waiting mail (the sender's rows, topic mail.state). A row is message x site: its key is
- * <id>/<site>. Its body stays in the queue until its last row is removed.
+ * <id>/<site>. Its body stays in the queue until its last row is removed. A row whose due_us is 0
+ * has no due time: queue_rows_due() and queue_rows_sites() do not know it. Site names are at most
+ * 400 bytes.
  */
 
 /* One durable step: the rows are in, the record is finished, its body stays. `rows` is packed
@@ -164,6 +167,9 @@ struct queue_stats {
 	uint64_t rows;
 	uint64_t used_bytes, map_bytes;
 	uint64_t oldest_us[TOPIC_COUNT]; /* accepted_us of the oldest record, 0 when empty */
+	uint64_t bodies;                 /* messages held, in topics or waiting */
+	uint64_t bad;                    /* records and rows set aside: they could not be read */
+	uint64_t events_lost;            /* events that went to the log for want of room */
 };
 void queue_stats(struct queue *queue, struct queue_stats *out);
 

@@ -1,0 +1,59 @@
+/*
+ * event.c - builds the events that every role sends.
+ *
+ * Owns nothing but a buffer that is reused; a lost event is event_file.c's affair.
+ */
+#include "shared/event.h"
+
+#include <string.h>
+
+#include "shared/loop.h"
+
+static char node[256];
+
+void
+mail_event_set_node(const char *hostname)
+{
+	strncpy(node, hostname, sizeof node - 1);
+}
+
+/* "time" comes first: readers look for it there. */
+void
+mail_event_begin(struct mail_event *event, const char *name, const Envelope *envelope)
+{
+	char id[ID_TEXT_SIZE];
+
+	json_begin(&event->json);
+	json_time(&event->json, "time", clock_us());
+	json_str(&event->json, "event", name);
+	if (envelope) {
+		id_format(envelope->id.data, id);
+		json_str(&event->json, "id", id);
+		if (*envelope->account)
+			json_str(&event->json, "account", envelope->account);
+	}
+	json_str(&event->json, "node", node);
+}
+
+void
+mail_event_recipients(struct mail_event *event, Recipient *const *recipients, size_t count)
+{
+	json_open(&event->json, "to", '[');
+	for (size_t i = 0; i < count; i++)
+		json_str(&event->json, NULL, recipients[i]->address);
+	json_close(&event->json, ']');
+}
+
+void
+mail_event_send(struct mail_event *event, struct queue *queue, queue_cb cb, void *arg)
+{
+	const char *text = json_end(&event->json);
+
+	queue_event_put(queue, text, event->json.length, cb, arg);
+}
+
+void
+mail_event_free(struct mail_event *event)
+{
+	json_free(&event->json);
+}

@@ -1,0 +1,390 @@
+/*
+ * queue_apply.c - what each operation does to the tables, inside the writer's transaction.
+ *
+ * Functions return 0 or an LMDB error, which ends the transaction. What is only wrong with the one
+ * operation (no such body) goes to op->err, and the others go on.
+ */
+#include "shared/queue_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "shared/log.h"
+
+static int
+is_there(MDB_txn *txn, MDB_dbi dbi, const uint8_t *id, bool *there_out)
+{
+	MDB_val key = { ID_SIZE, (void *)id }, value;
+	int rc = mdb_get(txn, dbi, &key, &value);
+
+	*there_out = rc == 0;
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+/* mdb_del(), where nothing there is as good. */
+static int
+del(MDB_txn *txn, MDB_dbi dbi, void *data, size_t size, bool *was_there_out)
+{
+	MDB_val key = { size, data };
+	int rc = mdb_del(txn, dbi, &key, NULL);
+
+	if (was_there_out)
+		*was_there_out = rc == 0;
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int
+append(struct queue *queue, MDB_txn *txn, struct op *op)
+{
+	struct topic_state *topic = &queue->topics[op->topic];
+	unsigned char sequence[8];
+	MDB_val key = { sizeof sequence, sequence };
+	MDB_val value = { op->packed_size, op->packed };
+
+	if (op->spill)
+		value.mv_size = (size_t)((const unsigned char *)op->spill - op->packed);
+	put_be64(sequence, ++topic->last);
+	queue->touched[op->topic] = true;
+	return mdb_put(txn, topic->dbi, &key, &value, MDB_APPEND);
+}
+
+/* Whatever the transaction comes to, the file goes only after it has committed. */
+static void
+unlink_later(struct queue *queue, const uint8_t *id)
+{
+	struct op *op = op_new(queue, OP_UNLINK, 0, NULL, NULL);
+
+	memcpy(op->id, id, ID_SIZE);
+	op_list_add(&queue->unlinks, op);
+}
+
+static int
+body_delete(struct queue *queue, MDB_txn *txn, const uint8_t *id)
+{
+	MDB_val key = { ID_SIZE, (void *)id }, value;
+	int rc = mdb_get(txn, queue->body, &key, &value);
+
+	if (rc)
+		return rc == MDB_NOTFOUND ? 0 : rc;
+	if (*(const char *)value.mv_data == 's')
+		unlink_later(queue, id);
+	return mdb_del(txn, queue->body, &key, NULL);
+}
+
+static int
+apply_put(struct queue *queue, MDB_txn *txn, struct op *op)
+{
+	MDB_val key = { ID_SIZE, op->id };
+	MDB_val value = { 1 + (op->spill ? sizeof op->size : op->size), NULL };
+	unsigned char *out;
+	bool there;
+	int rc;
+
+	if (op->err) { /* the pool could not take the file over; the id may be known for all that */
+		rc = is_there(txn, queue->body, op->id, &there);
+		if (!rc && there)
+			op->err = 0;
+		return rc;
+	}
+	rc = mdb_put(txn, queue->body, &key, &value, MDB_NOOVERWRITE | MDB_RESERVE);
+	if (rc == MDB_KEYEXIST) {
+		if (op->spill && *(const char *)value.mv_data != 's')
+			unlink_later(queue, op->id);
+		return 0;
+	}
+	if (rc)
+		return rc;
+	out = value.mv_data;
+	out[0] = op->spill ? 's' : 'i';
+	if (op->spill)
+		memcpy(out + 1, &op->size, sizeof op->size);
+	else if (op->size)
+		memcpy(out + 1, op->data, op->size);
+	return append(queue, txn, op);
+}
+
+static int
+take_record(struct queue *queue, MDB_txn *txn, struct op *op, bool *was_there_out)
+{
+	unsigned char sequence[8];
+
+	put_be64(sequence, op->sequence);
+	return del(txn, queue->topics[op->from].dbi, sequence, sizeof sequence, was_there_out);
+}
+
+/* A record that has gone was forwarded already, by a call that was answered -ETIMEDOUT. */
+static int
+apply_forward(struct queue *queue, MDB_txn *txn, struct op *op)
+{
+	bool was_there;
+	int rc = take_record(queue, txn, op, &was_there);
+
+	if (rc || !was_there)
+		return rc;
+	return append(queue, txn, op);
+}
+
+static int
+has_rows(struct queue *queue, MDB_txn *txn, const uint8_t *id, bool *has_out)
+{
+	MDB_val key = { ID_SIZE, (void *)id }, value;
+	MDB_cursor *cursor;
+	MDB_stat stat;
+	int rc = mdb_stat(txn, queue->rows, &stat);
+
+	*has_out = false;
+	if (rc || !stat.ms_entries)
+		return rc;
+	rc = mdb_cursor_open(txn, queue->rows, &cursor);
+	if (rc)
+		return rc;
+	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	*has_out = !rc && !memcmp(key.mv_data, id, ID_SIZE);
+	mdb_cursor_close(cursor);
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+/* The topic has given the message up: its rows hold the body, or nobody. */
+static int
+park_or_delete(struct queue *queue, MDB_txn *txn, const uint8_t *id)
+{
+	MDB_val key = { ID_SIZE, (void *)id }, nothing = { 0, NULL };
+	bool rows;
+	int rc = has_rows(queue, txn, id, &rows);
+
+	if (rc)
+		return rc;
+	if (rows)
+		return mdb_put(txn, queue->parked, &key, &nothing, 0);
+	return body_delete(queue, txn, id);
+}
+
+static int
+apply_finish(struct queue *queue, MDB_txn *txn, struct op *op)
+{
+	bool was_there;
+	int rc = take_record(queue, txn, op, &was_there);
+
+	if (rc || !was_there)
+		return rc;
+	return park_or_delete(queue, txn, op->id);
+}
+
+size_t
+row_key(unsigned char *key, const uint8_t *id, const char *site, size_t site_length)
+{
+	assert(site_length <= SITE_MAX);
+	memcpy(key, id, ID_SIZE);
+	memcpy(key + ID_SIZE, site, site_length);
+	return ID_SIZE + site_length;
+}
+
+size_t
+due_key(unsigned char *key, const char *site, size_t site_length, uint64_t due_us,
+	const uint8_t *id)
+{
+	assert(site_length <= SITE_MAX);
+	memcpy(key, site, site_length);
+	key[site_length] = '\0';
+	put_be64(key + site_length + 1, due_us);
+	memcpy(key + site_length + 9, id, ID_SIZE);
+	return site_length + 9 + ID_SIZE;
+}
+
+/* Takes the row's entry in `due` away. */
+static int
+row_undue(struct queue *queue, MDB_txn *txn, MDB_val *key, bool *was_there_out)
+{
+	unsigned char due[DUE_KEY_MAX];
+	const uint8_t *id = key->mv_data;
+	MDB_val value;
+	uint64_t due_us;
+	int rc = mdb_get(txn, queue->rows, key, &value);
+
+	*was_there_out = rc == 0;
+	if (rc)
+		return rc == MDB_NOTFOUND ? 0 : rc;
+	memcpy(&due_us, value.mv_data, sizeof due_us);
+	if (!due_us)
+		return 0;
+	return del(txn, queue->due, due,
+		due_key(due, (const char *)id + ID_SIZE, key->mv_size - ID_SIZE, due_us, id), NULL);
+}
+
+static int
+row_write(struct queue *queue, MDB_txn *txn, const uint8_t *id, const struct row_item *item,
+	const unsigned char *site)
+{
+	unsigned char row[ROW_KEY_MAX], due[DUE_KEY_MAX];
+	MDB_val key = { row_key(row, id, (const char *)site, item->site_length), row };
+	MDB_val value = { sizeof item->due_us + item->row_length, NULL }, nothing = { 0, NULL };
+	bool was_there;
+	int rc = row_undue(queue, txn, &key, &was_there);
+
+	if (!rc)
+		rc = mdb_put(txn, queue->rows, &key, &value, MDB_RESERVE);
+	if (rc)
+		return rc;
+	memcpy(value.mv_data, &item->due_us, sizeof item->due_us);
+	memcpy((char *)value.mv_data + sizeof item->due_us, site + item->site_length,
+		item->row_length);
+	if (!item->due_us)
+		return 0;
+	key.mv_data = due;
+	key.mv_size = due_key(due, (const char *)site, item->site_length, item->due_us, id);
+	return mdb_put(txn, queue->due, &key, &nothing, 0);
+}
+
+static int
+rows_write(struct queue *queue, MDB_txn *txn, struct op *op)
+{
+	size_t at = 0;
+	int rc = 0;
+
+	while (at < op->packed_size && !rc) {
+		struct row_item item;
+
+		memcpy(&item, op->packed + at, sizeof item);
+		at += sizeof item;
+		rc = row_write(queue, txn, op->id, &item, op->packed + at);
+		at += item.site_length + item.row_length;
+	}
+	return rc;
+}
+
+static int
+apply_rows(struct queue *queue, MDB_txn *txn, struct op *op)
+{
+	bool there;
+	int rc = is_there(txn, queue->body, op->id, &there);
+
+	if (rc)
+		return rc;
+	if (!there) {
+		op->err = -ENOENT;
+		return 0;
+	}
+	return rows_write(queue, txn, op);
+}
+
+static int
+apply_defer(struct queue *queue, MDB_txn *txn, struct op *op)
+{
+	bool was_there;
+	int rc = apply_rows(queue, txn, op);
+
+	if (rc || op->err)
+		return rc;
+	rc = take_record(queue, txn, op, &was_there);
+	return rc ? rc : park_or_delete(queue, txn, op->id);
+}
+
+static int
+apply_row_remove(struct queue *queue, MDB_txn *txn, struct op *op)
+{
+	unsigned char row[ROW_KEY_MAX];
+	MDB_val key = { row_key(row, op->id, (char *)op->packed, op->packed_size), row };
+	bool was_there, rows, parked;
+	int rc = row_undue(queue, txn, &key, &was_there);
+
+	if (rc || !was_there)
+		return rc;
+	rc = mdb_del(txn, queue->rows, &key, NULL);
+	if (!rc)
+		rc = has_rows(queue, txn, op->id, &rows);
+	if (rc || rows)
+		return rc;
+	rc = del(txn, queue->parked, op->id, ID_SIZE, &parked);
+	return rc || !parked ? rc : body_delete(queue, txn, op->id);
+}
+
+static int
+apply_config(struct queue *queue, MDB_txn *txn, struct op *op)
+{
+	size_t key_length = strlen((char *)op->packed);
+	MDB_val key = { key_length, op->packed };
+	MDB_val value = { op->packed_size - key_length - 2, op->packed + key_length + 1 };
+
+	if (!value.mv_size)
+		return del(txn, queue->config, key.mv_data, key.mv_size, NULL);
+	return mdb_put(txn, queue->config, &key, &value, 0);
+}
+
+void
+report_bad(struct queue *queue, const char *table, const MDB_val *key)
+{
+	struct op *op;
+	size_t length = strlen(table);
+
+	atomic_fetch_add(&queue->bad_count, 1);
+	LOG_ERROR("the queue holds something that cannot be read; it is set aside", "table", table);
+	op = op_new(queue, OP_BAD, length + 1 + key->mv_size, NULL, NULL);
+	memcpy(op->packed, table, length);
+	op->packed[length] = '/';
+	memcpy(op->packed + length + 1, key->mv_data, key->mv_size);
+	op_submit(queue, op);
+}
+
+static MDB_dbi
+table_named(const struct queue *queue, const char *name, size_t length)
+{
+	for (int i = 0; i < TOPIC_COUNT; i++)
+		if (strlen(queue->topics[i].name) == length &&
+			!memcmp(queue->topics[i].name, name, length))
+			return queue->topics[i].dbi;
+	return queue->rows;
+}
+
+/* Its body stays: a human decides. */
+static int
+apply_bad(struct queue *queue, MDB_txn *txn, struct op *op)
+{
+	unsigned char *slash = memchr(op->packed, '/', op->packed_size);
+	size_t length = (size_t)(slash - op->packed);
+	MDB_dbi table = table_named(queue, (char *)op->packed, length);
+	MDB_val bad = { op->packed_size, op->packed };
+	MDB_val key = { op->packed_size - length - 1, slash + 1 }, value, copy;
+	bool was_there;
+	int rc = mdb_get(txn, table, &key, &value);
+
+	if (rc)
+		return rc == MDB_NOTFOUND ? 0 : rc;
+	copy.mv_size = value.mv_size;
+	if (bad.mv_size > (size_t)mdb_env_get_maxkeysize(queue->env))
+		bad.mv_size = (size_t)mdb_env_get_maxkeysize(queue->env);
+	rc = mdb_put(txn, queue->bad, &bad, &copy, MDB_RESERVE);
+	if (rc)
+		return rc;
+	/* The put may have moved the page that `value` points into. */
+	rc = mdb_get(txn, table, &key, &value);
+	if (rc)
+		return rc;
+	memcpy(copy.mv_data, value.mv_data, value.mv_size);
+	if (table == queue->rows && value.mv_size >= sizeof(uint64_t)) {
+		rc = row_undue(queue, txn, &key, &was_there);
+		if (rc)
+			return rc;
+	}
+	return mdb_del(txn, table, &key, NULL);
+}
+
+int
+apply(struct queue *queue, MDB_txn *txn, struct op *op)
+{
+	switch (op->kind) {
+	case OP_PUT: return apply_put(queue, txn, op);
+	case OP_FORWARD: return apply_forward(queue, txn, op);
+	case OP_FINISH: return apply_finish(queue, txn, op);
+	case OP_DEFER: return apply_defer(queue, txn, op);
+	case OP_ROW_PUT: return apply_rows(queue, txn, op);
+	case OP_ROW_REMOVE: return apply_row_remove(queue, txn, op);
+	case OP_CONFIG: return apply_config(queue, txn, op);
+	case OP_BAD: return apply_bad(queue, txn, op);
+	case OP_WATCH:
+	case OP_EVENT:
+	case OP_UNLINK:
+	case OP_EVENTS: break;
+	}
+	return 0;
+}

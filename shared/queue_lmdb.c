@@ -1,0 +1,521 @@
+/*
+ * queue_lmdb.c - the embedded queue: one LMDB environment in state_dir, one process.
+ *
+ * ingress -> [mail.inbound] -> scanner -> [mail.ready] -> sender, and the sender's waiting mail.
+ *
+ * This file opens and closes it, and reads bodies and numbers; queue_private.h tells the others.
+ * Reads happen on the caller's thread in short transactions: an open reader would keep every page
+ * that is freed meanwhile. A failing read of the map ends the process.
+ */
+#include "shared/queue_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shared/config.h"
+#include "shared/event_file.h"
+#include "shared/log.h"
+
+void
+put_be64(unsigned char *out, uint64_t value)
+{
+	for (int i = 7; i >= 0; i--, value >>= 8)
+		out[i] = (unsigned char)value;
+}
+
+uint64_t
+get_be64(const unsigned char *in)
+{
+	uint64_t value = 0;
+
+	for (int i = 0; i < 8; i++)
+		value = value << 8 | in[i];
+	return value;
+}
+
+void
+lmdb_die(const char *what, int rc)
+{
+	LOG_ERROR("cannot read the queue", "what", what);
+	die("cannot read the queue", mdb_strerror(rc));
+}
+
+struct reader *
+reader_begin(struct queue *queue)
+{
+	struct reader *reader;
+	int rc;
+
+	pthread_mutex_lock(&queue->readers_lock);
+	reader = queue->readers;
+	if (reader)
+		queue->readers = reader->next;
+	pthread_mutex_unlock(&queue->readers_lock);
+	if (reader) {
+		rc = mdb_txn_renew(reader->txn);
+	} else {
+		reader = xmalloc(sizeof *reader);
+		rc = mdb_txn_begin(queue->env, NULL, MDB_RDONLY, &reader->txn);
+	}
+	if (rc)
+		lmdb_die("transaction", rc);
+	return reader;
+}
+
+void
+reader_end(struct queue *queue, struct reader *reader)
+{
+	mdb_txn_reset(reader->txn);
+	pthread_mutex_lock(&queue->readers_lock);
+	reader->next = queue->readers;
+	queue->readers = reader;
+	pthread_mutex_unlock(&queue->readers_lock);
+}
+
+static void
+readers_close(struct queue *queue)
+{
+	struct reader *next;
+
+	for (struct reader *reader = queue->readers; reader; reader = next) {
+		next = reader->next;
+		mdb_txn_abort(reader->txn);
+		free(reader);
+	}
+	queue->readers = NULL;
+}
+
+/* One process at a time; the file names it. */
+static int
+take_lock(struct queue *queue)
+{
+	char pid[24] = "unknown";
+	ssize_t got;
+	int fd = openat(queue->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0) {
+		LOG_ERROR("cannot open the lock of state_dir", "error", strerror(errno));
+		return -1;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		got = read(fd, pid, sizeof pid - 1);
+		if (got > 0)
+			pid[strcspn(pid, "\n")] = '\0';
+		LOG_ERROR("another process works on this state_dir", "pid", pid);
+		close(fd);
+		return -1;
+	}
+	if (ftruncate(fd, 0) || dprintf(fd, "%ld\n", (long)getpid()) < 0)
+		LOG_WARN("cannot write the lock of state_dir", "error", strerror(errno));
+	queue->lock_fd = fd;
+	return 0;
+}
+
+static int
+open_tables(struct queue *queue)
+{
+	struct {
+		const char *name;
+		MDB_dbi *dbi;
+	} tables[] = {
+		{"body",     &queue->body                     },
+		{ "inbound", &queue->topics[TOPIC_INBOUND].dbi},
+		{ "ready",   &queue->topics[TOPIC_READY].dbi  },
+		{ "rows",    &queue->rows                     },
+		{ "due",     &queue->due                      },
+		{ "parked",  &queue->parked                   },
+		{ "config",  &queue->config                   },
+		{ "bad",     &queue->bad                      },
+	};
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(queue->env, NULL, 0, &txn);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < sizeof tables / sizeof *tables && !rc; i++)
+		rc = mdb_dbi_open(txn, tables[i].name, MDB_CREATE, tables[i].dbi);
+	if (!rc)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return rc;
+}
+
+static int
+open_environment(struct queue *queue, const struct config *config)
+{
+	char *path = xasprintf("%s/queue.mdb", config->state_dir);
+	int rc = mdb_env_create(&queue->env);
+
+	if (!rc)
+		rc = mdb_env_set_mapsize(queue->env, config->queue.map_size);
+	if (!rc)
+		rc = mdb_env_set_maxdbs(queue->env, 16);
+	if (!rc)
+		rc = mdb_env_set_maxreaders(queue->env, 1024);
+	if (!rc)
+		rc = mdb_env_open(queue->env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD, 0600);
+	if (!rc)
+		rc = open_tables(queue);
+	if (rc)
+		LOG_ERROR("cannot open the queue", "file", path, "error", mdb_strerror(rc));
+	free(path);
+	return rc ? -1 : 0;
+}
+
+/* Records that are there at the start may have been in somebody's hands before. */
+static void
+find_last(struct queue *queue, struct topic_state *topic)
+{
+	struct reader *reader = reader_begin(queue);
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	int rc = mdb_cursor_open(reader->txn, topic->dbi, &cursor);
+
+	if (rc)
+		lmdb_die(topic->name, rc);
+	rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+	if (rc && rc != MDB_NOTFOUND)
+		lmdb_die(topic->name, rc);
+	if (!rc)
+		topic->last = topic->handed = get_be64(key.mv_data);
+	mdb_cursor_close(cursor);
+	reader_end(queue, reader);
+}
+
+static void
+tidy_events(struct queue *queue)
+{
+	bool submit;
+
+	if (!event_file_dirty(queue->events))
+		return;
+	pthread_mutex_lock(&queue->lock);
+	submit = !queue->events_syncing;
+	queue->events_syncing = true;
+	pthread_mutex_unlock(&queue->lock);
+	if (submit)
+		spool_submit(queue, op_new(queue, OP_EVENTS, 0, NULL, NULL));
+}
+
+/* Once a second: late answers, free space, and the sync of the events by the pool. */
+static void *
+watch_run(void *arg)
+{
+	struct queue *queue = arg;
+	struct timespec until;
+
+	pthread_mutex_lock(&queue->watch_lock);
+	while (!queue->watch_closing) {
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec++;
+		if (pthread_cond_timedwait(&queue->watch_wake, &queue->watch_lock, &until) !=
+			ETIMEDOUT)
+			continue;
+		writer_answer_late(queue);
+		space_refresh(queue);
+		tidy_events(queue);
+	}
+	pthread_mutex_unlock(&queue->watch_lock);
+	return NULL;
+}
+
+static void
+watch_start(struct queue *queue)
+{
+	if (pthread_create(&queue->watch, NULL, watch_run, queue))
+		die("cannot start a thread", "queue-watch");
+	pthread_setname_np(queue->watch, "queue-watch");
+}
+
+static void
+watch_stop(struct queue *queue)
+{
+	pthread_mutex_lock(&queue->watch_lock);
+	queue->watch_closing = true;
+	pthread_mutex_unlock(&queue->watch_lock);
+	pthread_cond_signal(&queue->watch_wake);
+	pthread_join(queue->watch, NULL);
+}
+
+static void
+init(struct queue *queue, const struct config *config)
+{
+	static const char *const names[TOPIC_COUNT] = { "inbound", "ready" };
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&queue->wake, &monotonic);
+	pthread_cond_init(&queue->watch_wake, &monotonic);
+	pthread_cond_init(&queue->spool_wake, NULL);
+	pthread_condattr_destroy(&monotonic);
+	pthread_mutex_init(&queue->lock, NULL);
+	pthread_mutex_init(&queue->watch_lock, NULL);
+	pthread_mutex_init(&queue->readers_lock, NULL);
+	pthread_mutex_init(&queue->consumers_lock, NULL);
+	for (int i = 0; i < TOPIC_COUNT; i++) {
+		pthread_mutex_init(&queue->topics[i].lock, NULL);
+		queue->topics[i].name = names[i];
+	}
+	queue->lock_fd = queue->state_fd = queue->spool_fd = -1;
+	queue->min_free = config->queue.min_free;
+	queue->spool_dir = xasprintf("%s/spool", config->state_dir);
+}
+
+static void
+release(struct queue **queue_ref)
+{
+	struct queue *queue = *queue_ref;
+
+	readers_close(queue);
+	if (queue->env)
+		mdb_env_close(queue->env);
+	if (queue->spool_fd >= 0)
+		close(queue->spool_fd);
+	if (queue->lock_fd >= 0)
+		close(queue->lock_fd);
+	if (queue->state_fd >= 0)
+		close(queue->state_fd);
+	for (int i = 0; i < TOPIC_COUNT; i++)
+		pthread_mutex_destroy(&queue->topics[i].lock);
+	pthread_mutex_destroy(&queue->lock);
+	pthread_mutex_destroy(&queue->watch_lock);
+	pthread_mutex_destroy(&queue->readers_lock);
+	pthread_mutex_destroy(&queue->consumers_lock);
+	pthread_cond_destroy(&queue->wake);
+	pthread_cond_destroy(&queue->watch_wake);
+	pthread_cond_destroy(&queue->spool_wake);
+	free(queue->spool_dir);
+	free(queue);
+	*queue_ref = NULL;
+}
+
+static int
+open_state_dir(struct queue *queue, const char *path)
+{
+	if (mkdir(path, 0700) && errno != EEXIST) {
+		LOG_ERROR("cannot make state_dir", "directory", path, "error", strerror(errno));
+		return -1;
+	}
+	queue->state_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (queue->state_fd < 0) {
+		LOG_ERROR("cannot open state_dir", "directory", path, "error", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static int
+open_parts(struct queue *queue, const struct config *config)
+{
+	char *events;
+
+	if (open_state_dir(queue, config->state_dir) || take_lock(queue) ||
+		open_environment(queue, config))
+		return -1;
+	space_open(queue, config->queue.map_size);
+	for (int i = 0; i < TOPIC_COUNT; i++)
+		find_last(queue, &queue->topics[i]);
+	events = xasprintf("%s/events", config->state_dir);
+	queue->events = event_file_open(
+		events, config->queue.events_size, config->queue.events_keep);
+	free(events);
+	if (!queue->events)
+		return -1;
+	return spool_open(queue);
+}
+
+struct queue *
+queue_open(const struct config *config)
+{
+	struct queue *queue = xcalloc(1, sizeof *queue);
+
+	init(queue, config);
+	if (open_parts(queue, config)) {
+		event_file_close(&queue->events);
+		release(&queue);
+		return NULL;
+	}
+	space_refresh(queue);
+	writer_start(queue);
+	watch_start(queue);
+	return queue;
+}
+
+/* The pool hands its last puts to the writer, the writer its last unlinks to the pool. */
+static void
+drain_pool(struct queue *queue)
+{
+	bool busy = true;
+
+	while (busy) {
+		pthread_mutex_lock(&queue->lock);
+		busy = queue->spooling.first || queue->working[0] || queue->working[1];
+		pthread_mutex_unlock(&queue->lock);
+		if (busy)
+			usleep(1000);
+	}
+}
+
+void
+queue_close(struct queue **queue_ref)
+{
+	struct queue *queue = *queue_ref;
+
+	if (!queue)
+		return;
+	consumers_close(queue);
+	watch_stop(queue);
+	drain_pool(queue);
+	writer_stop(queue);
+	spool_close(queue);
+	config_close(queue);
+	event_file_close(&queue->events);
+	release(queue_ref);
+}
+
+const char *
+queue_spool_dir(const struct queue *queue)
+{
+	return queue->spool_dir;
+}
+
+void
+queue_put(struct queue *queue, enum topic topic, const Envelope *envelope, const struct body *body,
+	queue_cb cb, void *arg)
+{
+	size_t size = envelope__get_packed_size(envelope);
+	size_t name_size = body->spill ? strlen(body->spill) + 1 : 0;
+	struct op *op = op_new(queue, OP_PUT, size + name_size, cb, arg);
+
+	assert(envelope->id.len == ID_SIZE && (body->spill || body->size <= QUEUE_INLINE_MAX));
+	memcpy(op->id, envelope->id.data, ID_SIZE);
+	op->topic = topic;
+	op->data = body->data;
+	op->size = body->size;
+	envelope__pack(envelope, op->packed);
+	if (!body->spill) {
+		op_submit(queue, op);
+		return;
+	}
+	memcpy(op->packed + size, body->spill, name_size);
+	op->spill = (const char *)op->packed + size;
+	spool_submit(queue, op);
+}
+
+static void
+body_spilled(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
+	queue_body_cb cb, void *arg)
+{
+	unsigned char *piece = xmalloc(length);
+	size_t got = 0;
+	int err = spool_read(queue, envelope->id.data, offset, length, piece, &got);
+
+	cb(arg, err, piece, got);
+	free(piece);
+}
+
+/* Inline bodies are handed over in place: the transaction ends with the callback. */
+void
+queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
+	queue_body_cb cb, void *arg)
+{
+	struct reader *reader = reader_begin(queue);
+	MDB_val key = { ID_SIZE, envelope->id.data }, value;
+	int rc = mdb_get(reader->txn, queue->body, &key, &value);
+	uint64_t size;
+
+	if (rc && rc != MDB_NOTFOUND)
+		lmdb_die("body", rc);
+	if (length > QUEUE_PIECE_MAX)
+		length = QUEUE_PIECE_MAX;
+	if (rc) {
+		reader_end(queue, reader);
+		cb(arg, -ENOENT, NULL, 0);
+	} else if (*(const char *)value.mv_data == 's') {
+		reader_end(queue, reader);
+		body_spilled(queue, envelope, offset, length, cb, arg);
+	} else {
+		size = value.mv_size - 1;
+		if (offset > size)
+			offset = size;
+		if (length > size - offset)
+			length = size - offset;
+		cb(arg, 0, (const char *)value.mv_data + 1 + offset, length);
+		reader_end(queue, reader);
+	}
+}
+
+void
+queue_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg)
+{
+	struct op *op = op_new(queue, OP_EVENT, length, cb, arg);
+
+	memcpy(op->packed, json, length);
+	op_submit(queue, op);
+}
+
+void
+queue_events_read(struct queue *queue, uint64_t since_us,
+	bool (*on_event)(void *arg, const char *json, size_t length), void *arg)
+{
+	event_file_read(queue->events, since_us, on_event, arg);
+}
+
+static uint64_t
+entries(struct reader *reader, MDB_dbi dbi)
+{
+	MDB_stat stat;
+	int rc = mdb_stat(reader->txn, dbi, &stat);
+
+	if (rc)
+		lmdb_die("statistics", rc);
+	return stat.ms_entries;
+}
+
+static uint64_t
+oldest(struct reader *reader, MDB_dbi dbi)
+{
+	Envelope *envelope = NULL;
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	uint64_t accepted_us = 0;
+
+	if (mdb_cursor_open(reader->txn, dbi, &cursor))
+		return 0;
+	if (!mdb_cursor_get(cursor, &key, &value, MDB_FIRST))
+		envelope = envelope_unpack(value.mv_data, value.mv_size);
+	if (envelope)
+		accepted_us = envelope->accepted_us;
+	envelope_free(envelope);
+	mdb_cursor_close(cursor);
+	return accepted_us;
+}
+
+void
+queue_stats(struct queue *queue, struct queue_stats *out)
+{
+	struct reader *reader = reader_begin(queue);
+	MDB_envinfo info;
+
+	for (int i = 0; i < TOPIC_COUNT; i++) {
+		out->records[i] = entries(reader, queue->topics[i].dbi);
+		out->oldest_us[i] = oldest(reader, queue->topics[i].dbi);
+	}
+	out->rows = entries(reader, queue->rows);
+	out->bodies = entries(reader, queue->body);
+	reader_end(queue, reader);
+	mdb_env_info(queue->env, &info);
+	out->map_bytes = info.me_mapsize;
+	out->used_bytes = space_used(queue);
+	out->bad = atomic_load(&queue->bad_count);
+	out->events_lost = event_file_lost(queue->events);
+}

@@ -1,0 +1,140 @@
+/*
+ * queue_space.c - what room there is, so that a full disk or map refuses new mail and nothing else.
+ *
+ * Emptying a queue writes pages too. So new mail is refused while a reserve is left, in the map as
+ * well as on the disk: blocks for the next pages are allocated ahead (fallocate), and new mail may
+ * not use the last of them. The door closes much earlier (queue_space(): queue.min_free).
+ */
+#include "shared/queue_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "shared/log.h"
+
+#define RESERVE_MAX (16u * 1024 * 1024)
+#define COUNT_EVERY_US 200000
+
+struct extent {
+	uint64_t page, used, map; /* bytes; used: up to the last page ever used */
+};
+
+static struct extent
+extent(struct queue *queue)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+
+	mdb_env_info(queue->env, &info);
+	mdb_env_stat(queue->env, &stat);
+	return (struct extent){ stat.ms_psize, (info.me_last_pgno + 1) * stat.ms_psize,
+		info.me_mapsize };
+}
+
+/* Pages that were freed and may be used again: each entry of table 0 is a counted list of them. */
+static uint64_t
+count_free(struct queue *queue, uint64_t page)
+{
+	struct reader *reader = reader_begin(queue);
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	uint64_t pages = 0;
+	int rc = mdb_cursor_open(reader->txn, 0, &cursor);
+
+	if (rc)
+		lmdb_die("free pages", rc);
+	while (!(rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)))
+		pages += *(const size_t *)value.mv_data;
+	mdb_cursor_close(cursor);
+	reader_end(queue, reader);
+	return pages * page;
+}
+
+void
+space_open(struct queue *queue, uint64_t map_size)
+{
+	queue->reserve = map_size / 8 < RESERVE_MAX ? map_size / 8 : RESERVE_MAX;
+}
+
+/* Keeps blocks on the disk for the pages to come. Where the file system cannot do that, a full disk
+ * shows in the commit. */
+static void
+allocate_ahead(struct queue *queue, const struct extent *at)
+{
+	uint64_t end = at->used + 2 * queue->reserve;
+	mdb_filehandle_t fd;
+
+	if (queue->allocated >= at->used + queue->reserve + queue->reserve / 2)
+		return;
+	if (end > at->map)
+		end = at->map;
+	if (end <= queue->allocated || mdb_env_get_fd(queue->env, &fd))
+		return;
+	if (!fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)end))
+		queue->allocated = end;
+	else if (errno == EOPNOTSUPP)
+		queue->allocated = at->map;
+	else if (errno != EINTR)
+		LOG_WARN("no disk space for the queue", "error", strerror(errno));
+}
+
+bool
+space_fits(struct queue *queue, uint64_t bytes)
+{
+	struct extent at = extent(queue);
+	uint64_t now_us = clock_mono_us(), end;
+
+	allocate_ahead(queue, &at);
+	end = queue->allocated < at.map ? queue->allocated : at.map;
+	if (end >= at.used + queue->reserve + bytes)
+		return true;
+	if (now_us - queue->free_counted_us > COUNT_EVERY_US) {
+		queue->free_bytes = count_free(queue, at.page);
+		queue->free_counted_us = now_us;
+	}
+	if (end - at.used + queue->free_bytes < queue->reserve + bytes)
+		return false;
+	queue->free_bytes -= bytes < queue->free_bytes ? bytes : queue->free_bytes;
+	return true;
+}
+
+uint64_t
+space_used(struct queue *queue)
+{
+	struct extent at = extent(queue);
+	uint64_t free_bytes = count_free(queue, at.page);
+
+	return at.used > free_bytes ? at.used - free_bytes : 0;
+}
+
+static bool
+map_is_short(struct queue *queue)
+{
+	struct extent at = extent(queue);
+	uint64_t least = at.map / 100 * queue->min_free;
+
+	if (least < 2 * queue->reserve)
+		least = 2 * queue->reserve;
+	return at.map - at.used < least && at.map - space_used(queue) < least;
+}
+
+void
+space_refresh(struct queue *queue)
+{
+	struct statvfs disk;
+	bool full = map_is_short(queue);
+
+	if (!full && !fstatvfs(queue->state_fd, &disk))
+		full = disk.f_bavail * 100 < disk.f_blocks * queue->min_free;
+	if (atomic_exchange(&queue->full, full) != full)
+		LOG_WARN(full ? "the queue is full: new mail is refused"
+			      : "the queue has room again");
+}
+
+int
+queue_space(const struct queue *queue)
+{
+	return atomic_load_explicit(&queue->full, memory_order_relaxed) ? -ENOSPC : 0;
+}

@@ -1,0 +1,705 @@
+/*
+ * test_queue.c - what queue.h promises, whatever the backend.
+ */
+#include "tests/unit/queue_rig.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sys/stat.h>
+
+static struct letter letters[64];
+
+static void
+put_letters(enum topic topic, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		letter_init(&letters[i]);
+		assert_int_equal(put(topic, &letters[i].envelope, "body", 4), 0);
+	}
+}
+
+static void
+records_come_in_order_with_their_envelope(void **state)
+{
+	(void)state;
+	put_letters(TOPIC_INBOUND, 20);
+	consume(TOPIC_INBOUND, 100);
+	for (size_t i = 0; i < 20; i++) {
+		const Envelope *envelope = record_envelope(record_at(i));
+
+		assert_true(is_letter(rig.records[i], &letters[i]));
+		assert_string_equal(envelope->mail_from, "anna@customer.example");
+		assert_int_equal(envelope->n_recipients, 1);
+		assert_string_equal(envelope->recipients[0]->address, "bob@elsewhere.example");
+	}
+	for (size_t i = 0; i < 20; i++)
+		finish(rig.records[i]);
+	AWAIT_STATS(now.records[TOPIC_INBOUND] == 0 && now.bodies == 0);
+}
+
+static void
+records_put_while_consuming_come_too(void **state)
+{
+	(void)state;
+	consume(TOPIC_INBOUND, 100);
+	put_letters(TOPIC_INBOUND, 10);
+	for (size_t i = 0; i < 10; i++) {
+		assert_true(is_letter(record_at(i), &letters[i]));
+		assert_false(record_redelivered(rig.records[i]));
+		finish(rig.records[i]);
+	}
+}
+
+static void
+the_window_bounds_what_is_unfinished(void **state)
+{
+	(void)state;
+	put_letters(TOPIC_READY, 10);
+	consume(TOPIC_READY, 4);
+	record_at(3);
+	put_letters(TOPIC_INBOUND, 1); /* a whole round through the queue and back */
+	assert_int_equal(rig.count, 4);
+	for (size_t i = 0; i < 10; i++) {
+		finish(record_at(i));
+		pthread_mutex_lock(&rig.lock);
+		assert_true(rig.count <= i + 1 + 4);
+		pthread_mutex_unlock(&rig.lock);
+	}
+}
+
+static void
+unfinished_records_come_again_after_a_restart_in_any_order_of_finishing(void **state)
+{
+	static const size_t finished[] = { 7, 2, 5, 0 }, left[] = { 1, 3, 4, 6, 8, 9 };
+
+	(void)state;
+	put_letters(TOPIC_INBOUND, 10);
+	consume(TOPIC_INBOUND, 100);
+	record_at(9);
+	for (size_t i = 0; i < 4; i++)
+		finish(rig.records[finished[i]]);
+	for (size_t i = 0; i < 6; i++)
+		abandon(rig.records[left[i]]);
+	rig_close_queue();
+	rig_open_queue();
+	consume(TOPIC_INBOUND, 100);
+	for (size_t i = 0; i < 6; i++) {
+		assert_true(is_letter(record_at(i), &letters[left[i]]));
+		assert_true(record_redelivered(rig.records[i]));
+	}
+	put_letters(TOPIC_INBOUND, 1);
+	assert_false(record_redelivered(record_at(6)));
+	for (size_t i = 0; i < 7; i++)
+		finish(rig.records[i]);
+	AWAIT_STATS(now.records[TOPIC_INBOUND] == 0 && now.bodies == 0);
+}
+
+static void
+a_forwarded_record_moves_with_its_new_envelope_and_its_body(void **state)
+{
+	struct letter *letter = &letters[0];
+
+	(void)state;
+	put_letters(TOPIC_INBOUND, 1);
+	consume(TOPIC_INBOUND, 10);
+	record_at(0);
+	letter->envelope.verdict = ENVELOPE__VERDICT__CLEAN;
+	letter->envelope.prefix.data = (uint8_t *)"Date: x\r\n";
+	letter->envelope.prefix.len = 9;
+	assert_int_equal(forward(rig.records[0], TOPIC_READY, &letter->envelope), 0);
+	consume(TOPIC_READY, 10);
+	assert_int_equal(record_envelope(record_at(1))->verdict, ENVELOPE__VERDICT__CLEAN);
+	assert_int_equal(record_envelope(rig.records[1])->prefix.len, 9);
+	assert_int_equal(stats().records[TOPIC_INBOUND], 0);
+	assert_int_equal(stats().records[TOPIC_READY], 1);
+	assert_int_equal(stats().bodies, 1);
+	assert_true(stats().oldest_us[TOPIC_READY] == letter->envelope.accepted_us);
+	finish(rig.records[1]);
+	AWAIT_STATS(now.bodies == 0);
+}
+
+static void
+a_known_id_makes_no_second_record(void **state)
+{
+	(void)state;
+	put_letters(TOPIC_READY, 1);
+	assert_int_equal(put(TOPIC_READY, &letters[0].envelope, "body", 4), 0);
+	assert_int_equal(stats().records[TOPIC_READY], 1);
+	consume(TOPIC_READY, 10);
+	finish(record_at(0));
+	AWAIT_STATS(now.records[TOPIC_READY] == 0 && now.bodies == 0);
+}
+
+/* A body read piece by piece. */
+struct reading {
+	const Envelope *envelope;
+	uint64_t offset;
+	size_t length, got;
+	int err;
+	unsigned char *data;
+};
+
+static void
+on_piece(void *arg, int err, const void *data, size_t length)
+{
+	struct reading *reading = arg;
+
+	reading->err = err;
+	reading->got = length;
+	if (length)
+		memcpy(reading->data + reading->offset, data, length);
+}
+
+static void
+read_run(void *arg)
+{
+	struct reading *reading = arg;
+
+	reading->got = 1;
+	while (reading->got) {
+		queue_body(rig.queue, reading->envelope, reading->offset, reading->length, on_piece,
+			reading);
+		assert_true(reading->got <= QUEUE_PIECE_MAX);
+		reading->offset += reading->got;
+	}
+}
+
+static void
+check_body(const struct letter *letter, const unsigned char *data, uint64_t size, size_t piece)
+{
+	struct reading reading = {
+		.envelope = &letter->envelope, .length = piece, .data = xmalloc(size + 1)
+	};
+
+	run_on(rig.loop, read_run, &reading);
+	assert_int_equal(reading.err, 0);
+	assert_int_equal(reading.offset, size);
+	assert_memory_equal(reading.data, data, size);
+	free(reading.data);
+}
+
+static unsigned char *
+noise(size_t size)
+{
+	unsigned char *data = xmalloc(size + 1);
+	uint32_t x = 12345;
+
+	for (size_t i = 0; i < size; i++) {
+		x = x * 1664525 + 1013904223;
+		data[i] = (unsigned char)(x >> 24);
+	}
+	return data;
+}
+
+static void
+a_body_is_read_back_in_pieces_of_any_size(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 4095, 4096, 65536, 65537, QUEUE_INLINE_MAX };
+	unsigned char *data = noise(QUEUE_INLINE_MAX);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		letter_init(&letters[i]);
+		assert_int_equal(put(TOPIC_INBOUND, &letters[i].envelope, data, sizes[i]), 0);
+		check_body(&letters[i], data, sizes[i], SIZE_MAX);
+		check_body(&letters[i], data, sizes[i], 4000);
+	}
+	free(data);
+}
+
+static void
+there_is_no_body_of_an_unknown_id(void **state)
+{
+	struct reading reading = { .envelope = &letters[0].envelope, .length = 10 };
+
+	(void)state;
+	letter_init(&letters[0]);
+	run_on(rig.loop, read_run, &reading);
+	assert_int_equal(reading.err, -ENOENT);
+}
+
+static size_t
+files_in_spool(void)
+{
+	DIR *dir = opendir(queue_spool_dir(rig.queue));
+	struct dirent *entry;
+	size_t count = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+static void
+spill(const char *name, const void *data, size_t size)
+{
+	char *path = xasprintf("%s/%s", queue_spool_dir(rig.queue), name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, data, size), size);
+	close(fd);
+	free(path);
+}
+
+static void
+a_spilled_body_lives_until_its_message_is_finished(void **state)
+{
+	const size_t size = 3 * 1024 * 1024 + 17;
+	unsigned char *data = noise(size);
+
+	(void)state;
+	spill("upload-1", data, size);
+	letter_init(&letters[0]);
+	assert_int_equal(put_spilled(TOPIC_INBOUND, &letters[0].envelope, "upload-1", size), 0);
+	check_body(&letters[0], data, size, QUEUE_PIECE_MAX);
+	rig_close_queue();
+	rig_open_queue();
+	check_body(&letters[0], data, size, QUEUE_PIECE_MAX);
+	consume(TOPIC_INBOUND, 10);
+	finish(record_at(0));
+	AWAIT_STATS(now.bodies == 0 && files_in_spool() == 0);
+	free(data);
+}
+
+static void
+spill_files_without_a_message_go(void **state)
+{
+	(void)state;
+	spill("left-by-a-crash", "x", 1);
+	spill("01arz3ndektsv4rrffq69g5fav", "x", 1);
+	letter_init(&letters[0]);
+	assert_int_not_equal(put_spilled(TOPIC_INBOUND, &letters[0].envelope, "missing", 1), 0);
+	spill("short", "x", 1);
+	assert_int_not_equal(put_spilled(TOPIC_INBOUND, &letters[0].envelope, "short", 2), 0);
+	assert_int_equal(stats().records[TOPIC_INBOUND], 0);
+	assert_int_equal(files_in_spool(), 2);
+	rig_close_queue();
+	rig_open_queue();
+	assert_int_equal(files_in_spool(), 0);
+}
+
+static Row *found[16];
+static size_t found_count;
+
+static void
+on_row(void *arg, Row *row)
+{
+	(void)arg;
+	assert_true(found_count < 16);
+	found[found_count++] = row;
+}
+
+static void
+forget_rows(void)
+{
+	while (found_count)
+		row_free(found[--found_count]);
+}
+
+/* Two messages; the first waits at two sites. */
+static void
+defer_two(Row rows[3])
+{
+	Row *first[] = { &rows[0], &rows[1] }, *second[] = { &rows[2] };
+
+	put_letters(TOPIC_READY, 2);
+	row_init(&rows[0], &letters[0], "google", 2000);
+	row_init(&rows[1], &letters[0], "mx.example", 1000);
+	row_init(&rows[2], &letters[1], "google", 1000);
+	consume(TOPIC_READY, 10);
+	record_at(1);
+	assert_int_equal(defer(rig.records[0], first, 2), 0);
+	assert_int_equal(defer(rig.records[1], second, 1), 0);
+}
+
+static void
+deferring_leaves_rows_and_the_body_until_the_last_row_goes(void **state)
+{
+	Row rows[3];
+
+	(void)state;
+	defer_two(rows);
+	assert_int_equal(stats().records[TOPIC_READY], 0);
+	assert_int_equal(stats().rows, 3);
+	check_body(&letters[0], (const unsigned char *)"body", 4, 100);
+	rig_close_queue();
+	rig_open_queue();
+	assert_int_equal(queue_rows_of(rig.queue, letters[0].id, on_row, NULL), 2);
+	forget_rows();
+	assert_int_equal(row_remove(&rows[1]), 0);
+	check_body(&letters[0], (const unsigned char *)"body", 4, 100);
+	assert_int_equal(row_remove(&rows[0]), 0);
+	assert_int_equal(stats().bodies, 1);
+	assert_int_equal(row_remove(&rows[2]), 0);
+	assert_int_equal(row_remove(&rows[2]), 0);
+	assert_int_equal(stats().bodies, 0);
+	assert_int_equal(stats().rows, 0);
+}
+
+static void
+rows_come_by_due_time_and_site(void **state)
+{
+	Row rows[3];
+
+	(void)state;
+	defer_two(rows);
+	assert_int_equal(queue_rows_due(rig.queue, "google", 0, NULL, 10, on_row, NULL), 2);
+	assert_int_equal(found[0]->due_us, 1000);
+	assert_int_equal(found[1]->due_us, 2000);
+	assert_memory_equal(found[1]->envelope->id.data, letters[0].id, ID_SIZE);
+	forget_rows();
+	assert_int_equal(
+		queue_rows_due(rig.queue, "google", 1000, letters[1].id, 10, on_row, NULL), 1);
+	forget_rows();
+	assert_int_equal(queue_rows_due(rig.queue, "google", 1000, NULL, 1, on_row, NULL), 1);
+	forget_rows();
+	assert_int_equal(queue_rows_due(rig.queue, "goog", 0, NULL, 10, on_row, NULL), 0);
+	rows[0].due_us = 500;
+	rows[0].attempts = 3;
+	assert_int_equal(row_put(&rows[0]), 0);
+	assert_int_equal(queue_rows_due(rig.queue, "google", 0, NULL, 10, on_row, NULL), 2);
+	assert_int_equal(found[0]->attempts, 3);
+	forget_rows();
+	rows[0].due_us = 0; /* held: no due time */
+	assert_int_equal(row_put(&rows[0]), 0);
+	assert_int_equal(queue_rows_due(rig.queue, "google", 0, NULL, 10, on_row, NULL), 1);
+	forget_rows();
+	assert_int_equal(stats().rows, 3);
+}
+
+static void
+rows_are_scanned_by_message(void **state)
+{
+	Row rows[3];
+
+	(void)state;
+	defer_two(rows);
+	assert_int_equal(queue_rows_scan(rig.queue, NULL, NULL, 2, on_row, NULL), 2);
+	assert_int_equal(queue_rows_scan(rig.queue, found[1]->envelope->id.data, found[1]->site, 9,
+				 on_row, NULL),
+		1);
+	assert_string_not_equal(found[0]->site, found[1]->site);
+	forget_rows();
+}
+
+static void
+on_site(void *arg, const char *site, uint64_t due_us, uint64_t rows)
+{
+	char *text = arg;
+	size_t length = strlen(text);
+
+	snprintf(text + length, 100 - length, "%s %d %d;", site, (int)due_us, (int)rows);
+}
+
+static void
+sites_are_listed_with_their_soonest_row(void **state)
+{
+	char text[100] = "";
+	Row rows[3];
+
+	(void)state;
+	defer_two(rows);
+	assert_int_equal(queue_rows_sites(rig.queue, on_site, text), 2);
+	assert_string_equal(text, "google 1000 2;mx.example 1000 1;");
+}
+
+static void
+a_row_needs_its_body(void **state)
+{
+	Row row;
+
+	(void)state;
+	letter_init(&letters[0]);
+	row_init(&row, &letters[0], "google", 1);
+	assert_int_equal(row_put(&row), -ENOENT);
+	assert_int_equal(stats().rows, 0);
+}
+
+static void
+a_row_that_goes_before_its_record_leaves_the_body(void **state)
+{
+	Row row;
+
+	(void)state;
+	put_letters(TOPIC_READY, 1);
+	row_init(&row, &letters[0], "google", 1);
+	assert_int_equal(row_put(&row), 0);
+	assert_int_equal(row_remove(&row), 0);
+	assert_int_equal(stats().bodies, 1);
+	assert_int_equal(row_put(&row), 0);
+	consume(TOPIC_READY, 1);
+	finish(record_at(0));
+	AWAIT_STATS(now.records[TOPIC_READY] == 0);
+	assert_int_equal(stats().bodies, 1);
+	assert_int_equal(row_remove(&row), 0);
+	assert_int_equal(stats().bodies, 0);
+}
+
+static char watched[2000];
+
+static void
+on_entry(void *arg, const char *key, const char *json)
+{
+	size_t length;
+
+	(void)arg;
+	pthread_mutex_lock(&rig.lock);
+	length = strlen(watched);
+	snprintf(watched + length, sizeof watched - length, "%s=%s;", key ? key : "END",
+		json ? json : "-");
+	changed();
+	pthread_mutex_unlock(&rig.lock);
+}
+
+static void
+config_is_watched_from_its_snapshot_on(void **state)
+{
+	(void)state;
+	watched[0] = '\0';
+	assert_int_equal(config_put("b", "{\"n\":1}"), 0);
+	assert_int_equal(config_put("a", "{}"), 0);
+	assert_int_equal(config_put("b", "{\"n\":2}"), 0);
+	assert_int_equal(config_put("gone", "{}"), 0);
+	assert_int_equal(config_put("gone", ""), 0);
+	rig_close_queue();
+	rig_open_queue();
+	queue_config_watch(rig.queue, rig.loop, on_entry, NULL);
+	AWAIT(strstr(watched, "END=-;"));
+	assert_string_equal(watched, "a={};b={\"n\":2};END=-;");
+	assert_int_equal(config_put("c", "{}"), 0);
+	assert_int_equal(config_put("a", ""), 0);
+	AWAIT(strstr(watched, "a=-;"));
+	assert_string_equal(watched, "a={};b={\"n\":2};END=-;c={};a=-;");
+}
+
+static bool
+on_event(void *arg, const char *json, size_t length)
+{
+	char *text = arg;
+	size_t used = strlen(text);
+
+	assert_int_equal(strlen(json), length);
+	snprintf(text + used, 1000 - used, "%s\n", json);
+	return strstr(json, "stop") == NULL;
+}
+
+static void
+events_are_read_back_in_order_and_by_time(void **state)
+{
+	static const char first[] = "{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"a\"}";
+	static const char second[] = "{\"time\":\"2026-01-02T03:04:06.000Z\",\"event\":\"stop\"}";
+	static const char third[] = "{\"time\":\"2026-01-02T03:04:07.000Z\",\"event\":\"c\"}";
+	char text[1000] = "", *expected;
+
+	(void)state;
+	assert_int_equal(event_put(first), 0);
+	assert_int_equal(event_put(second), 0);
+	assert_int_equal(event_put(third), 0);
+	rig_close_queue();
+	rig_open_queue();
+	queue_events_read(rig.queue, 0, on_event, text);
+	expected = xasprintf("%s\n%s\n", first, second);
+	assert_string_equal(text, expected);
+	free(expected);
+	text[0] = '\0';
+	queue_events_read(rig.queue, UINT64_C(1767323047000000), on_event, text);
+	expected = xasprintf("%s\n", third);
+	assert_string_equal(text, expected);
+	free(expected);
+}
+
+static void
+a_full_queue_refuses_mail_and_takes_everything_else(void **state)
+{
+	unsigned char *data = noise(QUEUE_INLINE_MAX);
+	struct letter *many = xcalloc(1000, sizeof *many);
+	Row row, *rows[] = { &row };
+	size_t count = 0;
+	int err = 0;
+
+	(void)state;
+	rig_close_queue();
+	rig.config.queue.map_size = 16 * 1024 * 1024;
+	rig_open_queue();
+	while (!err && count < 1000) {
+		letter_init(&many[count]);
+		err = put(TOPIC_INBOUND, &many[count].envelope, data, 100000);
+		count++;
+	}
+	assert_int_equal(err, -ENOSPC);
+	count--;
+	assert_true(count > 50);
+	consume(TOPIC_INBOUND, 1000);
+	record_at(count - 1);
+	assert_int_equal(forward(rig.records[0], TOPIC_READY, &many[0].envelope), 0);
+	row_init(&row, &many[1], "google", 1);
+	assert_int_equal(defer(rig.records[1], rows, 1), 0);
+	for (size_t i = 2; i < count; i++)
+		finish(rig.records[i]);
+	AWAIT_STATS(now.bodies == 2);
+	for (size_t tries = 0; err && tries < 10000; tries++) {
+		err = put(TOPIC_INBOUND, &many[count].envelope, data, 100000);
+		if (err)
+			usleep(1000);
+	}
+	assert_int_equal(err, 0);
+	abandon(record_at(count));
+	free(many);
+	free(data);
+}
+
+#define PRODUCERS 4
+#define EACH 300
+
+struct producer {
+	struct loop *loop;
+	struct letter *letters;
+	int answered;
+};
+
+static void
+on_produced(void *arg, int err)
+{
+	struct producer *producer = arg;
+
+	assert_int_equal(err, 0);
+	assert_ptr_equal(loop_current(), producer->loop);
+	pthread_mutex_lock(&rig.lock);
+	producer->answered++;
+	changed();
+	pthread_mutex_unlock(&rig.lock);
+}
+
+static void
+produce(void *arg)
+{
+	struct producer *producer = arg;
+	struct body body = { .data = "hello", .size = 5 };
+
+	for (int i = 0; i < EACH; i++) {
+		letter_init(&producer->letters[i]);
+		queue_put(rig.queue, TOPIC_INBOUND, &producer->letters[i].envelope, &body,
+			on_produced, producer);
+	}
+}
+
+static void
+many_loops_put_at_once(void **state)
+{
+	struct producer producers[PRODUCERS];
+
+	(void)state;
+	consume(TOPIC_INBOUND, PRODUCERS * EACH);
+	for (int i = 0; i < PRODUCERS; i++) {
+		producers[i] = (struct producer){ loop_new("producer"),
+			xcalloc(EACH, sizeof(struct letter)), 0 };
+		loop_start(producers[i].loop);
+	}
+	for (int i = 0; i < PRODUCERS; i++)
+		run_on(producers[i].loop, produce, &producers[i]);
+	for (int i = 0; i < PRODUCERS; i++)
+		AWAIT(producers[i].answered == EACH);
+	record_at(PRODUCERS * EACH - 1);
+	for (size_t i = 0; i < PRODUCERS * EACH; i++)
+		finish(rig.records[i]);
+	AWAIT_STATS(now.bodies == 0);
+	for (int i = 0; i < PRODUCERS; i++) {
+		loop_stop(producers[i].loop);
+		loop_join(producers[i].loop);
+		loop_free(&producers[i].loop);
+		free(producers[i].letters);
+	}
+}
+
+static void
+consumers_of_a_topic_share_its_records(void **state)
+{
+	struct consumer *second;
+
+	(void)state;
+	consume(TOPIC_INBOUND, 100);
+	second = queue_consume(rig.queue, TOPIC_INBOUND, rig.loop, 100, on_record, NULL);
+	put_letters(TOPIC_INBOUND, 30);
+	record_at(29);
+	for (size_t i = 0; i < 30; i++) {
+		for (size_t j = 0; j < i; j++)
+			assert_false(is_letter(rig.records[i], &letters[j]) &&
+				is_letter(rig.records[j], &letters[j]));
+	}
+	for (size_t i = 0; i < 30; i++)
+		finish(rig.records[i]);
+	run_on(rig.loop, stop_run, second);
+	AWAIT_STATS(now.bodies == 0);
+}
+
+static void
+no_record_comes_after_the_stop(void **state)
+{
+	(void)state;
+	consume(TOPIC_INBOUND, 100);
+	stop_consuming(TOPIC_INBOUND);
+	put_letters(TOPIC_INBOUND, 3);
+	assert_int_equal(rig.count, 0);
+	consume(TOPIC_INBOUND, 100);
+	for (size_t i = 0; i < 3; i++)
+		finish(record_at(i));
+}
+
+static void
+a_second_process_is_refused(void **state)
+{
+	(void)state;
+	assert_null(queue_open(&rig.config));
+}
+
+static void
+what_is_put_is_there_after_a_close_that_waited_for_nothing(void **state)
+{
+	struct producer producer = { rig.loop, xcalloc(EACH, sizeof(struct letter)), 0 };
+
+	(void)state;
+	run_on(rig.loop, produce, &producer);
+	AWAIT(producer.answered == EACH);
+	rig_close_queue();
+	rig_open_queue();
+	assert_int_equal(stats().records[TOPIC_INBOUND], EACH);
+	free(producer.letters);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(records_come_in_order_with_their_envelope),
+		TEST(records_put_while_consuming_come_too),
+		TEST(the_window_bounds_what_is_unfinished),
+		TEST(unfinished_records_come_again_after_a_restart_in_any_order_of_finishing),
+		TEST(a_forwarded_record_moves_with_its_new_envelope_and_its_body),
+		TEST(a_known_id_makes_no_second_record),
+		TEST(a_body_is_read_back_in_pieces_of_any_size),
+		TEST(there_is_no_body_of_an_unknown_id),
+		TEST(a_spilled_body_lives_until_its_message_is_finished),
+		TEST(spill_files_without_a_message_go),
+		TEST(deferring_leaves_rows_and_the_body_until_the_last_row_goes),
+		TEST(rows_come_by_due_time_and_site),
+		TEST(rows_are_scanned_by_message),
+		TEST(sites_are_listed_with_their_soonest_row),
+		TEST(a_row_needs_its_body),
+		TEST(a_row_that_goes_before_its_record_leaves_the_body),
+		TEST(config_is_watched_from_its_snapshot_on),
+		TEST(events_are_read_back_in_order_and_by_time),
+		TEST(a_full_queue_refuses_mail_and_takes_everything_else),
+		TEST(many_loops_put_at_once),
+		TEST(consumers_of_a_topic_share_its_records),
+		TEST(no_record_comes_after_the_stop),
+		TEST(a_second_process_is_refused),
+		TEST(what_is_put_is_there_after_a_close_that_waited_for_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
