@@ -18,6 +18,8 @@ ifeq ($(origin CC),default)
 CC      := gcc
 endif
 SAN     ?=
+# Debian's own: it has Debian's pytest
+PYTHON  ?= /usr/bin/python3
 comma   := ,
 B       := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 ROOMS   := shared ingress scanner sender control
@@ -85,7 +87,7 @@ deps:
 .PHONY: test
 test: deps
 	@$(MAKE) --no-print-directory all unit
-	@python3 tests/run.py --build $(B) --filter '$(T)'
+	@$(PYTHON) tests/run.py --build $(B) --filter '$(T)'
 
 .PHONY: lint
 lint: deps

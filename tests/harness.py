@@ -179,9 +179,8 @@ class Nsd(Server):
         self.config = self.directory / "nsd.conf"
         lines = ["server:", f"  ip-address: {address}", f"  port: {self.port}", '  username: ""',
                  '  database: ""', f"  zonesdir: {self.directory}", '  chroot: ""', "  server-count: 1",
-                 *(f"  {key}: {self.directory}/{name}" for key, name in
-                   (("pidfile", "nsd.pid"), ("xfrdfile", "xfrd.state"), ("zonelistfile", "zone.list"),
-                    ("xfrdir", ""))),
+                 f"  pidfile: {self.directory}/nsd.pid", f"  xfrdfile: {self.directory}/xfrd.state",
+                 f"  zonelistfile: {self.directory}/zone.list", f"  xfrdir: {self.directory}",
                  "remote-control:", "  control-enable: no"]
         for zone, text in zones.items():
             self.write_zone(zone, text)
@@ -414,10 +413,7 @@ class Rig:
         failure = None
         for thing in reversed(self.started):
             try:
-                if isinstance(thing, Server) and not isinstance(thing, Shout):
-                    thing.kill()
-                else:
-                    thing.stop()
+                thing.stop()
             except (AssertionError, OSError) as error:
                 failure = failure or error
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Runs the unit test programs and pytest, and ends with one line: N passed, N failed."""
 
 import argparse

@@ -104,8 +104,9 @@ class _Session:
         data = text if isinstance(text, bytes) else (text + "\r\n").encode("utf-8", "surrogateescape")
         self.socket.sendall(data)
 
-    def reply(self, step, text, usual):
-        """Sends the usual answer or what a rule says; returns whether it was a 2xx or 3xx."""
+    def reply(self, step, text, usual, before_good=None):
+        """Sends the usual answer or what a rule says; returns whether it was a 2xx or 3xx, before
+        which `before_good` is called."""
         action = self.sink.action(step, text)
         if isinstance(action, Delay):
             self.sink.stopping.wait(action.seconds)
@@ -121,9 +122,11 @@ class _Session:
         if action is DROP:
             raise _Drop
         answer = usual if action is None else action
+        good = (answer if isinstance(answer, bytes) else answer.encode())[:1] in (b"2", b"3")
+        if good and before_good:
+            before_good()
         self.send(answer)
-        first = answer if isinstance(answer, bytes) else answer.encode()
-        return first[:1] in b"23"
+        return good
 
     def command(self, line):
         verb, _, rest = line.partition(" ")
@@ -204,9 +207,9 @@ class _Session:
             return True
         message = Message(self, self.sender, self.mail_parameters, self.recipients, self.body())
         message.recipient_parameters = self.recipient_parameters
-        taken = self.reply("dot", " ".join(self.recipients), f"250 2.0.0 ok {self.number}")
-        if taken:
-            self.sink.keep(message)
+        # kept before the answer: who has read "250" finds it
+        self.reply("dot", " ".join(self.recipients), f"250 2.0.0 ok {self.number}",
+                   before_good=lambda: self.sink.keep(message))
         self.reset()
         return True
 
