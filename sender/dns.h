@@ -1,5 +1,6 @@
 /*
- * dns.h - DNS look-ups by libunbound on our loop: recursion or forwarders, DNSSEC validation, cache.
+ * dns.h - DNS look-ups by libunbound on our loop: recursion or forwarders, DNSSEC validation,
+ * cache.
  *
  * One struct dns for each loop. Answers always come from the loop, never before the call returns.
  */
@@ -17,7 +18,7 @@ struct dns_query;
 struct loop;
 
 enum dns_status {
-	DNS_ANSWER,    /* `answer` holds the records; none: the name exists, but not with this type */
+	DNS_ANSWER, /* `answer` holds the records; none: the name exists, but not with this type */
 	DNS_NO_DOMAIN, /* NXDOMAIN */
 	DNS_FAILED     /* SERVFAIL, bogus DNSSEC, no answer within 30 s: `why` says which */
 };
