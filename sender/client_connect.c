@@ -1,0 +1,309 @@
+/*
+ * client_connect.c - from a route to a server that is ready for mail: hosts and their addresses in
+ * order, greeting, EHLO, opportunistic TLS (RFC 7435, 3207).
+ *
+ * client -> [client_connect] -> client_mail
+ *
+ * Whatever goes wrong before the first MAIL leads to the next address or host. When none is left
+ * the client is gone, with the last failure that time may cure, or a bounce when none may.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <event2/buffer.h>
+
+#include "sender/client_private.h"
+#include "sender/host_memory.h"
+#include "shared/config.h"
+#include "shared/log.h"
+#include "shared/tls.h"
+
+static const struct route_host *
+host_of(const struct client *client)
+{
+	return &client->route->hosts[client->order[client->host_at]];
+}
+
+static void
+host_reply_failed(struct client *client)
+{
+	struct outcome failure;
+
+	outcome_from_reply(&failure, client_step(client), &client->reply, client->host);
+	client_host_failed(client, &failure);
+}
+
+/* This host and all less preferred ones are cut (RFC 5321 5.1). */
+static void
+host_is_us(struct client *client, const struct outcome *failure)
+{
+	if (host_of(client)->preference == client->route->hosts[0].preference)
+		client->failure = *failure;
+	client_gone(client, &client->failure);
+}
+
+void
+client_host_failed(struct client *client, const struct outcome *failure)
+{
+	conn_close(&client->conn);
+	if (strcmp(failure->enhanced, "5.4.6") == 0) {
+		host_is_us(client, failure);
+		return;
+	}
+	if (client->never || failure->kind != OUTCOME_BOUNCE)
+		client->failure = *failure;
+	client->never = client->never && failure->kind == OUTCOME_BOUNCE;
+	client->address_at++;
+	if (client->tries >= CLIENT_TRIES_MAX) {
+		client_gone(client, &client->failure);
+	} else if (client->address_at < client->address_count) {
+		client_enter(client, ST_CONNECT);
+	} else if (++client->host_at < client->route->count) {
+		client_enter(client, ST_RESOLVE);
+	} else {
+		client_gone(client, &client->failure);
+	}
+}
+
+static void
+keep_addresses(struct client *client, const struct net_address *addresses, size_t count)
+{
+	const struct client_context *context = client->context;
+
+	client->address_at = client->address_count = 0;
+	for (size_t i = 0; i < count && client->address_count < CLIENT_ADDRESSES_MAX; i++)
+		if (!context->has_source ||
+			context->source.sa.ss_family == addresses[i].sa.ss_family)
+			client->addresses[client->address_count++] = addresses[i];
+}
+
+static void
+on_addresses(
+	void *arg, const struct net_address *addresses, size_t count, const struct outcome *failure)
+{
+	struct client *client = arg;
+	struct outcome unreachable;
+
+	if (client->state == ST_RESOLVE) {
+		keep_addresses(client, addresses, count);
+		if (client->address_count) {
+			client_enter(client, ST_CONNECT);
+		} else {
+			outcome_from_error(&unreachable, STEP_CONNECT,
+				"no address of the family of sender.source_address", client->host);
+			client_host_failed(client, failure ? failure : &unreachable);
+		}
+	}
+	client_unhold(client);
+}
+
+void
+enter_resolve(struct client *client)
+{
+	snprintf(client->host, sizeof client->host, "%s", host_of(client)->name);
+	client->plain = false;
+	client->address_at = client->address_count = 0;
+	client->holds++;
+	site_addresses(client->context->resolver, client->route, client->order[client->host_at],
+		on_addresses, client);
+}
+
+/* The host's name; of a smarthost without the port, of an address literal nothing. */
+static int
+name_length(const struct route *route, const char *name)
+{
+	const char *port = route->smarthost ? strrchr(name, ':') : NULL;
+
+	if (name[0] == '[')
+		return 0;
+	return (int)(port ? (size_t)(port - name) : strlen(name));
+}
+
+/* "mx1.example[192.0.2.1]" */
+static void
+set_host(struct client *client, const struct net_address *address)
+{
+	const char *name = host_of(client)->name;
+	char ip[NET_TEXT_MAX];
+
+	net_format_ip(address, ip);
+	snprintf(client->host, sizeof client->host, "%.*s[%s]", name_length(client->route, name),
+		name, ip);
+}
+
+void
+enter_connect(struct client *client)
+{
+	const struct client_context *context = client->context;
+	const struct net_address *address = &client->addresses[client->address_at];
+	int err;
+
+	client->tries++;
+	client->offers = client->finished = 0;
+	client->size_limit = 0;
+	client->tls[0] = '\0';
+	client->tls_fresh = false;
+	reply_start(&client->reply);
+	set_host(client, address);
+	err = conn_connect(&client->conn, address, context->has_source ? &context->source : NULL);
+	if (err < 0)
+		client_fail_error(client, strerror(-err));
+}
+
+void
+banner_reply(struct client *client)
+{
+	if (client->reply.code / 100 == 2)
+		client_enter(client, ST_EHLO);
+	else
+		host_reply_failed(client);
+}
+
+static void
+send_hello(struct client *client, const char *verb)
+{
+	evbuffer_add_printf(client->conn.out, "%s %s\r\n", verb, client->context->config->hostname);
+	conn_flush(&client->conn);
+}
+
+void
+enter_ehlo(struct client *client)
+{
+	client->offers = 0;
+	client->size_limit = 0;
+	send_hello(client, "EHLO");
+}
+
+void
+enter_helo(struct client *client)
+{
+	client->offers = 0;
+	send_hello(client, "HELO");
+}
+
+static void
+take_size(struct client *client, const char *text, size_t length)
+{
+	client->size_limit = 0;
+	for (size_t i = 0; i < length && text[i] >= '0' && text[i] <= '9'; i++)
+		if (client->size_limit < UINT64_MAX / 100)
+			client->size_limit = client->size_limit * 10 + (uint64_t)(text[i] - '0');
+}
+
+/* One keyword of the reply to EHLO (RFC 5321 4.1.1.1); the first line is the server's name. */
+void
+ehlo_line(void *arg, const char *text, size_t length)
+{
+	static const struct {
+		const char *word;
+		unsigned offer;
+	} keywords[] = {
+		{"PIPELINING", OFFER_PIPELINING},
+		{ "8BITMIME",  OFFER_8BITMIME  },
+		{ "SMTPUTF8",  OFFER_SMTPUTF8  },
+		{ "DSN",       OFFER_DSN       },
+		{ "STARTTLS",  OFFER_STARTTLS  },
+		{ "SIZE",      OFFER_SIZE      },
+	};
+	struct client *client = arg;
+	size_t word = 0;
+
+	if (client->reply.lines <= 1)
+		return;
+	while (word < length && text[word] != ' ' && text[word] != '=')
+		word++;
+	for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
+		if (strlen(keywords[i].word) != word ||
+			strncasecmp(keywords[i].word, text, word) != 0)
+			continue;
+		client->offers |= keywords[i].offer;
+		if (keywords[i].offer == OFFER_SIZE && word < length)
+			take_size(client, text + word + 1, length - word - 1);
+	}
+}
+
+static bool
+may_start_tls(const struct client *client)
+{
+	return (client->offers & OFFER_STARTTLS) && !client->conn.ssl && !client->plain &&
+		!host_memory_has(client->context->memory, host_of(client)->name, HOST_BROKEN_TLS,
+			clock_mono_ms());
+}
+
+void
+ehlo_reply(struct client *client)
+{
+	switch (client->reply.code / 100) {
+	case 2:
+		if (host_memory_has(client->context->memory, host_of(client)->name,
+			    HOST_NO_PIPELINING, clock_mono_ms()))
+			client->offers &= ~(unsigned)OFFER_PIPELINING;
+		client_enter(client, may_start_tls(client) ? ST_STARTTLS : ST_READY);
+		break;
+	case 5: client_enter(client, ST_HELO); break;
+	default: host_reply_failed(client);
+	}
+}
+
+void
+helo_reply(struct client *client)
+{
+	if (client->reply.code / 100 == 2)
+		client_enter(client, ST_READY);
+	else
+		host_reply_failed(client);
+}
+
+void
+enter_starttls(struct client *client)
+{
+	evbuffer_add(client->conn.out, "STARTTLS\r\n", 10);
+	conn_flush(&client->conn);
+}
+
+/* A refusal leaves the plain session as it was. Bytes that came with the 220 were not protected:
+ * to take them for replies inside TLS would let anybody on the way speak for the server. */
+void
+starttls_reply(struct client *client)
+{
+	if (client->reply.code != 220)
+		client_enter(client, ST_READY);
+	else if (conn_pending(&client->conn))
+		client_tls_broken(client, "bytes in the clear after the reply to STARTTLS");
+	else
+		client_enter(client, ST_TLS);
+}
+
+void
+enter_tls(struct client *client)
+{
+	const char *host = host_of(client)->name;
+	struct net_address ip;
+	char name[256];
+
+	snprintf(name, sizeof name, "%.*s", name_length(client->route, host), host);
+	conn_start_tls(&client->conn,
+		tls_client_session(client->context->tls,
+			name[0] && net_parse_ip(name, 0, &ip) < 0 ? name : NULL));
+}
+
+void
+client_secured(struct client *client)
+{
+	tls_describe(client->conn.ssl, client->tls, sizeof client->tls);
+	client->tls_fresh = true;
+	client_enter(client, ST_EHLO);
+}
+
+void
+client_tls_broken(struct client *client, const char *why)
+{
+	LOG_INFO("TLS is broken, going on without", "host", client->host, "error", why);
+	host_memory_add(
+		client->context->memory, host_of(client)->name, HOST_BROKEN_TLS, clock_mono_ms());
+	client->plain = true;
+	conn_close(&client->conn);
+	client_enter(client, ST_CONNECT);
+}

@@ -1,0 +1,479 @@
+/*
+ * client_mail.c - mail transactions: MAIL, RCPT, DATA, the message, its dot; each recipient gets
+ * its outcome.
+ *
+ * scheduler -> client_send -> [client_mail] -> on_done with outcomes
+ *
+ * With PIPELINING the whole envelope goes out in one write (RFC 2920), and the replies are taken
+ * one by one as in lock-step. A small message with its dot is one write, too; of a large one never
+ * more than HIGH_WATER and a piece is in memory. A lost connection defers whatever is open.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "sender/client_private.h"
+#include "shared/config.h"
+#include "shared/queue.h"
+
+#define HIGH_WATER QUEUE_PIECE_MAX
+#define PIECES_PER_TURN 16
+#define SLOWEST_BYTES_PER_MS 8 /* the whole message at this speed, or it is given up */
+
+static uint64_t
+message_size(const struct transaction *transaction)
+{
+	return transaction->envelope->prefix.len + transaction->envelope->size;
+}
+
+static bool
+is_ascii(const char *text)
+{
+	for (; *text; text++)
+		if (*text & 0x80)
+			return false;
+	return true;
+}
+
+/* RFC 6531 3.4: not whenever the client asked for it, but when the mail would break without. */
+static bool
+needs_smtputf8(const struct transaction *transaction)
+{
+	const Envelope *envelope = transaction->envelope;
+
+	if (!is_ascii(envelope->mail_from))
+		return true;
+	for (size_t i = 0; i < transaction->count; i++)
+		if (!is_ascii(transaction->recipients[i]->address))
+			return true;
+	return envelope->smtputf8 &&
+		(!is_ascii(envelope->header_from) || !is_ascii(envelope->subject));
+}
+
+bool
+client_refusal(const struct client *client, struct outcome *out)
+{
+	const struct transaction *transaction = client->transaction;
+
+	if (client->size_limit && message_size(transaction) > client->size_limit) {
+		outcome_bounce(out, "5.3.4", "message is larger than the server takes");
+	} else if (!(client->offers & OFFER_SMTPUTF8) && needs_smtputf8(transaction)) {
+		outcome_bounce(out, "5.6.7", "server does not take internationalized mail");
+	} else {
+		return false;
+	}
+	snprintf(out->host, sizeof out->host, "%s", client->host);
+	return true;
+}
+
+static void
+settle(struct client *client, size_t i, const struct outcome *outcome)
+{
+	struct outcome *out = &client->transaction->outcomes[i];
+
+	client->fates[i] = FATE_SETTLED;
+	*out = *outcome;
+	memcpy(out->tls, client->tls, sizeof out->tls);
+}
+
+static void
+settle_rest(struct client *client, const struct outcome *outcome)
+{
+	for (size_t i = 0; i < client->transaction->count; i++)
+		if (client->fates[i] != FATE_SETTLED)
+			settle(client, i, outcome);
+}
+
+static void
+settle_rest_by_reply(struct client *client)
+{
+	struct outcome outcome;
+
+	outcome_from_reply(&outcome, client_step(client), &client->reply, client->host);
+	settle_rest(client, &outcome);
+}
+
+static void
+hand_back(struct client *client)
+{
+	struct transaction *transaction = client->transaction;
+
+	client->transaction = NULL;
+	client->finished++;
+	transaction->on_done(transaction->arg, transaction);
+}
+
+static void
+finish(struct client *client, enum client_state next)
+{
+	hand_back(client);
+	if (client->state != ST_GONE)
+		client_enter(client, next);
+}
+
+void
+client_transaction_lost(struct client *client, const struct outcome *failure)
+{
+	settle_rest(client, failure);
+	hand_back(client);
+}
+
+void
+client_refuse(struct client *client)
+{
+	struct outcome outcome;
+
+	if (!client_refusal(client, &outcome))
+		outcome_defer(&outcome, SCOPE_MESSAGE, "4.3.0", "refused without a reason");
+	settle_rest(client, &outcome);
+	finish(client, ST_READY);
+}
+
+/* A reply of a class that the step does not know: we are out of step with the server. */
+static void
+odd_reply(struct client *client)
+{
+	struct outcome failure;
+
+	outcome_from_reply(&failure, client_step(client), &client->reply, client->host);
+	if (failure.kind != OUTCOME_DEFER)
+		outcome_from_error(&failure, client_step(client), client->reply.text, client->host);
+	client_fail(client, &failure);
+}
+
+static void
+add_mail(struct client *client)
+{
+	const Envelope *envelope = client->transaction->envelope;
+	struct evbuffer *out = client->conn.out;
+
+	evbuffer_add_printf(out, "MAIL FROM:<%s>", envelope->mail_from);
+	if (client->offers & OFFER_SIZE)
+		evbuffer_add_printf(
+			out, " SIZE=%llu", (unsigned long long)message_size(client->transaction));
+	if ((client->offers & OFFER_8BITMIME) && envelope->mime_8bit)
+		evbuffer_add_printf(out, " BODY=8BITMIME");
+	if ((client->offers & OFFER_SMTPUTF8) &&
+		(envelope->smtputf8 || needs_smtputf8(client->transaction)))
+		evbuffer_add_printf(out, " SMTPUTF8");
+	if ((client->offers & OFFER_DSN) && envelope->ret[0])
+		evbuffer_add_printf(out, " RET=%s", envelope->ret);
+	if ((client->offers & OFFER_DSN) && envelope->envid[0])
+		evbuffer_add_printf(out, " ENVID=%s", envelope->envid);
+	evbuffer_add(out, "\r\n", 2);
+}
+
+static void
+add_notify(struct evbuffer *out, unsigned notify)
+{
+	if (notify & NOTIFY_NEVER) {
+		evbuffer_add_printf(out, " NOTIFY=NEVER");
+		return;
+	}
+	evbuffer_add_printf(out, " NOTIFY=%s%s%s%s%s", notify & NOTIFY_SUCCESS ? "SUCCESS" : "",
+		(notify & NOTIFY_SUCCESS) && (notify & (NOTIFY_FAILURE | NOTIFY_DELAY)) ? "," : "",
+		notify & NOTIFY_FAILURE ? "FAILURE" : "",
+		(notify & NOTIFY_FAILURE) && (notify & NOTIFY_DELAY) ? "," : "",
+		notify & NOTIFY_DELAY ? "DELAY" : "");
+}
+
+static void
+add_rcpt(struct client *client, size_t i)
+{
+	const Recipient *recipient = client->transaction->recipients[i];
+	struct evbuffer *out = client->conn.out;
+
+	evbuffer_add_printf(out, "RCPT TO:<%s>", recipient->address);
+	if ((client->offers & OFFER_DSN) && recipient->notify)
+		add_notify(out, recipient->notify);
+	if ((client->offers & OFFER_DSN) && recipient->orcpt[0])
+		evbuffer_add_printf(out, " ORCPT=%s", recipient->orcpt);
+	evbuffer_add(out, "\r\n", 2);
+}
+
+void
+enter_mail(struct client *client)
+{
+	client->pipelined = client->offers & OFFER_PIPELINING;
+	add_mail(client);
+	if (client->pipelined) {
+		for (size_t i = 0; i < client->transaction->count; i++)
+			add_rcpt(client, i);
+		evbuffer_add(client->conn.out, "DATA\r\n", 6);
+	}
+	conn_flush(&client->conn);
+}
+
+void
+mail_reply(struct client *client)
+{
+	switch (client->reply.code / 100) {
+	case 2: client_enter(client, ST_RCPT); break;
+	case 3: odd_reply(client); break;
+	default:
+		settle_rest_by_reply(client);
+		if (client->pipelined)
+			client_enter(client, ST_RCPT);
+		else
+			finish(client, ST_READY);
+	}
+}
+
+void
+enter_rcpt(struct client *client)
+{
+	if (client->pipelined)
+		return;
+	add_rcpt(client, client->recipient_at);
+	conn_flush(&client->conn);
+}
+
+/* "Too many recipients" (RFC 5321 4.5.3.1.10; old servers say 552): the others were taken, so the
+ * rest goes in a transaction of its own. */
+static bool
+too_many(const struct client *client)
+{
+	const struct reply *reply = &client->reply;
+
+	return client->accepted && (reply->code == 452 || reply->code == 552) &&
+		(!reply->enhanced[0] || strcmp(reply->enhanced + 1, ".5.3") == 0);
+}
+
+static void
+refuse_recipient(struct client *client)
+{
+	struct outcome outcome;
+
+	outcome_from_reply(&outcome, STEP_RCPT, &client->reply, client->host);
+	if (too_many(client)) {
+		outcome.kind = OUTCOME_DEFER;
+		outcome.scope = SCOPE_RECIPIENT;
+		outcome.retry_now = true;
+		memcpy(outcome.enhanced, "4.5.3", sizeof "4.5.3");
+	}
+	settle(client, client->recipient_at, &outcome);
+}
+
+void
+rcpt_reply(struct client *client)
+{
+	if (client->reply.code / 100 == 3) {
+		odd_reply(client);
+		return;
+	}
+	if (client->fates[client->recipient_at] == FATE_OPEN) {
+		if (client->reply.code / 100 == 2) {
+			client->fates[client->recipient_at] = FATE_ACCEPTED;
+			client->accepted++;
+		} else {
+			refuse_recipient(client);
+		}
+	}
+	if (++client->recipient_at < client->transaction->count)
+		client_enter(client, ST_RCPT);
+	else if (client->pipelined || client->accepted)
+		client_enter(client, ST_DATA);
+	else
+		finish(client, ST_RSET);
+}
+
+void
+enter_data(struct client *client)
+{
+	if (client->pipelined)
+		return;
+	evbuffer_add(client->conn.out, "DATA\r\n", 6);
+	conn_flush(&client->conn);
+}
+
+void
+data_reply(struct client *client)
+{
+	switch (client->reply.code / 100) {
+	case 3:
+		if (client->accepted)
+			client_enter(client, ST_BODY);
+		else
+			finish(client, ST_ABANDON);
+		break;
+	case 2: odd_reply(client); break;
+	default: settle_rest_by_reply(client); finish(client, ST_RSET);
+	}
+}
+
+/* RFC 2920 3.1: the server wants a message though it took no recipient. */
+void
+enter_abandon(struct client *client)
+{
+	evbuffer_add(client->conn.out, ".\r\n", 3);
+	conn_flush(&client->conn);
+}
+
+void
+abandon_reply(struct client *client)
+{
+	client_enter(client, ST_READY);
+}
+
+static void
+arm_body(struct client *client)
+{
+	uint64_t now = clock_mono_ms(), left;
+
+	left = client->body_deadline_ms > now ? client->body_deadline_ms - now : 0;
+	if (left > client->context->config->sender.timeout.command)
+		left = client->context->config->sender.timeout.command;
+	client_arm(client, left);
+}
+
+static void
+add_stuffed(struct client *client, const void *data, size_t length)
+{
+	const char *at = data;
+	bool dot;
+
+	while (length) {
+		size_t run = stuff_run(&client->stuff, at, length, &dot);
+
+		if (dot)
+			evbuffer_add(client->conn.out, ".", 1);
+		evbuffer_add(client->conn.out, at, run);
+		at += run;
+		length -= run;
+	}
+}
+
+void
+enter_body(struct client *client)
+{
+	const Envelope *envelope = client->transaction->envelope;
+
+	client->body_at = 0;
+	client->body_deadline_ms = clock_mono_ms() +
+		client->context->config->sender.timeout.command +
+		message_size(client->transaction) / SLOWEST_BYTES_PER_MS;
+	stuff_start(&client->stuff);
+	add_stuffed(client, envelope->prefix.data, envelope->prefix.len);
+	client_pump(client);
+}
+
+/* The message cannot be taken back after DATA, only cut off. */
+static void
+body_missing(struct client *client)
+{
+	struct outcome failure;
+
+	outcome_defer(&failure, SCOPE_MESSAGE, "4.3.0", "the message's body cannot be read");
+	client_transaction_lost(client, &failure);
+	client_gone(client, NULL);
+}
+
+static void
+on_body(void *arg, int err, const void *data, size_t length)
+{
+	struct client *client = arg;
+
+	client->body_waits = false;
+	if (client->state == ST_BODY) {
+		if (err || !length) {
+			body_missing(client);
+		} else {
+			add_stuffed(client, data, length);
+			client->body_at += length;
+			if (!client->pumping)
+				client_pump(client);
+		}
+	}
+	client_unhold(client);
+}
+
+static void
+next_piece(struct client *client)
+{
+	const Envelope *envelope = client->transaction->envelope;
+	uint64_t left = envelope->size - client->body_at;
+	const char *end;
+
+	if (!left) {
+		end = stuff_end(&client->stuff);
+		evbuffer_add(client->conn.out, end, strlen(end));
+		client_enter(client, ST_DOT);
+		return;
+	}
+	client->body_waits = true;
+	client->holds++;
+	queue_body(client->context->queue, envelope, client->body_at,
+		left < QUEUE_PIECE_MAX ? (size_t)left : QUEUE_PIECE_MAX, on_body, client);
+}
+
+void
+client_pump(struct client *client)
+{
+	if (client->state != ST_BODY)
+		return;
+	arm_body(client);
+	client->holds++;
+	client->pumping = true;
+	for (int i = 0; client->state == ST_BODY && !client->body_waits; i++) {
+		if (evbuffer_get_length(client->conn.out) >= HIGH_WATER)
+			conn_flush(&client->conn);
+		if (evbuffer_get_length(client->conn.out) >= HIGH_WATER)
+			break;
+		if (i == PIECES_PER_TURN) {
+			conn_flush_later(&client->conn);
+			break;
+		}
+		next_piece(client);
+	}
+	client->pumping = false;
+	if (client->state == ST_DOT)
+		conn_flush(&client->conn);
+	client_unhold(client);
+}
+
+/* A reply before the dot: a refusal counts, but the rest of the message is not sent. */
+void
+body_reply(struct client *client)
+{
+	if (client->reply.code / 100 < 4) {
+		odd_reply(client);
+		return;
+	}
+	settle_rest_by_reply(client);
+	hand_back(client);
+	client_gone(client, NULL);
+}
+
+void
+dot_reply(struct client *client)
+{
+	if (evbuffer_get_length(client->conn.out)) {
+		body_reply(client);
+	} else if (client->reply.code / 100 == 3) {
+		odd_reply(client);
+	} else {
+		settle_rest_by_reply(client);
+		finish(client, ST_READY);
+	}
+}
+
+void
+enter_rset(struct client *client)
+{
+	if (client->quitting) {
+		client_enter(client, ST_QUIT);
+		return;
+	}
+	evbuffer_add(client->conn.out, "RSET\r\n", 6);
+	conn_flush(&client->conn);
+}
+
+void
+rset_reply(struct client *client)
+{
+	if (client->reply.code / 100 == 2)
+		client_enter(client, ST_READY);
+	else
+		client_gone(client, NULL);
+}

@@ -1,0 +1,164 @@
+/*
+ * client_private.h - what the files of the SMTP client share: client.c (life and states),
+ * client_connect.c (hosts, connection, greeting, TLS), client_mail.c (transactions).
+ */
+#ifndef SENDER_CLIENT_PRIVATE_H
+#define SENDER_CLIENT_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "sender/client.h"
+#include "sender/conn.h"
+#include "sender/reply.h"
+#include "sender/stuff.h"
+#include "shared/loop.h"
+#include "shared/net.h"
+
+#define CLIENT_ADDRESSES_MAX 8 /* of a host */
+#define CLIENT_TRIES_MAX 10    /* addresses of all hosts together */
+
+enum client_state {
+	ST_START,
+	ST_RESOLVE,
+	ST_CONNECT,
+	ST_BANNER,
+	ST_EHLO,
+	ST_HELO,
+	ST_STARTTLS,
+	ST_TLS,
+	ST_READY,
+	ST_REFUSE, /* we refuse the transaction ourselves */
+	ST_MAIL,
+	ST_RCPT,
+	ST_DATA,
+	ST_BODY,
+	ST_DOT,
+	ST_ABANDON, /* the dot after a 354 that nobody wanted */
+	ST_RSET,
+	ST_QUIT,
+	ST_CLOSE, /* gone on the next turn */
+	ST_GONE,
+	ST_COUNT
+};
+
+/* Keywords of EHLO */
+enum {
+	OFFER_PIPELINING = 1,
+	OFFER_8BITMIME = 2,
+	OFFER_SMTPUTF8 = 4,
+	OFFER_DSN = 8,
+	OFFER_STARTTLS = 16,
+	OFFER_SIZE = 32
+};
+
+enum fate { FATE_OPEN, FATE_ACCEPTED, FATE_SETTLED };
+
+struct client_context {
+	struct loop *loop;
+	const struct config *config;
+	struct queue *queue;
+	struct site_resolver *resolver;
+	struct tls_client *tls;
+	struct host_memory *memory;
+	struct net_address source;
+	bool has_source;
+	LIST_HEAD(client_list, client) clients;
+};
+
+struct client {
+	struct client_context *context;
+	LIST_ENTRY(client) entry;
+	struct client_events events;
+	enum client_state state;
+	struct event timer; /* fires at timer_ms, the state's time is up at deadline_ms */
+	uint64_t timer_ms, deadline_ms;
+	struct conn conn;
+	struct reply reply;
+	struct task freeing;
+	unsigned holds; /* answers under way (addresses, body) that will find this client */
+	bool quitting;
+
+	/* which host */
+	struct route *route;
+	unsigned char order[ROUTE_HOSTS_MAX];
+	size_t host_at, address_at, address_count;
+	struct net_address addresses[CLIENT_ADDRESSES_MAX];
+	unsigned tries;
+	bool never;             /* so far every host failed for ever */
+	struct outcome failure; /* of the last host */
+	char host[OUTCOME_HOST_MAX];
+
+	/* this connection */
+	bool plain;     /* no STARTTLS: broken at this host */
+	bool tls_fresh; /* TLS just came up, and nothing was heard through it yet */
+	unsigned offers;
+	uint64_t size_limit;
+	char tls[64];
+	unsigned finished; /* transactions */
+
+	/* the transaction in hand */
+	struct transaction *transaction;
+	bool pipelined;
+	bool body_waits, pumping;
+	size_t recipient_at, accepted;
+	uint8_t fates[TRANSACTION_RECIPIENTS_MAX];
+	uint64_t body_at, body_deadline_ms;
+	struct stuff stuff;
+};
+
+/* client.c */
+void client_enter(struct client *client, enum client_state next);
+/* The connection, or the host, cannot be used: `failure` says why. */
+void client_fail(struct client *client, const struct outcome *failure);
+void client_fail_error(struct client *client, const char *text);
+/* The end; `failure` NULL for a quiet one. */
+void client_gone(struct client *client, const struct outcome *failure);
+/* The state's time is up in `ms`. */
+void client_arm(struct client *client, uint64_t ms);
+enum outcome_step client_step(const struct client *client);
+void client_unhold(struct client *client);
+
+/* client_connect.c */
+void client_host_failed(struct client *client, const struct outcome *failure);
+void enter_resolve(struct client *client);
+void enter_connect(struct client *client);
+void enter_ehlo(struct client *client);
+void enter_helo(struct client *client);
+void enter_starttls(struct client *client);
+void enter_tls(struct client *client);
+void banner_reply(struct client *client);
+void ehlo_reply(struct client *client);
+void helo_reply(struct client *client);
+void starttls_reply(struct client *client);
+void ehlo_line(void *arg, const char *text, size_t length);
+void client_secured(struct client *client);
+/* The connection broke in or right after the handshake. */
+void client_tls_broken(struct client *client, const char *why);
+
+/* client_mail.c */
+void enter_mail(struct client *client);
+void enter_rcpt(struct client *client);
+void enter_data(struct client *client);
+void enter_body(struct client *client);
+void enter_abandon(struct client *client);
+void enter_rset(struct client *client);
+void mail_reply(struct client *client);
+void rcpt_reply(struct client *client);
+void data_reply(struct client *client);
+void body_reply(struct client *client);
+void dot_reply(struct client *client);
+void abandon_reply(struct client *client);
+void rset_reply(struct client *client);
+/* Puts more of the body into the output, up to the high-water mark. */
+void client_pump(struct client *client);
+/* The connection is lost: what is open ends with `failure`. The owner hears of it. */
+void client_transaction_lost(struct client *client, const struct outcome *failure);
+/* The transaction that we refuse ourselves (ST_REFUSE). */
+void client_refuse(struct client *client);
+/* Whether the transaction must not be sent through this connection, and why. */
+bool client_refusal(const struct client *client, struct outcome *out);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * conn.h - a non-blocking byte stream to a mail server: plain, then perhaps TLS.
+ *
+ * It exists beside libevent's bufferevent for the hot path: a write goes out at once in one
+ * sendmsg(2), a read is one read(2), and the poll set changes only when the peer's window is full.
+ * Embedded in its owner; one callback, which may close the stream.
+ */
+#ifndef SENDER_CONN_H
+#define SENDER_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <openssl/ssl.h>
+
+struct evbuffer;
+struct net_address;
+
+#define CONN_IN_MAX 8192
+
+enum conn_event {
+	CONN_CONNECTED,
+	CONN_SECURED, /* the TLS handshake is done */
+	CONN_INPUT,   /* take lines with conn_line() */
+	CONN_SPACE,   /* some output went out */
+	CONN_CLOSED   /* by the peer or an error (`why`); what it had sent came before */
+};
+
+typedef void (*conn_cb)(void *arg, enum conn_event event, const char *why);
+
+struct conn {
+	struct event_base *base;
+	conn_cb cb;
+	void *arg;
+	int fd; /* -1: closed */
+	SSL *ssl;
+	bool connected, handshake, broken; /* broken: writing failed, what can be read is read */
+	bool read_waits;                   /* TLS reads when the socket is writable */
+	unsigned generation;               /* counts closings, so that a loop notices one */
+	struct event readable, writable;
+	bool writable_added;
+	struct evbuffer *out;
+	size_t in_start, in_end;
+	char in[CONN_IN_MAX];
+};
+
+void conn_init(struct conn *conn, struct event_base *base, conn_cb cb, void *arg);
+/* 0, then CONN_CONNECTED or CONN_CLOSED; or -errno. */
+int conn_connect(struct conn *conn, const struct net_address *to, const struct net_address *from);
+/* Takes the session over. CONN_SECURED or CONN_CLOSED follows. */
+void conn_start_tls(struct conn *conn, SSL *ssl);
+/* Writes what is in conn->out as far as the peer takes it; the rest goes by itself. A failure is
+ * reported when the input has been read to its end. */
+void conn_flush(struct conn *conn);
+/* The same on the loop's next turn, then CONN_SPACE: lets others have their turn in between. */
+void conn_flush_later(struct conn *conn);
+/* The next line without its line ending, or NULL. Valid until the next call. */
+const char *conn_line(struct conn *conn, size_t *length);
+/* How much input waits. */
+size_t conn_pending(const struct conn *conn);
+/* To connect again, or for good. */
+void conn_close(struct conn *conn);
+/* conn_close(), and the output buffer goes as well. */
+void conn_free(struct conn *conn);
+
+#endif
