@@ -20,6 +20,7 @@
 #include "sender/host_memory.h"
 #include "shared/config.h"
 #include "shared/log.h"
+#include "shared/metrics.h"
 #include "shared/tls.h"
 
 #define QUIT_MS 2000
@@ -145,6 +146,7 @@ free_if_unheld(struct client *client)
 	if (client->state != ST_GONE || client->holds)
 		return;
 	LIST_REMOVE(client, entry);
+	metric_add(client->context->open, -1);
 	conn_free(&client->conn);
 	client->freeing.run = on_free;
 	loop_post(client->context->loop, &client->freeing);
@@ -375,6 +377,20 @@ enter_close(struct client *client)
 	conn_close(&client->conn);
 }
 
+static void
+register_metrics(struct client_context *context)
+{
+	static const char hosts[] = "shout_sender_hosts_total";
+	static const char help[] = "Mail hosts tried: ready for mail, or failed before that.";
+
+	context->open = metric_gauge(
+		"shout_sender_connections", "Connections to mail hosts.", NULL);
+	context->greeted = metric_counter(hosts, help, "result=\"ready\"");
+	context->failed = metric_counter(hosts, help, "result=\"failed\"");
+	context->broken_tls = metric_counter("shout_sender_broken_tls_total",
+		"Connections that fell back to plain because of broken TLS.", NULL);
+}
+
 struct client_context *
 client_context_new(struct loop *loop, const struct config *config, struct queue *queue,
 	struct site_resolver *resolver)
@@ -390,6 +406,7 @@ client_context_new(struct loop *loop, const struct config *config, struct queue 
 	context->memory = host_memory_new();
 	context->has_source = source && net_parse_ip(source, 0, &context->source) == 0;
 	LIST_INIT(&context->clients);
+	register_metrics(context);
 	return context;
 }
 
@@ -403,6 +420,7 @@ client_context_free(struct client_context **context_ref)
 		return;
 	while ((client = LIST_FIRST(&context->clients))) {
 		LIST_REMOVE(client, entry);
+		metric_add(context->open, -1);
 		event_del(&client->timer);
 		conn_free(&client->conn);
 		route_unref(client->route);
@@ -429,6 +447,7 @@ client_open(struct client_context *context, struct route *route, const struct cl
 	conn_init(&client->conn, base, on_conn, client);
 	event_assign(&client->timer, base, -1, 0, on_timer, client);
 	LIST_INSERT_HEAD(&context->clients, client, entry);
+	metric_add(context->open, 1);
 	client_enter(client, ST_START);
 	return client;
 }

@@ -7,6 +7,7 @@
  * Whatever goes wrong before the first MAIL leads to the next address or host. When none is left
  * the client is gone, with the last failure that time may cure, or a bounce when none may.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +19,20 @@
 #include "sender/host_memory.h"
 #include "shared/config.h"
 #include "shared/log.h"
+#include "shared/metrics.h"
 #include "shared/tls.h"
 
 static const struct route_host *
 host_of(const struct client *client)
 {
 	return &client->route->hosts[client->order[client->host_at]];
+}
+
+static void
+host_ready(struct client *client)
+{
+	metric_add(client->context->greeted, 1);
+	client_enter(client, ST_READY);
 }
 
 static void
@@ -48,6 +57,7 @@ void
 client_host_failed(struct client *client, const struct outcome *failure)
 {
 	conn_close(&client->conn);
+	metric_add(client->context->failed, 1);
 	if (strcmp(failure->enhanced, "5.4.6") == 0) {
 		host_is_us(client, failure);
 		return;
@@ -133,6 +143,7 @@ set_host(struct client *client, const struct net_address *address)
 		name, ip);
 }
 
+/* Most machines without IPv6 have no route at all: that must not hide why IPv4 failed. */
 void
 enter_connect(struct client *client)
 {
@@ -148,7 +159,9 @@ enter_connect(struct client *client)
 	reply_start(&client->reply);
 	set_host(client, address);
 	err = conn_connect(&client->conn, address, context->has_source ? &context->source : NULL);
-	if (err < 0)
+	if (err == -ENETUNREACH && !client->never)
+		client_host_failed(client, &client->failure);
+	else if (err < 0)
 		client_fail_error(client, strerror(-err));
 }
 
@@ -240,7 +253,10 @@ ehlo_reply(struct client *client)
 		if (host_memory_has(client->context->memory, host_of(client)->name,
 			    HOST_NO_PIPELINING, clock_mono_ms()))
 			client->offers &= ~(unsigned)OFFER_PIPELINING;
-		client_enter(client, may_start_tls(client) ? ST_STARTTLS : ST_READY);
+		if (may_start_tls(client))
+			client_enter(client, ST_STARTTLS);
+		else
+			host_ready(client);
 		break;
 	case 5: client_enter(client, ST_HELO); break;
 	default: host_reply_failed(client);
@@ -251,7 +267,7 @@ void
 helo_reply(struct client *client)
 {
 	if (client->reply.code / 100 == 2)
-		client_enter(client, ST_READY);
+		host_ready(client);
 	else
 		host_reply_failed(client);
 }
@@ -269,7 +285,7 @@ void
 starttls_reply(struct client *client)
 {
 	if (client->reply.code != 220)
-		client_enter(client, ST_READY);
+		host_ready(client);
 	else if (conn_pending(&client->conn))
 		client_tls_broken(client, "bytes in the clear after the reply to STARTTLS");
 	else
@@ -303,6 +319,7 @@ client_tls_broken(struct client *client, const char *why)
 	LOG_INFO("TLS is broken, going on without", "host", client->host, "error", why);
 	host_memory_add(
 		client->context->memory, host_of(client)->name, HOST_BROKEN_TLS, clock_mono_ms());
+	metric_add(client->context->broken_tls, 1);
 	client->plain = true;
 	conn_close(&client->conn);
 	client_enter(client, ST_CONNECT);

@@ -65,6 +65,7 @@ struct client_context {
 	struct host_memory *memory;
 	struct net_address source;
 	bool has_source;
+	struct metric *open, *greeted, *failed, *broken_tls;
 	LIST_HEAD(client_list, client) clients;
 };
 

@@ -10,6 +10,7 @@
  */
 #include "sender/dns.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <idn2.h>
 #include <unbound.h>
 
 #include <unbound-event.h>
@@ -132,6 +134,20 @@ on_answer(void *arg, int rcode, void *packet, int size, int security, char *why_
 		memcpy(query->packet, packet, query->size);
 	}
 	event_active(&query->timer, EV_TIMEOUT, 0);
+}
+
+int
+dns_name_ascii(const char *name, char out[ANSWER_NAME_MAX])
+{
+	char *ascii = NULL;
+	int err = idn2_to_ascii_8z(name, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+
+	if (err == IDN2_OK && strlen(ascii) < ANSWER_NAME_MAX)
+		snprintf(out, ANSWER_NAME_MAX, "%s", ascii);
+	else
+		err = -EINVAL;
+	idn2_free(ascii);
+	return err ? -EINVAL : 0;
 }
 
 static int

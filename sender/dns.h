@@ -33,6 +33,10 @@ struct dns_result {
 
 typedef void (*dns_cb)(void *arg, const struct dns_result *result);
 
+/* The name as DNS knows it: U-labels become A-labels (IDNA 2008), lower case. 0, or -EINVAL when it
+ * is no name. */
+int dns_name_ascii(const char *name, char out[ANSWER_NAME_MAX]);
+
 /* Reads dns.forward[] and dns.trust_anchor. NULL after logging why. */
 struct dns *dns_new(struct loop *loop, const struct config *config);
 /* Not from a callback. Queries under way are dropped without their callback. */

@@ -405,19 +405,20 @@ route_literal(struct site_resolver *resolver, const char *domain, route_cb cb, v
 	route_unref(route);
 }
 
-void
-site_route(struct site_resolver *resolver, const char *domain, route_cb cb, void *arg)
+static bool
+is_ascii(const char *text)
+{
+	for (; *text; text++)
+		if (*text & 0x80)
+			return false;
+	return true;
+}
+
+static void
+route_domain(struct site_resolver *resolver, const char *domain, route_cb cb, void *arg)
 {
 	struct site_entry *entry;
 
-	if (resolver->smarthost) {
-		cb(arg, resolver->smarthost, NULL);
-		return;
-	}
-	if (domain[0] == '[') {
-		route_literal(resolver, domain, cb, arg);
-		return;
-	}
 	entry = entry_find(resolver, domain);
 	if (entry && entry->known && entry->expires_ms > clock_mono_ms()) {
 		TAILQ_REMOVE(&resolver->lru, entry, lru);
@@ -432,6 +433,26 @@ site_route(struct site_resolver *resolver, const char *domain, route_cb cb, void
 	if (!entry && resolver->entries >= ENTRIES_MAX && !TAILQ_EMPTY(&resolver->lru))
 		entry_free(TAILQ_FIRST(&resolver->lru));
 	entry_ask(entry ? entry : entry_new(resolver, domain), cb, arg);
+}
+
+void
+site_route(struct site_resolver *resolver, const char *domain, route_cb cb, void *arg)
+{
+	char ascii[ANSWER_NAME_MAX];
+	struct outcome failure;
+
+	if (resolver->smarthost) {
+		cb(arg, resolver->smarthost, NULL);
+	} else if (domain[0] == '[') {
+		route_literal(resolver, domain, cb, arg);
+	} else if (is_ascii(domain)) {
+		route_domain(resolver, domain, cb, arg);
+	} else if (dns_name_ascii(domain, ascii) == 0) {
+		route_domain(resolver, ascii, cb, arg);
+	} else {
+		outcome_bounce(&failure, "5.1.2", "the domain is no internationalized name");
+		cb(arg, NULL, &failure);
+	}
 }
 
 /* Loopback is left out: a test's or a proxy's hosts live there beside us. */
