@@ -106,6 +106,14 @@ fuzzers: $(FUZZERS)
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
 
+# Micro benchmarks, built on demand.
+$(B)/tests/bench/bench_%: $(B)/tests/bench/bench_%.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: bench-queue
+bench-queue: $(B)/tests/bench/bench_queue
+	$<
+
 .PHONY: demo demo-stop
 demo: deps
 	@$(MAKE) --no-print-directory all
