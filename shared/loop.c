@@ -8,7 +8,9 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -27,6 +29,7 @@ struct loop {
 	int eventfd;
 	pthread_mutex_t lock;
 	struct task *first, **last; /* under lock */
+	atomic_uint waking;         /* posts that still have to write to the eventfd */
 	struct task stop;
 	bool started;
 	pthread_t thread;
@@ -183,9 +186,14 @@ loop_post(struct loop *loop, struct task *task)
 	was_empty = !loop->first;
 	*loop->last = task;
 	loop->last = &task->next;
+	if (was_empty)
+		atomic_fetch_add(&loop->waking, 1);
 	pthread_mutex_unlock(&loop->lock);
-	if (was_empty && write(loop->eventfd, &one, sizeof one) < 0 && errno != EAGAIN)
+	if (!was_empty)
+		return;
+	if (write(loop->eventfd, &one, sizeof one) < 0 && errno != EAGAIN)
 		die("cannot wake a loop", strerror(errno));
+	atomic_fetch_sub(&loop->waking, 1);
 }
 
 void
@@ -213,6 +221,10 @@ loop_free(struct loop **loop_ref)
 	while (loop->first)
 		mailbox_run(loop);
 	current = outer;
+	/* A task that was awake anyway may have run, and led here, before its post came to an end.
+	 */
+	while (atomic_load(&loop->waking))
+		sched_yield();
 	event_free(loop->wakeup);
 	event_base_free(loop->base);
 	close(loop->eventfd);
