@@ -285,7 +285,7 @@ apply_row_remove(struct queue *queue, MDB_txn *txn, struct op *op)
 {
 	unsigned char row[ROW_KEY_MAX];
 	MDB_val key = { row_key(row, op->id, (char *)op->packed, op->packed_size), row };
-	bool was_there, rows, parked;
+	bool was_there, rows = false, parked;
 	int rc = row_undue(queue, txn, &key, &was_there);
 
 	if (rc || !was_there)

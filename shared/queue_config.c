@@ -96,6 +96,8 @@ config_watch_begin(struct queue *queue, struct op *op)
 		news_add(news, key.mv_data, key.mv_size);
 		news_add(news, value.mv_data, value.mv_size);
 	}
+	if (rc != MDB_NOTFOUND)
+		lmdb_die("config", rc);
 	mdb_cursor_close(cursor);
 	reader_end(queue, reader);
 	news->snapshot = true;

@@ -47,6 +47,8 @@ count_free(struct queue *queue, uint64_t page)
 		lmdb_die("free pages", rc);
 	while (!(rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)))
 		pages += *(const size_t *)value.mv_data;
+	if (rc != MDB_NOTFOUND)
+		lmdb_die("free pages", rc);
 	mdb_cursor_close(cursor);
 	reader_end(queue, reader);
 	return pages * page;

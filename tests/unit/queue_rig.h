@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -431,5 +432,64 @@ stats(void)
 		}                                                                                  \
 		assert_true(held_);                                                                \
 	} while (0)
+
+static struct letter letters[64];
+
+static inline void
+put_letters(enum topic topic, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		letter_init(&letters[i]);
+		assert_int_equal(put(topic, &letters[i].envelope, "body", 4), 0);
+	}
+}
+
+/* A body read piece by piece. */
+struct reading {
+	const Envelope *envelope;
+	uint64_t offset;
+	size_t length, got;
+	int err;
+	unsigned char *data;
+};
+
+static inline void
+on_piece(void *arg, int err, const void *data, size_t length)
+{
+	struct reading *reading = arg;
+
+	reading->err = err;
+	reading->got = length;
+	if (length)
+		memcpy(reading->data + reading->offset, data, length);
+}
+
+static inline void
+read_run(void *arg)
+{
+	struct reading *reading = arg;
+
+	reading->got = 1;
+	while (reading->got) {
+		queue_body(rig.queue, reading->envelope, reading->offset, reading->length, on_piece,
+			reading);
+		assert_true(reading->got <= QUEUE_PIECE_MAX);
+		reading->offset += reading->got;
+	}
+}
+
+static inline void
+check_body(const struct letter *letter, const unsigned char *data, uint64_t size, size_t piece)
+{
+	struct reading reading = {
+		.envelope = &letter->envelope, .length = piece, .data = xmalloc(size + 1)
+	};
+
+	run_on(rig.loop, read_run, &reading);
+	assert_int_equal(reading.err, 0);
+	assert_int_equal(reading.offset, size);
+	assert_memory_equal(reading.data, data, size);
+	free(reading.data);
+}
 
 #endif

@@ -16,11 +16,13 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+#include <lmdb.h>
+
 #define ROUNDS 50
 #define SPILLED_SIZE (QUEUE_INLINE_MAX + 1)
 
 static atomic_bool fail_sync, block_sync, sync_is_blocked;
-static atomic_int full_writes; /* so many writes find no space */
+static atomic_int full_writes, full_events; /* so many writes find no space */
 static _Thread_local time_t past_s;
 
 int
@@ -58,6 +60,18 @@ ssize_t
 writev(int fd, const struct iovec *pieces, int count)
 {
 	return is_full() ? -1 : syscall(SYS_writev, fd, pieces, count);
+}
+
+/* Only the events are written by write(2) in more than eight bytes, beside the log. */
+ssize_t
+write(int fd, const void *data, size_t size)
+{
+	if (size > 8 && fd > STDERR_FILENO && atomic_load(&full_events) > 0 &&
+		atomic_fetch_sub(&full_events, 1) > 0) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return syscall(SYS_write, fd, data, size);
 }
 
 int
@@ -231,7 +245,7 @@ struct held {
 };
 
 static void
-on_piece(void *arg, int err, const void *data, size_t length)
+on_tail(void *arg, int err, const void *data, size_t length)
 {
 	(void)data;
 	*(size_t *)arg = err ? SIZE_MAX : length;
@@ -242,7 +256,7 @@ hold(struct held *held, const Envelope *envelope)
 {
 	size_t length;
 
-	queue_body(rig.queue, envelope, envelope->size - 100, 4096, on_piece, &length);
+	queue_body(rig.queue, envelope, envelope->size - 100, 4096, on_tail, &length);
 	assert_int_equal(length, 100);
 	if (held->count == held->space) {
 		held->space = held->space * 2 + 1000;
@@ -416,7 +430,6 @@ a_failed_sync_ends_the_process(void **state)
 static void
 a_full_disk_refuses_mail_but_not_what_frees_room(void **state)
 {
-	struct letter letters[2];
 
 	(void)state;
 	letter_init(&letters[0]);
@@ -434,6 +447,77 @@ a_full_disk_refuses_mail_but_not_what_frees_room(void **state)
 	finish(record_at(1));
 }
 
+static bool
+count_event(void *arg, const char *json, size_t length)
+{
+	(void)json;
+	(void)length;
+	++*(int *)arg;
+	return true;
+}
+
+static void
+events_without_room_are_counted_and_hold_nothing_up(void **state)
+{
+	int count = 0;
+
+	(void)state;
+	assert_int_equal(event_put("{\"event\":\"first\"}"), 0);
+	atomic_store(&full_events, 1);
+	assert_int_equal(event_put("{\"event\":\"lost\"}"), 0);
+	assert_int_equal(event_put("{\"event\":\"last\"}"), 0);
+	queue_events_read(rig.queue, 0, count_event, &count);
+	assert_int_equal(count, 2);
+	assert_int_equal(stats().events_lost, 1);
+}
+
+static void
+write_garbage(const char *table, const void *name, size_t size)
+{
+	char path[100];
+	MDB_val key = { size, (void *)(uintptr_t)name },
+		value = { 12, (void *)"\xff\xffgarbage..." };
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+
+	snprintf(path, sizeof path, "%s/queue.mdb", rig.dir);
+	assert_int_equal(mdb_env_create(&env), 0);
+	assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
+	assert_int_equal(mdb_env_set_mapsize(env, rig.config.queue.map_size), 0);
+	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, table, 0, &dbi), 0);
+	assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+}
+
+static void
+what_cannot_be_read_is_set_aside_and_stops_nothing(void **state)
+{
+	static const unsigned char sequence[8] = { 0, 0, 0, 0, 0, 0, 0, 1 };
+	struct letter letter;
+
+	(void)state;
+	letter_init(&letter);
+	assert_int_equal(put(TOPIC_INBOUND, &letter.envelope, "x", 1), 0);
+	assert_int_equal(put(TOPIC_INBOUND, &letter.envelope, "x", 1), 0);
+	letter_init(&letter);
+	assert_int_equal(put(TOPIC_INBOUND, &letter.envelope, "x", 1), 0);
+	rig_close_queue();
+	write_garbage("inbound", sequence, sizeof sequence);
+	write_garbage("rows", "0123456789abcdefgoogle", 22);
+	rig_open_queue();
+	consume(TOPIC_INBOUND, 10);
+	assert_true(is_letter(record_at(0), &letter));
+	assert_int_equal(queue_rows_scan(rig.queue, NULL, NULL, 10, NULL, NULL), 0);
+	finish(rig.records[0]);
+	AWAIT_STATS(now.records[TOPIC_INBOUND] == 0 && now.rows == 0);
+	assert_int_equal(stats().bad, 2);
+	assert_int_equal(stats().bodies, 1); /* that of the unreadable record stays */
+}
+
 /* A put as if made 21 s ago: its answer is overdue at once. */
 static void
 put_long_ago(void *arg)
@@ -446,7 +530,6 @@ put_long_ago(void *arg)
 static void
 a_disk_that_does_not_answer_is_a_timeout_told_once(void **state)
 {
-	struct letter letters[3];
 	struct ask asks[3];
 
 	(void)state;
@@ -485,6 +568,8 @@ main(void)
 		TEST(everything_acknowledged_survives_a_kill_at_any_moment),
 		TEST(a_failed_sync_ends_the_process),
 		TEST(a_full_disk_refuses_mail_but_not_what_frees_room),
+		TEST(events_without_room_are_counted_and_hold_nothing_up),
+		TEST(what_cannot_be_read_is_set_aside_and_stops_nothing),
 		TEST(a_disk_that_does_not_answer_is_a_timeout_told_once),
 	};
 

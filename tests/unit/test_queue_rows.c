@@ -1,0 +1,266 @@
+/*
+ * test_queue_rows.c - what queue.h promises about waiting mail, relay.config and events, whatever
+ * the backend.
+ */
+#include "tests/unit/queue_rig.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+static Row *found[16];
+static size_t found_count;
+
+static void
+on_row(void *arg, Row *row)
+{
+	(void)arg;
+	assert_true(found_count < 16);
+	found[found_count++] = row;
+}
+
+static void
+forget_rows(void)
+{
+	while (found_count)
+		row_free(found[--found_count]);
+}
+
+/* Two messages; the first waits at two sites. */
+static void
+defer_two(Row rows[3])
+{
+	Row *first[] = { &rows[0], &rows[1] }, *second[] = { &rows[2] };
+
+	put_letters(TOPIC_READY, 2);
+	row_init(&rows[0], &letters[0], "google", 2000);
+	row_init(&rows[1], &letters[0], "mx.example", 1000);
+	row_init(&rows[2], &letters[1], "google", 1000);
+	consume(TOPIC_READY, 10);
+	record_at(1);
+	assert_int_equal(defer(rig.records[0], first, 2), 0);
+	assert_int_equal(defer(rig.records[1], second, 1), 0);
+}
+
+static void
+deferring_leaves_rows_and_the_body_until_the_last_row_goes(void **state)
+{
+	Row rows[3];
+
+	(void)state;
+	defer_two(rows);
+	assert_int_equal(stats().records[TOPIC_READY], 0);
+	assert_int_equal(stats().rows, 3);
+	check_body(&letters[0], (const unsigned char *)"body", 4, 100);
+	rig_close_queue();
+	rig_open_queue();
+	assert_int_equal(queue_rows_of(rig.queue, letters[0].id, on_row, NULL), 2);
+	forget_rows();
+	assert_int_equal(row_remove(&rows[1]), 0);
+	check_body(&letters[0], (const unsigned char *)"body", 4, 100);
+	assert_int_equal(row_remove(&rows[0]), 0);
+	assert_int_equal(stats().bodies, 1);
+	assert_int_equal(row_remove(&rows[2]), 0);
+	assert_int_equal(row_remove(&rows[2]), 0);
+	assert_int_equal(stats().bodies, 0);
+	assert_int_equal(stats().rows, 0);
+}
+
+static void
+rows_come_by_due_time_and_site(void **state)
+{
+	Row rows[3];
+
+	(void)state;
+	defer_two(rows);
+	assert_int_equal(queue_rows_due(rig.queue, "google", 0, NULL, 10, on_row, NULL), 2);
+	assert_int_equal(found[0]->due_us, 1000);
+	assert_int_equal(found[1]->due_us, 2000);
+	assert_memory_equal(found[1]->envelope->id.data, letters[0].id, ID_SIZE);
+	forget_rows();
+	assert_int_equal(
+		queue_rows_due(rig.queue, "google", 1000, letters[1].id, 10, on_row, NULL), 1);
+	forget_rows();
+	assert_int_equal(queue_rows_due(rig.queue, "google", 1000, NULL, 1, on_row, NULL), 1);
+	forget_rows();
+	assert_int_equal(queue_rows_due(rig.queue, "goog", 0, NULL, 10, on_row, NULL), 0);
+	rows[0].due_us = 500;
+	rows[0].attempts = 3;
+	assert_int_equal(row_put(&rows[0]), 0);
+	assert_int_equal(queue_rows_due(rig.queue, "google", 0, NULL, 10, on_row, NULL), 2);
+	assert_int_equal(found[0]->attempts, 3);
+	forget_rows();
+	rows[0].due_us = 0; /* held: no due time */
+	assert_int_equal(row_put(&rows[0]), 0);
+	assert_int_equal(queue_rows_due(rig.queue, "google", 0, NULL, 10, on_row, NULL), 1);
+	forget_rows();
+	assert_int_equal(stats().rows, 3);
+}
+
+static void
+rows_are_scanned_by_message(void **state)
+{
+	Row rows[3];
+
+	(void)state;
+	defer_two(rows);
+	assert_int_equal(queue_rows_scan(rig.queue, NULL, NULL, 2, on_row, NULL), 2);
+	assert_int_equal(queue_rows_scan(rig.queue, found[1]->envelope->id.data, found[1]->site, 9,
+				 on_row, NULL),
+		1);
+	assert_int_equal(found_count, 3);
+	for (size_t i = 1; i < 3; i++) {
+		int order = memcmp(
+			found[i - 1]->envelope->id.data, found[i]->envelope->id.data, ID_SIZE);
+
+		assert_true(
+			order < 0 || (!order && strcmp(found[i - 1]->site, found[i]->site) < 0));
+	}
+	forget_rows();
+}
+
+static void
+on_site(void *arg, const char *site, uint64_t due_us, uint64_t rows)
+{
+	char *text = arg;
+	size_t length = strlen(text);
+
+	snprintf(text + length, 100 - length, "%s %d %d;", site, (int)due_us, (int)rows);
+}
+
+static void
+sites_are_listed_with_their_soonest_row(void **state)
+{
+	char text[100] = "";
+	Row rows[3];
+
+	(void)state;
+	defer_two(rows);
+	assert_int_equal(queue_rows_sites(rig.queue, on_site, text), 2);
+	assert_string_equal(text, "google 1000 2;mx.example 1000 1;");
+}
+
+static void
+a_row_needs_its_body(void **state)
+{
+	Row row;
+
+	(void)state;
+	letter_init(&letters[0]);
+	row_init(&row, &letters[0], "google", 1);
+	assert_int_equal(row_put(&row), -ENOENT);
+	assert_int_equal(stats().rows, 0);
+}
+
+static void
+a_row_that_goes_before_its_record_leaves_the_body(void **state)
+{
+	Row row;
+
+	(void)state;
+	put_letters(TOPIC_READY, 1);
+	row_init(&row, &letters[0], "google", 1);
+	assert_int_equal(row_put(&row), 0);
+	assert_int_equal(row_remove(&row), 0);
+	assert_int_equal(stats().bodies, 1);
+	assert_int_equal(row_put(&row), 0);
+	consume(TOPIC_READY, 1);
+	finish(record_at(0));
+	AWAIT_STATS(now.records[TOPIC_READY] == 0);
+	assert_int_equal(stats().bodies, 1);
+	assert_int_equal(row_remove(&row), 0);
+	assert_int_equal(stats().bodies, 0);
+}
+
+static char watched[2000];
+
+static void
+on_entry(void *arg, const char *key, const char *json)
+{
+	const char *name = key ? key : "END", *value = json ? json : "-";
+	size_t length;
+
+	(void)arg;
+	pthread_mutex_lock(&rig.lock);
+	length = strlen(watched);
+	snprintf(watched + length, sizeof watched - length, "%s=%s;", name, value);
+	changed();
+	pthread_mutex_unlock(&rig.lock);
+}
+
+static void
+config_is_watched_from_its_snapshot_on(void **state)
+{
+	(void)state;
+	watched[0] = '\0';
+	assert_int_equal(config_put("b", "{\"n\":1}"), 0);
+	assert_int_equal(config_put("a", "{}"), 0);
+	assert_int_equal(config_put("b", "{\"n\":2}"), 0);
+	assert_int_equal(config_put("gone", "{}"), 0);
+	assert_int_equal(config_put("gone", ""), 0);
+	rig_close_queue();
+	rig_open_queue();
+	queue_config_watch(rig.queue, rig.loop, on_entry, NULL);
+	AWAIT(strstr(watched, "END=-;"));
+	assert_string_equal(watched, "a={};b={\"n\":2};END=-;");
+	assert_int_equal(config_put("c", "{}"), 0);
+	assert_int_equal(config_put("a", ""), 0);
+	AWAIT(strstr(watched, "a=-;"));
+	assert_string_equal(watched, "a={};b={\"n\":2};END=-;c={};a=-;");
+}
+
+static bool
+on_event(void *arg, const char *json, size_t length)
+{
+	char *text = arg;
+	size_t used = strlen(text);
+
+	assert_int_equal(strlen(json), length);
+	assert_true(used + length + 2 < 1000);
+	memcpy(text + used, json, length);
+	memcpy(text + used + length, "\n", 2);
+	return strstr(json, "stop") == NULL;
+}
+
+static void
+events_are_read_back_in_order_and_by_time(void **state)
+{
+	static const char first[] = "{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"a\"}";
+	static const char second[] = "{\"time\":\"2026-01-02T03:04:06.000Z\",\"event\":\"stop\"}";
+	static const char third[] = "{\"time\":\"2026-01-02T03:04:07.000Z\",\"event\":\"c\"}";
+	char text[1000] = "", *expected;
+
+	(void)state;
+	assert_int_equal(event_put(first), 0);
+	assert_int_equal(event_put(second), 0);
+	assert_int_equal(event_put(third), 0);
+	rig_close_queue();
+	rig_open_queue();
+	queue_events_read(rig.queue, 0, on_event, text);
+	expected = xasprintf("%s\n%s\n", first, second);
+	assert_string_equal(text, expected);
+	free(expected);
+	text[0] = '\0';
+	queue_events_read(rig.queue, UINT64_C(1767323047000000), on_event, text);
+	expected = xasprintf("%s\n", third);
+	assert_string_equal(text, expected);
+	free(expected);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(deferring_leaves_rows_and_the_body_until_the_last_row_goes),
+		TEST(rows_come_by_due_time_and_site),
+		TEST(rows_are_scanned_by_message),
+		TEST(sites_are_listed_with_their_soonest_row),
+		TEST(a_row_needs_its_body),
+		TEST(a_row_that_goes_before_its_record_leaves_the_body),
+		TEST(config_is_watched_from_its_snapshot_on),
+		TEST(events_are_read_back_in_order_and_by_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
