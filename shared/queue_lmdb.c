@@ -336,8 +336,13 @@ open_parts(struct queue *queue, const struct config *config)
 struct queue *
 queue_open(const struct config *config)
 {
-	struct queue *queue = xcalloc(1, sizeof *queue);
+	struct queue *queue;
 
+	if (config->queue.backend != BACKEND_LMDB) {
+		LOG_ERROR("this build knows the embedded queue only: set queue.backend to lmdb");
+		return NULL;
+	}
+	queue = xcalloc(1, sizeof *queue);
 	init(queue, config);
 	if (open_parts(queue, config)) {
 		event_file_close(&queue->events);

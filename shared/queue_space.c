@@ -86,17 +86,18 @@ bool
 space_fits(struct queue *queue, uint64_t bytes)
 {
 	struct extent at = extent(queue);
-	uint64_t now_us = clock_mono_us(), end;
+	uint64_t now_us = clock_mono_us(), end, ahead;
 
 	allocate_ahead(queue, &at);
 	end = queue->allocated < at.map ? queue->allocated : at.map;
-	if (end >= at.used + queue->reserve + bytes)
+	ahead = end > at.used ? end - at.used : 0;
+	if (ahead >= queue->reserve + bytes)
 		return true;
 	if (now_us - queue->free_counted_us > COUNT_EVERY_US) {
 		queue->free_bytes = count_free(queue, at.page);
 		queue->free_counted_us = now_us;
 	}
-	if (end - at.used + queue->free_bytes < queue->reserve + bytes)
+	if (ahead + queue->free_bytes < queue->reserve + bytes)
 		return false;
 	queue->free_bytes -= bytes < queue->free_bytes ? bytes : queue->free_bytes;
 	return true;

@@ -1,5 +1,7 @@
 /*
- * test_queue.c - what queue.h promises, whatever the backend.
+ * test_queue.c - what queue.h promises, whatever the backend. With races looked for:
+ *
+ *   make SAN=thread build/thread/tests/unit/test_queue && build/thread/tests/unit/test_queue
  */
 #include "tests/unit/queue_rig.h"
 
