@@ -10,6 +10,7 @@
  */
 #include "sender/client.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -457,6 +458,8 @@ client_send(struct client *client, struct transaction *transaction)
 {
 	struct outcome refusal;
 
+	assert(client->state == ST_READY && !client->transaction);
+	assert(transaction->count > 0 && transaction->count <= TRANSACTION_RECIPIENTS_MAX);
 	client->transaction = transaction;
 	client->recipient_at = client->accepted = 0;
 	memset(client->fates, FATE_OPEN, transaction->count);

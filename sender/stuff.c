@@ -4,7 +4,8 @@
  * queue_body -> [stuff] -> client_mail
  *
  * A message is handed over in runs that go as they are, so that a piece without a dot at the start
- * of a line is one copy. Owns nothing.
+ * of a line is one copy. A dot after a bare LF gets one, too: a server that takes LF for a line
+ * ending must not see the end of the message there. Owns nothing.
  */
 #include "sender/stuff.h"
 
