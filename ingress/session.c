@@ -101,7 +101,7 @@ register_session(struct worker *worker, struct session *session)
 
 /* ---- replies ---- */
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 say(struct session *session, const char *format, va_list args)
 {
 	char text[REPLY_MAX];

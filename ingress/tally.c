@@ -89,7 +89,8 @@ copy_text(char *out, size_t size, const char *text)
 {
 	size_t length = text ? strnlen(text, size - 1) : 0;
 
-	memcpy(out, text, length);
+	if (length)
+		memcpy(out, text, length);
 	out[length] = '\0';
 }
 

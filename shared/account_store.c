@@ -94,6 +94,7 @@ lru_remove(struct cached *entry)
 static void
 lru_put(struct lru *lru, struct cached *entry)
 {
+	assert(lru);
 	if (entry->lru)
 		lru_remove(entry);
 	entry->lru = lru;

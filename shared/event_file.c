@@ -28,8 +28,8 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 
-#define PARTS 8 /* a file is at most this part of the cap, so that removing one does not take all  \
-		 */
+/* A file is at most this part of the cap, so that removing one does not take all. */
+#define PARTS 8
 #define PRUNE_MS 60000
 #define TIME_PREFIX "{\"time\":\""
 #define NAME_SIZE 48

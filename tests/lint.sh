@@ -42,7 +42,7 @@ known_to() { # header-pattern file-pattern
 known_to 'lmdb\.h' '^shared/queue_lmdb|^sender/deferral'
 known_to 'hiredis/' '^shared/redis'
 known_to 'unbound' '^sender/dns'
-known_to 'gsasl' '^shared/scram|^ingress/cmd_auth'
+known_to 'gsasl' '^shared/scram|^ingress/auth'
 known_to '(cyaml|yaml)' '^shared/config'
 
 echo "banned calls"
