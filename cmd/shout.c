@@ -1,0 +1,351 @@
+/*
+ * shout.c - the program: picks the roles, starts them, and ends them on a signal.
+ *
+ *     config -> metrics -> queue -> control, sender, scanner, ingress      (start)
+ *     drain all -> ingress, scanner, sender, control -> queue -> metrics   (stop)
+ *
+ * A role is started before those that hand it mail, and stopped after them. The main thread runs a
+ * loop for signals only. Exits 0 after a stop that was asked for, 1 when something could not start,
+ * 2 on a wrong command line.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "shared/config.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/metrics.h"
+#include "shared/queue.h"
+#include "shared/role.h"
+#include "shared/tls.h"
+
+#define VERSION "0.1.0"
+#define DEFAULT_FILE "/etc/shout/shout.yaml"
+
+/* In the order of starting. */
+static const struct role *const all_roles[] = {
+	NULL,
+};
+#define ROLES_MAX 4
+
+static const char usage[] =
+	"usage: shout COMMAND [-c FILE]\n"
+	"\n"
+	"  all       every role in one process (queue.backend: lmdb)\n"
+	"  ingress   take mail from customers\n"
+	"  scanner   scan it\n"
+	"  sender    deliver it\n"
+	"  control   API and notices\n"
+	"  check     read the file, try the certificates, tell what was found\n"
+	"\n"
+	"  -c FILE     settings (default " DEFAULT_FILE ")\n"
+	"  --version   --help\n"
+	"\n"
+	"SIGTERM stops after the work in hand, SIGHUP reads the certificates again.\n";
+
+struct running {
+	const struct role *roles[ROLES_MAX]; /* in the order of starting */
+	size_t count, started;
+	struct queue *queue;
+	struct loop *main, *metrics;
+};
+
+/* Every session and every delivery is a descriptor; the usual soft limit of 1,024 is for select().
+ */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		LOG_WARN("cannot raise the limit of open files", "error", strerror(errno));
+}
+
+/* 0, or -errno. Creates the directory itself, but not its parents: a missing parent is a typing
+ * error or a disk that is not mounted. */
+static int
+prepare_state_dir(const char *path)
+{
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	return access(path, R_OK | W_OK | X_OK) < 0 ? -errno : 0;
+}
+
+static void
+on_stop_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct running *running = arg;
+
+	(void)what;
+	LOG_INFO("stopping", "signal", strsignal((int)number));
+	event_base_loopbreak(loop_base(running->main));
+}
+
+static void
+on_reload_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct running *running = arg;
+
+	(void)number;
+	(void)what;
+	LOG_INFO("reloading");
+	for (size_t i = 0; i < running->started; i++)
+		if (running->roles[i]->reload)
+			running->roles[i]->reload();
+}
+
+static void
+wait_for_stop(struct running *running)
+{
+	struct event_base *base = loop_base(running->main);
+	struct event *events[] = {
+		evsignal_new(base, SIGTERM, on_stop_signal, running),
+		evsignal_new(base, SIGINT, on_stop_signal, running),
+		evsignal_new(base, SIGHUP, on_reload_signal, running),
+	};
+
+	for (size_t i = 0; i < 3; i++)
+		event_add(events[i], NULL);
+	loop_run(running->main);
+	for (size_t i = 0; i < 3; i++)
+		event_free(events[i]);
+}
+
+static int
+start_metrics(struct running *running, const struct config *config)
+{
+	int err;
+
+	if (!config->metrics.listen)
+		return 0;
+	running->metrics = loop_new("metrics");
+	err = metrics_listen(running->metrics, config->metrics.listen);
+	if (err < 0) {
+		LOG_ERROR("cannot serve metrics", "address", config->metrics.listen, "error",
+			strerror(-err));
+		return -1;
+	}
+	loop_start(running->metrics);
+	return 0;
+}
+
+static int
+start(struct running *running, const struct config *config)
+{
+	int err = prepare_state_dir(config->state_dir);
+
+	if (err < 0) {
+		LOG_ERROR("state_dir cannot be used", "path", config->state_dir, "error",
+			strerror(-err));
+		return -1;
+	}
+	if (start_metrics(running, config) < 0)
+		return -1;
+	running->queue = queue_open(config);
+	if (!running->queue)
+		return -1;
+	for (; running->started < running->count; running->started++) {
+		const struct role *role = running->roles[running->started];
+		if (role->start(config, running->queue) < 0) {
+			LOG_ERROR("a role did not start", "role", role->name);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static void
+stop(struct running *running)
+{
+	for (size_t i = running->started; i-- > 0;)
+		running->roles[i]->drain();
+	while (running->started > 0)
+		running->roles[--running->started]->stop();
+	queue_close(&running->queue);
+	if (running->metrics) {
+		loop_stop(running->metrics);
+		loop_join(running->metrics);
+	}
+	metrics_close();
+	loop_free(&running->metrics);
+	loop_free(&running->main);
+}
+
+static int
+run(const char *command, const struct config *config)
+{
+	struct running running = { 0 };
+	bool all = strcmp(command, "all") == 0;
+	int status = 1;
+
+	if (!all && config->queue.backend == BACKEND_LMDB) {
+		fprintf(stderr, "queue.backend lmdb serves one process: run `shout all`\n");
+		return 1;
+	}
+	for (size_t i = 0; all_roles[i]; i++)
+		if (all || strcmp(command, all_roles[i]->name) == 0)
+			running.roles[running.count++] = all_roles[i];
+	log_set_level((enum log_level)config->log.level);
+	raise_descriptor_limit();
+	running.main = loop_new("main");
+	if (start(&running, config) == 0) {
+		LOG_INFO("started", "command", command, "version", VERSION, "pid",
+			log_int(getpid()), "hostname", config->hostname);
+		wait_for_stop(&running);
+		status = 0;
+	}
+	stop(&running);
+	if (status == 0)
+		LOG_INFO("stopped");
+	return status;
+}
+
+static void
+print_listener(const struct listen_config *listen)
+{
+	static const char *const kinds[] = { "plain", "STARTTLS", "TLS" };
+	static const char *const without[] = { "", ", without TLS from known addresses",
+		", also without TLS" };
+
+	printf("listen       %s %s%s%s%s%s%s\n", listen->address, kinds[listen->tls],
+		listen->tls_required ? " required" : "",
+		listen->tls != LISTEN_PLAIN && listen->profile == TLS_LEGACY ? " (from 1.0)" : "",
+		listen->auth ? ", AUTH" : ", no AUTH",
+		listen->auth ? without[listen->auth_without_tls] : "",
+		listen->proxy ? ", PROXY" : "");
+}
+
+static bool
+check_certificates(const struct config *config)
+{
+	struct tls_server *server;
+	char why[512];
+
+	if (!config->ingress.tls.files_count) {
+		printf("certificates none\n");
+		return true;
+	}
+	server = tls_server_new(config->ingress.tls.files, config->ingress.tls.files_count,
+		TLS_MODERN, why, sizeof why);
+	if (!server) {
+		printf("certificates NOT usable: %s\n", why);
+		return false;
+	}
+	tls_server_free(&server);
+	printf("certificates %u usable\n", config->ingress.tls.files_count);
+	return true;
+}
+
+static bool
+check_state_dir(const struct config *config)
+{
+	int err = access(config->state_dir, R_OK | W_OK | X_OK) < 0 ? -errno : 0;
+
+	if (err == -ENOENT) {
+		printf("state_dir    %s, to be created\n", config->state_dir);
+		return true;
+	}
+	printf("state_dir    %s%s%s\n", config->state_dir, err ? " CANNOT be used: " : "",
+		err ? strerror(-err) : "");
+	return err == 0;
+}
+
+static void
+print_scanner(const struct config *config)
+{
+	printf("scanner      ");
+	if (!config->scanner.enabled)
+		printf("OFF: mail is forwarded unscanned");
+	for (unsigned i = 0; config->scanner.enabled && i < config->scanner.clamd_count; i++)
+		printf("%s%s", i ? ", " : "clamd at ", config->scanner.clamd[i]);
+	printf("\n");
+}
+
+static int
+check(const struct config *config)
+{
+	bool good;
+
+	printf("file         %s\nhostname     %s\n", config->file, config->hostname);
+	good = check_state_dir(config);
+	printf("queue        %s\n", config->queue.backend == BACKEND_LMDB ? "lmdb" : "kafka");
+	printf("redis        %s%s\n", config->redis.address, config->redis.tls ? ", TLS" : "");
+	for (unsigned i = 0; i < config->ingress.listen_count; i++)
+		print_listener(&config->ingress.listen[i]);
+	if (!config->ingress.listen_count)
+		printf("listen       nowhere: ingress has no listener\n");
+	if (!check_certificates(config))
+		good = false;
+	print_scanner(config);
+	printf("route        %s\n", config->sender.route);
+	printf("DNSSEC       %s\n", config->dns.trust_anchor);
+	printf("control      %s\n", config->control.listen ? config->control.listen : "off");
+	printf("metrics      %s\n", config->metrics.listen ? config->metrics.listen : "off");
+	printf("%s\n", good ? "ok" : "NOT ok");
+	return good ? 0 : 1;
+}
+
+static bool
+known_command(const char *command)
+{
+	for (size_t i = 0; all_roles[i]; i++)
+		if (strcmp(command, all_roles[i]->name) == 0)
+			return true;
+	return strcmp(command, "all") == 0 || strcmp(command, "check") == 0;
+}
+
+/* The command and the file; false on a wrong command line. */
+static bool
+parse_arguments(int argc, char **argv, const char **command_out, const char **file_out)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
+			*file_out = argv[++i];
+		else if (!*command_out && known_command(argv[i]))
+			*command_out = argv[i];
+		else
+			return false;
+	}
+	return *command_out != NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *command = NULL, *file = DEFAULT_FILE;
+	struct config *config;
+	int status;
+
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		printf("shout %s\n", VERSION);
+		return 0;
+	}
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		fputs(usage, stdout);
+		return 0;
+	}
+	if (!parse_arguments(argc, argv, &command, &file)) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	umask(077);
+	signal(SIGPIPE, SIG_IGN);
+	config = config_load(file, stderr);
+	if (!config)
+		return 1;
+	status = strcmp(command, "check") == 0 ? check(config) : run(command, config);
+	config_free(&config);
+	return status;
+}
