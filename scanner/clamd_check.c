@@ -345,7 +345,13 @@ on_closed(void *arg, int err)
 {
 	struct clamd_check *check = arg;
 
-	why(check, err ? strerror(-err) : "it closed the connection");
+	/* Its reason may be lost when it closes while we send. */
+	if (check->large.head)
+		refuse(check,
+			"it closed the connection while it took a message of "
+			"message_size_limit: look at StreamMaxLength in clamd.conf");
+	else
+		why(check, err ? strerror(-err) : "it closed the connection");
 	check_finish(check);
 }
 
