@@ -21,70 +21,15 @@
 
 #include <event2/event.h>
 
-#include "scanner/clamd_check.h"
-#include "scanner/clamd_wire.h"
+#include "scanner/clamd_private.h"
 #include "shared/log.h"
 #include "shared/loop.h"
-#include "shared/metrics.h"
-#include "shared/net.h"
 
 #define SESSION_DEPTH 8
 #define SESSION_SCANS 1000000 /* numbers must not grow without end */
-#define THREADS_DEFAULT 10
-#define HEALTH_MS 10000
-#define HEALTH_TIMEOUT_MS 10000
-#define BACKOFF_FIRST_MS 250
-#define BACKOFF_MAX_MS 10000
-#define REFUSED_MS 30000
-#define LOG_AGAIN_MS 60000
 
-TAILQ_HEAD(scan_list, clamd_scan);
-
-struct session {
-	struct host *host;
-	struct clamd_wire *wire;
-	struct scan_list scans; /* oldest first */
-	unsigned in_flight, number;
-	struct clamd_scan *streaming; /* whose body is not all sent */
-	bool alone;                   /* for one scan only, then closed */
-	LIST_ENTRY(session) link;
-};
-
-enum host_state { HOST_CHECKING, HOST_UP, HOST_DOWN };
-
-struct host {
-	struct clamd *clamd;
-	const char *name;
-	struct net_address address;
-	enum host_state state;
-	unsigned capacity, in_flight, sessions_count;
-	LIST_HEAD(, session) sessions;
-	struct clamd_check *check;
-	bool samples, probed; /* the running check scans samples; the size was proved */
-	struct event *timer;
-	unsigned backoff_ms;
-	uint64_t logged_ms;
-	char why[512];
-	struct metric *up, *signature_age;
-};
-
-struct clamd {
-	struct loop *loop;
-	struct clamd_options options;
-	struct host *hosts;
-	size_t hosts_count;
-	struct scan_list waiting, suspects; /* suspects: scans that must be alone */
-	struct host *reserved;              /* gets nothing but suspects */
-	unsigned in_flight;
-	struct event *dispatch, *tick;
-	unsigned reading; /* scans that wait for a piece of their body */
-	bool ticking, drained;
-};
-
-static void host_check(struct host *host, bool samples);
-
-static void
-dispatch_soon(struct clamd *clamd)
+void
+clamd_dispatch_soon(struct clamd *clamd)
 {
 	event_active(clamd->dispatch, 0, 0);
 }
@@ -98,7 +43,7 @@ scan_wait(struct clamd_scan *scan)
 		TAILQ_INSERT_TAIL(&clamd->suspects, scan, link);
 	else
 		TAILQ_INSERT_TAIL(&clamd->waiting, scan, link);
-	dispatch_soon(clamd);
+	clamd_dispatch_soon(clamd);
 }
 
 /* Takes the scan out of its session. */
@@ -139,14 +84,11 @@ session_close(struct session *session)
 	free(session);
 }
 
-/* Ends a session: `culprit` fails with `failure` and the others start anew; EVERYBODY fails, or
- * NOBODY. */
-static const struct clamd_scan everybody, nobody;
-#define EVERYBODY (&everybody)
-#define NOBODY (&nobody)
+const struct clamd_scan clamd_everybody, clamd_nobody;
 
-static void
-session_fail(struct session *session, const struct clamd_scan *culprit, enum clamd_result failure)
+void
+clamd_session_fail(
+	struct session *session, const struct clamd_scan *culprit, enum clamd_result failure)
 {
 	struct clamd *clamd = session->host->clamd;
 	struct scan_list scans;
@@ -162,7 +104,7 @@ session_fail(struct session *session, const struct clamd_scan *culprit, enum cla
 		TAILQ_REMOVE(&scans, scan, link);
 		scan_fail(scan, scan != culprit && culprit != EVERYBODY, failure);
 	}
-	dispatch_soon(clamd);
+	clamd_dispatch_soon(clamd);
 }
 
 static struct clamd_scan *
@@ -189,19 +131,19 @@ on_answer(void *arg, const char *text, size_t length)
 	if (verdict_parse(text, length, &number, &verdict, signature, sizeof signature) < 0 ||
 		!(scan = session_find(session, number))) {
 		LOG_WARN("clamd answers with something else", "host", host->name);
-		session_fail(session, EVERYBODY, CLAMD_GARBAGE);
-		host_check(host, true);
+		clamd_session_fail(session, EVERYBODY, CLAMD_GARBAGE);
+		clamd_host_check(host, true);
 		return;
 	}
 	/* An answer before the body was sent: clamd refused it and closes. */
 	if (scan->reading) {
-		session_fail(session, scan, CLAMD_BROKEN);
+		clamd_session_fail(session, scan, CLAMD_BROKEN);
 		return;
 	}
 	scan_leave(scan);
 	if (session->alone || (!session->in_flight && session->number >= SESSION_SCANS))
 		session_close(session);
-	dispatch_soon(host->clamd);
+	clamd_dispatch_soon(host->clamd);
 	scan->done(scan, CLAMD_ANSWER, verdict, signature);
 }
 
@@ -215,9 +157,9 @@ on_closed(void *arg, int err)
 	if (!idle)
 		LOG_WARN("the connection to clamd broke during a scan", "host", host->name, "error",
 			err ? strerror(-err) : "closed", "scans", log_int(session->in_flight));
-	session_fail(session, EVERYBODY, CLAMD_BROKEN);
+	clamd_session_fail(session, EVERYBODY, CLAMD_BROKEN);
 	if (!idle && host->state == HOST_UP)
-		host_check(host, true);
+		clamd_host_check(host, true);
 }
 
 static void scan_read(struct clamd_scan *scan);
@@ -246,7 +188,7 @@ on_piece(void *arg, int err, const void *data, size_t length)
 		return;
 	}
 	if (err) {
-		session_fail(session, scan, CLAMD_NO_BODY);
+		clamd_session_fail(session, scan, CLAMD_NO_BODY);
 		return;
 	}
 	clamd_wire_chunk(session->wire, data, length);
@@ -258,7 +200,7 @@ on_piece(void *arg, int err, const void *data, size_t length)
 	}
 	clamd_wire_stream_end(session->wire);
 	session->streaming = NULL;
-	dispatch_soon(session->host->clamd);
+	clamd_dispatch_soon(session->host->clamd);
 }
 
 static void
@@ -300,7 +242,7 @@ session_open(struct host *host)
 		host->clamd->loop, &host->address, &session_handler, session, &err);
 	if (!session->wire) {
 		free(session);
-		host_check(host, true);
+		clamd_host_check(host, true);
 		return NULL;
 	}
 	LIST_INSERT_HEAD(&host->sessions, session, link);
@@ -420,145 +362,13 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 			if (!scan || now - scan->started_ms < clamd->options.timeout_ms)
 				continue;
 			LOG_WARN("clamd took too long over a message", "host", host->name);
-			session_fail(session, scan, CLAMD_TIMEOUT);
+			clamd_session_fail(session, scan, CLAMD_TIMEOUT);
 			if (host->state == HOST_UP)
-				host_check(host, true);
+				clamd_host_check(host, true);
 		}
 	}
 	clamd->ticking = false;
 	tick_start(clamd);
-}
-
-static void
-host_timer(struct host *host, unsigned ms)
-{
-	struct timeval after = { ms / 1000, ms % 1000 * 1000 };
-
-	event_add(host->timer, &after);
-}
-
-static void
-host_down(struct host *host, const struct clamd_check_report *report)
-{
-	struct session *session;
-	uint64_t now = clock_mono_ms();
-
-	host->state = HOST_DOWN;
-	metric_set(host->up, 0);
-	snprintf(host->why, sizeof host->why, "%s: %s", host->name, report->why);
-	if (!host->logged_ms || now - host->logged_ms >= LOG_AGAIN_MS) {
-		host->logged_ms = now;
-		LOG_ERROR(report->refused ? "clamd is not fit for use" : "clamd does not answer",
-			"host", host->name, "error", report->why);
-	}
-	while ((session = LIST_FIRST(&host->sessions)))
-		session_fail(session, report->silent ? NOBODY : EVERYBODY, CLAMD_BROKEN);
-	host_timer(host, report->refused ? REFUSED_MS : host->backoff_ms);
-	host->backoff_ms = host->backoff_ms * 2 < BACKOFF_MAX_MS ? host->backoff_ms * 2
-								 : BACKOFF_MAX_MS;
-}
-
-static void
-host_signatures(struct host *host, uint64_t signed_at_s)
-{
-	uint64_t now_s = clock_us() / 1000000, age_s;
-
-	if (!signed_at_s)
-		return;
-	age_s = now_s > signed_at_s ? now_s - signed_at_s : 0;
-	if (!host->signature_age) {
-		char labels[NET_TEXT_MAX + 16];
-
-		snprintf(labels, sizeof labels, "host=\"%s\"", host->name);
-		host->signature_age = metric_gauge("shout_scanner_signature_age_seconds",
-			"Age of a clamd's signatures", labels);
-	}
-	metric_set(host->signature_age, (int64_t)age_s);
-	if (age_s * 1000 > host->clamd->options.signature_age_ms && host->state != HOST_UP)
-		LOG_WARN("the virus signatures are old: is freshclam running?", "host", host->name,
-			"age_s", log_int((int64_t)age_s));
-}
-
-static void
-host_up(struct host *host, const struct clamd_check_report *report)
-{
-	host_signatures(host, report->signed_at_s);
-	host->capacity = report->threads ? report->threads : THREADS_DEFAULT;
-	if (host->state != HOST_UP)
-		LOG_INFO("clamd is ready", "host", host->name, "threads", log_int(host->capacity));
-	host->probed = host->probed || host->samples;
-	host->state = HOST_UP;
-	host->why[0] = '\0';
-	host->backoff_ms = BACKOFF_FIRST_MS;
-	host->logged_ms = 0;
-	metric_set(host->up, 1);
-	host_timer(host, HEALTH_MS);
-	dispatch_soon(host->clamd);
-}
-
-static void
-on_check(void *arg, const struct clamd_check_report *report)
-{
-	struct host *host = arg;
-
-	if (report->why[0])
-		host_down(host, report);
-	else
-		host_up(host, report);
-	clamd_check_stop(&host->check);
-}
-
-/* Asks the host anew; with `samples` it gets no scan before it has proved itself. */
-static void
-host_check(struct host *host, bool samples)
-{
-	const struct clamd_options *options = &host->clamd->options;
-	struct clamd_check_options check = {
-		.samples = samples,
-		.stream_max = host->probed ? 0 : options->stream_max,
-		.timeout_ms = options->timeout_ms < HEALTH_TIMEOUT_MS ? options->timeout_ms
-								      : HEALTH_TIMEOUT_MS,
-	};
-
-	clamd_check_stop(&host->check);
-	event_del(host->timer);
-	host->samples = samples;
-	if (samples) {
-		host->state = HOST_CHECKING;
-		metric_set(host->up, 0);
-		snprintf(host->why, sizeof host->why, "%s: is being checked", host->name);
-	}
-	host->check = clamd_check_start(host->clamd->loop, &host->address, &check, on_check, host);
-}
-
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct host *host = arg;
-
-	(void)fd;
-	(void)what;
-	host_check(host, host->state != HOST_UP);
-}
-
-static int
-host_init(struct clamd *clamd, struct host *host, const char *name)
-{
-	char labels[NET_TEXT_MAX + 16];
-	int err = net_parse(name, &host->address);
-
-	if (err) {
-		LOG_ERROR("no address of a clamd", "host", name);
-		return err;
-	}
-	host->clamd = clamd;
-	host->name = name;
-	host->backoff_ms = BACKOFF_FIRST_MS;
-	snprintf(labels, sizeof labels, "host=\"%s\"", name);
-	host->up = metric_gauge("shout_scanner_clamd_up", "Whether a clamd is in use", labels);
-	host->timer = evtimer_new(loop_base(clamd->loop), on_timer, host);
-	host_check(host, true);
-	return 0;
 }
 
 struct clamd *
@@ -574,7 +384,7 @@ clamd_new(struct loop *loop, const struct clamd_options *options)
 	clamd->tick = evtimer_new(loop_base(loop), on_tick, clamd);
 	clamd->hosts = xcalloc(options->hosts_count, sizeof *clamd->hosts);
 	for (size_t i = 0; i < options->hosts_count; i++) {
-		if (host_init(clamd, &clamd->hosts[i], options->hosts[i]) < 0) {
+		if (clamd_host_init(clamd, &clamd->hosts[i], options->hosts[i]) < 0) {
 			clamd_free(&clamd);
 			return NULL;
 		}

@@ -1,0 +1,157 @@
+/*
+ * clamd_host.c - whether a clamd takes part.
+ *
+ * clamd -> [clamd_host] -> clamd_check
+ *
+ * A host is used once it has passed its check, is asked again every HEALTH_MS, and leaves at the
+ * first doubt. One that does not answer is tried again soon, one whose settings will not do now
+ * and then: its operator may have changed them.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "scanner/clamd_private.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/metrics.h"
+
+#define THREADS_DEFAULT 10
+#define HEALTH_MS 10000
+#define HEALTH_TIMEOUT_MS 10000
+#define BACKOFF_FIRST_MS 250
+#define BACKOFF_MAX_MS 10000
+#define REFUSED_MS 30000
+#define LOG_AGAIN_MS 60000
+
+static void
+host_timer(struct host *host, unsigned ms)
+{
+	struct timeval after = { ms / 1000, ms % 1000 * 1000 };
+
+	event_add(host->timer, &after);
+}
+
+static void
+host_down(struct host *host, const struct clamd_check_report *report)
+{
+	struct session *session;
+	uint64_t now = clock_mono_ms();
+
+	host->state = HOST_DOWN;
+	metric_set(host->up, 0);
+	snprintf(host->why, sizeof host->why, "%s: %s", host->name, report->why);
+	if (!host->logged_ms || now - host->logged_ms >= LOG_AGAIN_MS) {
+		host->logged_ms = now;
+		LOG_ERROR(report->refused ? "clamd is not fit for use" : "clamd does not answer",
+			"host", host->name, "error", report->why);
+	}
+	while ((session = LIST_FIRST(&host->sessions)))
+		clamd_session_fail(session, report->silent ? NOBODY : EVERYBODY, CLAMD_BROKEN);
+	host_timer(host, report->refused ? REFUSED_MS : host->backoff_ms);
+	host->backoff_ms = host->backoff_ms * 2 < BACKOFF_MAX_MS ? host->backoff_ms * 2
+								 : BACKOFF_MAX_MS;
+}
+
+static void
+host_signatures(struct host *host, uint64_t signed_at_s)
+{
+	uint64_t now_s = clock_us() / 1000000, age_s;
+
+	if (!signed_at_s)
+		return;
+	age_s = now_s > signed_at_s ? now_s - signed_at_s : 0;
+	if (!host->signature_age) {
+		char labels[NET_TEXT_MAX + 16];
+
+		snprintf(labels, sizeof labels, "host=\"%s\"", host->name);
+		host->signature_age = metric_gauge("shout_scanner_signature_age_seconds",
+			"Age of a clamd's signatures", labels);
+	}
+	metric_set(host->signature_age, (int64_t)age_s);
+	if (age_s * 1000 > host->clamd->options.signature_age_ms && host->state != HOST_UP)
+		LOG_WARN("the virus signatures are old: is freshclam running?", "host", host->name,
+			"age_s", log_int((int64_t)age_s));
+}
+
+static void
+host_up(struct host *host, const struct clamd_check_report *report)
+{
+	host_signatures(host, report->signed_at_s);
+	host->capacity = report->threads ? report->threads : THREADS_DEFAULT;
+	if (host->state != HOST_UP)
+		LOG_INFO("clamd is ready", "host", host->name, "threads", log_int(host->capacity));
+	host->probed = host->probed || host->samples;
+	host->state = HOST_UP;
+	host->why[0] = '\0';
+	host->backoff_ms = BACKOFF_FIRST_MS;
+	host->logged_ms = 0;
+	metric_set(host->up, 1);
+	host_timer(host, HEALTH_MS);
+	clamd_dispatch_soon(host->clamd);
+}
+
+static void
+on_check(void *arg, const struct clamd_check_report *report)
+{
+	struct host *host = arg;
+
+	if (report->why[0])
+		host_down(host, report);
+	else
+		host_up(host, report);
+	clamd_check_stop(&host->check);
+}
+
+void
+clamd_host_check(struct host *host, bool samples)
+{
+	const struct clamd_options *options = &host->clamd->options;
+	struct clamd_check_options check = {
+		.samples = samples,
+		.stream_max = host->probed ? 0 : options->stream_max,
+		.timeout_ms = options->timeout_ms < HEALTH_TIMEOUT_MS ? options->timeout_ms
+								      : HEALTH_TIMEOUT_MS,
+	};
+
+	clamd_check_stop(&host->check);
+	event_del(host->timer);
+	host->samples = samples;
+	if (samples) {
+		host->state = HOST_CHECKING;
+		metric_set(host->up, 0);
+		snprintf(host->why, sizeof host->why, "%s: is being checked", host->name);
+	}
+	host->check = clamd_check_start(host->clamd->loop, &host->address, &check, on_check, host);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct host *host = arg;
+
+	(void)fd;
+	(void)what;
+	clamd_host_check(host, host->state != HOST_UP);
+}
+
+int
+clamd_host_init(struct clamd *clamd, struct host *host, const char *name)
+{
+	char labels[NET_TEXT_MAX + 16];
+	int err = net_parse(name, &host->address);
+
+	if (err) {
+		LOG_ERROR("no address of a clamd", "host", name);
+		return err;
+	}
+	host->clamd = clamd;
+	host->name = name;
+	host->backoff_ms = BACKOFF_FIRST_MS;
+	snprintf(labels, sizeof labels, "host=\"%s\"", name);
+	host->up = metric_gauge("shout_scanner_clamd_up", "Whether a clamd is in use", labels);
+	host->timer = evtimer_new(loop_base(clamd->loop), on_timer, host);
+	clamd_host_check(host, true);
+	return 0;
+}

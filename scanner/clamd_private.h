@@ -1,0 +1,74 @@
+/*
+ * clamd_private.h - what clamd.c (scans and sessions) and clamd_host.c (whether a host takes part)
+ * share.
+ */
+#ifndef SCANNER_CLAMD_PRIVATE_H
+#define SCANNER_CLAMD_PRIVATE_H
+
+#include <sys/queue.h>
+
+#include "scanner/clamd.h"
+#include "scanner/clamd_check.h"
+#include "scanner/clamd_wire.h"
+#include "shared/net.h"
+
+TAILQ_HEAD(scan_list, clamd_scan);
+
+struct session {
+	struct host *host;
+	struct clamd_wire *wire;
+	struct scan_list scans; /* oldest first */
+	unsigned in_flight, number;
+	struct clamd_scan *streaming; /* whose body is not all sent */
+	bool alone;                   /* for one scan only, then closed */
+	LIST_ENTRY(session) link;
+};
+
+enum host_state { HOST_CHECKING, HOST_UP, HOST_DOWN };
+
+struct host {
+	struct clamd *clamd;
+	const char *name;
+	struct net_address address;
+	enum host_state state;
+	unsigned capacity, in_flight, sessions_count;
+	LIST_HEAD(, session) sessions;
+	struct clamd_check *check;
+	bool samples, probed; /* the running check scans samples; the size was proved */
+	struct event *timer;
+	unsigned backoff_ms;
+	uint64_t logged_ms;
+	char why[512];
+	struct metric *up, *signature_age;
+};
+
+struct clamd {
+	struct loop *loop;
+	struct clamd_options options;
+	struct host *hosts;
+	size_t hosts_count;
+	struct scan_list waiting, suspects; /* suspects: scans that must be alone */
+	struct host *reserved;              /* gets nothing but suspects */
+	unsigned in_flight;
+	struct event *dispatch, *tick;
+	unsigned reading; /* scans that wait for a piece of their body */
+	bool ticking, drained;
+};
+
+/* clamd.c: looks for scans that can start, once the running callbacks are done. */
+void clamd_dispatch_soon(struct clamd *clamd);
+
+/* clamd.c: ends a session. `culprit` fails with `failure` and the others start anew; EVERYBODY
+ * fails, or NOBODY. */
+extern const struct clamd_scan clamd_everybody, clamd_nobody;
+#define EVERYBODY (&clamd_everybody)
+#define NOBODY (&clamd_nobody)
+void clamd_session_fail(
+	struct session *session, const struct clamd_scan *culprit, enum clamd_result failure);
+
+/* clamd_host.c: starts with a check. -EINVAL when `name`, which is kept, is no address (logged). */
+int clamd_host_init(struct clamd *clamd, struct host *host, const char *name);
+/* clamd_host.c: asks the host anew; with `samples` it gets no scan before it has proved itself. */
+void clamd_host_check(struct host *host, bool samples);
+
+#endif
