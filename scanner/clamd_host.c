@@ -41,6 +41,7 @@ host_down(struct host *host, const struct clamd_check_report *report)
 
 	host->state = HOST_DOWN;
 	metric_set(host->up, 0);
+	metric_set(host->refused, report->refused);
 	snprintf(host->why, sizeof host->why, "%s: %s", host->name, report->why);
 	if (!host->logged_ms || now - host->logged_ms >= LOG_AGAIN_MS) {
 		host->logged_ms = now;
@@ -88,6 +89,7 @@ host_up(struct host *host, const struct clamd_check_report *report)
 	host->backoff_ms = BACKOFF_FIRST_MS;
 	host->logged_ms = 0;
 	metric_set(host->up, 1);
+	metric_set(host->refused, 0);
 	host_timer(host, HEALTH_MS);
 	clamd_dispatch_soon(host->clamd);
 }
@@ -151,6 +153,8 @@ clamd_host_init(struct clamd *clamd, struct host *host, const char *name)
 	host->backoff_ms = BACKOFF_FIRST_MS;
 	snprintf(labels, sizeof labels, "host=\"%s\"", name);
 	host->up = metric_gauge("shout_scanner_clamd_up", "Whether a clamd is in use", labels);
+	host->refused = metric_gauge("shout_scanner_clamd_refused",
+		"Whether a clamd's settings would let viruses or large messages through", labels);
 	host->timer = evtimer_new(loop_base(clamd->loop), on_timer, host);
 	clamd_host_check(host, true);
 	return 0;

@@ -39,7 +39,7 @@ struct host {
 	unsigned backoff_ms;
 	uint64_t logged_ms;
 	char why[512];
-	struct metric *up, *signature_age;
+	struct metric *up, *refused, *signature_age;
 };
 
 struct clamd {

@@ -1,8 +1,5 @@
 /*
  * test_clamd.c - the pool and its checks against a fake clamd that misbehaves as no real one does.
- *
- * The fake runs on the same loop. It answers samples as its flags say, and other bodies by their
- * first word: clean, virus, limit, error, hang, close, garbage, number, early, late.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,20 +8,16 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <event2/listener.h>
+
+#include "fake_clamd.h"
 
 #include "scanner/clamd.h"
 #include "scanner/clamd_check.h"
@@ -35,262 +28,7 @@
 #define PATIENCE_S 20
 #define LARGE (600u * 1024)
 
-struct fake {
-	struct evconnlistener *listener;
-	char path[80], host[96];
-	bool blind, no_mail, no_zip, no_nested; /* what it does not alert on */
-	bool stranger, drip;                    /* no clamd at all; answers byte by byte */
-	uint64_t stream_max;
-	unsigned scans, open, open_most; /* of mail: in all, in flight now and at most */
-	char *late;                      /* an answer that waits for the next one */
-};
-
-struct client {
-	struct fake *fake;
-	struct bufferevent *bev;
-	struct evbuffer *body, *slow; /* slow: answers that go byte by byte */
-	struct event *drip;
-	bool streaming;
-	unsigned number, open;
-};
-
 static struct loop *loop;
-static char directory[64];
-static unsigned fakes;
-
-static void
-say(struct client *client, unsigned number, const char *text)
-{
-	struct evbuffer *out = bufferevent_get_output(client->bev);
-	char answer[256];
-	int n = snprintf(answer, sizeof answer, "%u: %s", number, text) + 1;
-
-	if (!client->fake->drip) {
-		evbuffer_add(out, answer, (size_t)n);
-		return;
-	}
-	evbuffer_add(client->slow, answer, (size_t)n);
-	event_active(client->drip, 0, 0);
-}
-
-static void
-on_drip(evutil_socket_t fd, short what, void *arg)
-{
-	const struct timeval now = { 0, 0 };
-	struct client *client = arg;
-
-	(void)fd;
-	(void)what;
-	evbuffer_remove_buffer(client->slow, bufferevent_get_output(client->bev), 1);
-	if (evbuffer_get_length(client->slow))
-		event_add(client->drip, &now);
-}
-
-static void
-client_free(struct client *client)
-{
-	event_free(client->drip);
-	evbuffer_free(client->slow);
-	client->fake->open -= client->open;
-	bufferevent_free(client->bev);
-	evbuffer_free(client->body);
-	free(client);
-}
-
-/* False: the client is gone. */
-static bool
-answer_mail(struct client *client, const char *body)
-{
-	struct fake *fake = client->fake;
-	static const char *const rows[][2] = {
-		{"clean",    "stream: OK"					   },
-		{ "virus",   "stream: Test.Virus FOUND"                             },
-		{ "limit",   "stream: Heuristics.Limits.Exceeded.MaxRecursion FOUND"},
-		{ "error",   "stream: Can't allocate memory ERROR"                  },
-		{ "garbage", "\x01\x02 what?"                                       },
-	};
-
-	fake->scans++;
-	if (strncmp(body, "close", 5) == 0) {
-		client_free(client);
-		return false;
-	}
-	if (strncmp(body, "hang", 4) == 0) {
-		client->open++;
-		fake->open++;
-		if (fake->open > fake->open_most)
-			fake->open_most = fake->open;
-		return true;
-	}
-	if (strncmp(body, "number", 6) == 0)
-		say(client, client->number + 77, "stream: OK");
-	if (strncmp(body, "late", 4) == 0) {
-		free(fake->late);
-		fake->late = xasprintf("%u", client->number);
-		return true;
-	}
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		if (strncmp(body, rows[i][0], strlen(rows[i][0])) == 0)
-			say(client, client->number, rows[i][1]);
-	if (fake->late) {
-		say(client, (unsigned)atoi(fake->late), "stream: Late.Virus FOUND");
-		free(fake->late);
-		fake->late = NULL;
-	}
-	return true;
-}
-
-static bool
-answer_body(struct client *client)
-{
-	struct fake *fake = client->fake;
-	size_t size = evbuffer_get_length(client->body);
-	const char *body;
-	char plain[SAMPLE_SIZE];
-	int found = -1; /* -1: it was mail */
-	bool here = true;
-
-	evbuffer_add(client->body, "", 1);
-	body = (const char *)evbuffer_pullup(client->body, -1);
-	if (!body)
-		return true;
-	sample_plain(plain);
-	if (size == SAMPLE_SIZE && memcmp(body, plain, size) == 0)
-		found = !fake->blind;
-	else if (strncmp(body, "From: <postmaster@", 18) == 0)
-		found = !fake->no_mail;
-	else if (size > 50 && memcmp(body, "PK", 2) == 0 &&
-		strncmp(body + 30, "sample.zip", 10) == 0)
-		found = !fake->no_nested;
-	else if (size > 50 && memcmp(body, "PK", 2) == 0)
-		found = !fake->no_zip;
-	else
-		here = answer_mail(client, body);
-	if (found >= 0)
-		say(client, client->number, found ? "stream: Eicar FOUND" : "stream: OK");
-	if (here)
-		evbuffer_drain(client->body, size + 1);
-	return here;
-}
-
-/* Takes one chunk; 1 go on, 0 wait, -1 the client is gone. */
-static int
-take_chunk(struct client *client, struct evbuffer *in)
-{
-	uint32_t size;
-
-	if (evbuffer_copyout(in, &size, 4) < 4)
-		return 0;
-	size = ntohl(size);
-	if (evbuffer_get_length(in) < 4 + size)
-		return 0;
-	evbuffer_drain(in, 4);
-	if (size) {
-		evbuffer_remove_buffer(in, client->body, size);
-		if (client->fake->stream_max &&
-			evbuffer_get_length(client->body) > client->fake->stream_max) {
-			char answer[64];
-			int n = snprintf(answer, sizeof answer,
-				"%u: INSTREAM size limit exceeded. ERROR", client->number);
-
-			assert_int_equal(
-				write(bufferevent_getfd(client->bev), answer, (size_t)n + 1),
-				n + 1);
-			client_free(client);
-			return -1;
-		}
-		return 1;
-	}
-	client->streaming = false;
-	return answer_body(client) ? 1 : -1;
-}
-
-static int
-take_command(struct client *client, struct evbuffer *in)
-{
-	size_t length;
-	char *command = evbuffer_readln(in, &length, EVBUFFER_EOL_NUL);
-
-	if (!command)
-		return 0;
-	if (client->fake->stranger)
-		evbuffer_add(bufferevent_get_output(client->bev), "220 hello\r\n", 12);
-	client->number += strcmp(command, "zIDSESSION") != 0;
-	if (strcmp(command, "zVERSION") == 0)
-		say(client, client->number, "ClamAV 1.4.6/27200/Mon Nov 23 10:00:00 2026");
-	else if (strcmp(command, "zSTATS") == 0)
-		say(client, client->number,
-			"POOLS: 1\n\nTHREADS: live 1  idle 0 max 12 idle-timeout 30");
-	else if (strcmp(command, "zINSTREAM") == 0)
-		client->streaming = true;
-	free(command);
-	return 1;
-}
-
-static void
-on_read(struct bufferevent *bev, void *arg)
-{
-	struct client *client = arg;
-	struct evbuffer *in = bufferevent_get_input(bev);
-	int more = 1;
-
-	while (more > 0)
-		more = client->streaming ? take_chunk(client, in) : take_command(client, in);
-}
-
-static void
-on_event(struct bufferevent *bev, short what, void *arg)
-{
-	(void)bev;
-	(void)what;
-	client_free(arg);
-}
-
-static void
-on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *sa, int length,
-	void *arg)
-{
-	struct client *client = xcalloc(1, sizeof *client);
-
-	(void)listener;
-	(void)sa;
-	(void)length;
-	client->fake = arg;
-	client->body = evbuffer_new();
-	client->slow = evbuffer_new();
-	client->drip = evtimer_new(loop_base(loop), on_drip, client);
-	client->bev = bufferevent_socket_new(loop_base(loop), fd, BEV_OPT_CLOSE_ON_FREE);
-	bufferevent_setcb(client->bev, on_read, NULL, on_event, client);
-	bufferevent_enable(client->bev, EV_READ | EV_WRITE);
-}
-
-static void
-fake_listen(struct fake *fake)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-
-	snprintf(sa.sun_path, sizeof sa.sun_path, "%s", fake->path);
-	fake->listener = evconnlistener_new_bind(loop_base(loop), on_accept, fake,
-		LEV_OPT_CLOSE_ON_FREE, 16, (struct sockaddr *)&sa, sizeof sa);
-	assert_non_null(fake->listener);
-}
-
-static void
-fake_init(struct fake *fake)
-{
-	memset(fake, 0, sizeof *fake);
-	snprintf(fake->path, sizeof fake->path, "%s/%u", directory, fakes++);
-	snprintf(fake->host, sizeof fake->host, "unix:%s", fake->path);
-}
-
-static void
-fake_end(struct fake *fake)
-{
-	if (fake->listener)
-		evconnlistener_free(fake->listener);
-	free(fake->late);
-	unlink(fake->path);
-}
 
 /* What a scan is about: the body, and what came of it. */
 struct job {
@@ -735,11 +473,11 @@ static int
 begin(void **state)
 {
 	(void)state;
-	snprintf(directory, sizeof directory, "/tmp/test_clamd.XXXXXX");
+	snprintf(fake_directory, sizeof fake_directory, "/tmp/test_clamd.XXXXXX");
 	signal(SIGPIPE, SIG_IGN);
-	loop = loop_new("test");
+	loop = fake_loop = loop_new("test");
 	log_set_level(LOG_LEVEL_ERROR + 1);
-	return mkdtemp(directory) ? 0 : -1;
+	return mkdtemp(fake_directory) ? 0 : -1;
 }
 
 static int
@@ -747,7 +485,7 @@ end(void **state)
 {
 	(void)state;
 	loop_free(&loop);
-	return rmdir(directory);
+	return rmdir(fake_directory);
 }
 
 int
