@@ -1,0 +1,75 @@
+/*
+ * text.c - bytes from outside made fit for a log line, a reply or a DSN. Owns nothing, cannot fail.
+ */
+#include "shared/text.h"
+
+#include <string.h>
+#include <strings.h>
+
+size_t
+utf8_length(const char *text, size_t left)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t need = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+
+	if (need == 1)
+		return 1;
+	if (s[0] < 0xc2 || s[0] > 0xf4 || need > left)
+		return 0;
+	for (size_t i = 1; i < need; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+		(s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return need;
+}
+
+bool
+utf8_valid(const char *text, size_t length)
+{
+	for (size_t i = 0, step; i < length; i += step) {
+		step = utf8_length(text + i, length - i);
+		if (!step)
+			return false;
+	}
+	return true;
+}
+
+/* U+0080 to U+009F: terminals obey them as they obey C0. */
+static bool
+is_c1(const char *text, size_t step)
+{
+	return step == 2 && text[0] == '\xc2' && (unsigned char)text[1] < 0xa0;
+}
+
+size_t
+text_clean(char *out, size_t size, size_t at, const char *text, size_t length)
+{
+	for (size_t i = 0, step; i < length; i += step) {
+		const char *from = text + i;
+		size_t add;
+
+		step = utf8_length(from, length - i);
+		if (!step)
+			from = "?";
+		else if (is_control(*from) || is_c1(from, step))
+			from = " ";
+		add = from == text + i ? step : 1;
+		if (!step)
+			step = 1;
+		if (at + add + 1 > size)
+			break;
+		memcpy(out + at, from, add);
+		at += add;
+	}
+	if (size)
+		out[at] = '\0';
+	return at;
+}
+
+bool
+text_is(const char *text, size_t length, const char *word)
+{
+	return strlen(word) == length && strncasecmp(text, word, length) == 0;
+}

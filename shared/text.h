@@ -1,0 +1,56 @@
+/*
+ * text.h - bytes from outside made fit for a log line, a reply or a DSN. Pure.
+ */
+#ifndef SHARED_TEXT_H
+#define SHARED_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Length of the well-formed UTF-8 sequence (RFC 3629) at `text`, of which `left` > 0 bytes are
+ * there; 0 when it is none. */
+size_t utf8_length(const char *text, size_t left);
+bool utf8_valid(const char *text, size_t length);
+
+/*
+ * Appends to the NUL-terminated text in `out` (of `size` bytes, `at` of them used): control
+ * characters (C0, DEL, C1) become blanks, bytes that are no UTF-8 become "?". Cut between
+ * characters when it does not fit. Returns the new length.
+ */
+size_t text_clean(char *out, size_t size, size_t at, const char *text, size_t length);
+
+/* ASCII, whatever the locale. */
+static inline bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static inline bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static inline char
+to_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+static inline bool
+is_alnum(char c)
+{
+	return is_digit(c) || (to_lower(c) >= 'a' && to_lower(c) <= 'z');
+}
+
+static inline bool
+is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+/* Whether the (pointer, length) text is `word`, in any case. */
+bool text_is(const char *text, size_t length, const char *word);
+
+#endif
