@@ -33,6 +33,7 @@
 
 /* In the order of starting. */
 static const struct role *const all_roles[] = {
+	&scanner_role,
 	NULL,
 };
 #define ROLES_MAX 4

@@ -458,6 +458,7 @@ scanner_start(const struct config *config, struct queue *queue)
 	scanner->config = config;
 	scanner->queue = queue;
 	scanner->loop = loop_new("scanner");
+	scanner->alerted_ms = clock_mono_ms(); /* the first check takes its time */
 	TAILQ_INIT(&scanner->all);
 	TAILQ_INIT(&scanner->careful);
 	TAILQ_INIT(&scanner->queued);
