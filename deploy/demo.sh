@@ -31,6 +31,7 @@ await() { # what command...
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || fail "not within a minute: $what"
+		kill -0 "$launched" 2>/dev/null || fail "a server ended before $what"
 		sleep 0.1
 	done
 }
@@ -39,13 +40,14 @@ launch() { # name command...
 	local name=$1
 	shift
 	setsid "$@" >>"$run/log/$name.log" 2>&1 </dev/null &
-	echo $! >"$run/$name.pid"
+	launched=$!
+	echo $launched >"$run/$name.pid"
 }
 
 # A pid file may outlive its process, and the number may be another's by now.
 ours() { # name pid
 	local line
-	line=$(tr '\0' ' ' <"/proc/$2/cmdline" 2>/dev/null) || return 1
+	line=$(tr '\0' ' ' 2>/dev/null <"/proc/$2/cmdline") 2>/dev/null || return 1
 	case $1 in
 	shout) [[ $line == *"$file"* ]] ;;
 	redis) [[ $line == *redis-server* ]] ;;
