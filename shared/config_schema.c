@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shared/address.h"
 #include "shared/log.h"
 #include "shared/net.h"
 
@@ -231,20 +232,12 @@ static const cyaml_schema_field_t top_fields[] = {
 const cyaml_schema_value_t config_schema = { CYAML_VALUE_MAPPING(
 	CYAML_FLAG_POINTER, LOADED, top_fields) };
 
-static bool
-is_name(const char *text, size_t length)
-{
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
-				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
-
-	return length > 0 && length < 254 && strspn(text, allowed) >= length && text[0] != '-' &&
-		text[0] != '.';
-}
-
 static const char *
 wrong_domain(const char *text)
 {
-	return is_name(text, strlen(text)) ? NULL : "is not a host name, like mail.example.net";
+	return address_domain_valid(text, strlen(text))
+		? NULL
+		: "is not a host name, like mail.example.net";
 }
 
 static const char *
@@ -280,7 +273,7 @@ is_endpoint(const char *text)
 
 	if (net_parse(text, &address) == 0)
 		return address.sa.ss_family != AF_UNIX;
-	return colon && is_name(text, (size_t)(colon - text)) &&
+	return colon && address_domain_valid(text, (size_t)(colon - text)) &&
 		config_value(KIND_NUMBER, colon + 1, &port) == 0 && port >= 1 && port <= 65535;
 }
 
