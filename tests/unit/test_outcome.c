@@ -1,0 +1,141 @@
+/*
+ * test_outcome.c - the table of what a failure means.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sender/outcome.h"
+
+struct row {
+	enum outcome_step step;
+	const char *reply;
+	enum outcome_kind kind;
+	enum outcome_scope scope;
+	const char *enhanced;
+};
+
+/* clang-format off */
+static const struct row rows[] = {
+	/* before MAIL everything is the site's and may get better */
+	{ STEP_BANNER,   "421 4.3.2 busy",           OUTCOME_DEFER,     SCOPE_SITE,      "4.3.2" },
+	{ STEP_BANNER,   "450 later",                OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_BANNER,   "554 5.7.1 blocked",        OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_BANNER,   "521 no mail here",         OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_EHLO,     "550 5.7.1 bad name",       OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_EHLO,     "354 odd",                  OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_STARTTLS, "454 4.7.0 no TLS",         OUTCOME_DEFER,     SCOPE_SITE,      "4.7.0" },
+	/* MAIL concerns the message */
+	{ STEP_MAIL,     "451 4.3.0 later",          OUTCOME_DEFER,     SCOPE_MESSAGE,   "4.3.0" },
+	{ STEP_MAIL,     "550 5.7.1 rejected",       OUTCOME_BOUNCE,    SCOPE_MESSAGE,   "5.7.1" },
+	{ STEP_MAIL,     "552 too big",              OUTCOME_BOUNCE,    SCOPE_MESSAGE,   "5.0.0" },
+	{ STEP_MAIL,     "354 odd",                  OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	/* RCPT the recipient */
+	{ STEP_RCPT,     "450 4.2.0 greylisted",     OUTCOME_DEFER,     SCOPE_RECIPIENT, "4.2.0" },
+	{ STEP_RCPT,     "452 4.5.3 too many",       OUTCOME_DEFER,     SCOPE_RECIPIENT, "4.5.3" },
+	{ STEP_RCPT,     "550 5.1.1 no such user",   OUTCOME_BOUNCE,    SCOPE_RECIPIENT, "5.1.1" },
+	{ STEP_RCPT,     "550 no such user",         OUTCOME_BOUNCE,    SCOPE_RECIPIENT, "5.0.0" },
+	{ STEP_RCPT,     "501 5.1.3 bad address",    OUTCOME_BOUNCE,    SCOPE_RECIPIENT, "5.1.3" },
+	{ STEP_RCPT,     "552 5.2.2 full",           OUTCOME_BOUNCE,    SCOPE_RECIPIENT, "5.2.2" },
+	/* DATA, the body and the dot the message */
+	{ STEP_DATA,     "451 later",                OUTCOME_DEFER,     SCOPE_MESSAGE,   "4.0.0" },
+	{ STEP_DATA,     "554 no valid recipients",  OUTCOME_BOUNCE,    SCOPE_MESSAGE,   "5.0.0" },
+	{ STEP_DATA,     "250 odd",                  OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_BODY,     "552 5.3.4 too big",        OUTCOME_BOUNCE,    SCOPE_MESSAGE,   "5.3.4" },
+	{ STEP_BODY,     "250 odd",                  OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_DOT,      "250 2.6.0 taken",          OUTCOME_DELIVERED, SCOPE_MESSAGE,   "2.6.0" },
+	{ STEP_DOT,      "250 taken",                OUTCOME_DELIVERED, SCOPE_MESSAGE,   "2.0.0" },
+	{ STEP_DOT,      "452 4.3.1 full",           OUTCOME_DEFER,     SCOPE_MESSAGE,   "4.3.1" },
+	{ STEP_DOT,      "554 5.7.1 spam",           OUTCOME_BOUNCE,    SCOPE_MESSAGE,   "5.7.1" },
+	{ STEP_DOT,      "354 odd",                  OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	/* 421 closes the connection wherever it comes */
+	{ STEP_MAIL,     "421 4.7.0 slow down",      OUTCOME_DEFER,     SCOPE_SITE,      "4.7.0" },
+	{ STEP_RCPT,     "421 bye",                  OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_DOT,      "421 bye",                  OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	/* our own fault never bounces */
+	{ STEP_MAIL,     "500 what",                 OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_MAIL,     "502 5.5.1 no such verb",   OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_RCPT,     "503 5.5.1 order",          OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_RCPT,     "504 5.5.2 your HELO name", OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_MAIL,     "530 5.7.0 STARTTLS first", OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	{ STEP_MAIL,     "535 5.7.8 AUTH failed",    OUTCOME_DEFER,     SCOPE_SITE,      "4.0.0" },
+	/* ... but the code is the mail's when the enhanced one says so */
+	{ STEP_RCPT,     "500 5.1.1 no such user",   OUTCOME_BOUNCE,    SCOPE_RECIPIENT, "5.1.1" },
+	{ STEP_DOT,      "503 5.7.1 spam",           OUTCOME_BOUNCE,    SCOPE_MESSAGE,   "5.7.1" },
+};
+/* clang-format on */
+
+static void
+each_reply_has_its_meaning_at_its_step(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct row *row = &rows[i];
+		struct outcome outcome;
+		struct reply reply;
+
+		memset(&outcome, 0x55, sizeof outcome);
+		reply_start(&reply);
+		assert_int_equal(reply_line(&reply, row->reply, strlen(row->reply), NULL, NULL), 1);
+		outcome_from_reply(&outcome, row->step, &reply, "mx.example[192.0.2.1]");
+		if (outcome.kind != row->kind || outcome.scope != row->scope)
+			fail_msg("step %d, \"%s\": kind %d, scope %d", row->step, row->reply,
+				outcome.kind, outcome.scope);
+		assert_string_equal(outcome.enhanced, row->enhanced);
+		assert_string_equal(outcome.text, row->reply);
+		assert_string_equal(outcome.host, "mx.example[192.0.2.1]");
+		assert_string_equal(outcome.tls, "");
+		assert_int_equal(outcome.code, reply.code);
+		assert_false(outcome.retry_now);
+	}
+}
+
+static void
+every_error_defers_for_the_site(void **state)
+{
+	(void)state;
+	for (enum outcome_step step = STEP_DNS; step <= STEP_DOT; step++) {
+		struct outcome outcome;
+
+		memset(&outcome, 0x55, sizeof outcome);
+		outcome_from_error(&outcome, step, "timed out", "");
+		assert_int_equal(outcome.kind, OUTCOME_DEFER);
+		assert_int_equal(outcome.scope, SCOPE_SITE);
+		assert_int_equal(outcome.code, 0);
+		assert_int_equal(outcome.enhanced[0], '4');
+		assert_string_equal(outcome.text, "timed out");
+		assert_false(outcome.retry_now);
+	}
+}
+
+static void
+our_own_decisions_carry_their_code(void **state)
+{
+	struct outcome outcome;
+
+	(void)state;
+	outcome_bounce(&outcome, "5.1.10", "null MX");
+	assert_int_equal(outcome.kind, OUTCOME_BOUNCE);
+	assert_string_equal(outcome.enhanced, "5.1.10");
+	assert_string_equal(outcome.host, "");
+	outcome_defer(&outcome, SCOPE_MESSAGE, "4.3.2", "later");
+	assert_int_equal(outcome.kind, OUTCOME_DEFER);
+	assert_int_equal(outcome.scope, SCOPE_MESSAGE);
+	assert_string_equal(outcome.text, "later");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_reply_has_its_meaning_at_its_step),
+		cmocka_unit_test(every_error_defers_for_the_site),
+		cmocka_unit_test(our_own_decisions_carry_their_code),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
