@@ -79,7 +79,6 @@ auth_succeeded(struct session *session)
 	limits_auth_succeeded(session->worker->limits, session->client_text, auth->username);
 	account_unref(session->account);
 	session->account = account_ref(auth->account);
-	session->account_us = clock_mono_us();
 	session->known = KNOWN_YES;
 	free(session->credential);
 	session->credential = xstrdup(auth->username);

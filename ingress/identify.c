@@ -3,15 +3,13 @@
  *
  * ingress:  cmd_hello, cmd_mail -> [identify] -> account store -> back by session id
  *
- * The answer is kept for a minute, so that a suspension reaches sessions that stay open for days.
- * While Redis does not answer an account that is known stays known.
+ * Asked anew for every message (the store's copies are seconds old at most), so that a suspension
+ * reaches sessions that stay open for days. While Redis does not answer, who is known stays known.
  */
 #include "ingress/session_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-#define FRESH_US 60000000u
 
 static void
 set_account(struct session *session, struct account *account)
@@ -28,7 +26,6 @@ identified(struct session *session, int err, struct account *account)
 	void (*then)(struct session * session) = session->then;
 
 	session->then = NULL;
-	session->account_us = clock_mono_us();
 	if (err == -EAGAIN && session->account) {
 		session->known = KNOWN_YES;
 	} else {
@@ -61,12 +58,7 @@ void
 session_identify(struct session *session, void (*then)(struct session *session))
 {
 	struct account_store *accounts = session->worker->accounts;
-	bool asked = session->known == KNOWN_YES || session->known == KNOWN_NO;
 
-	if (asked && clock_mono_us() - session->account_us < FRESH_US) {
-		then(session);
-		return;
-	}
 	session->then = then;
 	if (session->credential)
 		account_by_user(accounts, session->credential, on_user, session_arg(session));

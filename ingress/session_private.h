@@ -86,7 +86,6 @@ struct session {
 	bool greeted, esmtp;
 	char tls[80];
 	struct account *account;
-	uint64_t account_us;                   /* when it was looked up */
 	char *credential;                      /* username; NULL in IP mode */
 	enum known known;                      /* by its address */
 	void (*then)(struct session *session); /* what waits for an answer from elsewhere */

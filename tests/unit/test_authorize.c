@@ -1,0 +1,176 @@
+/*
+ * test_authorize.c - the originator policy, row by row: account and addresses in, a decision out.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ingress/authorize.h"
+
+#define ACCOUNT(policy)                                                                            \
+	"{\"id\":\"acme\",\"name\":\"Acme\",\"contact\":\"it@acme.example\",\"status\":"           \
+	"\"active\",\"policy\":\"" policy "\",\"domains\":[\"acme.example\",\"acme.test\"]}"
+
+static const struct {
+	const char *what, *mail_from;
+	bool pass;
+} senders[] = {
+	{ "the null sender", "", true },
+	{ "an own domain", "a@acme.example", true },
+	{ "an own domain in capitals", "a@ACME.Example", true },
+	{ "the other own domain", "\"a@b\"@acme.test", true },
+	{ "a foreign domain", "a@other.example", false },
+	{ "a subdomain of an own one", "a@sub.acme.example", false },
+	{ "a domain that ends like an own one", "a@notacme.example", false },
+	{ "an own domain as local part", "a@acme.example@other.example", false },
+	{ "no domain", "postmaster", false },
+	{ "an address literal", "a@[127.0.0.1]", false },
+};
+
+#define OWN "a@acme.example"
+#define FOREIGN "x@other.example"
+#define LOCAL "MicrosoftExchange@corp.local"
+
+static const struct {
+	const char *what, *mail_from;
+	unsigned from_fields;
+	bool from_bad;
+	const char *from[3], *senders[3];
+	enum authorize strict, resent;
+} headers[] = {
+	{ "own From", OWN, 1, false, { OWN }, { NULL }, AUTHORIZE_PASS, AUTHORIZE_PASS },
+	{ "missing From", OWN, 0, false, { NULL }, { NULL }, AUTHORIZE_PASS, AUTHORIZE_PASS },
+	{ "two From fields", OWN, 2, false, { OWN }, { NULL }, AUTHORIZE_TWO_FROM,
+		AUTHORIZE_TWO_FROM },
+	{ "two From fields, NDR", "", 2, false, { OWN }, { NULL }, AUTHORIZE_TWO_FROM,
+		AUTHORIZE_TWO_FROM },
+	{ "unreadable From", OWN, 1, true, { NULL }, { NULL }, AUTHORIZE_BAD_FROM,
+		AUTHORIZE_BAD_FROM },
+	{ "From without a mailbox", OWN, 1, false, { NULL }, { NULL }, AUTHORIZE_BAD_FROM,
+		AUTHORIZE_BAD_FROM },
+	{ "From without a mailbox, NDR", "", 1, false, { NULL }, { NULL }, AUTHORIZE_PASS,
+		AUTHORIZE_PASS },
+	{ "foreign From", OWN, 1, false, { FOREIGN }, { NULL }, AUTHORIZE_REFUSE,
+		AUTHORIZE_REFUSE },
+	{ "foreign From, own Sender", OWN, 1, false, { FOREIGN }, { OWN }, AUTHORIZE_REFUSE,
+		AUTHORIZE_ASK },
+	{ "foreign From, foreign Sender", OWN, 1, false, { FOREIGN }, { FOREIGN },
+		AUTHORIZE_REFUSE, AUTHORIZE_REFUSE },
+	{ "foreign From, one own among the senders", OWN, 1, false, { FOREIGN },
+		{ FOREIGN, OWN }, AUTHORIZE_REFUSE, AUTHORIZE_ASK },
+	{ "several From, all own", OWN, 1, false, { OWN, "b@acme.test" }, { NULL },
+		AUTHORIZE_PASS, AUTHORIZE_PASS },
+	{ "several From, one foreign", OWN, 1, false, { OWN, FOREIGN }, { NULL },
+		AUTHORIZE_REFUSE, AUTHORIZE_REFUSE },
+	{ "From without a domain", OWN, 1, false, { "scanner" }, { NULL }, AUTHORIZE_REFUSE,
+		AUTHORIZE_REFUSE },
+	{ "unroutable From", OWN, 1, false, { LOCAL }, { NULL }, AUTHORIZE_REFUSE,
+		AUTHORIZE_REFUSE },
+	{ "unroutable From, NDR", "", 1, false, { LOCAL }, { NULL }, AUTHORIZE_PASS,
+		AUTHORIZE_PASS },
+	{ "From without a domain, NDR", "", 1, false, { "postmaster" }, { NULL },
+		AUTHORIZE_PASS, AUTHORIZE_PASS },
+	{ "own From, NDR", "", 1, false, { OWN }, { NULL }, AUTHORIZE_PASS, AUTHORIZE_PASS },
+	{ "foreign From, NDR", "", 1, false, { FOREIGN }, { NULL }, AUTHORIZE_REFUSE,
+		AUTHORIZE_REFUSE },
+};
+
+static struct account *
+make_account(bool strict)
+{
+	const char *json = strict ? ACCOUNT("strict") : ACCOUNT("resent");
+
+	return account_from_json(json, strlen(json));
+}
+
+static void
+the_sender_is_null_or_in_an_own_domain(void **state)
+{
+	struct account *account = make_account(false);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof senders / sizeof *senders; i++)
+		if (authorize_sender(account, senders[i].mail_from) != senders[i].pass)
+			fail_msg("%s", senders[i].what);
+	account_unref(account);
+}
+
+static size_t
+count(const char *const *list)
+{
+	size_t n = 0;
+
+	while (n < 3 && list[n])
+		n++;
+	return n;
+}
+
+static enum authorize
+judge(const struct account *account, size_t row, size_t *at, const char **address)
+{
+	const char *from[3], *others[3];
+	struct content content = { .from_fields = headers[row].from_fields,
+		.from_bad = headers[row].from_bad };
+
+	memcpy(from, headers[row].from, sizeof from);
+	memcpy(others, headers[row].senders, sizeof others);
+	content.from = (struct mailbox_list){ from, count(headers[row].from) };
+	content.senders = (struct mailbox_list){ others, count(headers[row].senders) };
+	return authorize_header(account, headers[row].mail_from, &content, at, address);
+}
+
+static void
+the_header_follows_the_account_s_policy(void **state)
+{
+	struct account *strict = make_account(true), *resent = make_account(false);
+	const char *address;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+		size_t at = 0;
+
+		if (judge(strict, i, &at, &address) != headers[i].strict)
+			fail_msg("strict: %s", headers[i].what);
+		at = 0;
+		if (judge(resent, i, &at, &address) != headers[i].resent)
+			fail_msg("resent: %s", headers[i].what);
+		if (headers[i].resent == AUTHORIZE_REFUSE || headers[i].resent == AUTHORIZE_ASK)
+			assert_string_equal(address, headers[i].from[at - 1]);
+	}
+	account_unref(strict);
+	account_unref(resent);
+}
+
+static void
+after_an_answer_the_next_from_is_judged(void **state)
+{
+	struct account *account = make_account(false);
+	const char *from[] = { FOREIGN, "y@third.example" }, *others[] = { OWN };
+	struct content content = { .from_fields = 1, .from = { from, 2 }, .senders = { others, 1 } };
+	const char *address;
+	size_t at = 0;
+
+	(void)state;
+	assert_int_equal(authorize_header(account, OWN, &content, &at, &address), AUTHORIZE_ASK);
+	assert_string_equal(address, FOREIGN);
+	assert_int_equal(authorize_header(account, OWN, &content, &at, &address), AUTHORIZE_ASK);
+	assert_string_equal(authorize_domain(address), "third.example");
+	assert_int_equal(authorize_header(account, OWN, &content, &at, &address), AUTHORIZE_PASS);
+	account_unref(account);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_sender_is_null_or_in_an_own_domain),
+		cmocka_unit_test(the_header_follows_the_account_s_policy),
+		cmocka_unit_test(after_an_answer_the_next_from_is_judged),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
