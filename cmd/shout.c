@@ -34,6 +34,7 @@
 /* In the order of starting. */
 static const struct role *const all_roles[] = {
 	&scanner_role,
+	&ingress_role,
 	NULL,
 };
 #define ROLES_MAX 4

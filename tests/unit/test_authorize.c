@@ -19,16 +19,16 @@ static const struct {
 	const char *what, *mail_from;
 	bool pass;
 } senders[] = {
-	{ "the null sender", "", true },
-	{ "an own domain", "a@acme.example", true },
-	{ "an own domain in capitals", "a@ACME.Example", true },
-	{ "the other own domain", "\"a@b\"@acme.test", true },
-	{ "a foreign domain", "a@other.example", false },
-	{ "a subdomain of an own one", "a@sub.acme.example", false },
-	{ "a domain that ends like an own one", "a@notacme.example", false },
-	{ "an own domain as local part", "a@acme.example@other.example", false },
-	{ "no domain", "postmaster", false },
-	{ "an address literal", "a@[127.0.0.1]", false },
+	{"the null sender",                     "",                             true },
+	{ "an own domain",                      "a@acme.example",               true },
+	{ "an own domain in capitals",          "a@ACME.Example",               true },
+	{ "the other own domain",               "\"a@b\"@acme.test",            true },
+	{ "a foreign domain",                   "a@other.example",              false},
+	{ "a subdomain of an own one",          "a@sub.acme.example",           false},
+	{ "a domain that ends like an own one", "a@notacme.example",            false},
+	{ "an own domain as local part",        "a@acme.example@other.example", false},
+	{ "no domain",			  "postmaster",                   false},
+	{ "an address literal",                 "a@[127.0.0.1]",                false},
 };
 
 #define OWN "a@acme.example"
@@ -42,41 +42,41 @@ static const struct {
 	const char *from[3], *senders[3];
 	enum authorize strict, resent;
 } headers[] = {
-	{ "own From", OWN, 1, false, { OWN }, { NULL }, AUTHORIZE_PASS, AUTHORIZE_PASS },
-	{ "missing From", OWN, 0, false, { NULL }, { NULL }, AUTHORIZE_PASS, AUTHORIZE_PASS },
-	{ "two From fields", OWN, 2, false, { OWN }, { NULL }, AUTHORIZE_TWO_FROM,
-		AUTHORIZE_TWO_FROM },
-	{ "two From fields, NDR", "", 2, false, { OWN }, { NULL }, AUTHORIZE_TWO_FROM,
-		AUTHORIZE_TWO_FROM },
-	{ "unreadable From", OWN, 1, true, { NULL }, { NULL }, AUTHORIZE_BAD_FROM,
-		AUTHORIZE_BAD_FROM },
-	{ "From without a mailbox", OWN, 1, false, { NULL }, { NULL }, AUTHORIZE_BAD_FROM,
-		AUTHORIZE_BAD_FROM },
-	{ "From without a mailbox, NDR", "", 1, false, { NULL }, { NULL }, AUTHORIZE_PASS,
-		AUTHORIZE_PASS },
-	{ "foreign From", OWN, 1, false, { FOREIGN }, { NULL }, AUTHORIZE_REFUSE,
-		AUTHORIZE_REFUSE },
-	{ "foreign From, own Sender", OWN, 1, false, { FOREIGN }, { OWN }, AUTHORIZE_REFUSE,
-		AUTHORIZE_ASK },
-	{ "foreign From, foreign Sender", OWN, 1, false, { FOREIGN }, { FOREIGN },
-		AUTHORIZE_REFUSE, AUTHORIZE_REFUSE },
-	{ "foreign From, one own among the senders", OWN, 1, false, { FOREIGN },
-		{ FOREIGN, OWN }, AUTHORIZE_REFUSE, AUTHORIZE_ASK },
-	{ "several From, all own", OWN, 1, false, { OWN, "b@acme.test" }, { NULL },
-		AUTHORIZE_PASS, AUTHORIZE_PASS },
-	{ "several From, one foreign", OWN, 1, false, { OWN, FOREIGN }, { NULL },
-		AUTHORIZE_REFUSE, AUTHORIZE_REFUSE },
-	{ "From without a domain", OWN, 1, false, { "scanner" }, { NULL }, AUTHORIZE_REFUSE,
-		AUTHORIZE_REFUSE },
-	{ "unroutable From", OWN, 1, false, { LOCAL }, { NULL }, AUTHORIZE_REFUSE,
-		AUTHORIZE_REFUSE },
-	{ "unroutable From, NDR", "", 1, false, { LOCAL }, { NULL }, AUTHORIZE_PASS,
-		AUTHORIZE_PASS },
-	{ "From without a domain, NDR", "", 1, false, { "postmaster" }, { NULL },
-		AUTHORIZE_PASS, AUTHORIZE_PASS },
-	{ "own From, NDR", "", 1, false, { OWN }, { NULL }, AUTHORIZE_PASS, AUTHORIZE_PASS },
-	{ "foreign From, NDR", "", 1, false, { FOREIGN }, { NULL }, AUTHORIZE_REFUSE,
-		AUTHORIZE_REFUSE },
+	{"own From",				 OWN, 1, false, { OWN },                { NULL },         AUTHORIZE_PASS,     AUTHORIZE_PASS},
+	{ "missing From",			    OWN, 0, false, { NULL },               { NULL },         AUTHORIZE_PASS,     AUTHORIZE_PASS},
+	{ "two From fields",                         OWN, 2, false, { OWN },                { NULL },         AUTHORIZE_TWO_FROM,
+         AUTHORIZE_TWO_FROM														     },
+	{ "two From fields, NDR",                    "",  2, false, { OWN },                { NULL },         AUTHORIZE_TWO_FROM,
+         AUTHORIZE_TWO_FROM														     },
+	{ "unreadable From",                         OWN, 1, true,  { NULL },               { NULL },         AUTHORIZE_BAD_FROM,
+         AUTHORIZE_BAD_FROM														     },
+	{ "From without a mailbox",                  OWN, 1, false, { NULL },               { NULL },         AUTHORIZE_BAD_FROM,
+         AUTHORIZE_BAD_FROM														     },
+	{ "From without a mailbox, NDR",             "",  1, false, { NULL },               { NULL },         AUTHORIZE_PASS,
+         AUTHORIZE_PASS															 },
+	{ "foreign From",			    OWN, 1, false, { FOREIGN },            { NULL },         AUTHORIZE_REFUSE,
+         AUTHORIZE_REFUSE														       },
+	{ "foreign From, own Sender",                OWN, 1, false, { FOREIGN },            { OWN },          AUTHORIZE_REFUSE,
+         AUTHORIZE_ASK															  },
+	{ "foreign From, foreign Sender",            OWN, 1, false, { FOREIGN },            { FOREIGN },      AUTHORIZE_REFUSE,
+         AUTHORIZE_REFUSE														       },
+	{ "foreign From, one own among the senders", OWN, 1, false, { FOREIGN },            { FOREIGN, OWN },
+         AUTHORIZE_REFUSE,													AUTHORIZE_ASK },
+	{ "several From, all own",                   OWN, 1, false, { OWN, "b@acme.test" }, { NULL },         AUTHORIZE_PASS,
+         AUTHORIZE_PASS															 },
+	{ "several From, one foreign",               OWN, 1, false, { OWN, FOREIGN },       { NULL },         AUTHORIZE_REFUSE,
+         AUTHORIZE_REFUSE														       },
+	{ "From without a domain",                   OWN, 1, false, { "scanner" },          { NULL },         AUTHORIZE_REFUSE,
+         AUTHORIZE_REFUSE														       },
+	{ "unroutable From",                         OWN, 1, false, { LOCAL },              { NULL },         AUTHORIZE_REFUSE,
+         AUTHORIZE_REFUSE														       },
+	{ "unroutable From, NDR",                    "",  1, false, { LOCAL },              { NULL },         AUTHORIZE_PASS,
+         AUTHORIZE_PASS															 },
+	{ "From without a domain, NDR",              "",  1, false, { "postmaster" },       { NULL },         AUTHORIZE_PASS,
+         AUTHORIZE_PASS															 },
+	{ "own From, NDR",			   "",  1, false, { OWN },                { NULL },         AUTHORIZE_PASS,     AUTHORIZE_PASS},
+	{ "foreign From, NDR",                       "",  1, false, { FOREIGN },            { NULL },         AUTHORIZE_REFUSE,
+         AUTHORIZE_REFUSE														       },
 };
 
 static struct account *
@@ -150,7 +150,10 @@ after_an_answer_the_next_from_is_judged(void **state)
 {
 	struct account *account = make_account(false);
 	const char *from[] = { FOREIGN, "y@third.example" }, *others[] = { OWN };
-	struct content content = { .from_fields = 1, .from = { from, 2 }, .senders = { others, 1 } };
+	struct content content = {
+		.from_fields = 1, .from = {from,    2},
+                     .senders = { others, 1}
+	};
 	const char *address;
 	size_t at = 0;
 

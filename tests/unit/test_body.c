@@ -88,21 +88,22 @@ file_exists(void)
 static const struct {
 	const char *what, *in, *out;
 } edits[] = {
-	{ "nothing to take out", "From: a@b.example\r\n\r\nx\r\n", "From: a@b.example\r\n\r\nx\r\n" },
-	{ "an empty message", "", "" },
-	{ "no header", "\r\nBcc: x\r\n", "\r\nBcc: x\r\n" },
-	{ "Bcc first", "Bcc: x@y.example\r\nTo: z\r\n\r\nx\r\n", "To: z\r\n\r\nx\r\n" },
-	{ "Bcc last", "To: z\r\nbcc: x@y.example\r\n\r\nx\r\n", "To: z\r\n\r\nx\r\n" },
-	{ "Bcc alone", "BCC:\r\n\r\nx\r\n", "\r\nx\r\n" },
-	{ "Bcc folded", "A: 1\r\nBcc: x,\r\n\ty,\r\n z\r\nB: 2\r\n\r\nBcc: stays\r\n",
-		"A: 1\r\nB: 2\r\n\r\nBcc: stays\r\n" },
-	{ "Return-Path twice", "Return-Path: <a>\r\nA: 1\r\nReturn-Path: <b>\r\nB: 2\r\n\r\n",
-		"A: 1\r\nB: 2\r\n\r\n" },
-	{ "names that begin alike", "Bcc-Not: 1\r\nReturn-Path-X: 2\r\n\r\n",
-		"Bcc-Not: 1\r\nReturn-Path-X: 2\r\n\r\n" },
-	{ "no body", "A: 1\r\nBcc: x\r\n", "A: 1\r\n" },
+	{"nothing to take out",           "From: a@b.example\r\n\r\nx\r\n",
+         "From: a@b.example\r\n\r\nx\r\n"										     },
+	{ "an empty message",             "",							     ""                  },
+	{ "no header",                    "\r\nBcc: x\r\n",					       "\r\nBcc: x\r\n"    },
+	{ "Bcc first",                    "Bcc: x@y.example\r\nTo: z\r\n\r\nx\r\n",                       "To: z\r\n\r\nx\r\n"},
+	{ "Bcc last",                     "To: z\r\nbcc: x@y.example\r\n\r\nx\r\n",                       "To: z\r\n\r\nx\r\n"},
+	{ "Bcc alone",                    "BCC:\r\n\r\nx\r\n",					    "\r\nx\r\n"         },
+	{ "Bcc folded",                   "A: 1\r\nBcc: x,\r\n\ty,\r\n z\r\nB: 2\r\n\r\nBcc: stays\r\n",
+         "A: 1\r\nB: 2\r\n\r\nBcc: stays\r\n"										 },
+	{ "Return-Path twice",            "Return-Path: <a>\r\nA: 1\r\nReturn-Path: <b>\r\nB: 2\r\n\r\n",
+         "A: 1\r\nB: 2\r\n\r\n"											       },
+	{ "names that begin alike",       "Bcc-Not: 1\r\nReturn-Path-X: 2\r\n\r\n",
+         "Bcc-Not: 1\r\nReturn-Path-X: 2\r\n\r\n"									     },
+	{ "no body",		      "A: 1\r\nBcc: x\r\n",					   "A: 1\r\n"          },
 	{ "a body without an empty line", "A: 1\r\nBcc: x\r\nno field here\r\nBcc: y\r\n",
-		"A: 1\r\nno field here\r\nBcc: y\r\n" },
+         "A: 1\r\nno field here\r\nBcc: y\r\n"										},
 };
 
 static void
@@ -159,8 +160,7 @@ missing_fields_are_named(void **state)
 	start();
 	feed("\r\nhello\r\n", 9, 9);
 	assert_int_equal(draft_finish(&draft, &body), 0);
-	assert_int_equal(
-		draft.content.missing, MISSING_DATE | MISSING_MESSAGE_ID | MISSING_FROM);
+	assert_int_equal(draft.content.missing, MISSING_DATE | MISSING_MESSAGE_ID | MISSING_FROM);
 	assert_int_equal(draft.content.from_fields, 0);
 }
 
@@ -174,8 +174,8 @@ large_message(size_t size, size_t *out_size)
 	memcpy(text, header, sizeof header - 1);
 	for (size_t i = 0; i < size; i++)
 		text[sizeof header - 1 + i] = (char)(i % 78 == 76 ? '\r'
-						     : i % 78 == 77 ? '\n'
-								    : 'a' + i % 26);
+				: i % 78 == 77                    ? '\n'
+								  : 'a' + i % 26);
 	*out_size = sizeof header - 1 + size;
 	return text;
 }
@@ -265,7 +265,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(the_header_s_facts_are_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(missing_fields_are_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_messages_spill_without_bcc, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_header_beyond_256_kib_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_header_beyond_256_kib_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_that_the_queue_took_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_disk_error_is_told_at_the_end, setup, teardown),
 	};
