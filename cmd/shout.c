@@ -160,11 +160,13 @@ start(struct running *running, const struct config *config)
 		return -1;
 	for (; running->started < running->count; running->started++) {
 		const struct role *role = running->roles[running->started];
+		log_set_role(role->name);
 		if (role->start(config, running->queue) < 0) {
-			LOG_ERROR("a role did not start", "role", role->name);
+			LOG_ERROR("this role did not start");
 			return -1;
 		}
 	}
+	log_set_role("shout");
 	return 0;
 }
 
