@@ -33,6 +33,7 @@
 
 /* In the order of starting. */
 static const struct role *const all_roles[] = {
+	&control_role,
 	&scanner_role,
 	&ingress_role,
 	NULL,

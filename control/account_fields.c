@@ -1,0 +1,148 @@
+/*
+ * account_fields.c - the plain fields of an account: checked when they come, shown without secrets.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "control/accounts.h"
+#include "control/accounts_private.h"
+#include "shared/address.h"
+
+#define NAME_MAX_BYTES 200
+#define LIMIT_MAX 1000000000000
+
+int
+check_fields(struct fault *fault, const json_t *body, const char *const *known, const char *in)
+{
+	const char *key;
+	json_t *value;
+
+	if (body && !json_is_object(body))
+		return fault_set(fault, 400, in, "a JSON object is needed");
+	json_object_foreach((json_t *)body, key, value)
+	{
+		const char *const *name = known;
+
+		while (*name && strcmp(*name, key) != 0)
+			name++;
+		if (!*name)
+			return fault_set(fault, 400, key, "there is no such field");
+	}
+	return 0;
+}
+
+static bool
+has_control(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return true;
+	return false;
+}
+
+static int
+take_name(struct fault *fault, json_t *account, const json_t *body, bool must)
+{
+	json_t *value = json_object_get(body, "name");
+	const char *text = json_string_value(value);
+
+	if (!value && !must)
+		return 0;
+	if (!text || !*text || strlen(text) > NAME_MAX_BYTES || has_control(text))
+		return fault_set(
+			fault, 400, "name", "a text of 1 to %d bytes in one line", NAME_MAX_BYTES);
+	return json_object_set(account, "name", value);
+}
+
+static int
+take_contact(struct fault *fault, json_t *account, const json_t *body, bool must)
+{
+	json_t *value = json_object_get(body, "contact");
+	const char *text = json_string_value(value);
+	struct address address;
+
+	if (!value && !must)
+		return 0;
+	if (!text || address_parse(text, strlen(text), &address) < 0 || !address.domain ||
+		address.length != strlen(text))
+		return fault_set(
+			fault, 400, "contact", "a mail address like postmaster@acme.example");
+	return json_object_set(account, "contact", value);
+}
+
+static int
+take_policy(struct fault *fault, json_t *account, const json_t *body)
+{
+	json_t *value = json_object_get(body, "policy");
+	const char *text = json_string_value(value);
+
+	if (!value)
+		return 0;
+	if (!text || (strcmp(text, "strict") != 0 && strcmp(text, "resent") != 0))
+		return fault_set(fault, 400, "policy", "one of: strict, resent");
+	return json_object_set(account, "policy", value);
+}
+
+/* Limits that are not named stay as they are; 0 is none. */
+static int
+take_limits(struct fault *fault, json_t *account, const json_t *body)
+{
+	static const char *const known[] = { "messages_hour", "messages_day", "recipients_hour",
+		"recipients_day", NULL };
+	json_t *limits = json_object_get(body, "limits"), *value;
+	const char *key;
+	char field[64];
+
+	if (check_fields(fault, limits, known, "limits") < 0)
+		return -1;
+	json_object_foreach(limits, key, value)
+	{
+		if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+			json_integer_value(value) > LIMIT_MAX) {
+			snprintf(field, sizeof field, "limits.%s", key);
+			return fault_set(fault, 400, field, "a number from 0 (none) up");
+		}
+		json_object_set(json_object_get(account, "limits"), key, value);
+	}
+	return 0;
+}
+
+int
+take_profile(struct fault *fault, json_t *account, const json_t *body, bool all)
+{
+	if (take_name(fault, account, body, all) < 0 ||
+		take_contact(fault, account, body, all) < 0 ||
+		take_policy(fault, account, body) < 0 || take_limits(fault, account, body) < 0)
+		return -1;
+	return 0;
+}
+
+json_t *
+account_show(const struct directory *directory, const char *id)
+{
+	const json_t *account = directory_get(directory, "account", id);
+	json_t *shown, *users, *addresses, *value;
+	const char *key;
+
+	if (!account)
+		return NULL;
+	shown = json_copy((json_t *)account);
+	users = json_array();
+	addresses = json_array();
+	json_object_foreach(directory_members(directory, id), key, value)
+	{
+		const json_t *entry = directory_entry(directory, key);
+
+		if (strncmp(key, "user/", 5) == 0)
+			json_array_append_new(users,
+				json_pack("{s:s, s:O}", "username", key + 5, "enabled",
+					json_object_get(entry, "enabled")));
+		else if (strncmp(key, "ip/", 3) == 0)
+			json_array_append_new(addresses,
+				json_pack("{s:s, s:O}", "address", key + 3, "active",
+					json_object_get(entry, "active")));
+	}
+	json_object_set_new(shown, "users", users);
+	json_object_set_new(shown, "addresses", addresses);
+	return shown;
+}

@@ -1,0 +1,505 @@
+/*
+ * api.c - HTTP in, JSON out: who may ask, which handler answers.
+ *
+ * shoutctl, the operator's programs -> [api] -> accounts | rules | queue, events (worker)
+ *
+ * Whoever knows the token of state_dir/control.token may do everything; nobody else anything.
+ * Requests and their replies are bounded; every refusal is {"error", "field"}.
+ */
+#include "control/api.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+
+#include "control/api_private.h"
+#include "shared/config.h"
+#include "shared/log.h"
+#include "shared/net.h"
+
+#define BODY_MAX (1024 * 1024)
+#define HEADERS_MAX (16 * 1024)
+#define TIMEOUT_S 30
+#define SEGMENTS_MAX 8
+#define TOKEN_BYTES 32
+
+/* A star stands for one segment of the path. */
+static const struct route {
+	enum evhttp_cmd_type method;
+	const char *path;
+	void (*handle)(struct exchange *exchange);
+} routes[] = {
+	{EVHTTP_REQ_POST,    "accounts",               api_accounts_create       },
+	{ EVHTTP_REQ_GET,    "accounts",               api_accounts_list         },
+	{ EVHTTP_REQ_GET,    "accounts/*",             api_account_get           },
+	{ EVHTTP_REQ_PATCH,  "accounts/*",             api_account_change        },
+	{ EVHTTP_REQ_POST,   "accounts/*/enable",      api_account_enable        },
+	{ EVHTTP_REQ_POST,   "accounts/*/disable",     api_account_disable       },
+	{ EVHTTP_REQ_POST,   "accounts/*/password",    api_account_password      },
+	{ EVHTTP_REQ_POST,   "accounts/*/users",       api_account_add_user      },
+	{ EVHTTP_REQ_DELETE, "accounts/*/users/*",     api_account_remove_user   },
+	{ EVHTTP_REQ_POST,   "accounts/*/addresses",   api_account_add_address   },
+	{ EVHTTP_REQ_DELETE, "accounts/*/addresses/*", api_account_remove_address},
+	{ EVHTTP_REQ_POST,   "accounts/*/domains",     api_account_add_domain    },
+	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*",   api_account_remove_domain },
+	{ EVHTTP_REQ_GET,    "queue",                  api_queue_list            },
+	{ EVHTTP_REQ_GET,    "queue/*",                api_queue_get             },
+	{ EVHTTP_REQ_POST,   "rules",                  api_rules_create          },
+	{ EVHTTP_REQ_GET,    "why",                    api_why                   },
+	{ EVHTTP_REQ_POST,   "rebuild",                api_rebuild               },
+};
+
+/* Replies */
+
+static void
+exchange_end(struct exchange *exchange)
+{
+	struct api *api = exchange->api;
+
+	evhttp_clear_headers(&exchange->query);
+	json_decref(exchange->body);
+	for (int i = 0; i < PARAMETERS_MAX; i++)
+		free(exchange->parameters[i]);
+	free(exchange);
+	if (--api->open == 0 && api->on_closed)
+		api->on_closed(api->closed_arg);
+}
+
+static void
+send_json(struct evhttp_request *request, int status, json_t *reply)
+{
+	struct evbuffer *buffer = evbuffer_new();
+	char *text = json_dumps(reply, JSON_INDENT(1));
+
+	if (!text || !buffer)
+		die("out of memory", "json_dumps");
+	evbuffer_add_printf(buffer, "%s\n", text);
+	evhttp_add_header(
+		evhttp_request_get_output_headers(request), "Content-Type", "application/json");
+	evhttp_add_header(evhttp_request_get_output_headers(request), "Cache-Control", "no-store");
+	evhttp_send_reply(request, status, NULL, buffer);
+	explicit_bzero(text, strlen(text)); /* it may hold a new password */
+	free(text);
+	evbuffer_free(buffer);
+	json_decref(reply);
+}
+
+static json_t *
+fault_json(const char *field, const char *error)
+{
+	return json_pack(
+		"{s:s, s:o}", "error", error, "field", *field ? json_string(field) : json_null());
+}
+
+void
+reply_json(struct exchange *exchange, int status, json_t *reply)
+{
+	send_json(exchange->request, status, reply);
+	exchange_end(exchange);
+}
+
+void
+reply_fault(struct exchange *exchange, const struct fault *fault)
+{
+	reply_json(exchange, fault->status, fault_json(fault->field, fault->error));
+}
+
+void
+reply_error(struct exchange *exchange, int status, const char *field, const char *format, ...)
+{
+	char error[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error, sizeof error, format, args);
+	va_end(args);
+	reply_json(exchange, status, fault_json(field, error));
+}
+
+/* The query */
+
+const char *
+query_text(const struct exchange *exchange, const char *name)
+{
+	return evhttp_find_header(&exchange->query, name);
+}
+
+bool
+query_known(struct exchange *exchange, const char *const *known)
+{
+	struct evkeyval *pair;
+
+	for (pair = exchange->query.tqh_first; pair; pair = pair->next.tqe_next) {
+		const char *const *name = known;
+
+		while (*name && strcmp(*name, pair->key) != 0)
+			name++;
+		if (!*name) {
+			reply_error(exchange, 400, pair->key, "there is no such parameter");
+			return false;
+		}
+	}
+	return true;
+}
+
+long
+query_number(struct exchange *exchange, const char *name, long def, long min, long max)
+{
+	const char *text = query_text(exchange, name);
+	char *end;
+	long number;
+
+	if (!text)
+		return def;
+	number = strtol(text, &end, 10);
+	if (end != text && !*end && number >= min && number <= max)
+		return number;
+	reply_error(exchange, 400, name, "a number from %ld to %ld", min, max);
+	return -1;
+}
+
+/* Jobs */
+
+static void
+job_reply(struct task *task)
+{
+	struct job *job = (struct job *)task;
+
+	if (job->result)
+		reply_json(job->exchange, 200, job->result);
+	else
+		reply_fault(job->exchange, &job->fault);
+	job->release(job);
+}
+
+static void
+job_work(struct task *task)
+{
+	struct job *job = (struct job *)task;
+
+	job->run(job);
+	job->task.run = job_reply;
+	loop_post(job->api->loop, &job->task);
+}
+
+void
+job_start(struct job *job)
+{
+	job->api = job->exchange->api;
+	job->task.run = job_work;
+	loop_post(job->api->worker, &job->task);
+}
+
+/* Requests */
+
+static bool
+authorized(const struct api *api, struct evhttp_request *request)
+{
+	const char *given = evhttp_find_header(
+		evhttp_request_get_input_headers(request), "Authorization");
+
+	if (!given || strncasecmp(given, "Bearer ", 7) != 0)
+		return false;
+	given += 7;
+	return strlen(given) == strlen(api->token) &&
+		CRYPTO_memcmp(given, api->token, strlen(api->token)) == 0;
+}
+
+/* Splits a path at its slashes, decoded; the number of segments, or -1 when there are too many. */
+static int
+split(const char *path, char *segments[SEGMENTS_MAX])
+{
+	int count = 0;
+
+	while (*path) {
+		const size_t length = strcspn(path, "/");
+		char *raw;
+
+		if (count == SEGMENTS_MAX) {
+			while (count > 0)
+				free(segments[--count]);
+			return -1;
+		}
+		raw = xstrndup(path, length);
+		segments[count++] = evhttp_uridecode(raw, 0, NULL);
+		free(raw);
+		path += length;
+		path += *path == '/';
+	}
+	return count;
+}
+
+/* Takes what the stars stand for out of `segments` when the path is the route's. */
+static bool
+route_matches(const struct route *route, char **segments, int count, char **parameters)
+{
+	const char *pattern = route->path;
+	int taken = 0, stars[PARAMETERS_MAX];
+
+	for (int i = 0; i < count; i++) {
+		const size_t length = strcspn(pattern, "/");
+
+		if (length == 0 || !segments[i])
+			return false;
+		if (*pattern == '*')
+			stars[taken++] = i;
+		else if (strlen(segments[i]) != length || memcmp(segments[i], pattern, length) != 0)
+			return false;
+		pattern += length;
+		pattern += *pattern == '/';
+	}
+	if (*pattern)
+		return false;
+	for (int i = 0; i < taken; i++) {
+		parameters[i] = segments[stars[i]];
+		segments[stars[i]] = NULL;
+	}
+	return true;
+}
+
+static const struct route *
+route_find(struct evhttp_request *request, struct exchange *exchange, bool *other_method)
+{
+	static const char prefix[] = "/api/v1/";
+	const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
+	const struct route *found = NULL;
+	char *segments[SEGMENTS_MAX];
+	int count;
+
+	if (!path || strncmp(path, prefix, sizeof prefix - 1) != 0)
+		return NULL;
+	count = split(path + sizeof prefix - 1, segments);
+	for (size_t i = 0; i < sizeof routes / sizeof *routes && !found; i++) {
+		char *parameters[PARAMETERS_MAX] = { 0 };
+
+		if (!route_matches(&routes[i], segments, count, parameters))
+			continue;
+		if (routes[i].method == evhttp_request_get_command(request)) {
+			memcpy(exchange->parameters, parameters, sizeof parameters);
+			found = &routes[i];
+			break;
+		}
+		*other_method = true;
+		/* Another method's route has the same stars: put them back. */
+		for (int s = 0, p = 0; s < count; s++)
+			if (!segments[s])
+				segments[s] = parameters[p++];
+	}
+	for (int i = 0; i < count; i++)
+		free(segments[i]);
+	return found;
+}
+
+/* The body as JSON; false after a reply. */
+static bool
+take_body(struct exchange *exchange)
+{
+	struct evbuffer *input = evhttp_request_get_input_buffer(exchange->request);
+	const size_t length = evbuffer_get_length(input);
+	json_error_t error;
+
+	if (length == 0)
+		return true;
+	exchange->body = json_loadb(
+		(const char *)evbuffer_pullup(input, -1), length, JSON_REJECT_DUPLICATES, &error);
+	if (exchange->body)
+		return true;
+	reply_error(exchange, 400, "", "the body is no JSON: line %d, column %d: %s", error.line,
+		error.column, error.text);
+	return false;
+}
+
+static bool
+take_query(struct exchange *exchange)
+{
+	const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(exchange->request));
+
+	if (query && evhttp_parse_query_str(query, &exchange->query) < 0) {
+		reply_error(exchange, 400, "", "the query is no list of name=value");
+		return false;
+	}
+	return true;
+}
+
+static void
+on_request(struct evhttp_request *request, void *arg)
+{
+	struct api *api = arg;
+	struct exchange *exchange = xcalloc(1, sizeof *exchange);
+	const struct route *route;
+	bool other_method = false;
+
+	exchange->api = api;
+	exchange->request = request;
+	exchange->query.tqh_last = &exchange->query.tqh_first;
+	api->open++;
+	if (api->on_closed) {
+		reply_error(exchange, 503, "", "shutting down");
+		return;
+	}
+	if (!authorized(api, request)) {
+		evhttp_add_header(
+			evhttp_request_get_output_headers(request), "WWW-Authenticate", "Bearer");
+		reply_error(exchange, 401, "",
+			"the token of state_dir/control.token is needed: Authorization: Bearer ...");
+		return;
+	}
+	route = route_find(request, exchange, &other_method);
+	if (!route)
+		reply_error(exchange, other_method ? 405 : 404, "",
+			other_method ? "this path does not take that method"
+				     : "there is no such path under /api/v1");
+	else if (take_query(exchange) && take_body(exchange))
+		route->handle(exchange);
+}
+
+/* The token */
+
+static bool
+token_read(const char *path, char token[65])
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+		(st.st_mode & 077) == 0 && read(fd, token, 64) == 64;
+	close(fd);
+	token[64] = '\0';
+	return ok && strspn(token, "0123456789abcdef") == 64;
+}
+
+static int
+token_write(const char *path, const char token[65])
+{
+	char *fresh = xasprintf("%s.new", path);
+	int fd, err = 0;
+
+	unlink(fresh);
+	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || write(fd, token, 64) != 64 || write(fd, "\n", 1) != 1 || fsync(fd) < 0 ||
+		rename(fresh, path) < 0)
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	free(fresh);
+	return err;
+}
+
+/* The one of an earlier start, where it is there and only ours; a new one otherwise. */
+static int
+token_get(const char *state_dir, char token[65])
+{
+	char *path = xasprintf("%s/control.token", state_dir);
+	unsigned char random[TOKEN_BYTES];
+	int err = 0;
+
+	if (!token_read(path, token)) {
+		if (RAND_bytes(random, sizeof random) != 1)
+			die("no random numbers", "OpenSSL");
+		for (int i = 0; i < TOKEN_BYTES; i++)
+			snprintf(token + 2 * i, 3, "%02x", random[i]);
+		explicit_bzero(random, sizeof random);
+		err = token_write(path, token);
+	}
+	if (err)
+		LOG_ERROR("control: cannot write the token", "file", path, "error", strerror(-err));
+	free(path);
+	return err;
+}
+
+/* Start and end */
+
+static int
+listen_on(struct api *api, const char *text)
+{
+	static const char *const loopback[] = { "127.0.0.0/8", "::1" };
+	struct net_address address;
+	struct network network;
+	bool local = false;
+	int fd;
+
+	if (net_parse(text, &address) < 0)
+		return -EINVAL;
+	for (int i = 0; i < 2; i++)
+		local |= network_parse(loopback[i], &network) == 0 &&
+			network_contains(&network, &address);
+	if (!local)
+		LOG_WARN("control: the API listens beyond this machine, without TLS", "address",
+			text);
+	fd = net_listen(&address);
+	if (fd < 0)
+		return fd;
+	api->socket = evhttp_accept_socket_with_handle(api->http, fd);
+	return api->socket ? 0 : -ENOMEM;
+}
+
+struct api *
+api_new(const struct config *config, struct queue *queue, struct loop *loop, struct loop *worker,
+	struct directory *directory, struct applier *applier)
+{
+	struct api *api = xcalloc(1, sizeof *api);
+	int err;
+
+	*api = (struct api){ .queue = queue,
+		.loop = loop,
+		.worker = worker,
+		.directory = directory,
+		.applier = applier };
+	api->http = evhttp_new(loop_base(loop));
+	if (!api->http)
+		die("out of memory", "evhttp_new");
+	evhttp_set_max_body_size(api->http, BODY_MAX);
+	evhttp_set_max_headers_size(api->http, HEADERS_MAX);
+	evhttp_set_timeout(api->http, TIMEOUT_S);
+	evhttp_set_allowed_methods(
+		api->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PATCH | EVHTTP_REQ_DELETE);
+	evhttp_set_gencb(api->http, on_request, api);
+	err = token_get(config->state_dir, api->token);
+	if (!err && (err = listen_on(api, config->control.listen)) < 0)
+		LOG_ERROR("control: cannot listen", "address", config->control.listen, "error",
+			strerror(-err));
+	if (err)
+		api_free(&api);
+	return api;
+}
+
+void
+api_hurry(struct api *api)
+{
+	atomic_store(&api->hurry, true);
+}
+
+void
+api_close(struct api *api, void (*on_closed)(void *arg), void *arg)
+{
+	api->on_closed = on_closed;
+	api->closed_arg = arg;
+	evhttp_del_accept_socket(api->http, api->socket);
+	if (api->open == 0)
+		on_closed(arg);
+}
+
+void
+api_free(struct api **api)
+{
+	if (!*api)
+		return;
+	evhttp_free((*api)->http);
+	explicit_bzero((*api)->token, sizeof(*api)->token);
+	free(*api);
+	*api = NULL;
+}

@@ -1,0 +1,24 @@
+/*
+ * api.h - the HTTP API under /api/v1 (openapi.yaml says what it takes and gives).
+ */
+#ifndef CONTROL_API_H
+#define CONTROL_API_H
+
+struct api;
+struct applier;
+struct config;
+struct directory;
+struct loop;
+struct queue;
+
+/* Listens on control.listen; requests run on `loop`, what reads a lot on `worker`. NULL after
+ * logging why. */
+struct api *api_new(const struct config *config, struct queue *queue, struct loop *loop,
+	struct loop *worker, struct directory *directory, struct applier *applier);
+/* From any thread: what reads a lot gives up. */
+void api_hurry(struct api *api);
+/* Takes no more requests; `on_closed` once the open ones are answered. On the loop. */
+void api_close(struct api *api, void (*on_closed)(void *arg), void *arg);
+void api_free(struct api **api);
+
+#endif

@@ -1,0 +1,394 @@
+/*
+ * api_accounts.c - the API's writing half: accounts, rules, rebuild.
+ *
+ * api -> accounts (what changes) -> [commit] -> relay.config -> Redis -> reply
+ *
+ * A change is claimed in the directory at once, so that two requests cannot both have a domain; it
+ * is taken back when the queue does not take it. Once it is durable it counts: a Redis that does
+ * not answer only makes the reply say "applied": false, and the applier catches up.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/api_private.h"
+#include "shared/log.h"
+
+#define LIST_DEFAULT 100
+#define LIST_MAX 1000
+#define RULES_KEPT_US (UINT64_C(6) * 24 * 3600 * 1000000)
+
+struct commit {
+	struct exchange *exchange;
+	json_t *changes, *old, *reply;
+	int status;
+	unsigned pending;
+	int err;         /* of the queue */
+	int applied_err; /* of Redis */
+};
+
+static void
+commit_reply(struct commit *commit)
+{
+	struct exchange *exchange = commit->exchange;
+
+	if (commit->err)
+		reply_error(exchange, 503, "", "the queue does not take the change: %s",
+			strerror(-commit->err));
+	else if (commit->applied_err)
+		json_object_set_new(commit->reply, "applied", json_false());
+	if (!commit->err)
+		reply_json(exchange, commit->status, json_incref(commit->reply));
+	json_decref(commit->changes);
+	json_decref(commit->old);
+	json_decref(commit->reply);
+	free(commit);
+}
+
+static void
+on_pushed(void *arg, int err, uint64_t entries)
+{
+	struct commit *commit = arg;
+
+	(void)entries;
+	if (err)
+		commit->applied_err = err;
+	if (--commit->pending == 0)
+		commit_reply(commit);
+}
+
+static void
+commit_undo(struct commit *commit)
+{
+	const char *key;
+	json_t *old;
+
+	json_object_foreach(commit->old, key, old) directory_set(
+		commit->exchange->api->directory, key, json_is_null(old) ? NULL : json_incref(old));
+}
+
+static void
+on_put(void *arg, int err)
+{
+	struct commit *commit = arg;
+	struct api *api = commit->exchange->api;
+	const char *key;
+	json_t *value;
+
+	if (err)
+		commit->err = err;
+	if (--commit->pending > 0)
+		return;
+	if (commit->err) {
+		commit_undo(commit);
+		commit_reply(commit);
+		return;
+	}
+	commit->pending = 1;
+	json_object_foreach(commit->changes, key, value)
+	{
+		if (strncmp(key, "rule/", 5) == 0)
+			continue;
+		commit->pending++;
+		applier_push(api->applier, key, on_pushed, commit);
+	}
+	on_pushed(commit, 0, 0);
+}
+
+static void
+put(struct commit *commit, const char *key, json_t *value)
+{
+	struct api *api = commit->exchange->api;
+	json_t *old = directory_entry(api->directory, key);
+	char *text = json_is_null(value) ? xstrdup("") : json_dumps(value, JSON_COMPACT);
+
+	json_object_set_new(commit->old, key, old ? json_incref(old) : json_null());
+	directory_set(api->directory, key, json_is_null(value) ? NULL : json_incref(value));
+	commit->pending++;
+	queue_config_put(api->queue, key, text, on_put, commit);
+	explicit_bzero(text, strlen(text));
+	free(text);
+}
+
+/* Writes `changes` and answers with `reply`; takes both. */
+static void
+commit_start(struct exchange *exchange, int status, json_t *changes, json_t *reply)
+{
+	struct commit *commit = xcalloc(1, sizeof *commit);
+	const char *key;
+	json_t *value;
+
+	*commit = (struct commit){ .exchange = exchange,
+		.status = status,
+		.pending = 1,
+		.changes = changes,
+		.old = json_object(),
+		.reply = reply };
+	json_object_foreach(changes, key, value) put(commit, key, value);
+	on_put(commit, 0);
+}
+
+static void
+edit_end(struct exchange *exchange, struct edit *edit, int err, int status)
+{
+	if (!err) {
+		commit_start(exchange, status, edit->changes, edit->reply);
+		return;
+	}
+	json_decref(edit->changes);
+	json_decref(edit->reply);
+	reply_fault(exchange, &edit->fault);
+}
+
+/* Accounts */
+
+static struct edit
+edit_of(const struct exchange *exchange)
+{
+	return (struct edit){ .directory = exchange->api->directory };
+}
+
+void
+api_accounts_create(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, &edit, account_create(&edit, x->body), 201);
+}
+
+void
+api_account_change(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, &edit, account_change(&edit, x->parameters[0], x->body), 200);
+}
+
+void
+api_account_enable(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, &edit, account_set_active(&edit, x->parameters[0], true), 200);
+}
+
+void
+api_account_disable(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, &edit, account_set_active(&edit, x->parameters[0], false), 200);
+}
+
+void
+api_account_password(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, &edit, account_password(&edit, x->parameters[0], x->body), 200);
+}
+
+void
+api_account_add_user(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, &edit, account_add_user(&edit, x->parameters[0], x->body), 201);
+}
+
+void
+api_account_remove_user(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, &edit, account_remove_user(&edit, x->parameters[0], x->parameters[1]), 200);
+}
+
+void
+api_account_add_address(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, &edit, account_add_address(&edit, x->parameters[0], x->body), 201);
+}
+
+void
+api_account_remove_address(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, &edit, account_remove_address(&edit, x->parameters[0], x->parameters[1]), 200);
+}
+
+void
+api_account_add_domain(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, &edit, account_add_domain(&edit, x->parameters[0], x->body), 201);
+}
+
+void
+api_account_remove_domain(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, &edit, account_remove_domain(&edit, x->parameters[0], x->parameters[1]), 200);
+}
+
+void
+api_accounts_list(struct exchange *x)
+{
+	static const char *const known[] = { "limit", "after", NULL };
+	const char *after;
+	json_t *ids, *accounts, *id;
+	size_t i;
+	long limit;
+
+	if (!query_known(x, known) ||
+		(limit = query_number(x, "limit", LIST_DEFAULT, 1, LIST_MAX)) < 0)
+		return;
+	after = query_text(x, "after");
+	ids = directory_accounts(x->api->directory);
+	accounts = json_array();
+	json_array_foreach(ids, i, id)
+	{
+		if ((after && strcmp(json_string_value(id), after) <= 0) ||
+			json_array_size(accounts) >= (size_t)limit)
+			continue;
+		json_array_append_new(
+			accounts, account_show(x->api->directory, json_string_value(id)));
+	}
+	reply_json(x, 200,
+		json_pack("{s:o, s:I}", "accounts", accounts, "total",
+			(json_int_t)json_array_size(ids)));
+	json_decref(ids);
+}
+
+void
+api_account_get(struct exchange *x)
+{
+	json_t *account = account_show(x->api->directory, x->parameters[0]);
+
+	if (account)
+		reply_json(x, 200, account);
+	else
+		reply_error(x, 404, "account", "there is no account \"%.40s\"", x->parameters[0]);
+}
+
+/* Rules */
+
+static int
+check_selector(const json_t *selector, struct fault *fault)
+{
+	static const char *const fields[] = { "id", "site", "account", "recipient_domain" };
+	uint8_t id[ID_SIZE];
+	size_t filled = 0;
+	json_t *value;
+	const char *key;
+
+	if (!json_is_object(selector))
+		return fault_set(fault, 400, "selector", "an object is needed");
+	json_object_foreach((json_t *)selector, key, value)
+	{
+		bool known = false;
+
+		for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+			known |= strcmp(fields[i], key) == 0;
+		if (!known || !json_is_string(value))
+			return fault_set(
+				fault, 400, key, "texts only: id, site, account, recipient_domain");
+		if (strcmp(key, "id") == 0 && id_parse(json_string_value(value), id) < 0)
+			return fault_set(fault, 400, "id", "26 signs of a message id");
+		filled += json_string_length(value) > 0;
+	}
+	if (filled == 0)
+		return fault_set(fault, 400, "selector",
+			"at least one of: id, site, account, recipient_domain");
+	return 0;
+}
+
+static int
+check_rule(const json_t *body, struct fault *fault)
+{
+	static const char *const actions[] = { "retry", "bounce", "release" };
+	const char *action = json_string_value(json_object_get(body, "action"));
+	bool known = false;
+	json_t *value;
+	const char *key;
+
+	json_object_foreach((json_t *)body, key, value) if (strcmp(key, "action") != 0 &&
+		strcmp(key, "selector") != 0 &&
+		strcmp(key, "by") != 0) return fault_set(fault, 400, key, "there is no such field");
+	for (size_t i = 0; action && i < sizeof actions / sizeof *actions; i++)
+		known |= strcmp(actions[i], action) == 0;
+	if (!known)
+		return fault_set(fault, 400, "action", "one of: retry, bounce, release");
+	if (json_object_get(body, "by") && !json_is_string(json_object_get(body, "by")))
+		return fault_set(fault, 400, "by", "a text: who asks");
+	return check_selector(json_object_get(body, "selector"), fault);
+}
+
+/* No row that waits now waits for longer than that. */
+static void
+drop_old_rules(const struct api *api, json_t *changes)
+{
+	const uint64_t now = clock_us();
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(directory_entries(api->directory), key, value)
+	{
+		const json_t *before = json_object_get(value, "accepted_before_us");
+
+		if (strncmp(key, "rule/", 5) == 0 &&
+			(uint64_t)json_integer_value(before) + RULES_KEPT_US < now)
+			json_object_set_new(changes, key, json_null());
+	}
+}
+
+void
+api_rules_create(struct exchange *x)
+{
+	const uint64_t now = clock_us();
+	const char *by = json_string_value(json_object_get(x->body, "by"));
+	json_t *changes = json_object(), *rule;
+	struct fault fault;
+	char key[32];
+
+	if (check_rule(x->body, &fault) < 0) {
+		json_decref(changes);
+		reply_fault(x, &fault);
+		return;
+	}
+	x->api->last_rule = now > x->api->last_rule ? now : x->api->last_rule + 1;
+	snprintf(key, sizeof key, "rule/%020" PRIu64, x->api->last_rule);
+	rule = json_pack("{s:I, s:O, s:O, s:I, s:s}", "number", (json_int_t)x->api->last_rule,
+		"action", json_object_get(x->body, "action"), "selector",
+		json_object_get(x->body, "selector"), "accepted_before_us", (json_int_t)now, "by",
+		by ? by : "operator");
+	json_object_set_new(changes, key, rule);
+	drop_old_rules(x->api, changes);
+	commit_start(x, 201, changes, json_pack("{s:s, s:O}", "rule", key + 5, "entry", rule));
+}
+
+/* Rebuild */
+
+static void
+on_rebuilt(void *arg, int err, uint64_t entries)
+{
+	struct exchange *x = arg;
+
+	if (err)
+		reply_error(x, 503, "", "Redis does not take it: %s", strerror(-err));
+	else
+		reply_json(x, 200, json_pack("{s:I}", "entries", (json_int_t)entries));
+}
+
+void
+api_rebuild(struct exchange *x)
+{
+	applier_rebuild(x->api->applier, on_rebuilt, x);
+}

@@ -1,0 +1,99 @@
+/*
+ * api_private.h - one request on its way through the API: from its route to its reply.
+ */
+#ifndef CONTROL_API_PRIVATE_H
+#define CONTROL_API_PRIVATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <jansson.h>
+
+#include "control/accounts.h"
+#include "control/api.h"
+#include "control/applier.h"
+#include "control/directory.h"
+#include "control/fault.h"
+#include "shared/loop.h"
+#include "shared/queue.h"
+
+#define PARAMETERS_MAX 2
+
+struct api {
+	struct queue *queue;
+	struct loop *loop, *worker;
+	struct directory *directory;
+	struct applier *applier;
+	struct evhttp *http;
+	struct evhttp_bound_socket *socket;
+	char token[65];
+	uint64_t last_rule;
+	unsigned open; /* requests without a reply yet */
+	atomic_bool hurry;
+	void (*on_closed)(void *arg);
+	void *closed_arg;
+};
+
+struct exchange {
+	struct api *api;
+	struct evhttp_request *request;
+	char *parameters[PARAMETERS_MAX]; /* what the stars of the route stand for */
+	struct evkeyvalq query;
+	json_t *body; /* NULL: none was sent */
+};
+
+/* Each ends the exchange; `reply` is taken over. */
+void reply_json(struct exchange *exchange, int status, json_t *reply);
+void reply_fault(struct exchange *exchange, const struct fault *fault);
+void reply_error(struct exchange *exchange, int status, const char *field, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* A parameter of the query, or NULL. */
+const char *query_text(const struct exchange *exchange, const char *name);
+/* Whether the query has only these (NULL-ended) parameters; replies if not. */
+bool query_known(struct exchange *exchange, const char *const *known);
+/* A number in [min, max]; replies and returns -1 if it is none. */
+long query_number(struct exchange *exchange, const char *name, long def, long min, long max);
+
+/* Work that reads a lot: `run` on the worker makes `result` or `fault`, and must not touch the
+ * exchange; then the reply goes. */
+struct job {
+	struct task task;
+	struct exchange *exchange;
+	struct api *api;
+	void (*run)(struct job *job);
+	void (*release)(struct job *job); /* frees what the job holds, and the job */
+	json_t *result;
+	struct fault fault;
+};
+void job_start(struct job *job);
+
+/* "2026-11-24T03:56:48.123Z" */
+json_t *json_from_time(uint64_t us);
+/* How a waiting row is shown. */
+json_t *json_from_row(const Row *row);
+
+/* Handlers */
+void api_accounts_create(struct exchange *exchange);
+void api_accounts_list(struct exchange *exchange);
+void api_account_get(struct exchange *exchange);
+void api_account_change(struct exchange *exchange);
+void api_account_enable(struct exchange *exchange);
+void api_account_disable(struct exchange *exchange);
+void api_account_password(struct exchange *exchange);
+void api_account_add_user(struct exchange *exchange);
+void api_account_remove_user(struct exchange *exchange);
+void api_account_add_address(struct exchange *exchange);
+void api_account_remove_address(struct exchange *exchange);
+void api_account_add_domain(struct exchange *exchange);
+void api_account_remove_domain(struct exchange *exchange);
+void api_rules_create(struct exchange *exchange);
+void api_rebuild(struct exchange *exchange);
+void api_queue_list(struct exchange *exchange);
+void api_queue_get(struct exchange *exchange);
+void api_why(struct exchange *exchange);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * applier.h - keeps Redis a view of relay.config: the one writer of the auth tables.
+ */
+#ifndef CONTROL_APPLIER_H
+#define CONTROL_APPLIER_H
+
+#include <stdint.h>
+
+struct applier;
+struct directory;
+struct loop;
+struct queue;
+struct redis;
+
+struct applier *applier_new(
+	struct loop *loop, struct queue *queue, struct redis *redis, struct directory *directory);
+/* Watches relay.config from now on, and keeps `directory` too. */
+void applier_start(struct applier *applier);
+/* `on_closed` once relay.config tells nothing more. On the loop. */
+void applier_close(struct applier *applier, void (*on_closed)(void *arg), void *arg);
+void applier_free(struct applier **applier);
+
+/* err 0: done; entries: how many were written. */
+typedef void (*applier_cb)(void *arg, int err, uint64_t entries);
+
+/* Writes one entry of the directory into Redis, now; `cb` when Redis has it, or has not. */
+void applier_push(struct applier *applier, const char *key, applier_cb cb, void *arg);
+
+/* Writes everything anew, removes from Redis what relay.config does not know. */
+void applier_rebuild(struct applier *applier, applier_cb cb, void *arg);
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * control.c - the role that keeps the accounts: the applier, and the API when it is wanted.
+ *
+ * relay.config -> [control: applier] -> Redis          shoutctl -> [control: API] -> relay.config
+ *
+ * One loop for both, and a worker for what reads a lot. Other roles do without control: mail flows
+ * as long as Redis holds what the applier wrote.
+ */
+#include <stdlib.h>
+
+#include "control/api.h"
+#include "control/applier.h"
+#include "control/directory.h"
+#include "shared/config.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/queue.h"
+#include "shared/redis.h"
+#include "shared/role.h"
+
+static struct {
+	struct loop *loop, *worker;
+	struct redis *redis;
+	struct directory *directory;
+	struct applier *applier;
+	struct api *api;
+	struct task name_loop, name_worker, close;
+} control;
+
+static void
+take_name(struct task *task)
+{
+	(void)task;
+	log_set_role("control");
+}
+
+static void
+control_free(void)
+{
+	loop_free(&control.worker);
+	redis_free(&control.redis); /* ends what the applier waits for */
+	api_free(&control.api);
+	applier_free(&control.applier);
+	directory_free(&control.directory);
+	loop_free(&control.loop);
+}
+
+static int
+control_start(const struct config *config, struct queue *queue)
+{
+	const struct redis_options options = {
+		.address = config->redis.address,
+		.password = config->redis.password,
+		.tls = config->redis.tls,
+		.ca = config->redis.ca,
+	};
+
+	control.loop = loop_new("control");
+	control.worker = loop_new("control-reads");
+	control.directory = directory_new();
+	control.redis = redis_new(control.loop, &options);
+	control.applier = applier_new(control.loop, queue, control.redis, control.directory);
+	if (config->control.listen) {
+		control.api = api_new(config, queue, control.loop, control.worker,
+			control.directory, control.applier);
+		if (!control.api) {
+			control_free();
+			return -1;
+		}
+		LOG_INFO("control: the API listens", "address", config->control.listen);
+	}
+	applier_start(control.applier);
+	control.name_loop.run = control.name_worker.run = take_name;
+	loop_post(control.loop, &control.name_loop);
+	loop_post(control.worker, &control.name_worker);
+	loop_start(control.loop);
+	loop_start(control.worker);
+	return 0;
+}
+
+/* The API answers for as long as the others work: an operator may want to look. */
+static void
+control_drain(void)
+{
+}
+
+static void
+on_applier_closed(void *arg)
+{
+	(void)arg;
+	loop_stop(control.loop);
+}
+
+static void
+on_api_closed(void *arg)
+{
+	(void)arg;
+	applier_close(control.applier, on_applier_closed, NULL);
+}
+
+static void
+on_close(struct task *task)
+{
+	(void)task;
+	if (control.api)
+		api_close(control.api, on_api_closed, NULL);
+	else
+		on_api_closed(NULL);
+}
+
+static void
+control_stop(void)
+{
+	if (control.api)
+		api_hurry(control.api);
+	loop_stop(control.worker);
+	loop_join(control.worker);
+	loop_free(&control.worker); /* what it had still to do gives up, and is answered */
+	control.close.run = on_close;
+	loop_post(control.loop, &control.close);
+	loop_join(control.loop);
+	control_free();
+}
+
+static void
+control_reload(void)
+{
+}
+
+const struct role control_role = {
+	.name = "control",
+	.start = control_start,
+	.drain = control_drain,
+	.stop = control_stop,
+	.reload = control_reload,
+};
