@@ -21,6 +21,7 @@
 #include <event2/event.h>
 
 #include "shared/config.h"
+#include "shared/event.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
@@ -34,6 +35,7 @@
 /* In the order of starting. */
 static const struct role *const all_roles[] = {
 	&control_role,
+	&sender_role,
 	&scanner_role,
 	&ingress_role,
 	NULL,
@@ -156,6 +158,7 @@ start(struct running *running, const struct config *config)
 	}
 	if (start_metrics(running, config) < 0)
 		return -1;
+	mail_event_set_node(config->hostname);
 	running->queue = queue_open(config);
 	if (!running->queue)
 		return -1;

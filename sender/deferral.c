@@ -1,0 +1,502 @@
+/*
+ * deferral.c - waiting mail: which rows come into memory, and when.
+ *
+ * sender:  settle -> queue's rows -> [deferral] -> mail -> schedule -> attempt
+ *
+ * A site is loaded from a cursor on, (due, id) of the last row loaded, so that what is in memory is
+ * not read again; with nothing of it in memory it starts from its first row. All rows in memory are
+ * in one table, which also keeps a row from being loaded twice. One timer serves the heap's top.
+ */
+#include "sender/deferral.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "sender/sender_private.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+
+#define READ_SLICE 1000
+#define SLEEP_MAX_US (600ull * 1000000) /* the clock may be set meanwhile */
+
+struct waiting_site {
+	UT_hash_handle hh;
+	uint64_t due_us; /* the soonest row that is not in memory; UINT64_MAX: none known */
+	uint64_t wake_us;
+	size_t heap_at; /* + 1; 0: not in the heap */
+	size_t loaded;
+	bool cursor;
+	uint64_t cursor_us;
+	uint8_t cursor_id[ID_SIZE];
+	char name[];
+};
+
+struct waiting_account {
+	UT_hash_handle hh;
+	int64_t rows;
+	char name[];
+};
+
+struct deferral {
+	struct deferral_options options;
+	struct waiting_site *sites;
+	struct waiting_account *accounts;
+	struct item *items;
+	struct waiting_site **heap;
+	size_t heap_count, heap_space, loaded, rows;
+	struct event *timer;
+	uint64_t armed_us;
+	bool loading;
+};
+
+/* The heap: soonest first. */
+
+static void
+heap_place(struct deferral *d, size_t at, struct waiting_site *site)
+{
+	d->heap[at] = site;
+	site->heap_at = at + 1;
+}
+
+static void
+heap_up(struct deferral *d, size_t at, struct waiting_site *site)
+{
+	while (at && d->heap[(at - 1) / 2]->wake_us > site->wake_us) {
+		heap_place(d, at, d->heap[(at - 1) / 2]);
+		at = (at - 1) / 2;
+	}
+	heap_place(d, at, site);
+}
+
+static void
+heap_down(struct deferral *d, size_t at, struct waiting_site *site)
+{
+	size_t child;
+
+	while ((child = 2 * at + 1) < d->heap_count) {
+		if (child + 1 < d->heap_count &&
+			d->heap[child + 1]->wake_us < d->heap[child]->wake_us)
+			child++;
+		if (d->heap[child]->wake_us >= site->wake_us)
+			break;
+		heap_place(d, at, d->heap[child]);
+		at = child;
+	}
+	heap_place(d, at, site);
+}
+
+static void
+heap_remove(struct deferral *d, struct waiting_site *site)
+{
+	size_t at = site->heap_at - 1;
+	struct waiting_site *last;
+
+	if (!site->heap_at)
+		return;
+	site->heap_at = 0;
+	last = d->heap[--d->heap_count];
+	if (last == site)
+		return;
+	heap_down(d, at, last);
+	heap_up(d, last->heap_at - 1, last);
+}
+
+static void
+heap_insert(struct deferral *d, struct waiting_site *site)
+{
+	if (d->heap_count == d->heap_space) {
+		d->heap_space = d->heap_space ? 2 * d->heap_space : 64;
+		d->heap = xrealloc(d->heap, d->heap_space * sizeof(struct waiting_site *));
+	}
+	heap_up(d, d->heap_count++, site);
+}
+
+static void
+timer_arm(struct deferral *d, uint64_t now)
+{
+	struct timeval wait;
+	uint64_t wake = d->heap_count ? d->heap[0]->wake_us : UINT64_MAX, us;
+
+	if (d->loaded >= d->options.max)
+		wake = UINT64_MAX;
+	if (wake == d->armed_us)
+		return;
+	d->armed_us = wake;
+	if (wake == UINT64_MAX) {
+		event_del(d->timer);
+		return;
+	}
+	us = wake > now ? wake - now : 0;
+	if (us > SLEEP_MAX_US)
+		us = SLEEP_MAX_US;
+	wait = (struct timeval){ .tv_sec = (time_t)(us / 1000000),
+		.tv_usec = (suseconds_t)(us % 1000000) };
+	event_add(d->timer, &wait);
+}
+
+/* Sites. */
+
+static struct waiting_site *
+site_get(struct deferral *d, const char *name)
+{
+	struct waiting_site *site;
+
+	HASH_FIND_STR(d->sites, name, site);
+	if (site)
+		return site;
+	site = xcalloc(1, sizeof *site + strlen(name) + 1);
+	memcpy(site->name, name, strlen(name) + 1);
+	site->due_us = UINT64_MAX;
+	HASH_ADD_STR(d->sites, name, site);
+	return site;
+}
+
+static void
+site_drop(struct deferral *d, struct waiting_site *site)
+{
+	heap_remove(d, site);
+	HASH_DEL(d->sites, site);
+	free(site);
+}
+
+static size_t
+site_room(const struct deferral *d, const struct waiting_site *site)
+{
+	size_t room = d->options.room(d->options.arg, site->name, d->options.window);
+
+	/* Refill by halves: a read for each row that leaves would cost more. */
+	if (site->loaded && site->loaded > room / 2)
+		return 0;
+	room = room > site->loaded ? room - site->loaded : 0;
+	return room < d->options.max - d->loaded ? room : d->options.max - d->loaded;
+}
+
+static void
+site_arm(struct deferral *d, struct waiting_site *site, uint64_t now)
+{
+	uint64_t rest, wake;
+
+	heap_remove(d, site);
+	if (site->due_us == UINT64_MAX ||
+		(site->due_us <= now && site->loaded &&
+			(d->loaded >= d->options.max || !site_room(d, site))))
+		return;
+	rest = d->options.rest_until(d->options.arg, site->name, now);
+	wake = rest > site->due_us ? rest : site->due_us;
+	if (wake == UINT64_MAX)
+		return;
+	site->wake_us = wake;
+	heap_insert(d, site);
+}
+
+struct rows {
+	Row **rows;
+	size_t count;
+};
+
+static void
+on_row(void *arg, Row *row)
+{
+	struct rows *rows = arg;
+
+	rows->rows[rows->count++] = row;
+}
+
+/* Nothing of the site is in memory: what is its soonest row? */
+static void
+site_reset(struct deferral *d, struct waiting_site *site)
+{
+	Row *first = NULL;
+	struct rows rows = { .rows = &first };
+
+	site->cursor = false;
+	site->due_us = UINT64_MAX;
+	if (queue_rows_due(d->options.queue, site->name, 0, NULL, 1, on_row, &rows))
+		site->due_us = first->due_us;
+	row_free(first);
+}
+
+/* Whether the row is due; if so it is taken. */
+static bool
+site_take(struct deferral *d, struct waiting_site *site, Row *row, uint64_t now)
+{
+	if (row->due_us > now) {
+		site->due_us = row->due_us;
+		row_free(row);
+		return false;
+	}
+	site->cursor = true;
+	site->cursor_us = row->due_us;
+	memcpy(site->cursor_id, row->envelope->id.data, ID_SIZE);
+	if (deferral_find(d, row->envelope->id.data, row->site))
+		row_free(row);
+	else
+		d->options.load(d->options.arg, row);
+	return true;
+}
+
+static void
+site_load(struct deferral *d, struct waiting_site *site, uint64_t now)
+{
+	size_t room = site_room(d, site), i;
+	struct rows rows = { 0 };
+	bool due = true;
+
+	if (!room)
+		return;
+	rows.rows = xmalloc(room * sizeof(Row *));
+	if (site->cursor)
+		queue_rows_due(d->options.queue, site->name, site->cursor_us, site->cursor_id, room,
+			on_row, &rows);
+	else
+		queue_rows_due(d->options.queue, site->name, 0, NULL, room, on_row, &rows);
+	site->due_us = rows.count == room ? now : UINT64_MAX;
+	for (i = 0; i < rows.count && due; i++)
+		due = site_take(d, site, rows.rows[i], now);
+	for (; i < rows.count; i++)
+		row_free(rows.rows[i]);
+	free(rows.rows);
+	if (!site->loaded && site->due_us == UINT64_MAX)
+		site_reset(d, site);
+}
+
+static void
+deferral_run(struct deferral *d)
+{
+	uint64_t now = clock_us();
+	struct waiting_site *site;
+
+	d->loading = true;
+	while (d->heap_count && d->heap[0]->wake_us <= now && d->loaded < d->options.max) {
+		site = d->heap[0];
+		heap_remove(d, site);
+		if (d->options.rest_until(d->options.arg, site->name, now) <= now)
+			site_load(d, site, now);
+		if (!site->loaded && site->due_us <= now &&
+			d->options.rest_until(d->options.arg, site->name, now) <= now) {
+			/* nothing could be taken: not again on this turn */
+			site->wake_us = now + 1000000;
+			heap_insert(d, site);
+		} else
+			site_arm(d, site, now);
+		if (!site->loaded && site->due_us == UINT64_MAX)
+			site_drop(d, site);
+	}
+	d->loading = false;
+	d->armed_us = UINT64_MAX - 1;
+	timer_arm(d, now);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	deferral_run(arg);
+}
+
+struct deferral *
+deferral_new(const struct deferral_options *options)
+{
+	struct deferral *d = xcalloc(1, sizeof *d);
+
+	d->options = *options;
+	d->armed_us = UINT64_MAX;
+	d->timer = evtimer_new(loop_base(options->loop), on_timer, d);
+	return d;
+}
+
+void
+deferral_free(struct deferral **deferral)
+{
+	struct deferral *d = *deferral;
+	struct waiting_site *site, *next_site;
+	struct waiting_account *account, *next_account;
+
+	if (!d)
+		return;
+	HASH_ITER(hh, d->sites, site, next_site)
+	site_drop(d, site);
+	HASH_ITER(hh, d->accounts, account, next_account)
+	{
+		HASH_DEL(d->accounts, account);
+		free(account);
+	}
+	event_free(d->timer);
+	free(d->heap);
+	free(d);
+	*deferral = NULL;
+}
+
+/* Accounts. */
+
+static void
+account_count(struct deferral *d, const char *name, int n)
+{
+	struct waiting_account *account;
+
+	d->rows += (size_t)n;
+	if (!*name)
+		return;
+	HASH_FIND_STR(d->accounts, name, account);
+	if (!account) {
+		account = xcalloc(1, sizeof *account + strlen(name) + 1);
+		memcpy(account->name, name, strlen(name) + 1);
+		HASH_ADD_STR(d->accounts, name, account);
+	}
+	account->rows += n;
+	d->options.waiting(d->options.arg, name, account->rows > 0 ? account->rows : 0);
+	if (account->rows <= 0) {
+		HASH_DEL(d->accounts, account);
+		free(account);
+	}
+}
+
+void
+deferral_added(struct deferral *d, const Envelope *envelope)
+{
+	account_count(d, envelope->account, 1);
+}
+
+void
+deferral_removed(struct deferral *d, const Envelope *envelope)
+{
+	account_count(d, envelope->account, -1);
+}
+
+void
+deferral_read(struct deferral *d)
+{
+	struct rows rows = { .rows = xmalloc(READ_SLICE * sizeof(Row *)) };
+	Row *last = NULL, *row;
+	size_t n;
+
+	do {
+		rows.count = 0;
+		n = queue_rows_scan(d->options.queue, last ? last->envelope->id.data : NULL,
+			last ? last->site : NULL, READ_SLICE, on_row, &rows);
+		row_free(last);
+		last = NULL;
+		for (size_t i = 0; i < n; i++) {
+			row = rows.rows[i];
+			deferral_added(d, row->envelope);
+			if (row->state != ROW__STATE__HELD)
+				deferral_noted(d, row->site, row->due_us);
+			if (i + 1 == n)
+				last = row;
+			else
+				row_free(row);
+		}
+	} while (n == READ_SLICE);
+	row_free(last);
+	free(rows.rows);
+}
+
+void
+deferral_noted(struct deferral *d, const char *name, uint64_t due)
+{
+	struct waiting_site *site = site_get(d, name);
+	uint64_t now;
+
+	if (due >= site->due_us && site->heap_at)
+		return;
+	if (due < site->due_us)
+		site->due_us = due;
+	now = clock_us();
+	site_arm(d, site, now);
+	if (!d->loading)
+		timer_arm(d, now);
+}
+
+/* Rows in memory. */
+
+static char *
+item_key(const uint8_t *id, const char *site)
+{
+	char text[ID_TEXT_SIZE];
+
+	id_format(id, text);
+	return xasprintf("%s/%s", text, site);
+}
+
+struct item *
+deferral_find(struct deferral *d, const uint8_t *id, const char *site)
+{
+	struct item *item;
+	char *key;
+
+	if (!d->items)
+		return NULL;
+	key = item_key(id, site);
+	HASH_FIND_STR(d->items, key, item);
+	free(key);
+	return item;
+}
+
+void
+deferral_joined(struct deferral *d, struct item *item)
+{
+	item->key = item_key(item->mail->envelope->id.data, item->site);
+	HASH_ADD_KEYPTR(hh, d->items, item->key, strlen(item->key), item);
+	site_get(d, item->site)->loaded++;
+	d->loaded++;
+}
+
+void
+deferral_left(struct deferral *d, struct item *item)
+{
+	struct waiting_site *site = site_get(d, item->site);
+	uint64_t now = clock_us();
+
+	HASH_DEL(d->items, item);
+	free(item->key);
+	d->loaded--;
+	if (!--site->loaded)
+		site_reset(d, site);
+	if (d->loading)
+		return;
+	site_arm(d, site, now);
+	if (!site->loaded && site->due_us == UINT64_MAX)
+		site_drop(d, site);
+	timer_arm(d, now);
+}
+
+struct item *
+deferral_pop(struct deferral *d)
+{
+	struct item *item, *next;
+
+	HASH_ITER(hh, d->items, item, next)
+	if (!item->pending)
+		return item;
+	return NULL;
+}
+
+void
+deferral_poke(struct deferral *d, const char *name)
+{
+	uint64_t now = clock_us();
+	struct waiting_site *site, *next;
+
+	if (name) {
+		HASH_FIND_STR(d->sites, name, site);
+		if (site)
+			site_arm(d, site, now);
+	} else
+		HASH_ITER(hh, d->sites, site, next)
+	site_arm(d, site, now);
+	if (!d->loading)
+		timer_arm(d, now);
+}
+
+void
+deferral_stats(const struct deferral *d, struct deferral_stats *out)
+{
+	*out = (struct deferral_stats){
+		.sites = HASH_COUNT(d->sites),
+		.loaded = d->loaded,
+		.rows = d->rows,
+		.oldest_due_us = d->heap_count ? d->heap[0]->wake_us : 0,
+	};
+}

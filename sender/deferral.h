@@ -1,0 +1,66 @@
+/*
+ * deferral.h - waiting mail: which rows come into memory, and when.
+ *
+ * Rows lie in the queue, by site and due time. Here every site with rows has one due time in one
+ * heap, and a bounded window of its rows in memory. A site that rests or is suspended has its rows
+ * left alone, whatever their number.
+ */
+#ifndef SENDER_DEFERRAL_H
+#define SENDER_DEFERRAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/envelope.h"
+
+struct deferral;
+struct item;
+struct queue;
+struct loop;
+
+#define DEFERRAL_WINDOW 250 /* rows of a site in memory */
+#define DEFERRAL_MAX 20000  /* of all */
+
+struct deferral_options {
+	struct loop *loop;
+	struct queue *queue;
+	size_t window, max;
+	/* Takes a due row (and its memory) into work; answers with deferral_joined(). */
+	void (*load)(void *arg, Row *row);
+	/* When the site may be tried again: 0 now, UINT64_MAX not until deferral_poke(). */
+	uint64_t (*rest_until)(void *arg, const char *site, uint64_t now_us);
+	/* How many rows of it may be in memory, at most `window`. */
+	size_t (*room)(void *arg, const char *site, size_t window);
+	/* How many rows the account has now. */
+	void (*waiting)(void *arg, const char *account, int64_t rows);
+	void *arg;
+};
+
+struct deferral *deferral_new(const struct deferral_options *options);
+void deferral_free(struct deferral **deferral);
+/* Reads what waits from the queue; blocking. */
+void deferral_read(struct deferral *deferral);
+
+/* A row of the site was written with this due time. */
+void deferral_noted(struct deferral *deferral, const char *site, uint64_t due_us);
+/* A row exists that did not before; and the other way round. */
+void deferral_added(struct deferral *deferral, const Envelope *envelope);
+void deferral_removed(struct deferral *deferral, const Envelope *envelope);
+/* A row's item is in memory from now on; it has left. */
+void deferral_joined(struct deferral *deferral, struct item *item);
+void deferral_left(struct deferral *deferral, struct item *item);
+/* The item of a row when it is in memory. */
+struct item *deferral_find(struct deferral *deferral, const uint8_t *id, const char *site);
+/* Any item in memory that awaits no answer, for shutdown; NULL: there is none. */
+struct item *deferral_pop(struct deferral *deferral);
+/* Something changed about when the site may be tried: look again. NULL: all sites. */
+void deferral_poke(struct deferral *deferral, const char *site);
+
+struct deferral_stats {
+	size_t sites, loaded, rows;
+	uint64_t oldest_due_us; /* 0: none */
+};
+void deferral_stats(const struct deferral *deferral, struct deferral_stats *out);
+
+#endif

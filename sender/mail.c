@@ -1,0 +1,474 @@
+/*
+ * mail.c - the life of a message in memory: from a record or row to items, and to rows.
+ *
+ * sender:  mail.ready, deferral -> [mail] -> schedule -> attempt -> settle
+ *
+ * A record stays unfinished until all its recipients are closed or its rows are durable. On any
+ * error of the queue we keep it in hand and try again; a crash brings it again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "sender/deferral.h"
+#include "sender/sender_private.h"
+#include "shared/address.h"
+#include "shared/config.h"
+#include "shared/limits.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/metrics.h"
+
+#define AGE_US (60ull * 1000000)
+#define AGAIN_S 5
+
+static struct mail *
+mail_new(struct sender *sender, Envelope *envelope)
+{
+	struct mail *mail = xcalloc(1, sizeof *mail);
+
+	mail->sender = sender;
+	mail->envelope = envelope;
+	mail->arrived_us = clock_us();
+	TAILQ_INIT(&mail->items);
+	return mail;
+}
+
+static void
+mail_leave(struct mail *mail)
+{
+	TAILQ_REMOVE(&mail->sender->arrivals, mail, link);
+	mail->record = NULL;
+	metric_set(mail->sender->metrics.in_hand, --mail->sender->in_hand);
+}
+
+void
+mail_free_if_done(struct mail *mail)
+{
+	if (mail->record || mail->lookups || mail->busy || !TAILQ_EMPTY(&mail->items))
+		return;
+	if (mail->row)
+		row_free(mail->row);
+	else
+		envelope_free(mail->envelope);
+	free(mail);
+}
+
+struct item *
+item_new(struct mail *mail, struct route *route)
+{
+	struct item *item = xcalloc(1, sizeof *item);
+
+	item->mail = mail;
+	item->route = route ? route_ref(route) : NULL;
+	item->entry.affinity = route ? route_affinity(route) : 0;
+	TAILQ_INSERT_TAIL(&mail->items, item, link);
+	return item;
+}
+
+void
+item_free(struct item *item)
+{
+	struct mail *mail = item->mail;
+
+	schedule_remove(mail->sender->schedule, &item->entry);
+	if (item->row)
+		deferral_left(mail->sender->deferral, item);
+	TAILQ_REMOVE(&mail->items, item, link);
+	for (size_t i = 0; i < item->count; i++)
+		free(item->targets[i].outcome);
+	free(item->targets);
+	if (item->route)
+		route_unref(item->route);
+	free(item->site);
+	free(item->last_reply);
+	free(item->last_host);
+	free(item->reason);
+	free(item);
+	mail_free_if_done(mail);
+}
+
+void
+item_add(struct item *item, Recipient *const *recipients, size_t count,
+	const struct outcome *failure)
+{
+	struct target *target;
+
+	item->targets = xrealloc(item->targets, (item->count + count) * sizeof *item->targets);
+	for (size_t i = 0; i < count; i++) {
+		target = &item->targets[item->count++];
+		*target = (struct target){ .recipient = recipients[i] };
+		if (failure)
+			target_set(target,
+				failure->kind == OUTCOME_BOUNCE ? TARGET_FAILED : TARGET_DEFERRED,
+				failure);
+	}
+}
+
+static bool
+site_taken(const struct mail *mail, const char *site)
+{
+	const struct item *item;
+
+	TAILQ_FOREACH(item, &mail->items, link)
+	if (item->site && !strcmp(item->site, site))
+		return true;
+	return false;
+}
+
+/* The site's name, unless other recipients of the mail have taken it: all recipients of a domain
+ * are always in one row, so that its name with a prefix is free. */
+static void
+item_name(struct item *item)
+{
+	char domain[256];
+
+	if (item->site)
+		return;
+	if (item->held)
+		item->site = xstrdup(SITE_HELD);
+	else if (item->route && !site_taken(item->mail, item->route->site))
+		item->site = xstrdup(item->route->site);
+	else {
+		routing_domain(item->mail->sender, item->targets[0].recipient, domain);
+		item->site = xasprintf(SITE_DOMAIN "%s", domain);
+	}
+}
+
+void
+item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **recipients)
+{
+	row__init(row);
+	*envelope = *item->mail->envelope;
+	envelope->recipients = recipients;
+	envelope->n_recipients = 0;
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].state != TARGET_CLOSED)
+			recipients[envelope->n_recipients++] = item->targets[i].recipient;
+	row->envelope = envelope;
+	row->site = item->site;
+	row->state = item->held ? ROW__STATE__HELD : ROW__STATE__WAITING;
+	row->due_us = item->due_us;
+	row->attempts = item->attempts;
+	row->first_attempt_us = item->first_attempt_us;
+	row->last_attempt_us = item->last_attempt_us;
+	if (item->last_reply)
+		row->last_reply = item->last_reply;
+	if (item->last_host)
+		row->last_host = item->last_host;
+	if (item->reason)
+		row->reason = item->reason;
+	row->delay_sent = item->delay_sent;
+	row->rule = item->rule;
+	row->released = item->released;
+	row->crashes = item->crashes;
+}
+
+/* Becoming rows. */
+
+static void
+on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct mail *mail = arg;
+
+	(void)fd, (void)what;
+	mail->busy--;
+	mail_check(mail);
+}
+
+static void
+mail_again(struct mail *mail, int err)
+{
+	const struct timeval pause = { .tv_sec = AGAIN_S };
+	char id[ID_TEXT_SIZE];
+
+	if (err == -ECANCELED)
+		return;
+	id_format(mail->envelope->id.data, id);
+	LOG_WARN("cannot defer, will try again", "id", id, "error", strerror(-err));
+	mail->busy++;
+	event_base_once(loop_base(mail->sender->loop), -1, EV_TIMEOUT, on_again, mail, &pause);
+}
+
+static void
+mail_rows_live(struct mail *mail)
+{
+	struct deferral *deferral = mail->sender->deferral;
+	struct item *item, *next;
+
+	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
+		next = TAILQ_NEXT(item, link);
+		deferral_added(deferral, mail->envelope);
+		if (item->state == ITEM_PARKED) {
+			if (!item->held)
+				deferral_noted(deferral, item->site, item->due_us);
+			item_free(item);
+			continue;
+		}
+		item->row = true;
+		deferral_joined(deferral, item);
+		if (item->state == ITEM_ENDED) {
+			item->state = ITEM_SETTLING;
+			settle_advance(item);
+		}
+	}
+}
+
+static void
+on_deferred(void *arg, int err)
+{
+	struct mail *mail = arg;
+	struct sender *sender = mail->sender;
+	struct item *item;
+
+	mail->state = MAIL_TRYING;
+	sender->settling--;
+	if (err) {
+		TAILQ_FOREACH(item, &mail->items, link)
+		if (item->state == ITEM_ENDED)
+			item->state = ITEM_PARKED;
+		mail_again(mail, err);
+		return;
+	}
+	mail_leave(mail);
+	if (*mail->envelope->account)
+		limits_attempted(sender->limits, mail->envelope->account, 1);
+	mail->busy++;
+	mail_rows_live(mail);
+	mail->busy--;
+	mail_free_if_done(mail);
+	sender_wake(sender);
+}
+
+/* What still waits for its turn is parked with the others. */
+static void
+items_park(struct mail *mail)
+{
+	struct item *item;
+
+	TAILQ_FOREACH(item, &mail->items, link)
+	{
+		if (item->state == ITEM_WAITING) {
+			schedule_remove(mail->sender->schedule, &item->entry);
+			item->state = item->pending ? ITEM_SETTLING : ITEM_PARKED;
+			item->parked = true;
+		}
+		if (!item->held && (item->state != ITEM_PARKED || !item->due_us))
+			item->due_us = clock_us();
+		item_name(item);
+	}
+}
+
+static void
+mail_defer(struct mail *mail)
+{
+	struct item *item;
+	size_t count = 0, recipients = 0;
+
+	items_park(mail);
+	TAILQ_FOREACH(item, &mail->items, link)
+	{
+		count++;
+		recipients += item->count;
+	}
+	Row *rows = xmalloc(count * sizeof *rows), **list = xmalloc(count * sizeof *list);
+	Envelope *envelopes = xmalloc(count * sizeof *envelopes);
+	Recipient **pool = xmalloc(recipients * sizeof *pool), **at = pool;
+
+	count = 0;
+	TAILQ_FOREACH(item, &mail->items, link)
+	{
+		item_row(item, &rows[count], &envelopes[count], at);
+		list[count] = &rows[count];
+		at += item->count;
+		count++;
+	}
+	mail->state = MAIL_DEFERRING;
+	mail->sender->settling++;
+	queue_defer(mail->record, list, count, on_deferred, mail);
+	free(rows);
+	free(list);
+	free(envelopes);
+	free(pool);
+}
+
+static void
+mail_finish(struct mail *mail)
+{
+	queue_finish(mail->record);
+	if (*mail->envelope->account)
+		limits_attempted(mail->sender->limits, mail->envelope->account, 1);
+	mail_leave(mail);
+	mail_free_if_done(mail);
+}
+
+void
+mail_check(struct mail *mail)
+{
+	struct item *item;
+	bool waits = mail->aged;
+
+	if (!mail->record || mail->state != MAIL_TRYING || mail->busy)
+		return;
+	TAILQ_FOREACH(item, &mail->items, link)
+	waits = waits || item->state == ITEM_PARKED;
+	if (TAILQ_EMPTY(&mail->items))
+		mail_finish(mail);
+	else if (waits && !mail->sender->draining)
+		mail_defer(mail);
+}
+
+uint64_t
+mail_age(struct sender *sender, uint64_t now)
+{
+	struct mail *mail, *next;
+
+	for (mail = TAILQ_FIRST(&sender->arrivals); mail; mail = next) {
+		next = TAILQ_NEXT(mail, link);
+		if (mail->aged)
+			continue;
+		if (mail->arrived_us + AGE_US > now)
+			return mail->arrived_us + AGE_US;
+		mail->aged = true;
+		mail_check(mail);
+	}
+	return 0;
+}
+
+/* Arriving. */
+
+static void
+count_row(void *arg, Row *row)
+{
+	(void)arg;
+	row_free(row);
+}
+
+/* Infected or unscannable: one row that waits for an operator. */
+static void
+mail_hold(struct mail *mail)
+{
+	struct item *item = item_new(mail, NULL);
+
+	item->held = true;
+	item->reason = xstrdup(mail->envelope->signature);
+	item_add(item, mail->envelope->recipients, mail->envelope->n_recipients, NULL);
+	item->state = ITEM_PARKED;
+	mail->state = MAIL_TRYING;
+	mail_check(mail);
+}
+
+static bool
+must_hold(const Envelope *envelope)
+{
+	return envelope->verdict == ENVELOPE__VERDICT__INFECTED ||
+		envelope->verdict == ENVELOPE__VERDICT__UNSCANNABLE;
+}
+
+void
+mail_on_record(void *arg, struct record *record)
+{
+	struct sender *sender = arg;
+	const Envelope *envelope = record_envelope(record);
+	struct mail *mail;
+
+	if (sender->draining) {
+		record_abandon(record);
+		return;
+	}
+	/* Its rows are durable: the crash fell between that and the end of the record. */
+	if (record_redelivered(record) &&
+		queue_rows_of(sender->queue, envelope->id.data, count_row, NULL)) {
+		queue_finish(record);
+		return;
+	}
+	mail = mail_new(sender, envelope_copy(envelope));
+	mail->record = record;
+	mail->redelivered = record_redelivered(record);
+	TAILQ_INSERT_TAIL(&sender->arrivals, mail, link);
+	metric_set(sender->metrics.in_hand, ++sender->in_hand);
+	if (must_hold(mail->envelope))
+		mail_hold(mail);
+	else
+		routing_start(mail);
+	sender_wake(sender);
+}
+
+static struct item *
+item_from_row(struct mail *mail)
+{
+	struct item *item = item_new(mail, NULL);
+	const Row *row = mail->row;
+
+	item->row = true;
+	item->site = xstrdup(row->site);
+	item->due_us = row->due_us;
+	item->attempts = row->attempts;
+	item->first_attempt_us = row->first_attempt_us;
+	item->last_attempt_us = row->last_attempt_us;
+	item->last_reply = *row->last_reply ? xstrdup(row->last_reply) : NULL;
+	item->last_host = *row->last_host ? xstrdup(row->last_host) : NULL;
+	item->reason = *row->reason ? xstrdup(row->reason) : NULL;
+	item->held = row->state == ROW__STATE__HELD;
+	item->released = row->released;
+	item->delay_sent = row->delay_sent;
+	item->rule = row->rule;
+	item->crashes = row->crashes;
+	item_add(item, mail->envelope->recipients, mail->envelope->n_recipients, NULL);
+	return item;
+}
+
+void
+mail_from_row(struct sender *sender, Row *row, enum row_use use, const char *why)
+{
+	struct mail *mail = mail_new(sender, row->envelope);
+	struct item *item;
+
+	mail->row = row;
+	mail->state = MAIL_TRYING;
+	item = item_from_row(mail);
+	deferral_joined(sender->deferral, item);
+	if (use == ROW_ATTEMPT) {
+		routing_start(mail);
+		return;
+	}
+	if (use == ROW_BOUNCE)
+		item->bounce_why = why;
+	settle_park(item, 0);
+}
+
+/* An item that still awaits an answer is left to it: the answer may come as the loop is freed. */
+static void
+mail_drop(struct mail *mail)
+{
+	struct item *item, *next;
+
+	mail->busy = 1;
+	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
+		next = TAILQ_NEXT(item, link);
+		if (!item->pending)
+			item_free(item);
+	}
+	if (!TAILQ_EMPTY(&mail->items))
+		return;
+	routing_forget(mail);
+	mail->busy = 0;
+	mail_free_if_done(mail);
+}
+
+void
+mail_drop_all(struct sender *sender)
+{
+	struct item *item;
+	struct mail *mail;
+
+	while ((mail = TAILQ_FIRST(&sender->arrivals))) {
+		record_abandon(mail->record);
+		mail_leave(mail);
+		mail_drop(mail);
+	}
+	while ((item = deferral_pop(sender->deferral)))
+		mail_drop(item->mail);
+}

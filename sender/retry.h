@@ -1,0 +1,29 @@
+/*
+ * retry.h - when to try again, and how long at all. Pure.
+ */
+#ifndef SENDER_RETRY_H
+#define SENDER_RETRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/envelope.h"
+
+struct retry_times {
+	uint64_t first_us, max_us; /* between attempts */
+	uint64_t lifetime_us, null_lifetime_us, held_lifetime_us;
+	uint64_t delay_dsn_us;
+};
+
+/* The time to wait after the `attempts`-th attempt: first, doubling up to max, give or take 10 %.
+ * `random` is any number. */
+uint64_t retry_wait_us(const struct retry_times *times, unsigned attempts, uint32_t random);
+
+/* When mail that is still waiting has failed. */
+uint64_t retry_expiry_us(const struct retry_times *times, const Envelope *envelope, bool held);
+
+/* Whether mail that was deferred at `now_us` deserves the notice that it is delayed. Never for mail
+ * that may cause none, or that ends before the notice would help. */
+bool retry_delay_due(const struct retry_times *times, const Envelope *envelope, uint64_t now_us);
+
+#endif

@@ -1,0 +1,378 @@
+/*
+ * sender.c - the sender role: starts its parts, takes records in, and ends in good order.
+ *
+ * scanner -> mail.ready -> [sender] -> the internet
+ *
+ * One loop. What it has in hand is bounded: WINDOW records, DEFERRAL_MAX rows. On a stop nothing
+ * new begins, attempts under way have 10 s, and what is unfinished comes again after the next
+ * start.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "sender/deferral.h"
+#include "sender/ledger.h"
+#include "sender/rule.h"
+#include "sender/sender_private.h"
+#include "shared/config.h"
+#include "shared/limits.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/metrics.h"
+#include "shared/redis.h"
+#include "shared/role.h"
+
+#define WINDOW 2000
+#define STOP_MS 10000  /* for attempts under way */
+#define SETTLE_MS 5000 /* and for what they brought */
+#define STOP_POLL_MS 20
+#define GAUGES_US 1000000
+
+static struct {
+	struct sender sender;
+	struct task begin, drain, stop;
+	struct event *stop_timer;
+	uint64_t stop_ms;
+	bool aborted;
+	uint64_t gauges_us;
+	struct probe *probe;
+	bool running;
+} role;
+
+void
+sender_wake(struct sender *sender)
+{
+	event_active(sender->pump, EV_TIMEOUT, 0);
+}
+
+static void
+gauges_update(struct sender *sender)
+{
+	const uint64_t now = clock_us();
+	struct schedule_stats schedule;
+	struct deferral_stats deferral;
+
+	if (now - role.gauges_us < GAUGES_US)
+		return;
+	role.gauges_us = now;
+	schedule_stats(sender->schedule, now, &schedule);
+	deferral_stats(sender->deferral, &deferral);
+	metric_set(sender->metrics.sites, (int64_t)schedule.sites);
+	metric_set(sender->metrics.resting, (int64_t)schedule.resting);
+	metric_set(sender->metrics.connections, (int64_t)schedule.connections);
+	metric_set(sender->metrics.waiting, (int64_t)schedule.waiting);
+	metric_set(sender->metrics.rows, (int64_t)deferral.rows);
+	metric_set(sender->metrics.oldest_due, (int64_t)(deferral.oldest_due_us / 1000000));
+}
+
+static void
+age_arm(struct sender *sender)
+{
+	struct timeval wait;
+	uint64_t now = clock_us(), next;
+
+	if (TAILQ_EMPTY(&sender->arrivals) || event_pending(sender->age_timer, EV_TIMEOUT, NULL))
+		return;
+	next = mail_age(sender, now);
+	if (!next)
+		return;
+	next -= now;
+	wait = (struct timeval){ .tv_sec = (time_t)(next / 1000000),
+		.tv_usec = (suseconds_t)(next % 1000000) };
+	event_add(sender->age_timer, &wait);
+}
+
+static void
+on_pump(evutil_socket_t fd, short what, void *arg)
+{
+	struct sender *sender = arg;
+
+	(void)fd, (void)what;
+	if (!sender->draining)
+		attempt_pump(sender);
+	age_arm(sender);
+	gauges_update(sender);
+}
+
+/* What deferral.c asks. */
+
+static void
+load_row(void *arg, Row *row)
+{
+	mail_from_row(arg, row, ROW_ATTEMPT, NULL);
+	sender_wake(arg);
+}
+
+static uint64_t
+rest_until(void *arg, const char *site, uint64_t now)
+{
+	struct sender *sender = arg;
+
+	if (sender->draining || rules_site_suspended(sender->rules, site))
+		return UINT64_MAX;
+	return schedule_rest_until(sender->schedule, site, now);
+}
+
+static size_t
+site_room(void *arg, const char *site, size_t window)
+{
+	const struct sender *sender = arg;
+
+	return schedule_room(sender->schedule, site, window);
+}
+
+static void
+tell_waiting(void *arg, const char *account, int64_t rows)
+{
+	const struct sender *sender = arg;
+
+	limits_waiting(sender->limits, account, rows);
+}
+
+/* Starting. */
+
+static void
+times_from(struct retry_times *times, const struct config *config)
+{
+	*times = (struct retry_times){
+		.first_us = config->sender.retry.first * 1000,
+		.max_us = config->sender.retry.max * 1000,
+		.lifetime_us = config->sender.lifetime * 1000,
+		.null_lifetime_us = config->sender.null_lifetime * 1000,
+		.held_lifetime_us = config->sender.held_lifetime * 1000,
+		.delay_dsn_us = config->sender.delay_dsn * 1000,
+	};
+}
+
+static void
+metrics_new(struct sender_metrics *m)
+{
+	m->delivered = metric_counter(
+		"shout_sender_delivered_total", "Recipients delivered to", NULL);
+	m->deferred = metric_counter("shout_sender_deferred_total",
+		"Recipients that have to wait after an attempt", NULL);
+	m->bounced = metric_counter(
+		"shout_sender_bounced_total", "Recipients refused for good", NULL);
+	m->expired = metric_counter(
+		"shout_sender_expired_total", "Recipients given up after their lifetime", NULL);
+	m->attempt_seconds = metric_histogram(
+		"shout_sender_attempt_seconds", "From MAIL to the last reply", NULL);
+	m->in_hand = metric_gauge("shout_sender_records", "Records of mail.ready in memory", NULL);
+	m->attempting = metric_gauge("shout_sender_in_flight", "Attempts under way", NULL);
+	m->sites = metric_gauge("shout_sender_sites", "Sites known to the scheduler", NULL);
+	m->resting = metric_gauge("shout_sender_sites_resting", "Sites that rest", NULL);
+	m->connections = metric_gauge("shout_sender_connections", "SMTP connections", NULL);
+	m->waiting = metric_gauge(
+		"shout_sender_scheduled", "Messages in memory that wait for their turn", NULL);
+	m->rows = metric_gauge("shout_sender_waiting", "Rows of deferred and held mail", NULL);
+	m->oldest_due = metric_gauge("shout_sender_next_due_seconds",
+		"When the next row is due, seconds since 1970 (0: none waits)", NULL);
+}
+
+static void
+schedule_start(struct sender *sender)
+{
+	const struct config *config = sender->config;
+
+	sender->schedule = schedule_new(&(struct schedule_options){
+		.concurrency_start = config->sender.concurrency_start,
+		.concurrency_max = config->sender.concurrency_max,
+		.connections_max = config->sender.connections_max,
+		.rest_first_us = sender->times.first_us,
+		.rest_max_us = sender->times.max_us,
+	});
+	sender->deferral = deferral_new(&(struct deferral_options){
+		.loop = sender->loop,
+		.queue = sender->queue,
+		.window = DEFERRAL_WINDOW,
+		.max = DEFERRAL_MAX,
+		.load = load_row,
+		.rest_until = rest_until,
+		.room = site_room,
+		.waiting = tell_waiting,
+		.arg = sender,
+	});
+}
+
+static void
+redis_start(struct sender *sender)
+{
+	const struct config *config = sender->config;
+
+	sender->redis = redis_new(sender->loop,
+		&(struct redis_options){
+			.address = config->redis.address,
+			.password = config->redis.password,
+			.tls = config->redis.tls,
+			.ca = config->redis.ca,
+		});
+	sender->limits = limits_new(sender->loop, sender->redis,
+		&(struct limits_options){
+			.in_flight_max = config->ingress.in_flight_max,
+			.waiting_max = config->ingress.waiting_max,
+		});
+	sender->ledger = ledger_new(sender->redis);
+}
+
+static int
+network_start(struct sender *sender)
+{
+	sender->resolver = site_resolver_new(sender->loop, sender->config);
+	if (!sender->resolver)
+		return -1;
+	sender->clients = client_context_new(
+		sender->loop, sender->config, sender->queue, sender->resolver);
+	return sender->clients ? 0 : -1;
+}
+
+static void
+sender_free(struct sender *sender)
+{
+	rules_stop(sender->rules);
+	deferral_free(&sender->deferral);
+	schedule_free(&sender->schedule);
+	mail_event_free(&sender->event);
+	event_free(sender->pump);
+	event_free(sender->age_timer);
+	event_free(role.stop_timer);
+	loop_free(&sender->loop); /* rules may still be told something */
+	rules_free(&sender->rules);
+	memset(&role.sender, 0, sizeof role.sender);
+}
+
+static void
+on_begin(struct task *task)
+{
+	struct sender *sender = &role.sender;
+
+	(void)task;
+	log_set_role("sender");
+	rules_start(sender->rules);
+	deferral_read(sender->deferral);
+	sender->consumer = queue_consume(
+		sender->queue, TOPIC_READY, sender->loop, WINDOW, mail_on_record, sender);
+	probe_set(role.probe, true, NULL);
+}
+
+/* Stopping. */
+
+static void
+on_drain(struct task *task)
+{
+	struct sender *sender = &role.sender;
+
+	(void)task;
+	if (sender->draining)
+		return;
+	sender->draining = true;
+	if (sender->consumer)
+		consumer_stop(sender->consumer);
+	sender->consumer = NULL;
+	rules_stop(sender->rules);
+	probe_set(role.probe, false, "stopping");
+}
+
+static void
+stop_now(struct sender *sender)
+{
+	event_del(role.stop_timer);
+	client_context_free(&sender->clients);
+	site_resolver_free(&sender->resolver);
+	attempt_free_all(sender);
+	mail_drop_all(sender);
+	limits_free(&sender->limits);
+	redis_free(&sender->redis);
+	ledger_free(&sender->ledger);
+	loop_stop(sender->loop);
+}
+
+static void
+on_stop_poll(evutil_socket_t fd, short what, void *arg)
+{
+	struct sender *sender = arg;
+	const uint64_t now = clock_mono_ms();
+
+	(void)fd, (void)what;
+	if (sender->attempting && now >= role.stop_ms && !role.aborted) {
+		role.aborted = true;
+		attempt_abort_all(sender);
+	}
+	if ((!sender->attempting && !sender->settling) || now >= role.stop_ms + SETTLE_MS)
+		stop_now(sender);
+}
+
+static void
+on_stop(struct task *task)
+{
+	const struct timeval often = { .tv_usec = STOP_POLL_MS * 1000 };
+
+	on_drain(task);
+	role.stop_ms = clock_mono_ms() + STOP_MS;
+	event_add(role.stop_timer, &often);
+}
+
+static int
+sender_start(const struct config *config, struct queue *queue)
+{
+	struct sender *sender = &role.sender;
+
+	sender->config = config;
+	sender->queue = queue;
+	sender->loop = loop_new("sender");
+	TAILQ_INIT(&sender->arrivals);
+	TAILQ_INIT(&sender->connections);
+	TAILQ_INIT(&sender->peers);
+	times_from(&sender->times, config);
+	metrics_new(&sender->metrics);
+	sender->pump = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_pump, sender);
+	sender->age_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);
+	role.stop_timer = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_stop_poll, sender);
+	role.aborted = false;
+	if (!role.probe)
+		role.probe = probe_new("sender");
+	probe_set(role.probe, false, "starting");
+	schedule_start(sender);
+	sender->rules = rules_new(sender);
+	if (network_start(sender) < 0) {
+		site_resolver_free(&sender->resolver);
+		sender_free(sender);
+		return -1;
+	}
+	redis_start(sender);
+	role.begin.run = on_begin;
+	role.drain.run = on_drain;
+	role.stop.run = on_stop;
+	role.running = true;
+	loop_post(sender->loop, &role.begin);
+	loop_start(sender->loop);
+	return 0;
+}
+
+static void
+sender_drain(void)
+{
+	if (role.running)
+		loop_post(role.sender.loop, &role.drain);
+}
+
+static void
+sender_stop(void)
+{
+	if (!role.running)
+		return;
+	loop_post(role.sender.loop, &role.stop);
+	loop_join(role.sender.loop);
+	sender_free(&role.sender);
+	role.running = false;
+}
+
+static void
+sender_reload(void)
+{
+}
+
+const struct role sender_role = { "sender", sender_start, sender_drain, sender_stop,
+	sender_reload };

@@ -1,0 +1,191 @@
+/*
+ * sender_private.h - what the files of the sender share: mail in memory and how it moves.
+ *
+ *   record ─▶ mail ─┬─ item (one site) ─▶ schedule ─▶ attempt ─▶ settle ─▶ closed, or a row
+ *   row ────▶ mail ─┘
+ *
+ * A mail is a message in memory, from a record of mail.ready or from a row. Its items are the parts
+ * that go to one set of hosts; an item has a target for each recipient. An item that has to wait
+ * makes rows of all items of its record; from then on each lives alone.
+ *
+ * Everything runs on the sender's one loop.
+ */
+#ifndef SENDER_PRIVATE_H
+#define SENDER_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "sender/client.h"
+#include "sender/outcome.h"
+#include "sender/retry.h"
+#include "sender/schedule.h"
+#include "sender/site.h"
+#include "shared/envelope.h"
+#include "shared/event.h"
+#include "shared/queue.h"
+
+struct deferral;
+struct ledger;
+struct limits;
+struct metric;
+struct redis;
+struct rules;
+struct sender;
+
+/* Row.site of mail that waits for an operator; and of mail whose domain has no site, or one whose
+ * name is taken by another row of the same mail (with the domain behind it). */
+#define SITE_HELD "held"
+#define SITE_DOMAIN "domain:"
+
+enum target_state {
+	TARGET_OPEN,      /* to be tried in this pass */
+	TARGET_DEFERRED,  /* tried, has to wait */
+	TARGET_RECORDING, /* delivered; the ledger and the event are under way */
+	TARGET_FAILED,    /* DSN and event are still to come */
+	TARGET_ENDING,    /* the DSN is durable, the event under way */
+	TARGET_CLOSED
+};
+
+struct target {
+	Recipient *recipient; /* in the mail's envelope */
+	enum target_state state;
+	bool expired;
+	struct outcome *outcome; /* FAILED, DEFERRED */
+};
+
+enum item_state {
+	ITEM_NEW,
+	ITEM_WAITING,    /* in the scheduler */
+	ITEM_ATTEMPTING, /* in the hands of a connection */
+	ITEM_SETTLING,   /* its results are being made durable */
+	ITEM_PARKED,     /* settled, and has to become a row together with its mail */
+	ITEM_ENDED       /* settled while its mail was becoming rows */
+};
+
+struct item {
+	struct schedule_entry entry;
+	TAILQ_ENTRY(item) link;
+	UT_hash_handle hh; /* rows in memory */
+	char *key;         /* "<id in hex>/<site>" of the hash */
+	struct mail *mail;
+	struct route *route; /* NULL: no way to its domain */
+	char *site;          /* Row.site; NULL until it is needed */
+	enum item_state state;
+	bool row;     /* it is one, durably */
+	bool parked;  /* what is open waits without having been tried */
+	bool told;    /* the deferred event of this pass is out */
+	bool counted; /* this pass counts as an attempt */
+	bool held, released, delay_sent;
+	unsigned pending; /* answers awaited: queue, ledger, timer */
+	unsigned stalls;
+	uint64_t parked_until_us; /* 0: its site says when */
+	uint64_t due_us, first_attempt_us, last_attempt_us, rule;
+	uint32_t attempts, crashes;
+	char *last_reply, *last_host, *reason;
+	const char *bounce_why; /* an operator wants it bounced */
+	struct target *targets;
+	size_t count;
+};
+
+enum mail_state { MAIL_ROUTING, MAIL_TRYING, MAIL_DEFERRING };
+
+struct mail {
+	TAILQ_ENTRY(mail) link; /* records in hand, oldest first */
+	struct sender *sender;
+	struct record *record; /* NULL: a row's, or it has become rows */
+	Envelope *envelope;    /* own copy, or inside `row` */
+	Row *row;
+	enum mail_state state;
+	bool redelivered, aged;
+	unsigned lookups, busy; /* what keeps it in memory beside its record and items */
+	struct lookup *first_lookup;
+	uint64_t arrived_us;
+	TAILQ_HEAD(item_list, item) items;
+};
+
+struct sender_metrics {
+	struct metric *delivered, *deferred, *bounced, *expired, *attempt_seconds;
+	struct metric *in_hand, *attempting, *sites, *resting, *connections, *waiting, *rows;
+	struct metric *oldest_due;
+};
+
+struct sender {
+	const struct config *config;
+	struct loop *loop;
+	struct queue *queue;
+	struct consumer *consumer;
+	struct redis *redis;
+	struct limits *limits;
+	struct ledger *ledger;
+	struct site_resolver *resolver;
+	struct client_context *clients;
+	struct schedule *schedule;
+	struct deferral *deferral;
+	struct rules *rules;
+	struct retry_times times;
+	struct mail_event event;
+	struct sender_metrics metrics;
+	struct event *pump, *age_timer;
+	TAILQ_HEAD(mail_list, mail) arrivals;
+	TAILQ_HEAD(, connection) connections;
+	TAILQ_HEAD(, peer) peers;
+	unsigned in_hand, attempting, settling;
+	bool draining;
+};
+
+/* sender.c: runs the scheduler on the loop's next turn. */
+void sender_wake(struct sender *sender);
+
+/* mail.c */
+void mail_on_record(void *arg, struct record *record);
+enum row_use { ROW_ATTEMPT, ROW_BOUNCE, ROW_EXPIRE };
+/* Takes a row (also the memory) into work. `why` (static) is for ROW_BOUNCE. */
+void mail_from_row(struct sender *sender, Row *row, enum row_use use, const char *why);
+/* Records that came a minute ago become rows; returns when the next one will, 0: none. */
+uint64_t mail_age(struct sender *sender, uint64_t now_us);
+/* What is to be done with a record's mail now that one of its items has settled. */
+void mail_check(struct mail *mail);
+/* Fills a row that borrows everything from the item. `recipients` has room for item->count. */
+void item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **recipients);
+void item_free(struct item *item);
+struct item *item_new(struct mail *mail, struct route *route);
+void item_add(struct item *item, Recipient *const *recipients, size_t count,
+	const struct outcome *failure);
+void mail_free_if_done(struct mail *mail);
+/* Gives up everything at shutdown: records come again, rows are stored anyway. */
+void mail_drop_all(struct sender *sender);
+
+/* routing.c: finds the sites of the mail's domains, then begins its items. */
+void routing_start(struct mail *mail);
+/* Drops the look-ups under way, once the resolver is gone. */
+void routing_forget(struct mail *mail);
+/* Equal for routes with the same hosts. */
+uint64_t route_affinity(const struct route *route);
+/* The recipient's domain in lower case, ours when it has none. */
+void routing_domain(const struct sender *sender, const Recipient *recipient, char out[256]);
+
+/* attempt.c */
+void attempt_pump(struct sender *sender);
+void attempt_begin(struct item *item);
+void attempt_abort_all(struct sender *sender);
+void attempt_free_all(struct sender *sender);
+
+/* settle.c */
+/* The pass over the item's recipients has ended, or an answer came: do what is next. */
+void settle_advance(struct item *item);
+/* What is open waits without having been tried: until `until_us`, or (0) as long as its site cannot
+ * be tried. */
+void settle_park(struct item *item, uint64_t until_us);
+void settle_delivered(struct item *item, const size_t *indices, size_t count,
+	const struct outcome *outcome, bool from_ledger);
+void target_set(struct target *target, enum target_state state, const struct outcome *outcome);
+
+/* bounce.c: tells the sender of the mail what became of the targets that failed, or wait. `cb` with
+ * 0 also when nobody is to be told; it may come before the call returns. */
+enum bounce_kind { BOUNCE_FAILURE, BOUNCE_DELAY };
+void bounce_send(struct item *item, enum bounce_kind kind, queue_cb cb, void *arg);
+
+#endif
