@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "shared/log.h"
+#include "shared/text.h"
 
 static char *
 room(struct json *json, size_t size)
@@ -25,25 +26,6 @@ put(struct json *json, const char *text, size_t length)
 {
 	memcpy(room(json, length), text, length);
 	json->length += length;
-}
-
-/* Length of the valid UTF-8 sequence at `s` (RFC 3629), or 0. */
-static size_t
-utf8_length(const unsigned char *s, size_t left)
-{
-	size_t need = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-
-	if (need == 1)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4 || need > left)
-		return 0;
-	for (size_t i = 1; i < need; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-		(s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return need;
 }
 
 /* The escape of a control character, a quote or a backslash. */
@@ -69,20 +51,19 @@ put_escape(struct json *json, unsigned char c)
 static void
 put_string(struct json *json, const char *text, size_t length)
 {
-	const unsigned char *s = (const unsigned char *)text;
 	size_t from = 0, i = 0;
 
 	put(json, "\"", 1);
 	while (i < length) {
-		size_t step = utf8_length(s + i, length - i);
+		size_t step = utf8_length(text + i, length - i);
 
-		if (step && s[i] >= 0x20 && s[i] != '"' && s[i] != '\\' && s[i] != 0x7f) {
+		if (step && !is_control(text[i]) && text[i] != '"' && text[i] != '\\') {
 			i += step;
 			continue;
 		}
 		put(json, text + from, i - from);
 		if (step)
-			put_escape(json, s[i]);
+			put_escape(json, (unsigned char)text[i]);
 		else
 			put(json, "\xef\xbf\xbd", 3);
 		from = ++i;

@@ -1,0 +1,52 @@
+/*
+ * fixup.c - the fields a message came without.
+ *
+ * scanner:  verdict clean -> [fixup] -> mail.ready
+ *
+ * The body is never rewritten: what it lacks goes before it. Owns nothing, cannot fail: addresses
+ * and hostname have been checked by then, and FIXUP_MAX holds the longest of them.
+ */
+#include "scanner/fixup.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "shared/date.h"
+
+static void
+append(char *out, size_t *length, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void
+append(char *out, size_t *length, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(out + *length, FIXUP_MAX - *length, format, args);
+	va_end(args);
+	/* A field that does not fit is left out as a whole. */
+	if (n > 0 && (size_t)n < FIXUP_MAX - *length)
+		*length += (size_t)n;
+}
+
+size_t
+fixup_build(const Envelope *envelope, const char *hostname, char out[FIXUP_MAX])
+{
+	char date[DATE_SIZE], id[ID_TEXT_SIZE];
+	size_t length = 0;
+
+	date_format(envelope->accepted_us, date);
+	id_format(envelope->id.data, id);
+	if (envelope->missing & MISSING_DATE)
+		append(out, &length, "Date: %s\r\n", date);
+	if (envelope->missing & MISSING_MESSAGE_ID)
+		append(out, &length, "Message-ID: <%s@%s>\r\n", id, hostname);
+	if (!(envelope->missing & MISSING_FROM))
+		return length;
+	if (*envelope->mail_from)
+		append(out, &length, "From: <%s>\r\n", envelope->mail_from);
+	else
+		append(out, &length, "From: <MAILER-DAEMON@%s>\r\n", hostname);
+	return length;
+}

@@ -1,0 +1,20 @@
+/*
+ * fixup.h - the fields a message came without: Date, Message-ID and From. Pure.
+ */
+#ifndef SCANNER_FIXUP_H
+#define SCANNER_FIXUP_H
+
+#include <stddef.h>
+
+#include "shared/envelope.h"
+
+#define FIXUP_MAX 1024
+
+/*
+ * Writes the fields that envelope->missing names, each ending in CRLF, to go before the body
+ * (Envelope.prefix). Date is when the message was accepted, Message-ID <id@hostname>, From the MAIL
+ * FROM (MAILER-DAEMON@hostname for the null sender). Returns the length, 0 when nothing is missing.
+ */
+size_t fixup_build(const Envelope *envelope, const char *hostname, char out[FIXUP_MAX]);
+
+#endif
