@@ -114,6 +114,12 @@ $(B)/tests/bench/bench_%: $(B)/tests/bench/bench_%.o $(LIB)
 bench-queue: $(B)/tests/bench/bench_queue
 	$<
 
+# Against Debian's Postfix, side by side. BENCH holds options of tests/bench/bench.py.
+.PHONY: bench
+bench: deps
+	@$(MAKE) --no-print-directory all
+	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/bench/bench.py $(BENCH)
+
 .PHONY: demo demo-stop
 demo: deps
 	@$(MAKE) --no-print-directory all

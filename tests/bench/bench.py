@@ -1,0 +1,174 @@
+"""Shout against Debian's Postfix, side by side in one run: smtp-source -> relay -> smtp-sink, A B A B.
+
+    make bench                        everything
+    make bench BENCH="--quick"        fewer messages, one round
+    make bench BENCH="--sizes 4096 --scan no --json out.json"
+
+Prints medians and ratios; figures mean something only within one run."""
+
+import argparse
+import json
+import pathlib
+import shutil
+import statistics
+import sys
+import tempfile
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
+
+import measure  # noqa: E402
+from harness import Clamd, Redis, Server, Shout, accepts, free_port, wait_for  # noqa: E402
+from postfix import Postfix  # noqa: E402
+
+
+class Milter(Server):
+    """clamav-milter in front of a clamd, for Postfix."""
+
+    name = "clamav-milter"
+
+    def __init__(self, directory, clamd):
+        super().__init__(directory)
+        self.port = free_port()
+        config = self.directory / "clamav-milter.conf"
+        config.write_text(f"MilterSocket inet:{self.port}@127.0.0.1\nClamdSocket unix:{clamd.socket}\n"
+                          "Foreground yes\nOnInfected Reject\nOnFail Defer\nAddHeader No\n"
+                          "MaxFileSize 80M\n")
+        self.command = ["clamav-milter", "-c", config]
+
+    def ready(self):
+        return accepts(("127.0.0.1", self.port))
+
+
+class PostfixRelay:
+    name = "postfix"
+
+    def __init__(self, directory, sink_port, scan):
+        self.servers, self.scanners, self.port = [], [], free_port()
+        settings = {"relayhost": f"[127.0.0.1]:{sink_port}"}
+        if scan:
+            clamd = Clamd(directory / "clamd")
+            milter = Milter(directory / "milter", clamd)
+            self.servers = [clamd, milter]
+            settings.update({"smtpd_milters": f"inet:127.0.0.1:{milter.port}",
+                             "milter_default_action": "tempfail"})
+        self.postfix = Postfix(directory / "postfix", self.port, settings)
+
+    def start(self):
+        for server in self.servers:
+            server.start()
+        self.postfix.start()
+        wait_for(lambda: accepts(("127.0.0.1", self.port)))
+        self.scanners = [server.process.pid for server in self.servers[:1]]
+        self.roots = [self.postfix.pid, *(server.process.pid for server in self.servers[1:])]
+
+    def settle(self):
+        wait_for(lambda: self.postfix.waiting() == 0, 60)
+
+    def stop(self):
+        self.postfix.stop()
+        for server in reversed(self.servers):
+            server.stop()
+
+
+class ShoutRelay:
+    name = "shout"
+
+    def __init__(self, directory, sink_port, scan):
+        self.redis = Redis(directory / "redis")
+        self.clamd = Clamd(directory / "clamd") if scan else None
+        self.directory, self.sink_port = directory, sink_port
+        self.scanners = []
+
+    def start(self):
+        self.redis.start()
+        if self.clamd:
+            self.clamd.start()
+            self.scanners = [self.clamd.process.pid]
+        self.shout = Shout(self.directory / "shout", self.redis, clamd=self.clamd,
+                           route=f"127.0.0.1:{self.sink_port}", settings={"log": {"level": "info"}})
+        self.shout.start()
+        self.shout.account_add("bench", "a.example", mode="ip", ip="127.0.0.1")
+        self.port = self.shout.ports["plain"]
+        self.roots = [self.shout.process.pid, self.redis.process.pid]
+
+    def settle(self):
+        wait_for(lambda: self.shout.metric("shout_queue_records", 'topic="mail.ready"') in (0, None), 60)
+
+    def stop(self):
+        for server in (self.shout, self.redis, self.clamd):
+            if server:
+                server.stop()
+
+
+def one_round(kind, directory, size, count, scan):
+    """A fresh relay and a fresh sink, a short warm-up, one measured run."""
+    sink = measure.Sink(free_port())
+    relay = kind(directory, sink.port, scan)
+    try:
+        wait_for(lambda: accepts(("127.0.0.1", sink.port)))
+        relay.start()
+        measure.load(relay.port, 200, size)
+        sink.wait(200, 60)
+        return measure.run(relay, sink, count, size)
+    finally:
+        relay.stop()
+        sink.stop()
+        shutil.rmtree(directory)
+
+
+def median(runs, key):
+    values = [run[key] for run in runs if run[key] is not None]
+    return statistics.median(values) if values else None
+
+
+def case(size, scan, count, rounds):
+    runs = {PostfixRelay: [], ShoutRelay: []}
+    for _ in range(rounds):
+        for kind, found in runs.items():
+            directory = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir="/var/tmp"))
+            found.append(one_round(kind, directory, size, count, scan))
+    keys = runs[ShoutRelay][0].keys()
+    result = {kind.name: {key: median(found, key) for key in keys} for kind, found in runs.items()}
+    ours, theirs = result["shout"], result["postfix"]
+    return {
+        "size": size, "scan": scan, "rounds": rounds, **result,
+        "speed_ratio": ours["messages_per_s"] / theirs["messages_per_s"],
+        "cpu_ratio": ours["cpu_us_per_message"] / theirs["cpu_us_per_message"],
+    }
+
+
+def show(result):
+    print(f"\n{result['size']} bytes, {'with' if result['scan'] else 'without'} scanning, median of "
+          f"{result['rounds']}")
+    print(f"{'':10}{'msg/s':>10}{'CPU us/msg':>12}{'clamd us':>10}{'accept p99 ms':>15}")
+    for name in ("postfix", "shout"):
+        one = result[name]
+        print(f"{name:10}{one['messages_per_s']:10.0f}{one['cpu_us_per_message']:12.0f}"
+              f"{one['clamd_us_per_message']:10.0f}{one['accept_p99_ms'] or 0:15.1f}")
+    print(f"speed: {result['speed_ratio']:.2f} times Postfix's; CPU a message: "
+          f"{result['cpu_ratio']:.3f} of Postfix's", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[4096, 51200])
+    parser.add_argument("--scan", choices=["yes", "no", "both"], default="both")
+    parser.add_argument("--messages", type=int, default=6000, help="of 4 KB; a third of 50 KB")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", help="write the figures there")
+    args = parser.parse_args()
+    if args.quick:
+        args.rounds, args.messages = 1, 1500
+    results = []
+    for scan in {"yes": [True], "no": [False], "both": [False, True]}[args.scan]:
+        for size in args.sizes:
+            count = args.messages if size <= 8192 else args.messages // 3
+            results.append(case(size, scan, count, args.rounds))
+            show(results[-1])
+    if args.json:
+        pathlib.Path(args.json).write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
