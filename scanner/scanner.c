@@ -19,6 +19,7 @@
 #include <event2/event.h>
 
 #include "scanner/clamd.h"
+#include "scanner/fixup.h"
 #include "scanner/hold.h"
 #include "shared/config.h"
 #include "shared/log.h"
@@ -56,6 +57,7 @@ struct message {
 	unsigned tries, strikes;
 	Envelope envelope; /* the record's, changed; its parts are still the record's */
 	char *signature;
+	uint8_t *prefix;
 };
 
 TAILQ_HEAD(message_list, message);
@@ -87,6 +89,7 @@ message_free(struct message *message)
 	if (message->timer)
 		event_free(message->timer);
 	free(message->signature);
+	free(message->prefix);
 	free(message);
 }
 
@@ -175,6 +178,25 @@ hold(struct message *message)
 	hold_tell(scanner->hold, &message->envelope, on_held, message);
 }
 
+/* The fields that the message came without go before what is to go before it already. */
+static void
+add_missing_fields(struct message *message)
+{
+	Envelope *envelope = &message->envelope;
+	char fields[FIXUP_MAX];
+	size_t size = fixup_build(envelope, scanner->config->hostname, fields);
+
+	if (!size)
+		return;
+	message->prefix = xmalloc(size + envelope->prefix.len);
+	memcpy(message->prefix, fields, size);
+	if (envelope->prefix.len)
+		memcpy(message->prefix + size, envelope->prefix.data, envelope->prefix.len);
+	envelope->prefix.data = message->prefix;
+	envelope->prefix.len += size;
+	envelope->missing = 0;
+}
+
 static void
 judged(struct message *message, Envelope__Verdict verdict, const char *signature)
 {
@@ -184,6 +206,7 @@ judged(struct message *message, Envelope__Verdict verdict, const char *signature
 	message->envelope = *envelope;
 	message->envelope.verdict = verdict;
 	message->tries = 0;
+	add_missing_fields(message);
 	if (verdict == ENVELOPE__VERDICT__CLEAN || verdict == ENVELOPE__VERDICT__NONE) {
 		forward(message);
 		return;

@@ -160,6 +160,31 @@ a_clean_message_goes_on(void **state)
 }
 
 static void
+missing_fields_go_before_what_is_there(void **state)
+{
+	static const char body[] = "Subject: bare\r\n\r\nx\r\n";
+	static char prefix[] = "X-Was: there\r\n";
+	const Envelope *envelope;
+	char *text;
+
+	(void)state;
+	start();
+	letter_init(&letters[0]);
+	letters[0].envelope.size = sizeof body - 1;
+	letters[0].envelope.missing = MISSING_DATE | MISSING_FROM;
+	letters[0].envelope.prefix.data = (uint8_t *)prefix;
+	letters[0].envelope.prefix.len = sizeof prefix - 1;
+	assert_int_equal(put(TOPIC_INBOUND, &letters[0].envelope, body, sizeof body - 1), 0);
+	AWAIT(arrived(&letters[0]));
+	envelope = arrived(&letters[0]);
+	text = xstrndup((const char *)envelope->prefix.data, envelope->prefix.len);
+	assert_non_null(strstr(text, "Date: "));
+	assert_non_null(strstr(text, "\r\nFrom: <anna@customer.example>\r\nX-Was: there\r\n"));
+	assert_null(strstr(text, "Message-ID"));
+	free(text);
+}
+
+static void
 a_virus_is_held_and_those_concerned_are_told(void **state)
 {
 	char *event = NULL;
@@ -391,6 +416,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_clean_message_goes_on),
+		TEST(missing_fields_go_before_what_is_there),
 		TEST(a_virus_is_held_and_those_concerned_are_told),
 		TEST(only_the_contact_is_told_of_a_null_or_foreign_sender),
 		TEST(a_virus_is_held_also_while_redis_is_away),
