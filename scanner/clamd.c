@@ -157,7 +157,9 @@ on_closed(void *arg, int err)
 	if (!idle)
 		LOG_WARN("the connection to clamd broke during a scan", "host", host->name, "error",
 			err ? strerror(-err) : "closed", "scans", log_int(session->in_flight));
-	clamd_session_fail(session, EVERYBODY, CLAMD_BROKEN);
+	/* What clamd never got cannot have harmed it. */
+	clamd_session_fail(
+		session, clamd_wire_connected(session->wire) ? EVERYBODY : NOBODY, CLAMD_BROKEN);
 	if (!idle && host->state == HOST_UP)
 		clamd_host_check(host, true);
 }
@@ -286,7 +288,8 @@ host_pick(struct clamd *clamd)
 }
 
 /* A clamd that crashes takes every scan in flight with it. So suspects have one clamd to
- * themselves, which first ends what it has, and a session that is surely not about to time out. */
+ * themselves, which first ends what it has, and a new session, which is not about to be closed for
+ * having been idle. */
 static void
 dispatch_suspects(struct clamd *clamd)
 {

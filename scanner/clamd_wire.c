@@ -232,7 +232,13 @@ clamd_wire_stream_end(struct clamd_wire *wire)
 	wire_kick(wire);
 }
 
-int
+bool
+clamd_wire_connected(const struct clamd_wire *wire)
+{
+	return !wire->connecting;
+}
+
+bool
 clamd_wire_full(const struct clamd_wire *wire)
 {
 	return wire->was_full;

@@ -4,6 +4,7 @@
 #ifndef SCANNER_CLAMD_WIRE_H
 #define SCANNER_CLAMD_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "shared/net.h"
@@ -37,7 +38,9 @@ void clamd_wire_command(struct clamd_wire *wire, const char *command);
  * since an empty chunk ends the stream. */
 void clamd_wire_chunk(struct clamd_wire *wire, const void *data, size_t length);
 void clamd_wire_stream_end(struct clamd_wire *wire);
+/* Whether the connection was ever made. */
+bool clamd_wire_connected(const struct clamd_wire *wire);
 /* Whether so much waits to be sent that the owner should wait for room(). */
-int clamd_wire_full(const struct clamd_wire *wire);
+bool clamd_wire_full(const struct clamd_wire *wire);
 
 #endif
