@@ -1,0 +1,165 @@
+"""Every row of the table of answers: what a client has to do to hear each of them."""
+
+import re
+
+import pytest
+
+from dialogue import CLOSED, HELP, KNOWN, b64, letter, plain
+
+URL = re.escape(HELP)
+HELLO = [(None, "220 shout.test ESMTP Shout$"), ("EHLO c.example", "250-")]
+AUTH = [("AUTH PLAIN " + plain("joe@acme.example", "secret word"), "235 2.7.0 ")]
+MAIL = [("MAIL FROM:<a@acme.example>", "250 2.1.0 ")]
+RCPT = [("RCPT TO:<x@dest.example>", "250 2.1.5 ")]
+DATA = [("DATA", "354 ")]
+SENT = HELLO + AUTH + MAIL + RCPT + DATA
+
+ROWS = {
+    "queued": SENT + [(letter(), "250 2.0.0 queued as [0-9a-z]{26}$")],
+    "no AUTH": HELLO + [("MAIL FROM:<a@acme.example>", "530 5.7.0 ")],
+    "wrong password": HELLO + [("AUTH PLAIN " + plain("joe@acme.example", "wrong"), "535 5.7.8 ")],
+    "unknown user": HELLO + [("AUTH PLAIN " + plain("nobody@acme.example", "wrong"), "535 5.7.8 ")],
+    "disabled user": HELLO + [("AUTH PLAIN " + plain("old@acme.example", "secret"), "535 5.7.8 ")],
+    "suspended account": HELLO + [("AUTH PLAIN " + plain("stopped", "pw"), "235 "),
+                                  ("MAIL FROM:<a@stopped.example>", f"550 5.7.1 .*{URL}$")],
+    "foreign MAIL FROM": HELLO + AUTH + [("MAIL FROM:<a@gmail.example>", f"550 5.7.1 <a@gmail.example> .*{URL}$")],
+    "another account's MAIL FROM": HELLO + AUTH + [("MAIL FROM:<a@other.example>", "550 5.7.1 <a@other.example> ")],
+    "foreign From": SENT + [(letter("b@gmail.example"), f"550 5.7.1 From <b@gmail.example> .*{URL}$")],
+    "another account's From": SENT + [(letter("b@other.example"), f"550 5.7.1 From <b@other.example> .*{URL}$")],
+    "too many recipients": HELLO + AUTH + MAIL + [(f"RCPT TO:<u{i}@d.example>", "250 ") for i in range(100)]
+    + [("RCPT TO:<u100@d.example>", "452 4.5.3 ")] + DATA + [(letter(), "250 2.0.0 queued")],
+    "too big by SIZE": HELLO + AUTH + [("MAIL FROM:<a@acme.example> SIZE=1048577", "552 5.3.4 "),
+                                       ("MAIL FROM:<a@acme.example> SIZE=99999999999999999999", "552 5.3.4 "),
+                                       ("MAIL FROM:<a@acme.example> SIZE=1048576", "250 ")],
+    "too big in the end": SENT + [(b"x" * 76 + b"\r\n", None)] + [((b"x" * 76 + b"\r\n") * 15000, None)]
+    + [(b".\r\n", "552 5.3.4 "), ("NOOP", "250 ")],
+    "far too big": SENT + [((b"x" * 76 + b"\r\n") * 40000, "552 5.3.4 "), (None, CLOSED)],
+    "unknown command": HELLO + [("FROBNICATE", "500 5.5.1 "), ("XCLIENT ADDR=1.2.3.4", "500 "),
+                                ("ETRN x", "500 "), ("BDAT 5 LAST", "500 ")],
+    "line too long": HELLO + [("NOOP " + "x" * 3000, "500 5.5.2 "), ("NOOP " + "x" * 100000, "500 5.5.2 "),
+                              ("NOOP", "250 ")],
+    "control characters": HELLO + [(b"NOOP \x01\r\n", "500 5.5.2 "), (b"NOOP \0\r\n", "500 5.5.2 ")],
+    "bad MAIL": HELLO + AUTH + [("MAIL", "501 5.1.7 "), ("MAIL FROM", "501 "), ("MAIL FROM:<a@b", "501 "),
+                                ("MAIL FROM:<a@b..example>", "501 "), ("MAIL TO:<a@acme.example>", "501 "),
+                                ("MAIL FROM:<a@acme.example> SIZE=x", "501 5.5.4 "),
+                                ("MAIL FROM:<a@acme.example> BODY=x", "501 "),
+                                ("MAIL FROM:<a@acme.example> RET=x", "501 "),
+                                ("MAIL FROM:<a@acme.example> ENVID=", "501 "),
+                                ("MAIL FROM:<a@acme.example> FOO=x", "555 5.5.4 "),
+                                ("MAIL FROM:<\u00e9@acme.example>", "553 5.6.7 "),
+                                ("MAIL FROM:<\u00e9@acme.example> SMTPUTF8", "250 ")],
+    "bad RCPT": HELLO + AUTH + MAIL + [("RCPT", "501 5.1.3 "), ("RCPT TO:", "501 "), ("RCPT TO:<>", "501 "),
+                                       ("RCPT TO:<x>", "550 5.1.3 "), ("RCPT TO:<a b@c.example>", "501 "),
+                                       ("RCPT TO:<x@d.example> NOTIFY=NEVER,DELAY", "501 5.5.4 "),
+                                       ("RCPT TO:<x@d.example> NOTIFY=", "501 "),
+                                       ("RCPT TO:<x@d.example> ORCPT=x", "501 "),
+                                       ("RCPT TO:<x@d.example> FOO", "555 5.5.4 "),
+                                       ("RCPT TO:<\u00e9@d.example>", "553 5.6.7 "),
+                                       ("RCPT TO:<x@d.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x@d.example",
+                                        "250 ")],
+    "bad HELO": [(None, "220 "), ("EHLO", "501 "), ("HELO", "501 ")],
+    "MAIL before EHLO": [(None, "220 "), ("MAIL FROM:<a@acme.example>", "503 5.5.1 ")],
+    "RCPT before MAIL": HELLO + AUTH + [("RCPT TO:<a@b.example>", "503 5.5.1 ")],
+    "DATA before MAIL": HELLO + AUTH + [("DATA", "503 5.5.1 ")],
+    "DATA without recipients": HELLO + AUTH + MAIL + [("DATA", "503 5.5.1 ")],
+    "MAIL twice": HELLO + AUTH + MAIL + [("MAIL FROM:<a@acme.example>", "503 5.5.1 ")] + RCPT,
+    "AUTH twice": HELLO + AUTH + [("AUTH PLAIN", "503 5.5.1 ")],
+    "AUTH within MAIL": HELLO + AUTH + MAIL + [("AUTH PLAIN", "503 5.5.1 ")],
+    "STARTTLS where there is none": HELLO + [("STARTTLS", "502 5.5.1 ")],
+    "RSET forgets the transaction": HELLO + AUTH + MAIL + RCPT + [("RSET", "250 2.0.0 ")]
+    + [("DATA", "503 ")] + MAIL,
+    "EHLO forgets the transaction": HELLO + AUTH + MAIL + RCPT + [("EHLO c", "250-"), ("DATA", "503 ")] + MAIL,
+    "a refused MAIL leaves nothing": HELLO + AUTH + [("MAIL FROM:<a@gmail.example>", "550 ")] + MAIL + RCPT,
+    "NOOP VRFY EXPN HELP QUIT": HELLO + [("NOOP x", "250 2.0.0 "), ("VRFY joe", "252 2.1.5 "),
+                                         ("EXPN list", "252 "), ("HELP", "214 2.0.0 "),
+                                         ("QUIT", "221 2.0.0 "), (None, CLOSED)],
+    "NUL": SENT + [(b"Subject: x\r\n\r\na\0b\r\n.\r\n", "554 5.6.0 "), ("NOOP", "250 ")],
+    "two From fields": SENT + [(letter(extra="From: <b@acme.example>\r\n"), "554 5.6.0 ")],
+    "From without an address": SENT + [(b"From: \r\n\r\nx\r\n.\r\n", "554 5.6.0 ")],
+    "a mail loop": SENT + [(letter(extra="Received: x\r\n" * 51), "554 5.4.6 ")],
+    "nearly a mail loop": SENT + [(letter(extra="Received: x\r\n" * 50), "250 2.0.0 ")],
+    "a header beyond 256 KiB": SENT + [(letter(extra="X-A: b\r\n" * 40000), "554 5.6.0 ")],
+    "a line beyond 1 MiB": SENT + [(letter(body="x" * 1048590), "5(52 5.3.4|54 5.6.0) ")],
+    "HTTP": HELLO + [("GET / HTTP/1.1", "554 5.5.0 "), (None, CLOSED)],
+    "too many errors": HELLO + [("FOO", "500 ")] * 20 + [("FOO", "500 "), (None, "421 4.7.0 "), (None, CLOSED)],
+    "too many commands": HELLO + [("NOOP", "250 ")] * 99 + [("NOOP", "421 4.7.0 "), (None, CLOSED)],
+}
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
+def test_answer(talk, rows):
+    talk().run(rows)
+
+
+def test_quota_is_451_and_names_the_limit(ready):
+    one = ready(user="small", password="pw")
+    for _ in range(2):
+        one.accepted(letter("a@small.example"), sender="a@small.example")
+    one.begin("a@small.example")
+    one.ask("DATA", r"451 4\.7\.1 .*messages per hour.* \d+ s$")
+    one.ask("QUIT", "221 ")
+
+
+def test_recipients_after_far_too_many_end_the_session(ready):
+    one = ready()
+    one.ask("MAIL FROM:<a@acme.example>", "250 ")
+    for i in range(100):
+        one.ask(f"RCPT TO:<u{i}@d.example>", "250 ")
+    for i in range(100):
+        one.ask(f"RCPT TO:<v{i}@d.example>", "452 4.5.3 ")
+    one.ask("RCPT TO:<w@d.example>", "421 4.5.3 ")
+    one.ended()
+
+
+def test_recipients_given_twice_are_one(ready):
+    one = ready()
+    one.ask("MAIL FROM:<a@acme.example>", "250 ")
+    for _ in range(9):
+        one.ask("RCPT TO:<same@d.example>", "250 ")
+
+
+def test_replies_leave_in_order(talk):
+    """AUTH and the queue answer late; what is pipelined behind waits."""
+    one = talk()
+    one.hello()
+    one.login()
+    group = "MAIL FROM:<a@acme.example>\r\nRCPT TO:<bad>\r\nRCPT TO:<x@d.example>\r\nDATA\r\n"
+    one.raw(group.encode())
+    one.run([(None, "250 2.1.0 "), (None, "550 5.1.3 "), (None, "250 2.1.5 "), (None, "354 ")])
+    one.raw(letter() + group.encode())
+    one.run([(None, "250 2.0.0 queued"), (None, "250 2.1.0 "), (None, "550 5.1.3 "),
+             (None, "250 2.1.5 "), (None, "354 ")])
+    one.raw(letter() + b"NOOP\r\nQUIT\r\n")
+    one.run([(None, "250 2.0.0 queued"), (None, "250 2.0.0 Ok"), (None, "221 "), (None, CLOSED)])
+
+
+def test_an_unauthenticated_session_hears_nothing_else_by_pipelining(talk):
+    one = talk()
+    one.hello()
+    one.raw(b"MAIL FROM:<a@acme.example>\r\nRCPT TO:<x@d.example>\r\nDATA\r\n")
+    one.run([(None, "530 5.7.0 "), (None, "503 "), (None, "503 "), ("NOOP", "250 ")])
+
+
+def test_ehlo_lists_what_works_and_nothing_else(talk):
+    keywords = ["PIPELINING", "SIZE 1048576", "8BITMIME", "SMTPUTF8", "DSN"]
+    auth = "AUTH PLAIN LOGIN SCRAM-SHA-256"
+    expected = {
+        "plain": keywords + [auth, "ENHANCEDSTATUSCODES"],
+        "optional": keywords + ["STARTTLS", "ENHANCEDSTATUSCODES"],
+        "starttls": keywords + ["STARTTLS", "ENHANCEDSTATUSCODES"],
+        "noauth": keywords + ["ENHANCEDSTATUSCODES"],
+        "known": keywords + ["STARTTLS", "ENHANCEDSTATUSCODES"],
+    }
+    for name, lines in expected.items():
+        assert [line[4:] for line in talk(name).hello().split("\n")[1:]] == lines, name
+    lines = [line[4:] for line in talk("known", source=KNOWN).hello().split("\n")[1:]]
+    assert lines == keywords + ["STARTTLS", auth, "ENHANCEDSTATUSCODES"]
+
+
+def test_helo_gets_one_line(talk):
+    one = talk()
+    one.see("220 ")
+    one.ask("HELO c.example", "250 shout.test$")
+    one.ask("AUTH LOGIN " + b64("joe@acme.example"), "334 ")
+    one.ask(b64("secret word"), "235 ")
+    one.accepted(letter())
