@@ -1,0 +1,229 @@
+"""AUTH: mechanisms, listeners that want TLS first, failures, and accounts by address."""
+
+import base64
+import hashlib
+import hmac
+import os
+
+import dialogue
+import pytest
+from dialogue import CLOSED, KNOWN, STRANGER, b64, letter, plain
+from harness import wait_for
+
+GOOD = {
+    "PLAIN": [("AUTH PLAIN " + plain("joe@acme.example", "secret word"), "235 2.7.0 ")],
+    "PLAIN on a line of its own": [("AUTH PLAIN", "334 $"), (plain("joe@acme.example", "secret word"), "235 ")],
+    "PLAIN in lower case": [("auth plain " + plain("joe@acme.example", "secret word"), "235 ")],
+    "PLAIN with the same authzid": [("AUTH PLAIN " + plain("joe@acme.example", "secret word", "joe@acme.example"),
+                                     "235 ")],
+    "PLAIN, username in capitals": [("AUTH PLAIN " + plain("JOE@acme.Example", "secret word"), "235 ")],
+    "LOGIN": [("AUTH LOGIN", "334 VXNlcm5hbWU6$"), (b64("joe@acme.example"), "334 UGFzc3dvcmQ6$"),
+              (b64("secret word"), "235 ")],
+    "LOGIN with the username": [("AUTH LOGIN " + b64("joe@acme.example"), "334 UGFzc3dvcmQ6$"),
+                                (b64("secret word"), "235 ")],
+    "a failure, then success": [("AUTH PLAIN " + plain("joe@acme.example", "x"), "535 5.7.8 "),
+                                ("AUTH PLAIN " + plain("joe@acme.example", "secret word"), "235 ")],
+}
+
+BAD = {
+    "no mechanism": [("AUTH", "501 5.5.4 ")],
+    "an unknown mechanism": [("AUTH CRAM-MD5", "504 5.5.4 "), ("AUTH GSSAPI x", "504 ")],
+    "no base 64": [("AUTH PLAIN ***", "501 5.5.2 "), ("AUTH PLAIN abc", "501 "), ("AUTH PLAIN =", "501 ")],
+    "PLAIN without NULs": [("AUTH PLAIN " + b64("joe"), "501 5.5.2 ")],
+    "PLAIN with one NUL": [("AUTH PLAIN " + b64("joe\0pw"), "501 ")],
+    "PLAIN for someone else": [("AUTH PLAIN " + plain("joe@acme.example", "secret word", "o"), "501 ")],
+    "PLAIN without a name": [("AUTH PLAIN " + plain("", "x"), "501 ")],
+    "LOGIN without a name": [("AUTH LOGIN", "334 "), ("", "501 ")],
+    "LOGIN, wrong password": [("AUTH LOGIN", "334 "), (b64("joe@acme.example"), "334 "), (b64("no"), "535 5.7.8 ")],
+    "LOGIN, empty password": [("AUTH LOGIN", "334 "), (b64("joe@acme.example"), "334 "), ("", "535 ")],
+    "LOGIN, unknown user": [("AUTH LOGIN", "334 "), (b64("who"), "334 "), (b64("no"), "535 5.7.8 ")],
+    "cancelled": [("AUTH PLAIN", "334 "), ("*", "501 5.7.0 "), ("NOOP", "250 ")],
+    "SCRAM with channel binding": [("AUTH SCRAM-SHA-256 " + b64("p=tls-unique,,n=joe@acme.example,r=abc"), "501 ")],
+    "SCRAM without a name": [("AUTH SCRAM-SHA-256 " + b64("n,,n=,r=abc"), "501 ")],
+    "SCRAM, garbage": [("AUTH SCRAM-SHA-256 " + b64("hello"), "501 ")],
+    "SCRAM, final garbage": [("AUTH SCRAM-SHA-256 " + b64("n,,n=joe@acme.example,r=abc"), "334 "),
+                             (b64("hello"), "5(01|35) ")],
+}
+
+
+@pytest.mark.parametrize("rows", GOOD.values(), ids=GOOD.keys())
+def test_mechanisms(talk, rows):
+    one = talk(source="127.0.0.10")
+    one.hello()
+    one.run(rows)
+    one.accepted(letter())
+
+
+@pytest.mark.parametrize("rows", BAD.values(), ids=BAD.keys())
+def test_what_is_no_login(talk, rows):
+    one = talk(source="127.0.0.11")
+    one.hello()
+    one.run(rows + [("MAIL FROM:<a@acme.example>", "530 ")])
+
+
+def scram(one, user, password):
+    """The client's side (RFC 5802 3) up to its final message; what the server has to prove."""
+    nonce = b64(os.urandom(12))
+    bare = f"n={user},r={nonce}"
+    first = base64.b64decode(one.ask("AUTH SCRAM-SHA-256 " + b64("n,," + bare), "334 ")[4:]).decode()
+    fields = dict(part.split("=", 1) for part in first.split(","))
+    assert fields["r"].startswith(nonce) and fields["i"] == "4096"
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(fields["s"]), 4096)
+    final = f"c=biws,r={fields['r']}"
+    said = f"{bare},{first},{final}".encode()
+    key = hmac.digest(salted, b"Client Key", "sha256")
+    signature = hmac.digest(hashlib.sha256(key).digest(), said, "sha256")
+    proof = bytes(a ^ b for a, b in zip(key, signature))
+    one.say(b64(f"{final},p={b64(proof)}"))
+    return b64(hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), said, "sha256"))
+
+
+def test_scram_proves_both_sides(talk):
+    one = talk("implicit", tls=dialogue.harness.client_tls())
+    one.hello()
+    expected = scram(one, "joe@acme.example", "secret word")
+    assert base64.b64decode(one.see("334 ")[4:]).decode() == f"v={expected}"
+    one.ask("", "235 2.7.0 ")
+    one.accepted(letter())
+
+
+@pytest.mark.parametrize("user, password", [("joe@acme.example", "wrong"), ("nobody", "x"),
+                                            ("old@acme.example", "secret")])
+def test_scram_failures_look_alike(talk, user, password):
+    one = talk(source="127.0.0.12")
+    one.hello()
+    scram(one, user, password)
+    one.see("535 5.7.8 ")
+    one.ask("MAIL FROM:<a@acme.example>", "530 ")
+
+
+def test_an_unknown_user_has_the_same_salt_every_time(talk):
+    one = talk(source="127.0.0.13")
+    one.hello()
+    salts = set()
+    for _ in range(2):
+        first = base64.b64decode(one.ask("AUTH SCRAM-SHA-256 " + b64("n,,n=ghost,r=abc"), "334 ")[4:])
+        salts.add(dict(part.split(b"=", 1) for part in first.split(b","))[b"s"])
+        one.ask("*", "501 ")
+    assert len(salts) == 1
+
+
+def test_auth_needs_tls_unless_the_listener_says_otherwise(talk):
+    auth = "AUTH PLAIN " + plain("joe@acme.example", "secret word")
+    one = talk("optional")
+    one.hello()
+    one.ask(auth, "538 5.7.11 ")
+    one.ask("STARTTLS", "220 ")
+    one.tls()
+    one.ask("EHLO c", "250-")
+    one.ask(auth, "235 ")
+    one = talk("starttls")
+    one.hello()
+    one.ask(auth, "530 5.7.0 Must issue a STARTTLS")
+    one.ask("MAIL FROM:<a@acme.example>", "530 5.7.0 Must issue a STARTTLS")
+    one.ask("RCPT TO:<a@acme.example>", "530 5.7.0 ")
+    one.ask("NOOP", "250 ")
+    one = talk("noauth")
+    one.hello()
+    one.ask(auth, "502 5.5.1 ")
+
+
+def test_known_addresses_may_authenticate_in_clear(talk):
+    auth = "AUTH PLAIN " + plain("joe@acme.example", "secret word")
+    one = talk("known", source=KNOWN)
+    one.hello()
+    one.ask(auth, "235 ")
+    one.accepted(letter())
+    one = talk("known", source=STRANGER)
+    one.hello()
+    one.ask(auth, "538 5.7.11 ")
+
+
+def test_an_address_names_its_account(talk):
+    one = talk("noauth", source=KNOWN)
+    one.hello()
+    one.accepted(letter("a@ip.example"), sender="a@ip.example")
+    one.ask("MAIL FROM:<a@acme.example>", "550 5.7.1 ")
+    one = talk("noauth", source=STRANGER)
+    one.hello()
+    one.ask("MAIL FROM:<a@ip.example>", "530 5.7.0 ")
+
+
+def test_a_credential_counts_more_than_the_address(talk):
+    one = talk("plain", source=KNOWN)
+    one.hello()
+    one.login()
+    one.ask("MAIL FROM:<a@ip.example>", "550 5.7.1 ")
+    one.accepted(letter())
+
+
+def test_too_many_failures_are_454_for_that_address_and_user_alone(talk):
+    one = talk(source="127.0.0.20")
+    one.hello()
+    for _ in range(20):
+        one.say("AUTH PLAIN " + plain("s", "wrong"))
+        if one.see("(535 5.7.8|454 4.7.0) ").startswith("454"):
+            break
+    else:
+        raise AssertionError("20 failures in a row")
+    one.ask("AUTH PLAIN " + plain("s", "pw"), "454 4.7.0 ")
+    one.login()
+    other = talk(source="127.0.0.21")
+    other.hello()
+    other.login("s", "pw")
+
+
+def test_a_changed_password_counts_soon_in_spite_of_the_cache(rig, redis, sink, certificate):
+    def seed(password):
+        dialogue.seed(redis, "acme", ["acme.example", "acme.test"], users=[("changes", password, True)])
+
+    seed("first")
+    shout = dialogue.start(rig, redis, sink, certificate, ("plain",), threads=1)
+
+    def tell(password):
+        with dialogue.Talk(shout.ports["plain"], source="127.0.0.14") as one:
+            one.hello()
+            return one.ask("AUTH PLAIN " + plain("changes", password), "(235|535) ")[:3]
+    assert [tell("first"), tell("first")] == ["235", "235"]
+    seed("second")
+    wait_for(lambda: tell("first") == "535")
+    assert tell("second") == "235"
+
+
+def test_a_suspension_reaches_sessions_that_are_open(redis, talk):
+    dialogue.seed(redis, "going", ["going.example"], users=[("going", "pw", True)])
+    one = talk()
+    one.hello()
+    one.login("going", "pw")
+    one.accepted(letter("a@going.example"), sender="a@going.example")
+    dialogue.seed(redis, "going", ["going.example"], users=[("going", "pw", True)], status="disabled")
+
+    def suspended():
+        one.say("MAIL FROM:<a@going.example>")
+        if one.see("(250|550) ").startswith("550"):
+            return True
+        one.ask("RSET", "250 ")
+        return False
+    wait_for(suspended)
+
+
+def test_without_redis_nobody_is_told_no(rig, sink, certificate):
+    redis = rig.redis()
+    dialogue.seed_all(redis)
+    shout = dialogue.start(rig, redis, sink, certificate, ("plain",))
+    with dialogue.Talk(shout.ports["plain"]) as known, dialogue.Talk(shout.ports["plain"]) as unknown:
+        known.hello()
+        known.login()
+        known.accepted(letter())
+        redis.kill()
+        unknown.hello()
+        unknown.ask("MAIL FROM:<a@acme.example>", "451 4.3.0 ")
+        unknown.ask("AUTH PLAIN " + plain("o", "pw"), "454 4.7.0 ")
+        unknown.ask("AUTH PLAIN " + plain("nobody", "pw"), "454 4.7.0 ")
+        known.accepted(letter())  # from its last good copy
+        known.begin()
+        known.ask("DATA", "354 ")
+        known.raw(letter("b@gmail.example", extra="Sender: a@acme.example\r\n"))
+        known.see("451 4.3.0 ")  # whose gmail.example is cannot be told
+        unknown.ask("QUIT", "221 ")
+        unknown.run([(None, CLOSED)])
