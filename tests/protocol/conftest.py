@@ -11,8 +11,14 @@ import dialogue  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def door(module_rig, redis, sink, certificate):
+def redis(module_rig):
+    redis = module_rig.redis()
     dialogue.seed_all(redis)
+    return redis
+
+
+@pytest.fixture(scope="module")
+def door(module_rig, redis, sink, certificate):
     return dialogue.start(module_rig, redis, sink, certificate)
 
 

@@ -202,7 +202,9 @@ def test_a_suspension_reaches_sessions_that_are_open(redis, talk):
         one.say("MAIL FROM:<a@going.example>")
         if one.see("(250|550) ").startswith("550"):
             return True
-        one.ask("RSET", "250 ")
+        one.ask("RCPT TO:<x@dest.example>", "250 ")
+        one.ask("DATA", "354 ")
+        one.raw(letter("a@going.example")).see("250 2.0.0 ")
         return False
     wait_for(suspended)
 
