@@ -62,6 +62,12 @@ def test_check_tries_the_certificates(file, tmp_path):
     assert "NOT usable" in done.stdout and str(bad) in done.stdout
 
 
+def test_one_role_on_the_embedded_queue_is_refused(file):
+    done = shout("sender", "-c", file)
+    assert done.returncode == 1
+    assert "queue.backend lmdb serves one process: run `shout all`" in done.stderr
+
+
 def test_a_state_dir_that_cannot_be_used_is_refused(file, tmp_path):
     (tmp_path / "plain").write_text("")
     file.write_text(json.dumps({"state_dir": str(tmp_path / "plain" / "state")}))
