@@ -160,12 +160,7 @@ on_queued(void *arg, int err)
 		return;
 	}
 	session->idle_commands = session->errors = 0;
-	if (session->worker->draining)
-		session_end(session,
-			"250 2.0.0 queued as %s\r\n421 4.3.2 Shutting down, try again soon",
-			id_text);
-	else
-		reply(session, "250 2.0.0 queued as %s", id_text);
+	reply(session, "250 2.0.0 queued as %s", id_text);
 }
 
 static void

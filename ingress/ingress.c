@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -377,7 +376,6 @@ open_all(void)
 static int
 ingress_start(const struct config *config, struct queue *queue)
 {
-	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
 	stats_register();
 	ingress.config = config;
 	ingress.queue = queue;

@@ -123,6 +123,9 @@ bool session_may_auth(const struct session *session);
 void session_banner(struct session *session);
 void on_session_tls(void *arg, const char *error);
 
+/* dispatch.c: a whole line, without its end. */
+void session_run_line(struct session *session, const char *line, size_t length);
+
 /* One file per verb. */
 void cmd_helo(struct session *session, const struct command *command);
 void cmd_ehlo(struct session *session, const struct command *command);
