@@ -6,6 +6,7 @@
  * Lines are searched as text first, and parsed only where the text is in them: that is a hundred
  * times as fast as parsing every event. An address may have many messages: the newest count.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,7 @@ id_found(struct why *why, const char *id)
 {
 	const size_t kept = why->found < why->limit ? why->found : why->limit;
 
+	assert(why->limit > 0);
 	for (size_t i = 0; i < kept; i++)
 		if (strcmp(why->ids[i], id) == 0)
 			return;
