@@ -71,8 +71,9 @@ $(LIB): $(OBJS)
 	rm -f $@
 	ar rcs $@ $^
 
+$(B)/shoutctl: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/ctl/*.c))
 $(PROGS): $(B)/%: $(B)/cmd/%.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
 
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
@@ -135,4 +136,4 @@ help:
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $(wildcard $(B)/cmd/*.d) $(wildcard $(B)/tests/unit/*.d)
+-include $(OBJS:.o=.d) $(wildcard $(B)/cmd/*.d $(B)/cmd/ctl/*.d) $(wildcard $(B)/tests/unit/*.d)

@@ -1,0 +1,61 @@
+/*
+ * ctl.h - the parts of shoutctl: its command line, the HTTP client, the printing.
+ */
+#ifndef CMD_CTL_CTL_H
+#define CMD_CTL_CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <jansson.h>
+
+#define CTL_VALUES_MAX 64
+
+/* Exit statuses */
+enum ctl_status { CTL_OK, CTL_FAILED, CTL_USAGE };
+
+struct ctl_option {
+	const char *name, *value; /* value NULL: a switch */
+};
+
+struct ctl {
+	const char *file;
+	bool json;
+	const char *words[CTL_VALUES_MAX]; /* what is no option, in order */
+	size_t words_count;
+	struct ctl_option options[CTL_VALUES_MAX];
+	size_t options_count;
+	/* from the configuration */
+	char host[128], token[65];
+	unsigned short port;
+};
+
+/* options.c: 0, or -1 after saying what is wrong with the command line. */
+int ctl_parse(struct ctl *ctl, int argc, char **argv);
+/* The value of an option given once at most; NULL: not given. */
+const char *ctl_option(const struct ctl *ctl, const char *name);
+bool ctl_has(const struct ctl *ctl, const char *name);
+/* Whether only these (NULL-ended) options were given; says which is not. */
+bool ctl_only(const struct ctl *ctl, const char *const *names);
+
+/* http.c: reads control.listen and the token; -1 after saying why not. */
+int ctl_connect(struct ctl *ctl);
+/* One request to /api/v1/`path`; `body` (taken over) may be NULL. The answer, or NULL after saying
+ * why not. */
+json_t *ctl_request(const struct ctl *ctl, const char *method, const char *path, json_t *body);
+/* For paths and queries: percent-encoded, the caller's to free. */
+char *ctl_encode(const char *text);
+
+/* print.c */
+void print_json(const json_t *value);
+/* Rows of cells, as wide as their widest; `rows` is an array of arrays of strings. */
+void print_table(const char *const *heads, size_t columns, const json_t *rows);
+/* "Name    value", with control characters made harmless. */
+void print_field(const char *name, const char *value);
+void print_account(const json_t *account);
+void print_accounts(const json_t *reply);
+void print_queue(const json_t *reply);
+void print_message(const json_t *reply);
+void print_why(const json_t *reply);
+
+#endif

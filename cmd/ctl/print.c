@@ -1,0 +1,326 @@
+/*
+ * print.c - what shoutctl shows to people.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/ctl/ctl.h"
+#include "shared/log.h"
+
+#define COLUMNS_MAX 10
+
+void
+print_json(const json_t *value)
+{
+	char *text = json_dumps(value, 0);
+
+	if (!text)
+		die("out of memory", "json_dumps");
+	printf("%s\n", text);
+	explicit_bzero(text, strlen(text));
+	free(text);
+}
+
+/* A remote's text must not move the cursor. */
+static void
+print_clean(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
+}
+
+/* Characters, not bytes. */
+static size_t
+width_of(const char *text)
+{
+	size_t width = 0;
+
+	for (; *text; text++)
+		width += (*text & 0xc0) != 0x80;
+	return width;
+}
+
+static void
+print_cell(const char *text, size_t width, bool last)
+{
+	print_clean(text);
+	for (size_t i = width_of(text); !last && i < width + 2; i++)
+		putchar(' ');
+	if (last)
+		putchar('\n');
+}
+
+void
+print_table(const char *const *heads, size_t columns, const json_t *rows)
+{
+	size_t widths[COLUMNS_MAX] = { 0 }, r, c;
+	json_t *row, *cell;
+
+	for (c = 0; c < columns; c++)
+		widths[c] = width_of(heads[c]);
+	json_array_foreach(rows, r, row)
+		json_array_foreach(row, c, cell) if (width_of(json_string_value(cell)) > widths[c])
+			widths[c] = width_of(json_string_value(cell));
+	for (c = 0; c < columns; c++)
+		print_cell(heads[c], widths[c], c == columns - 1);
+	json_array_foreach(rows, r, row) json_array_foreach(row, c, cell)
+		print_cell(json_string_value(cell), widths[c], c == columns - 1);
+}
+
+void
+print_field(const char *name, const char *value)
+{
+	if (!value || !*value)
+		return;
+	printf("%-14s", name);
+	print_clean(value);
+	putchar('\n');
+}
+
+static const char *
+text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static const char *
+number_of(const json_t *object, const char *key)
+{
+	return log_int(json_integer_value(json_object_get(object, key)));
+}
+
+/* "2026-11-24 03:56:48", without what nobody reads. */
+static char *
+time_of(const json_t *object, const char *key)
+{
+	char *text = xstrndup(text_of(object, key), 19);
+
+	if (strlen(text) > 10)
+		text[10] = ' ';
+	return text;
+}
+
+/* Strings (or objects' `key`) of a list in one text. */
+static char *
+joined(const json_t *list, const char *key)
+{
+	char *text = xstrdup(""), *longer;
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		const char *one = key ? text_of(item, key) : json_string_value(item);
+
+		longer = xasprintf("%s%s%s", text, *text ? ", " : "", one ? one : "");
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+/* Accounts */
+
+static void
+print_domains(const json_t *domains)
+{
+	json_t *domain;
+	size_t i;
+
+	json_array_foreach(domains, i, domain)
+	{
+		const json_t *mailboxes = json_object_get(domain, "mailboxes");
+		char *text = xasprintf("%s%s%s%s", text_of(domain, "name"),
+			json_is_true(json_object_get(domain, "verified")) ? "" : " (not verified)",
+			mailboxes ? ", mailboxes: " : "",
+			mailboxes ? number_of(domain, "mailboxes") : "");
+
+		print_field("Domain", text);
+		free(text);
+	}
+}
+
+void
+print_account(const json_t *account)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	print_field("Account", text_of(account, "id"));
+	print_field("Name", text_of(account, "name"));
+	print_field("Contact", text_of(account, "contact"));
+	print_field("Status", text_of(account, "status"));
+	print_field("Policy", text_of(account, "policy"));
+	print_domains(json_object_get(account, "domains"));
+	json_array_foreach(json_object_get(account, "users"), i, item)
+		print_field("Username", text_of(item, "username"));
+	json_array_foreach(json_object_get(account, "addresses"), i, item)
+		print_field("Address", text_of(item, "address"));
+	json_object_foreach(json_object_get(account, "limits"), key, item)
+	{
+		char *text = xasprintf("%s %" JSON_INTEGER_FORMAT, key, json_integer_value(item));
+
+		print_field("Limit", text);
+		free(text);
+	}
+}
+
+void
+print_accounts(const json_t *reply)
+{
+	static const char *const heads[] = { "ACCOUNT", "STATUS", "NAME", "DOMAINS", "USERS" };
+	json_t *rows = json_array(), *account;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "accounts"), i, account)
+	{
+		char *domains = joined(json_object_get(account, "domains"), "name");
+		char *users = joined(json_object_get(account, "users"), "username");
+
+		json_array_append_new(rows,
+			json_pack("[s, s, s, s, s]", text_of(account, "id"),
+				text_of(account, "status"), text_of(account, "name"), domains,
+				users));
+		free(domains);
+		free(users);
+	}
+	print_table(heads, 5, rows);
+	printf("%zu of %s accounts\n", json_array_size(rows), number_of(reply, "total"));
+	json_decref(rows);
+}
+
+/* The queue */
+
+void
+print_queue(const json_t *reply)
+{
+	static const char *const heads[] = { "ID", "STATE", "SITE", "FROM", "TO", "TRIES", "DUE",
+		"LAST REPLY" };
+	const json_t *numbers = json_object_get(reply, "queue");
+	json_t *rows = json_array(), *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "rows"), i, row)
+	{
+		char *to = joined(json_object_get(row, "to"), NULL), *due = time_of(row, "due");
+		const char *from = text_of(row, "from"), *last = text_of(row, "last_reply");
+
+		json_array_append_new(rows,
+			json_pack("[s, s, s, s, s, s, s, s]", text_of(row, "id"),
+				text_of(row, "state"), text_of(row, "site"), *from ? from : "<>",
+				to, number_of(row, "attempts"), *due ? due : "-",
+				*last ? last : text_of(row, "reason")));
+		free(to);
+		free(due);
+	}
+	if (json_array_size(rows) > 0)
+		print_table(heads, 8, rows);
+	printf("%zu of %s waiting; %s to scan, %s to send\n", json_array_size(rows),
+		number_of(reply, "total"), number_of(numbers, "inbound"),
+		number_of(numbers, "ready"));
+	json_decref(rows);
+}
+
+static void
+print_row(const json_t *row)
+{
+	char *to = joined(json_object_get(row, "to"), NULL);
+	char *accepted = time_of(row, "accepted"), *due = time_of(row, "due");
+	const char *from = text_of(row, "from");
+
+	print_field("Id", text_of(row, "id"));
+	print_field("State", text_of(row, "state"));
+	print_field("Site", text_of(row, "site"));
+	print_field("Account", text_of(row, "account"));
+	print_field("From", *from ? from : "<>");
+	print_field("To", to);
+	print_field("Subject", text_of(row, "subject"));
+	print_field("Size", number_of(row, "size"));
+	print_field("Accepted", accepted);
+	print_field("Attempts", number_of(row, "attempts"));
+	print_field("Due", due);
+	print_field("Last host", text_of(row, "last_host"));
+	print_field("Last reply", text_of(row, "last_reply"));
+	print_field("Reason", text_of(row, "reason"));
+	print_field("Signature", text_of(row, "signature"));
+	free(to);
+	free(accepted);
+	free(due);
+}
+
+void
+print_message(const json_t *reply)
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "rows"), i, row)
+	{
+		if (i > 0)
+			putchar('\n');
+		print_row(row);
+	}
+}
+
+/* Why: every event in one line, with the fields that are its own. */
+
+static void
+print_event(const json_t *event)
+{
+	static const char *const apart[] = { "time", "event", "id", "account", "node", NULL };
+	char *when = time_of(event, "time");
+	const char *key;
+	json_t *value;
+
+	printf("  %s  %-12s", when, text_of(event, "event"));
+	json_object_foreach((json_t *)event, key, value)
+	{
+		const char *const *name = apart;
+		char *text;
+
+		while (*name && strcmp(*name, key) != 0)
+			name++;
+		if (*name)
+			continue;
+		text = json_is_string(value) ? xstrdup(json_string_value(value))
+					     : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+		printf(" %s=", key);
+		print_clean(text ? text : "");
+		free(text);
+	}
+	putchar('\n');
+	free(when);
+}
+
+void
+print_why(const json_t *reply)
+{
+	const json_t *messages = json_object_get(reply, "messages");
+	json_t *message, *item;
+	size_t m, i;
+
+	json_array_foreach(messages, m, message)
+	{
+		printf("%s%s: %s\n", m ? "\n" : "", text_of(message, "id"),
+			text_of(message, "state"));
+		json_array_foreach(json_object_get(message, "events"), i, item) print_event(item);
+		json_array_foreach(json_object_get(message, "rows"), i, item)
+		{
+			char *due = time_of(item, "due");
+
+			printf("  %s at %s%s%s\n", text_of(item, "state"), text_of(item, "site"),
+				*due ? ", due " : "", due);
+			free(due);
+		}
+	}
+	if (json_array_size(messages) == 0)
+		printf("Nothing is known about %s.\n", text_of(reply, "query"));
+	else if ((size_t)json_integer_value(json_object_get(reply, "found")) >
+		json_array_size(messages))
+		printf("\nThe newest %zu of %s messages; --limit shows more.\n",
+			json_array_size(messages), number_of(reply, "found"));
+}

@@ -1,0 +1,469 @@
+/*
+ * shoutctl.c - the operator's command line, over the same API as everything else.
+ *
+ * Exits 0 when it is done, 1 when it was refused or nobody answers, 2 on a wrong command line.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/ctl/ctl.h"
+#include "shared/log.h"
+
+#define DEFAULT_FILE "/etc/shout/shout.yaml"
+
+static const char usage[] =
+	"usage: shoutctl [-c FILE] [--json] COMMAND\n"
+	"\n"
+	"  account add --name NAME --contact MAIL --domain DOMAIN[=MAILBOXES]...\n"
+	"              [--mode credentials|ip] [--ip ADDRESS]... [--verified]\n"
+	"              [--policy strict|resent] [LIMITS]\n"
+	"  account list [--limit N] [--after ACCOUNT]\n"
+	"  account show|disable|enable ACCOUNT\n"
+	"  account password ACCOUNT [--username NAME]    a new one, shown once\n"
+	"  account change ACCOUNT [--name] [--contact] [--policy] [LIMITS]\n"
+	"  account add-domain ACCOUNT --domain DOMAIN[=MAILBOXES] [--verified]\n"
+	"  account remove-domain ACCOUNT --domain DOMAIN\n"
+	"  account add-address|remove-address ACCOUNT --ip ADDRESS\n"
+	"  account add-user ACCOUNT\n"
+	"  account remove-user ACCOUNT --username NAME\n"
+	"      LIMITS: --messages-hour --messages-day --recipients-hour --recipients-day N\n"
+	"\n"
+	"  queue list [--id ID] [--site SITE] [--account ACCOUNT] [--domain DOMAIN]\n"
+	"             [--state waiting|held] [--limit N] [--after ID/SITE]\n"
+	"  queue show ID\n"
+	"  queue retry|bounce|release [ID] [--site] [--account] [--domain]\n"
+	"\n"
+	"  why ID|MESSAGE-ID|ADDRESS [--limit N]         what became of a message\n"
+	"  rebuild                                       write the accounts into Redis anew\n"
+	"\n"
+	"  -c FILE   settings (default " DEFAULT_FILE ")     --help\n";
+
+/* Requests from options */
+
+static const struct {
+	const char *option, *field;
+} limit_options[] = {
+	{"messages-hour",    "messages_hour"  },
+	{ "messages-day",    "messages_day"   },
+	{ "recipients-hour", "recipients_hour"},
+	{ "recipients-day",  "recipients_day" },
+};
+
+/* A number where it is one; the API says what is wrong with the rest. */
+static json_t *
+number(const char *text)
+{
+	char *end;
+	const long long n = strtoll(text, &end, 10);
+
+	return end != text && !*end ? json_integer(n) : json_string(text);
+}
+
+static json_t *
+domain_of(const char *text)
+{
+	const char *equals = strchr(text, '=');
+
+	if (!equals)
+		return json_pack("{s:s}", "name", text);
+	return json_pack("{s:s%, s:o}", "name", text, (size_t)(equals - text), "mailboxes",
+		number(equals + 1));
+}
+
+static void
+set_text(const struct ctl *ctl, json_t *body, const char *option)
+{
+	const char *value = ctl_option(ctl, option);
+
+	if (value)
+		json_object_set_new(body, option, json_string(value));
+}
+
+static json_t *
+profile_body(const struct ctl *ctl)
+{
+	json_t *body = json_object(), *limits = json_object();
+
+	set_text(ctl, body, "name");
+	set_text(ctl, body, "contact");
+	set_text(ctl, body, "policy");
+	for (size_t i = 0; i < sizeof limit_options / sizeof *limit_options; i++) {
+		const char *value = ctl_option(ctl, limit_options[i].option);
+
+		if (value)
+			json_object_set_new(limits, limit_options[i].field, number(value));
+	}
+	if (json_object_size(limits) > 0)
+		json_object_set(body, "limits", limits);
+	json_decref(limits);
+	return body;
+}
+
+/* "path?a=b&c=d" from the options of that name that were given. */
+static char *
+with_query(const struct ctl *ctl, const char *path, const char *const *names)
+{
+	char *uri = xstrdup(path), *longer, *value;
+	char separator = '?';
+
+	for (; *names; names++) {
+		if (!ctl_option(ctl, *names))
+			continue;
+		value = ctl_encode(ctl_option(ctl, *names));
+		longer = xasprintf("%s%c%s=%s", uri, separator, *names, value);
+		free(uri);
+		free(value);
+		uri = longer;
+		separator = '&';
+	}
+	return uri;
+}
+
+/* Sends, prints by `print` unless --json. The path is taken over. */
+static int
+ask(const struct ctl *ctl, const char *method, char *path, json_t *body,
+	void (*print)(const json_t *reply))
+{
+	json_t *reply = ctl_request(ctl, method, path, body);
+
+	free(path);
+	if (!reply)
+		return CTL_FAILED;
+	if (ctl->json)
+		print_json(reply);
+	else
+		print(reply);
+	if (json_is_false(json_object_get(reply, "applied")))
+		fprintf(stderr, "shoutctl: Redis does not answer: it is told when it does\n");
+	json_decref(reply);
+	return CTL_OK;
+}
+
+static void
+print_done(const json_t *reply)
+{
+	static const char *const fields[][2] = {
+		{"Account",   "account" },
+                { "Status",   "status"  },
+                { "Username", "username"},
+		{ "Password", "password"}
+	};
+	json_t *item;
+	size_t i;
+
+	for (i = 0; i < sizeof fields / sizeof *fields; i++)
+		print_field(fields[i][0], json_string_value(json_object_get(reply, fields[i][1])));
+	json_array_foreach(json_object_get(reply, "addresses"), i, item)
+		print_field("Address", json_string_value(item));
+	if (json_object_get(reply, "password"))
+		printf("The password is stored nowhere: note it now.\n");
+}
+
+/* Accounts */
+
+static int
+account_add(const struct ctl *ctl)
+{
+	json_t *body = profile_body(ctl), *domains = json_array(), *addresses = json_array();
+
+	for (size_t i = 0; i < ctl->options_count; i++) {
+		const struct ctl_option *option = &ctl->options[i];
+
+		if (strcmp(option->name, "domain") == 0)
+			json_array_append_new(domains, domain_of(option->value));
+		else if (strcmp(option->name, "ip") == 0)
+			json_array_append_new(addresses, json_string(option->value));
+	}
+	set_text(ctl, body, "mode");
+	json_object_set_new(body, "domains", domains);
+	if (json_array_size(addresses) > 0)
+		json_object_set(body, "addresses", addresses);
+	json_decref(addresses);
+	if (ctl_has(ctl, "verified"))
+		json_object_set_new(body, "verified", json_true());
+	return ask(ctl, "POST", xstrdup("accounts"), body, print_done);
+}
+
+static int
+account_list(const struct ctl *ctl)
+{
+	static const char *const names[] = { "limit", "after", NULL };
+
+	return ask(ctl, "GET", with_query(ctl, "accounts", names), NULL, print_accounts);
+}
+
+/* "accounts/<the account named>/<what>" */
+static char *
+account_path(const struct ctl *ctl, const char *what)
+{
+	char *id = ctl_encode(ctl->words[2]);
+	char *path = xasprintf("accounts/%s%s%s", id, what ? "/" : "", what ? what : "");
+
+	free(id);
+	return path;
+}
+
+static char *
+member_path(const struct ctl *ctl, const char *what, const char *name)
+{
+	char *encoded = ctl_encode(name), *tail = xasprintf("%s/%s", what, encoded);
+	char *path = account_path(ctl, tail);
+
+	free(encoded);
+	free(tail);
+	return path;
+}
+
+static int
+account_show(const struct ctl *ctl)
+{
+	return ask(ctl, "GET", account_path(ctl, NULL), NULL, print_account);
+}
+
+static int
+account_status(const struct ctl *ctl)
+{
+	return ask(ctl, "POST", account_path(ctl, ctl->words[1]), NULL, print_done);
+}
+
+static int
+account_password(const struct ctl *ctl)
+{
+	json_t *body = json_object();
+
+	set_text(ctl, body, "username");
+	return ask(ctl, "POST", account_path(ctl, "password"), body, print_done);
+}
+
+static int
+account_change(const struct ctl *ctl)
+{
+	return ask(ctl, "PATCH", account_path(ctl, NULL), profile_body(ctl), print_done);
+}
+
+static int
+account_add_domain(const struct ctl *ctl)
+{
+	json_t *body = domain_of(ctl_option(ctl, "domain"));
+
+	if (ctl_has(ctl, "verified"))
+		json_object_set_new(body, "verified", json_true());
+	return ask(ctl, "POST", account_path(ctl, "domains"), body, print_done);
+}
+
+static int
+account_remove_domain(const struct ctl *ctl)
+{
+	return ask(ctl, "DELETE", member_path(ctl, "domains", ctl_option(ctl, "domain")), NULL,
+		print_done);
+}
+
+static int
+account_add_address(const struct ctl *ctl)
+{
+	return ask(ctl, "POST", account_path(ctl, "addresses"),
+		json_pack("{s:s}", "address", ctl_option(ctl, "ip")), print_done);
+}
+
+static int
+account_remove_address(const struct ctl *ctl)
+{
+	return ask(ctl, "DELETE", member_path(ctl, "addresses", ctl_option(ctl, "ip")), NULL,
+		print_done);
+}
+
+static int
+account_add_user(const struct ctl *ctl)
+{
+	return ask(ctl, "POST", account_path(ctl, "users"), NULL, print_done);
+}
+
+static int
+account_remove_user(const struct ctl *ctl)
+{
+	return ask(ctl, "DELETE", member_path(ctl, "users", ctl_option(ctl, "username")), NULL,
+		print_done);
+}
+
+/* The queue */
+
+static int
+queue_list(const struct ctl *ctl)
+{
+	static const char *const names[] = { "id", "site", "account", "domain", "state", "limit",
+		"after", NULL };
+
+	return ask(ctl, "GET", with_query(ctl, "queue", names), NULL, print_queue);
+}
+
+static int
+queue_show(const struct ctl *ctl)
+{
+	char *id = ctl_encode(ctl->words[2]), *path = xasprintf("queue/%s", id);
+
+	free(id);
+	return ask(ctl, "GET", path, NULL, print_message);
+}
+
+static void
+print_rule(const json_t *reply)
+{
+	const json_t *entry = json_object_get(reply, "entry");
+	char *selector = json_dumps(json_object_get(entry, "selector"), JSON_COMPACT);
+
+	printf("%s: %s (rule %s)\n", json_string_value(json_object_get(entry, "action")),
+		selector ? selector : "", json_string_value(json_object_get(reply, "rule")));
+	free(selector);
+}
+
+static int
+queue_rule(const struct ctl *ctl)
+{
+	static const char *const fields[][2] = {
+		{"id",       "id"              },
+                { "site",    "site"            },
+                { "account", "account"         },
+		{ "domain",  "recipient_domain"}
+	};
+	const char *by = getenv("SUDO_USER") ? getenv("SUDO_USER") : getenv("USER");
+	json_t *selector = json_object(), *body;
+
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+		const char *value = ctl_option(ctl, fields[i][0]);
+
+		if (value)
+			json_object_set_new(selector, fields[i][1], json_string(value));
+	}
+	if (ctl->words_count > 2)
+		json_object_set_new(selector, "id", json_string(ctl->words[2]));
+	body = json_pack("{s:s, s:o, s:s}", "action", ctl->words[1], "selector", selector, "by",
+		by ? by : "operator");
+	return ask(ctl, "POST", xstrdup("rules"), body, print_rule);
+}
+
+static int
+why(const struct ctl *ctl)
+{
+	char *query = ctl_encode(ctl->words[1]);
+	char *path = xasprintf("why?q=%s&limit=%s", query,
+		ctl_option(ctl, "limit") ? ctl_option(ctl, "limit") : "10");
+
+	free(query);
+	return ask(ctl, "GET", path, NULL, print_why);
+}
+
+static void
+print_rebuilt(const json_t *reply)
+{
+	printf("%" JSON_INTEGER_FORMAT " entries written\n",
+		json_integer_value(json_object_get(reply, "entries")));
+}
+
+static int
+rebuild(const struct ctl *ctl)
+{
+	return ask(ctl, "POST", xstrdup("rebuild"), NULL, print_rebuilt);
+}
+
+/* The table of commands: words, further words (least, most), options, one that must be there. */
+
+#define LIMIT_OPTIONS "messages-hour", "messages-day", "recipients-hour", "recipients-day"
+#define OPTIONS_MAX 16
+
+static const struct command {
+	const char *noun, *verb;
+	size_t least, most;
+	const char *must;
+	int (*run)(const struct ctl *ctl);
+	const char *options[OPTIONS_MAX];
+} commands[] = {
+	{"account",  "add",            0, 0, "domain",   account_add,
+         { "name", "contact", "domain", "mode", "ip", "verified", "policy",
+			LIMIT_OPTIONS }									 },
+	{ "account", "list",           0, 0, NULL,       account_list,           { "limit", "after" }           },
+	{ "account", "show",           1, 1, NULL,       account_show,           { NULL }                       },
+	{ "account", "disable",        1, 1, NULL,       account_status,         { NULL }                       },
+	{ "account", "enable",         1, 1, NULL,       account_status,         { NULL }                       },
+	{ "account", "password",       1, 1, NULL,       account_password,       { "username" }                 },
+	{ "account", "change",         1, 1, NULL,       account_change,
+         { "name", "contact", "policy", LIMIT_OPTIONS }                                                         },
+	{ "account", "add-domain",     1, 1, "domain",   account_add_domain,     { "domain", "verified" }       },
+	{ "account", "remove-domain",  1, 1, "domain",   account_remove_domain,  { "domain" }                   },
+	{ "account", "add-address",    1, 1, "ip",       account_add_address,    { "ip" }                       },
+	{ "account", "remove-address", 1, 1, "ip",       account_remove_address, { "ip" }                       },
+	{ "account", "add-user",       1, 1, NULL,       account_add_user,       { NULL }                       },
+	{ "account", "remove-user",    1, 1, "username", account_remove_user,    { "username" }                 },
+	{ "queue",   "list",           0, 0, NULL,       queue_list,
+         { "id", "site", "account", "domain", "state", "limit", "after" }                                       },
+	{ "queue",   "show",           1, 1, NULL,       queue_show,             { NULL }                       },
+	{ "queue",   "retry",          0, 1, NULL,       queue_rule,             { "site", "account", "domain" }},
+	{ "queue",   "bounce",         0, 1, NULL,       queue_rule,             { "site", "account", "domain" }},
+	{ "queue",   "release",        0, 1, NULL,       queue_rule,             { "site", "account", "domain" }},
+	{ "why",     NULL,             1, 1, NULL,       why,                    { "limit" }                    },
+	{ "rebuild", NULL,             0, 0, NULL,       rebuild,                { NULL }                       },
+};
+
+static const struct command *
+command_of(const struct ctl *ctl)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		const struct command *command = &commands[i];
+
+		if (strcmp(command->noun, ctl->words[0]) == 0 &&
+			(!command->verb ||
+				(ctl->words_count > 1 &&
+					strcmp(command->verb, ctl->words[1]) == 0)))
+			return command;
+	}
+	return NULL;
+}
+
+static bool
+fits(const struct ctl *ctl, const struct command *command)
+{
+	const size_t further = ctl->words_count - (command->verb ? 2 : 1);
+
+	if (further < command->least || further > command->most) {
+		fprintf(stderr, "shoutctl: %s (see --help)\n",
+			further < command->least ? "this command needs one more word: which"
+						 : "too many words");
+		return false;
+	}
+	if (command->must && !ctl_has(ctl, command->must)) {
+		fprintf(stderr, "shoutctl: --%s is needed\n", command->must);
+		return false;
+	}
+	return ctl_only(ctl, command->options);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ctl ctl = { .file = DEFAULT_FILE };
+	const struct command *command;
+
+	log_set_level(LOG_LEVEL_ERROR);
+	if (ctl_parse(&ctl, argc, argv) < 0)
+		return CTL_USAGE;
+	if (ctl_has(&ctl, "help")) {
+		fputs(usage, stdout);
+		return CTL_OK;
+	}
+	if (ctl.words_count == 0) {
+		fputs(usage, stderr);
+		return CTL_USAGE;
+	}
+	command = command_of(&ctl);
+	if (!command) {
+		fprintf(stderr, "shoutctl: there is no command \"%s%s%s\" (see --help)\n",
+			ctl.words[0], ctl.words_count > 1 ? " " : "",
+			ctl.words_count > 1 ? ctl.words[1] : "");
+		return CTL_USAGE;
+	}
+	if (!fits(&ctl, command))
+		return CTL_USAGE;
+	if (ctl_connect(&ctl) < 0)
+		return CTL_FAILED;
+	return command->run(&ctl);
+}
