@@ -5,7 +5,7 @@
  *
  * Plain sockets under libevent's events instead of bufferevents: a reply costs one send() and no
  * change of the epoll set, input goes straight into the caller's buffer. That is three system calls
- * a command instead of seven, on the path that every message takes five times.
+ * a command, on the path that every message takes seven times.
  *
  * Owns the socket and the TLS session. Errors of the peer show as "has gone"; nothing here logs.
  */
