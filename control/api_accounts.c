@@ -310,28 +310,35 @@ check_selector(const json_t *selector, struct fault *fault)
 	return 0;
 }
 
+static const char *const actions[] = { "retry", "bounce", "release" };
+#define ACTIONS (sizeof actions / sizeof *actions)
+
+static bool
+is_action(const char *text)
+{
+	for (size_t i = 0; text && i < ACTIONS; i++)
+		if (strcmp(actions[i], text) == 0)
+			return true;
+	return false;
+}
+
 static int
 check_rule(const json_t *body, struct fault *fault)
 {
-	static const char *const actions[] = { "retry", "bounce", "release" };
-	const char *action = json_string_value(json_object_get(body, "action"));
-	bool known = false;
 	json_t *value;
 	const char *key;
 
 	json_object_foreach((json_t *)body, key, value) if (strcmp(key, "action") != 0 &&
 		strcmp(key, "selector") != 0 &&
 		strcmp(key, "by") != 0) return fault_set(fault, 400, key, "there is no such field");
-	for (size_t i = 0; action && i < sizeof actions / sizeof *actions; i++)
-		known |= strcmp(actions[i], action) == 0;
-	if (!known)
+	if (!is_action(json_string_value(json_object_get(body, "action"))))
 		return fault_set(fault, 400, "action", "one of: retry, bounce, release");
 	if (json_object_get(body, "by") && !json_is_string(json_object_get(body, "by")))
 		return fault_set(fault, 400, "by", "a text: who asks");
 	return check_selector(json_object_get(body, "selector"), fault);
 }
 
-/* No row that waits now waits for longer than that. */
+/* What is done once has been done: no row that waited then waits for longer than that. */
 static void
 drop_old_rules(const struct api *api, json_t *changes)
 {
@@ -344,6 +351,7 @@ drop_old_rules(const struct api *api, json_t *changes)
 		const json_t *before = json_object_get(value, "accepted_before_us");
 
 		if (strncmp(key, "rule/", 5) == 0 &&
+			is_action(json_string_value(json_object_get(value, "action"))) &&
 			(uint64_t)json_integer_value(before) + RULES_KEPT_US < now)
 			json_object_set_new(changes, key, json_null());
 	}

@@ -1,0 +1,351 @@
+/*
+ * test_accounts.c - what a request changes in relay.config, and what it is refused for.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "control/accounts.h"
+#include "control/directory.h"
+#include "shared/scram.h"
+
+static struct directory *directory;
+static struct edit edit;
+
+static void
+forget(void)
+{
+	json_decref(edit.changes);
+	json_decref(edit.reply);
+	memset(&edit, 0, sizeof edit);
+	edit.directory = directory;
+}
+
+static json_t *
+parsed(const char *text)
+{
+	json_t *value = json_loads(text, 0, NULL);
+
+	assert_non_null(value);
+	return value;
+}
+
+/* What the API does once the changes are durable. */
+static void
+apply(void)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(edit.changes, key, value)
+		directory_set(directory, key, json_is_null(value) ? NULL : json_incref(value));
+}
+
+typedef int (*edit_fn)(struct edit *edit, const char *id, const json_t *body);
+
+static int
+change(edit_fn fn, const char *id, const char *text)
+{
+	json_t *body = text ? parsed(text) : NULL;
+	int err;
+
+	forget();
+	err = fn(&edit, id, body);
+	json_decref(body);
+	if (!err)
+		apply();
+	return err;
+}
+
+static int
+create_fn(struct edit *e, const char *id, const json_t *body)
+{
+	(void)id;
+	return account_create(e, body);
+}
+
+static const char *
+reply(const char *key)
+{
+	return json_string_value(json_object_get(edit.reply, key));
+}
+
+/* A new account; its id. */
+static void
+create(const char *text, char id[16])
+{
+	assert_int_equal(change(create_fn, NULL, text), 0);
+	snprintf(id, 16, "%s", reply("account"));
+}
+
+#define ACME                                                                                       \
+	"{\"name\":\"Acme S.r.l.\",\"contact\":\"it@acme.example\",\"domains\":"                   \
+	"[\"ACME.example\",{\"name\":\"b.example\",\"mailboxes\":5}],\"verified\":true}"
+
+static int
+setup(void **state)
+{
+	(void)state;
+	directory = directory_new();
+	edit.directory = directory;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	forget();
+	directory_free(&directory);
+	return 0;
+}
+
+static void
+a_new_account_gets_a_user_whose_password_is_shown_and_not_kept(void **state)
+{
+	struct scram_verifier verifier;
+	const json_t *user;
+	char id[16], *all;
+
+	(void)state;
+	create(ACME, id);
+	assert_int_equal(json_object_size(edit.reply), 3);
+	assert_true(strlen(reply("password")) >= 20);
+	assert_memory_equal(reply("username"), "acme-s-r-l-", 11);
+	user = directory_get(directory, "user", reply("username"));
+	assert_string_equal(json_string_value(json_object_get(user, "account")), id);
+	assert_int_equal(
+		scram_parse(json_string_value(json_object_get(user, "verifier")), &verifier), 0);
+	assert_true(scram_check(&verifier, reply("password")));
+	all = json_dumps(directory_entries(directory), 0);
+	assert_null(strstr(all, reply("password")));
+	free(all);
+}
+
+static void
+domains_are_lower_case_and_verified_when_the_operator_says_so(void **state)
+{
+	char id[16];
+	json_t *domains, *first;
+
+	(void)state;
+	create(ACME, id);
+	domains = json_object_get(directory_get(directory, "account", id), "domains");
+	first = json_array_get(domains, 0);
+	assert_string_equal(json_string_value(json_object_get(first, "name")), "acme.example");
+	assert_true(json_is_true(json_object_get(first, "verified")));
+	assert_int_equal(
+		json_integer_value(json_object_get(json_array_get(domains, 1), "mailboxes")), 5);
+	assert_string_equal(directory_domain_owner(directory, "b.example"), id);
+	assert_int_equal(change(account_add_domain, id, "{\"name\":\"c.example\"}"), 0);
+	domains = json_object_get(directory_get(directory, "account", id), "domains");
+	assert_true(json_is_false(json_object_get(json_array_get(domains, 2), "verified")));
+	assert_int_equal(
+		change(account_add_domain, id, "{\"name\":\"C.example\",\"verified\":true}"), 0);
+	domains = json_object_get(directory_get(directory, "account", id), "domains");
+	assert_int_equal(json_array_size(domains), 3);
+	assert_true(json_is_true(json_object_get(json_array_get(domains, 2), "verified")));
+}
+
+static void
+an_account_by_address_has_no_password(void **state)
+{
+	char id[16];
+
+	(void)state;
+	create("{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"d.example\"],"
+	       "\"mode\":\"ip\",\"addresses\":[\"192.0.2.1\",\"2001:db8::7\"]}",
+		id);
+	assert_null(reply("password"));
+	assert_non_null(directory_get(directory, "ip", "192.0.2.1"));
+	assert_non_null(directory_get(directory, "ip", "2001:db8::/64"));
+	assert_int_equal(json_object_size(directory_members(directory, id)), 2);
+}
+
+static void
+what_is_wrong_is_named(void **state)
+{
+	static const struct row {
+		const char *body, *field;
+		int status;
+	} rows[] = {
+		{"{}",									      "name",         400},
+		{ "[]",									     "",             400},
+		{ "{\"name\":\"a\\nb\"}",							   "name",         400},
+		{ "{\"name\":\"n\"}",							       "contact",      400},
+		{ "{\"name\":\"n\",\"contact\":\"postmaster\"}",                                    "contact",      400},
+		{ "{\"name\":\"n\",\"contact\":\"<a@b.example>\"}",                                 "contact",      400},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\"}",                                   "domains",      400},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[]}",                    "domains",      400},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"-\"]}",               "domains[0]",
+                 400												   },
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"x.example\",7]}",
+                 "domains[1]",										      400},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"Acme.example\"]}",
+                 "domains[0]",										      409},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[{\"name\":"
+		  "\"x.example\",\"mailboxes\":-1}]}",			     "domains[0]",   400},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"x.example\"],"
+		  "\"mode\":\"ip\"}",					      "addresses",    400},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"x.example\"],"
+		  "\"mode\":\"tls\"}",					     "mode",         400},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"x.example\"],"
+		  "\"addresses\":[\"host\"]}",				     "addresses[0]", 400},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"policy\":\"forward\"}",            "policy",
+                 400												   },
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"limits\":{\"messages_hour\":-1}}",
+                 "limits.messages_hour",									    400},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"limits\":{\"speed\":1}}",          "speed",
+                 400												   },
+		{ "{\"nmae\":\"n\"}",							       "nmae",         400},
+	};
+	char id[16];
+
+	(void)state;
+	create(ACME, id);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(change(create_fn, NULL, rows[i].body), -1);
+		assert_string_equal(edit.fault.field, rows[i].field);
+		assert_int_equal(edit.fault.status, rows[i].status);
+		assert_true(edit.fault.error[0]);
+	}
+}
+
+static void
+an_address_belongs_to_one_account(void **state)
+{
+	char a[16], b[16];
+
+	(void)state;
+	create(ACME, a);
+	create("{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"d.example\"]}", b);
+	assert_int_equal(change(account_add_address, a, "{\"address\":\"192.0.2.1\"}"), 0);
+	assert_int_equal(change(account_add_address, a, "{\"address\":\"192.0.2.1/32\"}"), 0);
+	assert_int_equal(json_object_size(edit.changes), 1); /* the account's own version alone */
+	assert_int_equal(change(account_add_address, b, "{\"address\":\"192.0.2.1\"}"), -1);
+	assert_int_equal(edit.fault.status, 409);
+	forget();
+	assert_int_equal(account_remove_address(&edit, b, "192.0.2.1"), -1);
+	assert_int_equal(edit.fault.status, 404);
+	forget();
+	assert_int_equal(account_remove_address(&edit, a, "192.0.2.1"), 0);
+	apply();
+	assert_null(directory_get(directory, "ip", "192.0.2.1"));
+	assert_int_equal(change(account_add_address, b, "{\"address\":\"192.0.2.1\"}"), 0);
+}
+
+static void
+a_domain_that_was_removed_may_go_to_another(void **state)
+{
+	char a[16], b[16];
+
+	(void)state;
+	create(ACME, a);
+	create("{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"d.example\"]}", b);
+	assert_int_equal(change(account_add_domain, b, "{\"name\":\"b.example\"}"), -1);
+	assert_int_equal(edit.fault.status, 409);
+	forget();
+	assert_int_equal(account_remove_domain(&edit, a, "B.example"), 0);
+	apply();
+	assert_int_equal(change(account_add_domain, b, "{\"name\":\"b.example\"}"), 0);
+	assert_string_equal(directory_domain_owner(directory, "b.example"), b);
+	forget();
+	assert_int_equal(account_remove_domain(&edit, a, "b.example"), -1);
+}
+
+static void
+a_new_password_replaces_the_old_one(void **state)
+{
+	char id[16], old[64], username[64];
+	struct scram_verifier verifier;
+	const json_t *user;
+
+	(void)state;
+	create(ACME, id);
+	snprintf(old, sizeof old, "%s", reply("password"));
+	snprintf(username, sizeof username, "%s", reply("username"));
+	assert_int_equal(change(account_password, id, NULL), 0);
+	assert_string_equal(reply("username"), username);
+	user = directory_get(directory, "user", username);
+	assert_int_equal(
+		scram_parse(json_string_value(json_object_get(user, "verifier")), &verifier), 0);
+	assert_false(scram_check(&verifier, old));
+	assert_true(scram_check(&verifier, reply("password")));
+	assert_int_equal(change(account_password, id, "{\"username\":\"other\"}"), -1);
+	assert_int_equal(edit.fault.status, 404);
+	assert_int_equal(change(account_add_user, id, NULL), 0);
+	assert_int_equal(change(account_password, id, NULL), -1); /* which of the two? */
+	assert_string_equal(edit.fault.field, "username");
+	forget();
+	assert_int_equal(account_remove_user(&edit, id, username), 0);
+	apply();
+	assert_null(directory_get(directory, "user", username));
+}
+
+static void
+every_change_is_a_newer_version(void **state)
+{
+	json_int_t before, after;
+	char id[16];
+
+	(void)state;
+	create(ACME, id);
+	for (int i = 0; i < 5; i++) {
+		before = json_integer_value(
+			json_object_get(directory_get(directory, "account", id), "version"));
+		forget();
+		assert_int_equal(account_set_active(&edit, id, i % 2), 0);
+		apply();
+		after = json_integer_value(
+			json_object_get(directory_get(directory, "account", id), "version"));
+		assert_true(after > before);
+	}
+	assert_int_equal(change(account_change, id,
+				 "{\"limits\":{\"messages_day\":9},\"policy\":\"strict\"}"),
+		0);
+	assert_int_equal(change(account_change, "nobody", "{}"), -1);
+	assert_int_equal(edit.fault.status, 404);
+}
+
+static void
+an_account_is_shown_without_secrets(void **state)
+{
+	char id[16], *text;
+	json_t *shown;
+
+	(void)state;
+	create(ACME, id);
+	assert_int_equal(change(account_add_address, id, "{\"address\":\"192.0.2.1\"}"), 0);
+	shown = account_show(directory, id);
+	text = json_dumps(shown, 0);
+	assert_null(strstr(text, "SCRAM"));
+	assert_int_equal(json_array_size(json_object_get(shown, "users")), 1);
+	assert_int_equal(json_array_size(json_object_get(shown, "addresses")), 1);
+	free(text);
+	json_decref(shown);
+	assert_null(account_show(directory, "nobody"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		TEST(a_new_account_gets_a_user_whose_password_is_shown_and_not_kept),
+		TEST(domains_are_lower_case_and_verified_when_the_operator_says_so),
+		TEST(an_account_by_address_has_no_password),
+		TEST(what_is_wrong_is_named),
+		TEST(an_address_belongs_to_one_account),
+		TEST(a_domain_that_was_removed_may_go_to_another),
+		TEST(a_new_password_replaces_the_old_one),
+		TEST(every_change_is_a_newer_version),
+		TEST(an_account_is_shown_without_secrets),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
