@@ -311,6 +311,10 @@ take_body(struct exchange *exchange)
 
 	if (length == 0)
 		return true;
+	if (length > BODY_MAX) {
+		reply_error(exchange, 413, "", "a body of at most %d bytes", BODY_MAX);
+		return false;
+	}
 	exchange->body = json_loadb(
 		(const char *)evbuffer_pullup(input, -1), length, JSON_REJECT_DUPLICATES, &error);
 	if (exchange->body)
@@ -462,7 +466,7 @@ api_new(const struct config *config, struct queue *queue, struct loop *loop, str
 	api->http = evhttp_new(loop_base(loop));
 	if (!api->http)
 		die("out of memory", "evhttp_new");
-	evhttp_set_max_body_size(api->http, BODY_MAX);
+	evhttp_set_max_body_size(api->http, 4 * BODY_MAX); /* libevent answers with HTML */
 	evhttp_set_max_headers_size(api->http, HEADERS_MAX);
 	evhttp_set_timeout(api->http, TIMEOUT_S);
 	evhttp_set_allowed_methods(

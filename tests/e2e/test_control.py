@@ -1,0 +1,294 @@
+"""Accounts and the queue, through shoutctl and the API."""
+
+import http.client
+import json
+import re
+import smtplib
+import stat
+import subprocess
+
+import pytest
+import yaml
+
+from harness import BUILD, EICAR, ROOT, send, wait_for
+
+HEADER = (b"From: Boss <boss@customer.example>\r\nTo: friend@elsewhere.example\r\n"
+          b"Date: Tue, 24 Nov 2026 04:00:00 +0100\r\n")
+
+
+class Api:
+    def __init__(self, shout, token=None):
+        self.port = shout.ports["control"]
+        self.token = token or (shout.state_dir / "control.token").read_text().strip()
+
+    def __call__(self, method, path, body=None, headers=None, prefix="/api/v1/"):
+        """(status, parsed answer)"""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            data = body if isinstance(body, (bytes, type(None))) else json.dumps(body)
+            connection.request(method, prefix + path, data, headers or
+                               {"Authorization": f"Bearer {self.token}"})
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def api(shout):
+    return Api(shout)
+
+
+def ctl(shout, *words):
+    """shoutctl for people: (status, output, errors)"""
+    done = subprocess.run([BUILD / "shoutctl", "-c", shout.file, *map(str, words)], timeout=60,
+                          capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def login(shout, account):
+    client = smtplib.SMTP("127.0.0.1", shout.ports["plain"], timeout=30)
+    try:
+        return client.login(account["username"], account["password"])[0]
+    except smtplib.SMTPAuthenticationError as refused:
+        return refused.smtp_code
+    finally:
+        client.close()
+
+
+# Who may ask
+
+def test_the_token_is_long_random_and_for_the_owner_only(shout, api):
+    file = shout.state_dir / "control.token"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(api.token) == 64
+
+
+@pytest.mark.parametrize("headers", [
+    {"X": "y"}, {"Authorization": "Bearer "}, {"Authorization": "Bearer " + "0" * 64},
+    {"Authorization": "Basic Zm9vOmJhcg=="}])
+def test_without_the_token_nothing_is_told(api, headers):
+    for method, path in (("GET", "accounts"), ("GET", "nowhere"), ("POST", "rebuild")):
+        status, answer = api(method, path, headers=headers)
+        assert status == 401 and answer["error"]
+
+
+def test_every_error_is_json_with_a_field(api):
+    assert api("GET", "nowhere")[0] == 404
+    assert api("GET", "", prefix="/")[0] == 404
+    assert api("DELETE", "queue")[0] == 405
+    status, answer = api("POST", "accounts", b'{"name":')
+    assert status == 400 and "line 1" in answer["error"] and answer["field"] is None
+    status, answer = api("POST", "accounts", {"name": "x", "nmae": "y"})
+    assert status == 400 and answer["field"] == "nmae"
+    status, answer = api("GET", "queue?stat=held")
+    assert status == 400 and answer["field"] == "stat"
+    for query, field in (("limit=0", "limit"), ("state=new", "state"), ("id=1", "id"),
+                         ("after=x", "after")):
+        status, answer = api("GET", f"queue?{query}")
+        assert (status, answer["field"]) == (400, field)
+    assert api("GET", "accounts/nobody")[0] == 404
+    assert api("POST", "accounts/nobody/disable")[0] == 404
+    assert api("GET", "why")[1]["field"] == "q"
+
+
+def test_a_huge_body_is_refused(api):
+    status, answer = api("POST", "accounts", b"x" * (2 << 20))
+    assert status == 413 and answer["error"]
+    with pytest.raises((OSError, http.client.HTTPException, ValueError)):
+        api("POST", "accounts", b"x" * (8 << 20))
+    assert api("GET", "accounts")[0] == 200
+
+
+# Accounts
+
+def test_a_new_account_can_send_at_once(shout, redis):
+    account = shout.account_add(domain="first.example")
+    assert set(account) == {"account", "username", "password"}
+    assert len(account["password"]) >= 20
+    assert login(shout, account) == 235
+    assert account["password"] not in redis.run("GET", f"user:{account['username']}")
+
+
+def test_only_verified_domains_count(shout, redis, api):
+    status, account = api("POST", "accounts", {
+        "name": "x", "contact": "a@b.example", "domains": ["pending.example"]})
+    assert status == 201
+    document = json.loads(redis.run("GET", f"account:{{{account['account']}}}"))
+    assert document["domains"] == []
+    assert redis.run("GET", "domain:pending.example") == ""
+    with shout.smtp("starttls", account) as client:
+        assert client.mail("me@pending.example")[0] == 550
+    status, _ = api("POST", f"accounts/{account['account']}/domains",
+                    {"name": "pending.example", "verified": True})
+    assert status == 201
+    assert json.loads(redis.run("GET", "domain:pending.example"))["account"] == account["account"]
+    api("DELETE", f"accounts/{account['account']}/domains/pending.example")
+    assert redis.run("GET", "domain:pending.example") == ""
+
+
+def test_a_disabled_account_sends_no_more_until_it_is_enabled(shout, redis):
+    account = shout.account_add(domain="off.example")
+    shout.shoutctl("account", "disable", account["account"])
+    assert json.loads(redis.run("GET", f"account:{{{account['account']}}}"))["status"] == "disabled"
+    assert shout.shoutctl("account", "show", account["account"])["status"] == "disabled"
+    shout.shoutctl("account", "enable", account["account"])
+    assert login(shout, account) == 235
+
+
+def test_a_new_password_replaces_the_old_one(shout):
+    old = shout.account_add(domain="password.example")
+    new = shout.shoutctl("account", "password", old["account"])
+    assert new["username"] == old["username"] and new["password"] != old["password"]
+    assert login(shout, new) == 235
+    assert login(shout, old) == 535
+
+
+def test_an_address_names_its_account(shout, redis):
+    account = shout.account_add(domain="ip.example", mode="ip", ip="192.0.2.7")
+    assert "password" not in account and account["addresses"] == ["192.0.2.7"]
+    assert json.loads(redis.run("GET", "ip:192.0.2.7"))["account"] == account["account"]
+    shout.shoutctl("account", "add-address", account["account"], "--ip", "10.1.2.3/8")
+    assert redis.run("SISMEMBER", "ip:networks", "10.0.0.0/8") == "1"
+    shout.shoutctl("account", "remove-address", account["account"], "--ip", "10.0.0.0/8")
+    assert redis.run("SISMEMBER", "ip:networks", "10.0.0.0/8") == "0"
+    assert redis.run("EXISTS", "ip:10.0.0.0/8") == "0"
+
+
+def test_accounts_survive_a_restart_and_an_empty_redis_is_filled_again(rig):
+    redis = rig.redis()
+    shout = rig.shout(redis)
+    account = shout.account_add(domain="keep.example")
+    gone = shout.account_add(domain="gone.example", mode="ip", ip="192.0.2.9")
+    redis.run("FLUSHALL")
+    wait_for(lambda: redis.run("EXISTS", "config:applied") == "1")
+    assert login(shout, account) == 235
+    shout.stop()
+    redis.run("FLUSHALL")
+    redis.run("SADD", "config:keys", "user:ghost")
+    redis.run("SET", "user:ghost", "{}")
+    shout.restart()
+    wait_for(lambda: redis.run("EXISTS", "config:applied") == "1")
+    assert redis.run("EXISTS", "user:ghost") == "0"
+    assert login(shout, account) == 235
+    assert shout.shoutctl("account", "list")["total"] == 2
+    shout.shoutctl("account", "remove-address", gone["account"], "--ip", "192.0.2.9")
+    redis.run("DEL", f"user:{account['username']}")
+    assert shout.shoutctl("rebuild")["entries"] == 3
+    assert redis.run("EXISTS", f"user:{account['username']}") == "1"
+
+
+def test_a_change_while_redis_is_away_counts_when_it_is_back(rig):
+    redis = rig.redis()
+    shout = rig.shout(redis)
+    account = shout.account_add(domain="away.example")
+    redis.kill()
+    wait_for(lambda: shout.shoutctl("account", "disable", account["account"]).get("applied") is False)
+    redis.start()
+    wait_for(lambda: "disabled" in redis.run("GET", f"account:{{{account['account']}}}"))
+
+
+def test_lists_come_in_pages(shout, api):
+    for i in range(3):
+        shout.account_add(domain=f"page{i}.example")
+    seen, after = [], ""
+    while True:
+        page = api("GET", f"accounts?limit=2{after}")[1]
+        if not page["accounts"]:
+            break
+        assert len(page["accounts"]) <= 2
+        seen += [one["id"] for one in page["accounts"]]
+        after = f"&after={seen[-1]}"
+    assert len(seen) == len(set(seen)) == page["total"]
+
+
+# The queue
+
+@pytest.fixture(scope="module")
+def held(shout, account):
+    """The id of an infected message that is held."""
+    with shout.smtp("starttls", account) as client:
+        id = send(client, "boss@customer.example", "victim@elsewhere.example",
+                  HEADER + b"Message-ID: <virus@customer.example>\r\nSubject: v\r\n\r\n" + EICAR)
+    wait_for(lambda: shout.shoutctl("queue", "list", "--id", id)["total"] == 1)
+    return id
+
+
+def test_held_mail_is_found_by_each_filter(shout, account, held):
+    for words in (("--id", held), ("--account", account["account"]),
+                  ("--domain", "Elsewhere.example"), ("--state", "held")):
+        answer = shout.shoutctl("queue", "list", *words)
+        assert held in [row["id"] for row in answer["rows"]], words
+    for words in (("--account", "nobody"), ("--domain", "nowhere.example"), ("--state", "waiting")):
+        answer = shout.shoutctl("queue", "list", *words)
+        assert held not in [row["id"] for row in answer["rows"]], words
+    row, = shout.shoutctl("queue", "show", held)["rows"]
+    assert row["state"] == "held" and "Eicar" in row["signature"]
+    assert row["to"] == ["victim@elsewhere.example"]
+
+
+@pytest.mark.parametrize("query", ["{id}", "virus@customer.example", "<virus@customer.example>",
+                                   "victim@elsewhere.example"])
+def test_why_tells_the_story(shout, held, query):
+    answer = shout.shoutctl("why", query.format(id=held))
+    message = next(one for one in answer["messages"] if one["id"] == held)
+    assert {"accepted", "held"} <= {event["event"] for event in message["events"]}
+    assert message["state"] == "held" and len(message["rows"]) == 1
+
+
+def test_why_of_what_never_was(shout):
+    assert shout.shoutctl("why", "nobody@nowhere.example")["messages"] == []
+
+
+def test_a_rule_is_written_where_the_sender_reads_it(shout, held):
+    answer = shout.shoutctl("queue", "release", held)
+    entry = answer["entry"]
+    assert entry["selector"] == {"id": held} and entry["action"] == "release"
+    assert int(answer["rule"]) == entry["number"] > 0
+    wait_for(lambda: shout.events("delivered", held), 60)
+    wait_for(lambda: shout.shoutctl("queue", "list", "--id", held)["total"] == 0)
+
+
+# The command line
+
+def test_people_read_tables(shout):
+    account = shout.account_add(name="Reader", domain="reader.example")
+    status, output, _ = ctl(shout, "account", "list", "--limit", "1000")
+    assert status == 0 and "ACCOUNT" in output and account["username"] in output
+    status, output, _ = ctl(shout, "account", "show", account["account"])
+    assert status == 0 and "reader.example" in output
+    status, output, _ = ctl(shout, "queue", "list")
+    assert status == 0 and "waiting" in output
+
+
+@pytest.mark.parametrize("words,status", [
+    ((), 2), (("account",), 2), (("account", "show"), 2), (("account", "list", "--colour"), 2),
+    (("account", "add", "--name", "n"), 2), (("queue", "list", "--verified"), 2),
+    (("rebuild", "now"), 2), (("account", "list", "--limit"), 2),
+    (("account", "show", "nobody"), 1), (("queue", "show", "nothing"), 1), (("queue", "retry"), 1),
+    (("account", "add", "--name", "n", "--contact", "x", "--domain", "d.example"), 1),
+    (("--help",), 0)])
+def test_exit_statuses(shout, words, status):
+    done, output, errors = ctl(shout, *words)
+    assert done == status
+    assert (output if status == 0 else errors).strip()
+
+
+def test_nobody_answers(shout, tmp_path):
+    file = tmp_path / "shout.yaml"
+    settings = json.loads(shout.file.read_text())
+    settings["control"]["listen"] = "127.0.0.1:1"
+    file.write_text(json.dumps(settings))
+    done = subprocess.run([BUILD / "shoutctl", "-c", file, "queue", "list"], capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode == 1 and "no answer" in done.stderr
+
+
+# The description
+
+def test_openapi_names_every_route_and_no_other():
+    described = yaml.safe_load((ROOT / "control" / "openapi.yaml").read_text())
+    found = {(method.upper(), re.sub(r"\{\w+\}", "*", path.strip("/")))
+             for path, item in described["paths"].items() for method in item if method != "parameters"}
+    source = (ROOT / "control" / "api.c").read_text()
+    assert found == set(re.findall(r'EVHTTP_REQ_(\w+),\s*"([^"]+)",\s*api_', source))
