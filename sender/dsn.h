@@ -1,0 +1,60 @@
+/*
+ * dsn.h - reports to the sender of a message that some recipients failed or wait (RFC 3464). Pure:
+ * values in, text out.
+ */
+#ifndef SENDER_DSN_H
+#define SENDER_DSN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sender/outcome.h"
+#include "shared/envelope.h"
+
+enum dsn_kind { DSN_FAILURE, DSN_DELAY };
+
+/* A whole message of at most this size is returned when its sender asked for it (RET=FULL). */
+#define DSN_FULL_MAX (50u * 1024)
+/* So many of a message's first bytes are enough for dsn.original in any case. */
+#define DSN_ORIGINAL_MAX (64u * 1024)
+
+/* One recipient that is told of. `outcome` is the last one; in a failure its kind says whether the
+ * remote refused (OUTCOME_BOUNCE) or our time is over (OUTCOME_DEFER). */
+struct dsn_recipient {
+	const Recipient *recipient;
+	const struct outcome *outcome;
+	uint64_t last_attempt_us; /* 0: there was none */
+	uint64_t retry_until_us;  /* of a delay */
+};
+
+struct dsn {
+	enum dsn_kind kind;
+	const Envelope *about;
+	const struct dsn_recipient *recipients;
+	size_t count;
+	const char *original; /* the first bytes of the body in the queue, without the prefix: its
+				 header is found here; NULL when they cannot be had */
+	size_t original_length;
+	const char *hostname; /* ours */
+	uint64_t now_us;
+};
+
+/* Whether this recipient's sender is told: not a null sender, not of our own mail, and as NOTIFY
+ * says (RFC 3461 4.1; not given: failures and delays). */
+bool dsn_wanted(const Envelope *about, const Recipient *recipient, enum dsn_kind kind);
+
+/* Depends on the message, the kind and the recipients (in any order) alone, so that a crash makes
+ * no second report. */
+void dsn_id(const struct dsn *dsn, uint8_t id[ID_SIZE]);
+
+/*
+ * An RFC 5322 mail with CRLF line ends, for about->mail_from, malloc()ed; dsn_id() is its
+ * Message-ID. The whole original goes into a failure when its sender asked for it and `original`
+ * holds all of it, else its header alone. Its envelope needs body_8bit and mime_8bit when
+ * dsn_is_8bit(), and smtputf8 when about->mail_from is not ASCII.
+ */
+void dsn_build(const struct dsn *dsn, char **text_out, size_t *length_out);
+bool dsn_is_8bit(const char *text, size_t length);
+
+#endif
