@@ -166,7 +166,7 @@ peek(const struct list *list)
 static bool
 is_word_char(char c)
 {
-	return (unsigned char)c > ' ' && c != 0x7f && !strchr("()<>[]:;@\\,.\"", c);
+	return (unsigned char)c > ' ' && c != 0x7f && !strchr("()<>:;@\\,.\"", c);
 }
 
 /* Takes a quoted string or an atom; false when there is none. Folds in quotes are dropped. */
@@ -355,7 +355,7 @@ header_addresses(const char *value, size_t length, struct address *out, size_t m
 		if (!take_element(&list))
 			return -EINVAL;
 		if (list.at == list.end)
-			return list.in_group ? -EINVAL : list.count;
+			return list.count;
 		switch (*list.at++) {
 		case ',': break;
 		case ':':
