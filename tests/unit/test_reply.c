@@ -1,0 +1,187 @@
+/*
+ * test_reply.c - SMTP replies, line by line, good and strange.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sender/reply.h"
+
+static char *
+exact(const char *text, size_t length)
+{
+	char *copy = malloc(length ? length : 1);
+
+	memcpy(copy, text, length);
+	return copy;
+}
+
+/* Feeds lines parted by "\n". The result of the last one fed: of the first that is not 0. */
+static int
+feed(const char *lines, struct reply *reply)
+{
+	int result = 0;
+
+	reply_start(reply);
+	while (result == 0 && *lines) {
+		size_t length = strcspn(lines, "\n");
+		char *line = exact(lines, length);
+
+		result = reply_line(reply, line, length, NULL, NULL);
+		free(line);
+		lines += length + (lines[length] == '\n');
+	}
+	return result;
+}
+
+static const struct {
+	const char *name, *lines;
+	int result, code;
+	const char *enhanced, *text;
+} replies[] = {
+	{"a plain reply",				  "250 OK",                      1,  250, "2.0.0",     "250 OK"                },
+	{ "a code alone",				  "250",                         1,  250, "2.0.0",     "250"                   },
+	{ "a code and a blank",                            "250 ",                        1,  250, "2.0.0",     "250"                   },
+	{ "a code and a hyphen goes on",                   "250-",                        0,  250, "2.0.0",     "250"                   },
+	{ "an enhanced code",			      "550 5.1.1 no such user",      1,  550, "5.1.1",     "550 5.1.1 no such user"},
+	{ "an enhanced code alone",                        "250 2.1.5",                   1,  250, "2.1.5",     "250 2.1.5"             },
+	{ "a long enhanced code",                          "550 5.123.456 x",             1,  550, "5.123.456", "550 5.123.456 x"       },
+	{ "an enhanced code behind a hash",                "550 #5.1.0 Address rejected", 1,  550, "5.1.0",
+         "550 #5.1.0 Address rejected"												  },
+	{ "one of another class is none",                  "550 4.1.1 x",                 1,  550, "5.0.0",     "550 4.1.1 x"           },
+	{ "one with too many digits is none",              "550 5.1234.1 x",              1,  550, "5.0.0",     "550 5.1234.1 x"        },
+	{ "one with text at its end is none",              "550 5.1.1x",                  1,  550, "5.0.0",     "550 5.1.1x"            },
+	{ "an address is none",                            "220 2.1.1.1 ready",           1,  220, "2.0.0",     "220 2.1.1.1 ready"     },
+	{ "half of one is none",                           "550 5.1",                     1,  550, "5.0.0",     "550 5.1"               },
+	{ "an intermediate reply has none",                "354 3.0.0 go on",             1,  354, "",          "354 3.0.0 go on"       },
+	{ "a transient one",			       "421 closing",                 1,  421, "4.0.0",     "421 closing"           },
+	{ "several lines",				 "550-5.1.1 a\n550 5.1.1 b",    1,  550, "5.1.1",     "550 5.1.1 a 5.1.1 b"   },
+	{ "the first line's enhanced code counts",         "550-a\n550 5.1.1 b",          1,  550, "5.0.0",
+         "550 a 5.1.1 b"														},
+	{ "a last line without text",                      "250-a\n250",                  1,  250, "2.0.0",     "250 a"                 },
+	{ "the code changes",			      "250-a\n251 b",                -1, 250, NULL,        NULL                    },
+	{ "a line without a code in between",              "250-a\nb",                    -1, 250, NULL,        NULL                    },
+	{ "control characters become blanks",              "550 a\tb\x1b[0m\rc",          1,  550, "5.0.0",
+         "550 a b [0m c"														},
+	{ "bytes that are no UTF-8 become question marks", "550 n\xf6",                   1,  550, "5.0.0",     "550 n?"                },
+	{ "UTF-8 is kept",				 "550 n\xc3\xb6",               1,  550, "5.0.0",     "550 n\xc3\xb6"         },
+	{ "a code of two digits",                          "25 OK",                       -1, 0,   NULL,        NULL                    },
+	{ "a code of four digits",                         "2500 OK",                     -1, 0,   NULL,        NULL                    },
+	{ "a code under 200",			      "199 OK",                      -1, 0,   NULL,        NULL                    },
+	{ "a code over 599",			       "600 OK",                      -1, 0,   NULL,        NULL                    },
+	{ "letters in the code",                           "2a0 OK",                      -1, 0,   NULL,        NULL                    },
+	{ "a tab behind the code",                         "250\tOK",                     -1, 0,   NULL,        NULL                    },
+	{ "a blank before the code",                       " 250 OK",                     -1, 0,   NULL,        NULL                    },
+	{ "an HTTP answer",				"HTTP/1.1 400 Bad Request",    -1, 0,   NULL,        NULL                    },
+	{ "an SSH banner",				 "SSH-2.0-OpenSSH_9.2",         -1, 0,   NULL,        NULL                    },
+	{ "a TLS alert",				   "\x15\x03\x01",                -1, 0,   NULL,        NULL                    },
+};
+
+static void
+replies_are_read_or_refused(void **state)
+{
+	struct reply reply;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
+		int result = feed(replies[i].lines, &reply);
+
+		if (result != replies[i].result)
+			fail_msg("%s: %d", replies[i].name, result);
+		if (result < 0)
+			continue;
+		assert_int_equal(reply.more, result == 0);
+		if (reply.code != replies[i].code || strcmp(reply.text, replies[i].text) != 0 ||
+			strcmp(reply_enhanced(&reply), replies[i].enhanced) != 0)
+			fail_msg("%s: %d (%s) \"%s\"", replies[i].name, reply.code,
+				reply_enhanced(&reply), reply.text);
+		assert_int_equal(reply.text_length, strlen(reply.text));
+	}
+}
+
+static void
+an_empty_line_and_a_nul_are_refused(void **state)
+{
+	struct reply reply;
+
+	(void)state;
+	reply_start(&reply);
+	assert_int_equal(reply_line(&reply, "", 0, NULL, NULL), -1);
+	assert_int_equal(reply_line(&reply, "25\0 OK", 6, NULL, NULL), -1);
+	assert_int_equal(reply_line(&reply, "250\0OK", 6, NULL, NULL), -1);
+	assert_int_equal(reply_line(&reply, "250 a\0b", 7, NULL, NULL), 1);
+	assert_string_equal(reply.text, "250 a b");
+}
+
+static void
+what_is_kept_of_a_long_reply_is_cut(void **state)
+{
+	static char line[REPLY_LINE_MAX + 2] = "250-";
+	struct reply reply;
+
+	(void)state;
+	memset(line + 4, 'x', sizeof line - 4);
+	reply_start(&reply);
+	assert_int_equal(reply_line(&reply, line, REPLY_LINE_MAX, NULL, NULL), 0);
+	assert_int_equal(reply.text_length, REPLY_TEXT_MAX - 1);
+	assert_int_equal(reply_line(&reply, "250 end", 7, NULL, NULL), 1);
+	assert_int_equal(strlen(reply.text), REPLY_TEXT_MAX - 1);
+	reply_start(&reply);
+	assert_int_equal(reply_line(&reply, line, REPLY_LINE_MAX + 1, NULL, NULL), -1);
+}
+
+static void
+too_many_lines_are_no_reply(void **state)
+{
+	struct reply reply;
+
+	(void)state;
+	reply_start(&reply);
+	for (int i = 0; i < REPLY_LINES_MAX; i++)
+		assert_int_equal(reply_line(&reply, "250-x", 5, NULL, NULL), 0);
+	assert_int_equal(reply_line(&reply, "250 x", 5, NULL, NULL), -1);
+}
+
+static void
+collect(void *arg, const char *text, size_t length)
+{
+	char *out = arg;
+	size_t at = strlen(out);
+
+	snprintf(out + at, 100 - at, "[%.*s]", (int)length, text);
+}
+
+static void
+each_line_is_shown_without_its_code(void **state)
+{
+	char seen[100] = "";
+	struct reply reply;
+
+	(void)state;
+	reply_start(&reply);
+	reply_line(&reply, "250-mx.example", 14, collect, seen);
+	reply_line(&reply, "250-SIZE 1000", 13, collect, seen);
+	reply_line(&reply, "250-", 4, collect, seen);
+	assert_int_equal(reply_line(&reply, "250", 3, collect, seen), 1);
+	assert_string_equal(seen, "[mx.example][SIZE 1000][][]");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(replies_are_read_or_refused),
+		cmocka_unit_test(an_empty_line_and_a_nul_are_refused),
+		cmocka_unit_test(what_is_kept_of_a_long_reply_is_cut),
+		cmocka_unit_test(too_many_lines_are_no_reply),
+		cmocka_unit_test(each_line_is_shown_without_its_code),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
