@@ -15,15 +15,10 @@
  */
 #include "shared/limits.h"
 
-#include <errno.h>
-#include <search.h>
+#include "shared/limits.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <event2/event.h>
-#include <openssl/rand.h>
 
 #include "shared/limits_private.h"
 #include "shared/log.h"
@@ -32,12 +27,7 @@
 #define BLOCK_MAX 64
 #define BLOCK_SHARE 20 /* a block is at most this part of a limit */
 #define BUSY_MS 1000   /* blocks that follow faster than this grow */
-#define IDLE_MS 1000   /* tokens unused for so long go back */
-#define FORGET_MS 60000
-#define COUNT_MS 20000
-#define ATTEMPTS_BATCH 50
 #define DENIAL_MS 1000 /* a refusal holds here for so long before Redis is asked again */
-#define NO_CAP 1000000000u
 
 struct redis_script limits_script = { .text =
 #include "shared/limits.lua.h"
@@ -56,121 +46,13 @@ static const struct dimension {
 	{ 3600000000,  true },
 	{ 86400000000, true },
 };
-#define DIMENSIONS 4
-
-struct waiter {
-	struct waiter *next;
-	unsigned recipients;
-	limits_cb cb;
-	void *arg;
-};
-
-/* A request on its way; outlives the bucket when the limits are freed. */
-struct ask {
-	struct bucket *bucket;
-	int64_t spent, spent_to;
-	unsigned recipients; /* of the first who waits */
-};
-
-struct count {
-	struct limits *limits;
-};
-
-struct bucket {
-	char *account; /* first: the tree compares by it */
-	struct limits *limits;
-	struct bucket *newer, *older;
-	uint64_t limit[DIMENSIONS];
-	int64_t held, held_to;   /* granted messages and recipients */
-	int64_t spent, spent_to; /* beyond what was granted, not yet told; negative: given back */
-	unsigned block;
-	unsigned per_message; /* recipients, a moving average, times 16 */
-	struct waiter *waiters, **last_waiter;
-	struct ask *ask;
-	uint64_t asked_ms, used_ms;
-	uint64_t denied_until_ms, retry_ms; /* not asked again before; when a token will be free */
-	unsigned denied_which, denied_recipients;
-	uint64_t tat_us[DIMENSIONS]; /* of the local share */
-	unsigned attempted;
-	int64_t waiting; /* rows; -1: nothing new */
-};
 
 static bool ask_more(struct bucket *bucket);
 
-/* Buckets */
-
-static int
-compare(const void *a, const void *b)
-{
-	return strcmp(((const struct bucket *)a)->account, ((const struct bucket *)b)->account);
-}
-
-static void
-bucket_unlink(struct bucket *bucket)
-{
-	struct limits *limits = bucket->limits;
-
-	*(bucket->newer ? &bucket->newer->older : &limits->newest) = bucket->older;
-	*(bucket->older ? &bucket->older->newer : &limits->oldest) = bucket->newer;
-}
-
-static void
-bucket_link(struct bucket *bucket)
-{
-	struct limits *limits = bucket->limits;
-
-	bucket->newer = NULL;
-	bucket->older = limits->newest;
-	*(limits->newest ? &limits->newest->newer : &limits->oldest) = bucket;
-	limits->newest = bucket;
-}
-
-static struct bucket *
-bucket_of(struct limits *limits, const char *account)
-{
-	const struct timeval second = { .tv_sec = 1 };
-	struct bucket probe = { .account = (char *)account };
-	struct bucket **found = tfind(&probe, &limits->tree, compare);
-	struct bucket *bucket;
-
-	if (found) {
-		bucket = *found;
-		if (bucket->newer) {
-			bucket_unlink(bucket);
-			bucket_link(bucket);
-		}
-		return bucket;
-	}
-	bucket = xcalloc(1, sizeof *bucket);
-	bucket->account = xstrdup(account);
-	bucket->limits = limits;
-	bucket->last_waiter = &bucket->waiters;
-	bucket->block = 1;
-	bucket->per_message = 16;
-	bucket->waiting = -1;
-	if (!tsearch(bucket, &limits->tree, compare))
-		die("out of memory", "tsearch");
-	bucket_link(bucket);
-	if (!event_pending(limits->tick, EV_TIMEOUT, NULL))
-		event_add(limits->tick, &second);
-	return bucket;
-}
-
-static void
-bucket_free(void *arg)
-{
-	struct bucket *bucket = arg;
-
-	if (bucket->ask)
-		bucket->ask->bucket = NULL;
-	free(bucket->account);
-	free(bucket);
-}
-
 /* Spending */
 
-static bool
-counts_recipients(const struct bucket *bucket)
+bool
+limits_count_recipients(const struct bucket *bucket)
 {
 	return bucket->limit[2] || bucket->limit[3];
 }
@@ -178,10 +60,10 @@ counts_recipients(const struct bucket *bucket)
 static bool
 spend(struct bucket *bucket, unsigned recipients)
 {
-	if (bucket->held < 1 || (counts_recipients(bucket) && bucket->held_to < recipients))
+	if (bucket->held < 1 || (limits_count_recipients(bucket) && bucket->held_to < recipients))
 		return false;
 	bucket->held--;
-	if (counts_recipients(bucket))
+	if (limits_count_recipients(bucket))
 		bucket->held_to -= recipients;
 	return true;
 }
@@ -284,8 +166,8 @@ denied(struct bucket *bucket, int64_t wait_s, int64_t which, unsigned recipients
 	bucket->retry_ms = now + wait_ms;
 }
 
-static struct waiter *
-waiter_pop(struct bucket *bucket)
+struct waiter *
+limits_waiter_pop(struct bucket *bucket)
 {
 	struct waiter *waiter = bucket->waiters;
 
@@ -307,7 +189,7 @@ serve_waiters(struct bucket *bucket, int64_t wait_s)
 			ask_more(bucket);
 			return;
 		}
-		waiter_pop(bucket);
+		limits_waiter_pop(bucket);
 		if (goes)
 			waiter->cb(waiter->arg, 0, NULL);
 		else
@@ -322,7 +204,7 @@ serve_locally(struct bucket *bucket)
 {
 	struct waiter *waiter;
 
-	while ((waiter = waiter_pop(bucket))) {
+	while ((waiter = limits_waiter_pop(bucket))) {
 		if (spend(bucket, waiter->recipients))
 			waiter->cb(waiter->arg, 0, NULL);
 		else
@@ -366,7 +248,7 @@ on_granted(void *arg, int err, const struct redis_reply *reply)
 		return;
 	}
 	bucket->held += reply_number(reply, 0);
-	if (counts_recipients(bucket))
+	if (limits_count_recipients(bucket))
 		bucket->held_to += reply_number(reply, 1);
 	wait_s = reply_number(reply, 2);
 	if (wait_s > 0)
@@ -375,9 +257,8 @@ on_granted(void *arg, int err, const struct redis_reply *reply)
 	serve_waiters(bucket, wait_s);
 }
 
-/* Runs "take" with what was spent so far. */
-static void
-ask_send(struct bucket *bucket, int64_t need_to, int64_t want, int64_t want_to)
+void
+limits_ask(struct bucket *bucket, int64_t need_to, int64_t want, int64_t want_to)
 {
 	const struct limits_options *options = &bucket->limits->options;
 	char keys[2][320], numbers[11][24];
@@ -414,11 +295,11 @@ ask_more(struct bucket *bucket)
 	if (want_to > block_bound(bucket, true))
 		want_to = block_bound(bucket, true);
 	/* What is held counts for the first who waits. */
-	if (counts_recipients(bucket) && bucket->held_to > 0)
+	if (limits_count_recipients(bucket) && bucket->held_to > 0)
 		need_to = need_to > bucket->held_to ? need_to - bucket->held_to : 1;
 	if (want_to < need_to)
 		want_to = need_to;
-	ask_send(bucket, need_to, bucket->block, want_to);
+	limits_ask(bucket, need_to, bucket->block, want_to);
 	return true;
 }
 
@@ -427,7 +308,7 @@ static bool
 runs_low(const struct bucket *bucket)
 {
 	return bucket->held < (int64_t)bucket->block / 2 ||
-		(counts_recipients(bucket) &&
+		(limits_count_recipients(bucket) &&
 			bucket->held_to * 32 < (int64_t)bucket->block * bucket->per_message);
 }
 
@@ -446,7 +327,7 @@ void
 limits_take(struct limits *limits, const struct account *account, unsigned recipients, limits_cb cb,
 	void *arg)
 {
-	struct bucket *bucket = bucket_of(limits, account->id);
+	struct bucket *bucket = limits_bucket(limits, account->id);
 	const uint64_t now = clock_mono_ms();
 
 	bucket->used_ms = now;
@@ -472,195 +353,9 @@ limits_take(struct limits *limits, const struct account *account, unsigned recip
 void
 limits_give_back(struct limits *limits, const struct account *account, unsigned recipients)
 {
-	struct bucket *bucket = bucket_of(limits, account->id);
+	struct bucket *bucket = limits_bucket(limits, account->id);
 
 	bucket->held++;
-	if (counts_recipients(bucket))
+	if (limits_count_recipients(bucket))
 		bucket->held_to += recipients;
-}
-
-/* The sender's side */
-
-static void
-send_attempted(struct bucket *bucket)
-{
-	char key[320], n[24], waiting[24];
-	const char *argv[] = { key, "attempted", n, bucket->limits->node, waiting };
-
-	snprintf(key, sizeof key, "rate:{%s}:flight", bucket->account);
-	snprintf(n, sizeof n, "%u", bucket->attempted);
-	snprintf(waiting, sizeof waiting, "%lld", (long long)bucket->waiting);
-	redis_run(bucket->limits->redis, &limits_script, LIMITS_TIMEOUT_MS, limits_on_told, NULL, 1,
-		5, argv);
-	bucket->attempted = 0;
-	bucket->waiting = -1;
-}
-
-void
-limits_attempted(struct limits *limits, const char *account, unsigned n)
-{
-	struct bucket *bucket;
-
-	if (!*account)
-		return; /* our own mail */
-	bucket = bucket_of(limits, account);
-	bucket->used_ms = clock_mono_ms();
-	bucket->attempted += n;
-	if (bucket->attempted >= ATTEMPTS_BATCH && redis_up(limits->redis))
-		send_attempted(bucket);
-}
-
-void
-limits_waiting(struct limits *limits, const char *account, int64_t rows)
-{
-	struct bucket *bucket;
-
-	if (!*account)
-		return;
-	bucket = bucket_of(limits, account);
-	bucket->used_ms = clock_mono_ms();
-	bucket->waiting = rows < 0 ? 0 : rows;
-}
-
-/* Once a second: tell what has not been told, give back what lies idle, forget who has gone. */
-
-static void
-bucket_report(struct bucket *bucket)
-{
-	bucket->spent -= bucket->held;
-	if (counts_recipients(bucket))
-		bucket->spent_to -= bucket->held_to;
-	bucket->held = bucket->held_to = 0;
-	if (bucket->spent || bucket->spent_to)
-		ask_send(bucket, 0, 0, 0);
-}
-
-static bool
-bucket_clean(const struct bucket *bucket)
-{
-	return !bucket->ask && !bucket->waiters && !bucket->held && !bucket->held_to &&
-		!bucket->spent && !bucket->spent_to && !bucket->attempted && bucket->waiting < 0;
-}
-
-static void
-bucket_tick(struct bucket *bucket, uint64_t now)
-{
-	struct limits *limits = bucket->limits;
-
-	if (redis_up(limits->redis)) {
-		if (bucket->attempted || bucket->waiting >= 0)
-			send_attempted(bucket);
-		if (!bucket->ask && !bucket->waiters && now - bucket->used_ms >= IDLE_MS)
-			bucket_report(bucket);
-	}
-	if (now - bucket->used_ms >= FORGET_MS && bucket_clean(bucket)) {
-		bucket_unlink(bucket);
-		tdelete(bucket, &limits->tree, compare);
-		bucket_free(bucket);
-	}
-}
-
-static void
-on_counted(void *arg, int err, const struct redis_reply *reply)
-{
-	struct count *count = arg;
-
-	if (count->limits) {
-		count->limits->count = NULL;
-		if (!err && redis_reply_int(reply) > 0)
-			count->limits->nodes = (unsigned)redis_reply_int(reply);
-	}
-	free(count);
-}
-
-static void
-count_nodes(struct limits *limits, uint64_t now)
-{
-	const char *argv[] = { "limits:nodes", "nodes", limits->id };
-
-	if (limits->count || !redis_up(limits->redis) ||
-		(limits->counted_ms && now - limits->counted_ms < COUNT_MS))
-		return;
-	limits->counted_ms = now;
-	limits->count = xmalloc(sizeof *limits->count);
-	limits->count->limits = limits;
-	redis_run(limits->redis, &limits_script, LIMITS_TIMEOUT_MS, on_counted, limits->count, 1, 3,
-		argv);
-}
-
-static void
-on_tick(evutil_socket_t fd, short what, void *arg)
-{
-	struct limits *limits = arg;
-	const uint64_t now = clock_mono_ms();
-	struct bucket *newer;
-
-	(void)fd;
-	(void)what;
-	for (struct bucket *bucket = limits->oldest; bucket; bucket = newer) {
-		newer = bucket->newer;
-		bucket_tick(bucket, now);
-	}
-	count_nodes(limits, now);
-	if (!limits->oldest)
-		event_del(limits->tick);
-}
-
-struct limits *
-limits_new(struct loop *loop, struct redis *redis, const struct limits_options *options)
-{
-	struct limits *limits = xcalloc(1, sizeof *limits);
-	uint64_t random;
-
-	if (RAND_bytes((unsigned char *)&random, sizeof random) != 1)
-		die("no random numbers", "OpenSSL");
-	snprintf(limits->id, sizeof limits->id, "%016llx", (unsigned long long)random);
-	gethostname(limits->node, sizeof limits->node - 1);
-	limits->redis = redis;
-	limits->options = *options;
-	if (!limits->options.in_flight_max)
-		limits->options.in_flight_max = NO_CAP;
-	if (!limits->options.waiting_max)
-		limits->options.waiting_max = NO_CAP;
-	limits->nodes = 1;
-	limits->auth = auth_limits_new();
-	limits->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, limits);
-	if (!limits->tick)
-		die("out of memory", "limits");
-	return limits;
-}
-
-static void
-bucket_end(struct bucket *bucket)
-{
-	struct waiter *waiter;
-
-	while ((waiter = waiter_pop(bucket))) {
-		waiter->cb(waiter->arg, 1, "shutting down");
-		free(waiter);
-	}
-	if (redis_up(bucket->limits->redis)) {
-		if (bucket->attempted)
-			send_attempted(bucket);
-		if (!bucket->ask)
-			bucket_report(bucket);
-	}
-}
-
-void
-limits_free(struct limits **limits_ref)
-{
-	struct limits *limits = *limits_ref;
-
-	if (!limits)
-		return;
-	*limits_ref = NULL;
-	for (struct bucket *bucket = limits->oldest; bucket; bucket = bucket->newer)
-		bucket_end(bucket);
-	if (limits->count)
-		limits->count->limits = NULL;
-	tdestroy(limits->tree, bucket_free);
-	auth_limits_free(&limits->auth);
-	event_free(limits->tick);
-	free(limits);
 }

@@ -15,111 +15,22 @@
  */
 #include "shared/redis.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
-#include <event2/util.h>
-#include <hiredis/hiredis.h>
 #include <openssl/evp.h>
 
-#undef REDIS_ERR /* hiredis's status code has the name of a kind of reply */
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/net.h"
-#include "shared/tls.h"
+#include "shared/redis_private.h"
 
-#define BACKOFF_MIN_MS 100
-#define BACKOFF_MAX_MS 5000
-#define CONNECT_TIMEOUT_MS 5000
 #define SILENCE_MAX_MS 5000
 #define DEADLINE_STEP_MS 10 /* bounds how often the list is walked */
-#define SCRIPTS_MAX 16
 /* "*N\r\n" aside, what a formatted EVALSHA starts with, up to the number of keys */
 #define EVALSHA_HEAD (sizeof "$7\r\nEVALSHA\r\n$40\r\n" - 1 + 40 + 2)
-
-enum state { ST_DOWN, ST_CONNECTING, ST_HELLO, ST_UP };
-
-struct command {
-	struct command *next;
-	redis_cb cb;
-	void *arg;
-	uint64_t deadline_ms;
-	struct redis_script *script;
-	char *text; /* formatted; kept while unsent, and for scripts */
-	size_t length;
-	int argc;
-	int err; /* in the list of ended ones */
-	bool sent, expired;
-};
-
-struct list {
-	struct command *first, **last;
-};
-
-struct redis {
-	struct loop *loop;
-	struct net_address to;
-	char *address, *host, *password;
-	struct tls_client *tls;
-	enum state state;
-	struct bufferevent *bev;
-	struct evbuffer *pending; /* of this turn */
-	redisReader *reader;
-	struct event *turn, *deadline, *retry;
-	struct list commands, ended;
-	uint64_t deadline_ms;   /* when the timer fires; 0: not armed */
-	uint64_t heard_ms;      /* when bytes last came */
-	unsigned hello_replies; /* still to come */
-	unsigned backoff_ms;
-	const struct redis_script *scripts[SCRIPTS_MAX]; /* this connection's server knows */
-	unsigned scripts_count;
-	unsigned busy; /* frames on the stack that call back */
-	bool dead, complained;
-};
-
-static void connect_start(struct redis *redis);
-
-static void
-list_init(struct list *list)
-{
-	list->first = NULL;
-	list->last = &list->first;
-}
-
-static void
-list_add(struct list *list, struct command *command)
-{
-	command->next = NULL;
-	*list->last = command;
-	list->last = &command->next;
-}
-
-static struct command *
-list_pop(struct list *list)
-{
-	struct command *command = list->first;
-
-	if (command && !(list->first = command->next))
-		list->last = &list->first;
-	return command;
-}
-
-static void
-timer_set(struct event *timer, uint64_t ms)
-{
-	const struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000) * 1000 };
-
-	event_add(timer, &tv);
-}
 
 static void
 command_free(struct command *command)
@@ -137,75 +48,19 @@ command_finish(struct command *command, int err, const redisReply *reply)
 }
 
 /* Its callback comes on the loop's next turn, whoever is calling now. */
-static void
-command_end(struct redis *redis, struct command *command, int err)
+void
+redis_end(struct redis *redis, struct command *command, int err)
 {
 	command->err = err;
 	list_add(&redis->ended, command);
 	event_active(redis->turn, 0, 0);
 }
 
-static void
-destroy(struct redis *redis)
-{
-	event_free(redis->turn);
-	event_free(redis->deadline);
-	event_free(redis->retry);
-	evbuffer_free(redis->pending);
-	tls_client_free(&redis->tls);
-	if (redis->password)
-		explicit_bzero(redis->password, strlen(redis->password));
-	free(redis->password);
-	free(redis->address);
-	free(redis->host);
-	free(redis);
-}
-
-static void
-leave(struct redis *redis)
+void
+redis_leave(struct redis *redis)
 {
 	if (--redis->busy == 0 && redis->dead)
-		destroy(redis);
-}
-
-static void
-disconnect(struct redis *redis)
-{
-	if (redis->bev)
-		bufferevent_free(redis->bev);
-	redis->bev = NULL;
-	if (redis->reader)
-		redisReaderFree(redis->reader);
-	redis->reader = NULL;
-	evbuffer_drain(redis->pending, evbuffer_get_length(redis->pending));
-	redis->scripts_count = 0;
-	redis->state = ST_DOWN;
-}
-
-static unsigned
-jitter(unsigned ms)
-{
-	unsigned random;
-
-	evutil_secure_rng_get_bytes(&random, sizeof random);
-	return ms / 2 + random % (ms / 2 + 1);
-}
-
-/* The connection, or the attempt at one, failed. */
-static void
-give_up(struct redis *redis, const char *why)
-{
-	struct command *command;
-
-	if (!redis->complained)
-		LOG_WARN("redis: no connection", "address", redis->address, "error", why);
-	redis->complained = true;
-	disconnect(redis);
-	while ((command = list_pop(&redis->commands)))
-		command_end(redis, command, command->sent ? -ECONNRESET : -ENOTCONN);
-	timer_set(redis->retry, jitter(redis->backoff_ms));
-	redis->backoff_ms = redis->backoff_ms * 2 < BACKOFF_MAX_MS ? redis->backoff_ms * 2
-								   : BACKOFF_MAX_MS;
+		redis_destroy(redis);
 }
 
 static bool
@@ -234,8 +89,8 @@ send_eval(struct redis *redis, const struct command *command)
 }
 
 /* A connection's first use of a script is EVAL, which teaches it to the server. */
-static void
-command_send(struct redis *redis, struct command *command)
+void
+redis_send(struct redis *redis, struct command *command)
 {
 	command->sent = true;
 	if (command->script && !script_known(redis, command->script)) {
@@ -267,14 +122,14 @@ command_give(struct redis *redis, struct command *command, unsigned timeout_ms)
 	const uint64_t now = clock_mono_ms();
 
 	if (redis->dead || redis->state == ST_DOWN) {
-		command_end(redis, command, redis->dead ? -ECANCELED : -ENOTCONN);
+		redis_end(redis, command, redis->dead ? -ECANCELED : -ENOTCONN);
 		return;
 	}
 	command->deadline_ms = now + timeout_ms;
 	list_add(&redis->commands, command);
 	deadline_watch(redis, command->deadline_ms, now);
 	if (redis->state == ST_UP)
-		command_send(redis, command);
+		redis_send(redis, command);
 }
 
 static struct command *
@@ -368,7 +223,7 @@ hello_done(struct redis *redis)
 	redis->state = ST_UP;
 	event_del(redis->retry);
 	for (struct command *command = redis->commands.first; command; command = command->next)
-		command_send(redis, command);
+		redis_send(redis, command);
 }
 
 /* The answers to AUTH and PING: a server that is still loading, or wants a password, is not up. */
@@ -376,7 +231,7 @@ static void
 hello_reply(struct redis *redis, const redisReply *reply)
 {
 	if (reply->type == REDIS_REPLY_ERROR)
-		give_up(redis, reply->str);
+		redis_give_up(redis, reply->str);
 	else if (--redis->hello_replies == 0)
 		hello_done(redis);
 }
@@ -392,7 +247,7 @@ take_reply(struct redis *redis, const redisReply *reply)
 	}
 	command = list_pop(&redis->commands);
 	if (!command)
-		give_up(redis, "an answer that nobody asked for");
+		redis_give_up(redis, "an answer that nobody asked for");
 	else if (command->script && !command->expired && reply_starts(reply, "NOSCRIPT"))
 		script_again(redis, command);
 	else
@@ -407,7 +262,7 @@ take_replies(struct redis *redis)
 
 	while (redis->reader) {
 		if (redisReaderGetReply(redis->reader, &reply) != REDIS_OK) {
-			give_up(redis, redis->reader->errstr);
+			redis_give_up(redis, redis->reader->errstr);
 			return false;
 		}
 		if (!reply)
@@ -418,8 +273,8 @@ take_replies(struct redis *redis)
 	return false;
 }
 
-static void
-on_read(struct bufferevent *bev, void *arg)
+void
+redis_on_read(struct bufferevent *bev, void *arg)
 {
 	struct redis *redis = arg;
 	struct evbuffer *input = bufferevent_get_input(bev);
@@ -434,14 +289,14 @@ on_read(struct bufferevent *bev, void *arg)
 		evbuffer_drain(input, piece.iov_len);
 		more = take_replies(redis);
 	}
-	leave(redis);
+	redis_leave(redis);
 }
 
 /* Timers */
 
 /* Writing to the socket here saves libevent's detour over EV_WRITE: two epoll_ctl a batch. */
-static void
-flush(struct redis *redis)
+void
+redis_flush(struct redis *redis)
 {
 	if (!redis->bev || redis->state < ST_HELLO || evbuffer_get_length(redis->pending) == 0)
 		return;
@@ -451,8 +306,8 @@ flush(struct redis *redis)
 		bufferevent_write_buffer(redis->bev, redis->pending);
 }
 
-static void
-deliver_ended(struct redis *redis)
+void
+redis_deliver(struct redis *redis)
 {
 	struct command *command;
 
@@ -460,17 +315,17 @@ deliver_ended(struct redis *redis)
 		command_finish(command, command->err, NULL);
 }
 
-static void
-on_turn(evutil_socket_t fd, short what, void *arg)
+void
+redis_on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct redis *redis = arg;
 
 	(void)fd;
 	(void)what;
 	redis->busy++;
-	deliver_ended(redis);
-	flush(redis);
-	leave(redis);
+	redis_deliver(redis);
+	redis_flush(redis);
+	redis_leave(redis);
 }
 
 static void
@@ -484,7 +339,7 @@ expire_unsent(struct redis *redis, uint64_t now)
 	list_init(&redis->commands);
 	while ((command = list_pop(&all))) {
 		if (!command->sent && command->deadline_ms <= now)
-			command_end(redis, command, -ENOTCONN);
+			redis_end(redis, command, -ENOTCONN);
 		else
 			list_add(&redis->commands, command);
 	}
@@ -531,8 +386,8 @@ silent(const struct redis *redis, uint64_t now)
 		now >= redis->heard_ms + SILENCE_MAX_MS;
 }
 
-static void
-on_deadline(evutil_socket_t fd, short what, void *arg)
+void
+redis_on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct redis *redis = arg;
 	const uint64_t now = clock_mono_ms();
@@ -546,212 +401,8 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 	else
 		expire_sent(redis, now);
 	if (!redis->dead && silent(redis, now))
-		give_up(redis, "no answer for a long time");
+		redis_give_up(redis, "no answer for a long time");
 	if (!redis->dead)
 		deadline_next(redis, now);
-	leave(redis);
-}
-
-static void
-on_retry(evutil_socket_t fd, short what, void *arg)
-{
-	struct redis *redis = arg;
-
-	(void)fd;
-	(void)what;
-	if (redis->state == ST_DOWN)
-		connect_start(redis);
-	else
-		give_up(redis, "connecting took too long");
-}
-
-/* Connecting */
-
-static void
-hello_start(struct redis *redis)
-{
-	const char *auth[] = { "AUTH", redis->password };
-	char *text;
-	int length;
-
-	redis->state = ST_HELLO;
-	redis->hello_replies = 1;
-	if (redis->password) {
-		length = redisFormatCommandArgv(&text, 2, auth, NULL);
-		if (length < 0)
-			die("out of memory", "redisFormatCommandArgv");
-		bufferevent_write(redis->bev, text, (size_t)length);
-		explicit_bzero(text, (size_t)length);
-		redisFreeCommand(text);
-		redis->hello_replies = 2;
-	}
-	bufferevent_write(redis->bev, "PING\r\n", 6);
-}
-
-static const char *
-broken_why(const struct redis *redis, short what)
-{
-	const int err = EVUTIL_SOCKET_ERROR();
-
-	if (what & BEV_EVENT_EOF)
-		return "closed by the server";
-	if (err)
-		return strerror(err);
-	return redis->tls ? tls_error() : "unknown";
-}
-
-static void
-on_event(struct bufferevent *bev, short what, void *arg)
-{
-	(void)bev;
-	if (what & BEV_EVENT_CONNECTED)
-		hello_start(arg);
-	else
-		give_up(arg, broken_why(arg, what));
-}
-
-static struct bufferevent *
-bufferevent_make(struct redis *redis, int fd)
-{
-	struct event_base *base = loop_base(redis->loop);
-
-	if (redis->tls)
-		return bufferevent_openssl_socket_new(base, fd,
-			tls_client_session(redis->tls, redis->host), BUFFEREVENT_SSL_CONNECTING,
-			BEV_OPT_CLOSE_ON_FREE);
-	return bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
-}
-
-static void
-connect_start(struct redis *redis)
-{
-	const int fd = net_connect(&redis->to, NULL);
-
-	if (fd < 0) {
-		give_up(redis, strerror(-fd));
-		return;
-	}
-	redis->bev = bufferevent_make(redis, fd);
-	redis->reader = redisReaderCreate();
-	if (!redis->bev || !redis->reader)
-		die("out of memory", "redis");
-	redis->state = ST_CONNECTING;
-	timer_set(redis->retry, CONNECT_TIMEOUT_MS);
-	bufferevent_setcb(redis->bev, on_read, NULL, on_event, redis);
-	bufferevent_enable(redis->bev, EV_READ | EV_WRITE);
-	if (!redis->tls)
-		bufferevent_socket_connect(redis->bev, NULL, 0); /* it is under way already */
-}
-
-static void
-tls_setup(struct redis *redis, const struct redis_options *options)
-{
-	char why[256];
-	const char *colon = strrchr(options->address, ':');
-
-	redis->host = xstrndup(options->address, (size_t)(colon - options->address));
-	redis->tls = tls_client_new_verified(options->ca, why, sizeof why);
-	if (!redis->tls)
-		die("redis: cannot use TLS", why);
-}
-
-struct redis *
-redis_new(struct loop *loop, const struct redis_options *options)
-{
-	struct redis *redis = xcalloc(1, sizeof *redis);
-	struct event_base *base = loop_base(loop);
-
-	if (net_parse(options->address, &redis->to) < 0)
-		die("redis: no such kind of address", options->address);
-	redis->loop = loop;
-	redis->address = xstrdup(options->address);
-	redis->password = options->password ? xstrdup(options->password) : NULL;
-	if (options->tls)
-		tls_setup(redis, options);
-	list_init(&redis->commands);
-	list_init(&redis->ended);
-	redis->backoff_ms = BACKOFF_MIN_MS;
-	redis->pending = evbuffer_new();
-	redis->turn = event_new(base, -1, 0, on_turn, redis);
-	redis->deadline = event_new(base, -1, 0, on_deadline, redis);
-	redis->retry = event_new(base, -1, 0, on_retry, redis);
-	if (!redis->pending || !redis->turn || !redis->deadline || !redis->retry)
-		die("out of memory", "redis");
-	connect_start(redis);
-	return redis;
-}
-
-void
-redis_free(struct redis **redis_ref)
-{
-	struct redis *redis = *redis_ref;
-	struct command *command;
-
-	if (!redis)
-		return;
-	*redis_ref = NULL;
-	redis->dead = true;
-	redis->busy++;
-	flush(redis); /* what was given last may be a report that nobody waits for */
-	disconnect(redis);
-	while ((command = list_pop(&redis->commands)))
-		command_end(redis, command, -ECANCELED);
-	deliver_ended(redis);
-	leave(redis);
-}
-
-bool
-redis_up(const struct redis *redis)
-{
-	return redis->state == ST_UP;
-}
-
-static const redisReply *
-inner(const struct redis_reply *reply)
-{
-	return (const redisReply *)reply;
-}
-
-enum redis_kind
-redis_reply_kind(const struct redis_reply *reply)
-{
-	switch (inner(reply)->type) {
-	case REDIS_REPLY_STRING:
-	case REDIS_REPLY_STATUS: return REDIS_STR;
-	case REDIS_REPLY_INTEGER: return REDIS_INT;
-	case REDIS_REPLY_ARRAY: return REDIS_LIST;
-	case REDIS_REPLY_ERROR: return REDIS_ERR;
-	default: return REDIS_NIL;
-	}
-}
-
-const char *
-redis_reply_str(const struct redis_reply *reply, size_t *length)
-{
-	const enum redis_kind kind = redis_reply_kind(reply);
-
-	if (kind != REDIS_STR && kind != REDIS_ERR)
-		return NULL;
-	if (length)
-		*length = inner(reply)->len;
-	return inner(reply)->str;
-}
-
-int64_t
-redis_reply_int(const struct redis_reply *reply)
-{
-	return redis_reply_kind(reply) == REDIS_INT ? inner(reply)->integer : 0;
-}
-
-size_t
-redis_reply_count(const struct redis_reply *reply)
-{
-	return redis_reply_kind(reply) == REDIS_LIST ? inner(reply)->elements : 0;
-}
-
-const struct redis_reply *
-redis_reply_at(const struct redis_reply *reply, size_t i)
-{
-	assert(i < redis_reply_count(reply));
-	return (const struct redis_reply *)inner(reply)->element[i];
+	redis_leave(redis);
 }

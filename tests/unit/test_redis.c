@@ -104,6 +104,56 @@ tcp_works_as_well(void **state)
 	assert_string_equal(t.text, "hello");
 }
 
+/* A self-signed certificate for 127.0.0.1 in the server's directory. */
+static void
+make_certificate(char *certificate, char *key, size_t size)
+{
+	char command[768];
+
+	snprintf(certificate, size, "%s/cert.pem", server.dir);
+	snprintf(key, size, "%s/key.pem", server.dir);
+	snprintf(command, sizeof command,
+		"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
+		"-subj /CN=redis -addext subjectAltName=IP:127.0.0.1 -keyout %s -out %s "
+		"2>/dev/null",
+		key, certificate);
+	assert_int_equal(system(command), 0);
+}
+
+static void
+tls_works_with_the_right_authority_only(void **state)
+{
+	char certificate[128], key[128], port[16], address[32];
+	struct redis_options options = { .address = address,
+		.password = REDIS_SERVER_PASSWORD,
+		.tls = true,
+		.ca = certificate };
+	struct tally t = { 0 };
+
+	(void)state;
+	make_certificate(certificate, key, sizeof key);
+	snprintf(port, sizeof port, "%u", redis_server_free_port());
+	snprintf(address, sizeof address, "127.0.0.1:%s", port);
+	SEND(&t, 5000, "CONFIG", "SET", "tls-cert-file", certificate, "tls-key-file", key,
+		"tls-ca-cert-file", certificate, "tls-auth-clients", "no", "tls-port", port);
+	WAIT_FOR(tally_all(&t) == 1);
+	assert_int_equal(t.ok, 1);
+	redis_free(&redis);
+	redis = redis_new(loop, &options);
+	for (int i = 0; i < 1000; i++)
+		SEND(&t, 5000, "ECHO", "hello");
+	WAIT_FOR(tally_all(&t) == 1001);
+	assert_int_equal(t.ok, 1001);
+	redis_free(&redis);
+	options.ca = NULL;
+	redis = redis_new(loop, &options);
+	SEND(&t, 5000, "ECHO", "hello");
+	WAIT_FOR(tally_all(&t) == 1002);
+	assert_int_equal(t.absent, 1);
+	unlink(certificate);
+	unlink(key);
+}
+
 static void
 ten_thousand_pipelined_commands_are_answered_in_order(void **state)
 {
@@ -279,6 +329,7 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		TEST(commands_given_before_the_connection_stands_are_sent_when_it_does),
 		TEST(tcp_works_as_well),
+		TEST(tls_works_with_the_right_authority_only),
 		TEST(ten_thousand_pipelined_commands_are_answered_in_order),
 		TEST(binary_arguments_and_all_kinds_of_replies_come_through),
 		TEST(a_deadline_ends_a_command_once_and_its_late_answer_is_dropped_in_order),

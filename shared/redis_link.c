@@ -1,0 +1,231 @@
+/*
+ * redis_link.c - the connection to Redis: made, lost, made again.
+ *
+ * down --> connecting --> hello (AUTH, PING) --> up
+ *  ^__________|______________|________________|     after 100 ms, doubled up to 5 s
+ */
+#include "shared/redis.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/util.h>
+
+#include "shared/redis_private.h"
+
+#define BACKOFF_MAX_MS 5000
+#define CONNECT_TIMEOUT_MS 5000
+
+static void connect_start(struct redis *redis);
+
+void
+redis_disconnect(struct redis *redis)
+{
+	if (redis->bev)
+		bufferevent_free(redis->bev);
+	redis->bev = NULL;
+	if (redis->reader)
+		redisReaderFree(redis->reader);
+	redis->reader = NULL;
+	evbuffer_drain(redis->pending, evbuffer_get_length(redis->pending));
+	redis->scripts_count = 0;
+	redis->state = ST_DOWN;
+}
+
+static unsigned
+jitter(unsigned ms)
+{
+	unsigned random;
+
+	evutil_secure_rng_get_bytes(&random, sizeof random);
+	return ms / 2 + random % (ms / 2 + 1);
+}
+
+void
+redis_give_up(struct redis *redis, const char *why)
+{
+	struct command *command;
+
+	if (!redis->complained)
+		LOG_WARN("redis: no connection", "address", redis->address, "error", why);
+	redis->complained = true;
+	redis_disconnect(redis);
+	while ((command = list_pop(&redis->commands)))
+		redis_end(redis, command, command->sent ? -ECONNRESET : -ENOTCONN);
+	timer_set(redis->retry, jitter(redis->backoff_ms));
+	redis->backoff_ms = redis->backoff_ms * 2 < BACKOFF_MAX_MS ? redis->backoff_ms * 2
+								   : BACKOFF_MAX_MS;
+}
+
+void
+redis_destroy(struct redis *redis)
+{
+	event_free(redis->turn);
+	event_free(redis->deadline);
+	event_free(redis->retry);
+	evbuffer_free(redis->pending);
+	tls_client_free(&redis->tls);
+	if (redis->password)
+		explicit_bzero(redis->password, strlen(redis->password));
+	free(redis->password);
+	free(redis->address);
+	free(redis->host);
+	free(redis);
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct redis *redis = arg;
+
+	(void)fd;
+	(void)what;
+	if (redis->state == ST_DOWN)
+		connect_start(redis);
+	else
+		redis_give_up(redis, "connecting took too long");
+}
+
+/* Connecting */
+
+static void
+hello_start(struct redis *redis)
+{
+	const char *auth[] = { "AUTH", redis->password };
+	char *text;
+	int length;
+
+	redis->state = ST_HELLO;
+	redis->hello_replies = 1;
+	if (redis->password) {
+		length = redisFormatCommandArgv(&text, 2, auth, NULL);
+		if (length < 0)
+			die("out of memory", "redisFormatCommandArgv");
+		bufferevent_write(redis->bev, text, (size_t)length);
+		explicit_bzero(text, (size_t)length);
+		redisFreeCommand(text);
+		redis->hello_replies = 2;
+	}
+	bufferevent_write(redis->bev, "PING\r\n", 6);
+}
+
+static const char *
+broken_why(const struct redis *redis, short what)
+{
+	const int err = EVUTIL_SOCKET_ERROR();
+
+	if (what & BEV_EVENT_EOF)
+		return "closed by the server";
+	if (err)
+		return strerror(err);
+	return redis->tls ? tls_error() : "unknown";
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+	(void)bev;
+	if (what & BEV_EVENT_CONNECTED)
+		hello_start(arg);
+	else
+		redis_give_up(arg, broken_why(arg, what));
+}
+
+static struct bufferevent *
+bufferevent_make(struct redis *redis, int fd)
+{
+	struct event_base *base = loop_base(redis->loop);
+
+	if (redis->tls)
+		return bufferevent_openssl_socket_new(base, fd,
+			tls_client_session(redis->tls, redis->host), BUFFEREVENT_SSL_CONNECTING,
+			BEV_OPT_CLOSE_ON_FREE);
+	return bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+}
+
+static void
+connect_start(struct redis *redis)
+{
+	const int fd = net_connect(&redis->to, NULL);
+
+	if (fd < 0) {
+		redis_give_up(redis, strerror(-fd));
+		return;
+	}
+	redis->bev = bufferevent_make(redis, fd);
+	redis->reader = redisReaderCreate();
+	if (!redis->bev || !redis->reader)
+		die("out of memory", "redis");
+	redis->state = ST_CONNECTING;
+	timer_set(redis->retry, CONNECT_TIMEOUT_MS);
+	bufferevent_setcb(redis->bev, redis_on_read, NULL, on_event, redis);
+	bufferevent_enable(redis->bev, EV_READ | EV_WRITE);
+	if (!redis->tls)
+		bufferevent_socket_connect(redis->bev, NULL, 0); /* it is under way already */
+}
+
+static void
+tls_setup(struct redis *redis, const struct redis_options *options)
+{
+	char why[256];
+	const char *colon = strrchr(options->address, ':');
+
+	redis->host = xstrndup(options->address, (size_t)(colon - options->address));
+	redis->tls = tls_client_new_verified(options->ca, why, sizeof why);
+	if (!redis->tls)
+		die("redis: cannot use TLS", why);
+}
+
+struct redis *
+redis_new(struct loop *loop, const struct redis_options *options)
+{
+	struct redis *redis = xcalloc(1, sizeof *redis);
+	struct event_base *base = loop_base(loop);
+
+	if (net_parse(options->address, &redis->to) < 0)
+		die("redis: no such kind of address", options->address);
+	redis->loop = loop;
+	redis->address = xstrdup(options->address);
+	redis->password = options->password ? xstrdup(options->password) : NULL;
+	if (options->tls)
+		tls_setup(redis, options);
+	list_init(&redis->commands);
+	list_init(&redis->ended);
+	redis->backoff_ms = BACKOFF_MIN_MS;
+	redis->pending = evbuffer_new();
+	redis->turn = event_new(base, -1, 0, redis_on_turn, redis);
+	redis->deadline = event_new(base, -1, 0, redis_on_deadline, redis);
+	redis->retry = event_new(base, -1, 0, on_retry, redis);
+	if (!redis->pending || !redis->turn || !redis->deadline || !redis->retry)
+		die("out of memory", "redis");
+	connect_start(redis);
+	return redis;
+}
+
+void
+redis_free(struct redis **redis_ref)
+{
+	struct redis *redis = *redis_ref;
+	struct command *command;
+
+	if (!redis)
+		return;
+	*redis_ref = NULL;
+	redis->dead = true;
+	redis->busy++;
+	redis_flush(redis); /* what was given last may be a report that nobody waits for */
+	redis_disconnect(redis);
+	while ((command = list_pop(&redis->commands)))
+		redis_end(redis, command, -ECANCELED);
+	redis_deliver(redis);
+	redis_leave(redis);
+}
+
+bool
+redis_up(const struct redis *redis)
+{
+	return redis->state == ST_UP;
+}
