@@ -31,6 +31,7 @@ struct loop {
 	struct task *first, **last; /* under lock */
 	atomic_uint waking;         /* posts that still have to write to the eventfd */
 	struct task stop;
+	atomic_bool stopping; /* `stop` is in the mailbox */
 	bool started;
 	pthread_t thread;
 	char name[16];
@@ -105,6 +106,7 @@ on_stop(struct task *task)
 {
 	struct loop *loop = (struct loop *)((char *)task - offsetof(struct loop, stop));
 
+	atomic_store(&loop->stopping, false);
 	event_base_loopbreak(loop->base);
 }
 
@@ -199,7 +201,9 @@ loop_post(struct loop *loop, struct task *task)
 void
 loop_stop(struct loop *loop)
 {
-	loop_post(loop, &loop->stop);
+	/* One task: posted while it waits in the mailbox, it would close the list to a circle. */
+	if (!atomic_exchange(&loop->stopping, true))
+		loop_post(loop, &loop->stop);
 }
 
 void
