@@ -27,7 +27,7 @@ struct bounce {
 	size_t from; /* the first target not yet told about */
 	size_t original_size;
 	char *original;
-	struct dsn dsn;
+	char *text;
 	struct dsn_recipient recipients[CHUNK];
 };
 
@@ -46,86 +46,121 @@ on_put(void *arg, int err)
 {
 	struct bounce *bounce = arg;
 
-	dsn_free(&bounce->dsn);
+	free(bounce->text);
+	bounce->text = NULL;
 	if (err)
 		bounce_end(bounce, err);
 	else
 		bounce_next(bounce);
 }
 
+static enum dsn_kind
+dsn_kind(const struct bounce *bounce)
+{
+	return bounce->kind == BOUNCE_FAILURE ? DSN_FAILURE : DSN_DELAY;
+}
+
 static bool
 is_about(const struct bounce *bounce, const struct target *target)
 {
-	const enum dsn_kind kind = bounce->kind == BOUNCE_FAILURE ? DSN_FAILURE : DSN_DELAY;
 	const bool concerned = bounce->kind == BOUNCE_FAILURE ? target->state == TARGET_FAILED
 							      : target->state == TARGET_DEFERRED;
 
 	return concerned && target->outcome &&
-		dsn_wanted(kind, bounce->item->mail->envelope, target->recipient);
+		dsn_wanted(bounce->item->mail->envelope, target->recipient, dsn_kind(bounce));
 }
 
 static size_t
 bounce_choose(struct bounce *bounce)
 {
 	struct item *item = bounce->item;
+	const struct retry_times *times = &item->mail->sender->times;
 	size_t n = 0;
 
 	for (; bounce->from < item->count && n < CHUNK; bounce->from++) {
 		struct target *target = &item->targets[bounce->from];
 
-		if (is_about(bounce, target))
-			bounce->recipients[n++] = (struct dsn_recipient){ target->recipient,
-				target->outcome };
+		if (!is_about(bounce, target))
+			continue;
+		bounce->recipients[n++] = (struct dsn_recipient){
+			.recipient = target->recipient,
+			.outcome = target->outcome,
+			.last_attempt_us = item->last_attempt_us,
+			.retry_until_us = retry_expiry_us(times, item->mail->envelope, false),
+		};
 	}
 	return n;
+}
+
+static bool
+is_ascii(const char *text)
+{
+	while (*text && (unsigned char)*text < 0x80)
+		text++;
+	return !*text;
+}
+
+static void
+bounce_put(struct bounce *bounce, const struct dsn *dsn)
+{
+	const struct sender *sender = bounce->item->mail->sender;
+	Recipient to = RECIPIENT__INIT, *list[] = { &to };
+	Envelope envelope = ENVELOPE__INIT;
+	uint8_t id[ID_SIZE];
+	size_t size;
+
+	dsn_id(dsn, id);
+	dsn_build(dsn, &bounce->text, &size);
+	to.address = dsn->about->mail_from;
+	to.notify = NOTIFY_NEVER;
+	envelope.id = (ProtobufCBinaryData){ .data = id, .len = sizeof id };
+	envelope.kind = ENVELOPE__KIND__DSN;
+	envelope.accepted_us = dsn->now_us;
+	envelope.size = size;
+	envelope.recipients = list;
+	envelope.n_recipients = 1;
+	envelope.body_8bit = envelope.mime_8bit = dsn_is_8bit(bounce->text, size);
+	envelope.smtputf8 = !is_ascii(to.address);
+	envelope.partition = dsn->about->partition;
+	queue_put(sender->queue, TOPIC_READY, &envelope,
+		&(struct body){ .data = bounce->text, .size = size }, on_put, bounce);
 }
 
 static void
 bounce_next(struct bounce *bounce)
 {
-	const struct sender *sender = bounce->item->mail->sender;
-	const Envelope *envelope = bounce->item->mail->envelope;
-	const size_t count = bounce_choose(bounce);
-	uint64_t total = envelope->prefix.len + envelope->size;
-
-	if ((bounce->item->held || bounce->item->released) && total <= DSN_ORIGINAL_MAX)
-		total = DSN_ORIGINAL_MAX + 1;
-	const struct dsn_input input = {
-		.kind = bounce->kind == BOUNCE_FAILURE ? DSN_FAILURE : DSN_DELAY,
-		.envelope = envelope,
+	const struct item *item = bounce->item;
+	Envelope about = *item->mail->envelope;
+	struct dsn dsn = {
+		.kind = dsn_kind(bounce),
+		.about = &about,
 		.recipients = bounce->recipients,
-		.count = count,
-		.hostname = sender->config->hostname,
-		.now_us = clock_us(),
-		.expires_us = retry_expiry_us(&sender->times, envelope, false),
+		.count = bounce_choose(bounce),
 		.original = bounce->original,
-		.original_size = bounce->original_size,
-		.original_total = total,
+		.original_length = bounce->original_size,
+		.hostname = item->mail->sender->config->hostname,
+		.now_us = clock_us(),
 	};
 
-	if (!count || !dsn_build(&input, &bounce->dsn)) {
+	if (!dsn.count) {
 		bounce_end(bounce, 0);
 		return;
 	}
-	queue_put(sender->queue, TOPIC_READY, bounce->dsn.envelope,
-		&(struct body){ .data = bounce->dsn.data, .size = bounce->dsn.size }, on_put,
-		bounce);
+	if (item->held || item->released)
+		about.ret = (char *)"HDRS";
+	bounce_put(bounce, &dsn);
 }
 
 static void
 on_body(void *arg, int err, const void *data, size_t length)
 {
 	struct bounce *bounce = arg;
-	const ProtobufCBinaryData *prefix = &bounce->item->mail->envelope->prefix;
 
-	if (err)
-		length = 0;
-	bounce->original = xmalloc(prefix->len + length);
-	if (prefix->len)
-		memcpy(bounce->original, prefix->data, prefix->len);
-	if (length)
-		memcpy(bounce->original + prefix->len, data, length);
-	bounce->original_size = prefix->len + length;
+	if (!err && length) {
+		bounce->original = xmalloc(length);
+		memcpy(bounce->original, data, length);
+		bounce->original_size = length;
+	}
 	bounce_next(bounce);
 }
 

@@ -298,11 +298,10 @@ target_expire(struct item *item, struct target *target)
 	if (target->outcome)
 		outcome = *target->outcome;
 	else
-		outcome_bounce(&outcome, item->held ? "5.7.0" : "4.4.7",
+		outcome_defer(&outcome, SCOPE_MESSAGE, item->held ? "5.7.0" : "4.4.7",
 			item->held                 ? "held for too long"
 				: item->last_reply ? item->last_reply
 						   : "could not be delivered in time");
-	outcome.kind = OUTCOME_BOUNCE;
 	target_set(target, TARGET_FAILED, &outcome);
 	target->expired = true;
 }
