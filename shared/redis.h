@@ -41,6 +41,7 @@ typedef void (*redis_cb)(void *arg, int err, const struct redis_reply *reply);
 /* Connects in the background and stays connected. Options are copied. */
 struct redis *redis_new(struct loop *loop, const struct redis_options *options);
 void redis_free(struct redis **redis);
+/* Whether it is connected, and has no answer outstanding beyond its deadline. */
 bool redis_up(const struct redis *redis);
 
 /* `argv` is copied; `lengths` NULL: argv are C strings. `cb` may be NULL. */

@@ -227,5 +227,7 @@ redis_free(struct redis **redis_ref)
 bool
 redis_up(const struct redis *redis)
 {
-	return redis->state == ST_UP;
+	const struct command *first = redis->commands.first;
+
+	return redis->state == ST_UP && !(first && first->expired);
 }

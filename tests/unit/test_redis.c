@@ -206,6 +206,22 @@ a_deadline_ends_a_command_once_and_its_late_answer_is_dropped_in_order(void **st
 }
 
 static void
+a_server_that_hangs_is_not_up_until_it_answers_again(void **state)
+{
+	struct tally t = { 0 };
+
+	(void)state;
+	WAIT_FOR(redis_up(redis));
+	kill(server.pid, SIGSTOP);
+	SEND(&t, 50, "PING");
+	WAIT_FOR(t.timeouts == 1);
+	assert_false(redis_up(redis));
+	kill(server.pid, SIGCONT);
+	WAIT_FOR(redis_up(redis));
+	assert_int_equal(tally_all(&t), 1);
+}
+
+static void
 a_killed_server_ends_every_command_and_a_new_one_is_found(void **state)
 {
 	struct tally t = { 0 }, after = { 0 };
@@ -333,6 +349,7 @@ main(void)
 		TEST(ten_thousand_pipelined_commands_are_answered_in_order),
 		TEST(binary_arguments_and_all_kinds_of_replies_come_through),
 		TEST(a_deadline_ends_a_command_once_and_its_late_answer_is_dropped_in_order),
+		TEST(a_server_that_hangs_is_not_up_until_it_answers_again),
 		TEST(a_killed_server_ends_every_command_and_a_new_one_is_found),
 		TEST(a_script_runs_and_is_taught_again_after_script_flush),
 		TEST(a_wrong_password_is_no_connection),
