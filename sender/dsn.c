@@ -215,7 +215,7 @@ put_message(struct writer *writer)
 static bool
 is_expired(const struct writer *writer, const struct outcome *outcome)
 {
-	return writer->dsn->kind == DSN_FAILURE && outcome->kind != OUTCOME_BOUNCE;
+	return writer->dsn->kind == DSN_FAILURE && outcome->kind == OUTCOME_DEFER;
 }
 
 static void
@@ -291,11 +291,12 @@ status(const struct writer *writer, const struct outcome *outcome)
 	const char *code = outcome->enhanced;
 	bool failure = writer->dsn->kind == DSN_FAILURE;
 
-	if (is_expired(writer, outcome))
-		return "5.4.7"; /* RFC 3463: delivery time expired */
-	if (code[0] != (failure ? '5' : '4') || code[1] != '.' || code[strspn(code, "0123456789.")])
-		return failure ? "5.0.0" : "4.0.0";
-	return code;
+	if (code[0] == (failure ? '5' : '4') && code[1] == '.' &&
+		!code[strspn(code, "0123456789.")])
+		return code;
+	if (!failure)
+		return "4.0.0";
+	return is_expired(writer, outcome) ? "5.4.7" : "5.0.0"; /* RFC 3463 3.5 */
 }
 
 static void
@@ -397,7 +398,7 @@ cut(const char *line, size_t length, size_t most)
 static void
 put_lines(struct writer *writer, const char *text, size_t length, const char *fold)
 {
-	const char *end = text + length;
+	const char *end = length ? text + length : text;
 
 	while (text < end) {
 		const char *stop = text;
