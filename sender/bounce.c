@@ -17,7 +17,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 
-#define CHUNK 100
+#define CHUNK DSN_RECIPIENTS_MAX
 
 struct bounce {
 	struct item *item;

@@ -14,6 +14,9 @@
 
 enum dsn_kind { DSN_FAILURE, DSN_DELAY };
 
+/* With at most so many recipients a report fits QUEUE_INLINE_MAX, however long all texts are. */
+#define DSN_RECIPIENTS_MAX 40
+
 /* A whole message of at most this size is returned when its sender asked for it (RET=FULL). */
 #define DSN_FULL_MAX (50u * 1024)
 /* So many of a message's first bytes are enough for dsn.original in any case. */

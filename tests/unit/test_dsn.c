@@ -14,6 +14,8 @@
 #include <string.h>
 
 #include "sender/dsn.h"
+#include "shared/address.h"
+#include "shared/queue.h"
 
 #define NOW 1795428000000000 /* Mon, 23 Nov 2026 10:00:00 +0000 */
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -512,6 +514,51 @@ a_thousand_recipients_are_all_named(void **state)
 	free(text);
 }
 
+/* "xxx": so long. */
+static char *
+long_text(const char *prefix, size_t length)
+{
+	char *text = malloc(length + 1);
+	size_t used = strlen(prefix);
+
+	assert_non_null(text);
+	memcpy(text, prefix, used);
+	memset(text + used, 'x', length - used);
+	text[length] = '\0';
+	return text;
+}
+
+static void
+the_largest_report_fits_the_queue(void **state)
+{
+	static struct dsn_recipient all[DSN_RECIPIENTS_MAX];
+	char *address = long_text("", ADDRESS_MAX), *orcpt = long_text("rfc822;", 500);
+	char *mail = long_text("X: ", DSN_ORIGINAL_MAX), *text;
+	size_t length;
+
+	(void)state;
+	bob.address = address;
+	bob.orcpt = orcpt;
+	memset(outcome.host, 'h', sizeof outcome.host - 1);
+	for (size_t i = 0; i < sizeof outcome.text - 1; i++)
+		outcome.text[i] = i % 38 ? 't' : ' '; /* the folds that cost most */
+	for (size_t i = 0; i < DSN_RECIPIENTS_MAX; i++)
+		all[i] = told;
+	dsn.recipients = all;
+	dsn.count = DSN_RECIPIENTS_MAX;
+	for (size_t i = 99; i < DSN_ORIGINAL_MAX - 1; i += 100)
+		memcpy(mail + i - 1, "\r\nX:", 4);
+	dsn.original = mail;
+	dsn.original_length = about.size = DSN_ORIGINAL_MAX;
+	dsn_build(&dsn, &text, &length);
+	assert_true(length > DSN_ORIGINAL_MAX);
+	assert_true(length <= QUEUE_INLINE_MAX);
+	free(text);
+	free(mail);
+	free(orcpt);
+	free(address);
+}
+
 int
 main(void)
 {
@@ -534,6 +581,7 @@ main(void)
 		TEST(a_field_that_is_cut_off_is_left_out),
 		TEST(long_lines_of_the_original_are_cut_between_characters),
 		TEST(a_thousand_recipients_are_all_named),
+		TEST(the_largest_report_fits_the_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
