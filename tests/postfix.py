@@ -50,8 +50,9 @@ class Postfix:
             os.makedirs(os.path.join(self.directory, name), exist_ok=True)
         # Postfix's daemons drop to the user `postfix` and must reach the queue from the root.
         path = self.directory
-        while not os.stat(path).st_mode & 0o001:
-            os.chmod(path, os.stat(path).st_mode | 0o011)
+        while path != "/":
+            if not os.stat(path).st_mode & 0o001:
+                os.chmod(path, os.stat(path).st_mode | 0o011)
             path = os.path.dirname(path)
         shutil.chown(os.path.join(self.directory, "data"), "postfix")
         self._make_queue()
