@@ -18,6 +18,7 @@
 #define HEADER_SIZE 12
 #define CNAMES_MAX 8
 #define CLASS_IN 1
+#define NAME_TEXT_MAX 253 /* 255 octets in the packet (RFC 1035 2.3.4) */
 
 struct packet {
 	const uint8_t *data;
@@ -43,7 +44,7 @@ be16(const uint8_t *p)
 static bool
 label_append(char *out, size_t *length, const uint8_t *label, size_t n, bool *odd)
 {
-	if (*length + n + 2 > ANSWER_NAME_MAX)
+	if (*length + (*length > 0) + n > NAME_TEXT_MAX)
 		return false;
 	if (*length)
 		out[(*length)++] = '.';

@@ -371,9 +371,12 @@ names_over_255_octets_are_refused(void **state)
 	start(name, ANSWER_A, 0);
 	assert_int_equal(parse(ANSWER_A), 0);
 	name[253] = 'x';
-	name[260] = '\0';
-	start(name, ANSWER_A, 0);
-	assert_true(parse(ANSWER_A) < 0);
+	for (size_t length = 254; length < 261; length++) {
+		name[length] = '\0';
+		start(name, ANSWER_A, 0);
+		assert_true(parse(ANSWER_A) < 0);
+		name[length] = 'x';
+	}
 }
 
 static const struct {
