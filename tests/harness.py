@@ -334,6 +334,12 @@ class Shout(Server):
             client.login(account["username"], account["password"])
         return client
 
+    def assert_no_sanitizer_report(self):
+        """What SAN= builds write to standard error."""
+        found = re.search(r"^.*(?:ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:).*", self.log(),
+                          re.M)
+        assert not found, self.log()[found.start():found.start() + 4000]
+
     def log_lines(self):
         """The log as parsed JSON lines."""
         lines = []
@@ -413,7 +419,12 @@ class Rig:
         failure = None
         for thing in reversed(self.started):
             try:
-                thing.stop()
+                was_running = isinstance(thing, Shout) and thing.running()
+                status = thing.stop()
+                if was_running and status != 0:
+                    raise AssertionError(f"shout stopped with {status}:\n{thing.log()[-4000:]}")
+                if isinstance(thing, Shout):
+                    thing.assert_no_sanitizer_report()
             except (AssertionError, OSError) as error:
                 failure = failure or error
         shutil.rmtree(self.directory, ignore_errors=True)
