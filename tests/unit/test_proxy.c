@@ -135,8 +135,9 @@ a_version_1_line_that_never_ends_is_refused(void **state)
 }
 
 #define SIG "\r\n\r\n\0\r\nQUIT\n"
-#define IP4 "\xc0\x00\x02\x01\xc6\x33\x64\x01\xdc\x04\x00\x19" /* 192.0.2.1 198.51.100.1 56324 25  \
-								*/
+#define IP4                                                                                        \
+	"\xc0\x00\x02\x01\xc6\x33\x64\x01\xdc\x04\x00\x19" /* 192.0.2.1 198.51.100.1 56324 25      \
+							    */
 #define IP6                                                                                        \
 	"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02"     \
 	"\xdc\x04\x00\x19"
