@@ -1,0 +1,53 @@
+/*
+ * fuzz_command.c - a command's arguments lie in its line, parameters end, xtext stays on its line.
+ */
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ingress/command.h"
+#include "shared/address.h"
+#include "shared/text.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+check_parameters(const char *text, size_t length)
+{
+	const char *end = text + length;
+	struct parameter p;
+
+	while (parameter_next(&text, &length, &p) == 1) {
+		char *decoded = malloc(p.value_length + 1);
+
+		assert(text + length == end && p.key_length > 0 && p.key + p.key_length <= text);
+		assert(!p.value || p.value + p.value_length == text);
+		if (p.value && xtext_decode(p.value, p.value_length, decoded) == 0)
+			for (const char *at = decoded; *at; at++)
+				assert(!is_control(*at));
+		free(decoded);
+	}
+	assert(text + length == end);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *line = (const char *)data;
+	struct command command;
+	struct address address;
+	long path;
+
+	command_parse(line, size, &command);
+	assert(command.verb < VERB_COUNT);
+	if (!command.args)
+		return 0;
+	assert(command.args >= line && command.args + command.args_length <= line + size);
+	path = address_parse_path(command.args, command.args_length, &address);
+	if (path > 0)
+		check_parameters(command.args + path, command.args_length - (size_t)path);
+	check_parameters(line, size);
+	return 0;
+}
