@@ -7,6 +7,7 @@
 #include "ingress/auth.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +17,37 @@
 
 #include "shared/log.h"
 
-/* One a thread, for the life of the process. */
+static pthread_key_t library_key;
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+
+static void
+library_free(void *gsasl)
+{
+	gsasl_done(gsasl);
+}
+
+static void
+library_key_make(void)
+{
+	int err = pthread_key_create(&library_key, library_free);
+
+	if (err)
+		die("cannot make a thread's key", strerror(err));
+}
+
+/* One a thread, freed at its end. */
 static Gsasl *
 library(void)
 {
-	static _Thread_local Gsasl *gsasl;
+	Gsasl *gsasl;
 
-	if (!gsasl && gsasl_init(&gsasl) != GSASL_OK)
+	pthread_once(&library_once, library_key_make);
+	gsasl = pthread_getspecific(library_key);
+	if (gsasl)
+		return gsasl;
+	if (gsasl_init(&gsasl) != GSASL_OK)
 		die("cannot start libgsasl", "gsasl_init");
+	pthread_setspecific(library_key, gsasl);
 	return gsasl;
 }
 
