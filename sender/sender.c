@@ -29,12 +29,12 @@
 #define STOP_MS 10000  /* for attempts under way */
 #define SETTLE_MS 5000 /* and for what they brought */
 #define STOP_POLL_MS 20
-#define GAUGES_US 1000000
+#define GAUGES_US 500000
 
 static struct {
 	struct sender sender;
 	struct task begin, drain, stop;
-	struct event *stop_timer;
+	struct event *stop_timer, *gauges_timer;
 	uint64_t stop_ms;
 	bool aborted;
 	uint64_t gauges_us;
@@ -51,12 +51,17 @@ sender_wake(struct sender *sender)
 static void
 gauges_update(struct sender *sender)
 {
+	const struct timeval often = { .tv_usec = GAUGES_US };
 	const uint64_t now = clock_us();
 	struct schedule_stats schedule;
 	struct deferral_stats deferral;
 
-	if (now - role.gauges_us < GAUGES_US)
+	if (now - role.gauges_us < GAUGES_US) {
+		/* the last change must show as well */
+		if (!event_pending(role.gauges_timer, EV_TIMEOUT, NULL))
+			event_add(role.gauges_timer, &often);
 		return;
+	}
 	role.gauges_us = now;
 	schedule_stats(sender->schedule, now, &schedule);
 	deferral_stats(sender->deferral, &deferral);
@@ -66,6 +71,14 @@ gauges_update(struct sender *sender)
 	metric_set(sender->metrics.waiting, (int64_t)schedule.waiting);
 	metric_set(sender->metrics.rows, (int64_t)deferral.rows);
 	metric_set(sender->metrics.oldest_due, (int64_t)(deferral.oldest_due_us / 1000000));
+}
+
+static void
+on_gauges(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	role.gauges_us = 0;
+	gauges_update(arg);
 }
 
 static void
@@ -238,6 +251,7 @@ sender_free(struct sender *sender)
 	event_free(sender->pump);
 	event_free(sender->age_timer);
 	event_free(role.stop_timer);
+	event_free(role.gauges_timer);
 	loop_free(&sender->loop); /* rules may still be told something */
 	rules_free(&sender->rules);
 	memset(&role.sender, 0, sizeof role.sender);
@@ -330,6 +344,7 @@ sender_start(const struct config *config, struct queue *queue)
 	sender->pump = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_pump, sender);
 	sender->age_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);
 	role.stop_timer = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_stop_poll, sender);
+	role.gauges_timer = evtimer_new(loop_base(sender->loop), on_gauges, sender);
 	role.aborted = false;
 	if (!role.probe)
 		role.probe = probe_new("sender");
