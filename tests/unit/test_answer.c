@@ -379,6 +379,22 @@ names_over_255_octets_are_refused(void **state)
 	}
 }
 
+static void
+labels_have_at_most_63_octets(void **state)
+{
+	char name[65];
+
+	(void)state;
+	memset(name, 'x', sizeof name);
+	name[63] = '\0';
+	start(name, ANSWER_A, 0);
+	assert_int_equal(parse(ANSWER_A), 0);
+	name[63] = 'x';
+	name[64] = '\0';
+	start(name, ANSWER_A, 0);
+	assert_true(parse(ANSWER_A) < 0);
+}
+
 static const struct {
 	const char *name, *host;
 	size_t size;
@@ -480,6 +496,7 @@ main(void)
 		cmocka_unit_test(a_packet_cut_anywhere_is_refused),
 		cmocka_unit_test(pointers_that_do_not_point_back_are_refused),
 		cmocka_unit_test(names_over_255_octets_are_refused),
+		cmocka_unit_test(labels_have_at_most_63_octets),
 		cmocka_unit_test(host_names_with_odd_bytes_make_the_packet_bad),
 		cmocka_unit_test(an_odd_owner_matches_nothing),
 		cmocka_unit_test(rdata_of_the_wrong_length_is_refused),

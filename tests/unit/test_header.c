@@ -59,6 +59,7 @@ static const struct {
 	{ "a mailbox file's From line ends the header",   "From a@b Mon\r\nA: 1\r\n",     "@0"                   },
 	{ "a colon in the value",                         "A: b:c\r\n\r\n",               "A= b:c|@10"           },
 	{ "8-bit in a name is no field",                  "\xc3\xa9: 1\r\n",              "@0"                   },
+	{ "DEL in a name is no field",                    "A\x7f: 1\r\n",                 "@0"                   },
 	{ "8-bit in a value",                             "A: \xc3\xa9\r\n\r\n",          "A= \xc3\xa9|@9"       },
 	{ "a blank line that folds belongs to its field", "A: 1\r\n \r\nB: 2\r\n\r\n",
          "A= 1\r\n |B= 2|@17"										    },
@@ -154,6 +155,14 @@ static const struct {
 	{ "no local part",				   "@b.c",                             NULL           },
 	{ "a route alone",				   "<@x.y:>",                          ""             },
 	{ "a backslash outside quotes",                      "a\\@b.c",                          NULL           },
+	{ "words before the at sign",                        "Joe Public@b.c",                   NULL           },
+	{ "words before the at sign in brackets",            "<Joe Public@b.c>",                 NULL           },
+	{ "a comment behind the address that does not end",  "a@b.c (x <d@e.f>",                 NULL           },
+	{ "a comment behind the at sign that does not end",  "a@(x",                             NULL           },
+	{ "a comment in brackets that does not end",         "<(x a@b.c>",                       NULL           },
+	{ "an escaped parenthesis at the end",               "a@b.c (x\\)",                      NULL           },
+	{ "a comment behind a local part with a dot",        "a.b(x)@c.d",                       "a.b@c.d"      },
+	{ "two groups",				      "g: a@b.c;, h: d@e.f;",             "a@b.c|d@e.f"  },
 	{ "a literal that does not end",                     "a@[192.0.2.1",                     NULL           },
 };
 

@@ -164,6 +164,23 @@ stopping_twice_is_stopping_and_a_stopped_loop_can_run_again(void **state)
 }
 
 static void
+stopping_again_loses_no_task_posted_in_between(void **state)
+{
+	struct task a = { .run = on_a }, b = { .run = on_b };
+
+	(void)state;
+	order[0] = '\0';
+	loop = loop_new("test");
+	loop_stop(loop);
+	loop_post(loop, &a);
+	loop_stop(loop);
+	loop_post(loop, &b);
+	loop_run(loop);
+	loop_free(&loop);
+	assert_string_equal(order, "ab");
+}
+
+static void
 what_is_left_in_the_mailbox_runs_when_the_loop_is_freed(void **state)
 {
 	struct task a = { .run = on_a }, b = { .run = on_b };
@@ -221,6 +238,7 @@ main(void)
 		cmocka_unit_test(tasks_posted_before_the_start_run_first_and_stop_comes_last),
 		cmocka_unit_test(a_task_may_post_itself_again),
 		cmocka_unit_test(stopping_twice_is_stopping_and_a_stopped_loop_can_run_again),
+		cmocka_unit_test(stopping_again_loses_no_task_posted_in_between),
 		cmocka_unit_test(what_is_left_in_the_mailbox_runs_when_the_loop_is_freed),
 		cmocka_unit_test(timers_and_tasks_share_the_loop),
 		cmocka_unit_test(clocks_go_forward),

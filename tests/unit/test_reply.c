@@ -59,6 +59,7 @@ static const struct {
 	{ "one with text at its end is none",              "550 5.1.1x",                  1,  550, "5.0.0",     "550 5.1.1x"            },
 	{ "an address is none",                            "220 2.1.1.1 ready",           1,  220, "2.0.0",     "220 2.1.1.1 ready"     },
 	{ "half of one is none",                           "550 5.1",                     1,  550, "5.0.0",     "550 5.1"               },
+	{ "one with an empty part is none",                "550 5..1 x",                  1,  550, "5.0.0",     "550 5..1 x"            },
 	{ "an intermediate reply has none",                "354 3.0.0 go on",             1,  354, "",          "354 3.0.0 go on"       },
 	{ "a transient one",			       "421 closing",                 1,  421, "4.0.0",     "421 closing"           },
 	{ "several lines",				 "550-5.1.1 a\n550 5.1.1 b",    1,  550, "5.1.1",     "550 5.1.1 a 5.1.1 b"   },

@@ -44,6 +44,8 @@ static const struct {
 	{ "OK with more behind it",            "3: stream: OK ",                                          -1, 0,    VERDICT_CLEAN,    ""                                      },
 	{ "ok in lower case",                  "3: stream: ok",                                           -1, 0,    VERDICT_CLEAN,    ""                                      },
 	{ "FOUND without a name",              "3: stream: FOUND",                                        -1, 0,    VERDICT_CLEAN,    ""                                      },
+	{ "FOUND with an empty name",          "3: stream:  FOUND",                                       -1, 0,    VERDICT_CLEAN,    ""                                      },
+	{ "no colon behind the number",        "3x stream: OK",                                           -1, 0,    VERDICT_CLEAN,    ""                                      },
 	{ "FOUND without a stream",            "3: x FOUND",                                              -1, 0,    VERDICT_CLEAN,    ""                                      },
 	{ "no number",			 "stream: OK",					      -1, 0,    VERDICT_CLEAN,    ""                                      },
 	{ "a number too long",                 "1234567890: stream: OK",                                  -1, 0,    VERDICT_CLEAN,    ""                                      },
