@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -36,10 +37,18 @@ def wait_for(condition, deadline=DEADLINE, what=None):
         time.sleep(0.02)
 
 
+# Below the range that clients' own ports come from, and never twice in a run: Shout listens with
+# SO_REUSEPORT, so a second server on a port would not fail but share its connections.
+_ports = iter(random.sample(range(10000, 32000), 20000))
+
+
 def free_port(address="127.0.0.1"):
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
+    for port in _ports:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+            with contextlib.suppress(OSError):
+                probe.bind((address, port))
+                return port
+    raise AssertionError("no free port")
 
 
 def accepts(where):
