@@ -22,7 +22,8 @@ struct address {
 
 /*
  * A mailbox alone: "a@b.example", "\"odd one\"@b.example", "x@[192.0.2.1]", "postmaster".
- * 0 or -EINVAL. Checks syntax and lengths (whole ADDRESS_MAX, domain 255, label 63; longer local parts than RFC 5321's 64 pass), control characters.
+ * 0 or -EINVAL. Checks syntax and lengths (whole ADDRESS_MAX, domain 255, label 63; longer local
+ * parts than RFC 5321's 64 pass), control characters.
  */
 int address_parse(const char *text, size_t length, struct address *out);
 
