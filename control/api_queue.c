@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/api_private.h"
+#include "shared/date.h"
 #include "shared/log.h"
 
 #define LIST_DEFAULT 100
@@ -31,16 +31,11 @@ struct listing {
 json_t *
 json_from_time(uint64_t us)
 {
-	const time_t seconds = (time_t)(us / 1000000);
-	struct tm tm;
-	char text[80];
+	char text[DATE_SIZE];
 
 	if (!us)
 		return json_null();
-	gmtime_r(&seconds, &tm);
-	snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
-		tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-		(int)(us / 1000 % 1000));
+	date_iso(us, text);
 	return json_string(text);
 }
 

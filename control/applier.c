@@ -75,6 +75,8 @@ struct applier {
 	json_t *todo;       /* keys of relay.config, an array */
 	size_t at;          /* in it */
 	struct rebuild *waiters;
+	void (*on_loaded)(void *arg);
+	void *loaded_arg;
 	void (*on_closed)(void *arg);
 	void *closed_arg;
 };
@@ -472,10 +474,12 @@ on_entry(void *arg, const char *key, const char *text)
 
 	if (!key) {
 		applier->loaded = applier->dirty = true;
-		if (applier->on_closed)
+		if (applier->on_closed) {
 			applier->on_closed(applier->closed_arg);
-		else
-			on_poll(-1, 0, applier);
+			return;
+		}
+		applier->on_loaded(applier->loaded_arg);
+		on_poll(-1, 0, applier);
 		return;
 	}
 	have = directory_entry(applier->directory, key);
@@ -511,8 +515,10 @@ applier_new(
 }
 
 void
-applier_start(struct applier *applier)
+applier_start(struct applier *applier, void (*on_loaded)(void *arg), void *arg)
 {
+	applier->on_loaded = on_loaded;
+	applier->loaded_arg = arg;
 	poll_again(applier);
 	queue_config_watch(applier->queue, applier->loop, on_entry, applier);
 }

@@ -14,6 +14,7 @@
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/metrics.h"
 #include "shared/queue.h"
 #include "shared/redis.h"
 #include "shared/role.h"
@@ -26,6 +27,13 @@ static struct {
 	struct api *api;
 	struct task name_loop, name_worker, close;
 } control;
+
+static void
+on_loaded(void *arg)
+{
+	(void)arg;
+	probe_set(probe_new("control"), HEALTH_READY, NULL);
+}
 
 static void
 take_name(struct task *task)
@@ -55,6 +63,7 @@ control_start(const struct config *config, struct queue *queue)
 		.ca = config->redis.ca,
 	};
 
+	probe_set(probe_new("control"), HEALTH_FAILED, "reading the accounts");
 	control.loop = loop_new("control");
 	control.worker = loop_new("control-reads");
 	control.directory = directory_new();
@@ -69,7 +78,7 @@ control_start(const struct config *config, struct queue *queue)
 		}
 		LOG_INFO("control: the API listens", "address", config->control.listen);
 	}
-	applier_start(control.applier);
+	applier_start(control.applier, on_loaded, NULL);
 	control.name_loop.run = control.name_worker.run = take_name;
 	loop_post(control.loop, &control.name_loop);
 	loop_post(control.worker, &control.name_worker);
@@ -111,6 +120,7 @@ on_close(struct task *task)
 static void
 control_stop(void)
 {
+	probe_set(probe_new("control"), HEALTH_FAILED, "stopping");
 	if (control.api)
 		api_hurry(control.api);
 	loop_stop(control.worker);

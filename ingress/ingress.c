@@ -377,6 +377,7 @@ static int
 ingress_start(const struct config *config, struct queue *queue)
 {
 	stats_register();
+	probe_set(probe_new("ingress"), HEALTH_FAILED, "starting");
 	ingress.config = config;
 	ingress.queue = queue;
 	ingress.door = door_new(
@@ -391,12 +392,17 @@ ingress_start(const struct config *config, struct queue *queue)
 		worker_start(&ingress.workers[i]);
 	for (unsigned i = 0; i < ingress.listeners_count; i++)
 		LOG_INFO("listening", "address", config->ingress.listen[i].address);
+	if (ingress.listeners_count)
+		probe_set(probe_new("ingress"), HEALTH_READY, NULL);
+	else
+		probe_set(probe_new("ingress"), HEALTH_DEGRADED, "no listener is configured");
 	return 0;
 }
 
 static void
 ingress_drain(void)
 {
+	probe_set(probe_new("ingress"), HEALTH_FAILED, "stopping: no new connections");
 	for (unsigned i = 0; i < ingress.workers_count; i++) {
 		struct worker *worker = &ingress.workers[i];
 

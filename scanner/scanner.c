@@ -366,7 +366,7 @@ tell_state(void)
 	if (!scanner->clamd)
 		return;
 	ready = clamd_up(scanner->clamd, why, sizeof why) > 0;
-	probe_set(scanner->probe, ready, ready ? NULL : why);
+	probe_set(scanner->probe, ready ? HEALTH_READY : HEALTH_FAILED, ready ? NULL : why);
 	if (ready || clock_mono_ms() - scanner->alerted_ms < ALERT_MS)
 		return;
 	scanner->alerted_ms = clock_mono_ms();
@@ -464,10 +464,11 @@ start_clamd(void)
 		metric_set(metric_gauge("shout_scanner_disabled",
 				   "1 when mail goes on unscanned (scanner.enabled)", NULL),
 			1);
+		probe_set(probe_new("scanner"), HEALTH_READY, "off (scanner.enabled is false)");
 		return 0;
 	}
 	scanner->probe = probe_new("scanner");
-	probe_set(scanner->probe, false, "clamd is being checked");
+	probe_set(scanner->probe, HEALTH_FAILED, "clamd is being checked");
 	scanner->clamd = clamd_new(scanner->loop, &options);
 	return scanner->clamd ? 0 : -1;
 }

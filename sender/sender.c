@@ -268,7 +268,7 @@ on_begin(struct task *task)
 	deferral_read(sender->deferral);
 	sender->consumer = queue_consume(
 		sender->queue, TOPIC_READY, sender->loop, WINDOW, mail_on_record, sender);
-	probe_set(role.probe, true, NULL);
+	probe_set(role.probe, HEALTH_READY, NULL);
 }
 
 /* Stopping. */
@@ -286,7 +286,7 @@ on_drain(struct task *task)
 		consumer_stop(sender->consumer);
 	sender->consumer = NULL;
 	rules_stop(sender->rules);
-	probe_set(role.probe, false, "stopping");
+	probe_set(role.probe, HEALTH_FAILED, "stopping");
 }
 
 static void
@@ -346,9 +346,8 @@ sender_start(const struct config *config, struct queue *queue)
 	role.stop_timer = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_stop_poll, sender);
 	role.gauges_timer = evtimer_new(loop_base(sender->loop), on_gauges, sender);
 	role.aborted = false;
-	if (!role.probe)
-		role.probe = probe_new("sender");
-	probe_set(role.probe, false, "starting");
+	role.probe = probe_new("sender");
+	probe_set(role.probe, HEALTH_FAILED, "starting");
 	schedule_start(sender);
 	sender->rules = rules_new(sender);
 	if (network_start(sender) < 0) {

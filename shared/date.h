@@ -1,14 +1,17 @@
 /*
- * date.h - the date of a message header (RFC 5322 3.3). Pure.
+ * date.h - dates as text: of a message header (RFC 5322 3.3), and of everything else (ISO 8601).
+ * Pure.
  */
 #ifndef SHARED_DATE_H
 #define SHARED_DATE_H
 
 #include <stdint.h>
 
-#define DATE_SIZE 40
+#define DATE_SIZE 96
 
 /* Microseconds since 1970, in UTC: "Tue, 24 Nov 2026 03:56:48 +0000". */
 void date_format(uint64_t us, char out[DATE_SIZE]);
+/* "2026-11-24T03:56:48.123Z". */
+void date_iso(uint64_t us, char out[DATE_SIZE]);
 
 #endif

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "shared/date.h"
 #include "shared/log.h"
 #include "shared/text.h"
 
@@ -140,16 +140,10 @@ json_close(struct json *json, char bracket)
 void
 json_time(struct json *json, const char *key, uint64_t us)
 {
-	time_t seconds = (time_t)(us / 1000000);
-	struct tm tm;
-	char text[40];
-	int length;
+	char text[DATE_SIZE];
 
-	gmtime_r(&seconds, &tm);
-	length = snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ",
-		tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-		(unsigned)(us / 1000 % 1000));
-	json_strn(json, key, text, (size_t)length);
+	date_iso(us, text);
+	json_str(json, key, text);
 }
 
 const char *

@@ -47,10 +47,8 @@ struct metric {
 struct probe {
 	struct probe *next;
 	const char *name;
-	bool (*ready)(void *arg, char *why, size_t size);
-	void *arg;
 	pthread_mutex_t lock;
-	bool is_ready; /* under lock, as why; of a probe without a function */
+	enum health health; /* under lock, as why */
 	char why[WHY_SIZE];
 };
 
@@ -157,58 +155,56 @@ metric_observe_us(struct metric *metric, uint64_t us)
 	metric_add(metric, (int64_t)us);
 }
 
-static struct probe *
-probe_add(const char *name, bool (*ready)(void *arg, char *why, size_t size), void *arg)
+/* Under the lock of the registry: the place of `name` in the list, or its end. */
+static struct probe **
+probe_place(const char *name)
 {
-	struct probe *probe = xcalloc(1, sizeof *probe), **at = &probes;
+	struct probe **at = &probes;
 
-	probe->name = name;
-	probe->ready = ready;
-	probe->arg = arg;
-	pthread_mutex_init(&probe->lock, NULL);
-	snprintf(probe->why, sizeof probe->why, "not started yet");
-	pthread_mutex_lock(&registry);
-	while (*at)
+	while (*at && strcmp((*at)->name, name) != 0)
 		at = &(*at)->next;
-	*at = probe;
-	pthread_mutex_unlock(&registry);
-	return probe;
-}
-
-void
-probe_register(const char *name, bool (*ready)(void *arg, char *why, size_t size), void *arg)
-{
-	probe_add(name, ready, arg);
+	return at;
 }
 
 struct probe *
 probe_new(const char *name)
 {
-	return probe_add(name, NULL, NULL);
+	struct probe **at, *probe;
+
+	pthread_mutex_lock(&registry);
+	at = probe_place(name);
+	if (!*at) {
+		probe = xcalloc(1, sizeof *probe);
+		probe->name = name;
+		probe->health = HEALTH_FAILED;
+		snprintf(probe->why, sizeof probe->why, "not started yet");
+		pthread_mutex_init(&probe->lock, NULL);
+		*at = probe;
+	}
+	probe = *at;
+	pthread_mutex_unlock(&registry);
+	return probe;
 }
 
 void
-probe_set(struct probe *probe, bool ready, const char *why)
+probe_set(struct probe *probe, enum health health, const char *why)
 {
 	pthread_mutex_lock(&probe->lock);
-	probe->is_ready = ready;
+	probe->health = health;
 	snprintf(probe->why, sizeof probe->why, "%s", why ? why : "");
 	pthread_mutex_unlock(&probe->lock);
 }
 
-static bool
+static enum health
 probe_ask(struct probe *probe, char why[WHY_SIZE])
 {
-	bool ready;
+	enum health health;
 
-	why[0] = '\0';
-	if (probe->ready)
-		return probe->ready(probe->arg, why, WHY_SIZE);
 	pthread_mutex_lock(&probe->lock);
-	ready = probe->is_ready;
+	health = probe->health;
 	memcpy(why, probe->why, WHY_SIZE);
 	pthread_mutex_unlock(&probe->lock);
-	return ready;
+	return health;
 }
 
 static void
@@ -300,27 +296,38 @@ on_livez(struct evhttp_request *request, void *arg)
 	reply(request, HTTP_OK, "text/plain", page);
 }
 
+/* All probes, a line each, the verdict on all of them first. */
+static enum health
+print_probes(struct evbuffer *page)
+{
+	static const char *const words[] = { "ready", "degraded", "failed" };
+	enum health worst = HEALTH_READY, health;
+	struct probe *probe;
+	char why[WHY_SIZE];
+
+	pthread_mutex_lock(&registry);
+	probe = probes; /* from here on the list only grows, at its end */
+	pthread_mutex_unlock(&registry);
+	for (; probe; probe = probe->next) {
+		health = probe_ask(probe, why);
+		if (health > worst)
+			worst = health;
+		evbuffer_add_printf(
+			page, "%s: %s%s%s\n", probe->name, words[health], why[0] ? ": " : "", why);
+	}
+	evbuffer_prepend(page, "\n", 1);
+	evbuffer_prepend(page, words[worst], strlen(words[worst]));
+	return worst;
+}
+
 static void
 on_readyz(struct evhttp_request *request, void *arg)
 {
 	struct evbuffer *page = evbuffer_new();
-	struct probe *probe;
-	char why[WHY_SIZE];
-	bool all = true;
+	enum health worst = print_probes(page);
 
 	(void)arg;
-	pthread_mutex_lock(&registry);
-	probe = probes;
-	pthread_mutex_unlock(&registry);
-	for (; probe; probe = probe->next) {
-		if (probe_ask(probe, why))
-			continue;
-		all = false;
-		evbuffer_add_printf(page, "%s: %s\n", probe->name, why);
-	}
-	if (all)
-		evbuffer_add_printf(page, "ok\n");
-	reply(request, all ? HTTP_OK : HTTP_SERVUNAVAIL, "text/plain", page);
+	reply(request, worst == HEALTH_FAILED ? HTTP_SERVUNAVAIL : HTTP_OK, "text/plain", page);
 }
 
 int

@@ -31,16 +31,25 @@ void metric_set(struct metric *metric, int64_t value);
 void metric_observe_us(struct metric *metric, uint64_t us);
 int64_t metric_value(const struct metric *metric);
 
-/* A condition of /readyz: `ready` says whether all is well and, if not, writes why. Called from the
- * metrics loop. The name is a static string. */
-void probe_register(const char *name, bool (*ready)(void *arg, char *why, size_t size), void *arg);
-/* A simple probe that the role sets itself, from any thread. `why` is copied, NULL when ready. */
+/*
+ * A line of /readyz, which answers 503 while any probe has failed: a load balancer then sends this
+ * node nothing.
+ *
+ * HEALTH_FAILED is for what this node lacks and another may have: its disk, its listeners, a clamd
+ * for its scanner. What all nodes share makes a node no worse than the others: as long as the role
+ * goes on without it, it is HEALTH_DEGRADED, or one Redis that is away would take all nodes out at
+ * once, although each still serves the clients it knows.
+ */
+enum health { HEALTH_READY, HEALTH_DEGRADED, HEALTH_FAILED };
 struct probe;
+/* The same name gives the same probe; it has failed ("not started yet") until it is set. The name
+ * is a static string. */
 struct probe *probe_new(const char *name);
-void probe_set(struct probe *probe, bool ready, const char *why);
+/* From any thread. `why` is copied; NULL when there is nothing to say. */
+void probe_set(struct probe *probe, enum health health, const char *why);
 
-/* Serves /metrics, /livez and /readyz on `address` ("host:port"). 0 or -errno. Both on the loop's
- * thread, or while it does not run. */
+/* Serves /metrics, /livez (the loop turns, nothing else) and /readyz on `address` ("host:port"). 0
+ * or -errno. Both on the loop's thread, or while it does not run. */
 int metrics_listen(struct loop *loop, const char *address);
 void metrics_close(void);
 

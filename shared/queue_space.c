@@ -13,6 +13,7 @@
 #include <sys/statvfs.h>
 
 #include "shared/log.h"
+#include "shared/metrics.h"
 
 #define RESERVE_MAX (16u * 1024 * 1024)
 #define COUNT_EVERY_US 200000
@@ -112,6 +113,7 @@ space_used(struct queue *queue)
 	return at.used > free_bytes ? at.used - free_bytes : 0;
 }
 
+/* queue.map_size is used up, but for the least that has to stay free. */
 static bool
 map_is_short(struct queue *queue)
 {
@@ -127,10 +129,16 @@ void
 space_refresh(struct queue *queue)
 {
 	struct statvfs disk;
-	bool full = map_is_short(queue);
+	const char *why = NULL;
+	bool full;
 
-	if (!full && !fstatvfs(queue->state_fd, &disk))
-		full = disk.f_bavail * 100 < disk.f_blocks * queue->min_free;
+	if (map_is_short(queue))
+		why = "no room in queue.map_size: new mail is refused";
+	else if (!fstatvfs(queue->state_fd, &disk) &&
+		disk.f_bavail * 100 < disk.f_blocks * queue->min_free)
+		why = "the disk is full up to queue.min_free: new mail is refused";
+	full = why != NULL;
+	probe_set(probe_new("queue"), full ? HEALTH_FAILED : HEALTH_READY, why);
 	if (atomic_exchange(&queue->full, full) != full)
 		LOG_WARN(full ? "the queue is full: new mail is refused"
 			      : "the queue has room again");

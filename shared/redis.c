@@ -221,6 +221,7 @@ hello_done(struct redis *redis)
 	redis->complained = false;
 	redis->backoff_ms = BACKOFF_MIN_MS;
 	redis->state = ST_UP;
+	redis_probe_up(redis);
 	event_del(redis->retry);
 	for (struct command *command = redis->commands.first; command; command = command->next)
 		redis_send(redis, command);

@@ -7,6 +7,8 @@
 #include "shared/redis.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,12 +16,79 @@
 #include <event2/bufferevent_ssl.h>
 #include <event2/util.h>
 
+#include "shared/date.h"
+#include "shared/metrics.h"
 #include "shared/redis_private.h"
 
 #define BACKOFF_MAX_MS 5000
 #define CONNECT_TIMEOUT_MS 5000
 
 static void connect_start(struct redis *redis);
+
+/* The process's line in /readyz, for all its connections. */
+static struct {
+	pthread_mutex_t lock;
+	struct probe *probe;
+	unsigned links, down;
+	uint64_t since_us; /* the first of those that are down; 0: none is */
+	bool was_up;       /* any, ever */
+	char why[128];
+} watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Under watch.lock. A process that never reached Redis knows no client: others do. */
+static void
+probe_tell(void)
+{
+	char text[256], since[DATE_SIZE];
+
+	if (!watch.down) {
+		watch.since_us = 0;
+		watch.why[0] = '\0';
+		probe_set(watch.probe, HEALTH_READY, NULL);
+		return;
+	}
+	if (!watch.since_us)
+		watch.since_us = clock_us();
+	date_iso(watch.since_us, since);
+	snprintf(text, sizeof text, "%u of %u connections down since %s%s%s", watch.down,
+		watch.links, since, watch.why[0] ? ": " : "", watch.why);
+	probe_set(watch.probe, watch.was_up ? HEALTH_DEGRADED : HEALTH_FAILED, text);
+}
+
+/* A connection is new, or was lost: `why`. */
+static void
+probe_down(struct redis *redis, bool is_new, const char *why)
+{
+	pthread_mutex_lock(&watch.lock);
+	if (!watch.probe)
+		watch.probe = probe_new("redis");
+	watch.links += is_new;
+	watch.down += is_new || redis->well;
+	redis->well = false;
+	snprintf(watch.why, sizeof watch.why, "%s", why);
+	probe_tell();
+	pthread_mutex_unlock(&watch.lock);
+}
+
+void
+redis_probe_up(struct redis *redis)
+{
+	pthread_mutex_lock(&watch.lock);
+	redis->well = watch.was_up = true;
+	watch.down--;
+	probe_tell();
+	pthread_mutex_unlock(&watch.lock);
+}
+
+static void
+probe_leave(struct redis *redis)
+{
+	pthread_mutex_lock(&watch.lock);
+	watch.links--;
+	watch.down -= !redis->well;
+	probe_tell();
+	pthread_mutex_unlock(&watch.lock);
+}
 
 void
 redis_disconnect(struct redis *redis)
@@ -52,6 +121,7 @@ redis_give_up(struct redis *redis, const char *why)
 	if (!redis->complained)
 		LOG_WARN("redis: no connection", "address", redis->address, "error", why);
 	redis->complained = true;
+	probe_down(redis, false, why);
 	redis_disconnect(redis);
 	while ((command = list_pop(&redis->commands)))
 		redis_end(redis, command, command->sent ? -ECONNRESET : -ENOTCONN);
@@ -201,6 +271,7 @@ redis_new(struct loop *loop, const struct redis_options *options)
 	redis->retry = event_new(base, -1, 0, on_retry, redis);
 	if (!redis->pending || !redis->turn || !redis->deadline || !redis->retry)
 		die("out of memory", "redis");
+	probe_down(redis, true, "connecting");
 	connect_start(redis);
 	return redis;
 }
@@ -215,6 +286,7 @@ redis_free(struct redis **redis_ref)
 		return;
 	*redis_ref = NULL;
 	redis->dead = true;
+	probe_leave(redis);
 	redis->busy++;
 	redis_flush(redis); /* what was given last may be a report that nobody waits for */
 	redis_disconnect(redis);

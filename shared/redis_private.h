@@ -60,6 +60,7 @@ struct redis {
 	unsigned scripts_count;
 	unsigned busy; /* frames on the stack that call back */
 	bool dead, complained;
+	bool well; /* in the probe's count */
 };
 
 static inline void
@@ -111,6 +112,7 @@ void redis_on_deadline(evutil_socket_t fd, short what, void *arg);
 /* redis_link.c */
 /* The connection, or the attempt at one, failed. */
 void redis_give_up(struct redis *redis, const char *why);
+void redis_probe_up(struct redis *redis);
 void redis_disconnect(struct redis *redis);
 void redis_destroy(struct redis *redis);
 

@@ -49,12 +49,25 @@ the_last_date_of_all_fits(void **state)
 	assert_string_equal(text + strlen(text) - 5, "+0000");
 }
 
+static void
+other_dates_are_iso_8601(void **state)
+{
+	char text[DATE_SIZE];
+
+	(void)state;
+	date_iso(0, text);
+	assert_string_equal(text, "1970-01-01T00:00:00.000Z");
+	date_iso(1795492608123999, text);
+	assert_string_equal(text, "2026-11-24T03:56:48.123Z");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dates_are_those_of_rfc_5322),
 		cmocka_unit_test(the_last_date_of_all_fits),
+		cmocka_unit_test(other_dates_are_iso_8601),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

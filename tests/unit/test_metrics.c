@@ -144,36 +144,31 @@ loses_no_count_between_threads(void **state)
 	assert_int_equal(metric_value(metric), 200000);
 }
 
-static bool
-disk_ready(void *arg, char *why, size_t size)
-{
-	snprintf(why, size, "9 %% free");
-	return *(bool *)arg;
-}
-
 static void
-is_ready_when_all_probes_are(void **state)
+is_ready_unless_a_probe_has_failed(void **state)
 {
-	static bool disk;
-	struct probe *clamd;
+	struct probe *clamd, *redis;
 
 	(void)state;
 	get("/readyz");
 	assert_non_null(strstr(page, "HTTP/1.0 200"));
+	assert_non_null(strstr(page, "\r\n\r\nready\n"));
 	clamd = probe_new("clamd");
-	probe_register("disk", disk_ready, &disk);
+	redis = probe_new("redis");
+	assert_ptr_equal(probe_new("clamd"), clamd);
 	get("/readyz");
 	assert_non_null(strstr(page, "HTTP/1.0 503"));
-	assert_line("clamd: not started yet");
-	assert_line("disk: 9 % free");
-	disk = true;
-	probe_set(clamd, false, "refuses connections");
-	get("/readyz");
-	assert_non_null(strstr(page, "\r\n\r\nclamd: refuses connections\n"));
-	probe_set(clamd, true, NULL);
+	assert_non_null(strstr(page,
+		"\r\n\r\nfailed\nclamd: failed: not started yet\nredis: failed: not started yet\n"));
+	probe_set(clamd, HEALTH_READY, NULL);
+	probe_set(redis, HEALTH_DEGRADED, "refuses connections");
 	get("/readyz");
 	assert_non_null(strstr(page, "HTTP/1.0 200"));
-	assert_line("ok");
+	assert_non_null(strstr(
+		page, "\r\n\r\ndegraded\nclamd: ready\nredis: degraded: refuses connections\n"));
+	probe_set(redis, HEALTH_READY, NULL);
+	get("/readyz");
+	assert_non_null(strstr(page, "\r\n\r\nready\nclamd: ready\nredis: ready\n"));
 }
 
 static void
@@ -225,7 +220,7 @@ main(void)
 		cmocka_unit_test(shows_what_was_counted),
 		cmocka_unit_test(cumulates_a_histogram),
 		cmocka_unit_test(loses_no_count_between_threads),
-		cmocka_unit_test(is_ready_when_all_probes_are),
+		cmocka_unit_test(is_ready_unless_a_probe_has_failed),
 		cmocka_unit_test(is_alive_and_knows_no_other_page),
 		cmocka_unit_test(refuses_a_bad_address),
 	};
