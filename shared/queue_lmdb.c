@@ -222,6 +222,7 @@ watch_run(void *arg)
 		writer_answer_late(queue);
 		space_refresh(queue);
 		tidy_events(queue);
+		memory_release(queue);
 	}
 	pthread_mutex_unlock(&queue->watch_lock);
 	return NULL;
@@ -322,6 +323,7 @@ open_parts(struct queue *queue, const struct config *config)
 		open_environment(queue, config))
 		return -1;
 	space_open(queue, config->queue.map_size);
+	memory_open(queue);
 	for (int i = 0; i < TOPIC_COUNT; i++)
 		find_last(queue, &queue->topics[i]);
 	events = xasprintf("%s/events", config->state_dir);

@@ -6,10 +6,10 @@
  *                         \-> spool pool (spilled bodies: fdatasync, rename, fsync) -> [pending]
  *
  * queue_lmdb.c opens, closes and reads; queue_writer.c is the writer thread; queue_apply.c says
- * what each operation does to the tables; queue_space.c knows what room there is; queue_consumer.c
- * hands out records; queue_rows.c is waiting mail; queue_config.c watches relay.config;
- * queue_spool.c keeps spilled bodies and the small pool for what must not hold up the writer;
- * event_file.c keeps the events.
+ * what each operation does to the tables; queue_space.c knows what room there is; queue_memory.c
+ * keeps RSS small; queue_consumer.c hands out records; queue_rows.c is waiting mail;
+ * queue_config.c watches relay.config; queue_spool.c keeps spilled bodies and the small pool for
+ * what must not hold up the writer; event_file.c keeps the events.
  *
  * Tables:
  *   body     id                  -> 'i' bytes, or 's' size (the file spool/<id text> is the body)
@@ -117,6 +117,8 @@ struct queue {
 	char *spool_dir;
 	struct event_file *events;
 	unsigned min_free;
+	void *map; /* of the environment's file; NULL: not found */
+	size_t map_length;
 
 	pthread_mutex_t lock; /* pending, batch, spooling, working, waiting, closing */
 	pthread_cond_t wake;
@@ -190,6 +192,11 @@ bool space_fits(struct queue *queue, uint64_t bytes);
 /* Watch thread, once a second: the answer of queue_space(). */
 void space_refresh(struct queue *queue);
 uint64_t space_used(struct queue *queue);
+
+/* queue_memory.c */
+void memory_open(struct queue *queue);
+/* Watch thread, once a second. */
+void memory_release(struct queue *queue);
 
 /* queue_consumer.c */
 void consumers_wake(struct queue *queue, enum topic topic);

@@ -361,6 +361,42 @@ no_record_comes_after_the_stop(void **state)
 		finish(record_at(i));
 }
 
+/* Kilobytes of mapped files that count as this process's. */
+static long
+file_rss(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	char line[128];
+	long kilobytes = -1;
+
+	assert_non_null(status);
+	while (fgets(line, sizeof line, status))
+		if (strncmp(line, "RssFile:", 8) == 0)
+			kilobytes = strtol(line + 8, NULL, 10);
+	fclose(status);
+	return kilobytes;
+}
+
+static void
+bodies_that_were_read_do_not_stay_mapped(void **state)
+{
+	const size_t size = 200 * 1024, count = 64;
+	unsigned char *data = xcalloc(1, size);
+	const long before = file_rss();
+
+	(void)state;
+	for (size_t i = 0; i < count; i++) {
+		letter_init(&letters[i]);
+		assert_int_equal(put(TOPIC_INBOUND, &letters[i].envelope, data, size), 0);
+	}
+	for (size_t i = 0; i < count; i++)
+		check_body(&letters[i], data, size, QUEUE_PIECE_MAX);
+	for (int i = 0; i < 60000 && file_rss() > before + 4096; i++)
+		usleep(1000);
+	assert_in_range(file_rss(), 0, before + 4096);
+	free(data);
+}
+
 static void
 a_second_process_is_refused(void **state)
 {
@@ -402,6 +438,7 @@ main(void)
 		TEST(many_loops_put_at_once),
 		TEST(consumers_of_a_topic_share_its_records),
 		TEST(no_record_comes_after_the_stop),
+		TEST(bodies_that_were_read_do_not_stay_mapped),
 		TEST(a_second_process_is_refused),
 		TEST(what_is_put_is_there_after_a_close_that_waited_for_nothing),
 	};
