@@ -121,6 +121,12 @@ bench: deps
 	@$(MAKE) --no-print-directory all
 	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/bench/bench.py $(BENCH)
 
+# Good mail beside a pile of mail that waits. PILE holds options of tests/bench/pile.py.
+.PHONY: bench-pile
+bench-pile: deps
+	@$(MAKE) --no-print-directory all
+	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/bench/pile.py $(PILE)
+
 .PHONY: demo demo-stop
 demo: deps
 	@$(MAKE) --no-print-directory all

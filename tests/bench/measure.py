@@ -107,11 +107,11 @@ class Probe(threading.Thread):
             self.latencies) > 10 else None
 
 
-def load(port, count, size, sessions=20):
+def load(port, count, size, sessions=20, to="b@b.example"):
     """smtp-source, the load of all benchmarks; raises when a message is refused."""
     subprocess.run(
         ["smtp-source", "-s", str(sessions), "-m", str(count), "-l", str(size), "-f",
-         "a@a.example", "-t", "b@b.example", f"127.0.0.1:{port}"], check=True)
+         "a@a.example", "-t", to, f"127.0.0.1:{port}"], check=True)
 
 
 def run(relay, sink, count, size):
