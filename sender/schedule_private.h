@@ -1,0 +1,65 @@
+/*
+ * schedule_private.h - what the files of the scheduler share.
+ *
+ * schedule.c keeps who waits, in sites and accounts; schedule_next.c owns the connections and says
+ * what to do next; schedule_feedback.c is what a site's answers do to its limit and rest.
+ */
+#ifndef SENDER_SCHEDULE_PRIVATE_H
+#define SENDER_SCHEDULE_PRIVATE_H
+
+#include <uthash.h>
+
+#include "sender/schedule.h"
+
+TAILQ_HEAD(entry_list, schedule_entry);
+TAILQ_HEAD(connection_list, schedule_connection);
+TAILQ_HEAD(site_list, schedule_site);
+
+struct schedule_account {
+	UT_hash_handle hh;
+	TAILQ_ENTRY(schedule_account) ring;
+	struct schedule_site *site;
+	struct entry_list fresh, again;
+	unsigned deficit, turn;
+	char name[];
+};
+
+TAILQ_HEAD(account_list, schedule_account);
+
+struct schedule_site {
+	UT_hash_handle hh;
+	TAILQ_ENTRY(schedule_site) dirty_link, wanting_link, memory_link;
+	bool dirty, wanting, granted, remembered;
+	struct schedule_account *accounts;
+	struct account_list ring; /* accounts with something waiting */
+	struct connection_list idle;
+	unsigned waiting, fresh, connections, opening;
+	double limit;
+	unsigned failures, dry; /* in a row */
+	unsigned rests;         /* in a row */
+	bool probing, shared;
+	uint64_t rest_until_us, since_us;
+	char name[];
+};
+
+struct schedule {
+	struct schedule_options options;
+	struct schedule_site *sites;
+	struct site_list dirty, wanting, memory;
+	struct connection_list idle;
+	unsigned connections, closing, wanting_count, granted_count, connected_sites;
+	size_t waiting;
+};
+
+/* schedule.c */
+/* Something happened to the site: schedule_next() has to look at it. */
+void schedule_site_touch(struct schedule *s, struct schedule_site *site);
+struct schedule_site *schedule_site_find(struct schedule *s, const char *name);
+/* Without messages and connections: remembers what matters, drops the site when nothing does. */
+void schedule_site_forget(struct schedule *s, struct schedule_site *site, uint64_t now);
+/* Whose turn it is at the site, no longer waiting; NULL: nobody waits. */
+struct schedule_entry *schedule_site_take(struct schedule *s, struct schedule_site *site);
+/* Which of the account's entries is next. */
+struct schedule_entry *schedule_account_head(const struct schedule_account *account);
+
+#endif
