@@ -1,0 +1,232 @@
+"""The mail programs that customers send with. Each takes a Mail and returns (whether the server took
+it, what the program told its user or wrote to its log)."""
+
+import functools
+import os
+import pathlib
+import smtplib
+import subprocess
+from dataclasses import dataclass
+
+import harness
+from exim import Exim
+from postfix import Postfix
+
+SOURCES = pathlib.Path(__file__).resolve().parent / "clients"
+CLASSES = harness.ROOT / "build" / "clients"
+JARS = ":".join(f"/usr/share/java/{name}.jar" for name in ("jakarta-mail", "jakarta-activation"))
+HOST = "localhost"  # the name in the test's certificate
+
+
+@dataclass
+class Mail:
+    """What one attempt is made of."""
+    directory: pathlib.Path  # for the program's own files
+    port: int
+    kind: str                # "starttls" or "implicit"
+    certificate: pathlib.Path
+    username: str            # "" for no AUTH
+    password: str
+    sender: str
+    recipient: str
+    message: bytes           # with CRLF
+
+    def write(self, name, text):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        path.chmod(0o600)
+        return path
+
+    def words(self):
+        """The command line of the programs in tests/clients."""
+        return [HOST, str(self.port), self.kind, str(self.certificate), self.username, self.password,
+                self.sender, self.recipient]
+
+
+def run(command, mail, env=None, stdin=None):
+    done = subprocess.run([str(word) for word in command], input=mail.message if stdin is None else stdin,
+                          capture_output=True, timeout=harness.DEADLINE, env={**os.environ, **(env or {})})
+    return done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
+
+
+def swaks(mail, mechanism="PLAIN"):
+    message = mail.write("message", mail.message.removesuffix(b"\r\n"))  # swaks adds one
+    auth = ["--auth", mechanism, "--auth-user", mail.username, "--auth-password", mail.password]
+    return run(["swaks", "--server", HOST, "--port", mail.port, "--from", mail.sender, "--to", mail.recipient,
+                "--tls" if mail.kind == "starttls" else "--tls-on-connect", "--tls-verify",
+                "--tls-ca-path", mail.certificate, *(auth if mail.username else []),
+                "--data", f"@{message}"], mail)
+
+
+def python_smtplib(mail):
+    context = harness.client_tls(mail.certificate)
+    try:
+        if mail.kind == "implicit":
+            client = smtplib.SMTP_SSL(HOST, mail.port, timeout=harness.DEADLINE, context=context)
+        else:
+            client = smtplib.SMTP(HOST, mail.port, timeout=harness.DEADLINE)
+        with client:
+            if mail.kind == "starttls":
+                client.starttls(context=context)
+            if mail.username:
+                client.login(mail.username, mail.password)
+            client.sendmail(mail.sender, [mail.recipient], mail.message)
+        return True, ""
+    except smtplib.SMTPResponseException as error:
+        return False, f"{error.smtp_code} {error.smtp_error.decode()}"
+
+
+def curl(mail):
+    scheme = "smtps" if mail.kind == "implicit" else "smtp"
+    user = ["--user", f"{mail.username}:{mail.password}"] if mail.username else []
+    return run(["curl", "--silent", "--show-error", "--verbose", "--ssl-reqd", "--cacert", mail.certificate,
+                *user, "--mail-from", mail.sender, "--mail-rcpt", mail.recipient, "--upload-file", "-",
+                f"{scheme}://{HOST}:{mail.port}"], mail)
+
+
+def msmtp(mail, mechanism="on"):
+    login = f"auth {mechanism}\nuser {mail.username}\npassword {mail.password}\n" if mail.username else "auth off\n"
+    config = mail.write("msmtprc", f"""\
+account default
+host {HOST}
+port {mail.port}
+tls on
+tls_starttls {"on" if mail.kind == "starttls" else "off"}
+tls_trust_file {mail.certificate}
+from {mail.sender}
+{login}""")
+    return run(["msmtp", "-C", config, "--", mail.recipient], mail)
+
+
+def nodemailer(mail):
+    return run(["node", SOURCES / "send.js", *mail.words()], mail, {"NODE_PATH": "/usr/share/nodejs"})
+
+
+@functools.cache
+def java_setup(certificate):
+    """The compiled program, and the certificate in a store of Java's own kind."""
+    store = certificate.with_suffix(".jks")
+    CLASSES.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["javac", "-cp", JARS, "-d", CLASSES, SOURCES / "Send.java"], check=True)
+    subprocess.run(["keytool", "-importcert", "-noprompt", "-alias", "test", "-file", certificate, "-keystore",
+                    store, "-storepass", "changeit"], check=True, capture_output=True)
+    return store
+
+
+def jakarta_mail(mail):
+    store = java_setup(mail.certificate)
+    return run(["java", "-XX:TieredStopAtLevel=1", "-Xshare:auto", f"-Djavax.net.ssl.trustStore={store}",
+                "-Djavax.net.ssl.trustStorePassword=changeit", "-cp", f"{JARS}:{CLASSES}", "Send",
+                *mail.words()], mail)
+
+
+@functools.cache
+def go_program():
+    """Built by Debian's Go from its standard library alone."""
+    program = CLASSES / "send"
+    CLASSES.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["/usr/bin/go", "build", "-o", program, SOURCES / "send.go"], check=True,
+                   env={**os.environ, "GOROOT": "", "GOFLAGS": "", "GOPROXY": "off",
+                        "GOCACHE": str(CLASSES / "go-cache")})
+    return program
+
+
+def go_net_smtp(mail):
+    return run([go_program(), *mail.words()], mail, {"SSL_CERT_FILE": str(mail.certificate)})
+
+
+def postfix_settings(mail):
+    """A relayhost as README.md tells."""
+    settings = {
+        "relayhost": f"[{HOST}]:{mail.port}",
+        "smtp_tls_security_level": "secure",
+        "smtp_tls_CAfile": mail.certificate,
+    }
+    if mail.kind == "implicit":
+        settings["smtp_tls_wrappermode"] = "yes"
+    if mail.username:
+        passwords = mail.write("sasl_passwd", f"[{HOST}]:{mail.port} {mail.username}:{mail.password}\n")
+        settings |= {
+            "smtp_sasl_auth_enable": "yes",
+            "smtp_sasl_password_maps": f"texthash:{passwords}",
+            "smtp_sasl_security_options": "noanonymous",
+        }
+    return settings
+
+
+def postfix(mail, settings=None):
+    log = mail.directory / "maillog"
+    client = Postfix(mail.directory / "postfix", harness.free_port(), {
+        "maillog_file": log, "maillog_file_prefixes": "/", "smtp_host_lookup": "native", "inet_protocols": "ipv4",
+        **(postfix_settings(mail) if settings is None else settings)})
+    client.start()
+    try:
+        harness.wait_for(lambda: harness.accepts(("127.0.0.1", client.port)), what="Postfix listens")
+        with smtplib.SMTP("127.0.0.1", client.port, timeout=harness.DEADLINE) as local:
+            harness.send(local, mail.sender, mail.recipient, mail.message)
+        text = harness.wait_for(lambda: _attempt(log, mail.recipient), what="Postfix has tried")
+    finally:
+        client.stop()
+    return "status=sent" in text, text
+
+
+def _attempt(log, recipient):
+    """What Postfix's log says about its first attempt."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return next((line for line in lines if f"to=<{recipient}>" in line and " status=" in line), None)
+
+
+def exim_settings(mail):
+    """A smarthost as README.md tells."""
+    authority = mail.write("authority.pem", mail.certificate.read_bytes())
+    authority.chmod(0o644)
+    wrapped = "  protocol = smtps\n" if mail.kind == "implicit" else ""
+    transport = f"""
+begin transports
+smarthost:
+  driver = smtp
+{wrapped}  hosts_require_tls = *
+  tls_verify_certificates = {authority}
+  tls_verify_hosts = *
+"""
+    router = f"""
+begin routers
+smarthost:
+  driver = manualroute
+  transport = smarthost
+  route_list = * {HOST}::{mail.port} byname
+  self = send
+
+begin retry
+* * F,4d,15m
+"""
+    if not mail.username:
+        return router + transport
+    return router + transport + f"""\
+  hosts_require_auth = *
+
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  client_send = ^{mail.username}^{mail.password}
+"""
+
+
+def exim(mail):
+    log = Exim(mail.directory / "exim", exim_settings(mail)).submit(mail.sender, mail.recipient, mail.message)
+    return f"=> {mail.recipient} " in log, log
+
+
+PROGRAMS = {
+    "swaks": swaks,
+    "smtplib": python_smtplib,
+    "curl": curl,
+    "msmtp": msmtp,
+    "nodemailer": nodemailer,
+    "Jakarta Mail": jakarta_mail,
+    "net/smtp": go_net_smtp,
+    "Postfix": postfix,
+    "Exim": exim,
+}
