@@ -459,6 +459,7 @@ api_new(const struct config *config, struct queue *queue, struct loop *loop, str
 	int err;
 
 	*api = (struct api){ .queue = queue,
+		.rows = rows_open(queue, ROWS_ALL, NULL, NULL, NULL),
 		.loop = loop,
 		.worker = worker,
 		.directory = directory,
@@ -503,6 +504,7 @@ api_free(struct api **api)
 	if (!*api)
 		return;
 	evhttp_free((*api)->http);
+	rows_close(&(*api)->rows);
 	explicit_bzero((*api)->token, sizeof(*api)->token);
 	free(*api);
 	*api = NULL;

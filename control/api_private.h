@@ -24,6 +24,7 @@
 
 struct api {
 	struct queue *queue;
+	struct rows *rows; /* all of them */
 	struct loop *loop, *worker;
 	struct directory *directory;
 	struct applier *applier;

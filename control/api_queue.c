@@ -172,11 +172,11 @@ listing_run(struct job *job)
 
 	l->rows = json_array();
 	if (l->id_text && id_parse(l->id_text, id) == 0) {
-		queue_rows_of(queue, id, on_row, l);
+		rows_of(job->api->rows, id, on_row, l);
 	} else {
 		do
-			got = queue_rows_scan(queue, l->at_site ? l->at_id : NULL, l->at_site,
-				SCAN_STEP, on_row, l);
+			got = rows_scan(job->api->rows, ROWS_ANY, l->at_site ? l->at_id : NULL,
+				l->at_site, SCAN_STEP, on_row, l);
 		while (got == SCAN_STEP && !atomic_load(&job->api->hurry));
 	}
 	job->result = json_pack("{s:o, s:I, s:o}", "rows", l->rows, "total", (json_int_t)l->total,

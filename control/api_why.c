@@ -211,7 +211,7 @@ why_run(struct job *job)
 	json_object_foreach(why->messages, key, message)
 	{
 		id_parse(key, id);
-		queue_rows_of(queue, id, on_why_row, json_object_get(message, "rows"));
+		rows_of(job->api->rows, id, on_why_row, json_object_get(message, "rows"));
 		json_object_set_new(message, "state", json_string(state_of(message)));
 		if (json_array_size(json_object_get(message, "events")) +
 				json_array_size(json_object_get(message, "rows")) >

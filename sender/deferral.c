@@ -213,7 +213,7 @@ site_reset(struct deferral *d, struct waiting_site *site)
 
 	site->cursor = false;
 	site->due_us = UINT64_MAX;
-	if (queue_rows_due(d->options.queue, site->name, 0, NULL, 1, on_row, &rows))
+	if (rows_due(d->options.rows, site->name, 0, NULL, 1, on_row, &rows))
 		site->due_us = first->due_us;
 	row_free(first);
 }
@@ -248,10 +248,10 @@ site_load(struct deferral *d, struct waiting_site *site, uint64_t now)
 		return;
 	rows.rows = xmalloc(room * sizeof(Row *));
 	if (site->cursor)
-		queue_rows_due(d->options.queue, site->name, site->cursor_us, site->cursor_id, room,
+		rows_due(d->options.rows, site->name, site->cursor_us, site->cursor_id, room,
 			on_row, &rows);
 	else
-		queue_rows_due(d->options.queue, site->name, 0, NULL, room, on_row, &rows);
+		rows_due(d->options.rows, site->name, 0, NULL, room, on_row, &rows);
 	site->due_us = rows.count == room ? now : UINT64_MAX;
 	for (i = 0; i < rows.count && due; i++)
 		due = site_take(d, site, rows.rows[i], now);
@@ -366,7 +366,7 @@ deferral_removed(struct deferral *d, const Envelope *envelope)
 }
 
 void
-deferral_read(struct deferral *d)
+deferral_read(struct deferral *d, uint32_t partition)
 {
 	struct rows rows = { .rows = xmalloc(READ_SLICE * sizeof(Row *)) };
 	Row *last = NULL, *row;
@@ -374,8 +374,9 @@ deferral_read(struct deferral *d)
 
 	do {
 		rows.count = 0;
-		n = queue_rows_scan(d->options.queue, last ? last->envelope->id.data : NULL,
-			last ? last->site : NULL, READ_SLICE, on_row, &rows);
+		n = rows_scan(d->options.rows, (int)partition,
+			last ? last->envelope->id.data : NULL, last ? last->site : NULL, READ_SLICE,
+			on_row, &rows);
 		row_free(last);
 		last = NULL;
 		for (size_t i = 0; i < n; i++) {

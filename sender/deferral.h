@@ -16,7 +16,7 @@
 
 struct deferral;
 struct item;
-struct queue;
+struct rows;
 struct loop;
 
 #define DEFERRAL_WINDOW 250 /* rows of a site in memory */
@@ -24,7 +24,7 @@ struct loop;
 
 struct deferral_options {
 	struct loop *loop;
-	struct queue *queue;
+	struct rows *rows;
 	size_t window, max;
 	/* Takes a due row (and its memory) into work; answers with deferral_joined(). */
 	void (*load)(void *arg, Row *row);
@@ -39,8 +39,8 @@ struct deferral_options {
 
 struct deferral *deferral_new(const struct deferral_options *options);
 void deferral_free(struct deferral **deferral);
-/* Reads what waits from the queue; blocking. */
-void deferral_read(struct deferral *deferral);
+/* Takes in what waits in a partition; blocking. */
+void deferral_read(struct deferral *deferral, uint32_t partition);
 
 /* A row of the site was written with this due time. */
 void deferral_noted(struct deferral *deferral, const char *site, uint64_t due_us);

@@ -380,7 +380,7 @@ mail_on_record(void *arg, struct record *record)
 	}
 	/* Its rows are durable: the crash fell between that and the end of the record. */
 	if (record_redelivered(record) &&
-		queue_rows_of(sender->queue, envelope->id.data, count_row, NULL)) {
+		rows_of(sender->rows, envelope->id.data, count_row, NULL)) {
 		queue_finish(record);
 		return;
 	}

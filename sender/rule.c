@@ -384,7 +384,7 @@ sweep_slice(struct rules *rules)
 	size_t n;
 
 	rules->count = 0;
-	n = queue_rows_scan(rules->sender->queue, rules->cursor ? rules->after_id : NULL, site,
+	n = rows_scan(rules->sender->rows, ROWS_ANY, rules->cursor ? rules->after_id : NULL, site,
 		SLICE, on_row, rules);
 	rules->sweeping = n == SLICE;
 	rules->cursor = n > 0;

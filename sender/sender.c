@@ -197,9 +197,31 @@ schedule_start(struct sender *sender)
 		.rest_first_us = sender->times.first_us,
 		.rest_max_us = sender->times.max_us,
 	});
+}
+
+static void
+on_rows_gained(void *arg, uint32_t partition)
+{
+	struct sender *sender = arg;
+
+	deferral_read(sender->deferral, partition);
+}
+
+static void
+on_rows_lost(void *arg, uint32_t partition)
+{
+	(void)arg, (void)partition;
+}
+
+static void
+rows_start(struct sender *sender)
+{
+	static const struct rows_watch watch = { on_rows_gained, on_rows_lost };
+
+	sender->rows = rows_open(sender->queue, ROWS_MINE, sender->loop, &watch, sender);
 	sender->deferral = deferral_new(&(struct deferral_options){
 		.loop = sender->loop,
-		.queue = sender->queue,
+		.rows = sender->rows,
 		.window = DEFERRAL_WINDOW,
 		.max = DEFERRAL_MAX,
 		.load = load_row,
@@ -246,6 +268,7 @@ sender_free(struct sender *sender)
 {
 	rules_stop(sender->rules);
 	deferral_free(&sender->deferral);
+	rows_close(&sender->rows);
 	schedule_free(&sender->schedule);
 	mail_event_free(&sender->event);
 	event_free(sender->pump);
@@ -265,7 +288,7 @@ on_begin(struct task *task)
 	(void)task;
 	log_set_role("sender");
 	rules_start(sender->rules);
-	deferral_read(sender->deferral);
+	rows_start(sender);
 	sender->consumer = queue_consume(
 		sender->queue, TOPIC_READY, sender->loop, WINDOW, mail_on_record, sender);
 	probe_set(role.probe, HEALTH_READY, NULL);

@@ -116,6 +116,7 @@ struct sender {
 	const struct config *config;
 	struct loop *loop;
 	struct queue *queue;
+	struct rows *rows;
 	struct consumer *consumer;
 	struct redis *redis;
 	struct limits *limits;

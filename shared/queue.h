@@ -30,6 +30,7 @@ struct loop;
 struct queue;
 struct consumer;
 struct record;
+struct rows;
 
 enum topic { TOPIC_INBOUND, TOPIC_READY, TOPIC_COUNT };
 
@@ -103,8 +104,10 @@ void queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, 
 /*
  * Waiting mail (the sender's rows, topic mail.state). A row is message x site: its key is
  * <id>/<site>. Its body stays in the queue until its last row is removed. A row whose due_us is 0
- * has no due time: queue_rows_due() and queue_rows_sites() do not know it. Site names are at most
- * 400 bytes.
+ * has no due time: rows_due() does not know it. Site names are at most 400 bytes.
+ *
+ * Rows belong to the partition of their message (Envelope.partition, 0 in the embedded queue); only
+ * the process that owns it writes them: -ECANCELED to any other.
  */
 
 /* One durable step: the rows are in, the record is finished, its body stays. `rows` is packed
@@ -116,22 +119,40 @@ void queue_row_put(struct queue *queue, const Row *row, queue_cb cb, void *arg);
 void queue_row_remove(struct queue *queue, const Row *row, queue_cb cb, void *arg);
 
 /*
+ * A view of the rows. ROWS_MINE: those of the partitions this process owns, which come and go in a
+ * cluster; ROWS_ALL: every row there is, for reading only. `watch` (ROWS_MINE only, else NULL)
+ * hears on `loop`, after rows_open() has returned:
+ *   gained: the partition's rows are complete and this process's to work on. Its records of
+ *           mail.ready come after that.
+ *   lost:   they are somebody else's from now on. Nothing of it may be started any more; what is
+ *           under way may end. Writes for it fail. The same partition may be gained again later.
+ * Open the view before queue_consume(TOPIC_READY).
+ */
+enum rows_scope { ROWS_MINE, ROWS_ALL };
+struct rows_watch {
+	void (*gained)(void *arg, uint32_t partition);
+	void (*lost)(void *arg, uint32_t partition);
+};
+struct rows *rows_open(struct queue *queue, enum rows_scope scope, struct loop *loop,
+	const struct rows_watch *watch, void *arg);
+void rows_close(struct rows **rows);
+
+/*
  * Reading rows, in place and at once. Each returns how many it handed over; the Row is the
  * callee's to free with row_free(). A `limit` bounds one call: go on from where it ended.
  *   due:  rows of one site with (due_us, id) greater than (after_us, after_id), soonest first.
  *         after_id NULL: from due_us >= after_us.
- *   scan: all rows by key, after the row (after_id, after_site); after_id NULL: from the start.
- *   sites: every site with its soonest due time and number of rows (scanned, for start-up).
+ *   scan: rows by key, after the row (after_id, after_site); after_id NULL: from the start. Those
+ *         of one partition, or of all with ROWS_ANY.
+ *   of:   the rows of one message.
  */
+#define ROWS_ANY (-1)
 typedef void (*queue_row_cb)(void *arg, Row *row);
-size_t queue_rows_due(struct queue *queue, const char *site, uint64_t after_us,
-	const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
-size_t queue_rows_scan(struct queue *queue, const uint8_t *after_id, const char *after_site,
+size_t rows_due(struct rows *rows, const char *site, uint64_t after_us, const uint8_t *after_id,
 	size_t limit, queue_row_cb on_row, void *arg);
-size_t
-queue_rows_of(struct queue *queue, const uint8_t id[ID_SIZE], queue_row_cb on_row, void *arg);
-size_t queue_rows_sites(struct queue *queue,
-	void (*on_site)(void *arg, const char *site, uint64_t due_us, uint64_t rows), void *arg);
+size_t rows_scan(struct rows *rows, int partition, const uint8_t *after_id, const char *after_site,
+	size_t limit, queue_row_cb on_row, void *arg);
+size_t rows_of(struct rows *rows, const uint8_t id[ID_SIZE], queue_row_cb on_row, void *arg);
 
 /*
  * relay.config: the truth for accounts, settings and operator rules. Keys are text

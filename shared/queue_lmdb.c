@@ -3,11 +3,11 @@
  *
  * ingress -> [mail.inbound] -> scanner -> [mail.ready] -> sender, and the sender's waiting mail.
  *
- * This file opens and closes it, and reads bodies and numbers; queue_private.h tells the others.
+ * This file opens and closes it, and reads bodies and numbers; lmdb_private.h tells the others.
  * Reads happen on the caller's thread in short transactions: an open reader would keep every page
  * that is freed meanwhile. A failing read of the map ends the process.
  */
-#include "shared/queue_private.h"
+#include "shared/lmdb_private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -49,7 +49,7 @@ lmdb_die(const char *what, int rc)
 }
 
 struct reader *
-reader_begin(struct queue *queue)
+reader_begin(struct lmdb_queue *queue)
 {
 	struct reader *reader;
 	int rc;
@@ -71,7 +71,7 @@ reader_begin(struct queue *queue)
 }
 
 void
-reader_end(struct queue *queue, struct reader *reader)
+reader_end(struct lmdb_queue *queue, struct reader *reader)
 {
 	mdb_txn_reset(reader->txn);
 	pthread_mutex_lock(&queue->readers_lock);
@@ -81,7 +81,7 @@ reader_end(struct queue *queue, struct reader *reader)
 }
 
 static void
-readers_close(struct queue *queue)
+readers_close(struct lmdb_queue *queue)
 {
 	struct reader *next;
 
@@ -95,7 +95,7 @@ readers_close(struct queue *queue)
 
 /* One process at a time; the file names it. */
 static int
-take_lock(struct queue *queue)
+take_lock(struct lmdb_queue *queue)
 {
 	char pid[24] = "unknown";
 	ssize_t got;
@@ -120,7 +120,7 @@ take_lock(struct queue *queue)
 }
 
 static int
-open_tables(struct queue *queue)
+open_tables(struct lmdb_queue *queue)
 {
 	struct {
 		const char *name;
@@ -149,7 +149,7 @@ open_tables(struct queue *queue)
 }
 
 static int
-open_environment(struct queue *queue, const struct config *config)
+open_environment(struct lmdb_queue *queue, const struct config *config)
 {
 	char *path = xasprintf("%s/queue.mdb", config->state_dir);
 	int rc = mdb_env_create(&queue->env);
@@ -172,7 +172,7 @@ open_environment(struct queue *queue, const struct config *config)
 
 /* Records that are there at the start may have been in somebody's hands before. */
 static void
-find_last(struct queue *queue, struct topic_state *topic)
+find_last(struct lmdb_queue *queue, struct topic_state *topic)
 {
 	struct reader *reader = reader_begin(queue);
 	MDB_cursor *cursor;
@@ -191,7 +191,7 @@ find_last(struct queue *queue, struct topic_state *topic)
 }
 
 static void
-tidy_events(struct queue *queue)
+tidy_events(struct lmdb_queue *queue)
 {
 	bool submit;
 
@@ -209,7 +209,7 @@ tidy_events(struct queue *queue)
 static void *
 watch_run(void *arg)
 {
-	struct queue *queue = arg;
+	struct lmdb_queue *queue = arg;
 	struct timespec until;
 
 	pthread_mutex_lock(&queue->watch_lock);
@@ -229,7 +229,7 @@ watch_run(void *arg)
 }
 
 static void
-watch_start(struct queue *queue)
+watch_start(struct lmdb_queue *queue)
 {
 	if (pthread_create(&queue->watch, NULL, watch_run, queue))
 		die("cannot start a thread", "queue-watch");
@@ -237,7 +237,7 @@ watch_start(struct queue *queue)
 }
 
 static void
-watch_stop(struct queue *queue)
+watch_stop(struct lmdb_queue *queue)
 {
 	pthread_mutex_lock(&queue->watch_lock);
 	queue->watch_closing = true;
@@ -247,7 +247,7 @@ watch_stop(struct queue *queue)
 }
 
 static void
-init(struct queue *queue, const struct config *config)
+init(struct lmdb_queue *queue, const struct config *config)
 {
 	static const char *const names[TOPIC_COUNT] = { "inbound", "ready" };
 	pthread_condattr_t monotonic;
@@ -272,10 +272,8 @@ init(struct queue *queue, const struct config *config)
 }
 
 static void
-release(struct queue **queue_ref)
+release(struct lmdb_queue *queue)
 {
-	struct queue *queue = *queue_ref;
-
 	readers_close(queue);
 	if (queue->env)
 		mdb_env_close(queue->env);
@@ -296,11 +294,10 @@ release(struct queue **queue_ref)
 	pthread_cond_destroy(&queue->spool_wake);
 	free(queue->spool_dir);
 	free(queue);
-	*queue_ref = NULL;
 }
 
 static int
-open_state_dir(struct queue *queue, const char *path)
+open_state_dir(struct lmdb_queue *queue, const char *path)
 {
 	if (mkdir(path, 0700) && errno != EEXIST) {
 		LOG_ERROR("cannot make state_dir", "directory", path, "error", strerror(errno));
@@ -315,7 +312,7 @@ open_state_dir(struct queue *queue, const char *path)
 }
 
 static int
-open_parts(struct queue *queue, const struct config *config)
+open_parts(struct lmdb_queue *queue, const struct config *config)
 {
 	char *events;
 
@@ -335,31 +332,9 @@ open_parts(struct queue *queue, const struct config *config)
 	return spool_open(queue);
 }
 
-struct queue *
-queue_open(const struct config *config)
-{
-	struct queue *queue;
-
-	if (config->queue.backend != BACKEND_LMDB) {
-		LOG_ERROR("this build knows the embedded queue only: set queue.backend to lmdb");
-		return NULL;
-	}
-	queue = xcalloc(1, sizeof *queue);
-	init(queue, config);
-	if (open_parts(queue, config)) {
-		event_file_close(&queue->events);
-		release(&queue);
-		return NULL;
-	}
-	space_refresh(queue);
-	writer_start(queue);
-	watch_start(queue);
-	return queue;
-}
-
 /* The pool hands its last puts to the writer, the writer its last unlinks to the pool. */
 static void
-drain_pool(struct queue *queue)
+drain_pool(struct lmdb_queue *queue)
 {
 	bool busy = true;
 
@@ -372,13 +347,11 @@ drain_pool(struct queue *queue)
 	}
 }
 
-void
-queue_close(struct queue **queue_ref)
+static void
+lmdb_close(struct queue *base)
 {
-	struct queue *queue = *queue_ref;
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 
-	if (!queue)
-		return;
 	consumers_close(queue);
 	watch_stop(queue);
 	drain_pool(queue);
@@ -386,19 +359,20 @@ queue_close(struct queue **queue_ref)
 	spool_close(queue);
 	config_close(queue);
 	event_file_close(&queue->events);
-	release(queue_ref);
+	release(queue);
 }
 
-const char *
-queue_spool_dir(const struct queue *queue)
+static const char *
+lmdb_spool_dir(const struct queue *base)
 {
-	return queue->spool_dir;
+	return ((const struct lmdb_queue *)base)->spool_dir;
 }
 
-void
-queue_put(struct queue *queue, enum topic topic, const Envelope *envelope, const struct body *body,
+static void
+lmdb_put(struct queue *base, enum topic topic, const Envelope *envelope, const struct body *body,
 	queue_cb cb, void *arg)
 {
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	size_t size = envelope__get_packed_size(envelope);
 	size_t name_size = body->spill ? strlen(body->spill) + 1 : 0;
 	struct op *op = op_new(queue, OP_PUT, size + name_size, cb, arg);
@@ -419,7 +393,7 @@ queue_put(struct queue *queue, enum topic topic, const Envelope *envelope, const
 }
 
 static void
-body_spilled(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
+body_spilled(struct lmdb_queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
 	queue_body_cb cb, void *arg)
 {
 	unsigned char *piece = xmalloc(length);
@@ -431,10 +405,11 @@ body_spilled(struct queue *queue, const Envelope *envelope, uint64_t offset, siz
 }
 
 /* Inline bodies are handed over in place: the transaction ends with the callback. */
-void
-queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
+static void
+lmdb_body(struct queue *base, const Envelope *envelope, uint64_t offset, size_t length,
 	queue_body_cb cb, void *arg)
 {
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	struct reader *reader = reader_begin(queue);
 	MDB_val key = { ID_SIZE, envelope->id.data }, value;
 	int rc = mdb_get(reader->txn, queue->body, &key, &value);
@@ -461,19 +436,21 @@ queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_
 	}
 }
 
-void
-queue_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg)
+static void
+lmdb_event_put(struct queue *base, const char *json, size_t length, queue_cb cb, void *arg)
 {
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	struct op *op = op_new(queue, OP_EVENT, length, cb, arg);
 
 	memcpy(op->packed, json, length);
 	op_submit(queue, op);
 }
 
-void
-queue_events_read(struct queue *queue, uint64_t since_us,
+static void
+lmdb_events_read(struct queue *base, uint64_t since_us,
 	bool (*on_event)(void *arg, const char *json, size_t length), void *arg)
 {
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	event_file_read(queue->events, since_us, on_event, arg);
 }
 
@@ -507,9 +484,10 @@ oldest(struct reader *reader, MDB_dbi dbi)
 	return accepted_us;
 }
 
-void
-queue_stats(struct queue *queue, struct queue_stats *out)
+static void
+lmdb_stats(struct queue *base, struct queue_stats *out)
 {
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	struct reader *reader = reader_begin(queue);
 	MDB_envinfo info;
 
@@ -525,4 +503,49 @@ queue_stats(struct queue *queue, struct queue_stats *out)
 	out->used_bytes = space_used(queue);
 	out->bad = atomic_load(&queue->bad_count);
 	out->events_lost = event_file_lost(queue->events);
+}
+
+static const struct queue_ops lmdb_ops = {
+	.close = lmdb_close,
+	.spool_dir = lmdb_spool_dir,
+	.space = lmdb_space,
+	.put = lmdb_put,
+	.consume = lmdb_consume,
+	.consumer_stop = lmdb_consumer_stop,
+	.abandon = lmdb_abandon,
+	.forward = lmdb_forward,
+	.finish = lmdb_finish,
+	.defer = lmdb_defer,
+	.body = lmdb_body,
+	.row_put = lmdb_row_put,
+	.row_remove = lmdb_row_remove,
+	.rows_open = lmdb_rows_open,
+	.rows_close = lmdb_rows_close,
+	.rows_due = lmdb_rows_due,
+	.rows_scan = lmdb_rows_scan,
+	.rows_of = lmdb_rows_of,
+	.config_put = lmdb_config_put,
+	.config_watch = lmdb_config_watch,
+	.event_put = lmdb_event_put,
+	.events_read = lmdb_events_read,
+	.stats = lmdb_stats,
+};
+
+struct queue *
+queue_lmdb_open(const struct config *config)
+{
+	struct lmdb_queue *queue;
+
+	queue = xcalloc(1, sizeof *queue);
+	queue->base.ops = &lmdb_ops;
+	init(queue, config);
+	if (open_parts(queue, config)) {
+		event_file_close(&queue->events);
+		release(queue);
+		return NULL;
+	}
+	space_refresh(queue);
+	writer_start(queue);
+	watch_start(queue);
+	return &queue->base;
 }

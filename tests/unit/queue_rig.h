@@ -31,6 +31,7 @@ struct rig {
 	struct config config;
 	char dir[64];
 	struct queue *queue;
+	struct rows *rows; /* all of them */
 	struct loop *loop;
 	struct consumer *consumer[TOPIC_COUNT];
 	pthread_mutex_t lock;
@@ -314,6 +315,7 @@ rig_open_queue(void)
 	rig.queue = queue_open(&rig.config);
 	assert_non_null(rig.queue);
 	rig.loop = loop_new("test");
+	rig.rows = rows_open(rig.queue, ROWS_ALL, rig.loop, NULL, NULL);
 	loop_start(rig.loop);
 	rig.count = 0;
 }
@@ -327,6 +329,7 @@ rig_close_queue(void)
 	loop_stop(rig.loop);
 	loop_join(rig.loop);
 	loop_free(&rig.loop);
+	rows_close(&rig.rows);
 	queue_close(&rig.queue);
 }
 

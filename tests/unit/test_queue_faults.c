@@ -313,7 +313,7 @@ what_is_held(void)
 	}
 	for (int topic = 0; topic < TOPIC_COUNT; topic++)
 		run_on(rig.loop, stop_run, consumers[topic]);
-	queue_rows_scan(rig.queue, NULL, NULL, SIZE_MAX, on_row, &held);
+	rows_scan(rig.rows, ROWS_ANY, NULL, NULL, SIZE_MAX, on_row, &held);
 	assert_int_equal(before.bodies, held.count);
 	qsort(held.ids, held.count, sizeof *held.ids, compare_reports);
 	return held;
@@ -511,7 +511,7 @@ what_cannot_be_read_is_set_aside_and_stops_nothing(void **state)
 	rig_open_queue();
 	consume(TOPIC_INBOUND, 10);
 	assert_true(is_letter(record_at(0), &letter));
-	assert_int_equal(queue_rows_scan(rig.queue, NULL, NULL, 10, NULL, NULL), 0);
+	assert_int_equal(rows_scan(rig.rows, ROWS_ANY, NULL, NULL, 10, NULL, NULL), 0);
 	finish(rig.records[0]);
 	AWAIT_STATS(now.records[TOPIC_INBOUND] == 0 && now.rows == 0);
 	assert_int_equal(stats().bad, 2);

@@ -53,7 +53,7 @@ deferring_leaves_rows_and_the_body_until_the_last_row_goes(void **state)
 	check_body(&letters[0], (const unsigned char *)"body", 4, 100);
 	rig_close_queue();
 	rig_open_queue();
-	assert_int_equal(queue_rows_of(rig.queue, letters[0].id, on_row, NULL), 2);
+	assert_int_equal(rows_of(rig.rows, letters[0].id, on_row, NULL), 2);
 	forget_rows();
 	assert_int_equal(row_remove(&rows[1]), 0);
 	check_body(&letters[0], (const unsigned char *)"body", 4, 100);
@@ -72,26 +72,25 @@ rows_come_by_due_time_and_site(void **state)
 
 	(void)state;
 	defer_two(rows);
-	assert_int_equal(queue_rows_due(rig.queue, "google", 0, NULL, 10, on_row, NULL), 2);
+	assert_int_equal(rows_due(rig.rows, "google", 0, NULL, 10, on_row, NULL), 2);
 	assert_int_equal(found[0]->due_us, 1000);
 	assert_int_equal(found[1]->due_us, 2000);
 	assert_memory_equal(found[1]->envelope->id.data, letters[0].id, ID_SIZE);
 	forget_rows();
-	assert_int_equal(
-		queue_rows_due(rig.queue, "google", 1000, letters[1].id, 10, on_row, NULL), 1);
+	assert_int_equal(rows_due(rig.rows, "google", 1000, letters[1].id, 10, on_row, NULL), 1);
 	forget_rows();
-	assert_int_equal(queue_rows_due(rig.queue, "google", 1000, NULL, 1, on_row, NULL), 1);
+	assert_int_equal(rows_due(rig.rows, "google", 1000, NULL, 1, on_row, NULL), 1);
 	forget_rows();
-	assert_int_equal(queue_rows_due(rig.queue, "goog", 0, NULL, 10, on_row, NULL), 0);
+	assert_int_equal(rows_due(rig.rows, "goog", 0, NULL, 10, on_row, NULL), 0);
 	rows[0].due_us = 500;
 	rows[0].attempts = 3;
 	assert_int_equal(row_put(&rows[0]), 0);
-	assert_int_equal(queue_rows_due(rig.queue, "google", 0, NULL, 10, on_row, NULL), 2);
+	assert_int_equal(rows_due(rig.rows, "google", 0, NULL, 10, on_row, NULL), 2);
 	assert_int_equal(found[0]->attempts, 3);
 	forget_rows();
 	rows[0].due_us = 0; /* held: no due time */
 	assert_int_equal(row_put(&rows[0]), 0);
-	assert_int_equal(queue_rows_due(rig.queue, "google", 0, NULL, 10, on_row, NULL), 1);
+	assert_int_equal(rows_due(rig.rows, "google", 0, NULL, 10, on_row, NULL), 1);
 	forget_rows();
 	assert_int_equal(stats().rows, 3);
 }
@@ -103,9 +102,9 @@ rows_are_scanned_by_message(void **state)
 
 	(void)state;
 	defer_two(rows);
-	assert_int_equal(queue_rows_scan(rig.queue, NULL, NULL, 2, on_row, NULL), 2);
-	assert_int_equal(queue_rows_scan(rig.queue, found[1]->envelope->id.data, found[1]->site, 9,
-				 on_row, NULL),
+	assert_int_equal(rows_scan(rig.rows, ROWS_ANY, NULL, NULL, 2, on_row, NULL), 2);
+	assert_int_equal(rows_scan(rig.rows, ROWS_ANY, found[1]->envelope->id.data, found[1]->site,
+				 9, on_row, NULL),
 		1);
 	assert_int_equal(found_count, 3);
 	for (size_t i = 1; i < 3; i++) {
@@ -116,27 +115,6 @@ rows_are_scanned_by_message(void **state)
 			order < 0 || (!order && strcmp(found[i - 1]->site, found[i]->site) < 0));
 	}
 	forget_rows();
-}
-
-static void
-on_site(void *arg, const char *site, uint64_t due_us, uint64_t rows)
-{
-	char *text = arg;
-	size_t length = strlen(text);
-
-	snprintf(text + length, 100 - length, "%s %d %d;", site, (int)due_us, (int)rows);
-}
-
-static void
-sites_are_listed_with_their_soonest_row(void **state)
-{
-	char text[100] = "";
-	Row rows[3];
-
-	(void)state;
-	defer_two(rows);
-	assert_int_equal(queue_rows_sites(rig.queue, on_site, text), 2);
-	assert_string_equal(text, "google 1000 2;mx.example 1000 1;");
 }
 
 static void
@@ -255,7 +233,6 @@ main(void)
 		TEST(deferring_leaves_rows_and_the_body_until_the_last_row_goes),
 		TEST(rows_come_by_due_time_and_site),
 		TEST(rows_are_scanned_by_message),
-		TEST(sites_are_listed_with_their_soonest_row),
 		TEST(a_row_needs_its_body),
 		TEST(a_row_that_goes_before_its_record_leaves_the_body),
 		TEST(config_is_watched_from_its_snapshot_on),

@@ -1,5 +1,5 @@
 /*
- * queue_memory.c - lets go of the pages of the queue's file that this process has mapped.
+ * lmdb_memory.c - lets go of the pages of the queue's file that this process has mapped.
  *
  * LMDB reads through a mapping of the whole file, and whatever was read through it counts as ours
  * (RSS) until the machine runs short of memory: the bodies of 20,000 waiting messages were 75 MB.
@@ -9,7 +9,7 @@
  *
  * Where the mapping cannot be found, memory is left as LMDB leaves it.
  */
-#include "shared/queue_private.h"
+#include "shared/lmdb_private.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@
 
 /* LMDB does not tell where its map is, but keys lie in it. */
 static uintptr_t
-any_key(struct queue *queue)
+any_key(struct lmdb_queue *queue)
 {
 	struct reader *reader = reader_begin(queue);
 	MDB_cursor *cursor;
@@ -38,7 +38,7 @@ any_key(struct queue *queue)
 }
 
 void
-memory_open(struct queue *queue)
+memory_open(struct lmdb_queue *queue)
 {
 	uintptr_t start, end, inside = any_key(queue);
 	FILE *maps = fopen("/proc/self/maps", "re");
@@ -57,7 +57,7 @@ memory_open(struct queue *queue)
 }
 
 void
-memory_release(struct queue *queue)
+memory_release(struct lmdb_queue *queue)
 {
 	if (queue->map)
 		madvise(queue->map, queue->map_length, MADV_DONTNEED);

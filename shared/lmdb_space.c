@@ -1,11 +1,11 @@
 /*
- * queue_space.c - what room there is, so that a full disk or map refuses new mail and nothing else.
+ * lmdb_space.c - what room there is, so that a full disk or map refuses new mail and nothing else.
  *
  * Emptying a queue writes pages too. So new mail is refused while a reserve is left, in the map as
  * well as on the disk: blocks for the next pages are allocated ahead (fallocate), and new mail may
  * not use the last of them. The door closes much earlier (queue_space(): queue.min_free).
  */
-#include "shared/queue_private.h"
+#include "shared/lmdb_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@ struct extent {
 };
 
 static struct extent
-extent(struct queue *queue)
+extent(struct lmdb_queue *queue)
 {
 	MDB_envinfo info;
 	MDB_stat stat;
@@ -36,7 +36,7 @@ extent(struct queue *queue)
 
 /* Pages that were freed and may be used again: each entry of table 0 is a counted list of them. */
 static uint64_t
-count_free(struct queue *queue, uint64_t page)
+count_free(struct lmdb_queue *queue, uint64_t page)
 {
 	struct reader *reader = reader_begin(queue);
 	MDB_cursor *cursor;
@@ -56,7 +56,7 @@ count_free(struct queue *queue, uint64_t page)
 }
 
 void
-space_open(struct queue *queue, uint64_t map_size)
+space_open(struct lmdb_queue *queue, uint64_t map_size)
 {
 	queue->reserve = map_size / 8 < RESERVE_MAX ? map_size / 8 : RESERVE_MAX;
 }
@@ -64,7 +64,7 @@ space_open(struct queue *queue, uint64_t map_size)
 /* Keeps blocks on the disk for the pages to come. Where the file system cannot do that, a full disk
  * shows in the commit. */
 static void
-allocate_ahead(struct queue *queue, const struct extent *at)
+allocate_ahead(struct lmdb_queue *queue, const struct extent *at)
 {
 	uint64_t end = at->used + 2 * queue->reserve;
 	mdb_filehandle_t fd;
@@ -84,7 +84,7 @@ allocate_ahead(struct queue *queue, const struct extent *at)
 }
 
 bool
-space_fits(struct queue *queue, uint64_t bytes)
+space_fits(struct lmdb_queue *queue, uint64_t bytes)
 {
 	struct extent at = extent(queue);
 	uint64_t now_us = clock_mono_us(), end, ahead;
@@ -105,7 +105,7 @@ space_fits(struct queue *queue, uint64_t bytes)
 }
 
 uint64_t
-space_used(struct queue *queue)
+space_used(struct lmdb_queue *queue)
 {
 	struct extent at = extent(queue);
 	uint64_t free_bytes = count_free(queue, at.page);
@@ -115,7 +115,7 @@ space_used(struct queue *queue)
 
 /* queue.map_size is used up, but for the least that has to stay free. */
 static bool
-map_is_short(struct queue *queue)
+map_is_short(struct lmdb_queue *queue)
 {
 	struct extent at = extent(queue);
 	uint64_t least = at.map / 100 * queue->min_free;
@@ -126,7 +126,7 @@ map_is_short(struct queue *queue)
 }
 
 void
-space_refresh(struct queue *queue)
+space_refresh(struct lmdb_queue *queue)
 {
 	struct statvfs disk;
 	const char *why = NULL;
@@ -145,7 +145,9 @@ space_refresh(struct queue *queue)
 }
 
 int
-queue_space(const struct queue *queue)
+lmdb_space(const struct queue *base)
 {
+	const struct lmdb_queue *queue = (const struct lmdb_queue *)base;
+
 	return atomic_load_explicit(&queue->full, memory_order_relaxed) ? -ENOSPC : 0;
 }

@@ -1,15 +1,15 @@
 /*
- * queue_writer.c - the one thread that writes: it commits whatever has queued up.
+ * lmdb_writer.c - the one thread that writes: it commits whatever has queued up.
  *
  * While one commit waits for the disk, the next batch gathers: one fdatasync serves all of them.
  * Completions go out as one task per loop and commit.
  *
  * When there is no room, new mail is refused and the batch is tried again without it; what empties
- * the queue has a reserve (queue_space.c). Any other failure of a commit ends the process: after a
+ * the queue has a reserve (lmdb_space.c). Any other failure of a commit ends the process: after a
  * failed fdatasync nobody knows what is on the disk, and a second try would lie (the kernel drops
  * the dirty mark). A new start reads what is really there.
  */
-#include "shared/queue_private.h"
+#include "shared/lmdb_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -42,7 +42,7 @@ op_list_add(struct op_list *list, struct op *op)
 }
 
 struct op *
-op_new(struct queue *queue, enum op_kind kind, size_t packed_size, queue_cb cb, void *arg)
+op_new(struct lmdb_queue *queue, enum op_kind kind, size_t packed_size, queue_cb cb, void *arg)
 {
 	struct op *op = xmalloc(sizeof *op + packed_size);
 
@@ -64,7 +64,7 @@ op_is_urgent(const struct op *op)
 }
 
 void
-op_submit(struct queue *queue, struct op *op)
+op_submit(struct lmdb_queue *queue, struct op *op)
 {
 	bool urgent = op_is_urgent(op), signal;
 
@@ -178,7 +178,7 @@ answer_if_late(struct op *op, uint64_t now_us)
 }
 
 void
-writer_answer_late(struct queue *queue)
+writer_answer_late(struct lmdb_queue *queue)
 {
 	uint64_t now_us = clock_mono_us();
 
@@ -213,7 +213,7 @@ allowed(const struct op *op, enum level level)
 
 /* One transaction with everything of the batch that the level allows. */
 static int
-try_commit(struct queue *queue, struct op *ops, enum level level)
+try_commit(struct lmdb_queue *queue, struct op *ops, enum level level)
 {
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(queue->env, NULL, 0, &txn);
@@ -246,7 +246,7 @@ try_commit(struct queue *queue, struct op *ops, enum level level)
 }
 
 static void
-unlinks_drop(struct queue *queue)
+unlinks_drop(struct lmdb_queue *queue)
 {
 	struct op *next;
 
@@ -258,7 +258,7 @@ unlinks_drop(struct queue *queue)
 }
 
 static void
-unlinks_run(struct queue *queue)
+unlinks_run(struct lmdb_queue *queue)
 {
 	struct op *next;
 
@@ -271,7 +271,7 @@ unlinks_run(struct queue *queue)
 
 /* A spilled body whose put came to nothing. */
 static void
-unlink_refused(struct queue *queue, struct op *ops)
+unlink_refused(struct lmdb_queue *queue, struct op *ops)
 {
 	for (struct op *op = ops; op; op = op->next) {
 		struct op *unlink;
@@ -306,7 +306,7 @@ new_bytes(const struct op *ops)
 
 /* Says at most once a second what is refused. */
 static void
-say_full(struct queue *queue, enum level level)
+say_full(struct lmdb_queue *queue, enum level level)
 {
 	uint64_t now_us = clock_mono_us();
 
@@ -319,7 +319,7 @@ say_full(struct queue *queue, enum level level)
 
 /* Commits the batch as far as there is room. False: not even the removals found any. */
 static bool
-commit(struct queue *queue, struct op *ops)
+commit(struct lmdb_queue *queue, struct op *ops)
 {
 	uint64_t bytes = new_bytes(ops);
 	int level = bytes && !space_fits(queue, bytes) ? LEVEL_NO_PUTS : LEVEL_ALL;
@@ -343,7 +343,7 @@ commit(struct queue *queue, struct op *ops)
 }
 
 static void
-after_commit(struct queue *queue, struct op *ops)
+after_commit(struct lmdb_queue *queue, struct op *ops)
 {
 	for (struct op *op = ops; op; op = op->next) {
 		if (op->kind == OP_CONFIG && !op->err && !op->cancelled)
@@ -358,7 +358,7 @@ after_commit(struct queue *queue, struct op *ops)
 
 /* Events are acknowledged before the commit: they do not wait for it. */
 static struct op *
-write_events(struct queue *queue, struct op *ops)
+write_events(struct lmdb_queue *queue, struct op *ops)
 {
 	struct op_list events = { 0 }, others = { 0 };
 	struct op *next;
@@ -384,7 +384,7 @@ write_events(struct queue *queue, struct op *ops)
 /* Keeps what nobody waits for, ahead of what comes: without room for a removal the record would
  * come back at the next start as if it had never been delivered. */
 static struct op *
-keep_removals(struct queue *queue, struct op *ops)
+keep_removals(struct lmdb_queue *queue, struct op *ops)
 {
 	struct op_list kept = { 0 }, failed = { 0 };
 	struct op *next;
@@ -413,7 +413,7 @@ keep_removals(struct queue *queue, struct op *ops)
 }
 
 static void
-write_batch(struct queue *queue, struct op *ops)
+write_batch(struct lmdb_queue *queue, struct op *ops)
 {
 	bool done = true;
 
@@ -434,7 +434,7 @@ write_batch(struct queue *queue, struct op *ops)
 
 /* Under queue->lock: waits for work, and for company when nobody waits for it. */
 static void
-await_work(struct queue *queue)
+await_work(struct lmdb_queue *queue)
 {
 	struct timespec until;
 	uint64_t until_us;
@@ -457,7 +457,7 @@ await_work(struct queue *queue)
 
 /* Under queue->lock: cuts off at most BATCH_BYTES. */
 static struct op *
-take_batch(struct queue *queue)
+take_batch(struct lmdb_queue *queue)
 {
 	struct op *first = queue->pending.first, *op = first;
 	uint64_t bytes = 0;
@@ -479,7 +479,7 @@ take_batch(struct queue *queue)
 static void *
 writer_run(void *arg)
 {
-	struct queue *queue = arg;
+	struct lmdb_queue *queue = arg;
 	struct op *batch;
 
 	pthread_mutex_lock(&queue->lock);
@@ -497,7 +497,7 @@ writer_run(void *arg)
 }
 
 void
-writer_start(struct queue *queue)
+writer_start(struct lmdb_queue *queue)
 {
 	if (pthread_create(&queue->writer, NULL, writer_run, queue))
 		die("cannot start a thread", "queue-writer");
@@ -505,7 +505,7 @@ writer_start(struct queue *queue)
 }
 
 void
-writer_stop(struct queue *queue)
+writer_stop(struct lmdb_queue *queue)
 {
 	pthread_mutex_lock(&queue->lock);
 	queue->closing = true;

@@ -1,12 +1,12 @@
 /*
- * queue_spool.c - spilled bodies, and the two threads for what must not hold up the writer.
+ * lmdb_spool.c - spilled bodies, and the two threads for what must not hold up the writer.
  *
  * A spilled body is the file spool/<id text>. It is durable before its row: fdatasync of the file,
  * its name, fsync of the directory, and only then the put joins the writer's list. It is removed
  * after the delete of its row has committed. A crash between the two leaves a file without a row;
  * those go at start. The pool also syncs and prunes the event files.
  */
-#include "shared/queue_private.h"
+#include "shared/lmdb_private.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,7 +30,7 @@ sync_or_die(int fd, int (*sync)(int fd), const char *what)
 
 /* Makes the offered file the body's. -EEXIST: there is one already. */
 static int
-take_file(struct queue *queue, const struct op *op)
+take_file(struct lmdb_queue *queue, const struct op *op)
 {
 	char name[ID_TEXT_SIZE];
 	struct stat st;
@@ -53,7 +53,7 @@ take_file(struct queue *queue, const struct op *op)
 }
 
 static void
-spool_put(struct queue *queue, struct op *op)
+spool_put(struct lmdb_queue *queue, struct op *op)
 {
 	op->err = take_file(queue, op);
 	if (op->err) {
@@ -66,7 +66,7 @@ spool_put(struct queue *queue, struct op *op)
 }
 
 static void
-spool_unlink(struct queue *queue, struct op *op)
+spool_unlink(struct lmdb_queue *queue, struct op *op)
 {
 	char name[ID_TEXT_SIZE];
 
@@ -76,7 +76,7 @@ spool_unlink(struct queue *queue, struct op *op)
 }
 
 static void
-spool_work(struct queue *queue, struct op *op, int slot)
+spool_work(struct lmdb_queue *queue, struct op *op, int slot)
 {
 	enum op_kind kind = op->kind;
 
@@ -100,7 +100,7 @@ spool_work(struct queue *queue, struct op *op, int slot)
 static void *
 spool_run(void *arg)
 {
-	struct queue *queue = arg;
+	struct lmdb_queue *queue = arg;
 	int slot = pthread_equal(pthread_self(), queue->pool[1]) ? 1 : 0;
 
 	pthread_mutex_lock(&queue->lock);
@@ -124,7 +124,7 @@ spool_run(void *arg)
 }
 
 void
-spool_submit(struct queue *queue, struct op *op)
+spool_submit(struct lmdb_queue *queue, struct op *op)
 {
 	pthread_mutex_lock(&queue->lock);
 	op_list_add(&queue->spooling, op);
@@ -133,7 +133,7 @@ spool_submit(struct queue *queue, struct op *op)
 }
 
 static bool
-is_referenced(struct queue *queue, const char *name)
+is_referenced(struct lmdb_queue *queue, const char *name)
 {
 	uint8_t id[ID_SIZE];
 	MDB_val key = { ID_SIZE, id }, value;
@@ -151,7 +151,7 @@ is_referenced(struct queue *queue, const char *name)
 
 /* What a crash left: bodies that were never acknowledged, or already delivered. */
 static int
-remove_unreferenced(struct queue *queue)
+remove_unreferenced(struct lmdb_queue *queue)
 {
 	DIR *dir = opendir(queue->spool_dir);
 	struct dirent *entry;
@@ -169,7 +169,7 @@ remove_unreferenced(struct queue *queue)
 }
 
 int
-spool_open(struct queue *queue)
+spool_open(struct lmdb_queue *queue)
 {
 	if (mkdir(queue->spool_dir, 0700) && errno != EEXIST) {
 		LOG_ERROR("cannot make a directory", "directory", queue->spool_dir, "error",
@@ -191,7 +191,7 @@ spool_open(struct queue *queue)
 
 /* The pool finishes what it has; called after the writer has stopped it takes the last unlinks. */
 void
-spool_close(struct queue *queue)
+spool_close(struct lmdb_queue *queue)
 {
 	pthread_mutex_lock(&queue->lock);
 	queue->spool_closing = true;
@@ -202,7 +202,7 @@ spool_close(struct queue *queue)
 }
 
 int
-spool_read(struct queue *queue, const uint8_t *id, uint64_t offset, size_t length, void *out,
+spool_read(struct lmdb_queue *queue, const uint8_t *id, uint64_t offset, size_t length, void *out,
 	size_t *length_out)
 {
 	char name[ID_TEXT_SIZE];

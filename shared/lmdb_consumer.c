@@ -1,12 +1,12 @@
 /*
- * queue_consumer.c - hands the records of a topic to those who work on them.
+ * lmdb_consumer.c - hands the records of a topic to those who work on them.
  *
  * A consumer reads on from the topic's position while its window has room: on a wake-up by the
  * writer after a commit, or when finished records made room. Several consumers of a topic share one
  * position, so that each record goes to one of them. When the last one stops, the position starts
  * over: what is unfinished comes again.
  */
-#include "shared/queue_private.h"
+#include "shared/lmdb_private.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -17,16 +17,16 @@
 
 #define READ_MAX 64 /* records of one turn of the loop */
 
-struct record {
-	struct consumer *consumer;
-	Envelope *envelope;
+struct lmdb_record {
+	struct record base;
+	struct lmdb_consumer *consumer;
 	uint64_t sequence;
-	bool redelivered;
 };
 
-struct consumer {
-	struct consumer *next; /* under consumers_lock */
-	struct queue *queue;
+struct lmdb_consumer {
+	struct consumer base;
+	struct lmdb_consumer *next; /* under consumers_lock */
+	struct lmdb_queue *queue;
 	enum topic topic;
 	struct loop *loop;
 	void (*on_record)(void *arg, struct record *record);
@@ -41,24 +41,24 @@ struct consumer {
 };
 
 static void
-wake(struct consumer *consumer)
+wake(struct lmdb_consumer *consumer)
 {
 	if (!atomic_exchange(&consumer->waking, true))
 		loop_post(consumer->loop, &consumer->wake);
 }
 
 void
-consumers_wake(struct queue *queue, enum topic topic)
+consumers_wake(struct lmdb_queue *queue, enum topic topic)
 {
 	pthread_mutex_lock(&queue->consumers_lock);
-	for (struct consumer *c = queue->consumers; c; c = c->next)
+	for (struct lmdb_consumer *c = queue->consumers; c; c = c->next)
 		if (c->topic == topic)
 			wake(c);
 	pthread_mutex_unlock(&queue->consumers_lock);
 }
 
 static void
-free_if_over(struct consumer *consumer)
+free_if_over(struct lmdb_consumer *consumer)
 {
 	if (consumer->stopped && !consumer->unfinished && !consumer->reading &&
 		!atomic_load(&consumer->waking))
@@ -66,11 +66,11 @@ free_if_over(struct consumer *consumer)
 }
 
 static void
-record_free(struct record *record)
+record_free(struct lmdb_record *record)
 {
-	struct consumer *consumer = record->consumer;
+	struct lmdb_consumer *consumer = record->consumer;
 
-	envelope_free(record->envelope);
+	envelope_free(record->base.envelope);
 	free(record);
 	consumer->unfinished--;
 	if (consumer->behind && !consumer->stopped &&
@@ -79,27 +79,28 @@ record_free(struct record *record)
 	free_if_over(consumer);
 }
 
-static struct record *
-record_read(struct consumer *consumer, const MDB_val *key, const MDB_val *value)
+static struct lmdb_record *
+record_read(struct lmdb_consumer *consumer, const MDB_val *key, const MDB_val *value)
 {
 	Envelope *envelope = envelope_unpack(value->mv_data, value->mv_size);
-	struct record *record;
+	struct lmdb_record *record;
 
 	if (!envelope) {
 		report_bad(consumer->queue, consumer->queue->topics[consumer->topic].name, key);
 		return NULL;
 	}
 	record = xmalloc(sizeof *record);
+	record->base.ops = consumer->base.ops;
 	record->consumer = consumer;
-	record->envelope = envelope;
+	record->base.envelope = envelope;
 	record->sequence = get_be64(key->mv_data);
-	record->redelivered = record->sequence <= consumer->redelivered_to;
+	record->base.redelivered = record->sequence <= consumer->redelivered_to;
 	return record;
 }
 
 /* Takes the next records of the topic; sets behind when there may be more. */
 static size_t
-read_on(struct consumer *consumer, struct record **records, size_t max)
+read_on(struct lmdb_consumer *consumer, struct lmdb_record **records, size_t max)
 {
 	struct topic_state *topic = &consumer->queue->topics[consumer->topic];
 	struct reader *reader;
@@ -134,9 +135,9 @@ read_on(struct consumer *consumer, struct record **records, size_t max)
 }
 
 static void
-consumer_read(struct consumer *consumer)
+consumer_read(struct lmdb_consumer *consumer)
 {
-	struct record *records[READ_MAX];
+	struct lmdb_record *records[READ_MAX];
 	size_t count, room = consumer->window - consumer->unfinished;
 
 	if (room > READ_MAX)
@@ -148,7 +149,7 @@ consumer_read(struct consumer *consumer)
 		if (consumer->stopped)
 			record_free(records[i]);
 		else
-			consumer->on_record(consumer->arg, records[i]);
+			consumer->on_record(consumer->arg, &records[i]->base);
 	}
 	consumer->reading = false;
 	if (consumer->behind && !consumer->stopped && consumer->unfinished < consumer->window)
@@ -159,8 +160,8 @@ consumer_read(struct consumer *consumer)
 static void
 on_wake(struct task *task)
 {
-	struct consumer *consumer = (struct consumer *)((char *)task -
-		offsetof(struct consumer, wake));
+	struct lmdb_consumer *consumer = (struct lmdb_consumer *)((char *)task -
+		offsetof(struct lmdb_consumer, wake));
 
 	atomic_store(&consumer->waking, false);
 	if (consumer->stopped)
@@ -172,14 +173,16 @@ on_wake(struct task *task)
 }
 
 struct consumer *
-queue_consume(struct queue *queue, enum topic topic, struct loop *loop, unsigned window,
+lmdb_consume(struct queue *base, enum topic topic, struct loop *loop, unsigned window,
 	void (*on_record)(void *arg, struct record *record), void *arg)
 {
-	struct consumer *consumer = xcalloc(1, sizeof *consumer);
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
+	struct lmdb_consumer *consumer = xcalloc(1, sizeof *consumer);
 	struct topic_state *state = &queue->topics[topic];
 
 	assert(window > 0);
-	*consumer = (struct consumer){ .queue = queue,
+	*consumer = (struct lmdb_consumer){ .base.ops = base->ops,
+		.queue = queue,
 		.topic = topic,
 		.loop = loop,
 		.on_record = on_record,
@@ -196,15 +199,15 @@ queue_consume(struct queue *queue, enum topic topic, struct loop *loop, unsigned
 	queue->consumers = consumer;
 	wake(consumer);
 	pthread_mutex_unlock(&queue->consumers_lock);
-	return consumer;
+	return &consumer->base;
 }
 
 /* The writer wakes nobody who is not in the list. */
 static void
-unlist(struct consumer *consumer)
+unlist(struct lmdb_consumer *consumer)
 {
-	struct queue *queue = consumer->queue;
-	struct consumer **at;
+	struct lmdb_queue *queue = consumer->queue;
+	struct lmdb_consumer **at;
 
 	pthread_mutex_lock(&queue->consumers_lock);
 	for (at = &queue->consumers; *at; at = &(*at)->next) {
@@ -217,8 +220,9 @@ unlist(struct consumer *consumer)
 }
 
 void
-consumer_stop(struct consumer *consumer)
+lmdb_consumer_stop(struct consumer *base)
 {
+	struct lmdb_consumer *consumer = (struct lmdb_consumer *)base;
 	struct topic_state *topic = &consumer->queue->topics[consumer->topic];
 
 	unlist(consumer);
@@ -230,45 +234,33 @@ consumer_stop(struct consumer *consumer)
 }
 
 void
-consumers_close(struct queue *queue)
+consumers_close(struct lmdb_queue *queue)
 {
 	while (queue->consumers)
-		consumer_stop(queue->consumers);
-}
-
-const Envelope *
-record_envelope(const struct record *record)
-{
-	return record->envelope;
-}
-
-bool
-record_redelivered(const struct record *record)
-{
-	return record->redelivered;
+		lmdb_consumer_stop(&queue->consumers->base);
 }
 
 void
-record_abandon(struct record *record)
+lmdb_abandon(struct record *base)
 {
-	record_free(record);
+	record_free((struct lmdb_record *)base);
 }
 
 void
-record_done(struct record *record, int err)
+record_done(struct lmdb_record *record, int err)
 {
 	if (!err)
 		record_free(record);
 }
 
 static struct op *
-record_op(struct record *record, enum op_kind kind, size_t packed_size, queue_cb cb, void *arg)
+record_op(struct lmdb_record *record, enum op_kind kind, size_t packed_size, queue_cb cb, void *arg)
 {
 	struct op *op = op_new(record->consumer->queue, kind, packed_size, cb, arg);
 
 	op->from = record->consumer->topic;
 	op->sequence = record->sequence;
-	memcpy(op->id, record->envelope->id.data, ID_SIZE);
+	memcpy(op->id, record->base.envelope->id.data, ID_SIZE);
 	if (kind != OP_FINISH) {
 		op->record = record;
 		op->loop = record->consumer->loop;
@@ -277,9 +269,10 @@ record_op(struct record *record, enum op_kind kind, size_t packed_size, queue_cb
 }
 
 void
-queue_forward(
-	struct record *record, enum topic topic, const Envelope *envelope, queue_cb cb, void *arg)
+lmdb_forward(
+	struct record *base, enum topic topic, const Envelope *envelope, queue_cb cb, void *arg)
 {
+	struct lmdb_record *record = (struct lmdb_record *)base;
 	struct op *op = record_op(record, OP_FORWARD, envelope__get_packed_size(envelope), cb, arg);
 
 	assert(!memcmp(envelope->id.data, op->id, ID_SIZE));
@@ -290,15 +283,18 @@ queue_forward(
 
 /* Nobody waits for it: a crash before it is durable only brings the record again. */
 void
-queue_finish(struct record *record)
+lmdb_finish(struct record *base)
 {
+	struct lmdb_record *record = (struct lmdb_record *)base;
+
 	op_submit(record->consumer->queue, record_op(record, OP_FINISH, 0, NULL, NULL));
 	record_free(record);
 }
 
 void
-queue_defer(struct record *record, Row *const *rows, size_t count, queue_cb cb, void *arg)
+lmdb_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, void *arg)
 {
+	struct lmdb_record *record = (struct lmdb_record *)base;
 	struct op *op;
 	size_t size = 0, at = 0;
 

@@ -1,11 +1,12 @@
 /*
- * queue_rows.c - waiting mail: the sender's rows (message x site), their index by due time, and
+ * lmdb_rows.c - waiting mail: the sender's rows (message x site), their index by due time, and
  * reading them.
  *
  * Readers copy at most READ_MAX rows out of one short transaction and call back after its end.
  */
-#include "shared/queue_private.h"
+#include "shared/lmdb_private.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,8 +29,9 @@ row_pack(unsigned char *out, const Row *row)
 }
 
 void
-queue_row_put(struct queue *queue, const Row *row, queue_cb cb, void *arg)
+lmdb_row_put(struct queue *base, const Row *row, queue_cb cb, void *arg)
 {
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	struct op *op = op_new(queue, OP_ROW_PUT, row_pack(NULL, row), cb, arg);
 
 	memcpy(op->id, row->envelope->id.data, ID_SIZE);
@@ -38,8 +40,9 @@ queue_row_put(struct queue *queue, const Row *row, queue_cb cb, void *arg)
 }
 
 void
-queue_row_remove(struct queue *queue, const Row *row, queue_cb cb, void *arg)
+lmdb_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg)
 {
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	struct op *op = op_new(queue, OP_ROW_REMOVE, strlen(row->site), cb, arg);
 
 	memcpy(op->id, row->envelope->id.data, ID_SIZE);
@@ -69,7 +72,7 @@ open_cursor(struct reader *reader, MDB_dbi dbi)
 }
 
 static Row *
-row_read(struct queue *queue, const MDB_val *key, const MDB_val *value)
+row_read(struct lmdb_queue *queue, const MDB_val *key, const MDB_val *value)
 {
 	Row *row = NULL;
 
@@ -83,7 +86,7 @@ row_read(struct queue *queue, const MDB_val *key, const MDB_val *value)
 
 /* The row that an entry of `due` stands for: `site` NUL due id. */
 static Row *
-row_of_due(struct queue *queue, struct reader *reader, const MDB_val *due)
+row_of_due(struct lmdb_queue *queue, struct reader *reader, const MDB_val *due)
 {
 	const unsigned char *bytes = due->mv_data;
 	size_t site_length = due->mv_size - 9 - ID_SIZE;
@@ -103,7 +106,7 @@ row_of_due(struct queue *queue, struct reader *reader, const MDB_val *due)
 
 /* One transaction: up to `max` rows from the walk's key on. The key moves past the last one. */
 static void
-walk_on(struct queue *queue, struct walk *walk, MDB_dbi dbi, size_t max)
+walk_on(struct lmdb_queue *queue, struct walk *walk, MDB_dbi dbi, size_t max)
 {
 	struct reader *reader = reader_begin(queue);
 	MDB_cursor *cursor = open_cursor(reader, dbi);
@@ -136,8 +139,8 @@ walk_on(struct queue *queue, struct walk *walk, MDB_dbi dbi, size_t max)
 }
 
 static size_t
-walk_all(struct queue *queue, struct walk *walk, MDB_dbi dbi, size_t limit, queue_row_cb on_row,
-	void *arg)
+walk_all(struct lmdb_queue *queue, struct walk *walk, MDB_dbi dbi, size_t limit,
+	queue_row_cb on_row, void *arg)
 {
 	size_t handed = 0;
 
@@ -152,10 +155,61 @@ walk_all(struct queue *queue, struct walk *walk, MDB_dbi dbi, size_t limit, queu
 	return handed;
 }
 
+struct lmdb_rows {
+	struct rows base;
+	struct lmdb_queue *queue;
+	struct task task; /* tells the watch */
+	const struct rows_watch *watch;
+	void *arg;
+	bool closed;
+};
+
+/* One process owns them all, from the start to the end. */
+static void
+on_open(struct task *task)
+{
+	struct lmdb_rows *rows = (struct lmdb_rows *)((char *)task -
+		offsetof(struct lmdb_rows, task));
+	const struct rows_watch *watch = rows->watch;
+
+	rows->watch = NULL;
+	if (rows->closed)
+		free(rows);
+	else
+		watch->gained(rows->arg, 0);
+}
+
+struct rows *
+lmdb_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
+	const struct rows_watch *watch, void *arg)
+{
+	struct lmdb_rows *rows = xmalloc(sizeof *rows);
+
+	*rows = (struct lmdb_rows){ .base.ops = base->ops,
+		.queue = (struct lmdb_queue *)base,
+		.task.run = on_open,
+		.watch = watch,
+		.arg = arg };
+	if (scope == ROWS_MINE)
+		loop_post(loop, &rows->task);
+	return &rows->base;
+}
+
+void
+lmdb_rows_close(struct rows *base)
+{
+	struct lmdb_rows *rows = (struct lmdb_rows *)base;
+
+	rows->closed = true;
+	if (!rows->watch)
+		free(rows);
+}
+
 size_t
-queue_rows_due(struct queue *queue, const char *site, uint64_t after_us, const uint8_t *after_id,
+lmdb_rows_due(struct rows *base, const char *site, uint64_t after_us, const uint8_t *after_id,
 	size_t limit, queue_row_cb on_row, void *arg)
 {
+	struct lmdb_queue *queue = ((struct lmdb_rows *)base)->queue;
 	static const uint8_t first[ID_SIZE];
 	struct walk walk = { .over = false };
 	size_t site_length = strlen(site);
@@ -168,12 +222,14 @@ queue_rows_due(struct queue *queue, const char *site, uint64_t after_us, const u
 }
 
 size_t
-queue_rows_scan(struct queue *queue, const uint8_t *after_id, const char *after_site, size_t limit,
-	queue_row_cb on_row, void *arg)
+lmdb_rows_scan(struct rows *base, int partition, const uint8_t *after_id, const char *after_site,
+	size_t limit, queue_row_cb on_row, void *arg)
 {
+	struct lmdb_queue *queue = ((struct lmdb_rows *)base)->queue;
 	static const uint8_t first[ID_SIZE];
 	struct walk walk = { .over = false };
 
+	(void)partition;
 	if (!after_id) {
 		walk.key_size = row_key(walk.key, first, "", 0);
 	} else {
@@ -184,62 +240,11 @@ queue_rows_scan(struct queue *queue, const uint8_t *after_id, const char *after_
 }
 
 size_t
-queue_rows_of(struct queue *queue, const uint8_t id[ID_SIZE], queue_row_cb on_row, void *arg)
+lmdb_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg)
 {
+	struct lmdb_queue *queue = ((struct lmdb_rows *)base)->queue;
 	struct walk walk = { .prefix_size = ID_SIZE };
 
 	walk.key_size = row_key(walk.key, id, "", 0);
 	return walk_all(queue, &walk, queue->rows, SIZE_MAX, on_row, arg);
-}
-
-struct site_list {
-	struct site_count {
-		char *site;
-		uint64_t due_us, rows;
-	} * sites;
-	size_t count, space;
-};
-
-static void
-count_row(struct site_list *list, const MDB_val *due)
-{
-	const unsigned char *bytes = due->mv_data;
-	size_t length = due->mv_size - 9 - ID_SIZE;
-	struct site_count *last = list->count ? &list->sites[list->count - 1] : NULL;
-
-	if (last && strlen(last->site) == length && !memcmp(last->site, bytes, length)) {
-		last->rows++;
-		return;
-	}
-	if (list->count == list->space) {
-		list->space = list->space * 2 + 64;
-		list->sites = xrealloc(list->sites, list->space * sizeof *list->sites);
-	}
-	list->sites[list->count++] = (struct site_count){
-		.site = xstrndup((const char *)bytes, length),
-		.due_us = get_be64(bytes + length + 1),
-		.rows = 1,
-	};
-}
-
-/* Keys only: no row is read. */
-size_t
-queue_rows_sites(struct queue *queue,
-	void (*on_site)(void *arg, const char *site, uint64_t due_us, uint64_t rows), void *arg)
-{
-	struct site_list list = { 0 };
-	struct reader *reader = reader_begin(queue);
-	MDB_cursor *cursor = open_cursor(reader, queue->due);
-	MDB_val key;
-
-	while (!mdb_cursor_get(cursor, &key, NULL, MDB_NEXT))
-		count_row(&list, &key);
-	mdb_cursor_close(cursor);
-	reader_end(queue, reader);
-	for (size_t i = 0; i < list.count; i++) {
-		on_site(arg, list.sites[i].site, list.sites[i].due_us, list.sites[i].rows);
-		free(list.sites[i].site);
-	}
-	free(list.sites);
-	return list.count;
 }

@@ -1,14 +1,14 @@
 /*
- * queue_private.h - what the files of the embedded queue share.
+ * lmdb_private.h - what the files of the embedded queue share.
  *
  *   caller's loop             writer thread                          caller's loop
  *   queue_put(), ... -> op -> [pending] -> [batch] -> LMDB commit -> completions, one task a loop
  *                         \-> spool pool (spilled bodies: fdatasync, rename, fsync) -> [pending]
  *
- * queue_lmdb.c opens, closes and reads; queue_writer.c is the writer thread; queue_apply.c says
- * what each operation does to the tables; queue_space.c knows what room there is; queue_memory.c
- * keeps RSS small; queue_consumer.c hands out records; queue_rows.c is waiting mail;
- * queue_config.c watches relay.config; queue_spool.c keeps spilled bodies and the small pool for
+ * queue_lmdb.c opens, closes and reads; lmdb_writer.c is the writer thread; lmdb_apply.c says
+ * what each operation does to the tables; lmdb_space.c knows what room there is; lmdb_memory.c
+ * keeps RSS small; lmdb_consumer.c hands out records; lmdb_rows.c is waiting mail;
+ * lmdb_config.c watches relay.config; lmdb_spool.c keeps spilled bodies and the small pool for
  * what must not hold up the writer; event_file.c keeps the events.
  *
  * Tables:
@@ -31,7 +31,7 @@
 #include <lmdb.h>
 
 #include "shared/loop.h"
-#include "shared/queue.h"
+#include "shared/queue_backend.h"
 
 #define BATCH_BYTES (4u * 1024 * 1024) /* of one transaction */
 #define LATE_MS 20000                  /* -ETIMEDOUT after this */
@@ -74,7 +74,7 @@ struct op {
 	queue_cb cb;
 	void *arg;
 	uint64_t asked_us; /* monotonic */
-	struct record *record;
+	struct lmdb_record *record;
 	const void *data; /* body, the caller's */
 	uint64_t size;
 	const char *spill; /* name of the offered file, behind the envelope in `packed` */
@@ -109,7 +109,8 @@ struct op_list {
 	struct op *first, **last;
 };
 
-struct queue {
+struct lmdb_queue {
+	struct queue base;
 	MDB_env *env;
 	MDB_dbi body, rows, due, parked, config, bad;
 	struct topic_state topics[TOPIC_COUNT];
@@ -143,7 +144,7 @@ struct queue {
 	struct reader *readers;
 
 	pthread_mutex_t consumers_lock;
-	struct consumer *consumers;
+	struct lmdb_consumer *consumers;
 	struct watcher *watchers; /* writer only */
 
 	/* writer only */
@@ -155,65 +156,89 @@ struct queue {
 	atomic_ullong bad_count;
 };
 
+/* The files' parts of struct queue_ops. */
+struct consumer *lmdb_consume(struct queue *base, enum topic topic, struct loop *loop,
+	unsigned window, void (*on_record)(void *arg, struct record *record), void *arg);
+void lmdb_consumer_stop(struct consumer *base);
+void lmdb_abandon(struct record *base);
+void lmdb_forward(
+	struct record *base, enum topic topic, const Envelope *envelope, queue_cb cb, void *arg);
+void lmdb_finish(struct record *base);
+void lmdb_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, void *arg);
+void lmdb_row_put(struct queue *base, const Row *row, queue_cb cb, void *arg);
+void lmdb_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg);
+struct rows *lmdb_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
+	const struct rows_watch *watch, void *arg);
+void lmdb_rows_close(struct rows *base);
+size_t lmdb_rows_due(struct rows *base, const char *site, uint64_t after_us,
+	const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
+size_t lmdb_rows_scan(struct rows *base, int partition, const uint8_t *after_id,
+	const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
+size_t lmdb_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);
+void lmdb_config_put(struct queue *base, const char *key, const char *json, queue_cb cb, void *arg);
+void lmdb_config_watch(struct queue *base, struct loop *loop,
+	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
+int lmdb_space(const struct queue *base);
+
 /* queue_lmdb.c */
-struct reader *reader_begin(struct queue *queue);
-void reader_end(struct queue *queue, struct reader *reader);
+struct reader *reader_begin(struct lmdb_queue *queue);
+void reader_end(struct lmdb_queue *queue, struct reader *reader);
 void put_be64(unsigned char *out, uint64_t value);
 uint64_t get_be64(const unsigned char *in);
 /* A read of the environment failed: nothing sensible can be done. */
 void lmdb_die(const char *what, int rc) __attribute__((noreturn));
 
-/* queue_writer.c */
+/* lmdb_writer.c */
 struct op *
-op_new(struct queue *queue, enum op_kind kind, size_t packed_size, queue_cb cb, void *arg);
-void op_submit(struct queue *queue, struct op *op);
+op_new(struct lmdb_queue *queue, enum op_kind kind, size_t packed_size, queue_cb cb, void *arg);
+void op_submit(struct lmdb_queue *queue, struct op *op);
 void op_list_add(struct op_list *list, struct op *op);
-void writer_start(struct queue *queue);
-void writer_stop(struct queue *queue);
+void writer_start(struct lmdb_queue *queue);
+void writer_stop(struct lmdb_queue *queue);
 /* Tells those who waited longer than LATE_MS; from the watch thread. */
-void writer_answer_late(struct queue *queue);
+void writer_answer_late(struct lmdb_queue *queue);
 
-/* queue_apply.c: 0 or an LMDB error; what the caller shall hear goes to op->err. */
-int apply(struct queue *queue, MDB_txn *txn, struct op *op);
+/* lmdb_apply.c: 0 or an LMDB error; what the caller shall hear goes to op->err. */
+int apply(struct lmdb_queue *queue, MDB_txn *txn, struct op *op);
 size_t row_key(unsigned char *key, const uint8_t *id, const char *site, size_t site_length);
 size_t due_key(unsigned char *key, const char *site, size_t site_length, uint64_t due_us,
 	const uint8_t *id);
 #define ROW_KEY_MAX (ID_SIZE + SITE_MAX)
 #define DUE_KEY_MAX (SITE_MAX + 1 + 8 + ID_SIZE)
-void report_bad(struct queue *queue, const char *table, const MDB_val *key);
+void report_bad(struct lmdb_queue *queue, const char *table, const MDB_val *key);
 
-/* queue_rows.c: writes one row_item, its site and Row; `out` NULL only measures. */
+/* lmdb_rows.c: writes one row_item, its site and Row; `out` NULL only measures. */
 size_t row_pack(unsigned char *out, const Row *row);
 
-/* queue_space.c */
-void space_open(struct queue *queue, uint64_t map_size);
+/* lmdb_space.c */
+void space_open(struct lmdb_queue *queue, uint64_t map_size);
 /* Writer: whether new mail of so many bytes leaves the reserve for what empties the queue. */
-bool space_fits(struct queue *queue, uint64_t bytes);
+bool space_fits(struct lmdb_queue *queue, uint64_t bytes);
 /* Watch thread, once a second: the answer of queue_space(). */
-void space_refresh(struct queue *queue);
-uint64_t space_used(struct queue *queue);
+void space_refresh(struct lmdb_queue *queue);
+uint64_t space_used(struct lmdb_queue *queue);
 
-/* queue_memory.c */
-void memory_open(struct queue *queue);
+/* lmdb_memory.c */
+void memory_open(struct lmdb_queue *queue);
 /* Watch thread, once a second. */
-void memory_release(struct queue *queue);
+void memory_release(struct lmdb_queue *queue);
 
-/* queue_consumer.c */
-void consumers_wake(struct queue *queue, enum topic topic);
-void consumers_close(struct queue *queue);
+/* lmdb_consumer.c */
+void consumers_wake(struct lmdb_queue *queue, enum topic topic);
+void consumers_close(struct lmdb_queue *queue);
 /* A record's operation has come to its end, on its consumer's loop. */
-void record_done(struct record *record, int err);
+void record_done(struct lmdb_record *record, int err);
 
-/* queue_config.c */
-void config_changed(struct queue *queue, const struct op *op);
-void config_watch_begin(struct queue *queue, struct op *op);
-void config_close(struct queue *queue);
+/* lmdb_config.c */
+void config_changed(struct lmdb_queue *queue, const struct op *op);
+void config_watch_begin(struct lmdb_queue *queue, struct op *op);
+void config_close(struct lmdb_queue *queue);
 
-/* queue_spool.c */
-int spool_open(struct queue *queue);
-void spool_close(struct queue *queue);
-void spool_submit(struct queue *queue, struct op *op);
-int spool_read(struct queue *queue, const uint8_t *id, uint64_t offset, size_t length, void *out,
-	size_t *length_out);
+/* lmdb_spool.c */
+int spool_open(struct lmdb_queue *queue);
+void spool_close(struct lmdb_queue *queue);
+void spool_submit(struct lmdb_queue *queue, struct op *op);
+int spool_read(struct lmdb_queue *queue, const uint8_t *id, uint64_t offset, size_t length,
+	void *out, size_t *length_out);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * queue_apply.c - what each operation does to the tables, inside the writer's transaction.
+ * lmdb_apply.c - what each operation does to the tables, inside the writer's transaction.
  *
  * Functions return 0 or an LMDB error, which ends the transaction. What is only wrong with the one
  * operation (no such body) goes to op->err, and the others go on.
  */
-#include "shared/queue_private.h"
+#include "shared/lmdb_private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ del(MDB_txn *txn, MDB_dbi dbi, void *data, size_t size, bool *was_there_out)
 }
 
 static int
-append(struct queue *queue, MDB_txn *txn, struct op *op)
+append(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
 	struct topic_state *topic = &queue->topics[op->topic];
 	unsigned char sequence[8];
@@ -51,7 +51,7 @@ append(struct queue *queue, MDB_txn *txn, struct op *op)
 
 /* Whatever the transaction comes to, the file goes only after it has committed. */
 static void
-unlink_later(struct queue *queue, const uint8_t *id)
+unlink_later(struct lmdb_queue *queue, const uint8_t *id)
 {
 	struct op *op = op_new(queue, OP_UNLINK, 0, NULL, NULL);
 
@@ -60,7 +60,7 @@ unlink_later(struct queue *queue, const uint8_t *id)
 }
 
 static int
-body_delete(struct queue *queue, MDB_txn *txn, const uint8_t *id)
+body_delete(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id)
 {
 	MDB_val key = { ID_SIZE, (void *)id }, value;
 	int rc = mdb_get(txn, queue->body, &key, &value);
@@ -73,7 +73,7 @@ body_delete(struct queue *queue, MDB_txn *txn, const uint8_t *id)
 }
 
 static int
-apply_put(struct queue *queue, MDB_txn *txn, struct op *op)
+apply_put(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
 	MDB_val key = { ID_SIZE, op->id };
 	MDB_val value = { 1 + (op->spill ? sizeof op->size : op->size), NULL };
@@ -105,7 +105,7 @@ apply_put(struct queue *queue, MDB_txn *txn, struct op *op)
 }
 
 static int
-take_record(struct queue *queue, MDB_txn *txn, struct op *op, bool *was_there_out)
+take_record(struct lmdb_queue *queue, MDB_txn *txn, struct op *op, bool *was_there_out)
 {
 	unsigned char sequence[8];
 
@@ -115,7 +115,7 @@ take_record(struct queue *queue, MDB_txn *txn, struct op *op, bool *was_there_ou
 
 /* A record that has gone was forwarded already, by a call that was answered -ETIMEDOUT. */
 static int
-apply_forward(struct queue *queue, MDB_txn *txn, struct op *op)
+apply_forward(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
 	bool was_there;
 	int rc = take_record(queue, txn, op, &was_there);
@@ -126,7 +126,7 @@ apply_forward(struct queue *queue, MDB_txn *txn, struct op *op)
 }
 
 static int
-has_rows(struct queue *queue, MDB_txn *txn, const uint8_t *id, bool *has_out)
+has_rows(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, bool *has_out)
 {
 	MDB_val key = { ID_SIZE, (void *)id }, value;
 	MDB_cursor *cursor;
@@ -147,7 +147,7 @@ has_rows(struct queue *queue, MDB_txn *txn, const uint8_t *id, bool *has_out)
 
 /* The topic has given the message up: its rows hold the body, or nobody. */
 static int
-park_or_delete(struct queue *queue, MDB_txn *txn, const uint8_t *id)
+park_or_delete(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id)
 {
 	MDB_val key = { ID_SIZE, (void *)id }, nothing = { 0, NULL };
 	bool rows;
@@ -161,7 +161,7 @@ park_or_delete(struct queue *queue, MDB_txn *txn, const uint8_t *id)
 }
 
 static int
-apply_finish(struct queue *queue, MDB_txn *txn, struct op *op)
+apply_finish(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
 	bool was_there;
 	int rc = take_record(queue, txn, op, &was_there);
@@ -194,7 +194,7 @@ due_key(unsigned char *key, const char *site, size_t site_length, uint64_t due_u
 
 /* Takes the row's entry in `due` away. */
 static int
-row_undue(struct queue *queue, MDB_txn *txn, MDB_val *key, bool *was_there_out)
+row_undue(struct lmdb_queue *queue, MDB_txn *txn, MDB_val *key, bool *was_there_out)
 {
 	unsigned char due[DUE_KEY_MAX];
 	const uint8_t *id = key->mv_data;
@@ -213,7 +213,7 @@ row_undue(struct queue *queue, MDB_txn *txn, MDB_val *key, bool *was_there_out)
 }
 
 static int
-row_write(struct queue *queue, MDB_txn *txn, const uint8_t *id, const struct row_item *item,
+row_write(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, const struct row_item *item,
 	const unsigned char *site)
 {
 	unsigned char row[ROW_KEY_MAX], due[DUE_KEY_MAX];
@@ -237,7 +237,7 @@ row_write(struct queue *queue, MDB_txn *txn, const uint8_t *id, const struct row
 }
 
 static int
-rows_write(struct queue *queue, MDB_txn *txn, struct op *op)
+rows_write(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
 	size_t at = 0;
 	int rc = 0;
@@ -254,7 +254,7 @@ rows_write(struct queue *queue, MDB_txn *txn, struct op *op)
 }
 
 static int
-apply_rows(struct queue *queue, MDB_txn *txn, struct op *op)
+apply_rows(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
 	bool there;
 	int rc = is_there(txn, queue->body, op->id, &there);
@@ -269,7 +269,7 @@ apply_rows(struct queue *queue, MDB_txn *txn, struct op *op)
 }
 
 static int
-apply_defer(struct queue *queue, MDB_txn *txn, struct op *op)
+apply_defer(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
 	bool was_there;
 	int rc = apply_rows(queue, txn, op);
@@ -281,7 +281,7 @@ apply_defer(struct queue *queue, MDB_txn *txn, struct op *op)
 }
 
 static int
-apply_row_remove(struct queue *queue, MDB_txn *txn, struct op *op)
+apply_row_remove(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
 	unsigned char row[ROW_KEY_MAX];
 	MDB_val key = { row_key(row, op->id, (char *)op->packed, op->packed_size), row };
@@ -300,7 +300,7 @@ apply_row_remove(struct queue *queue, MDB_txn *txn, struct op *op)
 }
 
 static int
-apply_config(struct queue *queue, MDB_txn *txn, struct op *op)
+apply_config(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
 	size_t key_length = strlen((char *)op->packed);
 	MDB_val key = { key_length, op->packed };
@@ -312,7 +312,7 @@ apply_config(struct queue *queue, MDB_txn *txn, struct op *op)
 }
 
 void
-report_bad(struct queue *queue, const char *table, const MDB_val *key)
+report_bad(struct lmdb_queue *queue, const char *table, const MDB_val *key)
 {
 	struct op *op;
 	size_t length = strlen(table);
@@ -327,7 +327,7 @@ report_bad(struct queue *queue, const char *table, const MDB_val *key)
 }
 
 static MDB_dbi
-table_named(const struct queue *queue, const char *name, size_t length)
+table_named(const struct lmdb_queue *queue, const char *name, size_t length)
 {
 	for (int i = 0; i < TOPIC_COUNT; i++)
 		if (strlen(queue->topics[i].name) == length &&
@@ -338,7 +338,7 @@ table_named(const struct queue *queue, const char *name, size_t length)
 
 /* Its body stays: a human decides. */
 static int
-apply_bad(struct queue *queue, MDB_txn *txn, struct op *op)
+apply_bad(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
 	unsigned char *slash = memchr(op->packed, '/', op->packed_size);
 	size_t length = (size_t)(slash - op->packed);
@@ -370,7 +370,7 @@ apply_bad(struct queue *queue, MDB_txn *txn, struct op *op)
 }
 
 int
-apply(struct queue *queue, MDB_txn *txn, struct op *op)
+apply(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
 	switch (op->kind) {
 	case OP_PUT: return apply_put(queue, txn, op);

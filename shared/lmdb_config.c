@@ -1,10 +1,10 @@
 /*
- * queue_config.c - relay.config: writing entries, and those who watch them.
+ * lmdb_config.c - relay.config: writing entries, and those who watch them.
  *
  * The list of watchers is the writer's alone. A watch begins after a commit with a snapshot of that
  * moment; every later change comes from the writer in order, so nothing is missed or told twice.
  */
-#include "shared/queue_private.h"
+#include "shared/lmdb_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +67,7 @@ news_add(struct news *news, const void *text, size_t length)
 }
 
 void
-config_changed(struct queue *queue, const struct op *op)
+config_changed(struct lmdb_queue *queue, const struct op *op)
 {
 	const char *key = (const char *)op->packed, *json = key + strlen(key) + 1;
 
@@ -81,7 +81,7 @@ config_changed(struct queue *queue, const struct op *op)
 }
 
 void
-config_watch_begin(struct queue *queue, struct op *op)
+config_watch_begin(struct lmdb_queue *queue, struct op *op)
 {
 	struct watcher *watcher = op->watcher;
 	struct news *news = news_new(watcher);
@@ -107,7 +107,7 @@ config_watch_begin(struct queue *queue, struct op *op)
 }
 
 void
-config_close(struct queue *queue)
+config_close(struct lmdb_queue *queue)
 {
 	struct watcher *next;
 
@@ -119,8 +119,9 @@ config_close(struct queue *queue)
 }
 
 void
-queue_config_put(struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg)
+lmdb_config_put(struct queue *base, const char *key, const char *json, queue_cb cb, void *arg)
 {
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	size_t key_size = strlen(key) + 1, json_size = strlen(json) + 1;
 	struct op *op = op_new(queue, OP_CONFIG, key_size + json_size, cb, arg);
 
@@ -130,9 +131,10 @@ queue_config_put(struct queue *queue, const char *key, const char *json, queue_c
 }
 
 void
-queue_config_watch(struct queue *queue, struct loop *loop,
+lmdb_config_watch(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg)
 {
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	struct op *op = op_new(queue, OP_WATCH, 0, NULL, NULL);
 
 	op->watcher = xcalloc(1, sizeof *op->watcher);

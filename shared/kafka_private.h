@@ -1,0 +1,162 @@
+/*
+ * kafka_private.h - what the files of the cluster's queue share.
+ *
+ *   caller's loop            broker        queue thread                       caller's loop
+ *   queue_put(), ... -> produce -> ack -> [kafka_producer] -> completions, one task a loop
+ *   on_record <- [kafka_consumer] <- fetch <- broker
+ *
+ * queue_kafka.c     opens and closes; what a put, a forward, a defer produces, in which order
+ * kafka_client.c    settings of every handle (brokers, TLS, SASL), its log, its errors
+ * kafka_producer.c  two producers by size and the queue thread that takes their reports
+ * kafka_consumer.c  a group's member: partitions, records in hand, commits, trimming
+ * kafka_offsets.c   which offsets of a partition are finished, and the commit's metadata; pure
+ * kafka_body.c      bodies by place: those of records in hand, and those read again by offset
+ * kafka_state.c     mail.state: claims, replay, lease, writing rows
+ * row_table.c       rows by key and by due time in a local LMDB, by partition
+ * kafka_config.c    relay.config: those who watch it
+ * kafka_events.c    mail.events: reading
+ * kafka_topics.c    `shout topics`: creates and verifies
+ */
+#ifndef SHARED_KAFKA_PRIVATE_H
+#define SHARED_KAFKA_PRIVATE_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "shared/loop.h"
+#include "shared/queue_backend.h"
+
+#define LATE_MS 20000 /* -ETIMEDOUT after this */
+
+/* Numbers go into Envelope.body_topic: they are for ever. */
+enum kafka_topic {
+	KAFKA_NONE,
+	KAFKA_INBOUND,
+	KAFKA_READY,
+	KAFKA_DEFERRED,
+	KAFKA_STATE,
+	KAFKA_EVENTS,
+	KAFKA_CONFIG,
+	KAFKA_TOPICS
+};
+extern const char *const kafka_topic_name[KAFKA_TOPICS]; /* "mail.inbound", ... */
+enum kafka_topic kafka_topic_of(enum topic topic);
+
+struct kafka_queue {
+	struct queue base;
+	const struct config *config;
+	struct kafka_producer *producer;
+	struct kafka_bodies *bodies;
+	struct kafka_state *state;
+	char *spool_dir;
+};
+
+/*
+ * kafka_client.c: a configuration with everything that all handles share (brokers, security,
+ * logging), for the caller to add to. Never NULL; ends in rd_kafka_new().
+ */
+rd_kafka_conf_t *kafka_conf(const struct config *config);
+/* Sets one property; a wrong one is a bug: it ends the process. */
+void kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value);
+/* 0, -ETIMEDOUT, -ENOSPC or -EIO for what librdkafka calls an error. */
+int kafka_errno(rd_kafka_resp_err_t err);
+
+/*
+ * kafka_producer.c. A record on its way. The caller embeds it and keeps it, and all that it points
+ * to, until on_ack, which is called once on the queue thread, maybe before kafka_produce() returns
+ * when the record cannot even be queued. `key` and `header` (the packed Envelope; none when
+ * header_size is 0) are copied. `value` NULL: a tombstone.
+ */
+struct kafka_message {
+	enum kafka_topic topic;
+	int32_t partition;
+	const void *key, *header, *value;
+	size_t key_size, header_size, value_size;
+	void (*on_ack)(struct kafka_message *message, int err, int64_t offset);
+	uint64_t asked_us; /* the producer's */
+};
+struct kafka_producer *kafka_producer_new(struct kafka_queue *queue);
+/* Waits for what is under way, at most LATE_MS. */
+void kafka_producer_free(struct kafka_producer **producer);
+void kafka_produce(struct kafka_producer *producer, struct kafka_message *message);
+/* From the queue thread: hands `cb` to `loop` (or calls it, when there is none) at the end of this
+ * turn, together with all the others for that loop. */
+void
+kafka_answer(struct kafka_producer *producer, struct loop *loop, queue_cb cb, void *arg, int err);
+/* Calls `fn` on the queue thread once after each turn's reports, before the answers go out: one
+ * transaction for all rows of a turn (kafka_state.c). */
+void kafka_on_turn(struct kafka_producer *producer, void (*fn)(void *arg), void *arg);
+
+/*
+ * kafka_body.c. Where a body is: topic, partition, offset of the record that carries it. A body up
+ * to QUEUE_INLINE_MAX is kept in memory, a larger one in a file of the spool directory. Bodies in
+ * use are pinned; others stay within a bound, longest unused go first. From any thread.
+ */
+struct kafka_place {
+	enum kafka_topic topic;
+	int32_t partition;
+	int64_t offset;
+};
+struct kafka_body;
+struct kafka_bodies *kafka_bodies_new(struct kafka_queue *queue);
+void kafka_bodies_free(struct kafka_bodies **bodies);
+struct kafka_place kafka_place_of(const Envelope *envelope);
+/* Takes in the body of a record that was just received (copied), pinned. */
+struct kafka_body *kafka_body_keep(
+	struct kafka_bodies *bodies, struct kafka_place place, const void *data, size_t size);
+void kafka_body_unpin(struct kafka_body *body);
+/* Finds it or reads it from the broker; then `on_body` on `loop` with it pinned, or with NULL and
+ * -ENOENT (it is not there any more), -ETIMEDOUT. May call back before it returns. */
+typedef void (*kafka_body_cb)(void *arg, int err, struct kafka_body *body);
+void kafka_body_get(struct kafka_bodies *bodies, struct kafka_place place, struct loop *loop,
+	kafka_body_cb on_body, void *arg);
+/* All of it, in memory or mapped, valid while it is pinned: for producing it on. */
+const void *kafka_body_data(struct kafka_body *body, size_t *size_out);
+
+/*
+ * kafka_consumer.c. One consumer of a topic in this process, on its loop. Of mail.ready, partitions
+ * are claimed through kafka_state.c before their records come.
+ */
+struct consumer *kafka_consume(struct queue *base, enum topic topic, struct loop *loop,
+	unsigned window, void (*on_record)(void *arg, struct record *record), void *arg);
+void kafka_consumer_stop(struct consumer *base);
+void kafka_abandon(struct record *base);
+void kafka_finish(struct record *base);
+/* What kafka_state.c and queue_kafka.c need of a record: its partition, the loop it is handled on,
+ * its body (pinned while it is in hand). */
+int32_t kafka_record_partition(const struct record *record);
+struct loop *kafka_record_loop(const struct record *record);
+struct kafka_body *kafka_record_body(const struct record *record);
+
+/*
+ * kafka_state.c. Owner's half, called by the consumer of mail.ready on its loop:
+ *   claim:   writes the claim, replays mail.state up to it, opens the partition's rows, tells the
+ *            view `gained`, then on_claimed on `loop`. err: the claim failed; it may be tried
+ * again. release: the partition is somebody else's: tells the view `lost`; its writes fail from now
+ * on. leased:  a commit that was sent at `sent_ms` (monotonic) succeeded: attempts and row writes
+ * may start until 40 s after it.
+ */
+struct kafka_state *kafka_state_new(struct kafka_queue *queue);
+void kafka_state_free(struct kafka_state **state);
+void kafka_state_claim(struct kafka_state *state, int32_t partition, struct loop *loop,
+	void (*on_claimed)(void *arg, int32_t partition, int err), void *arg);
+void kafka_state_release(struct kafka_state *state, int32_t partition);
+void kafka_state_leased(struct kafka_state *state, uint64_t sent_ms);
+void kafka_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, void *arg);
+void kafka_row_put(struct queue *base, const Row *row, queue_cb cb, void *arg);
+void kafka_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg);
+struct rows *kafka_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
+	const struct rows_watch *watch, void *arg);
+void kafka_rows_close(struct rows *base);
+size_t kafka_rows_due(struct rows *base, const char *site, uint64_t after_us,
+	const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
+size_t kafka_rows_scan(struct rows *base, int partition, const uint8_t *after_id,
+	const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
+size_t kafka_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);
+
+/* kafka_config.c, kafka_events.c */
+void kafka_config_watch(struct queue *base, struct loop *loop,
+	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
+void kafka_events_read(struct queue *base, uint64_t since_us,
+	bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
+
+#endif
