@@ -496,6 +496,7 @@ deferral_stats(const struct deferral *d, struct deferral_stats *out)
 {
 	*out = (struct deferral_stats){
 		.sites = HASH_COUNT(d->sites),
+		.timers = d->heap_count,
 		.loaded = d->loaded,
 		.rows = d->rows,
 		.oldest_due_us = d->heap_count ? d->heap[0]->wake_us : 0,

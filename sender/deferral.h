@@ -59,6 +59,7 @@ void deferral_poke(struct deferral *deferral, const char *site);
 
 struct deferral_stats {
 	size_t sites, loaded, rows;
+	size_t timers;          /* sites with a due time: one each, whatever the number of rows */
 	uint64_t oldest_due_us; /* 0: none */
 };
 void deferral_stats(const struct deferral *deferral, struct deferral_stats *out);

@@ -70,6 +70,8 @@ gauges_update(struct sender *sender)
 	metric_set(sender->metrics.connections, (int64_t)schedule.connections);
 	metric_set(sender->metrics.waiting, (int64_t)schedule.waiting);
 	metric_set(sender->metrics.rows, (int64_t)deferral.rows);
+	metric_set(sender->metrics.loaded, (int64_t)deferral.loaded);
+	metric_set(sender->metrics.timers, (int64_t)deferral.timers);
 	metric_set(sender->metrics.oldest_due, (int64_t)(deferral.oldest_due_us / 1000000));
 }
 
@@ -181,6 +183,8 @@ metrics_new(struct sender_metrics *m)
 	m->waiting = metric_gauge(
 		"shout_sender_scheduled", "Messages in memory that wait for their turn", NULL);
 	m->rows = metric_gauge("shout_sender_waiting", "Rows of deferred and held mail", NULL);
+	m->loaded = metric_gauge("shout_sender_loaded", "Of them, in memory", NULL);
+	m->timers = metric_gauge("shout_sender_timers", "Sites whose rows have a due time", NULL);
 	m->oldest_due = metric_gauge("shout_sender_next_due_seconds",
 		"When the next row is due, seconds since 1970 (0: none waits)", NULL);
 }

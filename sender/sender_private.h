@@ -109,7 +109,7 @@ struct mail {
 struct sender_metrics {
 	struct metric *delivered, *deferred, *bounced, *expired, *attempt_seconds;
 	struct metric *in_hand, *attempting, *sites, *resting, *connections, *waiting, *rows;
-	struct metric *oldest_due;
+	struct metric *loaded, *timers, *oldest_due;
 };
 
 struct sender {

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from harness import EICAR, free_port, send, wait_for
+from harness import EICAR, send, wait_for
 
 SENDER = "anna@customer.example"
 BODY = b"From: anna@customer.example\r\nMessage-ID: <1@customer.example>\r\nSubject: hello\r\n\r\nhi\r\n"
@@ -248,20 +248,6 @@ def test_an_operator_retries_and_bounces(site):
     assert "operator" in bounced["reason"]
     report(s.sink)
     wait_for(lambda: s.shout.metric("shout_sender_waiting") == 0, what="no row is left")
-
-
-@pytest.fixture
-def two_sites(rig, certificate):
-    """good.example and dead.example at two sinks, found by MX."""
-    port = free_port()
-    good, dead = rig.sink(address="127.0.0.2", port=port), rig.sink(address="127.0.0.3", port=port)
-    zones = {name: f"@ MX 10 mx\nmx A {sink.address}\n" for name, sink in
-             (("good.example", good), ("dead.example", dead))}
-    nsd = rig.nsd(zones)
-    shout = rig.shout(rig.redis(), certificate=certificate, settings={
-        "sender": {"port": port, "retry": {"first": "1h", "max": "4h"}},
-        "dns": {"forward": [nsd.address], "trust_anchor": "none"}})
-    return shout, good, dead
 
 
 def test_a_dead_site_leaves_the_good_one_alone(two_sites):
