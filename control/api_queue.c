@@ -158,8 +158,10 @@ queue_numbers(struct queue *queue)
 	struct queue_stats stats;
 
 	queue_stats(queue, &stats);
-	return json_pack("{s:I, s:I, s:I}", "inbound", (json_int_t)stats.records[TOPIC_INBOUND],
-		"ready", (json_int_t)stats.records[TOPIC_READY], "rows", (json_int_t)stats.rows);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "inbound",
+		(json_int_t)stats.records[TOPIC_INBOUND], "ready",
+		(json_int_t)stats.records[TOPIC_READY], "rows", (json_int_t)stats.rows, "bodies",
+		(json_int_t)stats.bodies, "bad", (json_int_t)stats.bad);
 }
 
 static void

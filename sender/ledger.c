@@ -3,7 +3,9 @@
  *
  * sender:  attempt -> remote's 250 -> [ledger] -> delivered event -> finish
  *
- * A batch is what one transaction asks: one MGET, or a SET for each recipient, pipelined.
+ * A batch is what one transaction asks: one MGET, or a SET for each recipient, pipelined. The first
+ * mail after a crash asks before Redis is connected, and has to hear the answer: it is the mail
+ * that may have been delivered.
  */
 #include "sender/ledger.h"
 
@@ -89,7 +91,7 @@ ledger_put(struct ledger *ledger, const uint8_t *id, Recipient *const *recipient
 	struct batch *batch;
 	char key[KEY_MAX];
 
-	if (!count || !redis_up(ledger->redis)) {
+	if (!count || !redis_hopeful(ledger->redis)) {
 		cb(arg);
 		return;
 	}
@@ -126,7 +128,7 @@ ledger_check(struct ledger *ledger, const uint8_t *id, Recipient *const *recipie
 	char(*keys)[KEY_MAX];
 
 	batch->checked = cb;
-	if (!count || !redis_up(ledger->redis)) {
+	if (!count || !redis_hopeful(ledger->redis)) {
 		on_check(batch, -ENOTCONN, NULL);
 		return;
 	}

@@ -43,6 +43,8 @@ struct redis *redis_new(struct loop *loop, const struct redis_options *options);
 void redis_free(struct redis **redis);
 /* Whether it is connected, and has no answer outstanding beyond its deadline. */
 bool redis_up(const struct redis *redis);
+/* Whether asking is worth the wait: it is connected or about to be, and does not hang. */
+bool redis_hopeful(const struct redis *redis);
 
 /* `argv` is copied; `lengths` NULL: argv are C strings. `cb` may be NULL. */
 void redis_command(struct redis *redis, unsigned timeout_ms, redis_cb cb, void *arg, int argc,

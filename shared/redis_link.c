@@ -303,3 +303,11 @@ redis_up(const struct redis *redis)
 
 	return redis->state == ST_UP && !(first && first->expired);
 }
+
+bool
+redis_hopeful(const struct redis *redis)
+{
+	const struct command *first = redis->commands.first;
+
+	return redis->state != ST_DOWN && !(first && first->expired);
+}

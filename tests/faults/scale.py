@@ -1,0 +1,15 @@
+"""How long the fault tests run. Each number may come from the environment for a longer run by hand:
+
+    SHOUT_KILLS=2000 make test T=kill
+"""
+
+import os
+
+_DEFAULTS = {
+    "SHOUT_KILLS": 200,           # under a light load
+    "SHOUT_KILLS_LOADED": 50,     # in the middle of a heavy load
+}
+
+
+def scale(name):
+    return int(os.environ.get(name, _DEFAULTS[name]))
