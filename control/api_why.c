@@ -116,13 +116,30 @@ id_in(const char *text, size_t length)
 	return at + sizeof field - 1;
 }
 
+/* Whether the event is one that a crash made the role send again. */
+static bool
+is_repeated(const json_t *events, const json_t *event)
+{
+	const char *id = json_string_value(json_object_get(event, "event_id")), *other;
+	json_t *before;
+	size_t i;
+
+	json_array_foreach(events, i, before)
+	{
+		other = json_string_value(json_object_get(before, "event_id"));
+		if (id && other && strcmp(id, other) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool
 on_story(void *arg, const char *text, size_t length)
 {
 	struct why *why = arg;
 	const char *at = id_in(text, length);
 	char id[ID_TEXT_SIZE];
-	json_t *message, *events;
+	json_t *message, *events, *event;
 
 	if (atomic_load(&why->job.api->hurry))
 		return false;
@@ -132,8 +149,12 @@ on_story(void *arg, const char *text, size_t length)
 	id[ID_TEXT_SIZE - 1] = '\0';
 	message = json_object_get(why->messages, id);
 	events = json_object_get(message, "events");
-	if (events && json_array_size(events) < EVENTS_MAX)
-		json_array_append_new(events, json_loadb(text, length, 0, NULL));
+	if (!events || json_array_size(events) >= EVENTS_MAX)
+		return true;
+	event = json_loadb(text, length, 0, NULL);
+	if (!is_repeated(events, event))
+		json_array_append(events, event);
+	json_decref(event);
 	return true;
 }
 

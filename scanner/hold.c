@@ -5,7 +5,9 @@
  *
  * The event is a must: without its acknowledgement the message stays where it is. Notices are best
  * effort within NOTICE_MS, since mail must not wait for Redis, which names the account's contact;
- * a missed one is logged. Their ids depend on the message's alone, so a crash makes no second one.
+ * a missed one is logged. Their ids depend on the message's alone, so a crash makes no second one;
+ * the event does come again when a crash falls between it and the forward, with the same event_id,
+ * by which readers drop it.
  */
 #include "scanner/hold.h"
 
@@ -215,7 +217,7 @@ hold_tell(struct hold *hold, const Envelope *envelope, queue_cb cb, void *arg)
 	struct told *told = xcalloc(1, sizeof *told);
 
 	*told = (struct told){ .hold = hold, .envelope = envelope, .cb = cb, .arg = arg };
-	mail_event_begin(&hold->event, "held", envelope);
+	mail_event_begin_once(&hold->event, "held", envelope);
 	json_str(&hold->event.json, "verdict", infected ? "infected" : "unscannable");
 	json_str(&hold->event.json, "signature", envelope->signature);
 	json_str(&hold->event.json, "reason",

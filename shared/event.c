@@ -36,6 +36,19 @@ mail_event_begin(struct mail_event *event, const char *name, const Envelope *env
 }
 
 void
+mail_event_begin_once(struct mail_event *event, const char *name, const Envelope *envelope)
+{
+	uint8_t derived[ID_SIZE];
+	char id[ID_TEXT_SIZE];
+	const size_t length = strlen(name);
+
+	mail_event_begin(event, name, envelope);
+	id_derive(derived, envelope->id.data, name, length);
+	id_format(derived, id);
+	json_str(&event->json, "event_id", id);
+}
+
+void
 mail_event_recipients(struct mail_event *event, Recipient *const *recipients, size_t count)
 {
 	json_open(&event->json, "to", '[');

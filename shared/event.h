@@ -13,7 +13,7 @@
  *   rejected       client account reply count first   (aggregated per address and minute)
  *   auth-failed    client username reason count       (aggregated)
  *   tls-failed     client error count                 (aggregated)
- *   held           verdict signature reason
+ *   held           verdict signature reason event_id
  *   released       rule by
  *   deferred       site to[] host reply attempts due  (one per row and attempt)
  *   delivered      site to[] host reply attempts tls verdict queued_ms
@@ -35,6 +35,10 @@ void mail_event_set_node(const char *hostname);
 
 /* Starts an event; `envelope` may be NULL. The struct's buffer is reused: keep one per loop. */
 void mail_event_begin(struct mail_event *event, const char *name, const Envelope *envelope);
+/* One that a message has once at most, but that is sent again when a crash comes before what
+ * follows it: the same "event_id" (made of the message's id and `name`) tells readers to drop it.
+ */
+void mail_event_begin_once(struct mail_event *event, const char *name, const Envelope *envelope);
 /* "to": addresses of the recipients, all of the envelope's or the given ones. */
 void mail_event_recipients(struct mail_event *event, Recipient *const *recipients, size_t count);
 /* Sends it; cb (may be NULL) once acknowledged. */

@@ -236,6 +236,15 @@ def test_why_tells_the_story(shout, held, query):
     assert message["state"] == "held" and len(message["rows"]) == 1
 
 
+def test_why_tells_an_event_that_a_crash_repeated_once(shout, held):
+    path = max(shout.state_dir.glob("events/*"))
+    line, = [line for line in path.read_text().splitlines() if '"held"' in line and held in line]
+    with open(path, "a") as file:
+        file.write(line + "\n")
+    message, = shout.shoutctl("why", held)["messages"]
+    assert [event["event"] for event in message["events"]].count("held") == 1
+
+
 def test_why_of_what_never_was(shout):
     assert shout.shoutctl("why", "nobody@nowhere.example")["messages"] == []
 

@@ -74,6 +74,28 @@ an_event_tells_of_its_message(void **state)
 }
 
 static void
+an_event_that_may_come_again_has_the_same_id_then(void **state)
+{
+	struct mail_event event = { 0 };
+	struct letter letter, other;
+	char *first;
+
+	(void)state;
+	letter_init(&letter);
+	letter_init(&other);
+	mail_event_begin_once(&event, "held", &letter.envelope);
+	first = xstrdup(strstr(json_end(&event.json), "\"event_id\""));
+	mail_event_begin_once(&event, "held", &letter.envelope);
+	assert_string_equal(strstr(json_end(&event.json), "\"event_id\""), first);
+	mail_event_begin_once(&event, "released", &letter.envelope);
+	assert_string_not_equal(strstr(json_end(&event.json), "\"event_id\""), first);
+	mail_event_begin_once(&event, "held", &other.envelope);
+	assert_string_not_equal(strstr(json_end(&event.json), "\"event_id\""), first);
+	free(first);
+	mail_event_free(&event);
+}
+
+static void
 write_file(const char *name, const char *text, size_t size)
 {
 	char *path = xasprintf("%s/%s", dir, name);
@@ -195,6 +217,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_event_tells_of_its_message),
+		TEST(an_event_that_may_come_again_has_the_same_id_then),
 		TEST(the_oldest_files_go_when_there_is_too_much),
 		TEST(old_files_go),
 		TEST(a_busy_hour_has_several_files_read_in_order),
