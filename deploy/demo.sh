@@ -121,7 +121,7 @@ write_clamd_conf() {
 		FixStaleSocket yes
 		MaxThreads 10
 		StreamMaxLength 80M
-		MaxFileSize 80M
+		MaxFileSize 400M
 		MaxScanSize 400M
 		AlertExceedsMax yes
 	END

@@ -10,7 +10,8 @@
  *
  * A host takes part once clamd_check trusts it. When one of its sessions breaks or is silent it is
  * checked anew before it gets the next scan. A scan whose host hangs goes back to the others that
- * wait; a scan whose own session broke or whose own time ran out is the caller's to judge.
+ * wait; a scan whose own session broke or whose own time ran out is the caller's to judge, the
+ * latter once the check has shown whether the host hangs or only this scan.
  */
 #include "scanner/clamd.h"
 
@@ -132,7 +133,7 @@ on_answer(void *arg, const char *text, size_t length)
 		!(scan = session_find(session, number))) {
 		LOG_WARN("clamd answers with something else", "host", host->name);
 		clamd_session_fail(session, EVERYBODY, CLAMD_GARBAGE);
-		clamd_host_check(host, true);
+		clamd_host_doubt(host);
 		return;
 	}
 	/* An answer before the body was sent: clamd refused it and closes. */
@@ -161,7 +162,7 @@ on_closed(void *arg, int err)
 	clamd_session_fail(
 		session, clamd_wire_connected(session->wire) ? EVERYBODY : NOBODY, CLAMD_BROKEN);
 	if (!idle && host->state == HOST_UP)
-		clamd_host_check(host, true);
+		clamd_host_doubt(host);
 }
 
 static void scan_read(struct clamd_scan *scan);
@@ -244,7 +245,7 @@ session_open(struct host *host)
 		host->clamd->loop, &host->address, &session_handler, session, &err);
 	if (!session->wire) {
 		free(session);
-		clamd_host_check(host, true);
+		clamd_host_doubt(host);
 		return NULL;
 	}
 	LIST_INSERT_HEAD(&host->sessions, session, link);
@@ -348,6 +349,37 @@ on_dispatch(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
+scan_late(struct clamd_scan *scan)
+{
+	struct session *session = scan->session;
+	struct host *host = session->host;
+
+	if (scan->reading) { /* the queue is late with a piece of its body, not clamd */
+		clamd_session_fail(session, NOBODY, CLAMD_TIMEOUT);
+		return;
+	}
+	LOG_WARN("clamd took too long over a message", "host", host->name);
+	scan_leave(scan);
+	TAILQ_INSERT_TAIL(&host->late, scan, link);
+	clamd_session_fail(session, NOBODY, CLAMD_TIMEOUT);
+	clamd_host_doubt(host);
+}
+
+void
+clamd_late_fail(struct host *host, bool healthy)
+{
+	struct scan_list late;
+	struct clamd_scan *scan;
+
+	TAILQ_INIT(&late);
+	TAILQ_CONCAT(&late, &host->late, link);
+	while ((scan = TAILQ_FIRST(&late))) {
+		TAILQ_REMOVE(&late, scan, link);
+		scan->done(scan, healthy ? CLAMD_TIMEOUT : CLAMD_HUNG, VERDICT_ERROR, "");
+	}
+}
+
+static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct clamd *clamd = arg;
@@ -362,12 +394,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 			struct clamd_scan *scan = TAILQ_FIRST(&session->scans);
 
 			next = LIST_NEXT(session, link);
-			if (!scan || now - scan->started_ms < clamd->options.timeout_ms)
-				continue;
-			LOG_WARN("clamd took too long over a message", "host", host->name);
-			clamd_session_fail(session, scan, CLAMD_TIMEOUT);
-			if (host->state == HOST_UP)
-				clamd_host_check(host, true);
+			if (scan && now - scan->started_ms >= clamd->options.timeout_ms)
+				scan_late(scan);
 		}
 	}
 	clamd->ticking = false;
@@ -434,7 +462,7 @@ clamd_free(struct clamd **clamd_ref)
 	for (struct host *host = clamd->hosts; host < clamd->hosts + clamd->hosts_count; host++) {
 		while ((session = LIST_FIRST(&host->sessions)))
 			session_close(session);
-		clamd_check_stop(&host->check);
+		clamd_check_free(&host->check);
 		event_free(host->timer);
 	}
 	event_free(clamd->dispatch);

@@ -20,7 +20,8 @@ struct clamd;
 enum clamd_result {
 	CLAMD_ANSWER,  /* verdict and signature say which */
 	CLAMD_BROKEN,  /* the connection ended during the scan: clamd may have crashed of it */
-	CLAMD_TIMEOUT, /* no answer by the deadline, or the host hangs */
+	CLAMD_TIMEOUT, /* no answer by the deadline, from a clamd that passed a check after that */
+	CLAMD_HUNG,    /* no answer by the deadline, and the clamd does not pass a check */
 	CLAMD_GARBAGE, /* an answer that makes no sense */
 	CLAMD_NO_BODY, /* the queue has no such body */
 };
@@ -50,6 +51,7 @@ struct clamd_options {
 	unsigned timeout_ms;  /* of a scan */
 	uint64_t stream_max;  /* the largest body that clamd must take */
 	uint64_t signature_age_ms;
+	uint64_t recheck_ms; /* every so often a host proves itself in full */
 	/* Like queue_body(), with `body_arg` for the queue. */
 	void (*body)(void *body_arg, const Envelope *envelope, uint64_t offset, size_t length,
 		queue_body_cb cb, void *arg);

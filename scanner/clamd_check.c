@@ -6,6 +6,10 @@
  * A clamd that takes a message and says OK because it gave up at a limit lets viruses through, and
  * does so by default (AlertExceedsMax no). So each host scans samples before it gets mail. What is
  * wrong is said as the setting of clamd.conf that would be right.
+ *
+ * A clamd reads its settings when it starts, so what a check has shown is true for as long as the
+ * connection that it was shown on: that stays open (clamd closes no session for being idle), and
+ * its end is the sign of a restart.
  */
 #include "scanner/clamd_check.h"
 
@@ -33,10 +37,12 @@
 struct clamd_check {
 	struct loop *loop;
 	struct clamd_check_options options;
+	struct net_address address;
 	clamd_check_cb cb;
 	void *arg;
 	struct clamd_wire *wire;
 	struct event *timer;
+	bool running;
 	unsigned step;
 	int connect_err;
 	struct sample_large large;
@@ -50,15 +56,20 @@ struct clamd_check {
 struct step {
 	void (*send)(struct clamd_check *check);
 	void (*judge)(struct clamd_check *check, const char *text, size_t length);
-	bool sample;
+	enum clamd_check_depth depth;
 };
 
 static void
 check_finish(struct clamd_check *check)
 {
-	clamd_wire_close(&check->wire);
+	const struct clamd_check_report report = check->report;
+
+	if (report.why[0])
+		clamd_wire_close(&check->wire);
 	event_del(check->timer);
-	check->cb(check->arg, &check->report);
+	sample_large_free(&check->large);
+	check->running = false;
+	check->cb(check->arg, &report);
 }
 
 static void
@@ -159,6 +170,8 @@ send_large_more(struct clamd_check *check)
 {
 	static const char zeros[PIECE];
 
+	if (!check->large.head)
+		return;
 	while (check->zeros_left && !clamd_wire_full(check->wire)) {
 		size_t n = check->zeros_left < PIECE ? (size_t)check->zeros_left : PIECE;
 
@@ -177,6 +190,7 @@ send_large(struct clamd_check *check)
 {
 	sample_large(check->options.stream_max, &check->large);
 	check->zeros_left = check->large.zeros;
+	check->tail_sent = false;
 	clamd_wire_command(check->wire, "INSTREAM");
 	clamd_wire_chunk(check->wire, check->large.head, check->large.head_size);
 	send_large_more(check);
@@ -278,13 +292,13 @@ judge_large(struct clamd_check *check, const char *text, size_t length)
 }
 
 static const struct step steps[] = {
-	{send_version, judge_version, false},
-	{ send_stats,  judge_stats,   false},
-	{ send_plain,  judge_plain,   true },
-	{ send_mail,   judge_mail,    true },
-	{ send_zip,    judge_zip,     true },
-	{ send_nested, judge_nested,  true },
-	{ send_large,  judge_large,   true },
+	{send_version, judge_version, CHECK_ALIVE  },
+	{ send_stats,  judge_stats,   CHECK_ALIVE  },
+	{ send_plain,  judge_plain,   CHECK_SAMPLES},
+	{ send_mail,   judge_mail,    CHECK_SAMPLES},
+	{ send_zip,    judge_zip,     CHECK_SAMPLES},
+	{ send_nested, judge_nested,  CHECK_SAMPLES},
+	{ send_large,  judge_large,   CHECK_FULL   },
 };
 #define STEPS (sizeof steps / sizeof steps[0])
 
@@ -304,8 +318,7 @@ check_arm(struct clamd_check *check)
 static void
 check_enter(struct clamd_check *check, unsigned step)
 {
-	if (step == STEPS || (steps[step].sample && !check->options.samples) ||
-		(steps[step].send == send_large && !check->options.stream_max)) {
+	if (step == STEPS || steps[step].depth > check->report.depth) {
 		check_finish(check);
 		return;
 	}
@@ -321,7 +334,7 @@ on_answer(void *arg, const char *text, size_t length)
 	const char *said = memmem(text, length, ": ", 2);
 	size_t number_length;
 
-	if (!said) {
+	if (!said || !check->running) {
 		refuse(check, "this is no clamd");
 		check_finish(check);
 		return;
@@ -345,6 +358,7 @@ on_closed(void *arg, int err)
 {
 	struct clamd_check *check = arg;
 
+	check->report.lost = !check->running;
 	/* Its reason may be lost when it closes while we send. */
 	if (check->large.head)
 		refuse(check,
@@ -370,28 +384,44 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 static const struct clamd_wire_handler handler = { on_answer, on_room, on_closed };
 
 struct clamd_check *
-clamd_check_start(struct loop *loop, const struct net_address *address,
+clamd_check_new(struct loop *loop, const struct net_address *address,
 	const struct clamd_check_options *options, clamd_check_cb cb, void *arg)
 {
 	struct clamd_check *check = xcalloc(1, sizeof *check);
 
 	check->loop = loop;
+	check->address = *address;
 	check->options = *options;
 	check->cb = cb;
 	check->arg = arg;
 	check->timer = evtimer_new(loop_base(loop), on_timer, check);
 	if (!check->timer)
-		die("out of memory", "clamd_check_start");
-	check->wire = clamd_wire_open(loop, address, &handler, check, &check->connect_err);
-	if (check->wire)
-		check_enter(check, 0);
-	else
-		event_active(check->timer, EV_TIMEOUT, 0);
+		die("out of memory", "clamd_check_new");
 	return check;
 }
 
 void
-clamd_check_stop(struct clamd_check **check_ref)
+clamd_check_run(struct clamd_check *check, enum clamd_check_depth depth)
+{
+	if (check->running) {
+		if (check->report.depth < depth)
+			check->report.depth = depth;
+		return;
+	}
+	check->running = true;
+	check->connect_err = 0;
+	check->report = (struct clamd_check_report){ .depth = check->wire ? depth : CHECK_FULL };
+	if (!check->wire)
+		check->wire = clamd_wire_open(
+			check->loop, &check->address, &handler, check, &check->connect_err);
+	if (check->wire)
+		check_enter(check, 0);
+	else
+		event_active(check->timer, EV_TIMEOUT, 0);
+}
+
+void
+clamd_check_free(struct clamd_check **check_ref)
 {
 	struct clamd_check *check = *check_ref;
 

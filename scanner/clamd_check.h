@@ -13,28 +13,41 @@
 struct clamd_check;
 struct loop;
 
+/* Each includes those before it. */
+enum clamd_check_depth {
+	CHECK_ALIVE,   /* it answers */
+	CHECK_SAMPLES, /* it finds viruses and says when it gives up */
+	CHECK_FULL,    /* it takes what is as large as our messages */
+};
+
 struct clamd_check_options {
-	bool samples;        /* scan the samples; else only ask for the version */
-	uint64_t stream_max; /* with samples: also a stream of this size, 0: not */
+	uint64_t stream_max; /* the size of our largest message */
 	unsigned timeout_ms; /* for each answer */
 };
 
 struct clamd_check_report {
+	enum clamd_check_depth depth;
 	char why[256];        /* empty: all is well */
 	bool refused;         /* it answers, but its settings will not do */
 	bool silent;          /* it took the connection and said nothing */
+	bool lost;            /* nothing was asked, the connection ended */
 	unsigned threads;     /* MaxThreads, 0 when it did not say */
 	uint64_t signed_at_s; /* date of the signatures, seconds since 1970, 0 when unknown */
 };
 
 typedef void (*clamd_check_cb)(void *arg, const struct clamd_check_report *report);
 
-/* `cb` comes once, not before this returns; clamd_check_stop() is due in any case, also inside it.
- */
-struct clamd_check *clamd_check_start(struct loop *loop, const struct net_address *address,
+struct clamd_check *clamd_check_new(struct loop *loop, const struct net_address *address,
 	const struct clamd_check_options *options, clamd_check_cb cb, void *arg);
-/* Takes NULL. */
-void clamd_check_stop(struct clamd_check **check);
+/*
+ * Begins a check, or deepens the one under way; `cb` comes once for it, not before this returns.
+ * The connection stays open when all is well and serves the next check. When it ends meanwhile `cb`
+ * comes with report.lost; whatever answers on a new one may be another clamd, with other settings,
+ * and is checked in full.
+ */
+void clamd_check_run(struct clamd_check *check, enum clamd_check_depth depth);
+/* Takes NULL; not inside `cb`. */
+void clamd_check_free(struct clamd_check **check);
 
 /* "ClamAV 1.4.6/27200/Mon Nov 23 10:00:00 2026": when the signatures were made, 0 when it does not
  * say (databases of one's own have no date). Pure. */

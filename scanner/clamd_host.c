@@ -5,7 +5,8 @@
  *
  * A host is used once it has passed its check, is asked again every HEALTH_MS, and leaves at the
  * first doubt. One that does not answer is tried again soon, one whose settings will not do now
- * and then: its operator may have changed them.
+ * and then: its operator may have changed them. After a restart, and every recheck_ms, the check is
+ * a full one; the latter goes on beside the scans.
  */
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,7 @@ host_down(struct host *host, const struct clamd_check_report *report)
 	}
 	while ((session = LIST_FIRST(&host->sessions)))
 		clamd_session_fail(session, report->silent ? NOBODY : EVERYBODY, CLAMD_BROKEN);
+	clamd_late_fail(host, false);
 	host_timer(host, report->refused ? REFUSED_MS : host->backoff_ms);
 	host->backoff_ms = host->backoff_ms * 2 < BACKOFF_MAX_MS ? host->backoff_ms * 2
 								 : BACKOFF_MAX_MS;
@@ -79,18 +81,22 @@ host_signatures(struct host *host, uint64_t signed_at_s)
 static void
 host_up(struct host *host, const struct clamd_check_report *report)
 {
+	const uint64_t recheck_ms = host->clamd->options.recheck_ms;
+
 	host_signatures(host, report->signed_at_s);
 	host->capacity = report->threads ? report->threads : THREADS_DEFAULT;
 	if (host->state != HOST_UP)
 		LOG_INFO("clamd is ready", "host", host->name, "threads", log_int(host->capacity));
-	host->probed = host->probed || host->samples;
+	if (report->depth == CHECK_FULL)
+		host->proved_ms = clock_mono_ms();
 	host->state = HOST_UP;
 	host->why[0] = '\0';
 	host->backoff_ms = BACKOFF_FIRST_MS;
 	host->logged_ms = 0;
 	metric_set(host->up, 1);
 	metric_set(host->refused, 0);
-	host_timer(host, HEALTH_MS);
+	host_timer(host, recheck_ms < HEALTH_MS ? (unsigned)recheck_ms : HEALTH_MS);
+	clamd_late_fail(host, true);
 	clamd_dispatch_soon(host->clamd);
 }
 
@@ -99,48 +105,54 @@ on_check(void *arg, const struct clamd_check_report *report)
 {
 	struct host *host = arg;
 
-	if (report->why[0])
+	if (report->lost)
+		clamd_host_doubt(host);
+	else if (report->why[0])
 		host_down(host, report);
 	else
 		host_up(host, report);
-	clamd_check_stop(&host->check);
+}
+
+static void
+host_ask(struct host *host, enum clamd_check_depth depth)
+{
+	event_del(host->timer);
+	clamd_check_run(host->check, depth);
 }
 
 void
-clamd_host_check(struct host *host, bool samples)
+clamd_host_doubt(struct host *host)
 {
-	const struct clamd_options *options = &host->clamd->options;
-	struct clamd_check_options check = {
-		.samples = samples,
-		.stream_max = host->probed ? 0 : options->stream_max,
-		.timeout_ms = options->timeout_ms < HEALTH_TIMEOUT_MS ? options->timeout_ms
-								      : HEALTH_TIMEOUT_MS,
-	};
-
-	clamd_check_stop(&host->check);
-	event_del(host->timer);
-	host->samples = samples;
-	if (samples) {
-		host->state = HOST_CHECKING;
-		metric_set(host->up, 0);
-		snprintf(host->why, sizeof host->why, "%s: is being checked", host->name);
-	}
-	host->check = clamd_check_start(host->clamd->loop, &host->address, &check, on_check, host);
+	host->state = HOST_CHECKING;
+	metric_set(host->up, 0);
+	snprintf(host->why, sizeof host->why, "%s: is being checked", host->name);
+	host_ask(host, CHECK_SAMPLES);
 }
 
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct host *host = arg;
+	uint64_t recheck_ms = host->clamd->options.recheck_ms;
 
 	(void)fd;
 	(void)what;
-	clamd_host_check(host, host->state != HOST_UP);
+	if (host->state != HOST_UP)
+		clamd_host_doubt(host);
+	else
+		host_ask(host,
+			clock_mono_ms() - host->proved_ms >= recheck_ms ? CHECK_FULL : CHECK_ALIVE);
 }
 
 int
 clamd_host_init(struct clamd *clamd, struct host *host, const char *name)
 {
+	const struct clamd_options *options = &clamd->options;
+	const struct clamd_check_options check = {
+		.stream_max = options->stream_max,
+		.timeout_ms = options->timeout_ms < HEALTH_TIMEOUT_MS ? options->timeout_ms
+								      : HEALTH_TIMEOUT_MS,
+	};
 	char labels[NET_TEXT_MAX + 16];
 	int err = net_parse(name, &host->address);
 
@@ -151,11 +163,13 @@ clamd_host_init(struct clamd *clamd, struct host *host, const char *name)
 	host->clamd = clamd;
 	host->name = name;
 	host->backoff_ms = BACKOFF_FIRST_MS;
+	TAILQ_INIT(&host->late);
 	snprintf(labels, sizeof labels, "host=\"%s\"", name);
 	host->up = metric_gauge("shout_scanner_clamd_up", "Whether a clamd is in use", labels);
 	host->refused = metric_gauge("shout_scanner_clamd_refused",
 		"Whether a clamd's settings would let viruses or large messages through", labels);
 	host->timer = evtimer_new(loop_base(clamd->loop), on_timer, host);
-	clamd_host_check(host, true);
+	host->check = clamd_check_new(clamd->loop, &host->address, &check, on_check, host);
+	clamd_host_doubt(host);
 	return 0;
 }

@@ -34,9 +34,10 @@ struct host {
 	unsigned capacity, in_flight, sessions_count;
 	LIST_HEAD(, session) sessions;
 	struct clamd_check *check;
-	bool samples, probed; /* the running check scans samples; the size was proved */
+	struct scan_list late; /* their time ran out: is it them, or the host? */
 	struct event *timer;
 	unsigned backoff_ms;
+	uint64_t proved_ms; /* when a full check passed */
 	uint64_t logged_ms;
 	char why[512];
 	struct metric *up, *refused, *signature_age;
@@ -66,9 +67,12 @@ extern const struct clamd_scan clamd_everybody, clamd_nobody;
 void clamd_session_fail(
 	struct session *session, const struct clamd_scan *culprit, enum clamd_result failure);
 
+/* clamd.c: the host's late scans fail; `healthy`: it scans others. */
+void clamd_late_fail(struct host *host, bool healthy);
+
 /* clamd_host.c: starts with a check. -EINVAL when `name`, which is kept, is no address (logged). */
 int clamd_host_init(struct clamd *clamd, struct host *host, const char *name);
-/* clamd_host.c: asks the host anew; with `samples` it gets no scan before it has proved itself. */
-void clamd_host_check(struct host *host, bool samples);
+/* clamd_host.c: the host gets no scan before it has proved itself anew. */
+void clamd_host_doubt(struct host *host);
 
 #endif

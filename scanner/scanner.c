@@ -8,9 +8,11 @@
  * the event and the notices (the sender makes held mail of it); or still waiting here.
  *
  * A message whose scan broke the connection may have crashed clamd. From then on it is scanned
- * alone, so that only its own crashes count; the third makes it unscannable. Records that an
- * earlier process left unfinished are scanned one at a time before the rest, since one of them may
- * have ended that process.
+ * alone, so that only its own crashes count. One whose scan takes too long, on a clamd that is well
+ * otherwise, is told by its number; alone it is only for the last try, to be sure that others did
+ * not slow it down. The third such failure, of either kind, makes a message unscannable. A clamd
+ * that hangs as a whole counts against nobody. Records that an earlier process left unfinished are
+ * scanned one at a time before the rest, since one of them may have ended that process.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +32,7 @@
 
 #define WINDOW 500
 #define STRIKES 3
+#define RECHECK_MS 3600000
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MAX_MS 60000
 #define STOP_MS 10000
@@ -237,24 +240,33 @@ scan_again(struct message *message, const char *why)
 	pause_message(message, scan);
 }
 
+/* The scan failed, and it may be the message's fault. */
 static void
-scan_broken(struct message *message)
+struck(struct message *message, const char *why)
 {
-	char id[ID_TEXT_SIZE];
+	char id[ID_TEXT_SIZE], reason[64];
 
-	/* Anything in flight on that host may have done it. */
-	if (!message->scan.alone) {
-		message->scan.alone = true;
-		scan(message);
-		return;
-	}
 	if (++message->strikes < STRIKES) {
-		scan_again(message, "clamd broke off");
+		message->scan.alone = message->scan.alone || message->strikes == STRIKES - 1;
+		scan_again(message, why);
 		return;
 	}
 	id_format(message->scan.envelope->id.data, id);
-	LOG_ERROR("a message breaks clamd and is held", "id", id);
-	judged(message, ENVELOPE__VERDICT__UNSCANNABLE, "clamd broke off three times");
+	LOG_ERROR("a message fails its scans and is held", "id", id, "error", why);
+	snprintf(reason, sizeof reason, "%s, for the third time", why);
+	judged(message, ENVELOPE__VERDICT__UNSCANNABLE, reason);
+}
+
+static void
+scan_broken(struct message *message)
+{
+	/* Anything in flight on that host may have done it. */
+	if (message->scan.alone) {
+		struck(message, "clamd broke off");
+		return;
+	}
+	message->scan.alone = true;
+	scan(message);
 }
 
 static void
@@ -266,7 +278,11 @@ on_scanned(struct clamd_scan *done, enum clamd_result result, enum verdict verdi
 	switch (result) {
 	case CLAMD_ANSWER: break;
 	case CLAMD_BROKEN: scan_broken(message); return;
-	case CLAMD_TIMEOUT: scan_again(message, "clamd took too long"); return;
+	case CLAMD_TIMEOUT: struck(message, "clamd took too long"); return;
+	case CLAMD_HUNG:
+		message->scan.alone = true; /* one at a time: some may have hung it together */
+		scan_again(message, "clamd hangs");
+		return;
 	case CLAMD_GARBAGE: scan_again(message, "clamd answered something else"); return;
 	case CLAMD_NO_BODY: scan_again(message, "the queue does not have its body"); return;
 	}
@@ -455,6 +471,7 @@ start_clamd(void)
 		.timeout_ms = (unsigned)config->scanner.timeout,
 		.stream_max = stream_max < STREAM_CEILING ? stream_max : STREAM_CEILING,
 		.signature_age_ms = config->scanner.signature_age,
+		.recheck_ms = RECHECK_MS,
 		.body = read_body,
 		.body_arg = scanner->queue,
 	};

@@ -49,6 +49,7 @@ static enum verdict
 found(const char *name, size_t length)
 {
 	if (starts_with(name, length, "Heuristics.Limits.") ||
+		starts_with(name, length, "Heuristics.Email.ExceedsMax.") ||
 		starts_with(name, length, "Heuristics.Encrypted."))
 		return VERDICT_UNSCANNABLE;
 	return VERDICT_INFECTED;

@@ -161,7 +161,7 @@ class Clamd(Server):
         config = self.directory / "clamd.conf"
         lines = [f"LocalSocket {self.socket}", f"DatabaseDirectory {database}",
                  f"TemporaryDirectory {self.directory}", "Foreground yes", "FixStaleSocket yes",
-                 "MaxThreads 10", "MaxQueue 100", "StreamMaxLength 80M", "MaxFileSize 80M",
+                 "MaxThreads 10", "MaxQueue 100", "StreamMaxLength 80M", "MaxFileSize 400M",
                  "MaxScanSize 400M", "AlertExceedsMax yes", "ConcurrentDatabaseReload no", *settings]
         config.write_text("\n".join(lines) + "\n")
         self.command = ["clamd", "-c", config]

@@ -38,6 +38,19 @@ def post(shout, account, body, sender=SENDER, to="bob@elsewhere.example"):
         return send(client, sender, to, body)
 
 
+def configure(clamd, settings):
+    """Puts these lines in the place of those about the same."""
+    config, names = clamd.directory / "clamd.conf", [line.split()[0] for line in settings.splitlines()]
+    lines = [line for line in config.read_text().splitlines() if line.split()[0] not in names]
+    config.write_text("\n".join([*lines, settings]) + "\n")
+
+
+def unfit(rig, settings):
+    clamd = Clamd(rig.path("clamd"))
+    configure(clamd, settings)
+    return rig.add(clamd)
+
+
 def held(shout, message_id):
     events = wait_for(lambda: shout.events("held", message_id), what="a held event")
     assert len(events) == 1
@@ -94,17 +107,35 @@ def test_what_is_nested_beyond_the_limits_is_unscannable(shout, account, sink):
     assert not to(sink, "nested@elsewhere.example")
 
 
-def test_what_unpacks_beyond_the_limits_is_unscannable(rig, certificate):
-    clamd = rig.clamd(settings=["MaxFiles 3"])
-    sink = rig.sink()
-    shout = rig.shout(rig.redis(), clamd=clamd, route=sink.host, certificate=certificate)
-    account = shout.account_add()
+def many_files():
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(50):
             archive.writestr(f"{number}.txt", b"text %d" % number)
-    message_id = post(shout, account, attached(out.getvalue()))
-    assert held(shout, message_id)["verdict"] == "unscannable"
+        archive.writestr("sample.com", EICAR)
+    return out.getvalue()
+
+
+def unpacks_to(size):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("large.bin", bytes(size) + EICAR)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("setting, content", [
+    ("MaxRecursion 4", lambda: zipped(10)),
+    ("MaxFiles 3", many_files),
+    ("MaxScanSize 120M", lambda: unpacks_to(130 << 20)),
+])
+def test_a_virus_beyond_a_limit_is_unscannable(rig, certificate, setting, content):
+    clamd, sink = unfit(rig, setting), rig.sink()
+    shout = rig.shout(rig.redis(), clamd=clamd, route=sink.host, certificate=certificate)
+    message_id = post(shout, shout.account_add(), attached(content()), to="beyond@elsewhere.example")
+    event = held(shout, message_id)
+    assert event["verdict"] == "unscannable"
+    assert setting.split()[0] in event["signature"]
+    assert not to(sink, "beyond@elsewhere.example")
 
 
 def load(shout, account, count, during):
@@ -155,21 +186,32 @@ def test_one_of_two_clamd_is_enough(rig, certificate):
     assert shout.metric("shout_scanner_clamd_up", f'host="{clamd.address}"') == 1
 
 
-@pytest.mark.parametrize("setting, why", [
+UNFIT = [
     ("AlertExceedsMax no", "AlertExceedsMax yes"),
     ("StreamMaxLength 10M", "StreamMaxLength"),
     ("MaxFileSize 10M", "MaxFileSize"),
     ("MaxScanSize 60M", "MaxScanSize"),
     ("ScanArchive no", "ScanArchive yes"),
     ("ScanMail no", "ScanMail yes"),
-])
+    # a limit that mail would exceed in silence
+    *((f"{limit}\nAlertExceedsMax no", "AlertExceedsMax yes") for limit in (
+        "StreamMaxLength 10M", "MaxFileSize 10M", "MaxScanSize 10M", "MaxRecursion 100", "MaxFiles 3")),
+]
+
+
+@pytest.mark.parametrize("setting, why", UNFIT)
 def test_a_clamd_with_unfit_settings_is_refused(rig, certificate, setting, why):
-    clamd = Clamd(rig.path("clamd"))
-    config = clamd.directory / "clamd.conf"
-    lines = [line for line in config.read_text().splitlines() if line.split()[0] != setting.split()[0]]
-    config.write_text("\n".join([*lines, setting]) + "\n")
-    rig.add(clamd)
-    shout = Shout(rig.path("shout"), rig.redis(), clamd=clamd, certificate=certificate)
+    shout = Shout(rig.path("shout"), rig.redis(), clamd=unfit(rig, setting), certificate=certificate)
     rig.started.append(shout.start(wait=False))
     wait_for(lambda: why in shout.get("/readyz")[1], what=f"the probe names {why}")
     assert shout.get("/readyz")[0] == 503
+
+
+def test_a_clamd_that_comes_back_with_a_smaller_limit_is_refused(own):
+    shout, account, clamd, _ = own
+    clamd.kill()
+    configure(clamd, "MaxScanSize 60M")
+    clamd.start()
+    message_id = post(shout, account, CLEAN)
+    wait_for(lambda: "MaxScanSize" in shout.get("/readyz")[1], what="the probe names MaxScanSize")
+    assert not shout.events("delivered", message_id)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -27,15 +28,21 @@
 #include "scanner/sample.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/queue.h"
+
+struct fake_client;
 
 struct fake {
 	struct evconnlistener *listener;
 	char path[80], host[96];
 	bool blind, no_mail, no_zip, no_nested; /* what it does not alert on */
 	bool stranger, drip;                    /* no clamd at all; answers byte by byte */
+	bool silent;                            /* takes everything and answers nothing */
 	uint64_t stream_max;
 	unsigned scans, open, open_most; /* of mail: in all, in flight now and at most */
+	unsigned samples_large;          /* samples that are larger than a piece */
 	char *late;                      /* an answer that waits for the next one */
+	LIST_HEAD(, fake_client) clients;
 };
 
 struct fake_client {
@@ -45,6 +52,7 @@ struct fake_client {
 	struct event *drip;
 	bool streaming;
 	unsigned number, open;
+	LIST_ENTRY(fake_client) link;
 };
 
 /* The loop that the fakes run on, and a directory for their sockets: the test's to set. */
@@ -59,6 +67,8 @@ fake_say(struct fake_client *client, unsigned number, const char *text)
 	char answer[256];
 	int n = snprintf(answer, sizeof answer, "%u: %s", number, text) + 1;
 
+	if (client->fake->silent)
+		return;
 	if (!client->fake->drip) {
 		evbuffer_add(out, answer, (size_t)n);
 		return;
@@ -83,6 +93,7 @@ fake_on_drip(evutil_socket_t fd, short what, void *arg)
 static inline void
 fake_client_free(struct fake_client *client)
 {
+	LIST_REMOVE(client, link);
 	event_free(client->drip);
 	evbuffer_free(client->slow);
 	client->fake->open -= client->open;
@@ -158,7 +169,8 @@ fake_answer_body(struct fake_client *client)
 		found = !fake->no_nested;
 	else if (size > 50 && memcmp(body, "PK", 2) == 0)
 		found = !fake->no_zip;
-	else
+	fake->samples_large += found >= 0 && size > QUEUE_PIECE_MAX;
+	if (found < 0)
 		here = fake_answer_mail(client, body);
 	if (found >= 0)
 		fake_say(client, client->number, found ? "stream: Eicar FOUND" : "stream: OK");
@@ -251,6 +263,7 @@ fake_on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct socka
 	(void)sa;
 	(void)length;
 	client->fake = arg;
+	LIST_INSERT_HEAD(&client->fake->clients, client, link);
 	client->body = evbuffer_new();
 	client->slow = evbuffer_new();
 	client->drip = evtimer_new(loop_base(fake_loop), fake_on_drip, client);
@@ -274,8 +287,17 @@ static inline void
 fake_init(struct fake *fake)
 {
 	memset(fake, 0, sizeof *fake);
+	LIST_INIT(&fake->clients);
 	snprintf(fake->path, sizeof fake->path, "%s/%u", fake_directory, fakes++);
 	snprintf(fake->host, sizeof fake->host, "unix:%s", fake->path);
+}
+
+/* As a restart does: every connection ends. */
+static inline void
+fake_hang_up(struct fake *fake)
+{
+	while (!LIST_EMPTY(&fake->clients))
+		fake_client_free(LIST_FIRST(&fake->clients));
 }
 
 static inline void

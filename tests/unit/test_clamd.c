@@ -29,6 +29,7 @@
 #define LARGE (600u * 1024)
 
 static struct loop *loop;
+static uint64_t recheck_ms = 3600000;
 
 /* What a scan is about: the body, and what came of it. */
 struct job {
@@ -84,6 +85,7 @@ pool_new(struct fake *const *hosts, size_t count, unsigned timeout_ms)
 		.timeout_ms = timeout_ms,
 		.stream_max = LARGE,
 		.signature_age_ms = 48ull * 3600 * 1000,
+		.recheck_ms = recheck_ms,
 		.body = give_body,
 	};
 	struct clamd *clamd;
@@ -290,6 +292,27 @@ a_scan_without_an_answer_times_out_alone(void **state)
 }
 
 static void
+a_scan_on_a_clamd_that_hangs_is_told_apart(void **state)
+{
+	struct fixture f;
+	struct job hang, clean;
+
+	(void)state;
+	set_up(&f, 1000);
+	job_start(f.clamd, &hang, "hang", 0);
+	while (f.fake.open_most == 0)
+		turn();
+	f.fake.silent = true;
+	wait_for(&hang.done);
+	assert_int_equal(hang.result, CLAMD_HUNG);
+	job_start(f.clamd, &clean, "clean", 0);
+	f.fake.silent = false;
+	wait_for(&clean.done);
+	assert_int_equal(clean.result, CLAMD_ANSWER);
+	tear_down(&f);
+}
+
+static void
 a_broken_connection_is_told_and_left(void **state)
 {
 	struct fixture f;
@@ -446,6 +469,44 @@ a_clamd_that_takes_no_large_message_is_refused(void **state)
 }
 
 static void
+a_clamd_that_was_restarted_proves_itself_in_full(void **state)
+{
+	struct fixture f;
+	struct job job;
+
+	(void)state;
+	set_up(&f, 10000);
+	scan_one(f.clamd, &job, "clean");
+	assert_int_equal(f.fake.samples_large, 1);
+	fake_hang_up(&f.fake);
+	scan_one(f.clamd, &job, "clean");
+	while (f.fake.samples_large < 2)
+		turn();
+	f.fake.stream_max = LARGE / 2;
+	fake_hang_up(&f.fake);
+	wait_why(f.clamd, "StreamMaxLength");
+	tear_down(&f);
+}
+
+static void
+a_clamd_proves_itself_in_full_now_and_then(void **state)
+{
+	struct fixture f;
+	struct job job;
+
+	(void)state;
+	recheck_ms = 50;
+	set_up(&f, 10000);
+	scan_one(f.clamd, &job, "clean");
+	while (f.fake.samples_large < 3)
+		turn();
+	f.fake.no_nested = true;
+	wait_why(f.clamd, "AlertExceedsMax");
+	recheck_ms = 3600000;
+	tear_down(&f);
+}
+
+static void
 version_tells_the_age_of_the_signatures(void **state)
 {
 	(void)state;
@@ -498,6 +559,7 @@ main(void)
 		cmocka_unit_test(more_scans_than_threads_wait_their_turn),
 		cmocka_unit_test(in_flight_never_exceeds_the_threads_of_clamd),
 		cmocka_unit_test(a_scan_without_an_answer_times_out_alone),
+		cmocka_unit_test(a_scan_on_a_clamd_that_hangs_is_told_apart),
 		cmocka_unit_test(a_broken_connection_is_told_and_left),
 		cmocka_unit_test(answers_that_make_no_sense_are_no_verdict),
 		cmocka_unit_test(a_suspect_is_scanned_with_nothing_beside_it),
@@ -505,6 +567,8 @@ main(void)
 		cmocka_unit_test(the_other_host_does_it_when_one_is_dead),
 		cmocka_unit_test(a_clamd_that_would_let_viruses_through_is_refused),
 		cmocka_unit_test(a_clamd_that_takes_no_large_message_is_refused),
+		cmocka_unit_test(a_clamd_that_was_restarted_proves_itself_in_full),
+		cmocka_unit_test(a_clamd_proves_itself_in_full_now_and_then),
 		cmocka_unit_test(version_tells_the_age_of_the_signatures),
 		cmocka_unit_test(stats_tell_the_number_of_threads),
 	};

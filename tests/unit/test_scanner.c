@@ -346,14 +346,13 @@ what_a_stopped_scanner_had_in_hand_comes_again(void **state)
 	assert_int_equal(rig.count, 20);
 }
 
-/* One message closes the connection whenever it is scanned; what was in flight with it is clean. */
+/* One of 30 fails whenever it is scanned; what was in flight with it is clean. */
 static void
-a_message_that_breaks_clamd_three_times_is_held_and_others_go_on(void **state)
+hold_one_of_30(const char poison[5])
 {
 	static struct fake fake;
-	static const char poison[] = "close", clean[] = "clean";
+	char *event = NULL;
 
-	(void)state;
 	fake_loop = loop_new("fake");
 	snprintf(fake_directory, sizeof fake_directory, "%s", rig.dir);
 	fake_init(&fake);
@@ -362,16 +361,35 @@ a_message_that_breaks_clamd_three_times_is_held_and_others_go_on(void **state)
 	hosts[0] = fake.host;
 	start();
 	for (size_t i = 0; i < 30; i++)
-		post_body(&letters[i], i == 10 ? poison : clean, 5);
+		post_body(&letters[i], i == 10 ? poison : "clean", 5);
 	AWAIT(arrived_of(30) == 30);
 	for (size_t i = 0; i < 30; i++)
 		assert_int_equal(arrived(&letters[i])->verdict,
 			i == 10 ? ENVELOPE__VERDICT__UNSCANNABLE : ENVELOPE__VERDICT__CLEAN);
+	assert_int_equal(notices_to("boss@customer.example"), 1);
+	queue_events_read(rig.queue, 0, find_held, &event);
+	assert_non_null(event);
+	assert_non_null(strstr(event, "for the third time"));
+	free(event);
 	scanner_role.stop();
 	loop_stop(fake_loop);
 	loop_join(fake_loop);
 	fake_end(&fake);
 	loop_free(&fake_loop);
+}
+
+static void
+a_message_that_breaks_clamd_three_times_is_held_and_others_go_on(void **state)
+{
+	(void)state;
+	hold_one_of_30("close");
+}
+
+static void
+a_message_that_takes_too_long_three_times_is_held_and_others_go_on(void **state)
+{
+	(void)state;
+	hold_one_of_30("hang.");
 }
 
 static void
@@ -427,6 +445,7 @@ main(void)
 		TEST(a_clamd_that_does_not_alert_at_its_limits_gets_no_mail),
 		TEST(what_a_stopped_scanner_had_in_hand_comes_again),
 		TEST(a_message_that_breaks_clamd_three_times_is_held_and_others_go_on),
+		TEST(a_message_that_takes_too_long_three_times_is_held_and_others_go_on),
 		TEST(a_disabled_scanner_passes_mail_on_unscanned),
 	};
 
