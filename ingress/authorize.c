@@ -12,6 +12,8 @@
  *   foreign                 refuse   passes when Sender or a Resent- field is the account's:
  *                                    redirects, meeting forwards
  *   unroutable, NDR         pass     pass: Exchange's NDRs come from corp.local
+ *   below an own one, NDR   pass unless it is another account's: Postfix's and Exim's NDRs come
+ *                           from their host's name
  */
 #include "ingress/authorize.h"
 
@@ -49,6 +51,18 @@ any_own(const struct account *account, const struct mailbox_list *list)
 	return false;
 }
 
+/* mail.acme.example for the account of acme.example. */
+static bool
+is_below_own(const struct account *account, const char *address)
+{
+	const char *domain = authorize_domain(address);
+
+	while ((domain = strchr(domain, '.')) && *++domain)
+		if (account_has_domain(account, domain, strlen(domain)))
+			return true;
+	return false;
+}
+
 /* Domains that no one on the internet can own (RFC 6761, 6762, 8375 and common habit). */
 static bool
 is_unroutable(const char *address)
@@ -81,6 +95,8 @@ authorize_header(const struct account *account, const char *mail_from,
 		*address = content->from.text[(*at)++];
 		if (is_own(account, *address) || (ndr && is_unroutable(*address)))
 			continue;
+		if (ndr && is_below_own(account, *address))
+			return AUTHORIZE_ASK;
 		if (account->policy == POLICY_STRICT || !any_own(account, &content->senders))
 			return AUTHORIZE_REFUSE;
 		return AUTHORIZE_ASK;

@@ -28,7 +28,7 @@ def unpack():
 class Exim:
     """Exim's command with a configuration and a spool of its own; it delivers while one waits."""
 
-    def __init__(self, directory, settings):
+    def __init__(self, directory, hostname, settings):
         """`settings` are what a postmaster writes: the text behind the main options."""
         unpack()
         self.spool = directory / "spool"
@@ -45,7 +45,8 @@ class Exim:
                     "NSS_WRAPPER_GROUP": str(directory / "group")}
         self.config = directory / "exim.conf"
         self.config.write_text(f"""\
-primary_hostname = exim.example
+primary_hostname = {hostname}
+disable_ipv6 = true
 spool_directory = {self.spool}
 log_file_path = {self.spool}/%slog
 exim_path = {PROGRAM}

@@ -23,19 +23,22 @@ class Mail:
     """What one attempt is made of."""
     directory: pathlib.Path  # for the program's own files
     port: int
-    kind: str                # "starttls" or "implicit"
+    kind: str                # "starttls", "implicit", or "plain" for what a relay by address needs
     certificate: pathlib.Path
     username: str            # "" for no AUTH
     password: str
     sender: str
     recipient: str
     message: bytes           # with CRLF
+    hostname: str            # of a customer's server
+    source: str = "127.0.0.1"
 
     def write(self, name, text):
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         path.chmod(0o600)
+        os.utime(path, (1, 1))  # Postfix waits for seconds before it reads a file that has just changed
         return path
 
     def words(self):
@@ -140,9 +143,9 @@ def postfix_settings(mail):
     """A relayhost as README.md tells."""
     settings = {
         "relayhost": f"[{HOST}]:{mail.port}",
-        "smtp_tls_security_level": "secure",
-        "smtp_tls_CAfile": mail.certificate,
     }
+    if mail.kind != "plain":
+        settings |= {"smtp_tls_security_level": "secure", "smtp_tls_CAfile": mail.certificate}
     if mail.kind == "implicit":
         settings["smtp_tls_wrappermode"] = "yes"
     if mail.username:
@@ -155,17 +158,19 @@ def postfix_settings(mail):
     return settings
 
 
-def postfix(mail, settings=None):
+def postfix(mail):
     log = mail.directory / "maillog"
     client = Postfix(mail.directory / "postfix", harness.free_port(), {
-        "maillog_file": log, "maillog_file_prefixes": "/", "smtp_host_lookup": "native", "inet_protocols": "ipv4",
-        **(postfix_settings(mail) if settings is None else settings)})
+        "maillog_file": log, "maillog_file_prefixes": "/", "smtp_host_lookup": "native",
+        "myhostname": mail.hostname, "smtp_bind_address": mail.source, **postfix_settings(mail)})
     client.start()
     try:
         harness.wait_for(lambda: harness.accepts(("127.0.0.1", client.port)), what="Postfix listens")
         with smtplib.SMTP("127.0.0.1", client.port, timeout=harness.DEADLINE) as local:
             harness.send(local, mail.sender, mail.recipient, mail.message)
         text = harness.wait_for(lambda: _attempt(log, mail.recipient), what="Postfix has tried")
+        if "status=bounced" in text:
+            harness.wait_for(lambda: client.waiting() == 0, what="Postfix has sent its bounce")
     finally:
         client.stop()
     return "status=sent" in text, text
@@ -182,14 +187,17 @@ def exim_settings(mail):
     authority = mail.write("authority.pem", mail.certificate.read_bytes())
     authority.chmod(0o644)
     wrapped = "  protocol = smtps\n" if mail.kind == "implicit" else ""
+    verified = "" if mail.kind == "plain" else f"""\
+  hosts_require_tls = *
+  tls_verify_certificates = {authority}
+  tls_verify_hosts = *
+"""
     transport = f"""
 begin transports
 smarthost:
   driver = smtp
-{wrapped}  hosts_require_tls = *
-  tls_verify_certificates = {authority}
-  tls_verify_hosts = *
-"""
+  interface = {mail.source}
+{wrapped}{verified}"""
     router = f"""
 begin routers
 smarthost:
@@ -215,7 +223,8 @@ plain:
 
 
 def exim(mail):
-    log = Exim(mail.directory / "exim", exim_settings(mail)).submit(mail.sender, mail.recipient, mail.message)
+    log = Exim(mail.directory / "exim", mail.hostname, exim_settings(mail)).submit(
+        mail.sender, mail.recipient, mail.message)
     return f"=> {mail.recipient} " in log, log
 
 

@@ -78,6 +78,9 @@ class Postfix:
         main.update(settings or {})
         with open(os.path.join(self.config, "main.cf"), "w") as f:
             f.writelines(f"{key} = {value}\n" for key, value in main.items())
+        # Postfix waits out a file that may be in the middle of being written, for seconds.
+        past = time.time() - 60
+        os.utime(f.name, (past, past))
         with open(os.path.join(self.config, "master.cf"), "w") as f:
             f.write(_master_cf([f"127.0.0.1:{port} inet n - n - - smtpd"]))
         for name in ("dynamicmaps.cf", "postfix-files"):

@@ -16,7 +16,6 @@ MESSAGE = ("Received: from desk.client.example by client.example; Tue, 24 Nov 20
            "Content-Transfer-Encoding: 8bit\r\n\r\n"
            "Buongiorno, perch\u00e9 no?\r\n.\r\n..two dots\r\n trailing blanks  \r\n\r\n"
            + "x" * 990 + "\r\nFrom here\r\n.end\r\n")
-HELP = "https://"
 
 
 def number(counter=iter(range(1000000))):
@@ -46,7 +45,8 @@ def mail(shout, accounts, module_rig):
         fields = {"directory": module_rig.path(re.sub(r"\W", "", program)), "port": shout.ports[kind], "kind": kind,
                   "certificate": shout.certificate, "username": account["username"],
                   "password": account["password"], "sender": f"boss@{account['domain']}",
-                  "recipient": recipient, "message": message}
+                  "recipient": recipient, "message": message,
+                  "hostname": f"mail.{account['domain']}"}
         return Mail(**(fields | changes))
     return make
 
@@ -91,6 +91,54 @@ def other(shout):
 def test_a_refusal_reaches_the_program_s_user(mail, other, program, what):
     changes, reply = WRONG[what]
     taken, output = PROGRAMS[program](mail(program, **changes))
-    print(program, what, output)
     assert not taken
     assert re.search(reply, output, re.S), output
+
+
+@pytest.mark.parametrize("program", ["Postfix", "Exim"])
+def test_a_server_s_own_bounces_pass(mail, other, sink, program):
+    """They have the null sender and come From the server's host name, below the account's domain."""
+    one = mail(program, header_from="other.example")
+    PROGRAMS[program](one)
+    bounce, = wait_for(lambda: [m for m in sink.find(one.sender) if one.recipient.encode() in m.body],
+                       what="the bounce arrives")
+    assert bounce.sender == "" and f"@mail.{one.sender.split('@')[1]}" in bounce.header("From")
+    assert b"550 5.7.1 From <boss@other.example>" in re.sub(rb"\s+", b" ", bounce.body)
+
+
+MECHANISMS = [(mailers.swaks, "PLAIN"), (mailers.swaks, "LOGIN"),
+              *((mailers.msmtp, name) for name in ("plain", "login", "scram-sha-256"))]
+
+
+@pytest.mark.parametrize("program, mechanism", MECHANISMS, ids=[f"{p.__name__} {m}" for p, m in MECHANISMS])
+def test_mechanisms(mail, sink, program, mechanism):
+    one = mail(program.__name__)
+    taken, output = program(one, mechanism)
+    assert taken, output
+    assert_arrives(sink, one)
+    taken, output = program(mail(program.__name__, password="wrong"), mechanism)
+    assert not taken and "535 5.7.8 " in output, output
+
+
+def test_no_mechanism_that_would_need_the_password_itself_is_offered(mail):
+    taken, output = mailers.swaks(mail("swaks"), "CRAM-MD5")
+    assert not taken and "AUTH PLAIN LOGIN SCRAM-SHA-256" in output and not re.search(r"\bCRAM", output)
+
+
+@pytest.mark.parametrize("kind", ["plain", "starttls"])
+@pytest.mark.parametrize("program", ["Postfix", "Exim"])
+def test_a_server_may_relay_by_its_address_alone(mail, by_address, sink, program, kind):
+    """What arrives from another address is nobody's."""
+    one = mail(program, kind, username="", source="127.0.0.5", sender="boss@byip.example", header_from="byip.example")
+    taken, output = PROGRAMS[program](one)
+    assert taken, output
+    assert_arrives(sink, one)
+    stranger = mail(program, kind, username="", source="127.0.0.6", sender="boss@byip.example",
+                    header_from="byip.example")
+    taken, output = PROGRAMS[program](stranger)
+    assert not taken and "530 5.7.0 " in output, output
+
+
+@pytest.fixture(scope="module")
+def by_address(shout):
+    return shout.account_add(name="byip", domain="byip.example", mode="ip", ip="127.0.0.5")
