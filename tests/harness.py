@@ -244,12 +244,13 @@ def _merge(base, extra):
 
 class Shout(Server):
     """`shout all` with listeners for every kind of TLS. `settings` is merged into the generated
-    shout.yaml (JSON, which YAML reads)."""
+    shout.yaml (JSON, which YAML reads). With `disk`, a size, state_dir is a file system of its own that
+    only the process sees: self.disk() is the way there."""
 
     name = "shout"
 
     def __init__(self, directory, redis, clamd=None, route="mx", settings=None, certificate=None,
-                 wrapper=()):
+                 wrapper=(), disk=None):
         super().__init__(directory)
         self.certificate, self.key = certificate or make_certificate(self.directory)
         self.ports = {kind: free_port() for kind in
@@ -259,6 +260,12 @@ class Shout(Server):
         self.settings = _merge(self._settings(redis, clamd, route), settings or {})
         self.write()
         self.command = [*wrapper, BUILD / "shout", "all", "-c", self.file]
+        self.inside = lambda: []
+        if disk:
+            self.state_dir.mkdir(exist_ok=True)
+            self.command = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size="$1" disk "$2" && shift 2 && exec "$@"',
+                            "sh", disk, self.state_dir, *self.command]
+            self.inside = lambda: ["nsenter", "-m", "-t", str(self.process.pid)]
 
     def _settings(self, redis, clamd, route):
         listen = [{"address": f"127.0.0.1:{self.ports['plain']}", "tls": "starttls",
@@ -310,9 +317,13 @@ class Shout(Server):
         """Starts again after stop() or kill()."""
         return self.start(wait)
 
+    def disk(self):
+        """state_dir as the process sees it."""
+        return pathlib.Path(f"/proc/{self.process.pid}/root{self.state_dir}")
+
     def shoutctl(self, *words, check=True):
         """shoutctl --json; the parsed answer."""
-        done = subprocess.run([str(BUILD / "shoutctl"), "-c", str(self.file), "--json",
+        done = subprocess.run([*self.inside(), str(BUILD / "shoutctl"), "-c", str(self.file), "--json",
                                *map(str, words)], capture_output=True, text=True, timeout=60)
         if check and done.returncode != 0:
             raise AssertionError(f"shoutctl {words}: {done.returncode}\n{done.stdout}{done.stderr}")

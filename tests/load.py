@@ -22,6 +22,8 @@ REFUSED = "refused"    # any other reply, to whatever command: it must not arriv
 UNKNOWN = "unknown"    # the connection broke after the end of data: it may arrive
 UNSENT = "unsent"      # it broke before: it must not arrive
 
+AT_ONCE = 16384  # smaller messages are one write, that arrives as a whole
+
 
 class Sent:
     """One message: its name, the address it was sent to, and what became of it."""
@@ -128,9 +130,10 @@ class _Session(threading.Thread):
         for wanted in (250, 250, 354):
             self.expect(wanted)
         body = load.body(sent.name)
-        self.socket.sendall(body[:-5])
+        head = len(body) - 5 if len(body) > AT_ONCE else 0
+        self.socket.sendall(body[:head])
         sent.state = UNKNOWN
-        self.socket.sendall(body[-5:])
+        self.socket.sendall(body[head:])
         text = self.expect(250)
         sent.code, sent.text, sent.queued = 250, text, text.rpartition(" ")[2]
         sent.state = ACCEPTED

@@ -18,11 +18,11 @@ from load import Load, balance  # noqa: E402
 class Relay:
     """`shout all` between a load and a Counter; `redis` and `clamd` (None: mail is not scanned)."""
 
-    def __init__(self, rig, certificate, clamd=None, settings=None, wrapper=()):
+    def __init__(self, rig, certificate, clamd=None, settings=None, **options):
         self.redis, self.clamd, self.sink = rig.redis(), clamd, rig.add(sinks.Counter())
         merged = {"log": {"level": "info"}, **(settings or {})}
         self.shout = rig.shout(self.redis, clamd=clamd, route=self.sink.host, certificate=certificate,
-                               settings=merged, wrapper=wrapper)
+                               settings=merged, **options)
         self.shout.account_add(mode="ip", ip="127.0.0.1")
         self.account = self.shout.account_add("other", domain="other.example")
 
