@@ -33,6 +33,9 @@ static const char usage[] =
 	"             [--state waiting|held] [--limit N] [--after ID/SITE]\n"
 	"  queue show ID\n"
 	"  queue retry|bounce|release [ID] [--site] [--account] [--domain]\n"
+	"  queue bad [--limit N] [--after KEY]           what could not be read, set aside\n"
+	"  queue bad show KEY [--raw]                    its bytes: as a dump, or as they are\n"
+	"  queue bad remove KEY                          for ever: save it first\n"
 	"\n"
 	"  why ID|MESSAGE-ID|ADDRESS [--limit N]         what became of a message\n"
 	"  rebuild                                       write the accounts into Redis anew\n"
@@ -307,6 +310,33 @@ queue_show(const struct ctl *ctl)
 }
 
 static void
+print_removed(const json_t *reply)
+{
+	print_field("Removed", json_string_value(json_object_get(reply, "removed")));
+}
+
+static int
+queue_bad(const struct ctl *ctl)
+{
+	static const char *const names[] = { "limit", "after", NULL };
+	const char *verb = ctl->words[2];
+	char *key, *path;
+
+	if (ctl->words_count == 2)
+		return ask(ctl, "GET", with_query(ctl, "queue/bad", names), NULL, print_bad_list);
+	if (ctl->words_count != 4 || (strcmp(verb, "show") != 0 && strcmp(verb, "remove") != 0)) {
+		fprintf(stderr, "shoutctl: queue bad, queue bad show KEY, queue bad remove KEY\n");
+		return CTL_USAGE;
+	}
+	key = ctl_encode(ctl->words[3]);
+	path = xasprintf("queue/bad/%s", key);
+	free(key);
+	if (strcmp(verb, "remove") == 0)
+		return ask(ctl, "DELETE", path, NULL, print_removed);
+	return ask(ctl, "GET", path, NULL, ctl_has(ctl, "raw") ? print_bad_raw : print_bad);
+}
+
+static void
 print_rule(const json_t *reply)
 {
 	const json_t *entry = json_object_get(reply, "entry");
@@ -400,6 +430,7 @@ static const struct command {
 	{ "queue",   "retry",          0, 1, NULL,       queue_rule,             { "site", "account", "domain" }},
 	{ "queue",   "bounce",         0, 1, NULL,       queue_rule,             { "site", "account", "domain" }},
 	{ "queue",   "release",        0, 1, NULL,       queue_rule,             { "site", "account", "domain" }},
+	{ "queue",   "bad",            0, 2, NULL,       queue_bad,              { "limit", "after", "raw" }    },
 	{ "why",     NULL,             1, 1, NULL,       why,                    { "limit" }                    },
 	{ "rebuild", NULL,             0, 0, NULL,       rebuild,                { NULL }                       },
 };

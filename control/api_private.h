@@ -95,6 +95,9 @@ void api_rules_create(struct exchange *exchange);
 void api_rebuild(struct exchange *exchange);
 void api_queue_list(struct exchange *exchange);
 void api_queue_get(struct exchange *exchange);
+void api_bad_list(struct exchange *exchange);
+void api_bad_get(struct exchange *exchange);
+void api_bad_remove(struct exchange *exchange);
 void api_why(struct exchange *exchange);
 
 #endif

@@ -126,23 +126,37 @@ apply_forward(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 }
 
 static int
-has_rows(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, bool *has_out)
+has_prefix(MDB_txn *txn, MDB_dbi dbi, const void *prefix, size_t length, bool *has_out)
 {
-	MDB_val key = { ID_SIZE, (void *)id }, value;
+	MDB_val key = { length, (void *)prefix }, value;
 	MDB_cursor *cursor;
 	MDB_stat stat;
-	int rc = mdb_stat(txn, queue->rows, &stat);
+	int rc = mdb_stat(txn, dbi, &stat);
 
 	*has_out = false;
 	if (rc || !stat.ms_entries)
 		return rc;
-	rc = mdb_cursor_open(txn, queue->rows, &cursor);
+	rc = mdb_cursor_open(txn, dbi, &cursor);
 	if (rc)
 		return rc;
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-	*has_out = !rc && !memcmp(key.mv_data, id, ID_SIZE);
+	*has_out = !rc && key.mv_size >= length && !memcmp(key.mv_data, prefix, length);
 	mdb_cursor_close(cursor);
 	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+/* Also those that were set aside: they hold the body for a human. */
+static int
+has_rows(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, bool *has_out)
+{
+	char bad[BAD_ROWS_LENGTH + ID_SIZE];
+	int rc = has_prefix(txn, queue->rows, id, ID_SIZE, has_out);
+
+	if (rc || *has_out)
+		return rc;
+	memcpy(bad, BAD_ROWS, BAD_ROWS_LENGTH);
+	memcpy(bad + BAD_ROWS_LENGTH, id, ID_SIZE);
+	return has_prefix(txn, queue->bad, bad, sizeof bad, has_out);
 }
 
 /* The topic has given the message up: its rows hold the body, or nobody. */
@@ -280,23 +294,31 @@ apply_defer(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 	return rc ? rc : park_or_delete(queue, txn, op->id);
 }
 
+/* A row has gone; with the last one goes a parked body. */
+static int
+body_release(struct lmdb_queue *queue, MDB_txn *txn, uint8_t *id)
+{
+	bool rows, parked;
+	int rc = has_rows(queue, txn, id, &rows);
+
+	if (rc || rows)
+		return rc;
+	rc = del(txn, queue->parked, id, ID_SIZE, &parked);
+	return rc || !parked ? rc : body_delete(queue, txn, id);
+}
+
 static int
 apply_row_remove(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
 	unsigned char row[ROW_KEY_MAX];
 	MDB_val key = { row_key(row, op->id, (char *)op->packed, op->packed_size), row };
-	bool was_there, rows = false, parked;
+	bool was_there;
 	int rc = row_undue(queue, txn, &key, &was_there);
 
 	if (rc || !was_there)
 		return rc;
 	rc = mdb_del(txn, queue->rows, &key, NULL);
-	if (!rc)
-		rc = has_rows(queue, txn, op->id, &rows);
-	if (rc || rows)
-		return rc;
-	rc = del(txn, queue->parked, op->id, ID_SIZE, &parked);
-	return rc || !parked ? rc : body_delete(queue, txn, op->id);
+	return rc ? rc : body_release(queue, txn, op->id);
 }
 
 static int
@@ -309,21 +331,6 @@ apply_config(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 	if (!value.mv_size)
 		return del(txn, queue->config, key.mv_data, key.mv_size, NULL);
 	return mdb_put(txn, queue->config, &key, &value, 0);
-}
-
-void
-report_bad(struct lmdb_queue *queue, const char *table, const MDB_val *key)
-{
-	struct op *op;
-	size_t length = strlen(table);
-
-	atomic_fetch_add(&queue->bad_count, 1);
-	LOG_ERROR("the queue holds something that cannot be read; it is set aside", "table", table);
-	op = op_new(queue, OP_BAD, length + 1 + key->mv_size, NULL, NULL);
-	memcpy(op->packed, table, length);
-	op->packed[length] = '/';
-	memcpy(op->packed + length + 1, key->mv_data, key->mv_size);
-	op_submit(queue, op);
 }
 
 static MDB_dbi
@@ -369,6 +376,20 @@ apply_bad(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 	return mdb_del(txn, table, &key, NULL);
 }
 
+static int
+apply_bad_remove(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
+{
+	bool was_there;
+	int rc = del(txn, queue->bad, op->packed, op->packed_size, &was_there);
+
+	if (!rc && !was_there)
+		op->err = -ENOENT;
+	if (rc || !was_there || op->packed_size < BAD_ROWS_LENGTH + ID_SIZE ||
+		memcmp(op->packed, BAD_ROWS, BAD_ROWS_LENGTH) != 0)
+		return rc;
+	return body_release(queue, txn, op->packed + BAD_ROWS_LENGTH);
+}
+
 int
 apply(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
@@ -381,6 +402,7 @@ apply(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 	case OP_ROW_REMOVE: return apply_row_remove(queue, txn, op);
 	case OP_CONFIG: return apply_config(queue, txn, op);
 	case OP_BAD: return apply_bad(queue, txn, op);
+	case OP_BAD_REMOVE: return apply_bad_remove(queue, txn, op);
 	case OP_WATCH:
 	case OP_EVENT:
 	case OP_UNLINK:

@@ -8,8 +8,9 @@
  * queue_lmdb.c opens, closes and reads; lmdb_writer.c is the writer thread; lmdb_apply.c says
  * what each operation does to the tables; lmdb_space.c knows what room there is; lmdb_memory.c
  * keeps RSS small; lmdb_consumer.c hands out records; lmdb_rows.c is waiting mail;
- * lmdb_config.c watches relay.config; lmdb_spool.c keeps spilled bodies and the small pool for
- * what must not hold up the writer; event_file.c keeps the events.
+ * lmdb_bad.c is what could not be read; lmdb_config.c watches relay.config; lmdb_spool.c keeps
+ * spilled bodies and the small pool for what must not hold up the writer; event_file.c keeps the
+ * events.
  *
  * Tables:
  *   body     id                  -> 'i' bytes, or 's' size (the file spool/<id text> is the body)
@@ -47,7 +48,8 @@ enum op_kind {
 	OP_ROW_REMOVE,
 	OP_CONFIG,
 	OP_WATCH,
-	OP_BAD,    /* move a record or row that cannot be read to `bad` */
+	OP_BAD, /* move a record or row that cannot be read to `bad` */
+	OP_BAD_REMOVE,
 	OP_EVENT,  /* append to the event file */
 	OP_UNLINK, /* pool: remove a spool file */
 	OP_EVENTS, /* pool: sync and prune event files */
@@ -153,7 +155,6 @@ struct lmdb_queue {
 	uint64_t reserve, allocated, free_bytes, free_counted_us, said_full_us;
 
 	atomic_bool full;
-	atomic_ullong bad_count;
 };
 
 /* The files' parts of struct queue_ops. */
@@ -178,6 +179,10 @@ size_t lmdb_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, v
 void lmdb_config_put(struct queue *base, const char *key, const char *json, queue_cb cb, void *arg);
 void lmdb_config_watch(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
+size_t lmdb_bad_scan(struct queue *base, const void *from, size_t from_length, size_t limit,
+	queue_bad_cb on_bad, void *arg);
+void
+lmdb_bad_remove(struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg);
 int lmdb_space(const struct queue *base);
 
 /* queue_lmdb.c */
@@ -205,6 +210,11 @@ size_t due_key(unsigned char *key, const char *site, size_t site_length, uint64_
 	const uint8_t *id);
 #define ROW_KEY_MAX (ID_SIZE + SITE_MAX)
 #define DUE_KEY_MAX (SITE_MAX + 1 + 8 + ID_SIZE)
+
+#define BAD_ROWS "rows/" /* keys of rows in the table bad: this, then the row's key */
+#define BAD_ROWS_LENGTH (sizeof BAD_ROWS - 1)
+
+/* lmdb_bad.c: has the writer set it aside. */
 void report_bad(struct lmdb_queue *queue, const char *table, const MDB_val *key);
 
 /* lmdb_rows.c: writes one row_item, its site and Row; `out` NULL only measures. */

@@ -5,6 +5,7 @@
  */
 #include "shared/queue_backend.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 #include "shared/config.h"
@@ -158,6 +159,24 @@ queue_config_watch(struct queue *queue, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg)
 {
 	queue->ops->config_watch(queue, loop, on_entry, arg);
+}
+
+size_t
+queue_bad_scan(struct queue *queue, const void *from, size_t from_length, size_t limit,
+	queue_bad_cb on_bad, void *arg)
+{
+	if (!queue->ops->bad_scan)
+		return 0;
+	return queue->ops->bad_scan(queue, from, from_length, limit, on_bad, arg);
+}
+
+void
+queue_bad_remove(struct queue *queue, const void *key, size_t key_length, queue_cb cb, void *arg)
+{
+	if (queue->ops->bad_remove)
+		queue->ops->bad_remove(queue, key, key_length, cb, arg);
+	else
+		cb(arg, -ENOENT);
 }
 
 void

@@ -182,6 +182,21 @@ void queue_event_put(struct queue *queue, const char *json, size_t length, queue
 void queue_events_read(struct queue *queue, uint64_t since_us,
 	bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
 
+/*
+ * Records and rows that could not be read, and were set aside. A key is <table>/<key there>, bytes;
+ * that of a row is "rows/" and the row's key. The value is what stood there.
+ */
+typedef void (*queue_bad_cb)(
+	void *arg, const void *key, size_t key_length, const void *value, size_t length);
+/* At once, up to `limit` by key from `from` on (itself included); how many. The bytes are valid
+ * during the callback. The page behind a key starts at that key with a NUL behind it. */
+size_t queue_bad_scan(struct queue *queue, const void *from, size_t from_length, size_t limit,
+	queue_bad_cb on_bad, void *arg);
+/* For ever; a row's body goes when no other row holds it. -ENOENT, perhaps at once, when it is not
+ * there. */
+void
+queue_bad_remove(struct queue *queue, const void *key, size_t key_length, queue_cb cb, void *arg);
+
 /* For metrics and tests: records in a topic, rows, and bytes used of the map. */
 struct queue_stats {
 	uint64_t records[TOPIC_COUNT];
@@ -189,7 +204,7 @@ struct queue_stats {
 	uint64_t used_bytes, map_bytes;
 	uint64_t oldest_us[TOPIC_COUNT]; /* accepted_us of the oldest record, 0 when empty */
 	uint64_t bodies;                 /* messages held, in topics or waiting */
-	uint64_t bad;                    /* records and rows set aside: they could not be read */
+	uint64_t bad;                    /* set aside, as above */
 	uint64_t events_lost;            /* events that went to the log for want of room */
 };
 void queue_stats(struct queue *queue, struct queue_stats *out);

@@ -58,6 +58,11 @@ struct queue_ops {
 		struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);
 	void (*config_watch)(struct queue *queue, struct loop *loop,
 		void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
+	/* Both NULL where nothing is set aside. */
+	size_t (*bad_scan)(struct queue *queue, const void *from, size_t from_length, size_t limit,
+		queue_bad_cb on_bad, void *arg);
+	void (*bad_remove)(
+		struct queue *queue, const void *key, size_t key_length, queue_cb cb, void *arg);
 	void (*event_put)(
 		struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg);
 	void (*events_read)(struct queue *queue, uint64_t since_us,

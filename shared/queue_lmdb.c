@@ -23,6 +23,7 @@
 #include "shared/config.h"
 #include "shared/event_file.h"
 #include "shared/log.h"
+#include "shared/metrics.h"
 
 void
 put_be64(unsigned char *out, uint64_t value)
@@ -205,7 +206,53 @@ tidy_events(struct lmdb_queue *queue)
 		spool_submit(queue, op_new(queue, OP_EVENTS, 0, NULL, NULL));
 }
 
-/* Once a second: late answers, free space, and the sync of the events by the pool. */
+static uint64_t
+entries(struct reader *reader, MDB_dbi dbi)
+{
+	MDB_stat stat;
+	int rc = mdb_stat(reader->txn, dbi, &stat);
+
+	if (rc)
+		lmdb_die("statistics", rc);
+	return stat.ms_entries;
+}
+
+static struct {
+	struct metric *records[TOPIC_COUNT], *rows, *bad, *events_lost;
+} metrics;
+
+static void
+metrics_register(const struct lmdb_queue *queue)
+{
+	char label[64];
+
+	for (int i = 0; i < TOPIC_COUNT; i++) {
+		snprintf(label, sizeof label, "topic=\"mail.%s\"", queue->topics[i].name);
+		metrics.records[i] = metric_gauge(
+			"shout_queue_records", "Messages in a topic of the queue", label);
+	}
+	metrics.rows = metric_gauge("shout_queue_rows", "Rows of waiting and held mail", NULL);
+	metrics.bad = metric_gauge("shout_queue_bad",
+		"Records and rows set aside that could not be read (shoutctl queue bad)", NULL);
+	metrics.events_lost = metric_gauge("shout_queue_events_lost",
+		"Events that went to the log for want of room, since the start", NULL);
+}
+
+/* Set, not asked for: the page may be read while the queue is closed. */
+static void
+metrics_refresh(struct lmdb_queue *queue)
+{
+	struct reader *reader = reader_begin(queue);
+
+	for (int i = 0; i < TOPIC_COUNT; i++)
+		metric_set(metrics.records[i], (int64_t)entries(reader, queue->topics[i].dbi));
+	metric_set(metrics.rows, (int64_t)entries(reader, queue->rows));
+	metric_set(metrics.bad, (int64_t)entries(reader, queue->bad));
+	reader_end(queue, reader);
+	metric_set(metrics.events_lost, (int64_t)event_file_lost(queue->events));
+}
+
+/* Once a second: late answers, free space, numbers, and the sync of the events by the pool. */
 static void *
 watch_run(void *arg)
 {
@@ -221,6 +268,7 @@ watch_run(void *arg)
 			continue;
 		writer_answer_late(queue);
 		space_refresh(queue);
+		metrics_refresh(queue);
 		tidy_events(queue);
 		memory_release(queue);
 	}
@@ -455,17 +503,6 @@ lmdb_events_read(struct queue *base, uint64_t since_us,
 }
 
 static uint64_t
-entries(struct reader *reader, MDB_dbi dbi)
-{
-	MDB_stat stat;
-	int rc = mdb_stat(reader->txn, dbi, &stat);
-
-	if (rc)
-		lmdb_die("statistics", rc);
-	return stat.ms_entries;
-}
-
-static uint64_t
 oldest(struct reader *reader, MDB_dbi dbi)
 {
 	Envelope *envelope = NULL;
@@ -497,11 +534,11 @@ lmdb_stats(struct queue *base, struct queue_stats *out)
 	}
 	out->rows = entries(reader, queue->rows);
 	out->bodies = entries(reader, queue->body);
+	out->bad = entries(reader, queue->bad);
 	reader_end(queue, reader);
 	mdb_env_info(queue->env, &info);
 	out->map_bytes = info.me_mapsize;
 	out->used_bytes = space_used(queue);
-	out->bad = atomic_load(&queue->bad_count);
 	out->events_lost = event_file_lost(queue->events);
 }
 
@@ -526,6 +563,8 @@ static const struct queue_ops lmdb_ops = {
 	.rows_of = lmdb_rows_of,
 	.config_put = lmdb_config_put,
 	.config_watch = lmdb_config_watch,
+	.bad_scan = lmdb_bad_scan,
+	.bad_remove = lmdb_bad_remove,
 	.event_put = lmdb_event_put,
 	.events_read = lmdb_events_read,
 	.stats = lmdb_stats,
@@ -544,6 +583,7 @@ queue_lmdb_open(const struct config *config)
 		release(queue);
 		return NULL;
 	}
+	metrics_register(queue);
 	space_refresh(queue);
 	writer_start(queue);
 	watch_start(queue);

@@ -56,6 +56,10 @@ void print_account(const json_t *account);
 void print_accounts(const json_t *reply);
 void print_queue(const json_t *reply);
 void print_message(const json_t *reply);
+void print_bad_list(const json_t *reply);
+/* One entry as a hex dump, or its bytes as they are. */
+void print_bad(const json_t *reply);
+void print_bad_raw(const json_t *reply);
 void print_why(const json_t *reply);
 
 #endif

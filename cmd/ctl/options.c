@@ -6,7 +6,7 @@
 
 #include "cmd/ctl/ctl.h"
 
-static const char *const switches[] = { "json", "verified", "help", NULL };
+static const char *const switches[] = { "json", "verified", "raw", "help", NULL };
 static const char *const valued[] = { "name", "contact", "domain", "mode", "ip", "policy",
 	"messages-hour", "messages-day", "recipients-hour", "recipients-day", "username", "id",
 	"site", "account", "state", "limit", "after", NULL };

@@ -266,6 +266,66 @@ print_message(const json_t *reply)
 	}
 }
 
+/* What could not be read */
+
+void
+print_bad_list(const json_t *reply)
+{
+	static const char *const heads[] = { "TABLE", "SIZE", "ID", "SITE", "KEY" };
+	json_t *rows = json_array(), *entry;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "bad"), i, entry) json_array_append_new(rows,
+		json_pack("[s, s, s, s, s]", text_of(entry, "table"), number_of(entry, "size"),
+			text_of(entry, "id"), text_of(entry, "site"), text_of(entry, "key")));
+	if (json_array_size(rows) > 0)
+		print_table(heads, 5, rows);
+	printf("%zu of %s set aside\n", json_array_size(rows), number_of(reply, "total"));
+	json_decref(rows);
+}
+
+/* The byte behind two digits, or -1 at their end. */
+static int
+byte_at(const char *hex)
+{
+	const char pair[3] = { hex[0], hex[0] ? hex[1] : '\0', '\0' };
+
+	return pair[1] ? (int)strtol(pair, NULL, 16) : -1;
+}
+
+void
+print_bad_raw(const json_t *reply)
+{
+	int byte;
+
+	for (const char *hex = text_of(reply, "value"); (byte = byte_at(hex)) >= 0; hex += 2)
+		putchar(byte);
+}
+
+void
+print_bad(const json_t *reply)
+{
+	const char *hex = text_of(reply, "value");
+	const size_t size = strlen(hex) / 2;
+
+	print_field("Table", text_of(reply, "table"));
+	print_field("Id", text_of(reply, "id"));
+	print_field("Site", text_of(reply, "site"));
+	print_field("Size", number_of(reply, "size"));
+	for (size_t at = 0; at < size; at += 16) {
+		char text[17] = "";
+
+		printf("%08zx ", at);
+		for (size_t i = 0; i < 16; i++) {
+			const int byte = at + i < size ? byte_at(hex + 2 * (at + i)) : -1;
+
+			printf(byte < 0 ? "   " : " %02x", (unsigned)byte);
+			text[i] = (char)(byte < 0 ? ' ' : byte < 0x20 || byte > 0x7e ? '.' : byte);
+		}
+		printf("  %s\n", text);
+	}
+}
+
 /* Why: every event in one line, with the fields that are its own. */
 
 static void

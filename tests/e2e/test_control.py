@@ -293,6 +293,33 @@ def test_nobody_answers(shout, tmp_path):
     assert done.returncode == 1 and "no answer" in done.stderr
 
 
+# What could not be read
+
+def test_what_could_not_be_read_is_listed_shown_and_removed(rig, redis, certificate, sink):
+    shout = rig.shout(redis, route=sink.host, certificate=certificate)
+    assert shout.stop() == 0
+    dump = "VERSION=3\nformat=bytevalue\ntype=btree\nHEADER=END\n " + "00" * 7 + "01\n ff00ff\nDATA=END\n"
+    subprocess.run(["mdb_load", "-n", "-s", "inbound", shout.state_dir / "queue.mdb"], input=dump,
+                   text=True, check=True)
+    shout.restart()
+    bad, = wait_for(lambda: shout.shoutctl("queue", "bad")["bad"])
+    assert bad == {"key": b"inbound/".hex() + "0000000000000001", "table": "inbound", "size": 3}
+    wait_for(lambda: shout.metric("shout_queue_bad") == 1)
+    assert shout.shoutctl("queue", "bad", "show", bad["key"]) == {**bad, "value": "ff00ff"}
+    assert "00000000  ff 00 ff" in ctl(shout, "queue", "bad", "show", bad["key"])[1]
+    raw = subprocess.run([BUILD / "shoutctl", "-c", shout.file, "queue", "bad", "show", bad["key"], "--raw"],
+                         timeout=60, capture_output=True)
+    assert raw.stdout == b"\xff\0\xff"
+    assert "1 of 1 set aside" in ctl(shout, "queue", "bad", "--limit", "1")[1]
+    assert shout.shoutctl("queue", "bad", "--after", bad["key"]) == {"bad": [], "total": 1}
+    for odd in ("xyz", "0", "f" * 1024):
+        assert ctl(shout, "queue", "bad", "show", odd)[0] == 1
+    assert ctl(shout, "queue", "bad", "look")[0] == 2
+    assert ctl(shout, "queue", "bad", "remove", bad["key"])[0] == 0
+    assert ctl(shout, "queue", "bad", "remove", bad["key"])[0] == 1
+    assert shout.shoutctl("queue", "bad")["total"] == 0
+
+
 # The description
 
 def test_openapi_names_every_route_and_no_other():

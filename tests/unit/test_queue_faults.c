@@ -518,6 +518,95 @@ what_cannot_be_read_is_set_aside_and_stops_nothing(void **state)
 	assert_int_equal(stats().bodies, 1); /* that of the unreadable record stays */
 }
 
+struct seen {
+	size_t count, key_length, length;
+	char key[512];
+};
+
+static void
+on_bad(void *arg, const void *key, size_t key_length, const void *value, size_t length)
+{
+	struct seen *seen = arg;
+
+	(void)value;
+	seen->count++;
+	memcpy(seen->key, key, key_length);
+	seen->key_length = key_length;
+	seen->length = length;
+}
+
+static void
+ask_bad_remove(struct ask *ask)
+{
+	queue_bad_remove(rig.queue, ask->body.data, ask->body.size, on_answer, ask);
+}
+
+static int
+bad_remove(const char *key, size_t length)
+{
+	struct ask ask = {
+		.fn = ask_bad_remove, .body = {.data = key, .size = length}
+	};
+
+	return ask_wait(&ask);
+}
+
+static void
+on_good_row(void *arg, Row *row)
+{
+	(void)arg;
+	row_free(row);
+}
+
+/* A message with rows at "google" and "orange", of which the first is garbled while we are down. */
+static void
+garble_a_row(struct letter *letter)
+{
+	unsigned char key[ID_SIZE + 6];
+	Row rows[2], *both[] = { &rows[0], &rows[1] };
+
+	letter_init(letter);
+	row_init(&rows[0], letter, "google", 0);
+	row_init(&rows[1], letter, "orange", 0);
+	assert_int_equal(put(TOPIC_READY, &letter->envelope, "x", 1), 0);
+	consume(TOPIC_READY, 10);
+	assert_int_equal(defer(record_at(0), both, 2), 0);
+	stop_consuming(TOPIC_READY);
+	rig_close_queue();
+	memcpy(key, letter->id, ID_SIZE);
+	memcpy(key + ID_SIZE, "google", 6);
+	write_garbage("rows", key, sizeof key);
+	rig_open_queue();
+	assert_int_equal(rows_scan(rig.rows, ROWS_ANY, NULL, NULL, 10, on_good_row, NULL), 1);
+	AWAIT_STATS(now.bad == 1);
+}
+
+static void
+a_row_that_was_set_aside_holds_its_body_until_it_is_removed(void **state)
+{
+	struct seen seen = { 0 };
+	struct letter letter;
+	Row row;
+
+	(void)state;
+	garble_a_row(&letter);
+	row_init(&row, &letter, "orange", 0);
+	assert_int_equal(row_remove(&row), 0);
+	assert_int_equal(stats().rows, 0);
+	assert_int_equal(stats().bodies, 1);
+	assert_int_equal(queue_bad_scan(rig.queue, NULL, 0, 10, on_bad, &seen), 1);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.key_length, 5 + ID_SIZE + 6);
+	assert_int_equal(seen.length, 12);
+	assert_memory_equal(seen.key, "rows/", 5);
+	assert_memory_equal(seen.key + 5, letter.id, ID_SIZE);
+	assert_int_equal(bad_remove("rows/nothing", 12), -ENOENT);
+	assert_int_equal(bad_remove(seen.key, seen.key_length), 0);
+	assert_int_equal(stats().bad, 0);
+	assert_int_equal(stats().bodies, 0);
+	assert_int_equal(bad_remove(seen.key, seen.key_length), -ENOENT);
+}
+
 /* A put as if made 21 s ago: its answer is overdue at once. */
 static void
 put_long_ago(void *arg)
@@ -570,6 +659,7 @@ main(void)
 		TEST(a_full_disk_refuses_mail_but_not_what_frees_room),
 		TEST(events_without_room_are_counted_and_hold_nothing_up),
 		TEST(what_cannot_be_read_is_set_aside_and_stops_nothing),
+		TEST(a_row_that_was_set_aside_holds_its_body_until_it_is_removed),
 		TEST(a_disk_that_does_not_answer_is_a_timeout_told_once),
 	};
 
