@@ -8,6 +8,7 @@ import os
 _DEFAULTS = {
     "SHOUT_KILLS": 200,           # under a light load
     "SHOUT_KILLS_LOADED": 50,     # in the middle of a heavy load
+    "SHOUT_OUTAGE_S": 6,          # how long Redis, clamd or the next hop is away
 }
 
 
