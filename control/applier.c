@@ -62,6 +62,7 @@ struct rebuild {
 struct applier {
 	struct loop *loop;
 	struct queue *queue;
+	struct config_watch *watch;
 	struct redis *redis;
 	struct directory *directory;
 	struct event *poll;
@@ -77,8 +78,6 @@ struct applier {
 	struct rebuild *waiters;
 	void (*on_loaded)(void *arg);
 	void *loaded_arg;
-	void (*on_closed)(void *arg);
-	void *closed_arg;
 };
 
 static void rebuild_step(struct applier *applier);
@@ -474,10 +473,6 @@ on_entry(void *arg, const char *key, const char *text)
 
 	if (!key) {
 		applier->loaded = applier->dirty = true;
-		if (applier->on_closed) {
-			applier->on_closed(applier->closed_arg);
-			return;
-		}
 		applier->on_loaded(applier->loaded_arg);
 		on_poll(-1, 0, applier);
 		return;
@@ -520,17 +515,7 @@ applier_start(struct applier *applier, void (*on_loaded)(void *arg), void *arg)
 	applier->on_loaded = on_loaded;
 	applier->loaded_arg = arg;
 	poll_again(applier);
-	queue_config_watch(applier->queue, applier->loop, on_entry, applier);
-}
-
-/* The first reading is on its way to this loop: it has to stay until that has come. */
-void
-applier_close(struct applier *applier, void (*on_closed)(void *arg), void *arg)
-{
-	applier->on_closed = on_closed;
-	applier->closed_arg = arg;
-	if (applier->loaded)
-		on_closed(arg);
+	applier->watch = queue_config_watch(applier->queue, applier->loop, on_entry, applier);
 }
 
 void
@@ -541,6 +526,7 @@ applier_free(struct applier **applier_ref)
 	if (!applier)
 		return;
 	*applier_ref = NULL;
+	queue_config_unwatch(&applier->watch);
 	event_free(applier->poll);
 	json_decref(applier->written);
 	free(applier);

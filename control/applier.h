@@ -16,8 +16,7 @@ struct applier *applier_new(
 	struct loop *loop, struct queue *queue, struct redis *redis, struct directory *directory);
 /* Watches relay.config from now on, and keeps `directory` too; `on_loaded` once that is whole. */
 void applier_start(struct applier *applier, void (*on_loaded)(void *arg), void *arg);
-/* `on_closed` once relay.config tells nothing more. On the loop. */
-void applier_close(struct applier *applier, void (*on_closed)(void *arg), void *arg);
+/* On the loop, or once that no longer runs. */
 void applier_free(struct applier **applier);
 
 /* err 0: done; entries: how many were written. */

@@ -94,17 +94,10 @@ control_drain(void)
 }
 
 static void
-on_applier_closed(void *arg)
-{
-	(void)arg;
-	loop_stop(control.loop);
-}
-
-static void
 on_api_closed(void *arg)
 {
 	(void)arg;
-	applier_close(control.applier, on_applier_closed, NULL);
+	loop_stop(control.loop);
 }
 
 static void

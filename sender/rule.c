@@ -45,6 +45,7 @@ struct rules {
 	struct sender *sender;
 	struct rule *first;
 	struct event *timer;
+	struct config_watch *watch;
 	bool known; /* all rules of the start were read */
 	bool sweeping, stopped;
 	bool cursor;
@@ -433,8 +434,6 @@ on_entry(void *arg, const char *key, const char *json)
 	struct rules *rules = arg;
 	struct rule *rule;
 
-	if (rules->stopped)
-		return;
 	if (!key) {
 		rules->known = true;
 		sweep_begin(rules);
@@ -472,7 +471,8 @@ rules_new(struct sender *sender)
 void
 rules_start(struct rules *rules)
 {
-	queue_config_watch(rules->sender->queue, rules->sender->loop, on_entry, rules);
+	rules->watch = queue_config_watch(
+		rules->sender->queue, rules->sender->loop, on_entry, rules);
 	timer_set(rules, period_us(rules->sender));
 }
 
@@ -480,6 +480,7 @@ void
 rules_stop(struct rules *rules)
 {
 	rules->stopped = true;
+	queue_config_unwatch(&rules->watch);
 	if (rules->timer)
 		event_free(rules->timer);
 	rules->timer = NULL;

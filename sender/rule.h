@@ -20,9 +20,9 @@ struct sender;
 
 struct rules *rules_new(struct sender *sender);
 void rules_free(struct rules **rules);
-/* Follows relay.config for the life of the queue. */
+/* Follows relay.config. */
 void rules_start(struct rules *rules);
-/* Nothing is swept any more. */
+/* Nothing is followed or swept any more; what is known still holds. */
 void rules_stop(struct rules *rules);
 
 /* Whether a suspension of anything but the whole site holds the item back. */

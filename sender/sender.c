@@ -279,7 +279,7 @@ sender_free(struct sender *sender)
 	event_free(sender->age_timer);
 	event_free(role.stop_timer);
 	event_free(role.gauges_timer);
-	loop_free(&sender->loop); /* rules may still be told something */
+	loop_free(&sender->loop);
 	rules_free(&sender->rules);
 	memset(&role.sender, 0, sizeof role.sender);
 }

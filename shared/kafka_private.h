@@ -154,8 +154,9 @@ size_t kafka_rows_scan(struct rows *base, int partition, const uint8_t *after_id
 size_t kafka_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);
 
 /* kafka_config.c, kafka_events.c */
-void kafka_config_watch(struct queue *base, struct loop *loop,
+struct config_watch *kafka_config_watch(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
+void kafka_config_unwatch(struct config_watch *base);
 void kafka_events_read(struct queue *base, uint64_t since_us,
 	bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
 

@@ -1,8 +1,10 @@
 /*
  * lmdb_config.c - relay.config: writing entries, and those who watch them.
  *
- * The list of watchers is the writer's alone. A watch begins after a commit with a snapshot of that
- * moment; every later change comes from the writer in order, so nothing is missed or told twice.
+ * A watch begins after a commit with a snapshot of that moment; every later change comes from the
+ * writer in order, so nothing is missed or told twice. It ends on its own loop: the writer posts to
+ * loops of the list under its lock, so that none is posted to once its watcher has left the list.
+ * The watcher itself lives until what was posted has run.
  */
 #include "shared/lmdb_private.h"
 
@@ -12,7 +14,11 @@
 #include "shared/log.h"
 
 struct watcher {
+	struct config_watch base;
+	struct lmdb_queue *queue;
 	struct watcher *next;
+	unsigned users; /* its owner, the operation that begins it, tasks; under watchers_lock */
+	bool ended;     /* set on its loop, under the lock */
 	struct loop *loop;
 	void (*on_entry)(void *arg, const char *key, const char *json);
 	void *arg;
@@ -28,20 +34,40 @@ struct news {
 };
 
 static void
+watcher_leave(struct watcher *watcher)
+{
+	struct lmdb_queue *queue = watcher->queue;
+	bool last;
+
+	pthread_mutex_lock(&queue->watchers_lock);
+	last = --watcher->users == 0;
+	pthread_mutex_unlock(&queue->watchers_lock);
+	if (last)
+		free(watcher);
+}
+
+static void
+news_free(struct news *news)
+{
+	watcher_leave(news->watcher);
+	free(news->text);
+	free(news);
+}
+
+static void
 on_news(struct task *task)
 {
 	struct news *news = (struct news *)task;
 	struct watcher *watcher = news->watcher;
 	const char *key = news->text, *end = news->text + news->size, *json;
 
-	for (; key < end; key = json + strlen(json) + 1) {
+	for (; key < end && !watcher->ended; key = json + strlen(json) + 1) {
 		json = key + strlen(key) + 1;
 		watcher->on_entry(watcher->arg, key, *json ? json : NULL);
 	}
-	if (news->snapshot)
+	if (news->snapshot && !watcher->ended)
 		watcher->on_entry(watcher->arg, NULL, NULL);
-	free(news->text);
-	free(news);
+	news_free(news);
 }
 
 static struct news *
@@ -71,13 +97,16 @@ config_changed(struct lmdb_queue *queue, const struct op *op)
 {
 	const char *key = (const char *)op->packed, *json = key + strlen(key) + 1;
 
+	pthread_mutex_lock(&queue->watchers_lock);
 	for (struct watcher *watcher = queue->watchers; watcher; watcher = watcher->next) {
 		struct news *news = news_new(watcher);
 
 		news_add(news, key, strlen(key));
 		news_add(news, json, strlen(json));
+		watcher->users++;
 		loop_post(watcher->loop, &news->task);
 	}
+	pthread_mutex_unlock(&queue->watchers_lock);
 }
 
 void
@@ -88,6 +117,7 @@ config_watch_begin(struct lmdb_queue *queue, struct op *op)
 	struct reader *reader = reader_begin(queue);
 	MDB_cursor *cursor;
 	MDB_val key, value;
+	bool ended;
 	int rc = mdb_cursor_open(reader->txn, queue->config, &cursor);
 
 	if (rc)
@@ -101,9 +131,16 @@ config_watch_begin(struct lmdb_queue *queue, struct op *op)
 	mdb_cursor_close(cursor);
 	reader_end(queue, reader);
 	news->snapshot = true;
-	watcher->next = queue->watchers;
-	queue->watchers = watcher;
-	loop_post(watcher->loop, &news->task);
+	pthread_mutex_lock(&queue->watchers_lock);
+	ended = watcher->ended;
+	if (!ended) {
+		watcher->next = queue->watchers;
+		queue->watchers = watcher;
+		loop_post(watcher->loop, &news->task); /* in the operation's place as a user */
+	}
+	pthread_mutex_unlock(&queue->watchers_lock);
+	if (ended)
+		news_free(news);
 }
 
 void
@@ -130,14 +167,38 @@ lmdb_config_put(struct queue *base, const char *key, const char *json, queue_cb 
 	op_submit(queue, op);
 }
 
-void
+struct config_watch *
 lmdb_config_watch(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg)
 {
 	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	struct op *op = op_new(queue, OP_WATCH, 0, NULL, NULL);
+	struct watcher *watcher = xmalloc(sizeof *watcher);
 
-	op->watcher = xcalloc(1, sizeof *op->watcher);
-	*op->watcher = (struct watcher){ .loop = loop, .on_entry = on_entry, .arg = arg };
+	*watcher = (struct watcher){ .base.ops = base->ops,
+		.queue = queue,
+		.users = 2,
+		.loop = loop,
+		.on_entry = on_entry,
+		.arg = arg };
+	op->watcher = watcher;
 	op_submit(queue, op);
+	return &watcher->base;
+}
+
+void
+lmdb_config_unwatch(struct config_watch *base)
+{
+	struct watcher *watcher = (struct watcher *)base;
+	struct lmdb_queue *queue = watcher->queue;
+	struct watcher **at = &queue->watchers;
+
+	pthread_mutex_lock(&queue->watchers_lock);
+	watcher->ended = true;
+	while (*at && *at != watcher)
+		at = &(*at)->next;
+	if (*at)
+		*at = watcher->next;
+	pthread_mutex_unlock(&queue->watchers_lock);
+	watcher_leave(watcher);
 }

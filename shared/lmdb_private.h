@@ -147,7 +147,8 @@ struct lmdb_queue {
 
 	pthread_mutex_t consumers_lock;
 	struct lmdb_consumer *consumers;
-	struct watcher *watchers; /* writer only */
+	pthread_mutex_t watchers_lock;
+	struct watcher *watchers;
 
 	/* writer only */
 	struct op_list unlinks; /* OP_UNLINKs for after the commit */
@@ -177,8 +178,9 @@ size_t lmdb_rows_scan(struct rows *base, int partition, const uint8_t *after_id,
 	const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
 size_t lmdb_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);
 void lmdb_config_put(struct queue *base, const char *key, const char *json, queue_cb cb, void *arg);
-void lmdb_config_watch(struct queue *base, struct loop *loop,
+struct config_watch *lmdb_config_watch(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
+void lmdb_config_unwatch(struct config_watch *base);
 size_t lmdb_bad_scan(struct queue *base, const void *from, size_t from_length, size_t limit,
 	queue_bad_cb on_bad, void *arg);
 void

@@ -154,11 +154,19 @@ queue_config_put(struct queue *queue, const char *key, const char *json, queue_c
 	queue->ops->config_put(queue, key, json, cb, arg);
 }
 
-void
+struct config_watch *
 queue_config_watch(struct queue *queue, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg)
 {
-	queue->ops->config_watch(queue, loop, on_entry, arg);
+	return queue->ops->config_watch(queue, loop, on_entry, arg);
+}
+
+void
+queue_config_unwatch(struct config_watch **watch)
+{
+	if (*watch)
+		(*watch)->ops->config_unwatch(*watch);
+	*watch = NULL;
 }
 
 size_t

@@ -30,6 +30,7 @@ struct loop;
 struct queue;
 struct consumer;
 struct record;
+struct config_watch;
 struct rows;
 
 enum topic { TOPIC_INBOUND, TOPIC_READY, TOPIC_COUNT };
@@ -170,9 +171,12 @@ size_t rows_of(struct rows *rows, const uint8_t id[ID_SIZE], queue_row_cb on_row
 void
 queue_config_put(struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);
 /* Calls `on_entry` on `loop` with every entry there is (key order), then with key NULL once, then
- * with every change as it comes (json NULL: removed). For the life of the queue. */
-void queue_config_watch(struct queue *queue, struct loop *loop,
+ * with every change as it comes (json NULL: removed), until queue_config_unwatch(). */
+struct config_watch *queue_config_watch(struct queue *queue, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
+/* Nothing is told any more, and the loop may go. On that loop, `on_entry` included, or once it no
+ * longer runs. NULL is fine. */
+void queue_config_unwatch(struct config_watch **watch);
 
 /* mail.events: one JSON object (no newline); `cb` (may be NULL) once it is on its way to disk. Use
  * event.h. */

@@ -27,6 +27,10 @@ struct rows {
 	const struct queue_ops *ops;
 };
 
+struct config_watch {
+	const struct queue_ops *ops;
+};
+
 struct queue_ops {
 	void (*close)(struct queue *queue);
 	const char *(*spool_dir)(const struct queue *queue);
@@ -56,8 +60,9 @@ struct queue_ops {
 	size_t (*rows_of)(struct rows *rows, const uint8_t *id, queue_row_cb on_row, void *arg);
 	void (*config_put)(
 		struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);
-	void (*config_watch)(struct queue *queue, struct loop *loop,
+	struct config_watch *(*config_watch)(struct queue *queue, struct loop *loop,
 		void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
+	void (*config_unwatch)(struct config_watch *watch);
 	/* Both NULL where nothing is set aside. */
 	size_t (*bad_scan)(struct queue *queue, const void *from, size_t from_length, size_t limit,
 		queue_bad_cb on_bad, void *arg);
