@@ -273,7 +273,8 @@ judge_originators(struct session *session)
 		refuse(session, REFUSE_ORIGINATOR,
 			"550 5.7.1 From <%s> is not yours to send from, see %s", text, url);
 	else if (verdict == AUTHORIZE_TWO_FROM)
-		refuse(session, REFUSE_CONTENT, "554 5.6.0 More than one From field");
+		refuse(session, REFUSE_CONTENT,
+			"554 5.6.0 More than one From field before the first empty line");
 	else
 		refuse(session, REFUSE_CONTENT, "554 5.6.0 The From field holds no address");
 }

@@ -53,12 +53,19 @@ read_text(struct arena *arena, const struct header_field *field, size_t max)
 }
 
 static void
+read_from(const struct header_field *field, struct arena *arena, struct content *out)
+{
+	if (out->from_fields++ == 0)
+		out->from_bad = !read_mailboxes(arena, field, &out->from);
+}
+
+static void
 read_field(const struct header_field *field, struct arena *arena, struct content *out)
 {
 	switch (field->name[0] | 0x20) {
 	case 'f':
-		if (header_is(field, "From") && out->from_fields++ == 0)
-			out->from_bad = !read_mailboxes(arena, field, &out->from);
+		if (header_is(field, "From"))
+			read_from(field, arena, out);
 		break;
 	case 's':
 		if (header_is(field, "Sender"))
@@ -82,6 +89,34 @@ read_field(const struct header_field *field, struct arena *arena, struct content
 		break;
 	default: break;
 	}
+}
+
+/*
+ * Behind a line that is no field, from `at` on. To us, to RFC 5322 and to Postfix (which puts an
+ * empty line there) all of that is body. Some mail programs skip the line and read on: a From that
+ * they would show has to be the originator's too, and the only one. Nothing else counts: what only
+ * some readers see must not vouch for anything. Returns whether the empty line was found.
+ */
+static bool
+read_hidden(const char *data, size_t size, size_t at, struct arena *arena, struct content *out)
+{
+	struct header_field field;
+
+	while (at < size) {
+		const size_t before = at;
+
+		if (header_next(data, size, &at, &field) == 1) {
+			if (header_is(&field, "From"))
+				read_from(&field, arena, out);
+		} else if (at > before) {
+			return true;
+		} else {
+			const char *lf = memchr(data + at, '\n', size - at);
+
+			at = lf ? (size_t)(lf + 1 - data) : size;
+		}
+	}
+	return false;
 }
 
 static bool
@@ -109,10 +144,10 @@ content_read(char *data, size_t size, struct arena *arena, struct content *out, 
 			memmove(data + kept, data + start, field.length);
 		kept += field.length;
 	}
-	/* Something follows the last field: the empty line, or a body that came without one. */
-	*ended = fields_end < size;
 	if (out->from_fields)
 		out->missing &= ~(unsigned)MISSING_FROM;
+	/* Something follows the last field: the empty line, or a line that is no field. */
+	*ended = at > fields_end || read_hidden(data, size, fields_end, arena, out);
 	if (out->message_id)
 		out->missing &= ~(unsigned)MISSING_MESSAGE_ID;
 	if (kept != fields_end)

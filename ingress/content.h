@@ -31,7 +31,8 @@ struct content {
 /*
  * Reads the header at `data` (lines end in CRLF), takes Return-Path and Bcc fields out in place,
  * and returns the new size. What `out` points to lives in `arena`. *ended tells whether the end of
- * the header was among the data.
+ * the header was among the data. From fields behind a line that is no field count as well, though
+ * the header ends there: some mail programs read on up to the empty line.
  */
 size_t content_read(char *data, size_t size, struct arena *arena, struct content *out, bool *ended);
 
