@@ -269,6 +269,15 @@ find_mechanism(const char *name, size_t length)
 	return NULL;
 }
 
+/* Old clients put blanks behind a line; one of a command loses them in the parser. */
+static size_t
+without_blanks(const char *line, size_t length)
+{
+	while (length > 0 && line[length - 1] == ' ')
+		length--;
+	return length;
+}
+
 /* The line is in the worker's scratch buffer, which is ours: no secret stays there. */
 static void
 wipe(const char *line, size_t length)
@@ -281,7 +290,7 @@ auth_line(struct session *session, const char *line, size_t length)
 {
 	char text[COMMAND_LINE_MAX];
 	bool cancelled = length == 1 && *line == '*';
-	long size = cancelled ? -1 : base64_read(line, length, text);
+	long size = cancelled ? -1 : base64_read(line, without_blanks(line, length), text);
 
 	wipe(line, length);
 	if (cancelled) {

@@ -1,5 +1,7 @@
 """The main job: a customer's mail goes in, is scanned, and comes out."""
 
+import base64
+import random
 import re
 import smtplib
 
@@ -11,16 +13,33 @@ ORIGINATOR = "boss@customer.example"
 HEADER = (b"From: Boss <boss@customer.example>\r\nTo: friend@elsewhere.example\r\n"
           b"Date: Tue, 24 Nov 2026 04:00:00 +0100\r\nMessage-ID: <1@customer.example>\r\n")
 
+
+def attachment(size):
+    """A message with a file of random bytes of that size."""
+    return (b'MIME-Version: 1.0\r\nSubject: attachment\r\nContent-Type: multipart/mixed; boundary="b1"\r\n\r\n'
+            b"--b1\r\nContent-Type: text/plain\r\n\r\nPlease find attached.\r\n"
+            b"--b1\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
+            b'Content-Disposition: attachment; filename="a.bin"\r\n\r\n'
+            + base64.encodebytes(random.Random(1).randbytes(size)).replace(b"\n", b"\r\n") + b"--b1--\r\n")
+
+
 BODIES = {
     "text": b"Subject: text\r\n\r\nGood morning.\r\n",
     "dots": b"Subject: dots\r\n\r\n.\r\n..\r\n.two\r\n",
     "8-bit": b"Subject: 8-bit\r\n\r\n\xe4\xf6\xfc \xff\xfe\r\n",
     "998 octets": b"Subject: 998 octets\r\n\r\n" + b"a" * 998 + b"\r\n",
     "100 KB line": b"Subject: 100 KB line\r\n\r\n" + b"b" * 102400 + b"\r\n",
+    "every octet but NUL": b"Subject: octets\r\n\r\n"
+                           + bytes(set(range(1, 256)) - set(b"\r\n")) * 10 + b"\r\n",
+    "blanks and empty lines": b"Subject: blanks\r\n\r\n\r\n \r\ntext \t\r\n\r\n\r\n",
+    "a long field": b"References: " + b"<0123456789@customer.example> " * 1000 + b"\r\n\r\ntext\r\n",
+    "fields folded and odd": b"subject:a\r\n\tb\r\n  c\r\nX-Empty:\r\nX-Blanks: \t \r\n\r\ntext\r\n",
+    "UTF-8 fields": "Subject: perch\u00e9 no \u2709\r\nX-\u00e9: \u00e9\r\n\r\ntext\r\n".encode(),
+    "8-bit fields": b"Subject: caff\xe8 \xff\r\n\r\ntext\r\n",
     "empty": b"Subject: empty\r\n\r\n",
     "no blank line": b"Subject: no blank line\r\n",
     "300 KB": b"Subject: 300 KB\r\n\r\n" + (b"c" * 76 + b"\r\n") * 4000,
-    "30 MB": b"Subject: 30 MB\r\n\r\n" + (b"d" * 76 + b"\r\n") * 400000,
+    "30 MB attachment": attachment(30 * 1024 * 1024),
 }
 
 
@@ -43,6 +62,25 @@ def test_a_message_arrives_byte_for_byte(shout, account, sink, name):
     message, = arrived(sink, recipient)
     assert without_trace(message.body) == HEADER + BODIES[name]
     assert (message.sender, message.recipients) == (ORIGINATOR, [recipient])
+
+
+def test_a_last_line_without_an_end_gets_one(shout, account, sink):
+    """SMTP cannot say it otherwise (RFC 5321 4.1.1.4)."""
+    with shout.smtp("starttls", account) as client:
+        send(client, ORIGINATOR, "noend@elsewhere.example", HEADER + b"\r\nno end")
+    message, = arrived(sink, "noend@elsewhere.example")
+    assert without_trace(message.body) == HEADER + b"\r\nno end\r\n"
+
+
+def test_utf8_travels_in_addresses_and_fields(shout, account, sink):
+    sender, recipient = "caff\u00e8@customer.example", "\u8cb4\u65b9@\u4f8b\u3048.example"
+    message = (f"From: Caff\u00e8 <{sender}>\r\nTo: <{recipient}>\r\nSubject: \u00e8\r\n"
+               "Date: Tue, 24 Nov 2026 04:00:00 +0100\r\nMessage-ID: <u@customer.example>\r\n\r\n\u00e8\r\n").encode()
+    with shout.smtp("starttls", account) as client:
+        send(client, sender, recipient, message, ["SMTPUTF8", "BODY=8BITMIME"])
+    got, = arrived(sink, recipient)
+    assert without_trace(got.body) == message
+    assert got.sender == sender and "SMTPUTF8" in got.mail_parameters
 
 
 @pytest.mark.parametrize("kind", ["starttls", "implicit"])

@@ -66,13 +66,18 @@ def seed_all(redis):
         redis.run("SET", "config:applied", "1")
 
 
-def start(rig, redis, sink, certificate, listeners=tuple(LISTENERS), **ingress):
-    """`shout all` with the named listeners. Keywords are settings of ingress."""
+def start(rig, redis, sink, certificate, listeners=tuple(LISTENERS), stuck=False, queue=None, **ingress):
+    """`shout all` with the named listeners. `stuck`: its scanner has no clamd, so that mail stays where
+    it is. Keywords are settings of ingress."""
     shout = harness.Shout(rig.path("shout"), redis, route=sink.host, certificate=certificate)
     shout.ports.update({name: harness.free_port() for name in LISTENERS if name not in shout.ports})
     listen = [{"address": f"127.0.0.1:{shout.ports[name]}", **LISTENERS[name]} for name in listeners]
     shout.settings["ingress"] |= {"listen": listen, "threads": 2, "recipients_max": 100,
                                   "message_size_limit": "1M", "help_url": HELP, **ingress}
+    shout.settings["queue"] |= queue or {}
+    if stuck:
+        shout.settings["scanner"] = {"enabled": True, "clamd": [f"unix:{rig.path('nobody')}"]}
+        shout.ready = lambda: harness.accepts(("127.0.0.1", shout.ports[listeners[0]]))
     shout.write()
     rig.add(shout)
     return shout

@@ -1,10 +1,12 @@
 """Every row of the table of answers: what a client has to do to hear each of them."""
 
 import re
+import subprocess
 
+import dialogue
 import pytest
-
 from dialogue import CLOSED, HELP, KNOWN, b64, letter, plain
+from harness import wait_for
 
 URL = re.escape(HELP)
 HELLO = [(None, "220 shout.test ESMTP Shout$"), ("EHLO c.example", "250-")]
@@ -23,8 +25,11 @@ ROWS = {
     "suspended account": HELLO + [("AUTH PLAIN " + plain("stopped", "pw"), "235 "),
                                   ("MAIL FROM:<a@stopped.example>", f"550 5.7.1 .*{URL}$")],
     "foreign MAIL FROM": HELLO + AUTH + [("MAIL FROM:<a@gmail.example>", f"550 5.7.1 <a@gmail.example> .*{URL}$")],
-    "another account's MAIL FROM": HELLO + AUTH + [("MAIL FROM:<a@other.example>", "550 5.7.1 <a@other.example> ")],
+    "another account's MAIL FROM": HELLO + AUTH + [("MAIL FROM:<a@other.example>",
+                                                    f"550 5.7.1 <a@other.example> .*{URL}$")],
     "foreign From": SENT + [(letter("b@gmail.example"), f"550 5.7.1 From <b@gmail.example> .*{URL}$")],
+    "another account's From, our Sender": SENT + [
+        (letter("b@other.example", extra="Sender: a@acme.example\r\n"), f"550 5.7.1 From <b@other.example> .*{URL}$")],
     "another account's From": SENT + [(letter("b@other.example"), f"550 5.7.1 From <b@other.example> .*{URL}$")],
     "too many recipients": HELLO + AUTH + MAIL + [(f"RCPT TO:<u{i}@d.example>", "250 ") for i in range(100)]
     + [("RCPT TO:<u100@d.example>", "452 4.5.3 ")] + DATA + [(letter(), "250 2.0.0 queued")],
@@ -65,6 +70,7 @@ ROWS = {
     "MAIL twice": HELLO + AUTH + MAIL + [("MAIL FROM:<a@acme.example>", "503 5.5.1 ")] + RCPT,
     "AUTH twice": HELLO + AUTH + [("AUTH PLAIN", "503 5.5.1 ")],
     "AUTH within MAIL": HELLO + AUTH + MAIL + [("AUTH PLAIN", "503 5.5.1 ")],
+    "DATA with a parameter": HELLO + AUTH + MAIL + RCPT + [("DATA now", "501 5.5.4 ")] + DATA,
     "STARTTLS where there is none": HELLO + [("STARTTLS", "502 5.5.1 ")],
     "RSET forgets the transaction": HELLO + AUTH + MAIL + RCPT + [("RSET", "250 2.0.0 ")]
     + [("DATA", "503 ")] + MAIL,
@@ -98,6 +104,60 @@ def test_quota_is_451_and_names_the_limit(ready):
     one.begin("a@small.example")
     one.ask("DATA", r"451 4\.7\.1 .*messages per hour.* \d+ s$")
     one.ask("QUIT", "221 ")
+
+
+def test_mail_that_nobody_has_tried_to_deliver_is_capped(rig, redis, sink, certificate):
+    """The scanner has no clamd, so everything stays in flight; other accounts go on."""
+    shout = dialogue.start(rig, redis, sink, certificate, ("plain",), stuck=True, in_flight_max=3)
+    with dialogue.Talk(shout.ports["plain"]) as one, dialogue.Talk(shout.ports["plain"]) as other:
+        one.hello()
+        one.login("s", "pw")
+        for _ in range(3):
+            one.accepted(letter("a@strict.example"), sender="a@strict.example")
+        one.begin("a@strict.example")
+        one.ask("DATA", r"451 4\.7\.1 .*messages in flight.* \d+ s$")
+        other.hello()
+        other.login("o", "pw")
+        other.accepted(letter("a@other.example"), sender="a@other.example")
+
+
+def test_little_free_space_is_452_before_the_queue_is_full(rig, redis, sink, certificate):
+    """Of the disk or of the queue: one of the two has less than 90 % soon."""
+    shout = dialogue.start(rig, redis, sink, certificate, ("plain",), stuck=True,
+                           queue={"map_size": "64M", "min_free": 90})
+    with dialogue.Talk(shout.ports["plain"]) as one:
+        one.hello()
+        one.login()
+
+        def refused():
+            one.say("MAIL FROM:<a@acme.example>")
+            if one.see("(250|452 4.3.1) ").startswith("452"):
+                return True
+            one.ask("RCPT TO:<x@dest.example>", "250 ")
+            one.ask("DATA", "354 ")
+            one.raw(letter(body="0123456789\r\n" * 18000)).see("250 ")
+            return False
+        wait_for(refused)
+        assert len(shout.events("accepted")) < 150
+        one.ask("NOOP", "250 ")
+
+
+def test_a_queue_that_does_not_answer_is_451(rig, redis, sink, certificate):
+    """The disk takes longer than the 20 s that a client is kept waiting."""
+    shout = dialogue.start(rig, redis, sink, certificate, ("plain",))
+    with dialogue.Talk(shout.ports["plain"]) as one:
+        one.hello()
+        one.login()
+        one.accepted(letter())
+        slow = subprocess.Popen(["strace", "-f", "-e", "inject=fdatasync:delay_enter=60s", "-o", "/dev/null",
+                                 "-p", str(shout.process.pid)], stderr=subprocess.PIPE, text=True)
+        assert "attached" in slow.stderr.readline()
+        try:
+            one.message(letter()).see("451 4.3.0 ")
+        finally:
+            slow.terminate()
+            slow.communicate()
+        one.accepted(letter())
 
 
 def test_recipients_after_far_too_many_end_the_session(ready):

@@ -19,6 +19,8 @@ GOOD = {
     "PLAIN, username in capitals": [("AUTH PLAIN " + plain("JOE@acme.Example", "secret word"), "235 ")],
     "LOGIN": [("AUTH LOGIN", "334 VXNlcm5hbWU6$"), (b64("joe@acme.example"), "334 UGFzc3dvcmQ6$"),
               (b64("secret word"), "235 ")],
+    "LOGIN with blanks behind each line": [("AUTH LOGIN ", "334 "), (b64("joe@acme.example") + " ", "334 "),
+                                           (b64("secret word") + " ", "235 ")],
     "LOGIN with the username": [("AUTH LOGIN " + b64("joe@acme.example"), "334 UGFzc3dvcmQ6$"),
                                 (b64("secret word"), "235 ")],
     "a failure, then success": [("AUTH PLAIN " + plain("joe@acme.example", "x"), "535 5.7.8 "),

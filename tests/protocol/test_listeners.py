@@ -218,13 +218,7 @@ def test_a_client_that_takes_no_replies_is_not_read_for_ever(ready, door):
 
 
 def test_a_full_queue_is_452_and_the_session_goes_on(rig, redis, sink, certificate):
-    shout = dialogue.harness.Shout(rig.path("shout"), redis, route=sink.host, certificate=certificate)
-    shout.settings["queue"]["map_size"] = "64M"
-    shout.settings["scanner"] = {"enabled": True, "clamd": [f"unix:{rig.path('nobody')}"]}
-    shout.write()
-    shout.start(wait=False)
-    rig.started.append(shout)
-    wait_for(lambda: dialogue.harness.accepts(("127.0.0.1", shout.ports["plain"])))
+    shout = dialogue.start(rig, redis, sink, certificate, ("plain",), stuck=True, queue={"map_size": "64M"})
     with dialogue.Talk(shout.ports["plain"]) as one:
         one.hello()
         one.login()
