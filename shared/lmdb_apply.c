@@ -150,7 +150,7 @@ static int
 has_rows(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, bool *has_out)
 {
 	char bad[BAD_ROWS_LENGTH + ID_SIZE];
-	int rc = has_prefix(txn, queue->rows, id, ID_SIZE, has_out);
+	int rc = has_prefix(txn, queue->rows.rows, id, ID_SIZE, has_out);
 
 	if (rc || *has_out)
 		return rc;
@@ -185,71 +185,6 @@ apply_finish(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 	return park_or_delete(queue, txn, op->id);
 }
 
-size_t
-row_key(unsigned char *key, const uint8_t *id, const char *site, size_t site_length)
-{
-	assert(site_length <= SITE_MAX);
-	memcpy(key, id, ID_SIZE);
-	memcpy(key + ID_SIZE, site, site_length);
-	return ID_SIZE + site_length;
-}
-
-size_t
-due_key(unsigned char *key, const char *site, size_t site_length, uint64_t due_us,
-	const uint8_t *id)
-{
-	assert(site_length <= SITE_MAX);
-	memcpy(key, site, site_length);
-	key[site_length] = '\0';
-	put_be64(key + site_length + 1, due_us);
-	memcpy(key + site_length + 9, id, ID_SIZE);
-	return site_length + 9 + ID_SIZE;
-}
-
-/* Takes the row's entry in `due` away. */
-static int
-row_undue(struct lmdb_queue *queue, MDB_txn *txn, MDB_val *key, bool *was_there_out)
-{
-	unsigned char due[DUE_KEY_MAX];
-	const uint8_t *id = key->mv_data;
-	MDB_val value;
-	uint64_t due_us;
-	int rc = mdb_get(txn, queue->rows, key, &value);
-
-	*was_there_out = rc == 0;
-	if (rc)
-		return rc == MDB_NOTFOUND ? 0 : rc;
-	memcpy(&due_us, value.mv_data, sizeof due_us);
-	if (!due_us)
-		return 0;
-	return del(txn, queue->due, due,
-		due_key(due, (const char *)id + ID_SIZE, key->mv_size - ID_SIZE, due_us, id), NULL);
-}
-
-static int
-row_write(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, const struct row_item *item,
-	const unsigned char *site)
-{
-	unsigned char row[ROW_KEY_MAX], due[DUE_KEY_MAX];
-	MDB_val key = { row_key(row, id, (const char *)site, item->site_length), row };
-	MDB_val value = { sizeof item->due_us + item->row_length, NULL }, nothing = { 0, NULL };
-	bool was_there;
-	int rc = row_undue(queue, txn, &key, &was_there);
-
-	if (!rc)
-		rc = mdb_put(txn, queue->rows, &key, &value, MDB_RESERVE);
-	if (rc)
-		return rc;
-	memcpy(value.mv_data, &item->due_us, sizeof item->due_us);
-	memcpy((char *)value.mv_data + sizeof item->due_us, site + item->site_length,
-		item->row_length);
-	if (!item->due_us)
-		return 0;
-	key.mv_data = due;
-	key.mv_size = due_key(due, (const char *)site, item->site_length, item->due_us, id);
-	return mdb_put(txn, queue->due, &key, &nothing, 0);
-}
-
 static int
 rows_write(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
@@ -258,10 +193,16 @@ rows_write(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 
 	while (at < op->packed_size && !rc) {
 		struct row_item item;
+		struct row_entry entry = { .id = op->id };
 
 		memcpy(&item, op->packed + at, sizeof item);
 		at += sizeof item;
-		rc = row_write(queue, txn, op->id, &item, op->packed + at);
+		entry.site = (const char *)op->packed + at;
+		entry.site_length = item.site_length;
+		entry.head.due_us = item.due_us;
+		entry.packed = op->packed + at + item.site_length;
+		entry.packed_size = item.row_length;
+		rc = row_table_put(&queue->rows, txn, &entry);
 		at += item.site_length + item.row_length;
 	}
 	return rc;
@@ -313,12 +254,9 @@ apply_row_remove(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 	unsigned char row[ROW_KEY_MAX];
 	MDB_val key = { row_key(row, op->id, (char *)op->packed, op->packed_size), row };
 	bool was_there;
-	int rc = row_undue(queue, txn, &key, &was_there);
+	int rc = row_table_remove(&queue->rows, txn, &key, &was_there);
 
-	if (rc || !was_there)
-		return rc;
-	rc = mdb_del(txn, queue->rows, &key, NULL);
-	return rc ? rc : body_release(queue, txn, op->id);
+	return rc || !was_there ? rc : body_release(queue, txn, op->id);
 }
 
 static int
@@ -340,7 +278,7 @@ table_named(const struct lmdb_queue *queue, const char *name, size_t length)
 		if (strlen(queue->topics[i].name) == length &&
 			!memcmp(queue->topics[i].name, name, length))
 			return queue->topics[i].dbi;
-	return queue->rows;
+	return queue->rows.rows;
 }
 
 /* Its body stays: a human decides. */
@@ -368,11 +306,8 @@ apply_bad(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 	if (rc)
 		return rc;
 	memcpy(copy.mv_data, value.mv_data, value.mv_size);
-	if (table == queue->rows && value.mv_size >= sizeof(uint64_t)) {
-		rc = row_undue(queue, txn, &key, &was_there);
-		if (rc)
-			return rc;
-	}
+	if (table == queue->rows.rows)
+		return row_table_remove(&queue->rows, txn, &key, &was_there);
 	return mdb_del(txn, table, &key, NULL);
 }
 

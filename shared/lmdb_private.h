@@ -16,8 +16,7 @@
  *   body     id                  -> 'i' bytes, or 's' size (the file spool/<id text> is the body)
  *   inbound, ready
  *            sequence, 8 bytes big-endian -> packed Envelope
- *   rows     id site             -> due_us (8 bytes, host order) packed Row
- *   due      site NUL due_us (8 bytes big-endian) id -> nothing; rows with a due time only
+ *   rows, due, sites             -> row_table.h
  *   parked   id                  -> nothing: its topic record is gone, its rows hold the body
  *   config   key                 -> JSON
  *   bad      table name '/' key  -> what could not be read, for a human
@@ -33,11 +32,11 @@
 
 #include "shared/loop.h"
 #include "shared/queue_backend.h"
+#include "shared/row_table.h"
 
 #define BATCH_BYTES (4u * 1024 * 1024) /* of one transaction */
 #define LATE_MS 20000                  /* -ETIMEDOUT after this */
 #define LAZY_US 5000 /* removals nobody waits for may wait this long for company */
-#define SITE_MAX 400 /* LMDB keys end at 511 bytes */
 
 enum op_kind {
 	OP_PUT,
@@ -114,7 +113,8 @@ struct op_list {
 struct lmdb_queue {
 	struct queue base;
 	MDB_env *env;
-	MDB_dbi body, rows, due, parked, config, bad;
+	MDB_dbi body, parked, config, bad;
+	struct row_table rows;
 	struct topic_state topics[TOPIC_COUNT];
 	int lock_fd, state_fd, spool_fd;
 	char *spool_dir;
@@ -172,11 +172,13 @@ void lmdb_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg)
 struct rows *lmdb_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
 	const struct rows_watch *watch, void *arg);
 void lmdb_rows_close(struct rows *base);
+bool lmdb_rows_mine(struct rows *base, uint32_t partition);
 size_t lmdb_rows_due(struct rows *base, const char *site, uint64_t after_us,
 	const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
 size_t lmdb_rows_scan(struct rows *base, int partition, const uint8_t *after_id,
 	const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
 size_t lmdb_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);
+uint64_t lmdb_rows_count(struct rows *base, const char *site);
 void lmdb_config_put(struct queue *base, const char *key, const char *json, queue_cb cb, void *arg);
 struct config_watch *lmdb_config_watch(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
@@ -190,8 +192,6 @@ int lmdb_space(const struct queue *base);
 /* queue_lmdb.c */
 struct reader *reader_begin(struct lmdb_queue *queue);
 void reader_end(struct lmdb_queue *queue, struct reader *reader);
-void put_be64(unsigned char *out, uint64_t value);
-uint64_t get_be64(const unsigned char *in);
 /* A read of the environment failed: nothing sensible can be done. */
 void lmdb_die(const char *what, int rc) __attribute__((noreturn));
 
@@ -207,11 +207,6 @@ void writer_answer_late(struct lmdb_queue *queue);
 
 /* lmdb_apply.c: 0 or an LMDB error; what the caller shall hear goes to op->err. */
 int apply(struct lmdb_queue *queue, MDB_txn *txn, struct op *op);
-size_t row_key(unsigned char *key, const uint8_t *id, const char *site, size_t site_length);
-size_t due_key(unsigned char *key, const char *site, size_t site_length, uint64_t due_us,
-	const uint8_t *id);
-#define ROW_KEY_MAX (ID_SIZE + SITE_MAX)
-#define DUE_KEY_MAX (SITE_MAX + 1 + 8 + ID_SIZE)
 
 #define BAD_ROWS "rows/" /* keys of rows in the table bad: this, then the row's key */
 #define BAD_ROWS_LENGTH (sizeof BAD_ROWS - 1)

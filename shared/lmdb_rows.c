@@ -1,8 +1,8 @@
 /*
- * lmdb_rows.c - waiting mail: the sender's rows (message x site), their index by due time, and
- * reading them.
+ * lmdb_rows.c - waiting mail: the sender's rows (message x site) as operations of the writer, and
+ * the view of them.
  *
- * Readers copy at most READ_MAX rows out of one short transaction and call back after its end.
+ * row_table.c knows the tables.
  */
 #include "shared/lmdb_private.h"
 
@@ -11,8 +11,6 @@
 #include <string.h>
 
 #include "shared/log.h"
-
-#define READ_MAX 64
 
 size_t
 row_pack(unsigned char *out, const Row *row)
@@ -48,111 +46,6 @@ lmdb_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg)
 	memcpy(op->id, row->envelope->id.data, ID_SIZE);
 	memcpy(op->packed, row->site, op->packed_size);
 	op_submit(queue, op);
-}
-
-/* Where a reader goes on, and what it got. */
-struct walk {
-	unsigned char key[DUE_KEY_MAX + 1]; /* of rows or due: the first that may be handed over */
-	size_t key_size;
-	size_t prefix_size; /* keys that differ in these bytes end the walk */
-	Row *rows[READ_MAX];
-	size_t count;
-	bool over;
-};
-
-static MDB_cursor *
-open_cursor(struct reader *reader, MDB_dbi dbi)
-{
-	MDB_cursor *cursor;
-	int rc = mdb_cursor_open(reader->txn, dbi, &cursor);
-
-	if (rc)
-		lmdb_die("rows", rc);
-	return cursor;
-}
-
-static Row *
-row_read(struct lmdb_queue *queue, const MDB_val *key, const MDB_val *value)
-{
-	Row *row = NULL;
-
-	if (value->mv_size > sizeof row->due_us)
-		row = row_unpack((const unsigned char *)value->mv_data + sizeof row->due_us,
-			value->mv_size - sizeof row->due_us);
-	if (!row)
-		report_bad(queue, "rows", key);
-	return row;
-}
-
-/* The row that an entry of `due` stands for: `site` NUL due id. */
-static Row *
-row_of_due(struct lmdb_queue *queue, struct reader *reader, const MDB_val *due)
-{
-	const unsigned char *bytes = due->mv_data;
-	size_t site_length = due->mv_size - 9 - ID_SIZE;
-	unsigned char row[ROW_KEY_MAX];
-	MDB_val key = {
-		row_key(row, bytes + due->mv_size - ID_SIZE, (const char *)bytes, site_length), row
-	};
-	MDB_val value;
-	int rc = mdb_get(reader->txn, queue->rows, &key, &value);
-
-	if (rc == MDB_NOTFOUND)
-		return NULL;
-	if (rc)
-		lmdb_die("rows", rc);
-	return row_read(queue, &key, &value);
-}
-
-/* One transaction: up to `max` rows from the walk's key on. The key moves past the last one. */
-static void
-walk_on(struct lmdb_queue *queue, struct walk *walk, MDB_dbi dbi, size_t max)
-{
-	struct reader *reader = reader_begin(queue);
-	MDB_cursor *cursor = open_cursor(reader, dbi);
-	MDB_val key = { walk->key_size, walk->key }, value;
-	int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-
-	walk->count = 0;
-	for (size_t seen = 0; seen < max && !rc; seen++) {
-		Row *row;
-
-		if (key.mv_size < walk->prefix_size ||
-			memcmp(key.mv_data, walk->key, walk->prefix_size) != 0) {
-			rc = MDB_NOTFOUND;
-			break;
-		}
-		row = dbi == queue->due ? row_of_due(queue, reader, &key)
-					: row_read(queue, &key, &value);
-		if (row)
-			walk->rows[walk->count++] = row;
-		memcpy(walk->key, key.mv_data, key.mv_size);
-		walk->key[key.mv_size] = '\0'; /* the least key after this one */
-		walk->key_size = key.mv_size + 1;
-		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-	}
-	if (rc && rc != MDB_NOTFOUND)
-		lmdb_die("rows", rc);
-	walk->over = rc == MDB_NOTFOUND;
-	mdb_cursor_close(cursor);
-	reader_end(queue, reader);
-}
-
-static size_t
-walk_all(struct lmdb_queue *queue, struct walk *walk, MDB_dbi dbi, size_t limit,
-	queue_row_cb on_row, void *arg)
-{
-	size_t handed = 0;
-
-	while (handed < limit && !walk->over) {
-		size_t room = limit - handed;
-
-		walk_on(queue, walk, dbi, room < READ_MAX ? room : READ_MAX);
-		for (size_t i = 0; i < walk->count; i++)
-			on_row(arg, walk->rows[i]);
-		handed += walk->count;
-	}
-	return handed;
 }
 
 struct lmdb_rows {
@@ -205,46 +98,93 @@ lmdb_rows_close(struct rows *base)
 		free(rows);
 }
 
+bool
+lmdb_rows_mine(struct rows *base, uint32_t partition)
+{
+	(void)base, (void)partition;
+	return true;
+}
+
+/* Reading. */
+
+struct reading {
+	struct lmdb_queue *queue;
+	struct reader *reader;
+};
+
+static MDB_txn *
+reading_begin(void *arg, const struct row_table **tables, size_t *count_out)
+{
+	struct reading *reading = arg;
+
+	reading->reader = reader_begin(reading->queue);
+	tables[0] = &reading->queue->rows;
+	*count_out = 1;
+	return reading->reader->txn;
+}
+
+static void
+reading_end(void *arg, MDB_txn *txn)
+{
+	struct reading *reading = arg;
+
+	(void)txn;
+	reader_end(reading->queue, reading->reader);
+}
+
+static void
+reading_bad(void *arg, const MDB_val *key)
+{
+	report_bad(((struct reading *)arg)->queue, "rows", key);
+}
+
+static struct row_source
+source_of(struct rows *base, struct reading *reading)
+{
+	reading->queue = ((struct lmdb_rows *)base)->queue;
+	return (struct row_source){ reading, reading_begin, reading_end, reading_bad };
+}
+
 size_t
 lmdb_rows_due(struct rows *base, const char *site, uint64_t after_us, const uint8_t *after_id,
 	size_t limit, queue_row_cb on_row, void *arg)
 {
-	struct lmdb_queue *queue = ((struct lmdb_rows *)base)->queue;
-	static const uint8_t first[ID_SIZE];
-	struct walk walk = { .over = false };
-	size_t site_length = strlen(site);
+	struct reading reading;
+	struct row_source source = source_of(base, &reading);
 
-	walk.key_size = due_key(walk.key, site, site_length, after_us, after_id ? after_id : first);
-	if (after_id)
-		walk.key[walk.key_size++] = '\0';
-	walk.prefix_size = site_length + 1;
-	return walk_all(queue, &walk, queue->due, limit, on_row, arg);
+	return row_source_due(&source, site, after_us, after_id, limit, on_row, arg);
 }
 
 size_t
 lmdb_rows_scan(struct rows *base, int partition, const uint8_t *after_id, const char *after_site,
 	size_t limit, queue_row_cb on_row, void *arg)
 {
-	struct lmdb_queue *queue = ((struct lmdb_rows *)base)->queue;
-	static const uint8_t first[ID_SIZE];
-	struct walk walk = { .over = false };
+	struct reading reading;
+	struct row_source source = source_of(base, &reading);
 
 	(void)partition;
-	if (!after_id) {
-		walk.key_size = row_key(walk.key, first, "", 0);
-	} else {
-		walk.key_size = row_key(walk.key, after_id, after_site, strlen(after_site));
-		walk.key[walk.key_size++] = '\0';
-	}
-	return walk_all(queue, &walk, queue->rows, limit, on_row, arg);
+	return row_source_scan(&source, after_id, after_site, limit, on_row, arg);
 }
 
 size_t
 lmdb_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg)
 {
-	struct lmdb_queue *queue = ((struct lmdb_rows *)base)->queue;
-	struct walk walk = { .prefix_size = ID_SIZE };
+	struct reading reading;
+	struct row_source source = source_of(base, &reading);
 
-	walk.key_size = row_key(walk.key, id, "", 0);
-	return walk_all(queue, &walk, queue->rows, SIZE_MAX, on_row, arg);
+	return row_source_of(&source, id, on_row, arg);
+}
+
+uint64_t
+lmdb_rows_count(struct rows *base, const char *site)
+{
+	struct lmdb_queue *queue = ((struct lmdb_rows *)base)->queue;
+	struct reader *reader = reader_begin(queue);
+	uint64_t count;
+	int rc = row_table_count(&queue->rows, reader->txn, site, &count);
+
+	if (rc)
+		lmdb_die("rows", rc);
+	reader_end(queue, reader);
+	return count;
 }

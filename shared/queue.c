@@ -128,6 +128,12 @@ rows_close(struct rows **rows)
 	*rows = NULL;
 }
 
+bool
+rows_mine(struct rows *rows, uint32_t partition)
+{
+	return rows->ops->rows_mine(rows, partition);
+}
+
 size_t
 rows_due(struct rows *rows, const char *site, uint64_t after_us, const uint8_t *after_id,
 	size_t limit, queue_row_cb on_row, void *arg)
@@ -146,6 +152,12 @@ size_t
 rows_of(struct rows *rows, const uint8_t id[ID_SIZE], queue_row_cb on_row, void *arg)
 {
 	return rows->ops->rows_of(rows, id, on_row, arg);
+}
+
+uint64_t
+rows_count(struct rows *rows, const char *site)
+{
+	return rows->ops->rows_count(rows, site);
 }
 
 void

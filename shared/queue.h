@@ -137,6 +137,9 @@ struct rows_watch {
 struct rows *rows_open(struct queue *queue, enum rows_scope scope, struct loop *loop,
 	const struct rows_watch *watch, void *arg);
 void rows_close(struct rows **rows);
+/* Whether work on the partition's mail may start now. Ask right before an attempt: a process that
+ * was stopped for a while is not the owner any more, but has not heard `lost` yet. */
+bool rows_mine(struct rows *rows, uint32_t partition);
 
 /*
  * Reading rows, in place and at once. Each returns how many it handed over; the Row is the
@@ -154,6 +157,8 @@ size_t rows_due(struct rows *rows, const char *site, uint64_t after_us, const ui
 size_t rows_scan(struct rows *rows, int partition, const uint8_t *after_id, const char *after_site,
 	size_t limit, queue_row_cb on_row, void *arg);
 size_t rows_of(struct rows *rows, const uint8_t id[ID_SIZE], queue_row_cb on_row, void *arg);
+/* How many rows a site has, or all (NULL): at once, whatever their number. */
+uint64_t rows_count(struct rows *rows, const char *site);
 
 /*
  * relay.config: the truth for accounts, settings and operator rules. Keys are text

@@ -26,23 +26,6 @@
 #include "shared/metrics.h"
 
 void
-put_be64(unsigned char *out, uint64_t value)
-{
-	for (int i = 7; i >= 0; i--, value >>= 8)
-		out[i] = (unsigned char)value;
-}
-
-uint64_t
-get_be64(const unsigned char *in)
-{
-	uint64_t value = 0;
-
-	for (int i = 0; i < 8; i++)
-		value = value << 8 | in[i];
-	return value;
-}
-
-void
 lmdb_die(const char *what, int rc)
 {
 	LOG_ERROR("cannot read the queue", "what", what);
@@ -130,8 +113,6 @@ open_tables(struct lmdb_queue *queue)
 		{"body",     &queue->body                     },
 		{ "inbound", &queue->topics[TOPIC_INBOUND].dbi},
 		{ "ready",   &queue->topics[TOPIC_READY].dbi  },
-		{ "rows",    &queue->rows                     },
-		{ "due",     &queue->due                      },
 		{ "parked",  &queue->parked                   },
 		{ "config",  &queue->config                   },
 		{ "bad",     &queue->bad                      },
@@ -143,6 +124,8 @@ open_tables(struct lmdb_queue *queue)
 		return rc;
 	for (size_t i = 0; i < sizeof tables / sizeof *tables && !rc; i++)
 		rc = mdb_dbi_open(txn, tables[i].name, MDB_CREATE, tables[i].dbi);
+	if (!rc)
+		rc = row_table_open(&queue->rows, txn, "", false);
 	if (!rc)
 		return mdb_txn_commit(txn);
 	mdb_txn_abort(txn);
@@ -246,7 +229,7 @@ metrics_refresh(struct lmdb_queue *queue)
 
 	for (int i = 0; i < TOPIC_COUNT; i++)
 		metric_set(metrics.records[i], (int64_t)entries(reader, queue->topics[i].dbi));
-	metric_set(metrics.rows, (int64_t)entries(reader, queue->rows));
+	metric_set(metrics.rows, (int64_t)entries(reader, queue->rows.rows));
 	metric_set(metrics.bad, (int64_t)entries(reader, queue->bad));
 	reader_end(queue, reader);
 	metric_set(metrics.events_lost, (int64_t)event_file_lost(queue->events));
@@ -534,7 +517,7 @@ lmdb_stats(struct queue *base, struct queue_stats *out)
 		out->records[i] = entries(reader, queue->topics[i].dbi);
 		out->oldest_us[i] = oldest(reader, queue->topics[i].dbi);
 	}
-	out->rows = entries(reader, queue->rows);
+	out->rows = entries(reader, queue->rows.rows);
 	out->bodies = entries(reader, queue->body);
 	out->bad = entries(reader, queue->bad);
 	reader_end(queue, reader);
@@ -560,9 +543,11 @@ static const struct queue_ops lmdb_ops = {
 	.row_remove = lmdb_row_remove,
 	.rows_open = lmdb_rows_open,
 	.rows_close = lmdb_rows_close,
+	.rows_mine = lmdb_rows_mine,
 	.rows_due = lmdb_rows_due,
 	.rows_scan = lmdb_rows_scan,
 	.rows_of = lmdb_rows_of,
+	.rows_count = lmdb_rows_count,
 	.config_put = lmdb_config_put,
 	.config_watch = lmdb_config_watch,
 	.config_unwatch = lmdb_config_unwatch,
