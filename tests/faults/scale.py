@@ -9,6 +9,7 @@ _DEFAULTS = {
     "SHOUT_KILLS": 200,           # under a light load
     "SHOUT_KILLS_LOADED": 50,     # in the middle of a heavy load
     "SHOUT_OUTAGE_S": 6,          # how long Redis, clamd or the next hop is away
+    "SHOUT_VALGRIND_MESSAGES": 1000,
 }
 
 
