@@ -212,14 +212,28 @@ on_drop(struct task *task)
 	wire_list_drop(&here->wires);
 }
 
+/* On one machine the queue knows it. */
+static uint64_t
+messages_queued(void *arg)
+{
+	struct queue_stats now;
+
+	(void)arg;
+	if (ingress.config->queue.backend != BACKEND_LMDB)
+		return UINT64_MAX;
+	queue_stats(ingress.queue, &now);
+	return now.records[TOPIC_INBOUND] + now.records[TOPIC_READY];
+}
+
 static void
 worker_helpers(struct worker *worker)
 {
 	const struct config *config = ingress.config;
 	struct redis_options redis = { config->redis.address, config->redis.password,
 		config->redis.tls, config->redis.ca };
-	struct limits_options limits = { config->ingress.in_flight_max,
-		config->ingress.waiting_max };
+	struct limits_options limits = { .in_flight_max = config->ingress.in_flight_max,
+		.waiting_max = config->ingress.waiting_max,
+		.queued = messages_queued };
 
 	worker->redis = redis_new(worker->loop, &redis);
 	worker->accounts = account_store_new(worker->loop, worker->redis);

@@ -35,6 +35,7 @@ struct redis_script limits_script = { .text =
 
 static const char *const limit_names[] = { "", "messages per hour", "messages per day",
 	"recipients per hour", "recipients per day", "messages in flight", "messages waiting" };
+#define IN_FLIGHT 5
 #define LIMITS_KNOWN (sizeof limit_names / sizeof *limit_names)
 
 static const struct dimension {
@@ -137,14 +138,21 @@ block_bound(const struct bucket *bucket, bool recipients)
 	return bound > 1 ? bound : 1;
 }
 
-static void
-block_adapt(struct bucket *bucket, uint64_t now_ms)
+static int64_t
+block_most(const struct bucket *bucket)
 {
 	int64_t most = block_bound(bucket, false);
 
 	if (bucket->limits->options.in_flight_max / BLOCK_SHARE < most)
 		most = bucket->limits->options.in_flight_max / BLOCK_SHARE;
-	most = most > BLOCK_MAX ? BLOCK_MAX : most < 1 ? 1 : most;
+	return most > BLOCK_MAX ? BLOCK_MAX : most < 1 ? 1 : most;
+}
+
+static void
+block_adapt(struct bucket *bucket, uint64_t now_ms)
+{
+	const int64_t most = block_most(bucket);
+
 	if (now_ms - bucket->asked_ms < BUSY_MS)
 		bucket->block *= 2;
 	else if (bucket->block > 1)
@@ -227,6 +235,33 @@ reply_number(const struct redis_reply *reply, size_t i)
 	return redis_reply_int(redis_reply_at(reply, i));
 }
 
+/* More is counted as in flight than the queue holds and loops have been granted: what processes had
+ * in hand when they were killed. True: it is put right, asking again is worth it. */
+static bool
+flight_correct(struct bucket *bucket)
+{
+	const struct limits *limits = bucket->limits;
+	const struct limits_options *options = &limits->options;
+	uint64_t now = clock_mono_ms(), granted = limits->nodes * (uint64_t)block_most(bucket);
+	uint64_t queued;
+	char key[320], most[24];
+	const char *argv[] = { key, "correct", most };
+
+	if (!options->queued || (bucket->corrected_ms && now - bucket->corrected_ms < DENIAL_MS))
+		return false;
+	if (granted > options->in_flight_max / 2)
+		granted = options->in_flight_max / 2;
+	queued = options->queued(options->queued_arg);
+	if (queued >= options->in_flight_max - granted)
+		return false;
+	bucket->corrected_ms = now;
+	snprintf(key, sizeof key, "rate:{%s}:flight", bucket->account);
+	snprintf(most, sizeof most, "%llu", (unsigned long long)(queued + granted));
+	redis_run(
+		limits->redis, &limits_script, LIMITS_TIMEOUT_MS, limits_on_told, NULL, 1, 3, argv);
+	return true;
+}
+
 static void
 on_granted(void *arg, int err, const struct redis_reply *reply)
 {
@@ -251,6 +286,11 @@ on_granted(void *arg, int err, const struct redis_reply *reply)
 	if (limits_count_recipients(bucket))
 		bucket->held_to += reply_number(reply, 1);
 	wait_s = reply_number(reply, 2);
+	if (wait_s > 0 && reply_number(reply, 3) == IN_FLIGHT && flight_correct(bucket)) {
+		free(ask);
+		ask_more(bucket);
+		return;
+	}
 	if (wait_s > 0)
 		denied(bucket, wait_s, reply_number(reply, 3), ask->recipients);
 	free(ask);

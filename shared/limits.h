@@ -18,6 +18,10 @@ struct limits;
 struct limits_options {
 	unsigned in_flight_max; /* messages accepted and not yet attempted */
 	unsigned waiting_max;   /* rows waiting */
+	/* How many messages, of all accounts, have had no attempt yet; UINT64_MAX: nobody can tell.
+	 * NULL: likewise. */
+	uint64_t (*queued)(void *arg);
+	void *queued_arg;
 };
 
 struct limits *

@@ -77,6 +77,14 @@ local function attempted()
 	return n
 end
 
+-- correct: KEYS flight; ARGV the most that can be in flight. A process that was killed took with it
+-- what it had been granted, and attempts it had not told yet: they would count for ever.
+local function correct()
+	local n = tonumber(redis.call('HGET', KEYS[1], 'n') or 0)
+	if n > tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], 'n', ARGV[2]) end
+	return n
+end
+
 -- nodes: KEYS nodes; ARGV id. How many shared the limits within the last minute.
 local function nodes()
 	redis.call('ZADD', KEYS[1], now, ARGV[2])
@@ -135,7 +143,7 @@ local function auth_succeeded()
 end
 
 local operations = {
-	take = take, attempted = attempted, nodes = nodes, auth_allowed = auth_allowed,
+	take = take, attempted = attempted, correct = correct, nodes = nodes, auth_allowed = auth_allowed,
 	auth_failed = auth_failed, auth_succeeded = auth_succeeded,
 }
 return operations[ARGV[1]]()

@@ -58,6 +58,7 @@ struct bucket {
 	uint64_t asked_ms, used_ms;
 	uint64_t denied_until_ms, retry_ms; /* not asked again before; when a token will be free */
 	unsigned denied_which, denied_recipients;
+	uint64_t corrected_ms;
 	uint64_t tat_us[DIMENSIONS]; /* of the local share */
 	unsigned attempted;
 	int64_t waiting; /* rows; -1: nothing new */

@@ -46,7 +46,8 @@ take(struct limits *from, unsigned n, unsigned recipients)
 static void
 open_limits(unsigned in_flight_max, unsigned waiting_max)
 {
-	const struct limits_options options = { in_flight_max, waiting_max };
+	const struct limits_options options = { .in_flight_max = in_flight_max,
+		.waiting_max = waiting_max };
 
 	limits_free(&limits);
 	limits_free(&other);
@@ -203,6 +204,29 @@ messages_in_flight_are_capped_until_they_are_attempted(void **state)
 	assert_int_equal(take(limits, 1, 1).refused, 1);
 }
 
+static uint64_t
+two_are_queued(void *arg)
+{
+	(void)arg;
+	return 2;
+}
+
+/* A process that was killed told nobody what it had attempted. */
+static void
+messages_in_flight_are_no_more_than_the_queue_holds(void **state)
+{
+	const struct limits_options options = {
+		.in_flight_max = 10, .waiting_max = 200000, .queued = two_are_queued
+	};
+
+	(void)state;
+	limits_free(&limits);
+	limits = limits_new(loop, redis, &options);
+	assert_int_equal(take(other, 50, 1).passed, 50);
+	assert_int_equal(take(limits, 5, 1).passed, 5);
+	assert_true(take(limits, 10, 1).refused > 0);
+}
+
 static void
 waiting_messages_are_capped(void **state)
 {
@@ -328,6 +352,7 @@ main(void)
 		TEST(what_lies_idle_goes_back),
 		TEST(giving_back_frees_an_allowance),
 		TEST(messages_in_flight_are_capped_until_they_are_attempted),
+		TEST(messages_in_flight_are_no_more_than_the_queue_holds),
 		TEST(waiting_messages_are_capped),
 		TEST(more_attempts_than_messages_make_no_debt),
 		TEST(without_redis_a_share_is_applied_and_told_later),
