@@ -4,6 +4,7 @@ it, what the program told its user or wrote to its log)."""
 import functools
 import os
 import pathlib
+import re
 import smtplib
 import subprocess
 from dataclasses import dataclass
@@ -53,6 +54,22 @@ def run(command, mail, env=None, stdin=None):
     return done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
 
 
+def readme(program, mail):
+    """What README.md tells the program's users to write, with this mail's server, port and password."""
+    text = (harness.ROOT / "README.md").read_text()
+    block = text.split(f"\n{program}", 1)[1].split("```\n", 2)[1]
+    for told, ours in (("shout01.provider.example", HOST), ("587", str(mail.port)), ("USERNAME", mail.username),
+                       ("PASSWORD", mail.password), ("/etc/ssl/certs/ca-certificates.crt", str(mail.certificate)),
+                       ("you@customer.example", mail.sender)):
+        assert told in block or told == "you@customer.example", (program, told)
+        block = block.replace(told, ours)
+    return block
+
+
+def without_lines(text, pattern):
+    return re.sub(rf"(?m)^\s*(?:{pattern}).*\n", "", text)
+
+
 def swaks(mail, mechanism="PLAIN"):
     message = mail.write("message", mail.message.removesuffix(b"\r\n"))  # swaks adds one
     auth = ["--auth", mechanism, "--auth-user", mail.username, "--auth-password", mail.password]
@@ -89,17 +106,10 @@ def curl(mail):
 
 
 def msmtp(mail, mechanism="on"):
-    login = f"auth {mechanism}\nuser {mail.username}\npassword {mail.password}\n" if mail.username else "auth off\n"
-    config = mail.write("msmtprc", f"""\
-account default
-host {HOST}
-port {mail.port}
-tls on
-tls_starttls {"on" if mail.kind == "starttls" else "off"}
-tls_trust_file {mail.certificate}
-from {mail.sender}
-{login}""")
-    return run(["msmtp", "-C", config, "--", mail.recipient], mail)
+    text = readme("msmtp", mail).replace("auth on", f"auth {mechanism if mail.username else 'off'}")
+    if mail.kind == "implicit":
+        text = text.replace("tls_starttls on", "tls_starttls off")
+    return run(["msmtp", "-C", mail.write("msmtprc", text), "--", mail.recipient], mail)
 
 
 def nodemailer(mail):
@@ -140,22 +150,15 @@ def go_net_smtp(mail):
 
 
 def postfix_settings(mail):
-    """A relayhost as README.md tells."""
-    settings = {
-        "relayhost": f"[{HOST}]:{mail.port}",
-    }
-    if mail.kind != "plain":
-        settings |= {"smtp_tls_security_level": "secure", "smtp_tls_CAfile": mail.certificate}
-    if mail.kind == "implicit":
-        settings["smtp_tls_wrappermode"] = "yes"
-    if mail.username:
-        passwords = mail.write("sasl_passwd", f"[{HOST}]:{mail.port} {mail.username}:{mail.password}\n")
-        settings |= {
-            "smtp_sasl_auth_enable": "yes",
-            "smtp_sasl_password_maps": f"texthash:{passwords}",
-            "smtp_sasl_security_options": "noanonymous",
-        }
-    return settings
+    main, passwords = readme("Postfix", mail).split("# /etc/postfix/sasl_passwd, mode 600\n")
+    path = mail.write("sasl_passwd", passwords)
+    if mail.kind == "plain":
+        main = without_lines(main, "smtp_tls_")
+    if not mail.username:
+        main = without_lines(main, "smtp_sasl_")
+    lines = without_lines(main, "#").replace("/etc/postfix/sasl_passwd", str(path)).splitlines()
+    wrapped = {"smtp_tls_wrappermode": "yes"} if mail.kind == "implicit" else {}
+    return dict(line.split(" = ", 1) for line in lines) | wrapped
 
 
 def postfix(mail):
@@ -183,43 +186,20 @@ def _attempt(log, recipient):
 
 
 def exim_settings(mail):
-    """A smarthost as README.md tells."""
     authority = mail.write("authority.pem", mail.certificate.read_bytes())
     authority.chmod(0o644)
-    wrapped = "  protocol = smtps\n" if mail.kind == "implicit" else ""
-    verified = "" if mail.kind == "plain" else f"""\
-  hosts_require_tls = *
-  tls_verify_certificates = {authority}
-  tls_verify_hosts = *
-"""
-    transport = f"""
-begin transports
-smarthost:
-  driver = smtp
-  interface = {mail.source}
-{wrapped}{verified}"""
-    router = f"""
-begin routers
-smarthost:
-  driver = manualroute
-  transport = smarthost
-  route_list = * {HOST}::{mail.port} byname
-  self = send
-
-begin retry
-* * F,4d,15m
-"""
+    text = readme("Exim", mail).replace(str(mail.certificate), str(authority))
+    # this host is its own smarthost
+    text = text.replace(" byname\n", " byname\n  self = send\n")
+    transport = f"  driver = smtp\n  interface = {mail.source}\n"
+    if mail.kind == "implicit":
+        transport += "  protocol = smtps\n"
+    text = text.replace("  driver = smtp\n", transport)
+    if mail.kind == "plain":
+        text = without_lines(text, "hosts_require_tls|tls_verify")
     if not mail.username:
-        return router + transport
-    return router + transport + f"""\
-  hosts_require_auth = *
-
-begin authenticators
-plain:
-  driver = plaintext
-  public_name = PLAIN
-  client_send = ^{mail.username}^{mail.password}
-"""
+        text = without_lines(text, "hosts_require_auth")
+    return f"domainlist local_domains =\n\n{text}\nbegin retry\n* * F,4d,15m\n"
 
 
 def exim(mail):
