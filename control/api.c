@@ -467,9 +467,7 @@ api_new(const struct config *config, struct queue *queue, struct loop *loop, str
 		.worker = worker,
 		.directory = directory,
 		.applier = applier };
-	api->http = evhttp_new(loop_base(loop));
-	if (!api->http)
-		die("out of memory", "evhttp_new");
+	api->http = loop_http(loop);
 	evhttp_set_max_body_size(api->http, 4 * BODY_MAX); /* libevent answers with HTML */
 	evhttp_set_max_headers_size(api->http, HEADERS_MAX);
 	evhttp_set_timeout(api->http, TIMEOUT_S);

@@ -302,19 +302,17 @@ print_probes(struct evbuffer *page)
 {
 	static const char *const words[] = { "ready", "degraded", "failed" };
 	enum health worst = HEALTH_READY, health;
-	struct probe *probe;
 	char why[WHY_SIZE];
 
 	pthread_mutex_lock(&registry);
-	probe = probes; /* from here on the list only grows, at its end */
-	pthread_mutex_unlock(&registry);
-	for (; probe; probe = probe->next) {
+	for (struct probe *probe = probes; probe; probe = probe->next) {
 		health = probe_ask(probe, why);
 		if (health > worst)
 			worst = health;
 		evbuffer_add_printf(
 			page, "%s: %s%s%s\n", probe->name, words[health], why[0] ? ": " : "", why);
 	}
+	pthread_mutex_unlock(&registry);
 	evbuffer_prepend(page, "\n", 1);
 	evbuffer_prepend(page, words[worst], strlen(words[worst]));
 	return worst;
@@ -341,9 +339,7 @@ metrics_listen(struct loop *loop, const char *address)
 	fd = net_listen(&where);
 	if (fd < 0)
 		return fd;
-	server = evhttp_new(loop_base(loop));
-	if (!server)
-		die("out of memory", "evhttp");
+	server = loop_http(loop);
 	evhttp_set_allowed_methods(server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
 	evhttp_set_max_headers_size(server, 16384);
 	evhttp_set_max_body_size(server, 0);
