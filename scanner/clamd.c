@@ -462,6 +462,7 @@ clamd_free(struct clamd **clamd_ref)
 	for (struct host *host = clamd->hosts; host < clamd->hosts + clamd->hosts_count; host++) {
 		while ((session = LIST_FIRST(&host->sessions)))
 			session_close(session);
+		resolve_cancel(&host->resolve);
 		clamd_check_free(&host->check);
 		event_free(host->timer);
 	}

@@ -13,6 +13,7 @@
  */
 #include "scanner/clamd_check.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -398,6 +399,19 @@ clamd_check_new(struct loop *loop, const struct net_address *address,
 	if (!check->timer)
 		die("out of memory", "clamd_check_new");
 	return check;
+}
+
+bool
+clamd_check_connected(const struct clamd_check *check)
+{
+	return check->running || check->wire;
+}
+
+void
+clamd_check_aim(struct clamd_check *check, const struct net_address *address)
+{
+	assert(!clamd_check_connected(check));
+	check->address = *address;
 }
 
 void

@@ -39,6 +39,9 @@ typedef void (*clamd_check_cb)(void *arg, const struct clamd_check_report *repor
 
 struct clamd_check *clamd_check_new(struct loop *loop, const struct net_address *address,
 	const struct clamd_check_options *options, clamd_check_cb cb, void *arg);
+/* Another address, for the next connection; only while there is none. */
+void clamd_check_aim(struct clamd_check *check, const struct net_address *address);
+bool clamd_check_connected(const struct clamd_check *check);
 /*
  * Begins a check, or deepens the one under way; `cb` comes once for it, not before this returns.
  * The connection stays open when all is well and serves the next check. When it ends meanwhile `cb`

@@ -8,6 +8,7 @@
  * and then: its operator may have changed them. After a restart, and every recheck_ms, the check is
  * a full one; the latter goes on beside the scans.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -120,13 +121,36 @@ host_ask(struct host *host, enum clamd_check_depth depth)
 	clamd_check_run(host->check, depth);
 }
 
+/* A name is looked up for each new connection of the check, and holds for all others until then. */
+static void
+on_resolved(void *arg, const struct net_address *addresses, size_t count, const char *why)
+{
+	struct host *host = arg;
+	struct clamd_check_report report = { 0 };
+
+	host->resolve = NULL;
+	if (count) {
+		host->address = addresses[host->tries++ % count];
+		clamd_check_aim(host->check, &host->address);
+		host_ask(host, CHECK_SAMPLES);
+		return;
+	}
+	snprintf(report.why, sizeof report.why, "%s", why);
+	host_down(host, &report);
+}
+
 void
 clamd_host_doubt(struct host *host)
 {
 	host->state = HOST_CHECKING;
 	metric_set(host->up, 0);
 	snprintf(host->why, sizeof host->why, "%s: is being checked", host->name);
-	host_ask(host, CHECK_SAMPLES);
+	if (!host->named || clamd_check_connected(host->check)) {
+		host_ask(host, CHECK_SAMPLES);
+	} else if (!host->resolve) {
+		event_del(host->timer);
+		host->resolve = resolve_start(host->clamd->loop, host->name, on_resolved, host);
+	}
 }
 
 static void
@@ -154,11 +178,11 @@ clamd_host_init(struct clamd *clamd, struct host *host, const char *name)
 								      : HEALTH_TIMEOUT_MS,
 	};
 	char labels[NET_TEXT_MAX + 16];
-	int err = net_parse(name, &host->address);
 
-	if (err) {
+	host->named = net_parse(name, &host->address) < 0;
+	if (host->named && !strchr(name, ':')) {
 		LOG_ERROR("no address of a clamd", "host", name);
-		return err;
+		return -EINVAL;
 	}
 	host->clamd = clamd;
 	host->name = name;

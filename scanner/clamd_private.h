@@ -11,6 +11,7 @@
 #include "scanner/clamd_check.h"
 #include "scanner/clamd_wire.h"
 #include "shared/net.h"
+#include "shared/resolve.h"
 
 TAILQ_HEAD(scan_list, clamd_scan);
 
@@ -29,7 +30,10 @@ enum host_state { HOST_CHECKING, HOST_UP, HOST_DOWN };
 struct host {
 	struct clamd *clamd;
 	const char *name;
-	struct net_address address;
+	struct net_address address; /* of a name: the last one that was looked up */
+	bool named;
+	struct resolve *resolve; /* under way */
+	unsigned tries;
 	enum host_state state;
 	unsigned capacity, in_flight, sessions_count;
 	LIST_HEAD(, session) sessions;
@@ -70,7 +74,8 @@ void clamd_session_fail(
 /* clamd.c: the host's late scans fail; `healthy`: it scans others. */
 void clamd_late_fail(struct host *host, bool healthy);
 
-/* clamd_host.c: starts with a check. -EINVAL when `name`, which is kept, is no address (logged). */
+/* clamd_host.c: starts with a check. -EINVAL when `name`, which is kept, is no
+ * server's (logged). */
 int clamd_host_init(struct clamd *clamd, struct host *host, const char *name);
 /* clamd_host.c: the host gets no scan before it has proved itself anew. */
 void clamd_host_doubt(struct host *host);

@@ -17,8 +17,8 @@ struct net_address {
 
 #define NET_TEXT_MAX 128
 
-/* "192.0.2.1:25", "[2001:db8::1]:25", "localhost:25" (numeric, or "localhost" = 127.0.0.1),
- * "unix:/path". 0 or -EINVAL. */
+/* "192.0.2.1:25", "[2001:db8::1]:25", "localhost:25" (numeric, or "localhost" = 127.0.0.1; for
+ * other names see resolve.h), "unix:/path". 0 or -EINVAL. */
 int net_parse(const char *text, struct net_address *out);
 /* An address alone, with a port: "192.0.2.1" or "2001:db8::1". 0 or -EINVAL. */
 int net_parse_ip(const char *ip, uint16_t port, struct net_address *out);

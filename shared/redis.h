@@ -22,7 +22,7 @@ struct redis;
 struct redis_reply;
 
 struct redis_options {
-	const char *address;  /* "unix:/path" or "host:port" */
+	const char *address;  /* "unix:/path" or "host:port", the host perhaps a name */
 	const char *password; /* NULL: none */
 	bool tls;
 	const char *ca; /* with tls: CA file, NULL: the system's */

@@ -1,7 +1,7 @@
 /*
  * redis_link.c - the connection to Redis: made, lost, made again.
  *
- * down --> connecting --> hello (AUTH, PING) --> up
+ * down --> connecting (looks a name up first) --> hello (AUTH, PING) --> up
  *  ^__________|______________|________________|     after 100 ms, doubled up to 5 s
  */
 #include "shared/redis.h"
@@ -93,6 +93,7 @@ probe_leave(struct redis *redis)
 void
 redis_disconnect(struct redis *redis)
 {
+	resolve_cancel(&redis->resolve);
 	if (redis->bev)
 		bufferevent_free(redis->bev);
 	redis->bev = NULL;
@@ -217,9 +218,9 @@ bufferevent_make(struct redis *redis, int fd)
 }
 
 static void
-connect_start(struct redis *redis)
+connect_to(struct redis *redis, const struct net_address *to)
 {
-	const int fd = net_connect(&redis->to, NULL);
+	const int fd = net_connect(to, NULL);
 
 	if (fd < 0) {
 		redis_give_up(redis, strerror(-fd));
@@ -235,6 +236,30 @@ connect_start(struct redis *redis)
 	bufferevent_enable(redis->bev, EV_READ | EV_WRITE);
 	if (!redis->tls)
 		bufferevent_socket_connect(redis->bev, NULL, 0); /* it is under way already */
+}
+
+static void
+on_resolved(void *arg, const struct net_address *addresses, size_t count, const char *why)
+{
+	struct redis *redis = arg;
+
+	redis->resolve = NULL;
+	if (count)
+		connect_to(redis, &addresses[redis->tries++ % count]);
+	else
+		redis_give_up(redis, why);
+}
+
+/* A name is looked up each time: its server may have moved. */
+static void
+connect_start(struct redis *redis)
+{
+	if (!redis->named) {
+		connect_to(redis, &redis->to);
+		return;
+	}
+	redis->state = ST_CONNECTING;
+	redis->resolve = resolve_start(redis->loop, redis->address, on_resolved, redis);
 }
 
 static void
@@ -255,8 +280,7 @@ redis_new(struct loop *loop, const struct redis_options *options)
 	struct redis *redis = xcalloc(1, sizeof *redis);
 	struct event_base *base = loop_base(loop);
 
-	if (net_parse(options->address, &redis->to) < 0)
-		die("redis: no such kind of address", options->address);
+	redis->named = net_parse(options->address, &redis->to) < 0;
 	redis->loop = loop;
 	redis->address = xstrdup(options->address);
 	redis->password = options->password ? xstrdup(options->password) : NULL;

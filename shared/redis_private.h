@@ -17,6 +17,7 @@
 #include "shared/loop.h"
 #include "shared/net.h"
 #include "shared/redis.h"
+#include "shared/resolve.h"
 #include "shared/tls.h"
 
 #define BACKOFF_MIN_MS 100
@@ -43,7 +44,10 @@ struct list {
 
 struct redis {
 	struct loop *loop;
-	struct net_address to;
+	struct net_address to; /* unless it is `named` */
+	bool named;
+	struct resolve *resolve; /* under way; while connecting */
+	unsigned tries;
 	char *address, *host, *password;
 	struct tls_client *tls;
 	enum state state;

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/fake_names.h"
 #include "tests/unit/redis_rig.h"
 
 /* What came back of a batch of commands. */
@@ -118,6 +119,32 @@ make_certificate(char *certificate, char *key, size_t size)
 		"2>/dev/null",
 		key, certificate);
 	assert_int_equal(system(command), 0);
+}
+
+/* The first try meets an address where nobody listens, or no name at all. */
+static void
+a_name_is_looked_up_again_for_each_connection(void **state)
+{
+	char address[64];
+	struct tally t = { 0 };
+
+	(void)state;
+	redis_free(&redis);
+	names_set(NULL, NULL);
+	snprintf(address, sizeof address, FAKE_NAME ":%u", server.port);
+	open_at(address, REDIS_SERVER_PASSWORD);
+	SEND(&t, 5000, "PING");
+	WAIT_FOR(tally_all(&t) == 1);
+	assert_int_equal(t.absent, 1);
+	names_set("127.0.0.2", "127.0.0.1");
+	WAIT_FOR(redis_up(redis));
+	names_set("127.0.0.1", NULL);
+	redis_server_kill(&server);
+	WAIT_FOR(!redis_up(redis));
+	assert_int_equal(redis_server_start(&server), 0);
+	WAIT_FOR(redis_up(redis));
+	SEND(&t, 5000, "ECHO", "again");
+	WAIT_FOR(t.ok == 1);
 }
 
 static void
@@ -345,6 +372,7 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		TEST(commands_given_before_the_connection_stands_are_sent_when_it_does),
 		TEST(tcp_works_as_well),
+		TEST(a_name_is_looked_up_again_for_each_connection),
 		TEST(tls_works_with_the_right_authority_only),
 		TEST(ten_thousand_pipelined_commands_are_answered_in_order),
 		TEST(binary_arguments_and_all_kinds_of_replies_come_through),
