@@ -191,7 +191,7 @@ site_arm(struct deferral *d, struct waiting_site *site, uint64_t now)
 	heap_insert(d, site);
 }
 
-struct rows {
+struct batch {
 	Row **rows;
 	size_t count;
 };
@@ -199,9 +199,9 @@ struct rows {
 static void
 on_row(void *arg, Row *row)
 {
-	struct rows *rows = arg;
+	struct batch *batch = arg;
 
-	rows->rows[rows->count++] = row;
+	batch->rows[batch->count++] = row;
 }
 
 /* Nothing of the site is in memory: what is its soonest row? */
@@ -209,11 +209,11 @@ static void
 site_reset(struct deferral *d, struct waiting_site *site)
 {
 	Row *first = NULL;
-	struct rows rows = { .rows = &first };
+	struct batch batch = { .rows = &first };
 
 	site->cursor = false;
 	site->due_us = UINT64_MAX;
-	if (rows_due(d->options.rows, site->name, 0, NULL, 1, on_row, &rows))
+	if (rows_due(d->options.rows, site->name, 0, NULL, 1, on_row, &batch))
 		site->due_us = first->due_us;
 	row_free(first);
 }
@@ -241,23 +241,23 @@ static void
 site_load(struct deferral *d, struct waiting_site *site, uint64_t now)
 {
 	size_t room = site_room(d, site), i;
-	struct rows rows = { 0 };
+	struct batch batch = { 0 };
 	bool due = true;
 
 	if (!room)
 		return;
-	rows.rows = xmalloc(room * sizeof(Row *));
+	batch.rows = xmalloc(room * sizeof(Row *));
 	if (site->cursor)
 		rows_due(d->options.rows, site->name, site->cursor_us, site->cursor_id, room,
-			on_row, &rows);
+			on_row, &batch);
 	else
-		rows_due(d->options.rows, site->name, 0, NULL, room, on_row, &rows);
-	site->due_us = rows.count == room ? now : UINT64_MAX;
-	for (i = 0; i < rows.count && due; i++)
-		due = site_take(d, site, rows.rows[i], now);
-	for (; i < rows.count; i++)
-		row_free(rows.rows[i]);
-	free(rows.rows);
+		rows_due(d->options.rows, site->name, 0, NULL, room, on_row, &batch);
+	site->due_us = batch.count == room ? now : UINT64_MAX;
+	for (i = 0; i < batch.count && due; i++)
+		due = site_take(d, site, batch.rows[i], now);
+	for (; i < batch.count; i++)
+		row_free(batch.rows[i]);
+	free(batch.rows);
 	if (!site->loaded && site->due_us == UINT64_MAX)
 		site_reset(d, site);
 }
@@ -368,19 +368,19 @@ deferral_removed(struct deferral *d, const Envelope *envelope)
 void
 deferral_read(struct deferral *d, uint32_t partition)
 {
-	struct rows rows = { .rows = xmalloc(READ_SLICE * sizeof(Row *)) };
+	struct batch batch = { .rows = xmalloc(READ_SLICE * sizeof(Row *)) };
 	Row *last = NULL, *row;
 	size_t n;
 
 	do {
-		rows.count = 0;
+		batch.count = 0;
 		n = rows_scan(d->options.rows, (int)partition,
 			last ? last->envelope->id.data : NULL, last ? last->site : NULL, READ_SLICE,
-			on_row, &rows);
+			on_row, &batch);
 		row_free(last);
 		last = NULL;
 		for (size_t i = 0; i < n; i++) {
-			row = rows.rows[i];
+			row = batch.rows[i];
 			deferral_added(d, row->envelope);
 			if (row->state != ROW__STATE__HELD)
 				deferral_noted(d, row->site, row->due_us);
@@ -391,7 +391,7 @@ deferral_read(struct deferral *d, uint32_t partition)
 		}
 	} while (n == READ_SLICE);
 	row_free(last);
-	free(rows.rows);
+	free(batch.rows);
 }
 
 void
