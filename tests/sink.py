@@ -335,14 +335,14 @@ class Counter(Sink):
 
     def __init__(self, **options):
         super().__init__(**options)
-        self.received = []  # (name, id), as often as it came
+        self.received = []  # (name, id), as often as it came; "" where there is none
 
     def keep(self, message):
         head = message.body[:4096].split(b"\r\n\r\n", 1)[0]
         name = re.search(rb"X-Load-Id: (\S+)", head)
         queued = re.search(rb"\bid (\S+)", head)
         # list.append needs no lock
-        self.received.append((name and name[1].decode(), queued and queued[1].decode()))
+        self.received.append((name[1].decode() if name else "", queued[1].decode() if queued else ""))
 
     def names(self):
         return [name for name, _ in list(self.received)]

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness import wait_for
+from load import REFUSED
 from scale import scale
 from sink import HANG
 
@@ -108,3 +109,20 @@ def test_without_the_next_hop_mail_is_accepted_and_waits(relay, tell, away):
     tell(f"next hop {away.__name__}: {result}")
     assert not result.lost and not result.extra and not load.codes()
     assert not r.shout.events("bounced")
+
+
+def test_a_crash_while_redis_is_away_refuses_nobody_for_good(relay, tell):
+    r = relay()
+    load = r.load(sessions=8, pause=0.01).start()
+    wait_for(lambda: load.accepted() > 200, what="mail flows")
+    with killed(r.redis):
+        r.shout.kill()
+        r.shout.start(wait=False)
+        wait_for(lambda: len(load.all(REFUSED)) > 20, what="nobody is known")
+        assert unknown_is_told_to_come_again(r) == (454, 451)
+        before = load.accepted()
+    wait_for(lambda: load.accepted() > before + 200, 60, "mail flows again")
+    result = r.settle(load.stop())
+    tell(f"crash without Redis: {result}")
+    assert not result.lost and not result.extra
+    assert set(load.codes()) <= {451, 454}
