@@ -7,6 +7,8 @@
 #
 #   make deps               install the Debian packages that are missing (deploy/packages)
 #   make test               build, run every test, end with a count
+#   make test-faults        only those that kill, starve and trace (part of `make test`); the numbers in
+#                           tests/faults/scale.py may be larger: SHOUT_KILLS=5000 make test-faults
 #   make lint               format, clang-tidy, cppcheck, include directions, gcc and clang
 #   make fuzz               every parser for FUZZ_SECONDS (60) each
 #   make demo               set everything up and send two messages through it; leaves it running
@@ -90,6 +92,11 @@ deps:
 test: deps
 	@$(MAKE) --no-print-directory all unit
 	@$(PYTHON) tests/run.py --build $(B) --filter '$(T)'
+
+.PHONY: test-faults
+test-faults: deps
+	@$(MAKE) --no-print-directory all
+	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -p no:cacheprovider tests/faults
 
 .PHONY: lint
 lint: deps
