@@ -255,26 +255,27 @@ gather_certificates(struct config_loaded *loaded)
 
 /* A file with one line: the password. */
 static void
-read_password(struct config_loaded *loaded, struct config_check *check)
+read_password(
+	struct config_check *check, const char *path, const char *password_file, char **password)
 {
-	struct config *config = &loaded->config;
 	size_t length;
 	char *text;
 
-	if (!loaded->password_file)
+	if (!password_file)
 		return;
-	if (config->redis.password) {
-		config_error(check, "redis.password_file", "is set together with redis.password");
+	if (*password) {
+		config_error(check, path, "is set together with %.*s",
+			(int)(strlen(path) - strlen("_file")), path);
 		return;
 	}
-	text = read_file(loaded->password_file, PASSWORD_MAX, &length);
+	text = read_file(password_file, PASSWORD_MAX, &length);
 	if (!text) {
-		config_error(check, "redis.password_file", "\"%s\" cannot be read: %s",
-			loaded->password_file, strerror(errno));
+		config_error(
+			check, path, "\"%s\" cannot be read: %s", password_file, strerror(errno));
 		return;
 	}
 	text[strcspn(text, "\r\n")] = '\0';
-	config->redis.password = text;
+	*password = text;
 }
 
 static void
@@ -327,13 +328,34 @@ check_listener(const struct config *config, struct config_check *check, unsigned
 }
 
 static void
+check_sasl(const struct config *config, struct config_check *check)
+{
+	if (config->queue.sasl.mechanism == SASL_NONE) {
+		if (config->queue.sasl.username || config->queue.sasl.password)
+			config_error(check, "queue.sasl", "needs a mechanism, like SCRAM-SHA-256");
+	} else if (!config->queue.sasl.username || !config->queue.sasl.password) {
+		config_error(check, "queue.sasl", "needs username and password or password_file");
+	}
+}
+
+static void
 check_queue(const struct config *config, struct config_check *check)
 {
-	if (config->queue.backend == BACKEND_KAFKA)
-		config_error(
-			check, "queue.backend", "\"kafka\" needs a build with the Kafka backend");
-	if (config->queue.backend == BACKEND_LMDB && config->queue.brokers)
+	if (config->queue.ca && !config->queue.tls)
+		config_error(check, "queue.ca", "needs queue.tls: true");
+	check_sasl(config, check);
+	if (config->queue.backend == BACKEND_KAFKA) {
+		if (!config->queue.brokers)
+			config_error(
+				check, "queue.brokers", "is needed, like kafka1:9092,kafka2:9092");
+		return;
+	}
+	if (config->queue.brokers)
 		config_error(check, "queue.brokers", "needs queue.backend: kafka");
+	if (config->queue.tls)
+		config_error(check, "queue.tls", "needs queue.backend: kafka");
+	if (config->queue.sasl.mechanism != SASL_NONE)
+		config_error(check, "queue.sasl", "needs queue.backend: kafka");
 }
 
 static void
@@ -381,7 +403,10 @@ complete(struct config_loaded *loaded, const char *file, struct config_check *ch
 	config->file = xstrdup(file);
 	apply_defaults(loaded, check);
 	gather_certificates(loaded);
-	read_password(loaded, check);
+	read_password(
+		check, "redis.password_file", loaded->redis_password_file, &config->redis.password);
+	read_password(check, "queue.sasl.password_file", loaded->sasl_password_file,
+		&config->queue.sasl.password);
 	check_together(loaded, check);
 	if (config_check_errors(check))
 		config_free(&config);
@@ -413,6 +438,13 @@ config_load(const char *file, FILE *errors)
 	return config;
 }
 
+static void
+wipe(char *secret)
+{
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+}
+
 void
 config_free(struct config **config_ref)
 {
@@ -426,8 +458,8 @@ config_free(struct config **config_ref)
 	for (const struct config_rule *rule = config_rules; rule->path; rule++)
 		if (rule->kind == KIND_DURATION || rule->kind == KIND_SIZE)
 			memset((char *)config + rule->offset, 0, sizeof(uint64_t));
-	if (config->redis.password)
-		explicit_bzero(config->redis.password, strlen(config->redis.password));
+	wipe(config->redis.password);
+	wipe(config->queue.sasl.password);
 	free(config->file);
 	free(config->ingress.tls.files);
 	library = library_config(last);

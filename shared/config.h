@@ -15,6 +15,7 @@
 #include "shared/tls.h"
 
 enum config_backend { BACKEND_LMDB, BACKEND_KAFKA };
+enum config_sasl { SASL_NONE, SASL_PLAIN, SASL_SCRAM_SHA_256, SASL_SCRAM_SHA_512 };
 enum listen_tls { LISTEN_PLAIN, LISTEN_STARTTLS, LISTEN_IMPLICIT }; /* none, starttls, implicit */
 enum listen_auth { AUTH_NEVER, AUTH_KNOWN_ADDRESSES, AUTH_ALWAYS }; /* AUTH without TLS */
 enum bare_newline { BARE_NORMALISE, BARE_REFUSE };
@@ -43,6 +44,13 @@ struct config {
 		char *brokers;
 		unsigned partitions;  /* 12 */
 		unsigned replication; /* 3 */
+		bool tls;             /* to the brokers */
+		char *ca;
+		struct {
+			enum config_sasl mechanism; /* default none */
+			char *username;
+			char *password; /* or password_file, read at load into password */
+		} sasl;
 		uint64_t map_size;    /* lmdb, 64G (address space, not disk) */
 		unsigned min_free;    /* percent of the disk, 10 */
 		uint64_t events_size; /* cap of the event files, 1G */

@@ -57,6 +57,12 @@ static const cyaml_strval_t backends[] = {
 	{"lmdb",   BACKEND_LMDB },
 	{ "kafka", BACKEND_KAFKA},
 };
+static const cyaml_strval_t mechanisms[] = {
+	{"none",           SASL_NONE         },
+	{ "PLAIN",         SASL_PLAIN        },
+	{ "SCRAM-SHA-256", SASL_SCRAM_SHA_256},
+	{ "SCRAM-SHA-512", SASL_SCRAM_SHA_512},
+};
 static const cyaml_strval_t tls_kinds[] = {
 	{"none",      LISTEN_PLAIN   },
 	{ "starttls", LISTEN_STARTTLS},
@@ -84,11 +90,22 @@ static const cyaml_schema_field_t log_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t sasl_fields[] = {
+	ENUM("mechanism", CONFIG(queue.sasl.mechanism), enum config_sasl, mechanisms),
+	TEXT("username", CONFIG(queue.sasl.username)),
+	TEXT("password", CONFIG(queue.sasl.password)),
+	TEXT("password_file", offsetof(LOADED, sasl_password_file)),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t queue_fields[] = {
 	ENUM("backend", CONFIG(queue.backend), enum config_backend, backends),
 	TEXT("brokers", CONFIG(queue.brokers)),
 	NUMBER("partitions", CONFIG(queue.partitions)),
 	NUMBER("replication", CONFIG(queue.replication)),
+	BOOL("tls", CONFIG(queue.tls)),
+	TEXT("ca", CONFIG(queue.ca)),
+	MAPPING("sasl", sasl_fields),
 	TEXT("map_size", CONFIG(queue.map_size)),
 	NUMBER("min_free", CONFIG(queue.min_free)),
 	TEXT("events_size", CONFIG(queue.events_size)),
@@ -99,7 +116,7 @@ static const cyaml_schema_field_t queue_fields[] = {
 static const cyaml_schema_field_t redis_fields[] = {
 	TEXT("address", CONFIG(redis.address)),
 	TEXT("password", CONFIG(redis.password)),
-	TEXT("password_file", offsetof(LOADED, password_file)),
+	TEXT("password_file", offsetof(LOADED, redis_password_file)),
 	BOOL("tls", CONFIG(redis.tls)),
 	TEXT("ca", CONFIG(redis.ca)),
 	CYAML_FIELD_END,
@@ -368,13 +385,15 @@ const struct config_rule config_rules[] = {
 	CHECKED("queue.brokers", CONFIG(queue.brokers), NULL, wrong_brokers),
 	VALUE("queue.partitions",        KIND_NUMBER,   queue.partitions,   "12",   "1",   "1000"),
 	VALUE("queue.replication",       KIND_NUMBER,   queue.replication,  "3",    "1",   "9"),
+	CHECKED("queue.ca", CONFIG(queue.ca), NULL, wrong_file),
+	CHECKED("queue.sasl.password_file", offsetof(LOADED, sasl_password_file), NULL, wrong_file),
 	VALUE("queue.map_size",          KIND_SIZE,     queue.map_size,     "64G",  "64M", "16T"),
 	VALUE("queue.min_free",          KIND_NUMBER,   queue.min_free,     "10",   "0",   "90"),
 	VALUE("queue.events_size",       KIND_SIZE,     queue.events_size,  "1G",   "1M",  "1T"),
 	VALUE("queue.events_keep",       KIND_DURATION, queue.events_keep,  "30d",  "1h",  "3650d"),
 	CHECKED("redis.address", CONFIG(redis.address), "unix:/run/redis/redis-server.sock",
 		wrong_server),
-	CHECKED("redis.password_file", offsetof(LOADED, password_file), NULL, wrong_file),
+	CHECKED("redis.password_file", offsetof(LOADED, redis_password_file), NULL, wrong_file),
 	CHECKED("redis.ca", CONFIG(redis.ca), NULL, wrong_file),
 	CHECKED("ingress.listen[].address", 0, NULL, wrong_listen),
 	CHECKED("ingress.listen[].proxies[]", 0, NULL, wrong_network),

@@ -84,9 +84,17 @@ static const struct bad bad_files[] = {
          "F:3: log.level: \"loud\" is not one of: debug, info, warn, error\n"                                                                                  },
 	{ DIR "log:\n  level:\n",							       "F:3: log.level: has no value; give one, or remove the key\n"  },
 	{ DIR "queue:\n  backend: kafka\n",
-         "F:3: queue.backend: \"kafka\" needs a build with the Kafka backend\n"                                                                                },
+         "F:2: queue.brokers: is needed, like kafka1:9092,kafka2:9092\n"										       },
 	{ DIR "queue:\n  brokers: a.example:9092\n",
          "F:3: queue.brokers: needs queue.backend: kafka\n"												    },
+	{ DIR "queue:\n  tls: true\n  sasl: {mechanism: PLAIN}\n",
+         "F:4: queue.sasl: needs username and password or password_file\n"
+		"F:3: queue.tls: needs queue.backend: kafka\n"
+		"F:4: queue.sasl: needs queue.backend: kafka\n"												},
+	{ DIR "queue:\n  ca: /etc/passwd\n  sasl: {password: a, password_file: /etc/passwd}\n",
+         "F:4: queue.sasl.password_file: is set together with queue.sasl.password\n"
+		"F:3: queue.ca: needs queue.tls: true\n"
+		"F:4: queue.sasl: needs a mechanism, like SCRAM-SHA-256\n"										     },
 	{ DIR "queue:\n  brokers: a.example:9092,b\n",
          "F:3: queue.brokers: \"a.example:9092,b\" is not host:port,host:port\n"                                                                               },
 	{ DIR "queue:\n  min_free: ten\n  partitions: 0\n  replication: 03\n",
