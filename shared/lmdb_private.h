@@ -33,6 +33,7 @@
 #include "shared/loop.h"
 #include "shared/queue_backend.h"
 #include "shared/row_table.h"
+#include "shared/state_dir.h"
 
 #define BATCH_BYTES (4u * 1024 * 1024) /* of one transaction */
 #define LATE_MS 20000                  /* -ETIMEDOUT after this */
@@ -116,7 +117,8 @@ struct lmdb_queue {
 	MDB_dbi body, parked, config, bad;
 	struct row_table rows;
 	struct topic_state topics[TOPIC_COUNT];
-	int lock_fd, state_fd, spool_fd;
+	struct state_dir state_dir;
+	int spool_fd;
 	char *spool_dir;
 	struct event_file *events;
 	unsigned min_free;

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "shared/log.h"
 #include "shared/metrics.h"
@@ -128,14 +127,12 @@ map_is_short(struct lmdb_queue *queue)
 void
 space_refresh(struct lmdb_queue *queue)
 {
-	struct statvfs disk;
 	const char *why = NULL;
 	bool full;
 
 	if (map_is_short(queue))
 		why = "no room in queue.map_size: new mail is refused";
-	else if (!fstatvfs(queue->state_fd, &disk) &&
-		disk.f_bavail * 100 < disk.f_blocks * queue->min_free)
+	else if (!state_dir_has_room(&queue->state_dir, queue->min_free))
 		why = "the disk is full up to queue.min_free: new mail is refused";
 	full = why != NULL;
 	probe_set(probe_new("queue"), full ? HEALTH_FAILED : HEALTH_READY, why);

@@ -11,12 +11,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -75,32 +72,6 @@ readers_close(struct lmdb_queue *queue)
 		free(reader);
 	}
 	queue->readers = NULL;
-}
-
-/* One process at a time; the file names it. */
-static int
-take_lock(struct lmdb_queue *queue)
-{
-	char pid[24] = "unknown";
-	ssize_t got;
-	int fd = openat(queue->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd < 0) {
-		LOG_ERROR("cannot open the lock of state_dir", "error", strerror(errno));
-		return -1;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		got = read(fd, pid, sizeof pid - 1);
-		if (got > 0)
-			pid[strcspn(pid, "\n")] = '\0';
-		LOG_ERROR("another process works on this state_dir", "pid", pid);
-		close(fd);
-		return -1;
-	}
-	if (ftruncate(fd, 0) || dprintf(fd, "%ld\n", (long)getpid()) < 0)
-		LOG_WARN("cannot write the lock of state_dir", "error", strerror(errno));
-	queue->lock_fd = fd;
-	return 0;
 }
 
 static int
@@ -298,7 +269,8 @@ init(struct lmdb_queue *queue, const struct config *config)
 		pthread_mutex_init(&queue->topics[i].lock, NULL);
 		queue->topics[i].name = names[i];
 	}
-	queue->lock_fd = queue->state_fd = queue->spool_fd = -1;
+	queue->state_dir = (struct state_dir){ -1, -1 };
+	queue->spool_fd = -1;
 	queue->min_free = config->queue.min_free;
 	queue->spool_dir = xasprintf("%s/spool", config->state_dir);
 }
@@ -311,10 +283,7 @@ release(struct lmdb_queue *queue)
 		mdb_env_close(queue->env);
 	if (queue->spool_fd >= 0)
 		close(queue->spool_fd);
-	if (queue->lock_fd >= 0)
-		close(queue->lock_fd);
-	if (queue->state_fd >= 0)
-		close(queue->state_fd);
+	state_dir_close(&queue->state_dir);
 	for (int i = 0; i < TOPIC_COUNT; i++)
 		pthread_mutex_destroy(&queue->topics[i].lock);
 	pthread_mutex_destroy(&queue->lock);
@@ -330,27 +299,11 @@ release(struct lmdb_queue *queue)
 }
 
 static int
-open_state_dir(struct lmdb_queue *queue, const char *path)
-{
-	if (mkdir(path, 0700) && errno != EEXIST) {
-		LOG_ERROR("cannot make state_dir", "directory", path, "error", strerror(errno));
-		return -1;
-	}
-	queue->state_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (queue->state_fd < 0) {
-		LOG_ERROR("cannot open state_dir", "directory", path, "error", strerror(errno));
-		return -1;
-	}
-	return 0;
-}
-
-static int
 open_parts(struct lmdb_queue *queue, const struct config *config)
 {
 	char *events;
 
-	if (open_state_dir(queue, config->state_dir) || take_lock(queue) ||
-		open_environment(queue, config))
+	if (state_dir_open(&queue->state_dir, config->state_dir) || open_environment(queue, config))
 		return -1;
 	space_open(queue, config->queue.map_size);
 	memory_open(queue);
