@@ -24,8 +24,12 @@
 
 #include "shared/loop.h"
 #include "shared/queue_backend.h"
+#include "shared/state_dir.h"
 
-#define LATE_MS 20000 /* -ETIMEDOUT after this */
+#define LATE_MS 20000             /* -ETIMEDOUT after this */
+#define KAFKA_ENVELOPE "envelope" /* the header that holds the packed Envelope (state: Row) */
+/* The largest record on the wire: message_size_limit, its key and envelope. */
+#define KAFKA_MESSAGE_MAX "67108864"
 
 /* Numbers go into Envelope.body_topic: they are for ever. */
 enum kafka_topic {
@@ -44,10 +48,13 @@ enum kafka_topic kafka_topic_of(enum topic topic);
 struct kafka_queue {
 	struct queue base;
 	const struct config *config;
+	unsigned late_ms; /* LATE_MS; tests shorten it */
 	struct kafka_producer *producer;
 	struct kafka_bodies *bodies;
 	struct kafka_state *state;
+	struct state_dir state_dir;
 	char *spool_dir;
+	int spool_fd;
 };
 
 /*
@@ -61,10 +68,13 @@ void kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value);
 int kafka_errno(rd_kafka_resp_err_t err);
 
 /*
- * kafka_producer.c. A record on its way. The caller embeds it and keeps it, and all that it points
- * to, until on_ack, which is called once on the queue thread, maybe before kafka_produce() returns
- * when the record cannot even be queued. `key` and `header` (the packed Envelope; none when
- * header_size is 0) are copied. `value` NULL: a tombstone.
+ * kafka_producer.c. A record on its way. The caller embeds it and keeps it, and `value`, until
+ * on_ack, which is called once, always on the queue thread. `key` and `header` (the packed
+ * Envelope; none when header_size is 0) are copied. `value` NULL: a tombstone. `partition` is
+ * explicit; RD_KAFKA_PARTITION_UA leaves it to the client.
+ *
+ * At most 100,000 records and 256 MB are under way by one of its handles: -ENOSPC beyond. Large
+ * ones (1 MB) wait for their turn instead, and LATE_MS counts anew from it.
  */
 struct kafka_message {
 	enum kafka_topic topic;
@@ -72,8 +82,14 @@ struct kafka_message {
 	const void *key, *header, *value;
 	size_t key_size, header_size, value_size;
 	void (*on_ack)(struct kafka_message *message, int err, int64_t offset);
-	uint64_t asked_us; /* the producer's */
+	/* the producer's */
+	uint64_t asked_us;
+	struct kafka_handle *handle;
+	struct kafka_message *next;
+	void *copy;
+	int err;
 };
+/* NULL after logging why. */
 struct kafka_producer *kafka_producer_new(struct kafka_queue *queue);
 /* Waits for what is under way, at most LATE_MS. */
 void kafka_producer_free(struct kafka_producer **producer);

@@ -1,14 +1,262 @@
 /*
  * queue_kafka.c - the queue of a cluster.
+ *
+ *   ingress -> [mail.inbound] -> scanner -> [mail.ready] -> sender, and the sender's waiting mail
+ *
+ * This file opens and closes it, and writes records; kafka_private.h tells the others. Each process
+ * has a state_dir of its own: for large bodies on their way, and for copies of what the brokers
+ * hold. A put fails when the brokers do not acknowledge it in time; it may have become durable
+ * nevertheless, and then the message is in the queue twice once its client tries again.
  */
-#include "shared/queue_backend.h"
+#include "shared/kafka_private.h"
 
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shared/config.h"
 #include "shared/log.h"
+
+#define STICKY_MS 50
+
+/* A record that somebody waits for. */
+struct put {
+	struct kafka_message message;
+	struct kafka_queue *queue;
+	struct loop *loop;
+	queue_cb cb;
+	void *arg;
+	void *mapped; /* the value, when it is a spill file's */
+	unsigned char data[];
+};
+
+static void
+put_free(struct put *put)
+{
+	if (put->mapped)
+		munmap(put->mapped, put->message.value_size);
+	free(put);
+}
+
+static void
+on_put_ack(struct kafka_message *message, int err, int64_t offset)
+{
+	struct put *put = (struct put *)message;
+
+	(void)offset;
+	kafka_answer(put->queue->producer, put->loop, put->cb, put->arg, err);
+	put_free(put);
+}
+
+static struct put *
+put_new(struct kafka_queue *queue, enum kafka_topic topic, size_t data_size, queue_cb cb, void *arg)
+{
+	struct put *put = xmalloc(sizeof *put + data_size);
+
+	*put = (struct put){
+		.message = {.topic = topic, .on_ack = on_put_ack},
+		.queue = queue,
+		.loop = loop_current(),
+		.cb = cb,
+		.arg = arg
+	};
+	return put;
+}
+
+/* A thread stays with a partition for a moment: what it puts meanwhile goes in few requests. */
+static uint32_t
+choose_partition(const struct kafka_queue *queue)
+{
+	static _Thread_local uint64_t until_ms;
+	static _Thread_local uint32_t random;
+	uint64_t now_ms = clock_mono_ms();
+
+	if (now_ms >= until_ms) {
+		until_ms = now_ms + STICKY_MS;
+		arc4random_buf(&random, sizeof random);
+	}
+	return random % queue->config->queue.partitions;
+}
+
+/* The file lives on as the mapping, and goes with it, or with the process. */
+static int
+map_spill(struct kafka_queue *queue, struct put *put, const struct body *body)
+{
+	int fd = openat(queue->spool_fd, body->spill, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	unlinkat(queue->spool_fd, body->spill, 0);
+	if (fstat(fd, &st))
+		err = -errno;
+	else if ((uint64_t)st.st_size != body->size)
+		err = -EIO;
+	else if (body->size)
+		put->mapped = mmap(NULL, body->size, PROT_READ, MAP_SHARED, fd, 0);
+	if (put->mapped == MAP_FAILED) {
+		err = -errno;
+		put->mapped = NULL;
+	}
+	close(fd);
+	put->message.value = put->mapped ? put->mapped : "";
+	return err;
+}
+
+static void
+kafka_put(struct queue *base, enum topic topic, const Envelope *envelope, const struct body *body,
+	queue_cb cb, void *arg)
+{
+	struct kafka_queue *queue = (struct kafka_queue *)base;
+	Envelope packed = *envelope;
+	struct put *put;
+	int err = 0;
+
+	assert(envelope->id.len == ID_SIZE && (body->spill || body->size <= QUEUE_INLINE_MAX));
+	if (topic == TOPIC_INBOUND)
+		packed.partition = choose_partition(queue);
+	packed.body_topic = kafka_topic_of(topic);
+	put = put_new(queue, kafka_topic_of(topic), ID_SIZE + envelope__get_packed_size(&packed),
+		cb, arg);
+	memcpy(put->data, envelope->id.data, ID_SIZE);
+	put->message.key = put->data;
+	put->message.key_size = ID_SIZE;
+	put->message.header = put->data + ID_SIZE;
+	put->message.header_size = envelope__pack(&packed, put->data + ID_SIZE);
+	put->message.partition = (int32_t)packed.partition;
+	put->message.value = body->size ? body->data : "";
+	put->message.value_size = body->size;
+	if (body->spill)
+		err = map_spill(queue, put, body);
+	if (!err) {
+		kafka_produce(queue->producer, &put->message);
+		return;
+	}
+	LOG_WARN("a spilled body cannot be taken", "file", body->spill, "error", strerror(-err));
+	put_free(put);
+	cb(arg, err);
+}
+
+static void
+kafka_config_put(struct queue *base, const char *key, const char *json, queue_cb cb, void *arg)
+{
+	struct kafka_queue *queue = (struct kafka_queue *)base;
+	size_t key_size = strlen(key), json_size = strlen(json);
+	struct put *put = put_new(queue, KAFKA_CONFIG, key_size + json_size, cb, arg);
+
+	memcpy(put->data, key, key_size);
+	memcpy(put->data + key_size, json, json_size);
+	put->message.key = put->data;
+	put->message.key_size = key_size;
+	put->message.value = json_size ? put->data + key_size : NULL;
+	put->message.value_size = json_size;
+	kafka_produce(queue->producer, &put->message);
+}
+
+static void
+kafka_event_put(struct queue *base, const char *json, size_t length, queue_cb cb, void *arg)
+{
+	struct kafka_queue *queue = (struct kafka_queue *)base;
+	struct put *put = put_new(queue, KAFKA_EVENTS, length, cb, arg);
+
+	memcpy(put->data, json, length);
+	put->message.partition = RD_KAFKA_PARTITION_UA;
+	put->message.value = put->data;
+	put->message.value_size = length;
+	kafka_produce(queue->producer, &put->message);
+}
+
+static const char *
+kafka_spool_dir(const struct queue *base)
+{
+	return ((const struct kafka_queue *)base)->spool_dir;
+}
+
+/* Everything in the spool directory belongs to a process that has ended. */
+static int
+empty_spool(struct kafka_queue *queue)
+{
+	DIR *dir = opendir(queue->spool_dir);
+	struct dirent *entry;
+
+	if (!dir)
+		return -1;
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			unlinkat(queue->spool_fd, entry->d_name, 0);
+	closedir(dir);
+	return 0;
+}
+
+static int
+open_spool(struct kafka_queue *queue)
+{
+	if (!mkdir(queue->spool_dir, 0700) || errno == EEXIST)
+		queue->spool_fd = open(queue->spool_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (queue->spool_fd >= 0 && !empty_spool(queue))
+		return 0;
+	LOG_ERROR(
+		"cannot use a directory", "directory", queue->spool_dir, "error", strerror(errno));
+	return -1;
+}
+
+static void
+release(struct kafka_queue *queue)
+{
+	if (queue->spool_fd >= 0)
+		close(queue->spool_fd);
+	state_dir_close(&queue->state_dir);
+	free(queue->spool_dir);
+	free(queue);
+}
+
+static int
+kafka_space(const struct queue *base)
+{
+	const struct kafka_queue *queue = (const struct kafka_queue *)base;
+
+	return state_dir_has_room(&queue->state_dir, queue->config->queue.min_free) ? 0 : -ENOSPC;
+}
+
+static void
+kafka_close(struct queue *base)
+{
+	struct kafka_queue *queue = (struct kafka_queue *)base;
+
+	kafka_producer_free(&queue->producer);
+	release(queue);
+}
+
+static const struct queue_ops kafka_ops = {
+	.close = kafka_close,
+	.spool_dir = kafka_spool_dir,
+	.space = kafka_space,
+	.put = kafka_put,
+	.config_put = kafka_config_put,
+	.event_put = kafka_event_put,
+};
 
 struct queue *
 queue_kafka_open(const struct config *config)
 {
-	(void)config;
-	LOG_ERROR("this build knows the embedded queue only: set queue.backend to lmdb");
+	struct kafka_queue *queue = xcalloc(1, sizeof *queue);
+
+	queue->base.ops = &kafka_ops;
+	queue->config = config;
+	queue->late_ms = LATE_MS;
+	queue->spool_fd = -1;
+	queue->spool_dir = xasprintf("%s/spool", config->state_dir);
+	if (!state_dir_open(&queue->state_dir, config->state_dir) && !open_spool(queue))
+		queue->producer = kafka_producer_new(queue);
+	if (queue->producer)
+		return &queue->base;
+	release(queue);
 	return NULL;
 }

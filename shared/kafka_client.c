@@ -1,0 +1,108 @@
+/*
+ * kafka_client.c - what all handles of librdkafka share: brokers, security, log, and what its
+ * errors mean to us.
+ *
+ * [kafka_conf] -> kafka_producer, kafka_consumer, kafka_body, kafka_state, kafka_topics, ...
+ */
+#include "shared/kafka_private.h"
+
+#include <errno.h>
+
+#include "shared/config.h"
+#include "shared/log.h"
+
+const char *const kafka_topic_name[KAFKA_TOPICS] = {
+	[KAFKA_NONE] = "",
+	[KAFKA_INBOUND] = "mail.inbound",
+	[KAFKA_READY] = "mail.ready",
+	[KAFKA_DEFERRED] = "mail.deferred",
+	[KAFKA_STATE] = "mail.state",
+	[KAFKA_EVENTS] = "mail.events",
+	[KAFKA_CONFIG] = "relay.config",
+};
+
+enum kafka_topic
+kafka_topic_of(enum topic topic)
+{
+	return topic == TOPIC_INBOUND ? KAFKA_INBOUND : KAFKA_READY;
+}
+
+/* A broker that cannot be reached is an error to librdkafka; it tries again, so we call it a
+ * warning. */
+static void
+on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+	const char *name = rk ? rd_kafka_name(rk) : "";
+
+	if (level <= 2)
+		LOG_ERROR("kafka", "what", facility, "text", text, "handle", name);
+	else if (level <= 4)
+		LOG_WARN("kafka", "what", facility, "text", text, "handle", name);
+	else if (level <= 6)
+		LOG_INFO("kafka", "what", facility, "text", text, "handle", name);
+	else
+		LOG_DEBUG("kafka", "what", facility, "text", text, "handle", name);
+}
+
+void
+kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+	char why[256];
+
+	if (rd_kafka_conf_set(conf, name, value, why, sizeof why) != RD_KAFKA_CONF_OK)
+		die("a setting of librdkafka is refused", why);
+}
+
+static void
+set_security(rd_kafka_conf_t *conf, const struct config *config)
+{
+	static const char *const protocols[2][2] = {
+		{"plaintext",       "ssl"     },
+                { "sasl_plaintext", "sasl_ssl"}
+	};
+	static const char *const mechanisms[] = { "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512" };
+	bool sasl = config->queue.sasl.mechanism != SASL_NONE;
+
+	kafka_set(conf, "security.protocol", protocols[sasl][config->queue.tls]);
+	if (config->queue.ca)
+		kafka_set(conf, "ssl.ca.location", config->queue.ca);
+	if (!sasl)
+		return;
+	kafka_set(conf, "sasl.mechanism", mechanisms[config->queue.sasl.mechanism]);
+	kafka_set(conf, "sasl.username", config->queue.sasl.username);
+	kafka_set(conf, "sasl.password", config->queue.sasl.password);
+}
+
+rd_kafka_conf_t *
+kafka_conf(const struct config *config)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+	rd_kafka_conf_set_log_cb(conf, on_log);
+	kafka_set(conf, "bootstrap.servers", config->queue.brokers);
+	kafka_set(conf, "client.id", "shout");
+	kafka_set(conf, "socket.nagle.disable", "true");
+	kafka_set(conf, "socket.keepalive.enable", "true");
+	/* A broker that hangs has to be given up in time for its successor to answer within
+	 * LATE_MS.
+	 */
+	kafka_set(conf, "socket.timeout.ms", "10000");
+	kafka_set(conf, "reconnect.backoff.max.ms", "1000");
+	kafka_set(conf, "log.connection.close", "false");
+	set_security(conf, config);
+	return conf;
+}
+
+int
+kafka_errno(rd_kafka_resp_err_t err)
+{
+	switch (err) {
+	case RD_KAFKA_RESP_ERR_NO_ERROR: return 0;
+	case RD_KAFKA_RESP_ERR__TIMED_OUT:
+	case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+	case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
+	case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT: return -ETIMEDOUT;
+	case RD_KAFKA_RESP_ERR__QUEUE_FULL: return -ENOSPC;
+	default: return -EIO;
+	}
+}

@@ -1,0 +1,721 @@
+/*
+ * kafka_producer.c - records on their way to the brokers, and the queue thread that takes reports.
+ *
+ *   any thread -> kafka_produce() -> handle by lane -> broker
+ *   queue thread <- reports of all handles; per turn: on_ack of each, on_turn, then the answers,
+ *                   one task a loop
+ *
+ * Three lanes, each a handle of librdkafka of its own: records up to 1 MB; larger ones, whose
+ * transmission would hold up the small; events, for linger belongs to a handle. A handle that had a
+ * fatal error is replaced: what it had under way is answered with -EIO, and it goes after its last
+ * report. Bodies are never copied; large ones are under way 256 MB at a time, the others wait.
+ *
+ * Owns the handles and the thread. A record whose fate is unknown is answered with an error and
+ * counted (shout_queue_unknown_total): it may be durable.
+ */
+#include "shared/kafka_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "shared/config.h"
+#include "shared/log.h"
+#include "shared/metrics.h"
+
+#define SMALL_MAX 1000000u
+#define LARGE_BYTES_MAX (256u * 1024 * 1024)
+#define WAITING_MAX 1000
+#define EVENTS_PER_TURN 64
+#define TICK_MS 100
+#define REPLACE_MS 1000 /* a handle that fails at once is not replaced more often */
+#define TURNS_MAX 4
+
+enum lane { LANE_SMALL, LANE_LARGE, LANE_EVENTS, LANES };
+
+struct kafka_handle {
+	struct kafka_handle *next; /* among the dead */
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *reports;
+	rd_kafka_topic_t *topics[KAFKA_TOPICS];
+	atomic_size_t in_flight; /* raised under the producer's lock while it is a lane's */
+	uint64_t born_ms;
+	bool failed; /* queue thread */
+};
+
+struct message_list {
+	struct kafka_message *first, **last;
+	size_t count;
+};
+
+struct answer {
+	queue_cb cb;
+	void *arg;
+	int err;
+};
+
+struct answers {
+	struct task task;
+	struct answers *next;
+	struct loop *loop;
+	size_t count, space;
+	struct answer *list;
+};
+
+struct kafka_producer {
+	struct kafka_queue *queue;
+	pthread_t thread;
+	pthread_mutex_t wake_lock; /* librdkafka holds locks of its own when it takes this one */
+	pthread_cond_t wake;
+	bool awake; /* under wake_lock: reports, or something failed */
+	pthread_mutex_t lock;
+	/* under lock */
+	struct kafka_handle *lanes[LANES];
+	struct message_list failed;  /* never got to librdkafka */
+	struct message_list waiting; /* large ones */
+	size_t large_bytes;
+	struct {
+		void (*fn)(void *arg);
+		void *arg;
+	} turns[TURNS_MAX];
+	unsigned turns_count;
+	bool closing;
+	uint64_t close_by_ms;
+	/* queue thread */
+	struct kafka_handle *dead;
+	struct answers *answers;
+	uint64_t next_tick_ms, next_log_ms;
+	/* metrics */
+	struct metric *latency[KAFKA_TOPICS], *errors[KAFKA_TOPICS];
+	struct metric *in_flight, *large_waiting, *unknown, *replaced;
+};
+
+static void
+list_add(struct message_list *list, struct kafka_message *message)
+{
+	if (!list->first)
+		list->last = &list->first;
+	message->next = NULL;
+	*list->last = message;
+	list->last = &message->next;
+	list->count++;
+}
+
+static struct kafka_message *
+list_take(struct message_list *list)
+{
+	struct kafka_message *message = list->first;
+
+	if (message) {
+		list->first = message->next;
+		list->count--;
+	}
+	return message;
+}
+
+static enum lane
+lane_of(const struct kafka_message *message)
+{
+	if (message->topic == KAFKA_EVENTS)
+		return LANE_EVENTS;
+	return message->value_size > SMALL_MAX ? LANE_LARGE : LANE_SMALL;
+}
+
+static void
+wake(struct kafka_producer *producer)
+{
+	pthread_mutex_lock(&producer->wake_lock);
+	producer->awake = true;
+	pthread_mutex_unlock(&producer->wake_lock);
+	pthread_cond_signal(&producer->wake);
+}
+
+/* The first report of an empty queue. */
+static void
+on_reports(rd_kafka_t *rk, void *producer)
+{
+	(void)rk;
+	wake(producer);
+}
+
+static void
+wait_for_work(struct kafka_producer *producer)
+{
+	struct timespec until;
+	int err = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += TICK_MS * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&producer->wake_lock);
+	while (!producer->awake && !err)
+		err = pthread_cond_timedwait(&producer->wake, &producer->wake_lock, &until);
+	producer->awake = false;
+	pthread_mutex_unlock(&producer->wake_lock);
+}
+
+static rd_kafka_conf_t *
+lane_conf(const struct kafka_queue *queue, enum lane lane)
+{
+	rd_kafka_conf_t *conf = kafka_conf(queue->config);
+	char late[16];
+
+	snprintf(late, sizeof late, "%u", queue->late_ms);
+	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
+	kafka_set(conf, "enable.idempotence", "true");
+	kafka_set(conf, "acks", "all");
+	kafka_set(conf, "linger.ms", lane == LANE_EVENTS ? "50" : "1");
+	kafka_set(conf, "message.max.bytes", KAFKA_MESSAGE_MAX);
+	kafka_set(conf, "delivery.timeout.ms", late);
+	kafka_set(conf, "queue.buffering.max.messages", "100000");
+	kafka_set(conf, "queue.buffering.max.kbytes", lane == LANE_LARGE ? "1048576" : "262144");
+	if (lane == LANE_LARGE) /* 50 MB take their time */
+		kafka_set(conf, "socket.timeout.ms", "20000");
+	if (lane == LANE_EVENTS) {
+		kafka_set(conf, "compression.codec", "zstd");
+		kafka_set(conf, "sticky.partitioning.linger.ms", "1000");
+	}
+	return conf;
+}
+
+static struct kafka_handle *
+handle_new(struct kafka_producer *producer, enum lane lane)
+{
+	struct kafka_handle *handle = xcalloc(1, sizeof *handle);
+	rd_kafka_conf_t *conf = lane_conf(producer->queue, lane);
+	char why[256];
+
+	handle->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+	if (!handle->rk) {
+		LOG_ERROR("cannot make a producer", "error", why);
+		rd_kafka_conf_destroy(conf);
+		free(handle);
+		return NULL;
+	}
+	handle->born_ms = clock_mono_ms();
+	handle->reports = rd_kafka_queue_get_main(handle->rk);
+	rd_kafka_queue_cb_event_enable(handle->reports, on_reports, producer);
+	for (int i = KAFKA_NONE + 1; i < KAFKA_TOPICS; i++)
+		handle->topics[i] = rd_kafka_topic_new(handle->rk, kafka_topic_name[i], NULL);
+	return handle;
+}
+
+static void
+handle_free(struct kafka_handle *handle)
+{
+	if (!handle)
+		return;
+	for (int i = KAFKA_NONE + 1; i < KAFKA_TOPICS; i++)
+		rd_kafka_topic_destroy(handle->topics[i]);
+	rd_kafka_queue_cb_event_enable(handle->reports, NULL, NULL);
+	rd_kafka_queue_destroy(handle->reports);
+	rd_kafka_destroy(handle->rk);
+	free(handle);
+}
+
+/* Answered by the queue thread, as everything is. */
+static void
+refuse(struct kafka_producer *producer, struct kafka_message *message, int err)
+{
+	message->err = err;
+	pthread_mutex_lock(&producer->lock);
+	list_add(&producer->failed, message);
+	pthread_mutex_unlock(&producer->lock);
+	wake(producer);
+}
+
+/* Gives it to librdkafka, which copies key and header, and reads the value until its report. */
+static void
+hand_over(struct kafka_producer *producer, struct kafka_message *message)
+{
+	static const char nothing[1];
+	const void *value = message->value_size ? message->value : message->value ? nothing : NULL;
+	struct kafka_handle *handle;
+	rd_kafka_error_t *error;
+	size_t count = 5;
+	rd_kafka_vu_t parts[6] = { 0 };
+
+	pthread_mutex_lock(&producer->lock);
+	handle = producer->lanes[lane_of(message)];
+	atomic_fetch_add(&handle->in_flight, 1);
+	pthread_mutex_unlock(&producer->lock);
+	message->handle = handle;
+	parts[0].vtype = RD_KAFKA_VTYPE_RKT;
+	parts[0].u.rkt = handle->topics[message->topic];
+	parts[1].vtype = RD_KAFKA_VTYPE_PARTITION;
+	parts[1].u.i32 = message->partition;
+	parts[2].vtype = RD_KAFKA_VTYPE_KEY;
+	parts[2].u.mem.ptr = (void *)(uintptr_t)message->key;
+	parts[2].u.mem.size = message->key_size;
+	parts[3].vtype = RD_KAFKA_VTYPE_VALUE;
+	parts[3].u.mem.ptr = (void *)(uintptr_t)value;
+	parts[3].u.mem.size = message->value_size;
+	parts[4].vtype = RD_KAFKA_VTYPE_OPAQUE;
+	parts[4].u.ptr = message;
+	if (message->header_size) {
+		parts[count].vtype = RD_KAFKA_VTYPE_HEADER;
+		parts[count].u.header.name = KAFKA_ENVELOPE;
+		parts[count].u.header.val = message->header;
+		parts[count++].u.header.size = (ssize_t)message->header_size;
+	}
+	error = rd_kafka_produceva(handle->rk, parts, count);
+	if (error) {
+		refuse(producer, message, kafka_errno(rd_kafka_error_code(error)));
+		rd_kafka_error_destroy(error);
+	}
+}
+
+/* Under lock. A single one that is larger than the bound goes alone. */
+static bool
+large_fits(const struct kafka_producer *producer, const struct kafka_message *message)
+{
+	return !producer->large_bytes ||
+		producer->large_bytes + message->value_size <= LARGE_BYTES_MAX;
+}
+
+/* Under lock. The caller may reuse key and header, so they are kept here. */
+static void
+large_wait(struct kafka_producer *producer, struct kafka_message *message)
+{
+	char *copy = xmalloc(message->key_size + message->header_size);
+
+	if (message->key_size)
+		memcpy(copy, message->key, message->key_size);
+	if (message->header_size)
+		memcpy(copy + message->key_size, message->header, message->header_size);
+	message->key = copy;
+	message->header = copy + message->key_size;
+	message->copy = copy;
+	list_add(&producer->waiting, message);
+	metric_set(producer->large_waiting, (int64_t)producer->waiting.count);
+}
+
+static void
+produce_large(struct kafka_producer *producer, struct kafka_message *message)
+{
+	bool now, room;
+
+	pthread_mutex_lock(&producer->lock);
+	now = !producer->waiting.first && large_fits(producer, message);
+	room = producer->waiting.count < WAITING_MAX;
+	if (now)
+		producer->large_bytes += message->value_size;
+	else if (room)
+		large_wait(producer, message);
+	pthread_mutex_unlock(&producer->lock);
+	if (now)
+		hand_over(producer, message);
+	else if (!room)
+		refuse(producer, message, -ENOSPC);
+}
+
+void
+kafka_produce(struct kafka_producer *producer, struct kafka_message *message)
+{
+	message->asked_us = clock_mono_us();
+	message->handle = NULL;
+	message->copy = NULL;
+	metric_add(producer->in_flight, 1);
+	if (lane_of(message) == LANE_LARGE)
+		produce_large(producer, message);
+	else
+		hand_over(producer, message);
+}
+
+/* Large ones whose turn has come. */
+static void
+large_next(struct kafka_producer *producer, size_t bytes_done)
+{
+	struct kafka_message *message;
+
+	pthread_mutex_lock(&producer->lock);
+	producer->large_bytes -= bytes_done;
+	while ((message = producer->waiting.first) && large_fits(producer, message)) {
+		list_take(&producer->waiting);
+		producer->large_bytes += message->value_size;
+		metric_set(producer->large_waiting, (int64_t)producer->waiting.count);
+		pthread_mutex_unlock(&producer->lock);
+		hand_over(producer, message);
+		pthread_mutex_lock(&producer->lock);
+	}
+	pthread_mutex_unlock(&producer->lock);
+}
+
+/* The first error, then at most one a second: the brokers fail many at once. */
+static void
+log_error(struct kafka_producer *producer, const struct kafka_message *message, int err)
+{
+	uint64_t now_ms = clock_mono_ms();
+
+	metric_add(producer->errors[message->topic], 1);
+	if (now_ms < producer->next_log_ms)
+		return;
+	producer->next_log_ms = now_ms + 1000;
+	LOG_WARN("the brokers did not take a record", "topic", kafka_topic_name[message->topic],
+		"partition", log_int(message->partition), "error", strerror(-err));
+}
+
+static void
+settle(struct kafka_producer *producer, struct kafka_message *message, int err, int64_t offset)
+{
+	struct kafka_handle *handle = message->handle;
+	size_t large = handle && lane_of(message) == LANE_LARGE ? message->value_size : 0;
+
+	metric_add(producer->in_flight, -1);
+	if (err)
+		log_error(producer, message, err);
+	else
+		metric_observe_us(
+			producer->latency[message->topic], clock_mono_us() - message->asked_us);
+	free(message->copy);
+	message->copy = NULL;
+	message->on_ack(message, err, offset);
+	if (large)
+		large_next(producer, large);
+	if (handle)
+		atomic_fetch_sub(&handle->in_flight, 1);
+}
+
+static void
+on_report(struct kafka_producer *producer, const rd_kafka_message_t *report)
+{
+	if (report->err &&
+		rd_kafka_message_status(report) == RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED)
+		metric_add(producer->unknown, 1);
+	settle(producer, report->_private, kafka_errno(report->err), report->offset);
+}
+
+static void
+on_event(struct kafka_producer *producer, rd_kafka_event_t *event)
+{
+	const rd_kafka_message_t *report;
+
+	if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+		while ((report = rd_kafka_event_message_next(event)))
+			on_report(producer, report);
+	else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
+		LOG_WARN("kafka", "what", "error", "text", rd_kafka_event_error_string(event));
+}
+
+static void
+take_reports(struct kafka_producer *producer, struct kafka_handle *handle)
+{
+	rd_kafka_event_t *event;
+
+	for (int i = 0; i < EVENTS_PER_TURN; i++) {
+		event = rd_kafka_queue_poll(handle->reports, 0);
+		if (!event)
+			return;
+		on_event(producer, event);
+		rd_kafka_event_destroy(event);
+	}
+	wake(producer); /* there may be more */
+}
+
+static void
+take_all_reports(struct kafka_producer *producer)
+{
+	for (enum lane lane = 0; lane < LANES; lane++)
+		take_reports(producer, producer->lanes[lane]);
+	for (struct kafka_handle *handle = producer->dead; handle; handle = handle->next)
+		take_reports(producer, handle);
+}
+
+static void
+take_failed(struct kafka_producer *producer)
+{
+	struct message_list failed;
+	struct kafka_message *message;
+
+	pthread_mutex_lock(&producer->lock);
+	failed = producer->failed;
+	producer->failed = (struct message_list){ 0 };
+	pthread_mutex_unlock(&producer->lock);
+	while ((message = list_take(&failed)))
+		settle(producer, message, message->err, -1);
+}
+
+/* Those that never got their turn. */
+static void
+large_expire(struct kafka_producer *producer, uint64_t now_us)
+{
+	struct kafka_message *message;
+
+	pthread_mutex_lock(&producer->lock);
+	while ((message = producer->waiting.first) &&
+		message->asked_us + producer->queue->late_ms * 1000ull < now_us) {
+		list_take(&producer->waiting);
+		metric_set(producer->large_waiting, (int64_t)producer->waiting.count);
+		message->err = -ETIMEDOUT;
+		list_add(&producer->failed, message);
+	}
+	pthread_mutex_unlock(&producer->lock);
+}
+
+/* A handle does not recover from a fatal error: another takes its place. */
+static void
+replace(struct kafka_producer *producer, enum lane lane)
+{
+	struct kafka_handle *old = producer->lanes[lane], *new;
+	char why[256] = "";
+
+	if (!old->failed) {
+		rd_kafka_fatal_error(old->rk, why, sizeof why);
+		LOG_ERROR("a producer failed and is replaced", "handle", rd_kafka_name(old->rk),
+			"error", why);
+		old->failed = true;
+		rd_kafka_purge(old->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	}
+	if (clock_mono_ms() - old->born_ms < REPLACE_MS)
+		return;
+	new = handle_new(producer, lane);
+	if (!new)
+		die("cannot replace a producer", why);
+	metric_add(producer->replaced, 1);
+	pthread_mutex_lock(&producer->lock);
+	producer->lanes[lane] = new;
+	pthread_mutex_unlock(&producer->lock);
+	old->next = producer->dead;
+	producer->dead = old;
+}
+
+static void
+bury(struct kafka_producer *producer)
+{
+	struct kafka_handle **at = &producer->dead, *handle;
+
+	while ((handle = *at)) {
+		if (atomic_load(&handle->in_flight)) {
+			at = &handle->next;
+			continue;
+		}
+		*at = handle->next;
+		handle_free(handle);
+	}
+}
+
+static void
+tick(struct kafka_producer *producer)
+{
+	uint64_t now_us = clock_mono_us();
+
+	if (now_us / 1000 < producer->next_tick_ms)
+		return;
+	producer->next_tick_ms = now_us / 1000 + TICK_MS;
+	for (enum lane lane = 0; lane < LANES; lane++)
+		if (rd_kafka_fatal_error(producer->lanes[lane]->rk, NULL, 0))
+			replace(producer, lane);
+	bury(producer);
+	large_expire(producer, now_us);
+}
+
+static void
+on_answers(struct task *task)
+{
+	struct answers *answers = (struct answers *)task;
+
+	for (size_t i = 0; i < answers->count; i++)
+		answers->list[i].cb(answers->list[i].arg, answers->list[i].err);
+	free(answers->list);
+	free(answers);
+}
+
+void
+kafka_answer(struct kafka_producer *producer, struct loop *loop, queue_cb cb, void *arg, int err)
+{
+	struct answers *answers = producer->answers;
+
+	if (!cb)
+		return;
+	while (answers && answers->loop != loop)
+		answers = answers->next;
+	if (!answers) {
+		answers = xcalloc(1, sizeof *answers);
+		answers->task.run = on_answers;
+		answers->loop = loop;
+		answers->next = producer->answers;
+		producer->answers = answers;
+	}
+	if (answers->count == answers->space) {
+		answers->space = answers->space ? answers->space * 2 : 16;
+		answers->list = xrealloc(answers->list, answers->space * sizeof *answers->list);
+	}
+	answers->list[answers->count++] = (struct answer){ cb, arg, err };
+}
+
+/* Those without a loop are answered here, which may ask for more. */
+static void
+send_answers(struct kafka_producer *producer)
+{
+	struct answers *answers;
+
+	while ((answers = producer->answers)) {
+		producer->answers = answers->next;
+		if (answers->loop)
+			loop_post(answers->loop, &answers->task);
+		else
+			on_answers(&answers->task);
+	}
+}
+
+static void
+run_turns(struct kafka_producer *producer)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&producer->lock);
+	count = producer->turns_count;
+	pthread_mutex_unlock(&producer->lock);
+	for (unsigned i = 0; i < count; i++)
+		producer->turns[i].fn(producer->turns[i].arg);
+}
+
+void
+kafka_on_turn(struct kafka_producer *producer, void (*fn)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&producer->lock);
+	assert(producer->turns_count < TURNS_MAX);
+	producer->turns[producer->turns_count].fn = fn;
+	producer->turns[producer->turns_count++].arg = arg;
+	pthread_mutex_unlock(&producer->lock);
+}
+
+/* Closing, and nothing is under way. After the deadline librdkafka has to give up what it has. */
+static bool
+is_over(struct kafka_producer *producer)
+{
+	bool over;
+
+	pthread_mutex_lock(&producer->lock);
+	over = producer->closing && !producer->failed.first && !producer->waiting.first;
+	for (enum lane lane = 0; lane < LANES && over; lane++) {
+		struct kafka_handle *handle = producer->lanes[lane];
+
+		over = !atomic_load(&handle->in_flight);
+		if (!over && clock_mono_ms() > producer->close_by_ms)
+			rd_kafka_purge(
+				handle->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	}
+	pthread_mutex_unlock(&producer->lock);
+	return over && !producer->dead;
+}
+
+static void *
+run(void *arg)
+{
+	struct kafka_producer *producer = arg;
+
+	log_set_role("queue");
+	while (!is_over(producer)) {
+		wait_for_work(producer);
+		take_all_reports(producer);
+		take_failed(producer);
+		run_turns(producer);
+		send_answers(producer);
+		tick(producer);
+	}
+	return NULL;
+}
+
+static void
+start_thread(struct kafka_producer *producer)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&producer->thread, NULL, run, producer))
+		die("cannot start a thread", "queue");
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_setname_np(producer->thread, "queue");
+}
+
+static void
+add_metrics(struct kafka_producer *producer)
+{
+	char labels[48];
+
+	for (int i = KAFKA_NONE + 1; i < KAFKA_TOPICS; i++) {
+		snprintf(labels, sizeof labels, "topic=\"%s\"", kafka_topic_name[i]);
+		producer->latency[i] = metric_histogram("shout_queue_produce_seconds",
+			"From asking to the brokers' acknowledgement", labels);
+		producer->errors[i] = metric_counter("shout_queue_produce_errors_total",
+			"Records that the brokers did not acknowledge", labels);
+	}
+	producer->in_flight = metric_gauge(
+		"shout_queue_producing", "Records that wait for an acknowledgement", NULL);
+	producer->large_waiting = metric_gauge("shout_queue_large_waiting",
+		"Large records that wait for others to be acknowledged", NULL);
+	producer->unknown = metric_counter("shout_queue_unknown_total",
+		"Records answered with an error that may be durable nevertheless", NULL);
+	producer->replaced = metric_counter("shout_queue_producers_replaced_total",
+		"Producers replaced after a fatal error", NULL);
+}
+
+static int
+open_handles(struct kafka_producer *producer)
+{
+	for (enum lane lane = 0; lane < LANES; lane++) {
+		producer->lanes[lane] = handle_new(producer, lane);
+		if (!producer->lanes[lane])
+			return -1;
+	}
+	return 0;
+}
+
+static void
+release(struct kafka_producer *producer)
+{
+	for (enum lane lane = 0; lane < LANES; lane++)
+		handle_free(producer->lanes[lane]);
+	pthread_mutex_destroy(&producer->lock);
+	pthread_mutex_destroy(&producer->wake_lock);
+	pthread_cond_destroy(&producer->wake);
+	free(producer);
+}
+
+struct kafka_producer *
+kafka_producer_new(struct kafka_queue *queue)
+{
+	struct kafka_producer *producer = xcalloc(1, sizeof *producer);
+	pthread_condattr_t monotonic;
+
+	producer->queue = queue;
+	pthread_mutex_init(&producer->lock, NULL);
+	pthread_mutex_init(&producer->wake_lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&producer->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	add_metrics(producer);
+	if (open_handles(producer)) {
+		release(producer);
+		return NULL;
+	}
+	start_thread(producer);
+	return producer;
+}
+
+void
+kafka_producer_free(struct kafka_producer **producer_ref)
+{
+	struct kafka_producer *producer = *producer_ref;
+
+	if (!producer)
+		return;
+	pthread_mutex_lock(&producer->lock);
+	producer->closing = true;
+	producer->close_by_ms = clock_mono_ms() + producer->queue->late_ms + 1000;
+	pthread_mutex_unlock(&producer->lock);
+	wake(producer);
+	pthread_join(producer->thread, NULL);
+	release(producer);
+	*producer_ref = NULL;
+}
