@@ -1,5 +1,5 @@
 // send.js HOST PORT starttls|implicit CA USER PASSWORD SENDER RECIPIENT < message
-// Without a user there is no AUTH. The Certificate authority is trusted beside nodemailer's own.
+// Without a user there is no AUTH. CA is a certificate that is trusted beside nodemailer's own.
 "use strict";
 const fs = require("fs");
 const nodemailer = require("nodemailer");
