@@ -8,6 +8,39 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local HOUR, DAY = 3600, 86400
 
+-- Messages in flight, in the hash `flight`: n granted in this generation, less those that came to
+-- their attempt; old: what was left of the one before; since: when it began. A generation is a day,
+-- and the older one is forgotten. What a killed process had been granted or had not told yet stays
+-- in its generation, since attempts are taken off the newer one first. So it counts for two days at
+-- most, however busy the account is; and so does mail that nothing has attempted for so long.
+local function flight_read(key)
+	local h = redis.call('HMGET', key, 'n', 'old', 'since')
+	local n, old = tonumber(h[1] or 0), tonumber(h[2] or 0)
+	local since = math.min(tonumber(h[3] or time[1]), time[1])
+	if time[1] - since >= 2 * DAY then
+		n, old, since = 0, 0, time[1]
+	elseif time[1] - since >= DAY then
+		n, old, since = 0, n, since + DAY
+	end
+	return { n = n, old = old, since = since }
+end
+
+local function flight_add(key, flight, n)
+	flight.n = flight.n + n
+	if flight.n < 0 then flight.n, flight.old = 0, math.max(0, flight.old + flight.n) end
+	redis.call('HSET', key, 'n', flight.n, 'old', flight.old, 'since', flight.since)
+	redis.call('EXPIRE', key, 7 * DAY)
+end
+
+-- Rows waiting, as each node's sender told it.
+local function flight_waiting(key)
+	local waiting, all = 0, redis.call('HGETALL', key)
+	for i = 1, #all, 2 do
+		if all[i]:sub(1, 2) == 'w:' then waiting = waiting + all[i + 1] end
+	end
+	return waiting
+end
+
 -- take: KEYS gcra, flight; ARGV needed recipients, wanted messages, wanted recipients, spent
 -- messages, spent recipients (negative: given back), limits (messages per hour, per day,
 -- recipients per hour, per day; 0 = none), most in flight, most waiting.
@@ -21,11 +54,9 @@ local function take()
 		{ 'mh', HOUR, a[6], 1, spent }, { 'md', DAY, a[7], 1, spent },
 		{ 'rh', HOUR, a[8], need, spent_to }, { 'rd', DAY, a[9], need, spent_to },
 	}
-	local flying = tonumber(redis.call('HGET', flight, 'n') or 0) + spent
-	if spent ~= 0 then
-		flying = math.max(flying, 0)
-		redis.call('HSET', flight, 'n', flying)
-	end
+	local counted = flight_read(flight)
+	flight_add(flight, counted, spent)
+	local flying = counted.n + counted.old
 
 	local wait, which = 0, 0
 	local room = { want, want, want_to, want_to }
@@ -46,15 +77,13 @@ local function take()
 		end
 	end
 	if want > 0 and flying >= a[10] then wait, which = math.max(wait, 30), 5 end
-	local waiting = 0
-	for _, value in ipairs(redis.call('HVALS', flight)) do waiting = waiting + value end
-	if want > 0 and waiting - flying >= a[11] then wait, which = math.max(wait, 300), 6 end
+	if want > 0 and flight_waiting(flight) >= a[11] then wait, which = math.max(wait, 300), 6 end
 
 	local granted, granted_to = 0, 0
 	if want > 0 and wait == 0 then
 		granted = math.min(room[1], room[2], a[10] - flying)
 		granted_to = math.max(need, math.min(room[3], room[4]))
-		redis.call('HINCRBY', flight, 'n', granted)
+		flight_add(flight, counted, granted)
 	end
 	for i, d in ipairs(dims) do
 		if d[6] then
@@ -63,26 +92,24 @@ local function take()
 		end
 	end
 	redis.call('EXPIRE', gcra, DAY)
-	redis.call('EXPIRE', flight, 7 * DAY)
 	if want == 0 then wait, which = 0, 0 end
 	return { granted, granted_to, wait, which }
 end
 
 -- attempted: KEYS flight; ARGV messages attempted, node, its waiting rows (-1: not said)
 local function attempted()
-	local n = redis.call('HINCRBY', KEYS[1], 'n', 0 - ARGV[2]) -- (-0 is no integer)
-	if n < 0 then redis.call('HSET', KEYS[1], 'n', 0) end
+	flight_add(KEYS[1], flight_read(KEYS[1]), 0 - ARGV[2])
 	if tonumber(ARGV[4]) >= 0 then redis.call('HSET', KEYS[1], 'w:' .. ARGV[3], ARGV[4]) end
-	redis.call('EXPIRE', KEYS[1], 7 * DAY)
-	return n
+	return 0
 end
 
 -- correct: KEYS flight; ARGV the most that can be in flight. A process that was killed took with it
--- what it had been granted, and attempts it had not told yet: they would count for ever.
+-- what it had been granted, and attempts it had not told yet: they would count for days.
 local function correct()
-	local n = tonumber(redis.call('HGET', KEYS[1], 'n') or 0)
-	if n > tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], 'n', ARGV[2]) end
-	return n
+	local flight, most = flight_read(KEYS[1]), tonumber(ARGV[2])
+	local excess = flight.n + flight.old - most
+	if excess > 0 then flight_add(KEYS[1], flight, 0 - excess) end
+	return 0
 end
 
 -- nodes: KEYS nodes; ARGV id. How many shared the limits within the last minute.

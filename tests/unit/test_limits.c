@@ -204,6 +204,61 @@ messages_in_flight_are_capped_until_they_are_attempted(void **state)
 	assert_int_equal(take(limits, 1, 1).refused, 1);
 }
 
+/* As if the count had begun so many seconds ago. */
+static void
+flight_age(unsigned seconds)
+{
+	struct answer a;
+	char since[24];
+
+	ASK(&a, "HGET", "rate:{acme}:flight", "since");
+	snprintf(since, sizeof since, "%lld", strtoll(a.text, NULL, 10) - seconds);
+	ASK(&a, "HSET", "rate:{acme}:flight", "since", since);
+}
+
+static unsigned
+flight_count(const char *generation)
+{
+	struct answer a;
+
+	ASK(&a, "HGET", "rate:{acme}:flight", generation);
+	return (unsigned)strtoul(a.text, NULL, 10);
+}
+
+#define DAY 86400
+
+static void
+what_nobody_takes_off_the_count_is_forgotten_after_two_days(void **state)
+{
+	(void)state;
+	open_limits(5, 200000);
+	assert_int_equal(take(limits, 5, 1).passed, 5);
+	flight_age(DAY);
+	assert_int_equal(take(other, 1, 1).refused, 1);
+	assert_int_equal(flight_count("old"), 5);
+	flight_age(DAY);
+	open_limits(5, 200000);
+	assert_int_equal(take(limits, 5, 1).passed, 5);
+	assert_int_equal(take(limits, 1, 1).refused, 1);
+	assert_int_equal(flight_count("old"), 0);
+}
+
+/* Else what was lost would be handed on from day to day, as long as the account is busy. */
+static void
+an_attempt_is_taken_off_the_newer_count(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	open_limits(0, 200000);
+	assert_int_equal(take(limits, 1, 1).passed, 1);
+	ASK(&a, "HSET", "rate:{acme}:flight", "old", "7");
+	assert_int_equal(take(limits, 20, 1).passed, 20);
+	limits_attempted(other, "acme", 21);
+	WAIT_FOR(flight_count("n") == 0); /* what lay idle went back, too */
+	assert_int_equal(flight_count("old"), 7);
+}
+
 static uint64_t
 two_are_queued(void *arg)
 {
@@ -353,6 +408,8 @@ main(void)
 		TEST(giving_back_frees_an_allowance),
 		TEST(messages_in_flight_are_capped_until_they_are_attempted),
 		TEST(messages_in_flight_are_no_more_than_the_queue_holds),
+		TEST(what_nobody_takes_off_the_count_is_forgotten_after_two_days),
+		TEST(an_attempt_is_taken_off_the_newer_count),
 		TEST(waiting_messages_are_capped),
 		TEST(more_attempts_than_messages_make_no_debt),
 		TEST(without_redis_a_share_is_applied_and_told_later),
