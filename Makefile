@@ -61,6 +61,7 @@ $(B)/gen/%.lua.h: %.lua
 	@mkdir -p $(@D)
 	sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@
 $(B)/shared/limits.o: $(B)/gen/shared/limits.lua.h
+$(B)/shared/score.o: $(B)/gen/shared/score.lua.h
 
 $(B)/%.o: %.c $(B)/gen/shared/envelope.pb-c.h
 	@mkdir -p $(@D)

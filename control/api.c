@@ -456,7 +456,7 @@ listen_on(struct api *api, const char *text)
 
 struct api *
 api_new(const struct config *config, struct queue *queue, struct loop *loop, struct loop *worker,
-	struct directory *directory, struct applier *applier)
+	struct redis *redis, struct directory *directory, struct applier *applier)
 {
 	struct api *api = xcalloc(1, sizeof *api);
 	int err;
@@ -464,6 +464,7 @@ api_new(const struct config *config, struct queue *queue, struct loop *loop, str
 	*api = (struct api){ .queue = queue,
 		.rows = rows_open(queue, ROWS_ALL, NULL, NULL, NULL),
 		.loop = loop,
+		.redis = redis,
 		.worker = worker,
 		.directory = directory,
 		.applier = applier };

@@ -15,6 +15,7 @@
 
 #include "control/api_private.h"
 #include "shared/log.h"
+#include "shared/score.h"
 
 #define LIST_DEFAULT 100
 #define LIST_MAX 1000
@@ -267,15 +268,47 @@ api_accounts_list(struct exchange *x)
 	json_decref(ids);
 }
 
+static json_t *
+json_from_score(const uint64_t counts[SCORES])
+{
+	json_t *shown = json_object();
+
+	for (int i = 0; i < SCORES; i++)
+		json_object_set_new(shown, score_names[i], json_integer((json_int_t)counts[i]));
+	return shown;
+}
+
+static void
+reply_no_account(struct exchange *x)
+{
+	reply_error(x, 404, "account", "there is no account \"%.40s\"", x->parameters[0]);
+}
+
+/* Without Redis there is an account, but nobody knows its score. */
+static void
+on_score(void *arg, int err, const uint64_t counts[SCORE_WINDOWS][SCORES])
+{
+	struct exchange *x = arg;
+	json_t *account = account_show(x->api->directory, x->parameters[0]), *score;
+
+	if (!account) {
+		reply_no_account(x);
+		return;
+	}
+	score = err ? json_null() : json_object();
+	for (int i = 0; !err && i < SCORE_WINDOWS; i++)
+		json_object_set_new(score, score_windows[i], json_from_score(counts[i]));
+	json_object_set_new(account, "score", score);
+	reply_json(x, 200, account);
+}
+
 void
 api_account_get(struct exchange *x)
 {
-	json_t *account = account_show(x->api->directory, x->parameters[0]);
-
-	if (account)
-		reply_json(x, 200, account);
+	if (directory_get(x->api->directory, "account", x->parameters[0]))
+		scores_read(x->api->redis, x->parameters[0], on_score, x);
 	else
-		reply_error(x, 404, "account", "there is no account \"%.40s\"", x->parameters[0]);
+		reply_no_account(x);
 }
 
 /* Rules */

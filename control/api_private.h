@@ -26,6 +26,7 @@ struct api {
 	struct queue *queue;
 	struct rows *rows; /* all of them */
 	struct loop *loop, *worker;
+	struct redis *redis;
 	struct directory *directory;
 	struct applier *applier;
 	struct evhttp *http;

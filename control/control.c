@@ -70,7 +70,7 @@ control_start(const struct config *config, struct queue *queue)
 	control.redis = redis_new(control.loop, &options);
 	control.applier = applier_new(control.loop, queue, control.redis, control.directory);
 	if (config->control.listen) {
-		control.api = api_new(config, queue, control.loop, control.worker,
+		control.api = api_new(config, queue, control.loop, control.worker, control.redis,
 			control.directory, control.applier);
 		if (!control.api) {
 			control_free();

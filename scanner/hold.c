@@ -28,6 +28,7 @@
 #include "shared/metrics.h"
 #include "shared/notice.h"
 #include "shared/redis.h"
+#include "shared/score.h"
 
 #define NOTICE_MS 5000
 #define RETRY_MS 250
@@ -39,6 +40,7 @@ struct hold {
 	const struct config *config;
 	struct redis *redis;
 	struct account_store *accounts;
+	struct scores *scores;
 	struct mail_event event;
 	struct metric *missed;
 };
@@ -206,6 +208,8 @@ on_event(void *arg, int err)
 		told_end(told, err);
 		return;
 	}
+	if (told->envelope->verdict == ENVELOPE__VERDICT__INFECTED)
+		scores_add(told->hold->scores, told->envelope->account, SCORE_VIRUSES, 1);
 	told->deadline_ms = clock_mono_ms() + NOTICE_MS;
 	account_by_id(told->hold->accounts, told->envelope->account, on_account, told);
 }
@@ -241,6 +245,7 @@ hold_new(struct loop *loop, struct queue *queue, const struct config *config)
 	hold->config = config;
 	hold->redis = redis_new(loop, &options);
 	hold->accounts = account_store_new(loop, hold->redis);
+	hold->scores = scores_new(loop, hold->redis);
 	hold->missed = metric_counter("shout_scanner_notices_missed_total",
 		"Notices of held messages that could not be sent", NULL);
 	return hold;
@@ -254,6 +259,7 @@ hold_free(struct hold **hold_ref)
 	if (!hold)
 		return;
 	account_store_free(&hold->accounts);
+	scores_free(&hold->scores);
 	redis_free(&hold->redis);
 	mail_event_free(&hold->event);
 	free(hold);

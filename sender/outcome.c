@@ -185,3 +185,22 @@ outcome_defer(struct outcome *out, enum outcome_scope scope, const char *enhance
 {
 	outcome_ours(out, OUTCOME_DEFER, scope, enhanced, text);
 }
+
+bool
+outcome_is_hard_bounce(const struct outcome *outcome)
+{
+	if (outcome->kind != OUTCOME_BOUNCE)
+		return false;
+	if (outcome->code)
+		return outcome->scope == SCOPE_RECIPIENT &&
+			strncmp(outcome->enhanced, "5.7.", 4) != 0;
+	return strncmp(outcome->enhanced, "5.1.", 4) == 0;
+}
+
+bool
+outcome_is_unknown_user(const struct outcome *outcome)
+{
+	return outcome_is_hard_bounce(outcome) && outcome->code &&
+		(strcmp(outcome->enhanced, "5.1.1") == 0 ||
+			strcmp(outcome->enhanced, "5.1.6") == 0);
+}

@@ -56,4 +56,10 @@ void outcome_bounce(struct outcome *out, const char *enhanced, const char *text)
 void outcome_defer(
 	struct outcome *out, enum outcome_scope scope, const char *enhanced, const char *text);
 
+/* What an account's reputation counts: refused for good for the recipient's sake, by the remote or
+ * since no host takes mail for it; not for what we are (5.7.x). */
+bool outcome_is_hard_bounce(const struct outcome *outcome);
+/* Of those: the remote knows no such user. */
+bool outcome_is_unknown_user(const struct outcome *outcome);
+
 #endif

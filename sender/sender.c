@@ -24,6 +24,7 @@
 #include "shared/metrics.h"
 #include "shared/redis.h"
 #include "shared/role.h"
+#include "shared/score.h"
 
 #define WINDOW 2000
 #define STOP_MS 10000  /* for attempts under way */
@@ -253,6 +254,7 @@ redis_start(struct sender *sender)
 			.in_flight_max = config->ingress.in_flight_max,
 			.waiting_max = config->ingress.waiting_max,
 		});
+	sender->scores = scores_new(sender->loop, sender->redis);
 	sender->ledger = ledger_new(sender->redis);
 }
 
@@ -325,6 +327,7 @@ stop_now(struct sender *sender)
 	attempt_free_all(sender);
 	mail_drop_all(sender);
 	limits_free(&sender->limits);
+	scores_free(&sender->scores);
 	redis_free(&sender->redis);
 	ledger_free(&sender->ledger);
 	loop_stop(sender->loop);

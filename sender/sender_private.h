@@ -120,6 +120,7 @@ struct sender {
 	struct consumer *consumer;
 	struct redis *redis;
 	struct limits *limits;
+	struct scores *scores;
 	struct ledger *ledger;
 	struct site_resolver *resolver;
 	struct client_context *clients;

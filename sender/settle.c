@@ -22,6 +22,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
+#include "shared/score.h"
 
 #define AGAIN_S 5
 
@@ -142,6 +143,8 @@ on_receipt(void *arg, int err)
 	for (size_t i = 0; i < receipt->count; i++)
 		item->targets[receipt->indices[i]].state = TARGET_CLOSED;
 	metric_add(item->mail->sender->metrics.delivered, (int64_t)receipt->count);
+	scores_add(item->mail->sender->scores, item->mail->envelope->account, SCORE_RECIPIENTS,
+		(unsigned)receipt->count);
 	free(receipt);
 	item_answered(item);
 	settle_advance(item);
@@ -216,6 +219,22 @@ on_end_event(void *arg, int err)
 	settle_advance(item);
 }
 
+/* What an operator had bounced says nothing about the account's recipients. */
+static void
+score_end(const struct item *item, const struct target *like, unsigned n)
+{
+	struct scores *scores = item->mail->sender->scores;
+	const char *account = item->mail->envelope->account;
+
+	scores_add(scores, account, SCORE_RECIPIENTS, n);
+	if (like->expired || item->bounce_why)
+		return;
+	if (outcome_is_hard_bounce(like->outcome))
+		scores_add(scores, account, SCORE_HARD_BOUNCES, n);
+	if (outcome_is_unknown_user(like->outcome))
+		scores_add(scores, account, SCORE_UNKNOWN_USERS, n);
+}
+
 /* One event for all that failed alike. */
 static void
 end_event(struct item *item, size_t first)
@@ -243,6 +262,7 @@ end_event(struct item *item, size_t first)
 			item->bounce_why ? item->bounce_why : "refused");
 	}
 	metric_add(like->expired ? sender->metrics.expired : sender->metrics.bounced, (int64_t)n);
+	score_end(item, like, (unsigned)n);
 	free(to);
 	item_pend(item);
 	mail_event_send(&sender->event, sender->queue, on_end_event, item);

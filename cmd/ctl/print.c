@@ -143,6 +143,24 @@ print_domains(const json_t *domains)
 	}
 }
 
+static void
+print_score(const json_t *score)
+{
+	const char *window;
+	json_t *counts;
+
+	json_object_foreach((json_t *)score, window, counts)
+	{
+		char *text = xasprintf(
+			"%s: %s recipients, %s hard bounces (%s unknown), %s viruses", window,
+			number_of(counts, "recipients"), number_of(counts, "hard_bounces"),
+			number_of(counts, "unknown_users"), number_of(counts, "viruses"));
+
+		print_field("Last", text);
+		free(text);
+	}
+}
+
 void
 print_account(const json_t *account)
 {
@@ -167,6 +185,7 @@ print_account(const json_t *account)
 		print_field("Limit", text);
 		free(text);
 	}
+	print_score(json_object_get(account, "score"));
 }
 
 void

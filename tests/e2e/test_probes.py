@@ -30,6 +30,7 @@ def test_without_redis_known_clients_are_served_so_the_node_stays_in(rig, sink, 
         status, verdict, parts = probes(shout)
         assert (status, verdict) == (200, "degraded") and " connections down since 20" in parts["redis"]
         send(client, "boss@customer.example", "two@elsewhere.example", BODY)
+        assert shout.shoutctl("account", "show", account["account"])["score"] is None
     redis.start()
     wait_for(lambda: probes(shout)[1] == "ready")
 

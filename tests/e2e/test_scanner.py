@@ -94,6 +94,14 @@ def test_eicar_is_held_and_those_concerned_are_told(shout, account, sink):
     assert not to(sink, "eicar@elsewhere.example")
 
 
+def test_viruses_count_in_the_score(shout):
+    account = shout.account_add(name="infected", domain="infected.example")
+    body = attached(EICAR).replace(b"customer.example", b"infected.example")
+    held(shout, post(shout, account, body, "anna@infected.example"))
+    wait_for(lambda: shout.shoutctl("account", "show", account["account"])["score"]["7d"] == {
+        "recipients": 0, "hard_bounces": 0, "unknown_users": 0, "viruses": 1})
+
+
 def test_eicar_in_a_zip_is_found(shout, account):
     message_id = post(shout, account, attached(zipped(3)))
     assert held(shout, message_id)["verdict"] == "infected"

@@ -128,6 +128,41 @@ our_own_decisions_carry_their_code(void **state)
 	assert_string_equal(outcome.text, "later");
 }
 
+static void
+reputation_counts_what_is_the_recipients_fault(void **state)
+{
+	static const struct {
+		enum outcome_step step;
+		const char *reply;
+		bool hard, unknown;
+	} judged[] = {
+		{STEP_RCPT,  "550 5.1.1 no such user",           true,  true },
+		{ STEP_RCPT, "550 no such user",                 true,  false},
+		{ STEP_RCPT, "550 5.2.1 disabled",               true,  false},
+		{ STEP_RCPT, "550 5.7.1 your address is listed", false, false},
+		{ STEP_RCPT, "450 4.1.1 not now",                false, false},
+		{ STEP_DOT,  "554 5.6.0 no",                     false, false},
+	};
+	struct outcome outcome;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof judged / sizeof *judged; i++) {
+		struct reply reply;
+
+		reply_start(&reply);
+		reply_line(&reply, judged[i].reply, strlen(judged[i].reply), NULL, NULL);
+		outcome_from_reply(&outcome, judged[i].step, &reply, "");
+		if (outcome_is_hard_bounce(&outcome) != judged[i].hard ||
+			outcome_is_unknown_user(&outcome) != judged[i].unknown)
+			fail_msg("%s", judged[i].reply);
+	}
+	outcome_bounce(&outcome, "5.1.2", "no such domain");
+	assert_true(outcome_is_hard_bounce(&outcome));
+	assert_false(outcome_is_unknown_user(&outcome));
+	outcome_bounce(&outcome, "5.6.7", "no SMTPUTF8");
+	assert_false(outcome_is_hard_bounce(&outcome));
+}
+
 int
 main(void)
 {
@@ -135,6 +170,7 @@ main(void)
 		cmocka_unit_test(each_reply_has_its_meaning_at_its_step),
 		cmocka_unit_test(every_error_defers_for_the_site),
 		cmocka_unit_test(our_own_decisions_carry_their_code),
+		cmocka_unit_test(reputation_counts_what_is_the_recipients_fault),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
