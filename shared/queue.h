@@ -39,6 +39,8 @@ enum topic { TOPIC_INBOUND, TOPIC_READY, TOPIC_COUNT };
 #define QUEUE_INLINE_MAX (256u * 1024)
 /* The most that one queue_body() call hands over. */
 #define QUEUE_PIECE_MAX (64u * 1024)
+/* The longest Row.site, in bytes: LMDB's keys end at 511. */
+#define QUEUE_SITE_MAX 400
 
 /* Opens (and creates) the queue of `state_dir`; NULL after logging why. One process at a time. */
 struct queue *queue_open(const struct config *config);
@@ -105,7 +107,7 @@ void queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, 
 /*
  * Waiting mail (the sender's rows, topic mail.state). A row is message x site: its key is
  * <id>/<site>. Its body stays in the queue until its last row is removed. A row whose due_us is 0
- * has no due time: rows_due() does not know it. Site names are at most 400 bytes.
+ * has no due time: rows_due() does not know it.
  *
  * Rows belong to the partition of their message (Envelope.partition, 0 in the embedded queue); only
  * the process that owns it writes them: -ECANCELED to any other.

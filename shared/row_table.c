@@ -41,7 +41,7 @@ head_of(const struct row_table *table, const MDB_val *value)
 size_t
 row_key(unsigned char *key, const uint8_t *id, const char *site, size_t site_length)
 {
-	assert(site_length <= SITE_MAX);
+	assert(site_length <= QUEUE_SITE_MAX);
 	memcpy(key, id, ID_SIZE);
 	if (site_length)
 		memcpy(key + ID_SIZE, site, site_length);
@@ -52,7 +52,7 @@ static size_t
 due_key(unsigned char *key, const char *site, size_t site_length, uint64_t due_us,
 	const uint8_t *id)
 {
-	assert(site_length <= SITE_MAX);
+	assert(site_length <= QUEUE_SITE_MAX);
 	memcpy(key, site, site_length);
 	key[site_length] = '\0';
 	put_be64(key + site_length + 1, due_us);
@@ -63,7 +63,7 @@ due_key(unsigned char *key, const char *site, size_t site_length, uint64_t due_u
 static size_t
 site_key(unsigned char *key, const void *site, size_t site_length)
 {
-	assert(site_length <= SITE_MAX);
+	assert(site_length <= QUEUE_SITE_MAX);
 	memcpy(key, site, site_length);
 	key[site_length] = '\0';
 	return site_length + 1;
@@ -74,7 +74,7 @@ site_key(unsigned char *key, const void *site, size_t site_length)
 static int
 count_site(const struct row_table *table, MDB_txn *txn, const void *site, size_t length, int by)
 {
-	unsigned char bytes[SITE_MAX + 1];
+	unsigned char bytes[QUEUE_SITE_MAX + 1];
 	MDB_val key = { site_key(bytes, site, length), bytes }, value;
 	uint64_t count = 0;
 	int rc = mdb_get(txn, table->sites, &key, &value);
@@ -262,7 +262,7 @@ row_table_remove(
 int
 row_table_count(const struct row_table *table, MDB_txn *txn, const char *site, uint64_t *count_out)
 {
-	unsigned char bytes[SITE_MAX + 1];
+	unsigned char bytes[QUEUE_SITE_MAX + 1];
 	MDB_val key = { 0, bytes }, value;
 	MDB_stat stat;
 	int rc;
@@ -273,7 +273,7 @@ row_table_count(const struct row_table *table, MDB_txn *txn, const char *site, u
 		*count_out = rc ? 0 : stat.ms_entries;
 		return rc;
 	}
-	if (strlen(site) > SITE_MAX)
+	if (strlen(site) > QUEUE_SITE_MAX)
 		return 0;
 	key.mv_size = site_key(bytes, site, strlen(site));
 	rc = mdb_get(txn, table->sites, &key, &value);
@@ -463,7 +463,7 @@ row_source_due(const struct row_source *source, const char *site, uint64_t after
 	struct walk walk = { .by_due = true };
 	size_t site_length = strlen(site);
 
-	if (site_length > SITE_MAX)
+	if (site_length > QUEUE_SITE_MAX)
 		return 0;
 	walk.key_size = due_key(walk.key, site, site_length, after_us, after_id ? after_id : first);
 	if (after_id)

@@ -19,9 +19,8 @@
 
 #include "shared/queue.h"
 
-#define SITE_MAX 400 /* LMDB keys end at 511 bytes */
-#define ROW_KEY_MAX (ID_SIZE + SITE_MAX)
-#define DUE_KEY_MAX (SITE_MAX + 1 + 8 + ID_SIZE)
+#define ROW_KEY_MAX (ID_SIZE + QUEUE_SITE_MAX)
+#define DUE_KEY_MAX (QUEUE_SITE_MAX + 1 + 8 + ID_SIZE)
 
 struct row_table {
 	MDB_dbi rows, due, sites, bodies;

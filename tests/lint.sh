@@ -39,7 +39,7 @@ known_to() { # header-pattern file-pattern
 	# shellcheck disable=SC2086
 	none_of "only $2 may include $1" "^#include <$1" $others
 }
-known_to 'lmdb\.h' '^shared/(queue_lmdb|lmdb_|row_table)'
+known_to 'lmdb\.h' '^shared/(queue_lmdb|lmdb_|row_table|row_cache)'
 known_to 'librdkafka/' '^shared/(queue_kafka|kafka_)'
 known_to 'hiredis/' '^shared/redis'
 known_to 'unbound' '^sender/dns'

@@ -1,0 +1,599 @@
+/*
+ * kafka_follow.c - reads partitions of mail.state and folds them into the cache of rows.
+ *
+ * mail.state -> [kafka_follow] -> row_cache
+ *
+ * A thread of its own; partitions are assigned by hand. What was fetched goes into one transaction
+ * together with the new checkpoint. A checkpoint that is older than half of the time for which the
+ * log keeps tombstones, beyond the log's end or of another cluster is of no use: the partition
+ * begins anew. A cache that cannot be written (disk full) is tried again until it can be.
+ */
+#include "shared/kafka_state_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shared/config.h"
+#include "shared/log.h"
+
+#define BATCH 5000
+#define TURN_MS 100
+#define ASK_MS 5000
+#define RETRY_MS 1000
+#define REFRESH_US (60ull * 1000000) /* of a checkpoint's time */
+#define TRIM_MS 1000
+/* Half of mail.state's delete.retention.ms. */
+#define POINT_AGE_US (7ull * 86400 * 1000000 / 2)
+
+/* A partition that is read. */
+struct feed {
+	bool wanted;  /* under lock */
+	bool running; /* the rest is the thread's */
+	bool touched, wipe;
+	int64_t next, epoch, end;
+	int64_t kept_next, kept_epoch; /* as of the last commit */
+	uint64_t retry_ms, stored_us;
+};
+
+struct follower {
+	struct kafka_queue *queue;
+	struct follow_hooks hooks;
+	struct row_cache *cache;
+	rd_kafka_t *handle;
+	rd_kafka_topic_t *topic;
+	rd_kafka_queue_t *inbox;
+	pthread_t thread;
+	atomic_bool closing;
+	atomic_ullong remaining;
+	char cluster[64];
+	uint64_t trim_ms;
+	pthread_mutex_t lock;
+	struct feed feeds[ROW_PARTITIONS_MAX];
+	int32_t feeds_count; /* under lock */
+};
+
+/* Starting and stopping to read. */
+
+static bool
+point_is_good(const struct follower *f, const struct row_point *point, int64_t low, int64_t high)
+{
+	const uint64_t now = clock_us();
+
+	return !strcmp(point->cluster, f->cluster) && point->next >= low && point->next <= high &&
+		point->time_us <= now && now - point->time_us < POINT_AGE_US;
+}
+
+static bool
+know_cluster(struct follower *f)
+{
+	char *id;
+
+	if (*f->cluster)
+		return true;
+	id = rd_kafka_clusterid(f->handle, ASK_MS);
+	if (!id)
+		return false;
+	snprintf(f->cluster, sizeof f->cluster, "%s", id);
+	rd_kafka_mem_free(f->handle, id);
+	return true;
+}
+
+static bool
+feed_wipe(struct follower *f, struct feed *feed, int32_t partition)
+{
+	int err = row_cache_begin(f->cache);
+
+	if (!err)
+		err = row_cache_wipe(f->cache, partition);
+	if (!err)
+		err = row_cache_commit(f->cache);
+	feed->wipe = err != 0;
+	return !err;
+}
+
+/* Finds where to begin: feed->next, epoch and end. */
+static bool
+feed_prepare(struct follower *f, struct feed *feed, int32_t partition)
+{
+	const char *name = kafka_topic_name[KAFKA_STATE];
+	struct row_point point;
+	int64_t low, high;
+
+	if (!know_cluster(f) ||
+		rd_kafka_query_watermark_offsets(f->handle, name, partition, &low, &high, ASK_MS) ||
+		row_cache_prepare(f->cache, partition))
+		return false;
+	feed->end = high;
+	if (!feed->wipe && row_cache_point(f->cache, partition, &point) &&
+		point_is_good(f, &point, low, high)) {
+		feed->next = point.next;
+		feed->epoch = point.epoch;
+		return true;
+	}
+	feed->next = low;
+	feed->epoch = -1;
+	return feed_wipe(f, feed, partition);
+}
+
+static void
+feed_start(struct follower *f, struct feed *feed, int32_t partition)
+{
+	const uint64_t now = clock_mono_ms();
+
+	if (now < feed->retry_ms)
+		return;
+	if (!feed_prepare(f, feed, partition) ||
+		rd_kafka_consume_start_queue(f->topic, partition, feed->next, f->inbox)) {
+		if (!feed->retry_ms)
+			LOG_WARN("cannot read mail.state, will try again", "partition",
+				log_int(partition));
+		feed->retry_ms = now + RETRY_MS;
+		return;
+	}
+	LOG_DEBUG("reading mail.state", "partition", log_int(partition), "from",
+		log_int(feed->next), "to", log_int(feed->end));
+	feed->retry_ms = 0;
+	feed->kept_next = feed->next;
+	feed->kept_epoch = feed->epoch;
+	feed->running = feed->touched = true;
+}
+
+static void
+feed_stop(struct follower *f, struct feed *feed, int32_t partition)
+{
+	rd_kafka_consume_stop(f->topic, partition);
+	feed->running = false;
+}
+
+static int32_t
+feed_count(struct follower *f)
+{
+	int32_t count;
+
+	pthread_mutex_lock(&f->lock);
+	count = f->feeds_count;
+	pthread_mutex_unlock(&f->lock);
+	return count;
+}
+
+static void
+feeds_adjust(struct follower *f)
+{
+	const int32_t count = feed_count(f);
+	uint64_t remaining = 0;
+
+	for (int32_t i = 0; i < count && !atomic_load(&f->closing); i++) {
+		struct feed *feed = &f->feeds[i];
+		bool wanted;
+
+		pthread_mutex_lock(&f->lock);
+		wanted = feed->wanted;
+		pthread_mutex_unlock(&f->lock);
+		if (wanted && !feed->running)
+			feed_start(f, feed, i);
+		else if (!wanted && feed->running)
+			feed_stop(f, feed, i);
+		if (feed->running && feed->end > feed->next)
+			remaining += (uint64_t)(feed->end - feed->next);
+	}
+	atomic_store(&f->remaining, remaining);
+}
+
+/* Folding. */
+
+/* A tombstone's epoch is in its header, as a Row. One made by hand has none: it is an operator's
+ * wish, and counts. */
+static int64_t
+tombstone_epoch(const rd_kafka_message_t *message, int64_t otherwise)
+{
+	rd_kafka_headers_t *headers;
+	const void *value;
+	size_t size;
+	int64_t epoch = otherwise;
+	Row *row = NULL;
+
+	if (!rd_kafka_message_headers(message, &headers) &&
+		!rd_kafka_header_get_last(headers, KAFKA_ENVELOPE, &value, &size) && value)
+		row = row__unpack(NULL, size, value);
+	if (row)
+		epoch = row->epoch;
+	if (row)
+		row__free_unpacked(row, NULL);
+	return epoch;
+}
+
+/* False: a zombie's, it changes nothing. */
+static bool
+epoch_counts(struct follower *f, struct feed *feed, const rd_kafka_message_t *message,
+	int64_t epoch)
+{
+	if (epoch < feed->epoch) {
+		if (f->hooks.zombie)
+			f->hooks.zombie(f->hooks.arg, message->partition, message->key,
+				message->key_len, message->offset, feed->epoch);
+		return false;
+	}
+	/* The claim itself may have been compacted away. */
+	feed->epoch = epoch;
+	return true;
+}
+
+static int
+fold_row(struct follower *f, struct feed *feed, const rd_kafka_message_t *message)
+{
+	Row *row = row_unpack(message->payload, message->len);
+	int64_t body = -1;
+	int err = 0;
+
+	if (!row || strlen(row->site) > QUEUE_SITE_MAX) {
+		LOG_ERROR("a row of mail.state cannot be read; it is passed over", "partition",
+			log_int(message->partition), "offset", log_int(message->offset));
+	} else if (epoch_counts(f, feed, message, row->epoch)) {
+		if (row->envelope->body_topic == KAFKA_DEFERRED)
+			body = row->envelope->body_offset;
+		err = row_cache_put(f->cache, message->partition, row, message->payload,
+			message->len, body,
+			(uint64_t)rd_kafka_message_timestamp(message, NULL) * 1000);
+	}
+	row_free(row);
+	return err;
+}
+
+static int
+fold_tombstone(struct follower *f, struct feed *feed, const rd_kafka_message_t *message,
+	const uint8_t *id)
+{
+	const char *site = (const char *)message->key + ID_TEXT_SIZE;
+	size_t length = message->key_len - ID_TEXT_SIZE;
+
+	if (length > QUEUE_SITE_MAX ||
+		!epoch_counts(f, feed, message, tombstone_epoch(message, feed->epoch)))
+		return 0;
+	return row_cache_remove(f->cache, message->partition, id, site, length);
+}
+
+/* <id>/<site> */
+static bool
+key_parse(const rd_kafka_message_t *message, uint8_t id[ID_SIZE])
+{
+	char text[ID_TEXT_SIZE];
+
+	if (message->key_len < ID_TEXT_SIZE)
+		return false;
+	memcpy(text, message->key, ID_TEXT_SIZE - 1);
+	text[ID_TEXT_SIZE - 1] = '\0';
+	return ((const char *)message->key)[ID_TEXT_SIZE - 1] == '/' && !id_parse(text, id);
+}
+
+static int
+fold_record(struct follower *f, struct feed *feed, const rd_kafka_message_t *message)
+{
+	const size_t claim_length = strlen(CLAIM_KEY);
+	uint8_t id[ID_SIZE];
+
+	if (message->key_len > claim_length && !memcmp(message->key, CLAIM_KEY, claim_length)) {
+		feed->epoch = message->offset;
+		if (f->hooks.claimed)
+			f->hooks.claimed(f->hooks.arg, message->partition, message->offset);
+		return 0;
+	}
+	if (!key_parse(message, id)) {
+		LOG_WARN("mail.state has a key that is none", "partition",
+			log_int(message->partition), "offset", log_int(message->offset));
+		return 0;
+	}
+	if (message->payload)
+		return fold_row(f, feed, message);
+	return fold_tombstone(f, feed, message, id);
+}
+
+/* What librdkafka has to say. */
+static void
+fold_error(struct follower *f, struct feed *feed, const rd_kafka_message_t *message)
+{
+	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+		/* compaction may have taken what was before it */
+		if (message->offset > feed->next)
+			feed->next = message->offset;
+		feed->touched = true;
+		return;
+	}
+	LOG_WARN("reading mail.state", "partition", log_int(message->partition), "error",
+		rd_kafka_message_errstr(message));
+	if (message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE ||
+		message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+		feed->wipe = true;
+		feed_stop(f, feed, message->partition);
+	}
+}
+
+static int
+fold(struct follower *f, const rd_kafka_message_t *message)
+{
+	struct feed *feed;
+	int err;
+
+	if (message->partition < 0 || message->partition >= ROW_PARTITIONS_MAX)
+		return 0;
+	feed = &f->feeds[message->partition];
+	if (!feed->running)
+		return 0;
+	if (message->err) {
+		fold_error(f, feed, message);
+		return 0;
+	}
+	if (message->offset < feed->next)
+		return 0;
+	err = fold_record(f, feed, message);
+	feed->next = message->offset + 1;
+	feed->touched = true;
+	return err;
+}
+
+static int
+store_points(struct follower *f)
+{
+	const int32_t count = feed_count(f);
+	int err = 0;
+
+	for (int32_t i = 0; i < count && !err; i++) {
+		struct feed *feed = &f->feeds[i];
+		struct row_point point = { feed->next, feed->epoch, clock_us(), "" };
+
+		if (!feed->running || !feed->touched)
+			continue;
+		memcpy(point.cluster, f->cluster, sizeof point.cluster);
+		if (f->hooks.point)
+			f->hooks.point(f->hooks.arg, i, &point);
+		err = row_cache_set_point(f->cache, i, &point);
+		feed->stored_us = point.time_us;
+	}
+	return err;
+}
+
+/* One transaction. */
+static int
+fold_once(struct follower *f, rd_kafka_message_t **messages, size_t count)
+{
+	int err = row_cache_begin(f->cache);
+
+	for (size_t i = 0; i < count && !err; i++)
+		err = fold(f, messages[i]);
+	if (!err)
+		err = store_points(f);
+	if (!err)
+		err = row_cache_commit(f->cache);
+	return err;
+}
+
+static void
+feeds_undo(struct follower *f)
+{
+	const int32_t count = feed_count(f);
+
+	for (int32_t i = 0; i < count; i++) {
+		f->feeds[i].next = f->feeds[i].kept_next;
+		f->feeds[i].epoch = f->feeds[i].kept_epoch;
+	}
+}
+
+static void
+feeds_done(struct follower *f)
+{
+	const int32_t count = feed_count(f);
+
+	for (int32_t i = 0; i < count; i++) {
+		struct feed *feed = &f->feeds[i];
+
+		if (!feed->touched)
+			continue;
+		feed->touched = false;
+		feed->kept_next = feed->next;
+		feed->kept_epoch = feed->epoch;
+		if (f->hooks.folded && feed->running)
+			f->hooks.folded(f->hooks.arg, i, feed->next);
+	}
+}
+
+static void
+fold_batch(struct follower *f, rd_kafka_message_t **messages, size_t count)
+{
+	bool told = false;
+	int err;
+
+	while ((err = fold_once(f, messages, count)) && !atomic_load(&f->closing)) {
+		if (!told)
+			LOG_ERROR("the cache of rows cannot be written, will try again", "error",
+				strerror(-err));
+		told = true;
+		feeds_undo(f);
+		if (f->hooks.turn)
+			f->hooks.turn(f->hooks.arg);
+		usleep(RETRY_MS * 1000);
+	}
+	if (!err)
+		feeds_done(f);
+	for (size_t i = 0; i < count; i++)
+		rd_kafka_message_destroy(messages[i]);
+}
+
+/* A checkpoint says when all before it had been read: also where nothing comes. */
+static bool
+feeds_refresh(struct follower *f)
+{
+	const int32_t count = feed_count(f);
+	const uint64_t now = clock_us();
+	bool any = false;
+
+	for (int32_t i = 0; i < count; i++) {
+		struct feed *feed = &f->feeds[i];
+
+		if (feed->running && !feed->touched && now - feed->stored_us > REFRESH_US)
+			feed->touched = true;
+		any = any || (feed->running && feed->touched);
+	}
+	return any;
+}
+
+static size_t
+fetch(struct follower *f, rd_kafka_message_t **messages)
+{
+	ssize_t more;
+
+	messages[0] = rd_kafka_consume_queue(f->inbox, TURN_MS);
+	if (!messages[0])
+		return 0;
+	more = rd_kafka_consume_batch_queue(f->inbox, 0, messages + 1, BATCH - 1);
+	return 1 + (more > 0 ? (size_t)more : 0);
+}
+
+static void
+trim_memory(struct follower *f)
+{
+	const uint64_t now = clock_mono_ms();
+
+	if (now < f->trim_ms)
+		return;
+	f->trim_ms = now + TRIM_MS;
+	row_cache_trim(f->cache);
+}
+
+static void *
+follow_run(void *arg)
+{
+	struct follower *f = arg;
+	rd_kafka_message_t **messages = xmalloc(BATCH * sizeof *messages);
+	size_t count;
+
+	while (!atomic_load(&f->closing)) {
+		feeds_adjust(f);
+		count = fetch(f, messages);
+		if (count || feeds_refresh(f))
+			fold_batch(f, messages, count);
+		if (f->hooks.turn)
+			f->hooks.turn(f->hooks.arg);
+		trim_memory(f);
+	}
+	for (int32_t i = 0; i < feed_count(f); i++)
+		if (f->feeds[i].running)
+			feed_stop(f, &f->feeds[i], i);
+	free(messages);
+	return NULL;
+}
+
+/* From outside. */
+
+static rd_kafka_t *
+handle_new(struct kafka_queue *queue)
+{
+	rd_kafka_conf_t *conf = kafka_conf(queue->config);
+	rd_kafka_t *handle;
+	char why[256];
+
+	kafka_set(conf, "enable.partition.eof", "true");
+	kafka_set(conf, "fetch.wait.max.ms", "100");
+	kafka_set(conf, "queued.max.messages.kbytes", "16384");
+	kafka_set(conf, "auto.offset.reset", "error");
+	handle = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+	if (!handle) {
+		LOG_ERROR("cannot make a consumer", "error", why);
+		rd_kafka_conf_destroy(conf);
+	}
+	return handle;
+}
+
+struct follower *
+follower_new(struct kafka_queue *queue, const char *file, const struct follow_hooks *hooks)
+{
+	struct follower *f = xcalloc(1, sizeof *f);
+
+	f->queue = queue;
+	f->hooks = *hooks;
+	pthread_mutex_init(&f->lock, NULL);
+	f->cache = row_cache_open(file, queue->config->queue.map_size);
+	f->handle = f->cache ? handle_new(queue) : NULL;
+	if (!f->handle) {
+		row_cache_close(&f->cache);
+		free(f);
+		return NULL;
+	}
+	f->topic = rd_kafka_topic_new(f->handle, kafka_topic_name[KAFKA_STATE], NULL);
+	f->inbox = rd_kafka_queue_new(f->handle);
+	if (pthread_create(&f->thread, NULL, follow_run, f))
+		die("cannot start a thread", "queue-state");
+	pthread_setname_np(f->thread, "queue-state");
+	return f;
+}
+
+void
+follower_free(struct follower **follower)
+{
+	struct follower *f = *follower;
+
+	*follower = NULL;
+	if (!f)
+		return;
+	atomic_store(&f->closing, true);
+	follower_wake(f);
+	pthread_join(f->thread, NULL);
+	rd_kafka_queue_destroy(f->inbox);
+	rd_kafka_topic_destroy(f->topic);
+	rd_kafka_destroy(f->handle);
+	row_cache_close(&f->cache);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+}
+
+void
+follower_want(struct follower *f, int32_t partition, bool wanted)
+{
+	assert(partition >= 0 && partition < ROW_PARTITIONS_MAX);
+	pthread_mutex_lock(&f->lock);
+	f->feeds[partition].wanted = wanted;
+	if (partition >= f->feeds_count)
+		f->feeds_count = partition + 1;
+	pthread_mutex_unlock(&f->lock);
+	follower_wake(f);
+}
+
+void
+follower_wake(struct follower *f)
+{
+	rd_kafka_queue_yield(f->inbox);
+}
+
+struct row_cache *
+follower_cache(struct follower *f)
+{
+	return f->cache;
+}
+
+uint64_t
+follower_remaining(struct follower *f)
+{
+	return atomic_load(&f->remaining);
+}
+
+rd_kafka_t *
+follower_handle(struct follower *f)
+{
+	return f->handle;
+}
+
+int32_t
+follower_partitions(struct follower *f)
+{
+	const struct rd_kafka_metadata *metadata;
+	int32_t count = 0;
+
+	if (rd_kafka_metadata(f->handle, 0, f->topic, &metadata, ASK_MS))
+		return 0;
+	if (metadata->topic_cnt == 1 && !metadata->topics[0].err)
+		count = metadata->topics[0].partition_cnt;
+	rd_kafka_metadata_destroy(metadata);
+	return count < ROW_PARTITIONS_MAX ? count : ROW_PARTITIONS_MAX;
+}

@@ -1,0 +1,456 @@
+/*
+ * kafka_state.c - who owns a partition's rows, until when, and who is told.
+ *
+ * kafka_consumer (mail.ready) -> claim, release, leased -> [kafka_state] -> gained, lost
+ *
+ * A claim is a record of mail.state; its offset is the owner's epoch. What was written before it is
+ * read first, so nothing of an earlier owner is missed; what an earlier owner writes after it is a
+ * zombie's. A claim says nothing about the lease: only a commit that the group's coordinator took
+ * does, and it refuses one of a process that was away for too long.
+ *
+ * When another claim comes after ours, one of the two is not in the group any more. Nothing is
+ * written meanwhile; if our next commit succeeds it is the other, and we claim again.
+ */
+#include "shared/kafka_state_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shared/config.h"
+#include "shared/log.h"
+#include "shared/metrics.h"
+
+struct part *
+part_of(struct kafka_state *state, int32_t partition)
+{
+	return partition >= 0 && partition < ROW_PARTITIONS_MAX ? state->parts[partition] : NULL;
+}
+
+bool
+part_leased(const struct kafka_state *state, const struct part *part)
+{
+	return part && part->state == PART_OWNED &&
+		clock_mono_ms() < atomic_load(&state->lease_ms);
+}
+
+/* Telling. */
+
+struct notice {
+	struct task task;
+	struct kafka_view *view;
+	uint32_t partition;
+	bool gained;
+};
+
+static void
+view_unref(struct kafka_view *view)
+{
+	if (atomic_fetch_sub(&view->uses, 1) == 1)
+		free(view);
+}
+
+static void
+on_notice(struct task *task)
+{
+	struct notice *notice = (struct notice *)task;
+	struct kafka_view *view = notice->view;
+
+	if (!view->closed && notice->gained)
+		view->watch->gained(view->arg, notice->partition);
+	else if (!view->closed)
+		view->watch->lost(view->arg, notice->partition);
+	view_unref(view);
+	free(notice);
+}
+
+static void
+tell(struct kafka_state *state, struct part *part, bool gained)
+{
+	struct notice *notice;
+
+	if (part->told == gained || !state->view)
+		return;
+	part->told = gained;
+	notice = xmalloc(sizeof *notice);
+	*notice = (struct notice){ { NULL, on_notice }, state->view, (uint32_t)part->partition,
+		gained };
+	atomic_fetch_add(&state->view->uses, 1);
+	loop_post(state->view->loop, &notice->task);
+}
+
+struct claimed {
+	struct task task;
+	void (*on_claimed)(void *arg, int32_t partition, int err);
+	void *arg;
+	int32_t partition;
+	int err;
+};
+
+static void
+on_claimed_task(struct task *task)
+{
+	struct claimed *claimed = (struct claimed *)task;
+
+	claimed->on_claimed(claimed->arg, claimed->partition, claimed->err);
+	free(claimed);
+}
+
+static void
+tell_claimed(struct part *part, int err)
+{
+	struct claimed *claimed;
+	struct loop *loop = part->loop;
+
+	part->loop = NULL;
+	if (!loop)
+		return;
+	claimed = xmalloc(sizeof *claimed);
+	*claimed = (struct claimed){ { NULL, on_claimed_task }, part->on_claimed, part->arg,
+		part->partition, err };
+	loop_post(loop, &claimed->task);
+}
+
+/* How far the rebuild is, for /readyz. */
+static void
+show_progress(struct kafka_state *state)
+{
+	uint64_t remaining = state->mine ? follower_remaining(state->mine) : 0;
+	unsigned replaying = 0, owned = 0;
+	char why[96];
+
+	for (int i = 0; i < ROW_PARTITIONS_MAX; i++)
+		if (state->parts[i]) {
+			replaying += state->parts[i]->state == PART_REPLAYING;
+			owned += state->parts[i]->state == PART_OWNED;
+		}
+	metric_set(state->owned, owned);
+	metric_set(state->rebuild_partitions, replaying);
+	metric_set(state->rebuild_remaining, replaying ? (int64_t)remaining : 0);
+	if (replaying) {
+		snprintf(why, sizeof why,
+			"reading the rows of %u partitions: %" PRIu64 " records to go", replaying,
+			remaining);
+		probe_set(state->probe, HEALTH_DEGRADED, why);
+	} else if (state->replaying) {
+		probe_set(state->probe, HEALTH_READY, NULL);
+	}
+	state->replaying = replaying;
+}
+
+/* Claims. */
+
+static void
+claim_begin(struct kafka_state *state, struct part *part)
+{
+	char key[32], value[300], host[200] = "";
+	struct flight *flight;
+	size_t key_size, value_size;
+
+	gethostname(host, sizeof host - 1);
+	key_size = (size_t)snprintf(key, sizeof key, CLAIM_KEY "%" PRId32, part->partition);
+	value_size = (size_t)snprintf(
+		value, sizeof value, "{\"host\":\"%s\",\"pid\":%ld}", host, (long)getpid());
+	flight = flight_new(state, FLIGHT_CLAIM, part->partition, key_size, value_size);
+	memcpy(flight->bytes, key, key_size);
+	memcpy(flight->bytes + key_size, value, value_size);
+	part->state = PART_CLAIMING;
+	flight->turn = ++part->turn;
+	flight_produce(state, flight);
+	metric_add(state->claims, 1);
+}
+
+static void
+check_replayed(struct kafka_state *state, struct part *part)
+{
+	if (part->state != PART_REPLAYING || part->next <= part->epoch)
+		return;
+	part->state = PART_OWNED;
+	LOG_INFO("rows of a partition are ours", "partition", log_int(part->partition), "epoch",
+		log_int(part->epoch), "rows",
+		log_int((int64_t)row_cache_count(
+			follower_cache(state->mine), part->partition, NULL)));
+	tell(state, part, true);
+	tell_claimed(part, 0);
+}
+
+void
+part_acked(struct kafka_state *state, const struct flight *claim)
+{
+	struct part *part = part_of(state, claim->message.partition);
+
+	if (part->state != PART_CLAIMING || part->turn != claim->turn)
+		return;
+	if (!claim->err) {
+		part->state = PART_REPLAYING;
+		part->epoch = claim->offset;
+		check_replayed(state, part);
+		return;
+	}
+	LOG_WARN("cannot claim a partition", "partition", log_int(part->partition), "error",
+		strerror(-claim->err));
+	if (part->told) { /* a second claim; the next commit tries again */
+		part->state = PART_FENCED;
+		part->fenced_ms = clock_mono_ms();
+		return;
+	}
+	part->state = PART_AWAY;
+	follower_want(state->mine, part->partition, false);
+	tell_claimed(part, claim->err);
+}
+
+/* Hooks of the follower. */
+
+static void
+on_claim_read(void *arg, int32_t partition, int64_t offset)
+{
+	struct kafka_state *state = arg;
+	struct part *part;
+
+	pthread_mutex_lock(&state->lock);
+	part = part_of(state, partition);
+	if (part && (part->state == PART_OWNED || part->state == PART_REPLAYING) &&
+		offset > part->epoch) {
+		LOG_WARN("somebody else claims a partition that was ours", "partition",
+			log_int(partition), "epoch", log_int(offset));
+		part->state = PART_FENCED;
+		part->fenced_ms = clock_mono_ms();
+	}
+	pthread_mutex_unlock(&state->lock);
+}
+
+static void
+on_zombie_read(void *arg, int32_t partition, const char *key, size_t key_size, int64_t offset,
+	int64_t newest)
+{
+	struct kafka_state *state = arg;
+	struct part *part;
+
+	pthread_mutex_lock(&state->lock);
+	part = part_of(state, partition);
+	if (part)
+		zombie_note(part, key, key_size, offset, newest);
+	metric_add(state->zombies, 1);
+	pthread_mutex_unlock(&state->lock);
+}
+
+/* A zombie's record is not passed until it is answered: the answer may not survive us. */
+static void
+on_point(void *arg, int32_t partition, struct row_point *point)
+{
+	struct kafka_state *state = arg;
+	const struct zombie *zombie;
+	struct part *part;
+
+	pthread_mutex_lock(&state->lock);
+	part = part_of(state, partition);
+	zombie = part ? TAILQ_FIRST(&part->zombies) : NULL;
+	if (zombie && zombie->offset < point->next) {
+		point->next = zombie->offset;
+		point->epoch = zombie->newest;
+	}
+	pthread_mutex_unlock(&state->lock);
+}
+
+static void
+on_folded(void *arg, int32_t partition, int64_t next)
+{
+	struct kafka_state *state = arg;
+	struct part *part;
+
+	pthread_mutex_lock(&state->lock);
+	part = part_of(state, partition);
+	if (part && part->state != PART_AWAY) {
+		part->next = next;
+		check_replayed(state, part);
+		rows_folded(state, part);
+	}
+	pthread_mutex_unlock(&state->lock);
+}
+
+static void
+on_turn(void *arg)
+{
+	struct kafka_state *state = arg;
+
+	rows_turn(state);
+	trim_turn(state);
+	pthread_mutex_lock(&state->lock);
+	show_progress(state);
+	pthread_mutex_unlock(&state->lock);
+}
+
+struct follower *
+state_follower(struct kafka_state *state, enum rows_scope scope)
+{
+	struct follower **follower = scope == ROWS_MINE ? &state->mine : &state->all;
+	const struct follow_hooks owners = { on_claim_read, on_zombie_read, on_point, on_folded,
+		on_turn, state };
+	char *file;
+
+	if (*follower)
+		return *follower;
+	file = xasprintf("%s/%s", state->queue->config->state_dir,
+		scope == ROWS_MINE ? "rows.mdb" : "rows_all.mdb");
+	*follower = follower_new(state->queue, file,
+		scope == ROWS_MINE ? &owners : &(struct follow_hooks){ .arg = NULL });
+	free(file);
+	return *follower;
+}
+
+/* From the consumer. */
+
+static struct part *
+part_get(struct kafka_state *state, int32_t partition)
+{
+	struct part *part = state->parts[partition];
+
+	if (part)
+		return part;
+	part = xcalloc(1, sizeof *part);
+	part->partition = partition;
+	TAILQ_INIT(&part->flying);
+	TAILQ_INIT(&part->zombies);
+	state->parts[partition] = part;
+	return part;
+}
+
+void
+kafka_state_claim(struct kafka_state *state, int32_t partition, struct loop *loop,
+	void (*on_claimed)(void *arg, int32_t partition, int err), void *arg)
+{
+	struct part *part;
+
+	assert(partition >= 0 && partition < ROW_PARTITIONS_MAX);
+	pthread_mutex_lock(&state->lock);
+	part = part_get(state, partition);
+	part->loop = loop;
+	part->on_claimed = on_claimed;
+	part->arg = arg;
+	if (!state_follower(state, ROWS_MINE)) {
+		tell_claimed(part, -EIO);
+	} else {
+		part->next = 0;
+		part->body_end = -1;
+		follower_want(state->mine, partition, true);
+		claim_begin(state, part);
+	}
+	pthread_mutex_unlock(&state->lock);
+}
+
+void
+kafka_state_release(struct kafka_state *state, int32_t partition)
+{
+	struct part *part;
+
+	pthread_mutex_lock(&state->lock);
+	part = part_of(state, partition);
+	if (part && part->state != PART_AWAY) {
+		part->state = PART_AWAY;
+		part->loop = NULL;
+		part->turn++;
+		follower_want(state->mine, partition, false);
+		tell(state, part, false);
+		rows_released(state, part);
+	}
+	pthread_mutex_unlock(&state->lock);
+}
+
+void
+kafka_state_leased(struct kafka_state *state, uint64_t sent_ms)
+{
+	if (sent_ms + LEASE_MS > atomic_load(&state->lease_ms))
+		atomic_store(&state->lease_ms, sent_ms + LEASE_MS);
+	pthread_mutex_lock(&state->lock);
+	for (int i = 0; i < ROW_PARTITIONS_MAX; i++) {
+		struct part *part = state->parts[i];
+
+		if (part && part->state == PART_FENCED && part->fenced_ms < sent_ms)
+			claim_begin(state, part);
+	}
+	pthread_mutex_unlock(&state->lock);
+}
+
+struct kafka_state *
+kafka_state_new(struct kafka_queue *queue)
+{
+	struct kafka_state *state = xcalloc(1, sizeof *state);
+
+	state->queue = queue;
+	pthread_mutex_init(&state->lock, NULL);
+	pthread_mutex_init(&state->acks_lock, NULL);
+	TAILQ_INIT(&state->writes);
+	TAILQ_INIT(&state->ended);
+	state->probe = probe_new("rows");
+	probe_set(state->probe, HEALTH_READY, NULL);
+	state->owned = metric_gauge(
+		"shout_rows_partitions", "Partitions of waiting mail that are ours", NULL);
+	state->rebuild_partitions = metric_gauge("shout_rows_rebuild_partitions",
+		"Partitions whose rows are being read before they are ours", NULL);
+	state->rebuild_remaining = metric_gauge("shout_rows_rebuild_remaining",
+		"Records of mail.state still to be read for them", NULL);
+	state->claims = metric_counter("shout_rows_claims_total", "Claims of partitions", NULL);
+	state->zombies = metric_counter("shout_rows_zombies_total",
+		"Records of mail.state by a process that was not the owner any more", NULL);
+	state->bodies = metric_counter("shout_rows_bodies_renewed_total",
+		"Bodies of waiting mail that were appended anew for their age", NULL);
+	return state;
+}
+
+/* The producer reports every record in its time; what was read back by then is answered. */
+static void
+await_writes(struct kafka_state *state)
+{
+	const uint64_t until = clock_mono_ms() + LATE_MS;
+	bool busy = state->mine != NULL;
+
+	while (busy) {
+		pthread_mutex_lock(&state->lock);
+		busy = atomic_load(&state->unacked) ||
+			((!TAILQ_EMPTY(&state->writes) || !TAILQ_EMPTY(&state->ended)) &&
+				clock_mono_ms() < until);
+		pthread_mutex_unlock(&state->lock);
+		if (busy)
+			usleep(1000);
+	}
+}
+
+static void
+part_free(struct part *part)
+{
+	struct zombie *zombie;
+	struct flight *flight;
+
+	while (part && (flight = TAILQ_FIRST(&part->flying))) {
+		TAILQ_REMOVE(&part->flying, flight, link);
+		free(flight);
+	}
+	while (part && (zombie = TAILQ_FIRST(&part->zombies))) {
+		TAILQ_REMOVE(&part->zombies, zombie, link);
+		free(zombie);
+	}
+	free(part);
+}
+
+void
+kafka_state_free(struct kafka_state **state_ref)
+{
+	struct kafka_state *state = *state_ref;
+
+	*state_ref = NULL;
+	if (!state)
+		return;
+	await_writes(state);
+	follower_free(&state->mine);
+	follower_free(&state->all);
+	for (int i = 0; i < ROW_PARTITIONS_MAX; i++)
+		part_free(state->parts[i]);
+	rows_free(state);
+	pthread_mutex_destroy(&state->lock);
+	pthread_mutex_destroy(&state->acks_lock);
+	free(state);
+}

@@ -1,0 +1,195 @@
+/*
+ * kafka_state_private.h - what the files of mail.state share.
+ *
+ *   sender's loop         queue thread         state thread                   sender's loop
+ *   row_put, defer -> produce -> ack -> [kafka_rows] waits for -> [kafka_follow] -> callback
+ *   claim          -> produce -> ack ->  the record, read back      row_cache   -> gained, claimed
+ *
+ * kafka_state.c   who owns a partition, until when, and who is told
+ * kafka_rows.c    writing: body, then rows, then the record's end; answering zombies
+ * kafka_follow.c  reading: the log of each partition, folded into the cache, and nothing else
+ * kafka_view.c    views of the rows
+ * kafka_trim.c    mail.deferred: which bodies are needed
+ *
+ * The cache is a function of the log alone: also what this process wrote gets there by being read
+ * back, so that a record of another owner before, between or after ours has its right place. What
+ * a row record's epoch says is judged at that place: one below the newest claim before it is a
+ * zombie's and changes nothing. A checkpoint needs to be no more than an offset, therefore.
+ */
+#ifndef SHARED_KAFKA_STATE_PRIVATE_H
+#define SHARED_KAFKA_STATE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include "shared/kafka_private.h"
+#include "shared/row_cache.h"
+
+#define LEASE_MS 40000 /* less than the session's 45 s */
+#define CLAIM_KEY "claim/"
+#define STATE_KEY_MAX (ID_TEXT_SIZE + 512)
+
+struct metric;
+struct probe;
+
+/*
+ * kafka_follow.c. Reads partitions of mail.state into a cache on a thread of its own. All hooks
+ * come on that thread; any may be NULL.
+ */
+struct follow_hooks {
+	/* While records are folded; may come again for the same record. */
+	void (*claimed)(void *arg, int32_t partition, int64_t offset);
+	void (*zombie)(void *arg, int32_t partition, const char *key, size_t key_size,
+		int64_t offset, int64_t newest);
+	/* The checkpoint that is about to be stored: may be moved back. */
+	void (*point)(void *arg, int32_t partition, struct row_point *point);
+	/* It is stored: everything before `next` is in the cache. */
+	void (*folded)(void *arg, int32_t partition, int64_t next);
+	/* At the end of each turn, at least ten a second. */
+	void (*turn)(void *arg);
+	void *arg;
+};
+struct follower;
+/* NULL after logging why. */
+struct follower *follower_new(
+	struct kafka_queue *queue, const char *file, const struct follow_hooks *hooks);
+void follower_free(struct follower **follower);
+/* From any thread. Begins at the checkpoint, or from the start when that is of no use. */
+void follower_want(struct follower *follower, int32_t partition, bool wanted);
+void follower_wake(struct follower *follower);
+struct row_cache *follower_cache(struct follower *follower);
+/* Records still to be read until where the log ended when the reading began. */
+uint64_t follower_remaining(struct follower *follower);
+/* How many partitions the topic has, asking the brokers: 0 when they do not answer. */
+int32_t follower_partitions(struct follower *follower);
+rd_kafka_t *follower_handle(struct follower *follower);
+
+enum part_state {
+	PART_AWAY,
+	PART_CLAIMING,  /* the claim is under way */
+	PART_REPLAYING, /* it is in the log; what is before it is still being read */
+	PART_OWNED,
+	PART_FENCED /* another claim came after ours; if the group keeps us, we claim again */
+};
+
+enum flight_kind { FLIGHT_CLAIM, FLIGHT_BODY, FLIGHT_ROW };
+
+/* A record under way, from kafka_produce() until it has been read back. */
+struct flight {
+	struct kafka_message message;
+	TAILQ_ENTRY(flight) link; /* rows: of its part, in the order they were produced */
+	struct flight *next_ack;
+	struct kafka_state *state;
+	enum flight_kind kind;
+	struct write *write;   /* NULL: a claim, or the answer to a zombie */
+	struct zombie *zombie; /* that is answered */
+	int64_t epoch;         /* of the part when it was produced */
+	uint64_t turn;         /* claims: the part's */
+	int64_t offset;
+	int err;
+	bool acked;
+	unsigned char bytes[]; /* key, value or header */
+};
+
+/* A call that waits for its records. */
+struct write {
+	TAILQ_ENTRY(write) link;
+	struct task task;
+	struct loop *loop;
+	queue_cb cb;
+	void *arg;
+	struct record *record; /* to be deferred */
+	Row **rows;            /* of it, copies, until its body has its place */
+	size_t row_count;
+	int32_t partition;
+	int64_t epoch, body_offset; /* < 0: none */
+	unsigned left;
+	int err;
+	bool answered;
+	uint64_t asked_ms;
+};
+TAILQ_HEAD(write_list, write);
+
+/* A record of a process that was not the owner any more. */
+struct zombie {
+	TAILQ_ENTRY(zombie) link;
+	int64_t offset, newest;
+	bool under_way;
+	size_t key_size;
+	char key[];
+};
+
+struct part {
+	enum part_state state;
+	int32_t partition;
+	int64_t epoch;          /* our claim's offset, from REPLAYING on */
+	int64_t next;           /* read up to here */
+	uint64_t turn;          /* counts claims: answers to an older one are of no interest */
+	uint64_t fenced_ms;
+	int64_t body_end;       /* behind the last body we appended */
+	bool told;              /* the view was told `gained` */
+	struct loop *loop;      /* of on_claimed; NULL: nobody waits */
+	void (*on_claimed)(void *arg, int32_t partition, int err);
+	void *arg;
+	TAILQ_HEAD(, flight) flying;
+	TAILQ_HEAD(, zombie) zombies;
+};
+
+struct kafka_view {
+	struct rows base;
+	struct kafka_state *state;
+	enum rows_scope scope;
+	struct loop *loop;
+	const struct rows_watch *watch;
+	void *arg;
+	atomic_uint uses; /* it, and what is on its way to `loop` */
+	bool closed;      /* on `loop` */
+};
+
+struct kafka_state {
+	struct kafka_queue *queue;
+	atomic_ullong lease_ms; /* until then, monotonic */
+	atomic_uint unacked;    /* flights */
+
+	pthread_mutex_t acks_lock; /* nothing is called with it held */
+	struct flight *acks, **last_ack;
+
+	pthread_mutex_t lock;
+	struct follower *mine, *all; /* from when they are needed */
+	struct kafka_view *view;     /* ROWS_MINE */
+	struct part *parts[ROW_PARTITIONS_MAX];
+	struct write_list writes; /* not all of their records have come to an end */
+	struct write_list ended;  /* to be answered by the state thread */
+	unsigned replaying;
+	uint64_t late_checked_ms, trimmed_ms;
+	struct probe *probe;
+	struct metric *owned, *rebuild_partitions, *rebuild_remaining, *claims, *zombies, *bodies;
+};
+
+/* kafka_state.c; under lock. NULL: never claimed. */
+struct part *part_of(struct kafka_state *state, int32_t partition);
+bool part_leased(const struct kafka_state *state, const struct part *part);
+void part_acked(struct kafka_state *state, const struct flight *claim);
+/* The followers, started when first asked for. NULL: cannot be. */
+struct follower *state_follower(struct kafka_state *state, enum rows_scope scope);
+
+/* kafka_rows.c */
+void flight_produce(struct kafka_state *state, struct flight *flight);
+struct flight *flight_new(struct kafka_state *state, enum flight_kind kind, int32_t partition,
+	size_t key_size, size_t value_size);
+/* State thread: reports, what was read back, zombies, late answers. */
+void rows_turn(struct kafka_state *state);
+void rows_folded(struct kafka_state *state, struct part *part);
+/* Under lock: what is under way for it fails. */
+void rows_released(struct kafka_state *state, struct part *part);
+/* Under lock. */
+void
+zombie_note(struct part *part, const char *key, size_t key_size, int64_t offset, int64_t newest);
+
+void rows_free(struct kafka_state *state);
+
+/* kafka_trim.c: state thread. */
+void trim_turn(struct kafka_state *state);
+
+#endif

@@ -1,0 +1,143 @@
+/*
+ * kafka_view.c - views of waiting mail in a cluster: what is ours, or all there is.
+ *
+ * sender, control -> [kafka_view] -> row_cache <- kafka_follow
+ *
+ * All there is needs no claim: a follower of its own reads every partition, behind the writers by a
+ * moment.
+ */
+#include "shared/kafka_state_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "shared/log.h"
+
+/* From the first view on. New partitions are seen by the next one. */
+static void
+follow_all(struct kafka_state *state)
+{
+	struct follower *follower = state_follower(state, ROWS_ALL);
+	int32_t count = follower ? follower_partitions(follower) : 0;
+
+	if (follower && !count)
+		count = (int32_t)state->queue->config->queue.partitions;
+	for (int32_t i = 0; i < count; i++)
+		follower_want(follower, i, true);
+}
+
+struct rows *
+kafka_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
+	const struct rows_watch *watch, void *arg)
+{
+	struct kafka_state *state = ((struct kafka_queue *)base)->state;
+	struct kafka_view *view = xcalloc(1, sizeof *view);
+
+	view->base.ops = base->ops;
+	view->state = state;
+	view->scope = scope;
+	view->loop = loop;
+	view->watch = watch;
+	view->arg = arg;
+	atomic_store(&view->uses, 1);
+	pthread_mutex_lock(&state->lock);
+	if (scope == ROWS_MINE) {
+		assert(!state->view);
+		state->view = view;
+	} else {
+		follow_all(state);
+	}
+	pthread_mutex_unlock(&state->lock);
+	return &view->base;
+}
+
+void
+kafka_rows_close(struct rows *base)
+{
+	struct kafka_view *view = (struct kafka_view *)base;
+	struct kafka_state *state = view->state;
+
+	pthread_mutex_lock(&state->lock);
+	if (state->view == view)
+		state->view = NULL;
+	pthread_mutex_unlock(&state->lock);
+	view->closed = true;
+	if (atomic_fetch_sub(&view->uses, 1) == 1)
+		free(view);
+}
+
+bool
+kafka_rows_mine(struct rows *base, uint32_t partition)
+{
+	struct kafka_view *view = (struct kafka_view *)base;
+	struct kafka_state *state = view->state;
+	bool mine;
+
+	pthread_mutex_lock(&state->lock);
+	mine = part_leased(state, part_of(state, (int32_t)partition));
+	pthread_mutex_unlock(&state->lock);
+	return mine;
+}
+
+/* The partitions that the view shows; `only` or ROWS_ANY. */
+static void
+set_fill(struct kafka_view *view, int only, struct row_set *set)
+{
+	struct kafka_state *state = view->state;
+	struct follower *follower = view->scope == ROWS_MINE ? state->mine : state->all;
+
+	set->count = 0;
+	pthread_mutex_lock(&state->lock);
+	set->cache = follower ? follower_cache(follower) : NULL;
+	for (int32_t i = 0; i < ROW_PARTITIONS_MAX && set->cache; i++) {
+		const struct part *part = state->parts[i];
+
+		if (only != ROWS_ANY && only != i)
+			continue;
+		if (view->scope == ROWS_ALL ||
+			(part && (part->told || part->state == PART_OWNED)))
+			set->partitions[set->count++] = i;
+	}
+	pthread_mutex_unlock(&state->lock);
+}
+
+size_t
+kafka_rows_due(struct rows *base, const char *site, uint64_t after_us, const uint8_t *after_id,
+	size_t limit, queue_row_cb on_row, void *arg)
+{
+	struct row_set set;
+
+	set_fill((struct kafka_view *)base, ROWS_ANY, &set);
+	return set.count ? row_set_due(&set, site, after_us, after_id, limit, on_row, arg) : 0;
+}
+
+size_t
+kafka_rows_scan(struct rows *base, int partition, const uint8_t *after_id, const char *after_site,
+	size_t limit, queue_row_cb on_row, void *arg)
+{
+	struct row_set set;
+
+	set_fill((struct kafka_view *)base, partition, &set);
+	return set.count ? row_set_scan(&set, after_id, after_site, limit, on_row, arg) : 0;
+}
+
+size_t
+kafka_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg)
+{
+	struct row_set set;
+
+	set_fill((struct kafka_view *)base, ROWS_ANY, &set);
+	return set.count ? row_set_of(&set, id, on_row, arg) : 0;
+}
+
+uint64_t
+kafka_rows_count(struct rows *base, const char *site)
+{
+	struct row_set set;
+	uint64_t count = 0;
+
+	set_fill((struct kafka_view *)base, ROWS_ANY, &set);
+	for (size_t i = 0; i < set.count; i++)
+		count += row_cache_count(set.cache, set.partitions[i], site);
+	return count;
+}
