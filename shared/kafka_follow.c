@@ -45,7 +45,7 @@ struct follower {
 	struct row_cache *cache;
 	rd_kafka_t *handle;
 	rd_kafka_topic_t *topic;
-	rd_kafka_queue_t *inbox;
+	rd_kafka_queue_t *inbox, *answers;
 	pthread_t thread;
 	atomic_bool closing;
 	atomic_ullong remaining;
@@ -208,8 +208,8 @@ tombstone_epoch(const rd_kafka_message_t *message, int64_t otherwise)
 
 /* False: a zombie's, it changes nothing. */
 static bool
-epoch_counts(struct follower *f, struct feed *feed, const rd_kafka_message_t *message,
-	int64_t epoch)
+epoch_counts(
+	struct follower *f, struct feed *feed, const rd_kafka_message_t *message, int64_t epoch)
 {
 	if (epoch < feed->epoch) {
 		if (f->hooks.zombie)
@@ -244,8 +244,8 @@ fold_row(struct follower *f, struct feed *feed, const rd_kafka_message_t *messag
 }
 
 static int
-fold_tombstone(struct follower *f, struct feed *feed, const rd_kafka_message_t *message,
-	const uint8_t *id)
+fold_tombstone(
+	struct follower *f, struct feed *feed, const rd_kafka_message_t *message, const uint8_t *id)
 {
 	const char *site = (const char *)message->key + ID_TEXT_SIZE;
 	size_t length = message->key_len - ID_TEXT_SIZE;
@@ -523,6 +523,7 @@ follower_new(struct kafka_queue *queue, const char *file, const struct follow_ho
 	}
 	f->topic = rd_kafka_topic_new(f->handle, kafka_topic_name[KAFKA_STATE], NULL);
 	f->inbox = rd_kafka_queue_new(f->handle);
+	f->answers = rd_kafka_queue_new(f->handle);
 	if (pthread_create(&f->thread, NULL, follow_run, f))
 		die("cannot start a thread", "queue-state");
 	pthread_setname_np(f->thread, "queue-state");
@@ -541,6 +542,7 @@ follower_free(struct follower **follower)
 	follower_wake(f);
 	pthread_join(f->thread, NULL);
 	rd_kafka_queue_destroy(f->inbox);
+	rd_kafka_queue_destroy(f->answers);
 	rd_kafka_topic_destroy(f->topic);
 	rd_kafka_destroy(f->handle);
 	row_cache_close(&f->cache);
@@ -582,6 +584,12 @@ rd_kafka_t *
 follower_handle(struct follower *f)
 {
 	return f->handle;
+}
+
+rd_kafka_queue_t *
+follower_admin_answers(struct follower *f)
+{
+	return f->answers;
 }
 
 int32_t

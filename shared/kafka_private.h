@@ -142,14 +142,17 @@ void kafka_finish(struct record *base);
 int32_t kafka_record_partition(const struct record *record);
 struct loop *kafka_record_loop(const struct record *record);
 struct kafka_body *kafka_record_body(const struct record *record);
+struct kafka_queue *kafka_record_queue(const struct record *record);
 
 /*
  * kafka_state.c. Owner's half, called by the consumer of mail.ready on its loop:
  *   claim:   writes the claim, replays mail.state up to it, opens the partition's rows, tells the
- *            view `gained`, then on_claimed on `loop`. err: the claim failed; it may be tried
- * again. release: the partition is somebody else's: tells the view `lost`; its writes fail from now
- * on. leased:  a commit that was sent at `sent_ms` (monotonic) succeeded: attempts and row writes
- * may start until 40 s after it.
+ *            view `gained`, then on_claimed on `loop`. err: the claim failed; try again. Each
+ *            claim is answered once; -ECANCELED when the partition is released meanwhile.
+ *   release: the partition is somebody else's: tells the view `lost`; its writes fail from now on.
+ *   leased:  a commit that was sent at `sent_ms` (monotonic) succeeded: attempts and row writes
+ *            may start until 40 s after it. A claim gives no lease.
+ * kafka_state_free() waits for what is under way, so it comes before kafka_producer_free().
  */
 struct kafka_state *kafka_state_new(struct kafka_queue *queue);
 void kafka_state_free(struct kafka_state **state);
@@ -168,6 +171,14 @@ size_t kafka_rows_due(struct rows *base, const char *site, uint64_t after_us,
 size_t kafka_rows_scan(struct rows *base, int partition, const uint8_t *after_id,
 	const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
 size_t kafka_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);
+uint64_t kafka_rows_count(struct rows *base, const char *site);
+bool kafka_rows_mine(struct rows *base, uint32_t partition);
+/* Where the body of a message that waits is now, when that is not where its envelope says any more:
+ * it was deferred since, or appended anew. False: no row of ours has it. */
+bool kafka_state_place(
+	struct kafka_state *state, const Envelope *envelope, struct kafka_place *place_out);
+/* Rows of the partitions that are ours, for queue_stats(). */
+uint64_t kafka_state_rows(struct kafka_state *state);
 
 /* kafka_config.c, kafka_events.c */
 struct config_watch *kafka_config_watch(struct queue *base, struct loop *loop,

@@ -95,8 +95,8 @@ state_key(char key[STATE_KEY_MAX], const uint8_t *id, const char *site)
 
 /* A row under our epoch, its body at `body_offset` of mail.deferred (< 0: as the row says). */
 static struct flight *
-flight_of_row(struct kafka_state *state, const struct part *part, const Row *row,
-	int64_t body_offset)
+flight_of_row(
+	struct kafka_state *state, const struct part *part, const Row *row, int64_t body_offset)
 {
 	Envelope envelope = *row->envelope;
 	Row ours = *row;
@@ -236,18 +236,17 @@ kafka_row_put(struct queue *base, const Row *row, queue_cb cb, void *arg)
 	struct kafka_state *state = ((struct kafka_queue *)base)->state;
 	struct part *part;
 	struct write *write;
+	int64_t body;
 	int err;
 
 	pthread_mutex_lock(&state->lock);
 	part = part_of(state, (int32_t)row->envelope->partition);
 	err = refusal(state, part);
-	if (!err && row->envelope->body_topic != KAFKA_DEFERRED)
+	if (!err && (body = body_place(state, part, row)) < 0)
 		err = -ENOENT; /* rows come into being by deferring a record */
 	if (!err) {
 		write = write_new(state, part->partition, cb, arg);
-		write_row(state, write,
-			flight_of_row(state, part, row,
-				body_place(state, part, row->envelope)));
+		write_row(state, write, flight_of_row(state, part, row, body));
 	}
 	pthread_mutex_unlock(&state->lock);
 	if (err && cb)
@@ -311,6 +310,7 @@ kafka_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, vo
 	if (!err) {
 		write = write_new(state, part->partition, cb, arg);
 		write->record = base;
+		write->body_from = part->body_end;
 		write->loop = kafka_record_loop(base);
 		write->rows = xmalloc(count * sizeof(Row *));
 		write->row_count = count;
@@ -443,7 +443,10 @@ answer_late(struct kafka_state *state)
 			continue;
 		write->answered = true;
 		late = xmalloc(sizeof *late);
-		*late = (struct late){ { NULL, on_late }, write->cb, write->arg };
+		*late = (struct late){
+			{NULL, on_late},
+                        write->cb, write->arg
+		};
 		loop_post(write->loop, &late->task);
 	}
 }

@@ -34,8 +34,7 @@ part_of(struct kafka_state *state, int32_t partition)
 bool
 part_leased(const struct kafka_state *state, const struct part *part)
 {
-	return part && part->state == PART_OWNED &&
-		clock_mono_ms() < atomic_load(&state->lease_ms);
+	return part && part->state == PART_OWNED && clock_mono_ms() < atomic_load(&state->lease_ms);
 }
 
 /* Telling. */
@@ -77,8 +76,10 @@ tell(struct kafka_state *state, struct part *part, bool gained)
 		return;
 	part->told = gained;
 	notice = xmalloc(sizeof *notice);
-	*notice = (struct notice){ { NULL, on_notice }, state->view, (uint32_t)part->partition,
-		gained };
+	*notice = (struct notice){
+		{NULL, on_notice},
+                state->view, (uint32_t)part->partition, gained
+	};
 	atomic_fetch_add(&state->view->uses, 1);
 	loop_post(state->view->loop, &notice->task);
 }
@@ -110,8 +111,10 @@ tell_claimed(struct part *part, int err)
 	if (!loop)
 		return;
 	claimed = xmalloc(sizeof *claimed);
-	*claimed = (struct claimed){ { NULL, on_claimed_task }, part->on_claimed, part->arg,
-		part->partition, err };
+	*claimed = (struct claimed){
+		{NULL, on_claimed_task},
+                part->on_claimed, part->arg, part->partition, err
+	};
 	loop_post(loop, &claimed->task);
 }
 
@@ -328,6 +331,7 @@ kafka_state_claim(struct kafka_state *state, int32_t partition, struct loop *loo
 	assert(partition >= 0 && partition < ROW_PARTITIONS_MAX);
 	pthread_mutex_lock(&state->lock);
 	part = part_get(state, partition);
+	tell_claimed(part, -ECANCELED);
 	part->loop = loop;
 	part->on_claimed = on_claimed;
 	part->arg = arg;
@@ -351,8 +355,8 @@ kafka_state_release(struct kafka_state *state, int32_t partition)
 	part = part_of(state, partition);
 	if (part && part->state != PART_AWAY) {
 		part->state = PART_AWAY;
-		part->loop = NULL;
 		part->turn++;
+		tell_claimed(part, -ECANCELED);
 		follower_want(state->mine, partition, false);
 		tell(state, part, false);
 		rows_released(state, part);
@@ -399,6 +403,19 @@ kafka_state_new(struct kafka_queue *queue)
 	state->bodies = metric_counter("shout_rows_bodies_renewed_total",
 		"Bodies of waiting mail that were appended anew for their age", NULL);
 	return state;
+}
+
+uint64_t
+kafka_state_rows(struct kafka_state *state)
+{
+	uint64_t rows = 0;
+
+	pthread_mutex_lock(&state->lock);
+	for (int32_t i = 0; i < ROW_PARTITIONS_MAX; i++)
+		if (state->parts[i] && state->parts[i]->told)
+			rows += row_cache_count(follower_cache(state->mine), i, NULL);
+	pthread_mutex_unlock(&state->lock);
+	return rows;
 }
 
 /* The producer reports every record in its time; what was read back by then is answered. */

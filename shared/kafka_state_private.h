@@ -52,8 +52,8 @@ struct follow_hooks {
 };
 struct follower;
 /* NULL after logging why. */
-struct follower *follower_new(
-	struct kafka_queue *queue, const char *file, const struct follow_hooks *hooks);
+struct follower *
+follower_new(struct kafka_queue *queue, const char *file, const struct follow_hooks *hooks);
 void follower_free(struct follower **follower);
 /* From any thread. Begins at the checkpoint, or from the start when that is of no use. */
 void follower_want(struct follower *follower, int32_t partition, bool wanted);
@@ -64,6 +64,8 @@ uint64_t follower_remaining(struct follower *follower);
 /* How many partitions the topic has, asking the brokers: 0 when they do not answer. */
 int32_t follower_partitions(struct follower *follower);
 rd_kafka_t *follower_handle(struct follower *follower);
+/* For its owner's requests to the brokers. */
+rd_kafka_queue_t *follower_admin_answers(struct follower *follower);
 
 enum part_state {
 	PART_AWAY,
@@ -103,7 +105,8 @@ struct write {
 	Row **rows;            /* of it, copies, until its body has its place */
 	size_t row_count;
 	int32_t partition;
-	int64_t epoch, body_offset; /* < 0: none */
+	int64_t body_offset; /* < 0: not acknowledged */
+	int64_t body_from;   /* it is not below this */
 	unsigned left;
 	int err;
 	bool answered;
@@ -123,13 +126,14 @@ struct zombie {
 struct part {
 	enum part_state state;
 	int32_t partition;
-	int64_t epoch;          /* our claim's offset, from REPLAYING on */
-	int64_t next;           /* read up to here */
-	uint64_t turn;          /* counts claims: answers to an older one are of no interest */
+	int64_t epoch; /* our claim's offset, from REPLAYING on */
+	int64_t next;  /* read up to here */
+	uint64_t turn; /* counts claims: answers to an older one are of no interest */
 	uint64_t fenced_ms;
-	int64_t body_end;       /* behind the last body we appended */
-	bool told;              /* the view was told `gained` */
-	struct loop *loop;      /* of on_claimed; NULL: nobody waits */
+	int64_t body_end; /* behind the last body we appended; -1: none yet */
+	int64_t trimmed;
+	bool told;         /* the view was told `gained` */
+	struct loop *loop; /* of on_claimed; NULL: nobody waits */
 	void (*on_claimed)(void *arg, int32_t partition, int err);
 	void *arg;
 	TAILQ_HEAD(, flight) flying;
@@ -191,5 +195,7 @@ void rows_free(struct kafka_state *state);
 
 /* kafka_trim.c: state thread. */
 void trim_turn(struct kafka_state *state);
+/* Where the row's body is in mail.deferred; < 0: it has none. Under lock. */
+int64_t body_place(struct kafka_state *state, const struct part *part, const Row *row);
 
 #endif

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "shared/config.h"
 #include "shared/log.h"
 
 /* From the first view on. New partitions are seen by the next one. */
@@ -84,18 +85,18 @@ static void
 set_fill(struct kafka_view *view, int only, struct row_set *set)
 {
 	struct kafka_state *state = view->state;
-	struct follower *follower = view->scope == ROWS_MINE ? state->mine : state->all;
+	struct follower *follower;
 
 	set->count = 0;
 	pthread_mutex_lock(&state->lock);
+	follower = view->scope == ROWS_MINE ? state->mine : state->all;
 	set->cache = follower ? follower_cache(follower) : NULL;
 	for (int32_t i = 0; i < ROW_PARTITIONS_MAX && set->cache; i++) {
 		const struct part *part = state->parts[i];
 
 		if (only != ROWS_ANY && only != i)
 			continue;
-		if (view->scope == ROWS_ALL ||
-			(part && (part->told || part->state == PART_OWNED)))
+		if (view->scope == ROWS_ALL || (part && (part->told || part->state == PART_OWNED)))
 			set->partitions[set->count++] = i;
 	}
 	pthread_mutex_unlock(&state->lock);

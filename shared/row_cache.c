@@ -277,16 +277,23 @@ open_tables(struct row_cache *cache, int32_t partition)
 	return 0;
 }
 
-bool
-row_cache_point(struct row_cache *cache, int32_t partition, struct row_point *point_out)
+static MDB_txn *
+read_begin(struct row_cache *cache)
 {
-	MDB_val key = { sizeof partition, &partition }, value;
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(cache->env, NULL, MDB_RDONLY, &txn);
 
 	if (rc)
 		cache_die(rc);
-	rc = mdb_get(txn, cache->points, &key, &value);
+	return txn;
+}
+
+bool
+row_cache_point(struct row_cache *cache, int32_t partition, struct row_point *point_out)
+{
+	MDB_val key = { sizeof partition, &partition }, value;
+	MDB_txn *txn = read_begin(cache);
+	int rc = mdb_get(txn, cache->points, &key, &value);
 	if (!rc && value.mv_size == sizeof *point_out)
 		memcpy(point_out, value.mv_data, sizeof *point_out);
 	else if (!rc)
@@ -357,17 +364,6 @@ row_cache_wipe(struct row_cache *cache, int32_t partition)
 
 /* Reading. */
 
-static MDB_txn *
-read_begin(struct row_cache *cache)
-{
-	MDB_txn *txn;
-	int rc = mdb_txn_begin(cache->env, NULL, MDB_RDONLY, &txn);
-
-	if (rc)
-		cache_die(rc);
-	return txn;
-}
-
 Row *
 row_cache_get(
 	struct row_cache *cache, int32_t partition, const uint8_t id[ID_SIZE], const char *site)
@@ -388,6 +384,24 @@ row_cache_get(
 		row = row_unpack(packed.mv_data, packed.mv_size);
 	mdb_txn_abort(txn);
 	return row;
+}
+
+int64_t
+row_cache_body(
+	struct row_cache *cache, int32_t partition, const uint8_t id[ID_SIZE], const char *site)
+{
+	struct row_head head;
+	MDB_txn *txn;
+	int rc;
+
+	if (!is_open(cache, partition))
+		return -1;
+	txn = read_begin(cache);
+	rc = row_table_head(&cache->tables[partition], txn, id, site, &head);
+	mdb_txn_abort(txn);
+	if (rc && rc != MDB_NOTFOUND)
+		cache_die(rc);
+	return rc ? -1 : head.body;
 }
 
 bool

@@ -46,6 +46,9 @@ int row_cache_set_point(struct row_cache *cache, int32_t partition, const struct
 
 /* False: nothing is known of the partition. */
 bool row_cache_point(struct row_cache *cache, int32_t partition, struct row_point *point_out);
+/* Where the row's body is, or (site NULL) that of any row of the message; < 0: there is none. */
+int64_t row_cache_body(
+	struct row_cache *cache, int32_t partition, const uint8_t id[ID_SIZE], const char *site);
 /* NULL: there is none. */
 Row *row_cache_get(
 	struct row_cache *cache, int32_t partition, const uint8_t id[ID_SIZE], const char *site);

@@ -296,6 +296,27 @@ row_table_get(const struct row_table *table, MDB_txn *txn, const MDB_val *key, M
 }
 
 int
+row_table_head(const struct row_table *table, MDB_txn *txn, const uint8_t *id, const char *site,
+	struct row_head *head_out)
+{
+	unsigned char bytes[ROW_KEY_MAX];
+	MDB_val key = { row_key(bytes, id, site ? site : "", site ? strlen(site) : 0), bytes };
+	MDB_val value;
+	MDB_cursor *cursor;
+	int rc = mdb_cursor_open(txn, table->rows, &cursor);
+
+	if (rc)
+		return rc;
+	rc = mdb_cursor_get(cursor, &key, &value, site ? MDB_SET_KEY : MDB_SET_RANGE);
+	if (!rc && memcmp(key.mv_data, id, ID_SIZE) != 0)
+		rc = MDB_NOTFOUND;
+	if (!rc)
+		*head_out = head_of(table, &value);
+	mdb_cursor_close(cursor);
+	return rc;
+}
+
+int
 row_table_first_body(
 	const struct row_table *table, MDB_txn *txn, int64_t *offset_out, struct row_body *body_out)
 {

@@ -1,0 +1,124 @@
+/*
+ * kafka_trim.c - mail.deferred: bodies that no row needs any more are deleted from its start.
+ *
+ * row_cache (lowest body that a row needs) -> [kafka_trim] -> DeleteRecords
+ *
+ * Only the owner deletes, and only what is in the cache as read from the log. A body whose rows are
+ * not in it yet is kept: acknowledged, it is known; before that it lies behind whatever had been
+ * acknowledged when it was sent.
+ */
+#include "shared/kafka_state_private.h"
+
+#include <stdlib.h>
+
+#include "shared/log.h"
+
+#define TRIM_MS 10000
+#define ADMIN_MS 10000
+
+/* Where the row's body is: < 0: it has none. The caller may have the row from before it moved. */
+int64_t
+body_place(struct kafka_state *state, const struct part *part, const Row *row)
+{
+	int64_t offset = row_cache_body(
+		follower_cache(state->mine), part->partition, row->envelope->id.data, row->site);
+
+	if (offset < 0 && row->envelope->body_topic == KAFKA_DEFERRED)
+		offset = row->envelope->body_offset;
+	return offset;
+}
+
+bool
+kafka_state_place(
+	struct kafka_state *state, const Envelope *envelope, struct kafka_place *place_out)
+{
+	const int32_t partition = (int32_t)envelope->partition;
+	struct follower *follower;
+	int64_t offset = -1;
+
+	pthread_mutex_lock(&state->lock);
+	follower = part_of(state, partition) ? state->mine : NULL;
+	pthread_mutex_unlock(&state->lock);
+	if (follower)
+		offset = row_cache_body(
+			follower_cache(follower), partition, envelope->id.data, NULL);
+	*place_out = (struct kafka_place){ KAFKA_DEFERRED, partition, offset };
+	return offset >= 0;
+}
+
+/* Everything below may go; < 0: not known. Under lock. */
+static int64_t
+floor_of(struct kafka_state *state, const struct part *part)
+{
+	struct row_cache *cache = follower_cache(state->mine);
+	const struct write *write;
+	uint8_t id[ID_SIZE];
+	uint64_t seen_us;
+	int64_t floor;
+
+	if (!row_cache_first_body(cache, part->partition, &floor, &seen_us, id))
+		floor = part->body_end;
+	TAILQ_FOREACH(write, &state->writes, link)
+	{
+		int64_t needed = write->body_offset >= 0 ? write->body_offset : write->body_from;
+
+		if (write->record && write->partition == part->partition && needed < floor)
+			floor = needed;
+	}
+	return floor;
+}
+
+static void
+delete_below(struct kafka_state *state, rd_kafka_topic_partition_list_t *below)
+{
+	rd_kafka_t *handle = follower_handle(state->mine);
+	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(
+		handle, RD_KAFKA_ADMIN_OP_DELETERECORDS);
+	rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(below);
+
+	rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_MS, NULL, 0);
+	rd_kafka_DeleteRecords(handle, &request, 1, options, follower_admin_answers(state->mine));
+	rd_kafka_DeleteRecords_destroy(request);
+	rd_kafka_AdminOptions_destroy(options);
+}
+
+static void
+take_answers(struct kafka_state *state)
+{
+	rd_kafka_event_t *event;
+
+	while ((event = rd_kafka_queue_poll(follower_admin_answers(state->mine), 0))) {
+		if (rd_kafka_event_error(event))
+			LOG_WARN("bodies nobody needs could not be deleted", "error",
+				rd_kafka_event_error_string(event));
+		rd_kafka_event_destroy(event);
+	}
+}
+
+/* A trim that fails is made up for by a later one. */
+void
+trim_turn(struct kafka_state *state)
+{
+	rd_kafka_topic_partition_list_t *below;
+
+	if (clock_mono_ms() < state->trimmed_ms + TRIM_MS)
+		return;
+	state->trimmed_ms = clock_mono_ms();
+	take_answers(state);
+	below = rd_kafka_topic_partition_list_new(8);
+	pthread_mutex_lock(&state->lock);
+	for (int32_t i = 0; i < ROW_PARTITIONS_MAX; i++) {
+		struct part *part = state->parts[i];
+		int64_t floor = part_leased(state, part) ? floor_of(state, part) : -1;
+
+		if (!part || floor <= part->trimmed)
+			continue;
+		part->trimmed = floor;
+		rd_kafka_topic_partition_list_add(below, kafka_topic_name[KAFKA_DEFERRED], i)
+			->offset = floor;
+	}
+	pthread_mutex_unlock(&state->lock);
+	if (below->cnt)
+		delete_below(state, below);
+	rd_kafka_topic_partition_list_destroy(below);
+}
