@@ -2,7 +2,8 @@
 #
 #   make                    build/shout and build/shoutctl
 #   make CC=clang           another compiler
-#   make SAN=address,undefined test     under sanitizers, in build/address,undefined/
+#   make SAN=address,undefined test     under sanitizers, in build/address-undefined/
+#   make SAN=thread test T=queue        for races, in build/thread/
 #   make test T=ingress     only the tests whose names contain "ingress"
 #
 #   make deps               install the Debian packages that are missing (deploy/packages)

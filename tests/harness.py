@@ -2,6 +2,7 @@
 stops each by its own pid."""
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -37,15 +38,18 @@ def wait_for(condition, deadline=DEADLINE, what=None):
         time.sleep(0.02)
 
 
-# Below the range that clients' own ports come from, and never twice in a run: Shout listens with
+# Below the range that clients' own ports come from, never twice in a run, and not in two runs at a
+# time (a byte of a file is locked for each, as long as the run lives): Shout listens with
 # SO_REUSEPORT, so a second server on a port would not fail but share its connections.
 _ports = iter(random.sample(range(10000, 32000), 20000))
+_ports_taken = open(pathlib.Path(tempfile.gettempdir()) / "shout-test-ports", "a+b")
 
 
 def free_port(address="127.0.0.1"):
     for port in _ports:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
             with contextlib.suppress(OSError):
+                fcntl.lockf(_ports_taken, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
                 probe.bind((address, port))
                 return port
     raise AssertionError("no free port")
