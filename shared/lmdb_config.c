@@ -59,7 +59,7 @@ on_news(struct task *task)
 {
 	struct news *news = (struct news *)task;
 	struct watcher *watcher = news->watcher;
-	const char *key = news->text, *end = news->text + news->size, *json;
+	const char *key = news->text, *end = news->size ? key + news->size : key, *json;
 
 	for (; key < end && !watcher->ended; key = json + strlen(json) + 1) {
 		json = key + strlen(key) + 1;
