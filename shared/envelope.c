@@ -175,12 +175,32 @@ copy(const ProtobufCMessageDescriptor *type, const ProtobufCMessage *message)
 	return out;
 }
 
+/* protobuf-c takes in fields numbered 0 when the number is written long, but not what it then
+ * writes of them. */
+static bool
+numbered(const ProtobufCMessage *message)
+{
+	for (unsigned i = 0; i < message->n_unknown_fields; i++)
+		if (message->unknown_fields[i].tag == 0)
+			return false;
+	return true;
+}
+
+static bool
+envelope_sound(const Envelope *envelope)
+{
+	for (size_t i = 0; i < envelope->n_recipients; i++)
+		if (!numbered(&envelope->recipients[i]->base))
+			return false;
+	return numbered(&envelope->base) && envelope->id.len == ID_SIZE;
+}
+
 Envelope *
 envelope_unpack(const void *data, size_t size)
 {
 	Envelope *envelope = unpack(&envelope__descriptor, data, size);
 
-	if (envelope && envelope->id.len != ID_SIZE) {
+	if (envelope && !envelope_sound(envelope)) {
 		envelope_free(envelope);
 		return NULL;
 	}
@@ -198,7 +218,7 @@ row_unpack(const void *data, size_t size)
 {
 	Row *row = unpack(&row__descriptor, data, size);
 
-	if (row && (!row->envelope || row->envelope->id.len != ID_SIZE)) {
+	if (row && (!row->envelope || !numbered(&row->base) || !envelope_sound(row->envelope))) {
 		row_free(row);
 		return NULL;
 	}
