@@ -8,9 +8,11 @@
  * queue_kafka.c     opens and closes; what a put, a forward, a defer produces, in which order
  * kafka_client.c    settings of every handle (brokers, TLS, SASL), its log, its errors
  * kafka_producer.c  two producers by size and the queue thread that takes their reports
- * kafka_consumer.c  a group's member: partitions, records in hand, commits, trimming
+ * kafka_consumer.c  a group's member: partitions, records in hand, commits, trimming; with
+ *                   kafka_partition.c, kafka_commit.c, kafka_bad.c (kafka_consumer.h)
  * kafka_offsets.c   which offsets of a partition are finished, and the commit's metadata; pure
- * kafka_body.c      bodies by place: those of records in hand, and those read again by offset
+ * kafka_body.c      bodies by place: those of records in hand, and those used lately
+ * kafka_reader.c    reads single records by offset
  * kafka_state.c     mail.state: claims, replay, lease, writing rows
  * row_table.c       rows by key and by due time in a local LMDB, by partition
  * kafka_config.c    relay.config: those who watch it
@@ -19,6 +21,8 @@
  */
 #ifndef SHARED_KAFKA_PRIVATE_H
 #define SHARED_KAFKA_PRIVATE_H
+
+#include <pthread.h>
 
 #include <librdkafka/rdkafka.h>
 
@@ -48,9 +52,12 @@ enum kafka_topic kafka_topic_of(enum topic topic);
 struct kafka_queue {
 	struct queue base;
 	const struct config *config;
-	unsigned late_ms; /* LATE_MS; tests shorten it */
+	unsigned late_ms;    /* LATE_MS; tests shorten it */
+	unsigned session_ms; /* of a group's members; 0: as it should be; tests shorten it */
 	struct kafka_producer *producer;
 	struct kafka_bodies *bodies;
+	pthread_mutex_t consumers_lock;
+	struct kafka_consumer *consumers;
 	struct kafka_state *state;
 	struct state_dir state_dir;
 	char *spool_dir;
@@ -125,6 +132,9 @@ void kafka_body_unpin(struct kafka_body *body);
 typedef void (*kafka_body_cb)(void *arg, int err, struct kafka_body *body);
 void kafka_body_get(struct kafka_bodies *bodies, struct kafka_place place, struct loop *loop,
 	kafka_body_cb on_body, void *arg);
+/* queue_body() */
+void kafka_body_read(struct queue *base, const Envelope *envelope, uint64_t offset, size_t length,
+	queue_body_cb cb, void *arg);
 /* All of it, in memory or mapped, valid while it is pinned: for producing it on. */
 const void *kafka_body_data(struct kafka_body *body, size_t *size_out);
 
@@ -135,6 +145,9 @@ const void *kafka_body_data(struct kafka_body *body, size_t *size_out);
 struct consumer *kafka_consume(struct queue *base, enum topic topic, struct loop *loop,
 	unsigned window, void (*on_record)(void *arg, struct record *record), void *arg);
 void kafka_consumer_stop(struct consumer *base);
+/* A last commit, and out of the group. For the end of the queue, first of all: no consumer's loop
+ * runs any more, and none is freed later. */
+void kafka_consumers_close(struct kafka_queue *queue);
 void kafka_abandon(struct record *base);
 void kafka_finish(struct record *base);
 /* What kafka_state.c and queue_kafka.c need of a record: its partition, the loop it is handled on,

@@ -1,0 +1,277 @@
+/*
+ * kafka_commit.c - what the group remembers of its partitions.
+ *
+ * kafka_consumer -> [commit, every second, changed or not] -> broker -> lease, promise, trimming
+ *
+ * A commit that succeeded is the lease of mail.ready (kafka_state_leased()): whoever cannot commit
+ * may have lost its partitions without knowing. It also carries a promise, the offset from which
+ * nothing was handed out yet: so the next owner knows which records may have been worked on before,
+ * and takes the long backlog behind them for what it is, new. Nothing is handed out beyond what the
+ * broker has of it, which costs an early commit when a partition is fast.
+ *
+ * Records below the committed offset are deleted from time to time, after the commit only. When
+ * any of this fails the next second's commit does it.
+ */
+#include "shared/kafka_consumer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/log.h"
+#include "shared/metrics.h"
+
+#define TRIM_RECORDS 1000 /* or every TRIM_LATE_MS; at most every TRIM_MS */
+#define TRIM_MS 10000
+#define TRIM_LATE_MS 60000
+#define ADMIN_MS 10000
+
+static bool
+is_ours(const struct partition *partition)
+{
+	return partition && partition->state >= PARTITION_READY;
+}
+
+static int64_t
+max(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* What was handed out before and comes again stays promised until the lowest is beyond it. */
+static int64_t
+promise(const struct partition *partition)
+{
+	int64_t next = kafka_offsets_next(partition->offsets) + PROMISE;
+
+	if (partition->redelivered_below != INT64_MAX)
+		next = max(next, partition->redelivered_below);
+	return max(next, partition->promised);
+}
+
+/* Until it is known what may have been handed out, the commit says nothing about it. */
+static void
+add_partition(rd_kafka_topic_partition_list_t *list, struct partition *partition)
+{
+	rd_kafka_topic_partition_t *entry = rd_kafka_topic_partition_list_add(
+		list, kafka_topic_name[partition->consumer->topic], partition->number);
+	char text[KAFKA_METADATA_MAX];
+
+	entry->offset = kafka_offsets_lowest(partition->offsets);
+	partition->promise_asked = promise(partition);
+	if (partition->redelivered_below == INT64_MAX)
+		return;
+	entry->metadata_size = kafka_offsets_pack(
+		partition->offsets, partition->promise_asked, text);
+	entry->metadata = xmalloc(entry->metadata_size);
+	memcpy(entry->metadata, text, entry->metadata_size);
+}
+
+static void
+delete_below(struct kafka_consumer *consumer, rd_kafka_topic_partition_list_t *below)
+{
+	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(
+		consumer->rk, RD_KAFKA_ADMIN_OP_DELETERECORDS);
+	rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(below);
+
+	rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_MS, NULL, 0);
+	rd_kafka_DeleteRecords(consumer->rk, &request, 1, options, consumer->answers);
+	rd_kafka_DeleteRecords_destroy(request);
+	rd_kafka_AdminOptions_destroy(options);
+}
+
+static bool
+is_worth_trimming(const struct partition *partition, uint64_t now_ms)
+{
+	uint64_t since_ms = now_ms - partition->trimmed_ms;
+	int64_t records = partition->committed - partition->trimmed;
+
+	return (records >= TRIM_RECORDS && since_ms >= TRIM_MS) ||
+		(records > 0 && since_ms >= TRIM_LATE_MS);
+}
+
+static void
+trim(struct kafka_consumer *consumer)
+{
+	rd_kafka_topic_partition_list_t *below = rd_kafka_topic_partition_list_new(8);
+	uint64_t now_ms = clock_mono_ms();
+
+	for (int32_t i = 0; i < consumer->partitions_count; i++) {
+		struct partition *partition = consumer->partitions[i];
+
+		if (!is_ours(partition) || !is_worth_trimming(partition, now_ms))
+			continue;
+		metric_add(consumer->metric.trimmed, partition->committed - partition->trimmed);
+		partition->trimmed = partition->committed;
+		partition->trimmed_ms = now_ms;
+		rd_kafka_topic_partition_list_add(
+			below, kafka_topic_name[consumer->topic], partition->number)
+			->offset = partition->committed;
+	}
+	if (below->cnt)
+		delete_below(consumer, below);
+	rd_kafka_topic_partition_list_destroy(below);
+}
+
+/* A partition that was lost and came back since has other promises. */
+static bool
+note_committed(struct kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
+{
+	bool all = true;
+
+	for (int i = 0; i < partitions->cnt; i++) {
+		const rd_kafka_topic_partition_t *entry = &partitions->elems[i];
+		struct partition *partition = partition_of(consumer, entry->partition);
+
+		if (entry->err)
+			all = false;
+		else if (is_ours(partition) && entry->offset >= partition->committed) {
+			partition->committed = entry->offset;
+			partition->promised = max(partition->promised, partition->promise_asked);
+		}
+	}
+	return all;
+}
+
+static void
+on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *partitions,
+	void *sent_ms)
+{
+	struct kafka_consumer *consumer = rd_kafka_opaque(rk);
+
+	consumer->committing = false;
+	if (err || !note_committed(consumer, partitions)) {
+		metric_add(consumer->metric.commit_failures, 1);
+		LOG_WARN("a commit failed", "topic", kafka_topic_name[consumer->topic], "error",
+			rd_kafka_err2str(err));
+		return;
+	}
+	metric_add(consumer->metric.commits, 1);
+	if (consumer->topic == KAFKA_READY && consumer->queue->state)
+		kafka_state_leased(consumer->queue->state, (uint64_t)(uintptr_t)sent_ms);
+	if (!consumer->closed)
+		trim(consumer);
+	if (consumer->commit_wanted)
+		commit(consumer);
+	consumer_more(consumer);
+}
+
+void
+commit(struct kafka_consumer *consumer)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
+
+	consumer->commit_wanted = false;
+	for (int32_t i = 0; i < consumer->partitions_count; i++)
+		if (is_ours(consumer->partitions[i]))
+			add_partition(list, consumer->partitions[i]);
+	if (list->cnt)
+		consumer->committing = !rd_kafka_commit_queue(consumer->rk, list, consumer->main,
+			on_commit, (void *)(uintptr_t)clock_mono_ms());
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+void
+commit_early(struct kafka_consumer *consumer)
+{
+	if (consumer->committing)
+		consumer->commit_wanted = true;
+	else
+		commit(consumer);
+}
+
+static void
+ask_for(struct kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list)
+{
+	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(
+		consumer->rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+	rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new(
+		consumer->group, list);
+
+	rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_MS, NULL, 0);
+	rd_kafka_AdminOptions_set_opaque(options, (void *)consumer->asked);
+	rd_kafka_ListConsumerGroupOffsets(consumer->rk, &request, 1, options, consumer->answers);
+	rd_kafka_ListConsumerGroupOffsets_destroy(request);
+	rd_kafka_AdminOptions_destroy(options);
+}
+
+/* One request for all partitions that have come so far. */
+void
+ask_committed(struct kafka_consumer *consumer)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
+
+	consumer->asked++;
+	for (int32_t i = 0; i < consumer->partitions_count; i++) {
+		struct partition *partition = consumer->partitions[i];
+
+		if (!partition || partition->state != PARTITION_CLAIMED)
+			continue;
+		partition->state = PARTITION_ASKED;
+		partition->asked = consumer->asked;
+		rd_kafka_topic_partition_list_add(
+			list, kafka_topic_name[consumer->topic], partition->number);
+	}
+	consumer->ask_failed = false;
+	if (list->cnt)
+		ask_for(consumer, list);
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* The answer to an earlier ask does not count: a partition may have come and gone since. */
+static const rd_kafka_topic_partition_list_t *
+committed_list(rd_kafka_event_t *event, const char **why_out)
+{
+	const rd_kafka_group_result_t **groups;
+	const rd_kafka_error_t *error;
+	size_t count;
+
+	*why_out = rd_kafka_event_error_string(event);
+	if (rd_kafka_event_error(event))
+		return NULL;
+	groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
+		rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
+	error = rd_kafka_group_result_error(groups[0]);
+	*why_out = error ? rd_kafka_error_string(error) : NULL;
+	return error ? NULL : rd_kafka_group_result_partitions(groups[0]);
+}
+
+/* Whoever was not answered, or with an error, asks again with the next tick. */
+static void
+on_committed(struct kafka_consumer *consumer, rd_kafka_event_t *event)
+{
+	uintptr_t asked = (uintptr_t)rd_kafka_event_opaque(event);
+	const char *why;
+	const rd_kafka_topic_partition_list_t *list = committed_list(event, &why);
+	const rd_kafka_topic_partition_t *entry;
+
+	if (!list)
+		LOG_WARN("the committed offsets could not be read, they are asked for again",
+			"topic", kafka_topic_name[consumer->topic], "error", why);
+	for (int32_t i = 0; i < consumer->partitions_count; i++) {
+		struct partition *partition = consumer->partitions[i];
+
+		if (!partition || partition->state != PARTITION_ASKED || partition->asked != asked)
+			continue;
+		entry = list ? rd_kafka_topic_partition_list_find(
+				       (void *)list, kafka_topic_name[consumer->topic], i)
+			     : NULL;
+		if (!entry || entry->err) {
+			partition->state = PARTITION_CLAIMED;
+			consumer->ask_failed = true;
+		} else
+			partition_resume(
+				partition, entry->offset, entry->metadata, entry->metadata_size);
+	}
+	partitions_advance(consumer, false);
+}
+
+void
+on_admin_event(struct kafka_consumer *consumer, rd_kafka_event_t *event)
+{
+	if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT)
+		on_committed(consumer, event);
+	else if (rd_kafka_event_error(event))
+		LOG_WARN("finished records could not be deleted", "topic",
+			kafka_topic_name[consumer->topic], "error",
+			rd_kafka_event_error_string(event));
+}
