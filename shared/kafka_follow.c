@@ -535,7 +535,6 @@ follower_free(struct follower **follower)
 {
 	struct follower *f = *follower;
 
-	*follower = NULL;
 	if (!f)
 		return;
 	atomic_store(&f->closing, true);
@@ -548,6 +547,7 @@ follower_free(struct follower **follower)
 	row_cache_close(&f->cache);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
+	*follower = NULL;
 }
 
 void

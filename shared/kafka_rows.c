@@ -529,7 +529,7 @@ answer_zombies(struct kafka_state *state)
 {
 	struct zombie *zombie;
 
-	for (int i = 0; i < ROW_PARTITIONS_MAX; i++) {
+	for (int i = 0; i < ROW_PARTITIONS_MAX && !state->closing; i++) {
 		struct part *part = state->parts[i];
 
 		if (!part || TAILQ_EMPTY(&part->zombies) || !part_leased(state, part))

@@ -461,6 +461,9 @@ kafka_state_free(struct kafka_state **state_ref)
 	*state_ref = NULL;
 	if (!state)
 		return;
+	pthread_mutex_lock(&state->lock);
+	state->closing = true;
+	pthread_mutex_unlock(&state->lock);
 	await_writes(state);
 	follower_free(&state->mine);
 	follower_free(&state->all);

@@ -54,6 +54,7 @@ struct follower;
 /* NULL after logging why. */
 struct follower *
 follower_new(struct kafka_queue *queue, const char *file, const struct follow_hooks *hooks);
+/* Hooks may still come, and ask for it, until this returns. */
 void follower_free(struct follower **follower);
 /* From any thread. Begins at the checkpoint, or from the start when that is of no use. */
 void follower_want(struct follower *follower, int32_t partition, bool wanted);
@@ -166,6 +167,7 @@ struct kafka_state {
 	struct write_list writes; /* not all of their records have come to an end */
 	struct write_list ended;  /* to be answered by the state thread */
 	unsigned replaying;
+	bool closing;
 	uint64_t late_checked_ms, trimmed_ms;
 	struct probe *probe;
 	struct metric *owned, *rebuild_partitions, *rebuild_remaining, *claims, *zombies, *bodies;
