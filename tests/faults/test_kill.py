@@ -31,14 +31,16 @@ def in_flight(relay):
 def test_no_acknowledged_mail_is_lost_in_random_kills(relay, dice, tell):
     r, kills = relay(settings=IN_FLIGHT), scale("SHOUT_KILLS")
     load = r.load(sessions=4, pause=0.004).start()
+    spilled = r.load(sessions=1, pause=0.02, size=300000).start()
     for _ in range(kills):
         time.sleep(dice.uniform(0, 0.15))
         r.shout.kill()
         start_again(r.shout)
-    result = r.settle(load.stop())
-    tell(f"{kills} random kills: {result}")
-    assert not result.lost and not result.extra and not load.codes()
-    assert result.accepted > kills
+    result = r.settle(load.stop(), spilled.stop())
+    tell(f"{kills} random kills: {result}; {spilled.accepted()} accepted are spill files")
+    assert not result.lost and not result.extra and not load.codes() and not spilled.codes()
+    assert result.accepted > kills and spilled.accepted() > 0
+    wait_for(lambda: not list(r.shout.state_dir.glob("spool/*")), what="no spill file is left")
 
 
 def test_kills_in_mid_load_lose_nothing_and_double_only_what_was_in_flight(relay, dice, tell):
