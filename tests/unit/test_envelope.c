@@ -260,10 +260,27 @@ an_envelope_without_a_whole_id_is_none(void **state)
 	row_free(NULL);
 }
 
+/* A field of number 0 whose tag has a byte too many: protobuf-c keeps it, and writes it without. */
+static void
+what_could_not_be_read_again_is_refused(void **state)
+{
+	static const char good[] = "\n\20id of 16 bytes..";
+	char bad[sizeof good + 2];
+	Envelope *envelope = envelope_unpack(good, sizeof good - 1);
+
+	(void)state;
+	assert_non_null(envelope);
+	envelope_free(envelope);
+	memcpy(bad, good, sizeof good - 1);
+	memcpy(bad + sizeof good - 1, "\200\0c", 3);
+	assert_null(envelope_unpack(bad, sizeof bad));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_could_not_be_read_again_is_refused),
 		cmocka_unit_test(an_id_survives_being_text),
 		cmocka_unit_test(ids_sort_by_time_as_bytes_and_as_text),
 		cmocka_unit_test(no_two_ids_are_alike),
