@@ -5,22 +5,10 @@
 #ifndef TESTS_UNIT_CLAMD_SERVER_H
 #define TESTS_UNIT_CLAMD_SERVER_H
 
-#include <fcntl.h>
-#include <ftw.h>
-#include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/types.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "scanner/sample.h"
+#include "tests/unit/child.h"
 
 struct clamd_server {
 	char dir[64], address[96];
@@ -67,73 +55,23 @@ clamd_server_init(struct clamd_server *server, const char *settings)
 	return 0;
 }
 
-static inline bool
-clamd_server_answers(const struct clamd_server *server)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	bool ok;
-
-	snprintf(un.sun_path, sizeof un.sun_path, "%s", server->address + 5);
-	ok = fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof un) == 0;
-	close(fd);
-	return ok;
-}
-
 /* Starts (again) and waits until it listens; 0 or -1. */
 static inline int
 clamd_server_start(struct clamd_server *server)
 {
-	const struct timespec pause = { .tv_nsec = 10000000 };
 	char path[96];
+	const char *const argv[] = { "clamd", "-c", path, NULL };
 
 	snprintf(path, sizeof path, "%s/clamd.conf", server->dir);
-	server->pid = fork();
-	if (server->pid == 0) {
-		int null = open("/dev/null", O_RDWR);
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test crashes */
-		dup2(null, 1);
-		dup2(null, 2);
-		execlp("clamd", "clamd", "-c", path, (char *)NULL);
-		_exit(127);
-	}
-	for (int i = 0; i < 6000 && server->pid > 0; i++) {
-		if (clamd_server_answers(server))
-			return 0;
-		if (waitpid(server->pid, NULL, WNOHANG) == server->pid)
-			return -1;
-		nanosleep(&pause, NULL);
-	}
-	return -1;
-}
-
-static inline void
-clamd_server_kill(struct clamd_server *server)
-{
-	if (server->pid > 0) {
-		kill(server->pid, SIGKILL);
-		waitpid(server->pid, NULL, 0);
-	}
-	server->pid = 0;
-}
-
-static inline int
-clamd_server_unlink(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
+	server->pid = child_start(argv, server->address + 5);
+	return server->pid > 0 ? 0 : -1;
 }
 
 static inline void
 clamd_server_remove(struct clamd_server *server)
 {
-	clamd_server_kill(server);
-	if (server->dir[0])
-		nftw(server->dir, clamd_server_unlink, 16, FTW_DEPTH | FTW_PHYS);
-	server->dir[0] = '\0';
+	child_kill(&server->pid);
+	child_remove(server->dir);
 }
 
 #endif

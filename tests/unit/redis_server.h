@@ -6,22 +6,11 @@
 #define TESTS_UNIT_REDIS_SERVER_H
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/types.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+
+#include "tests/unit/child.h"
 
 #define REDIS_SERVER_PASSWORD "let-me-in"
 
@@ -45,25 +34,15 @@ redis_server_free_port(void)
 	return ok ? ntohs(in.sin_port) : 0;
 }
 
-static inline bool
-redis_server_answers(const struct redis_server *server)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	bool ok;
-
-	snprintf(un.sun_path, sizeof un.sun_path, "%s", server->unix_address + 5);
-	ok = fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof un) == 0;
-	close(fd);
-	return ok;
-}
-
 /* Starts (again, at the same addresses) and waits until it listens; 0 or -1. */
 static inline int
 redis_server_start(struct redis_server *server)
 {
-	const struct timespec pause = { .tv_nsec = 5000000 };
 	char port[16], path[96];
+	const char *const argv[] = { "redis-server", "--port", port, "--bind", "127.0.0.1",
+		"--unixsocket", path, "--dir", server->dir, "--save", "", "--requirepass",
+		REDIS_SERVER_PASSWORD, "--enable-debug-command", "yes", "--appendonly", "no",
+		NULL };
 
 	if (!server->dir[0]) {
 		snprintf(server->dir, sizeof server->dir, "/tmp/shout-redis-XXXXXX");
@@ -75,46 +54,21 @@ redis_server_start(struct redis_server *server)
 	snprintf(server->tcp_address, sizeof server->tcp_address, "127.0.0.1:%u", server->port);
 	snprintf(port, sizeof port, "%u", server->port);
 	snprintf(path, sizeof path, "%s", server->unix_address + 5);
-	server->pid = fork();
-	if (server->pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test crashes */
-		if (freopen("/dev/null", "w", stdout) == NULL)
-			_exit(1);
-		execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1",
-			"--unixsocket", path, "--dir", server->dir, "--save", "", "--requirepass",
-			REDIS_SERVER_PASSWORD, "--enable-debug-command", "yes", "--appendonly",
-			"no", (char *)NULL);
-		_exit(127);
-	}
-	for (int i = 0; i < 2000 && server->pid > 0; i++) {
-		if (redis_server_answers(server))
-			return 0;
-		if (waitpid(server->pid, NULL, WNOHANG) == server->pid)
-			return -1;
-		nanosleep(&pause, NULL);
-	}
-	return -1;
+	server->pid = child_start(argv, path);
+	return server->pid > 0 ? 0 : -1;
 }
 
 static inline void
 redis_server_kill(struct redis_server *server)
 {
-	if (server->pid > 0) {
-		kill(server->pid, SIGKILL);
-		waitpid(server->pid, NULL, 0);
-	}
-	server->pid = 0;
+	child_kill(&server->pid);
 }
 
 static inline void
 redis_server_remove(struct redis_server *server)
 {
 	redis_server_kill(server);
-	if (!server->dir[0])
-		return;
-	unlink(server->unix_address + 5);
-	rmdir(server->dir);
-	server->dir[0] = '\0';
+	child_remove(server->dir);
 }
 
 #endif

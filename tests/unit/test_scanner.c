@@ -263,7 +263,7 @@ mail_waits_for_a_clamd_that_was_killed(void **state)
 	for (size_t i = 0; i < 60; i++) {
 		post_clean(&letters[i]);
 		if (i == 20)
-			clamd_server_kill(&clamd);
+			child_kill(&clamd.pid);
 		if (i == 40)
 			assert_int_equal(clamd_server_start(&clamd), 0);
 	}
@@ -312,7 +312,7 @@ a_clamd_that_does_not_alert_at_its_limits_gets_no_mail(void **state)
 	struct metric *refused;
 
 	(void)state;
-	clamd_server_kill(&other);
+	child_kill(&other.pid);
 	assert_int_equal(clamd_server_start(&other), 0);
 	hosts[0] = other.address;
 	snprintf(name, sizeof name, "host=\"%s\"", other.address);
@@ -326,14 +326,14 @@ a_clamd_that_does_not_alert_at_its_limits_gets_no_mail(void **state)
 	hosts[0] = clamd.address;
 	restart();
 	AWAIT(arrived(&letters[0]));
-	clamd_server_kill(&other);
+	child_kill(&other.pid);
 }
 
 static void
 what_a_stopped_scanner_had_in_hand_comes_again(void **state)
 {
 	(void)state;
-	clamd_server_kill(&clamd);
+	child_kill(&clamd.pid);
 	start();
 	for (size_t i = 0; i < 20; i++)
 		post_clean(&letters[i]);
