@@ -49,6 +49,7 @@ struct connection {
 };
 
 static void connection_send(struct connection *connection);
+static void connection_spare(struct connection *connection);
 
 uint64_t
 route_affinity(const struct route *route)
@@ -88,6 +89,11 @@ item_schedule(struct item *item)
 {
 	struct sender *sender = item->mail->sender;
 
+	if (item->mail->lost) {
+		item->state = ITEM_NEW;
+		mail_check(item->mail);
+		return;
+	}
 	item->state = ITEM_WAITING;
 	schedule_add(sender->schedule, &item->entry, item->route->site, item->route->smarthost,
 		item->mail->envelope->account, item_cost(item), item->attempts == 0, clock_us());
@@ -415,6 +421,10 @@ connection_send(struct connection *connection)
 	}
 	if (!connection->ready)
 		return;
+	if (!rows_mine(item->mail->sender->rows, (int)item->mail->envelope->partition)) {
+		connection_spare(connection);
+		return;
+	}
 	if (connection->space < t->count) {
 		connection->space = t->count;
 		connection->outcomes = xrealloc(
@@ -431,7 +441,7 @@ connection_send(struct connection *connection)
 	client_send(connection->peer->client, t);
 }
 
-/* Nothing is left to send: the connection serves the next message. */
+/* Nothing is left to send, or it may not be: the connection serves the next message. */
 static void
 connection_spare(struct connection *connection)
 {
@@ -518,6 +528,10 @@ attempt_pump(struct sender *sender)
 {
 	struct schedule_step step;
 
+	if (!rows_mine(sender->rows, ROWS_ANY)) {
+		sender_wake_later(sender);
+		return;
+	}
 	while (schedule_next(sender->schedule, clock_us(), &step) != SCHEDULE_NOTHING)
 		step_do(sender, &step);
 }

@@ -39,10 +39,18 @@ struct waiting_account {
 	char name[];
 };
 
+/* A partition that is ours, and who has how many rows in it ("": nobody). */
+struct waiting_partition {
+	UT_hash_handle hh;
+	uint32_t number;
+	struct waiting_account *accounts;
+};
+
 struct deferral {
 	struct deferral_options options;
 	struct waiting_site *sites;
-	struct waiting_account *accounts;
+	struct waiting_account *accounts; /* of all partitions */
+	struct waiting_partition *partitions;
 	struct item *items;
 	struct waiting_site **heap;
 	size_t heap_count, heap_space, loaded, rows;
@@ -296,6 +304,104 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	deferral_run(arg);
 }
 
+/* Accounts. */
+
+/* What it has then. */
+static int64_t
+account_count(struct waiting_account **accounts, const char *name, int64_t n)
+{
+	struct waiting_account *account;
+	int64_t rows;
+
+	HASH_FIND_STR(*accounts, name, account);
+	if (!account) {
+		account = xcalloc(1, sizeof *account + strlen(name) + 1);
+		memcpy(account->name, name, strlen(name) + 1);
+		HASH_ADD_STR(*accounts, name, account);
+	}
+	account->rows += n;
+	rows = account->rows > 0 ? account->rows : 0;
+	if (!rows) {
+		HASH_DEL(*accounts, account);
+		free(account);
+	}
+	return rows;
+}
+
+static void
+accounts_free(struct waiting_account **accounts)
+{
+	struct waiting_account *account, *next;
+
+	HASH_ITER(hh, *accounts, account, next)
+	{
+		HASH_DEL(*accounts, account);
+		free(account);
+	}
+}
+
+static void
+total_count(struct deferral *d, const char *account, int64_t n)
+{
+	d->rows += (size_t)n;
+	if (*account)
+		d->options.waiting(
+			d->options.arg, account, account_count(&d->accounts, account, n));
+}
+
+static void
+row_count(struct deferral *d, const Envelope *envelope, int n)
+{
+	struct waiting_partition *partition;
+
+	HASH_FIND(hh, d->partitions, &envelope->partition, sizeof partition->number, partition);
+	if (!partition)
+		return; /* somebody else's: its new owner counts it */
+	account_count(&partition->accounts, envelope->account, n);
+	total_count(d, envelope->account, n);
+}
+
+void
+deferral_added(struct deferral *d, const Envelope *envelope)
+{
+	row_count(d, envelope, 1);
+}
+
+void
+deferral_removed(struct deferral *d, const Envelope *envelope)
+{
+	row_count(d, envelope, -1);
+}
+
+void
+deferral_forget(struct deferral *d, uint32_t number)
+{
+	struct waiting_partition *partition;
+
+	HASH_FIND(hh, d->partitions, &number, sizeof number, partition);
+	if (!partition)
+		return;
+	for (struct waiting_account *account = partition->accounts; account;
+		account = account->hh.next)
+		total_count(d, account->name, -account->rows);
+	accounts_free(&partition->accounts);
+	HASH_DEL(d->partitions, partition);
+	free(partition);
+}
+
+/* Its rows are not behind the cursors. */
+static void
+partition_begin(struct deferral *d, uint32_t number)
+{
+	struct waiting_partition *partition = xcalloc(1, sizeof *partition);
+
+	deferral_forget(d, number);
+	partition->number = number;
+	HASH_ADD(hh, d->partitions, number, sizeof partition->number, partition);
+	for (struct waiting_site *site = d->sites; site; site = site->hh.next)
+		site->cursor = false;
+}
+
 struct deferral *
 deferral_new(const struct deferral_options *options)
 {
@@ -312,57 +418,23 @@ deferral_free(struct deferral **deferral)
 {
 	struct deferral *d = *deferral;
 	struct waiting_site *site, *next_site;
-	struct waiting_account *account, *next_account;
+	struct waiting_partition *partition, *next_partition;
 
 	if (!d)
 		return;
 	HASH_ITER(hh, d->sites, site, next_site)
 	site_drop(d, site);
-	HASH_ITER(hh, d->accounts, account, next_account)
+	HASH_ITER(hh, d->partitions, partition, next_partition)
 	{
-		HASH_DEL(d->accounts, account);
-		free(account);
+		accounts_free(&partition->accounts);
+		HASH_DEL(d->partitions, partition);
+		free(partition);
 	}
+	accounts_free(&d->accounts);
 	event_free(d->timer);
 	free(d->heap);
 	free(d);
 	*deferral = NULL;
-}
-
-/* Accounts. */
-
-static void
-account_count(struct deferral *d, const char *name, int n)
-{
-	struct waiting_account *account;
-
-	d->rows += (size_t)n;
-	if (!*name)
-		return;
-	HASH_FIND_STR(d->accounts, name, account);
-	if (!account) {
-		account = xcalloc(1, sizeof *account + strlen(name) + 1);
-		memcpy(account->name, name, strlen(name) + 1);
-		HASH_ADD_STR(d->accounts, name, account);
-	}
-	account->rows += n;
-	d->options.waiting(d->options.arg, name, account->rows > 0 ? account->rows : 0);
-	if (account->rows <= 0) {
-		HASH_DEL(d->accounts, account);
-		free(account);
-	}
-}
-
-void
-deferral_added(struct deferral *d, const Envelope *envelope)
-{
-	account_count(d, envelope->account, 1);
-}
-
-void
-deferral_removed(struct deferral *d, const Envelope *envelope)
-{
-	account_count(d, envelope->account, -1);
 }
 
 void
@@ -372,6 +444,7 @@ deferral_read(struct deferral *d, uint32_t partition)
 	Row *last = NULL, *row;
 	size_t n;
 
+	partition_begin(d, partition);
 	do {
 		batch.count = 0;
 		n = rows_scan(d->options.rows, (int)partition,
@@ -461,6 +534,19 @@ deferral_left(struct deferral *d, struct item *item)
 	if (!site->loaded && site->due_us == UINT64_MAX)
 		site_drop(d, site);
 	timer_arm(d, now);
+}
+
+struct item **
+deferral_items(const struct deferral *d, uint32_t partition, size_t *count_out)
+{
+	struct item **items = xmalloc((HASH_COUNT(d->items) + 1) * sizeof *items);
+	size_t count = 0;
+
+	for (struct item *item = d->items; item; item = item->hh.next)
+		if (item->mail->envelope->partition == partition)
+			items[count++] = item;
+	*count_out = count;
+	return items;
 }
 
 struct item *

@@ -39,8 +39,13 @@ struct deferral_options {
 
 struct deferral *deferral_new(const struct deferral_options *options);
 void deferral_free(struct deferral **deferral);
-/* Takes in what waits in a partition; blocking. */
+/* Takes in what waits in a partition; blocking. What is in memory of it stays. */
 void deferral_read(struct deferral *deferral, uint32_t partition);
+/* The partition's rows are somebody else's: they count no more until it is read again. */
+void deferral_forget(struct deferral *deferral, uint32_t partition);
+/* The items in memory of a partition's rows; the array is the caller's to free. */
+struct item **
+deferral_items(const struct deferral *deferral, uint32_t partition, size_t *count_out);
 
 /* A row of the site was written with this due time. */
 void deferral_noted(struct deferral *deferral, const char *site, uint64_t due_us);

@@ -166,6 +166,52 @@ item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **reci
 	row->crashes = item->crashes;
 }
 
+/* Giving up. */
+
+static void
+mail_drop(struct mail *mail)
+{
+	struct item *item, *next;
+
+	mail->busy++;
+	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
+		next = TAILQ_NEXT(item, link);
+		if (!item->pending)
+			item_free(item);
+	}
+	mail->busy--;
+	mail_free_if_done(mail);
+}
+
+static bool
+item_under_way(const struct item *item)
+{
+	return item->pending || item->state == ITEM_ATTEMPTING || item->state == ITEM_SETTLING;
+}
+
+static bool
+mail_under_way(const struct mail *mail)
+{
+	const struct item *item;
+
+	if (mail->lookups || mail->first_lookup || mail->busy || mail->state == MAIL_DEFERRING)
+		return true;
+	TAILQ_FOREACH(item, &mail->items, link)
+	if (item_under_way(item))
+		return true;
+	return false;
+}
+
+static void
+mail_abandon(struct mail *mail)
+{
+	if (mail->record) {
+		record_abandon(mail->record);
+		mail_leave(mail);
+	}
+	mail_drop(mail);
+}
+
 /* Becoming rows. */
 
 static void
@@ -184,8 +230,10 @@ mail_again(struct mail *mail, int err)
 	const struct timeval pause = { .tv_sec = AGAIN_S };
 	char id[ID_TEXT_SIZE];
 
-	if (err == -ECANCELED)
+	if (err == -ECANCELED && mail->lost) {
+		mail_check(mail);
 		return;
+	}
 	id_format(mail->envelope->id.data, id);
 	LOG_WARN("cannot defer, will try again", "id", id, "error", strerror(-err));
 	mail->busy++;
@@ -310,13 +358,17 @@ mail_check(struct mail *mail)
 	struct item *item;
 	bool waits = mail->aged;
 
+	if (mail->lost && !mail_under_way(mail) && !TAILQ_EMPTY(&mail->items)) {
+		mail_abandon(mail);
+		return;
+	}
 	if (!mail->record || mail->state != MAIL_TRYING || mail->busy)
 		return;
 	TAILQ_FOREACH(item, &mail->items, link)
 	waits = waits || item->state == ITEM_PARKED;
 	if (TAILQ_EMPTY(&mail->items))
 		mail_finish(mail);
-	else if (waits && !mail->sender->draining)
+	else if (waits && !mail->lost && !mail->sender->draining)
 		mail_defer(mail);
 }
 
@@ -441,7 +493,7 @@ mail_from_row(struct sender *sender, Row *row, enum row_use use, const char *why
 
 /* An item that still awaits an answer is left to it: the answer may come as the loop is freed. */
 static void
-mail_drop(struct mail *mail)
+mail_forget(struct mail *mail)
 {
 	struct item *item, *next;
 
@@ -467,8 +519,90 @@ mail_drop_all(struct sender *sender)
 	while ((mail = TAILQ_FIRST(&sender->arrivals))) {
 		record_abandon(mail->record);
 		mail_leave(mail);
-		mail_drop(mail);
+		mail_forget(mail);
 	}
 	while ((item = deferral_pop(sender->deferral)))
-		mail_drop(item->mail);
+		mail_forget(item->mail);
+}
+
+/* Partitions come and go. */
+
+static void
+mail_lose(struct mail *mail)
+{
+	struct item *item;
+
+	if (!mail_under_way(mail)) {
+		mail_abandon(mail);
+		return;
+	}
+	mail->lost = true;
+	TAILQ_FOREACH(item, &mail->items, link)
+	if (item->state == ITEM_WAITING) {
+		schedule_remove(mail->sender->schedule, &item->entry);
+		item->state = ITEM_NEW;
+	}
+}
+
+static void
+mail_regain(struct mail *mail)
+{
+	struct item *item, *next;
+
+	if (!mail->lost)
+		return;
+	mail->lost = false;
+	mail->busy++;
+	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
+		next = TAILQ_NEXT(item, link);
+		if (item->state == ITEM_NEW && !item->pending && !mail->first_lookup)
+			attempt_begin(item);
+	}
+	mail->busy--;
+	if (mail->record)
+		mail_check(mail);
+	else
+		mail_free_if_done(mail);
+}
+
+/* Calls `fn` for each mail in memory of the partition; it may free that mail. */
+static void
+mail_each(struct sender *sender, uint32_t partition, void (*fn)(struct mail *mail))
+{
+	struct mail *mail, *next_mail;
+	struct item **items;
+	size_t count;
+
+	for (mail = TAILQ_FIRST(&sender->arrivals); mail; mail = next_mail) {
+		next_mail = TAILQ_NEXT(mail, link);
+		if (mail->envelope->partition == partition)
+			fn(mail);
+	}
+	/* what was a record and has become rows has several items */
+	items = deferral_items(sender->deferral, partition, &count);
+	for (size_t i = 0; i < count; i++)
+		items[i]->mail->visited = false;
+	for (size_t i = 0; i < count; i++) {
+		mail = items[i]->mail;
+		items[i] = mail->visited ? NULL : items[i];
+		mail->visited = true;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (items[i])
+			fn(items[i]->mail);
+	free(items);
+}
+
+void
+mail_lost(struct sender *sender, uint32_t partition)
+{
+	mail_each(sender, partition, mail_lose);
+	deferral_forget(sender->deferral, partition);
+}
+
+void
+mail_gained(struct sender *sender, uint32_t partition)
+{
+	deferral_read(sender->deferral, partition);
+	mail_each(sender, partition, mail_regain);
 }

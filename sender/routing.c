@@ -308,13 +308,15 @@ row_routed(struct mail *mail)
 static void
 looked_up(struct mail *mail)
 {
+	struct sender *sender = mail->sender;
+
 	if (--mail->lookups)
 		return;
 	if (mail->row)
 		row_routed(mail);
 	else
 		record_routed(mail);
-	sender_wake(mail->sender);
+	sender_wake(sender);
 }
 
 static void

@@ -411,6 +411,13 @@ sweep_begin(struct rules *rules)
 		timer_set(rules, 0);
 }
 
+void
+rules_sweep(struct rules *rules)
+{
+	if (rules->known)
+		sweep_begin(rules);
+}
+
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -419,7 +426,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (!rules->sweeping)
 		sweep_begin(rules);
-	if (rules->sender->settling > BUSY_MAX) {
+	if (rules->sender->settling > BUSY_MAX || !rows_mine(rules->sender->rows, ROWS_ANY)) {
 		timer_set(rules, PAUSE_US);
 		return;
 	}

@@ -24,6 +24,8 @@ void rules_free(struct rules **rules);
 void rules_start(struct rules *rules);
 /* Nothing is followed or swept any more; what is known still holds. */
 void rules_stop(struct rules *rules);
+/* Looks at all rows: some are new to this process. */
+void rules_sweep(struct rules *rules);
 
 /* Whether a suspension of anything but the whole site holds the item back. */
 bool rules_suspended(const struct rules *rules, const struct item *item);

@@ -27,8 +27,8 @@
 #include "shared/score.h"
 
 #define WINDOW 2000
-#define STOP_MS 10000  /* for attempts under way */
-#define SETTLE_MS 5000 /* and for what they brought */
+#define STOP_MS 10000   /* for attempts under way */
+#define SETTLE_MS 22000 /* and for what they brought: the queue answers within 20 s */
 #define STOP_POLL_MS 20
 #define GAUGES_US 500000
 
@@ -47,6 +47,15 @@ void
 sender_wake(struct sender *sender)
 {
 	event_active(sender->pump, EV_TIMEOUT, 0);
+}
+
+void
+sender_wake_later(struct sender *sender)
+{
+	const struct timeval later = { .tv_sec = 1 };
+
+	if (!event_pending(sender->lease_timer, EV_TIMEOUT, NULL))
+		event_add(sender->lease_timer, &later);
 }
 
 static void
@@ -129,6 +138,8 @@ rest_until(void *arg, const char *site, uint64_t now)
 
 	if (sender->draining || rules_site_suspended(sender->rules, site))
 		return UINT64_MAX;
+	if (!rows_mine(sender->rows, ROWS_ANY))
+		return now + 1000000;
 	return schedule_rest_until(sender->schedule, site, now);
 }
 
@@ -209,13 +220,16 @@ on_rows_gained(void *arg, uint32_t partition)
 {
 	struct sender *sender = arg;
 
-	deferral_read(sender->deferral, partition);
+	mail_gained(sender, partition);
+	/* operators may have decided about them while they were nobody's */
+	rules_sweep(sender->rules);
+	sender_wake(sender);
 }
 
 static void
 on_rows_lost(void *arg, uint32_t partition)
 {
-	(void)arg, (void)partition;
+	mail_lost(arg, partition);
 }
 
 static void
@@ -279,6 +293,7 @@ sender_free(struct sender *sender)
 	mail_event_free(&sender->event);
 	event_free(sender->pump);
 	event_free(sender->age_timer);
+	event_free(sender->lease_timer);
 	event_free(role.stop_timer);
 	event_free(role.gauges_timer);
 	loop_free(&sender->loop);
@@ -373,6 +388,7 @@ sender_start(const struct config *config, struct queue *queue)
 	metrics_new(&sender->metrics);
 	sender->pump = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_pump, sender);
 	sender->age_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);
+	sender->lease_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);
 	role.stop_timer = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_stop_poll, sender);
 	role.gauges_timer = evtimer_new(loop_base(sender->loop), on_gauges, sender);
 	role.aborted = false;

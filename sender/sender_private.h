@@ -100,6 +100,8 @@ struct mail {
 	Row *row;
 	enum mail_state state;
 	bool redelivered, aged;
+	bool visited;           /* mail_each() */
+	bool lost;              /* its partition is somebody else's; something of it is under way */
 	unsigned lookups, busy; /* what keeps it in memory beside its record and items */
 	struct lookup *first_lookup;
 	uint64_t arrived_us;
@@ -130,7 +132,7 @@ struct sender {
 	struct retry_times times;
 	struct mail_event event;
 	struct sender_metrics metrics;
-	struct event *pump, *age_timer;
+	struct event *pump, *age_timer, *lease_timer;
 	TAILQ_HEAD(mail_list, mail) arrivals;
 	TAILQ_HEAD(, connection) connections;
 	TAILQ_HEAD(, peer) peers;
@@ -138,8 +140,9 @@ struct sender {
 	bool draining;
 };
 
-/* sender.c: runs the scheduler on the loop's next turn. */
+/* sender.c: runs the scheduler on the loop's next turn; in a second. */
 void sender_wake(struct sender *sender);
+void sender_wake_later(struct sender *sender);
 
 /* mail.c */
 void mail_on_record(void *arg, struct record *record);
@@ -159,6 +162,9 @@ void item_add(struct item *item, Recipient *const *recipients, size_t count,
 void mail_free_if_done(struct mail *mail);
 /* Gives up everything at shutdown: records come again, rows are stored anyway. */
 void mail_drop_all(struct sender *sender);
+/* The partition's mail is somebody else's: gives up what is not under way. And it is ours again. */
+void mail_lost(struct sender *sender, uint32_t partition);
+void mail_gained(struct sender *sender, uint32_t partition);
 
 /* routing.c: finds the sites of the mail's domains, then begins its items. */
 void routing_start(struct mail *mail);

@@ -424,6 +424,12 @@ on_row(void *arg, int err)
 	struct sender *sender = item->mail->sender;
 	const bool waits = first_waiting(item);
 
+	if (err ==
+		-ECANCELED) { /* somebody else's row by now: what was delivered is in the ledger */
+		item_answered(item);
+		item_free(item);
+		return;
+	}
 	if (err == -ENOENT)
 		err = 0;
 	if (item_answer(item, err))

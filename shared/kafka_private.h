@@ -185,7 +185,7 @@ size_t kafka_rows_scan(struct rows *base, int partition, const uint8_t *after_id
 	const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
 size_t kafka_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);
 uint64_t kafka_rows_count(struct rows *base, const char *site);
-bool kafka_rows_mine(struct rows *base, uint32_t partition);
+bool kafka_rows_mine(struct rows *base, int partition);
 /* Where the body of a message that waits is now, when that is not where its envelope says any more:
  * it was deferred since, or appended anew. False: no row of ours has it. */
 bool kafka_state_place(

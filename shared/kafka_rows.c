@@ -529,7 +529,7 @@ answer_zombies(struct kafka_state *state)
 {
 	struct zombie *zombie;
 
-	for (int i = 0; i < ROW_PARTITIONS_MAX && !state->closing; i++) {
+	for (int i = 0; i < state->parts_count && !state->closing; i++) {
 		struct part *part = state->parts[i];
 
 		if (!part || TAILQ_EMPTY(&part->zombies) || !part_leased(state, part))
@@ -548,7 +548,7 @@ rows_turn(struct kafka_state *state)
 
 	pthread_mutex_lock(&state->lock);
 	take_acks(state);
-	for (int i = 0; i < ROW_PARTITIONS_MAX; i++)
+	for (int i = 0; i < state->parts_count; i++)
 		if (state->parts[i])
 			rows_folded(state, state->parts[i]);
 	answer_zombies(state);

@@ -37,6 +37,16 @@ part_leased(const struct kafka_state *state, const struct part *part)
 	return part && part->state == PART_OWNED && clock_mono_ms() < atomic_load(&state->lease_ms);
 }
 
+bool
+state_leased(const struct kafka_state *state)
+{
+	for (int32_t i = 0; i < state->parts_count; i++)
+		if (state->parts[i] && state->parts[i]->told &&
+			state->parts[i]->state != PART_OWNED)
+			return false;
+	return clock_mono_ms() < atomic_load(&state->lease_ms);
+}
+
 /* Telling. */
 
 struct notice {
@@ -126,7 +136,7 @@ show_progress(struct kafka_state *state)
 	unsigned replaying = 0, owned = 0;
 	char why[96];
 
-	for (int i = 0; i < ROW_PARTITIONS_MAX; i++)
+	for (int i = 0; i < state->parts_count; i++)
 		if (state->parts[i]) {
 			replaying += state->parts[i]->state == PART_REPLAYING;
 			owned += state->parts[i]->state == PART_OWNED;
@@ -319,6 +329,8 @@ part_get(struct kafka_state *state, int32_t partition)
 	TAILQ_INIT(&part->flying);
 	TAILQ_INIT(&part->zombies);
 	state->parts[partition] = part;
+	if (partition >= state->parts_count)
+		state->parts_count = partition + 1;
 	return part;
 }
 
@@ -370,7 +382,7 @@ kafka_state_leased(struct kafka_state *state, uint64_t sent_ms)
 	if (sent_ms + LEASE_MS > atomic_load(&state->lease_ms))
 		atomic_store(&state->lease_ms, sent_ms + LEASE_MS);
 	pthread_mutex_lock(&state->lock);
-	for (int i = 0; i < ROW_PARTITIONS_MAX; i++) {
+	for (int i = 0; i < state->parts_count; i++) {
 		struct part *part = state->parts[i];
 
 		if (part && part->state == PART_FENCED && part->fenced_ms < sent_ms)
@@ -411,7 +423,7 @@ kafka_state_rows(struct kafka_state *state)
 	uint64_t rows = 0;
 
 	pthread_mutex_lock(&state->lock);
-	for (int32_t i = 0; i < ROW_PARTITIONS_MAX; i++)
+	for (int32_t i = 0; i < state->parts_count; i++)
 		if (state->parts[i] && state->parts[i]->told)
 			rows += row_cache_count(follower_cache(state->mine), i, NULL);
 	pthread_mutex_unlock(&state->lock);
@@ -467,7 +479,7 @@ kafka_state_free(struct kafka_state **state_ref)
 	await_writes(state);
 	follower_free(&state->mine);
 	follower_free(&state->all);
-	for (int i = 0; i < ROW_PARTITIONS_MAX; i++)
+	for (int i = 0; i < state->parts_count; i++)
 		part_free(state->parts[i]);
 	rows_free(state);
 	pthread_mutex_destroy(&state->lock);

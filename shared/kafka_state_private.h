@@ -164,6 +164,7 @@ struct kafka_state {
 	struct follower *mine, *all; /* from when they are needed */
 	struct kafka_view *view;     /* ROWS_MINE */
 	struct part *parts[ROW_PARTITIONS_MAX];
+	int32_t parts_count;      /* none from here on */
 	struct write_list writes; /* not all of their records have come to an end */
 	struct write_list ended;  /* to be answered by the state thread */
 	unsigned replaying;
@@ -176,6 +177,8 @@ struct kafka_state {
 /* kafka_state.c; under lock. NULL: never claimed. */
 struct part *part_of(struct kafka_state *state, int32_t partition);
 bool part_leased(const struct kafka_state *state, const struct part *part);
+/* Whether everything that the view shows may be worked on. */
+bool state_leased(const struct kafka_state *state);
 void part_acked(struct kafka_state *state, const struct flight *claim);
 /* The followers, started when first asked for. NULL: cannot be. */
 struct follower *state_follower(struct kafka_state *state, enum rows_scope scope);

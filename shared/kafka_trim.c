@@ -20,11 +20,11 @@
 int64_t
 body_place(struct kafka_state *state, const struct part *part, const Row *row)
 {
-	int64_t offset = row_cache_body(
-		follower_cache(state->mine), part->partition, row->envelope->id.data, row->site);
+	struct row_cache *cache = follower_cache(state->mine);
+	int64_t offset = row_cache_body(cache, part->partition, row->envelope->id.data, row->site);
 
-	if (offset < 0 && row->envelope->body_topic == KAFKA_DEFERRED)
-		offset = row->envelope->body_offset;
+	if (offset < 0) /* a row that is split from another */
+		offset = row_cache_body(cache, part->partition, row->envelope->id.data, NULL);
 	return offset;
 }
 
@@ -107,7 +107,7 @@ trim_turn(struct kafka_state *state)
 	take_answers(state);
 	below = rd_kafka_topic_partition_list_new(8);
 	pthread_mutex_lock(&state->lock);
-	for (int32_t i = 0; i < ROW_PARTITIONS_MAX; i++) {
+	for (int32_t i = 0; i < state->parts_count; i++) {
 		struct part *part = state->parts[i];
 		int64_t floor = part_leased(state, part) ? floor_of(state, part) : -1;
 

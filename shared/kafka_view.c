@@ -68,14 +68,17 @@ kafka_rows_close(struct rows *base)
 }
 
 bool
-kafka_rows_mine(struct rows *base, uint32_t partition)
+kafka_rows_mine(struct rows *base, int partition)
 {
 	struct kafka_view *view = (struct kafka_view *)base;
 	struct kafka_state *state = view->state;
 	bool mine;
 
 	pthread_mutex_lock(&state->lock);
-	mine = part_leased(state, part_of(state, (int32_t)partition));
+	if (partition == ROWS_ANY)
+		mine = state_leased(state);
+	else
+		mine = part_leased(state, part_of(state, partition));
 	pthread_mutex_unlock(&state->lock);
 	return mine;
 }
@@ -92,7 +95,7 @@ set_fill(struct kafka_view *view, int only, struct row_set *set)
 	follower = view->scope == ROWS_MINE ? state->mine : state->all;
 	set->cache = follower ? follower_cache(follower) : NULL;
 	for (int32_t i = 0; i < ROW_PARTITIONS_MAX && set->cache; i++) {
-		const struct part *part = state->parts[i];
+		const struct part *part = part_of(state, i);
 
 		if (only != ROWS_ANY && only != i)
 			continue;

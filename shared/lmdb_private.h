@@ -174,7 +174,7 @@ void lmdb_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg)
 struct rows *lmdb_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
 	const struct rows_watch *watch, void *arg);
 void lmdb_rows_close(struct rows *base);
-bool lmdb_rows_mine(struct rows *base, uint32_t partition);
+bool lmdb_rows_mine(struct rows *base, int partition);
 size_t lmdb_rows_due(struct rows *base, const char *site, uint64_t after_us,
 	const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
 size_t lmdb_rows_scan(struct rows *base, int partition, const uint8_t *after_id,

@@ -99,7 +99,7 @@ lmdb_rows_close(struct rows *base)
 }
 
 bool
-lmdb_rows_mine(struct rows *base, uint32_t partition)
+lmdb_rows_mine(struct rows *base, int partition)
 {
 	(void)base, (void)partition;
 	return true;

@@ -129,7 +129,7 @@ rows_close(struct rows **rows)
 }
 
 bool
-rows_mine(struct rows *rows, uint32_t partition)
+rows_mine(struct rows *rows, int partition)
 {
 	return rows->ops->rows_mine(rows, partition);
 }

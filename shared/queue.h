@@ -128,10 +128,12 @@ void queue_row_remove(struct queue *queue, const Row *row, queue_cb cb, void *ar
  *   gained: the partition's rows are complete and this process's to work on. Its records of
  *           mail.ready come after that.
  *   lost:   they are somebody else's from now on. Nothing of it may be started any more; what is
- *           under way may end. Writes for it fail. The same partition may be gained again later.
+ *           under way may end. Writes for it fail (-ECANCELED), and need not be tried again. The
+ *           same partition may be gained again later.
  * Open the view before queue_consume(TOPIC_READY).
  */
 enum rows_scope { ROWS_MINE, ROWS_ALL };
+#define ROWS_ANY (-1)
 struct rows_watch {
 	void (*gained)(void *arg, uint32_t partition);
 	void (*lost)(void *arg, uint32_t partition);
@@ -139,9 +141,12 @@ struct rows_watch {
 struct rows *rows_open(struct queue *queue, enum rows_scope scope, struct loop *loop,
 	const struct rows_watch *watch, void *arg);
 void rows_close(struct rows **rows);
-/* Whether work on the partition's mail may start now. Ask right before an attempt: a process that
- * was stopped for a while is not the owner any more, but has not heard `lost` yet. */
-bool rows_mine(struct rows *rows, uint32_t partition);
+/*
+ * Whether work on the partition's mail may start now, or (ROWS_ANY) on any at all. Ask right before
+ * an attempt: a process that was stopped, or that cannot reach the brokers, may not be the owner
+ * any more and cannot have heard `lost`. Mail waits while this is false; it may become true again.
+ */
+bool rows_mine(struct rows *rows, int partition);
 
 /*
  * Reading rows, in place and at once. Each returns how many it handed over; the Row is the
@@ -152,7 +157,6 @@ bool rows_mine(struct rows *rows, uint32_t partition);
  *         of one partition, or of all with ROWS_ANY.
  *   of:   the rows of one message.
  */
-#define ROWS_ANY (-1)
 typedef void (*queue_row_cb)(void *arg, Row *row);
 size_t rows_due(struct rows *rows, const char *site, uint64_t after_us, const uint8_t *after_id,
 	size_t limit, queue_row_cb on_row, void *arg);

@@ -53,7 +53,7 @@ struct queue_ops {
 	struct rows *(*rows_open)(struct queue *queue, enum rows_scope scope, struct loop *loop,
 		const struct rows_watch *watch, void *arg);
 	void (*rows_close)(struct rows *rows);
-	bool (*rows_mine)(struct rows *rows, uint32_t partition);
+	bool (*rows_mine)(struct rows *rows, int partition);
 	size_t (*rows_due)(struct rows *rows, const char *site, uint64_t after_us,
 		const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
 	size_t (*rows_scan)(struct rows *rows, int partition, const uint8_t *after_id,
