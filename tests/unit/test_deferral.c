@@ -547,6 +547,62 @@ an_item_is_found_by_message_and_site_and_stays_while_it_awaits_an_answer(void **
 	assert_null(items[2]);
 }
 
+static void
+forget_run(void *arg)
+{
+	(void)arg;
+	deferral_forget(t.deferral, 0);
+}
+
+static void
+gain_run(void *arg)
+{
+	(void)arg;
+	deferral_read(t.deferral, 0);
+}
+
+static void
+remove_run(void *arg)
+{
+	(void)arg;
+	deferral_removed(t.deferral, &t.letters[0].envelope);
+	deferral_added(t.deferral, &t.letters[1].envelope);
+}
+
+static void
+what_is_lost_counts_no_more_until_it_is_gained(void **state)
+{
+	(void)state;
+	make_rows(90, 3, due_in_an_hour);
+	open_deferral(1000);
+	run_on(rig.loop, forget_run, NULL);
+	assert_int_equal(numbers().rows, 0);
+	assert_int_equal(t.waiting, 0);
+	/* what ends of it now is the new owner's to count */
+	run_on(rig.loop, remove_run, NULL);
+	assert_int_equal(numbers().rows, 0);
+	for (int i = 0; i < 2; i++) {
+		run_on(rig.loop, gain_run, NULL);
+		assert_int_equal(numbers().rows, 90);
+		assert_int_equal(t.waiting, 90);
+	}
+}
+
+static void
+what_is_in_memory_when_it_is_gained_again_is_not_loaded_twice(void **state)
+{
+	(void)state;
+	make_rows(20, 1, due_long_ago);
+	open_deferral(1000);
+	AWAIT(t.loads == 20);
+	run_on(rig.loop, forget_run, NULL);
+	run_on(rig.loop, gain_run, NULL);
+	settle();
+	assert_int_equal(t.loads, 20);
+	assert_int_equal(numbers().loaded, 20);
+	assert_int_equal(numbers().rows, 20);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -567,6 +623,8 @@ main(void)
 		TEST(what_is_in_memory_is_not_loaded_a_second_time),
 		TEST(a_row_that_was_tried_comes_again_at_its_new_time),
 		TEST(an_item_is_found_by_message_and_site_and_stays_while_it_awaits_an_answer),
+		TEST(what_is_lost_counts_no_more_until_it_is_gained),
+		TEST(what_is_in_memory_when_it_is_gained_again_is_not_loaded_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
