@@ -169,6 +169,7 @@ end_late(struct kafka_reader *reader, struct cursor *cursor, uint64_t now_ms)
 static void
 cursor_move(struct kafka_reader *reader, struct cursor *cursor)
 {
+	rd_kafka_topic_t *topic;
 	int64_t offset;
 
 	if (!cursor->wants) {
@@ -179,8 +180,8 @@ cursor_move(struct kafka_reader *reader, struct cursor *cursor)
 	if (cursor->running && offset >= cursor->at && offset < cursor->at + NEAR)
 		return;
 	cursor_stop(reader, cursor);
-	if (rd_kafka_consume_start_queue(
-		    topic_of(reader, cursor->topic), cursor->partition, offset, reader->records)) {
+	topic = topic_of(reader, cursor->topic); /* opens the handle */
+	if (rd_kafka_consume_start_queue(topic, cursor->partition, offset, reader->records)) {
 		LOG_WARN("a partition cannot be read", "topic", kafka_topic_name[cursor->topic],
 			"partition", log_int(cursor->partition), "error",
 			rd_kafka_err2str(rd_kafka_last_error()));
