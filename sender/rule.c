@@ -19,6 +19,7 @@
 
 #include "sender/deferral.h"
 #include "sender/sender_private.h"
+#include "sender/trust.h"
 #include "shared/address.h"
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -320,7 +321,7 @@ row_expired(const struct sender *sender, const Row *row, uint64_t now)
 	uint64_t expiry = retry_expiry_us(&sender->times, row->envelope, held);
 
 	/* The last attempt is due at that very time: it has a while to be made. */
-	return now > expiry + (held ? 0 : sender->times.first_us);
+	return now > expiry + (held ? 0 : sender->times.first_us) && trust_clock(sender->trust);
 }
 
 static void

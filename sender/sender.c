@@ -17,6 +17,7 @@
 #include "sender/ledger.h"
 #include "sender/rule.h"
 #include "sender/sender_private.h"
+#include "sender/trust.h"
 #include "shared/config.h"
 #include "shared/limits.h"
 #include "shared/log.h"
@@ -270,6 +271,7 @@ redis_start(struct sender *sender)
 		});
 	sender->scores = scores_new(sender->loop, sender->redis);
 	sender->ledger = ledger_new(sender->redis);
+	sender->trust = trust_new(sender->loop, sender->redis, sender->queue);
 }
 
 static int
@@ -342,6 +344,7 @@ stop_now(struct sender *sender)
 	attempt_free_all(sender);
 	mail_drop_all(sender);
 	limits_free(&sender->limits);
+	trust_free(&sender->trust);
 	scores_free(&sender->scores);
 	redis_free(&sender->redis);
 	ledger_free(&sender->ledger);

@@ -34,6 +34,7 @@ struct metric;
 struct redis;
 struct rules;
 struct sender;
+struct trust;
 
 /* Row.site of mail that waits for an operator; and of mail whose domain has no site, or one whose
  * name is taken by another row of the same mail (with the domain behind it). */
@@ -124,6 +125,7 @@ struct sender {
 	struct limits *limits;
 	struct scores *scores;
 	struct ledger *ledger;
+	struct trust *trust;
 	struct site_resolver *resolver;
 	struct client_context *clients;
 	struct schedule *schedule;

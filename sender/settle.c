@@ -19,6 +19,7 @@
 #include "sender/deferral.h"
 #include "sender/ledger.h"
 #include "sender/sender_private.h"
+#include "sender/trust.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
@@ -332,7 +333,8 @@ settle_end_waiting(struct item *item)
 {
 	const struct sender *sender = item->mail->sender;
 	const bool late = clock_us() >=
-		retry_expiry_us(&sender->times, item->mail->envelope, item->held);
+			retry_expiry_us(&sender->times, item->mail->envelope, item->held) &&
+		trust_clock(sender->trust);
 	struct outcome outcome;
 
 	for (size_t i = 0; (late || item->bounce_why) && i < item->count; i++) {
@@ -366,7 +368,7 @@ item_due(struct item *item)
 		random = (uint32_t)now;
 	expiry = retry_expiry_us(&sender->times, item->mail->envelope, item->held);
 	item->due_us = now + retry_wait_us(&sender->times, item->attempts, random);
-	if (item->due_us > expiry)
+	if (item->due_us > expiry && expiry > now) /* a clock that is not trusted ends nothing */
 		item->due_us = expiry;
 }
 

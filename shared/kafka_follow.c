@@ -53,7 +53,8 @@ struct follower {
 	uint64_t trim_ms;
 	pthread_mutex_t lock;
 	struct feed feeds[ROW_PARTITIONS_MAX];
-	int32_t feeds_count; /* under lock */
+	int32_t feeds_count;                /* under lock */
+	uint64_t newest_us, newest_mono_us; /* under lock: LogAppendTime, and when it came */
 };
 
 /* Starting and stopping to read. */
@@ -311,6 +312,22 @@ fold_error(struct follower *f, struct feed *feed, const rd_kafka_message_t *mess
 	}
 }
 
+static void
+note_time(struct follower *f, const rd_kafka_message_t *message)
+{
+	rd_kafka_timestamp_type_t type;
+	int64_t ms = rd_kafka_message_timestamp(message, &type);
+
+	if (type != RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME || ms <= 0)
+		return;
+	pthread_mutex_lock(&f->lock);
+	if ((uint64_t)ms * 1000 > f->newest_us) {
+		f->newest_us = (uint64_t)ms * 1000;
+		f->newest_mono_us = clock_mono_us();
+	}
+	pthread_mutex_unlock(&f->lock);
+}
+
 static int
 fold(struct follower *f, const rd_kafka_message_t *message)
 {
@@ -328,6 +345,7 @@ fold(struct follower *f, const rd_kafka_message_t *message)
 	}
 	if (message->offset < feed->next)
 		return 0;
+	note_time(f, message);
 	err = fold_record(f, feed, message);
 	feed->next = message->offset + 1;
 	feed->touched = true;
@@ -578,6 +596,17 @@ uint64_t
 follower_remaining(struct follower *f)
 {
 	return atomic_load(&f->remaining);
+}
+
+uint64_t
+follower_clock_us(struct follower *f)
+{
+	uint64_t us;
+
+	pthread_mutex_lock(&f->lock);
+	us = f->newest_us ? f->newest_us + clock_mono_us() - f->newest_mono_us : 0;
+	pthread_mutex_unlock(&f->lock);
+	return us;
 }
 
 rd_kafka_t *

@@ -190,6 +190,8 @@ bool kafka_rows_mine(struct rows *base, int partition);
  * it was deferred since, or appended anew. False: no row of ours has it. */
 bool kafka_state_place(
 	struct kafka_state *state, const Envelope *envelope, struct kafka_place *place_out);
+/* queue_clock_us() */
+uint64_t kafka_clock_us(struct queue *base);
 /* Rows of the partitions that are ours, for queue_stats(). */
 uint64_t kafka_state_rows(struct kafka_state *state);
 

@@ -430,6 +430,18 @@ kafka_state_rows(struct kafka_state *state)
 	return rows;
 }
 
+uint64_t
+kafka_clock_us(struct queue *base)
+{
+	struct kafka_state *state = ((struct kafka_queue *)base)->state;
+	struct follower *follower;
+
+	pthread_mutex_lock(&state->lock);
+	follower = state->mine;
+	pthread_mutex_unlock(&state->lock);
+	return follower ? follower_clock_us(follower) : 0;
+}
+
 /* The producer reports every record in its time; what was read back by then is answered. */
 static void
 await_writes(struct kafka_state *state)

@@ -60,6 +60,8 @@ void follower_free(struct follower **follower);
 void follower_want(struct follower *follower, int32_t partition, bool wanted);
 void follower_wake(struct follower *follower);
 struct row_cache *follower_cache(struct follower *follower);
+/* The brokers' time by the newest record read; 0: none was. */
+uint64_t follower_clock_us(struct follower *follower);
 /* Records still to be read until where the log ended when the reading began. */
 uint64_t follower_remaining(struct follower *follower);
 /* How many partitions the topic has, asking the brokers: 0 when they do not answer. */

@@ -212,6 +212,12 @@ queue_events_read(struct queue *queue, uint64_t since_us,
 	queue->ops->events_read(queue, since_us, on_event, arg);
 }
 
+uint64_t
+queue_clock_us(struct queue *queue)
+{
+	return queue->ops->clock_us ? queue->ops->clock_us(queue) : 0;
+}
+
 void
 queue_stats(struct queue *queue, struct queue_stats *out)
 {

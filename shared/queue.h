@@ -212,6 +212,10 @@ size_t queue_bad_scan(struct queue *queue, const void *from, size_t from_length,
 void
 queue_bad_remove(struct queue *queue, const void *key, size_t key_length, queue_cb cb, void *arg);
 
+/* The time by the brokers' clock, as far as records that came lately tell; it may be behind, never
+ * ahead. 0: not known, as for a queue that has no clock but ours. */
+uint64_t queue_clock_us(struct queue *queue);
+
 /* For metrics and tests: records in a topic, rows, and bytes used of the map. */
 struct queue_stats {
 	uint64_t records[TOPIC_COUNT];

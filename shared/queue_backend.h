@@ -74,6 +74,7 @@ struct queue_ops {
 		struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg);
 	void (*events_read)(struct queue *queue, uint64_t since_us,
 		bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
+	uint64_t (*clock_us)(struct queue *queue);
 	void (*stats)(struct queue *queue, struct queue_stats *out);
 };
 
