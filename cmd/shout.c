@@ -22,6 +22,7 @@
 
 #include "shared/config.h"
 #include "shared/event.h"
+#include "shared/kafka_topics.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
@@ -51,8 +52,10 @@ static const char usage[] =
 	"  sender    deliver it\n"
 	"  control   API and notices\n"
 	"  check     read the file, try the certificates, tell what was found\n"
+	"  topics    create the topics (queue.backend: kafka), or say what is wrong with them\n"
 	"\n"
 	"  -c FILE     settings (default " DEFAULT_FILE ")\n"
+	"  --json      the findings of topics as JSON\n"
 	"  --version   --help\n"
 	"\n"
 	"SIGTERM stops after the work in hand, SIGHUP reads the certificates again.\n";
@@ -311,28 +314,47 @@ known_command(const char *command)
 	for (size_t i = 0; all_roles[i]; i++)
 		if (strcmp(command, all_roles[i]->name) == 0)
 			return true;
-	return strcmp(command, "all") == 0 || strcmp(command, "check") == 0;
+	return strcmp(command, "all") == 0 || strcmp(command, "check") == 0 ||
+		strcmp(command, "topics") == 0;
 }
 
-/* The command and the file; false on a wrong command line. */
+static int
+topics(const struct config *config, bool as_json)
+{
+	if (config->queue.backend != BACKEND_KAFKA) {
+		fprintf(stderr, "topics need queue.backend: kafka\n");
+		return 1;
+	}
+	log_set_level(LOG_LEVEL_ERROR);
+	return kafka_topics(config, as_json, stdout);
+}
+
+struct arguments {
+	const char *command, *file;
+	bool json;
+};
+
+/* False on a wrong command line. */
 static bool
-parse_arguments(int argc, char **argv, const char **command_out, const char **file_out)
+parse_arguments(int argc, char **argv, struct arguments *out)
 {
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
-			*file_out = argv[++i];
-		else if (!*command_out && known_command(argv[i]))
-			*command_out = argv[i];
+			out->file = argv[++i];
+		else if (strcmp(argv[i], "--json") == 0)
+			out->json = true;
+		else if (!out->command && known_command(argv[i]))
+			out->command = argv[i];
 		else
 			return false;
 	}
-	return *command_out != NULL;
+	return out->command && (!out->json || strcmp(out->command, "topics") == 0);
 }
 
 int
 main(int argc, char **argv)
 {
-	const char *command = NULL, *file = DEFAULT_FILE;
+	struct arguments arguments = { .file = DEFAULT_FILE };
 	struct config *config;
 	int status;
 
@@ -344,16 +366,21 @@ main(int argc, char **argv)
 		fputs(usage, stdout);
 		return 0;
 	}
-	if (!parse_arguments(argc, argv, &command, &file)) {
+	if (!parse_arguments(argc, argv, &arguments)) {
 		fputs(usage, stderr);
 		return 2;
 	}
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
-	config = config_load(file, stderr);
+	config = config_load(arguments.file, stderr);
 	if (!config)
 		return 1;
-	status = strcmp(command, "check") == 0 ? check(config) : run(command, config);
+	if (strcmp(arguments.command, "check") == 0)
+		status = check(config);
+	else if (strcmp(arguments.command, "topics") == 0)
+		status = topics(config, arguments.json);
+	else
+		status = run(arguments.command, config);
 	config_free(&config);
 	return status;
 }
