@@ -10,6 +10,7 @@
 #   make test               build, run every test, end with a count
 #   make test-faults        only those that kill, starve and trace (part of `make test`); the numbers in
 #                           tests/faults/scale.py may be larger: SHOUT_KILLS=5000 make test-faults
+#   make test-kafka         the queue of a cluster: unit tests, and tests on real brokers
 #   make lint               format, clang-tidy, cppcheck, include directions, gcc and clang
 #   make fuzz               every parser for FUZZ_SECONDS (60) each
 #   make demo               set everything up and send two messages through it; leaves it running
@@ -99,6 +100,12 @@ test: deps
 test-faults: deps
 	@$(MAKE) --no-print-directory all
 	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -p no:cacheprovider tests/faults
+
+.PHONY: test-kafka
+test-kafka: deps
+	@deploy/deps.sh kafka
+	@$(MAKE) --no-print-directory all unit
+	@$(PYTHON) tests/run.py --build $(B) --filter '$(T)' --kafka
 
 .PHONY: lint
 lint: deps

@@ -1,10 +1,13 @@
 #!/bin/sh
-# Installs the Debian packages of deploy/packages that are missing.
+# Installs the Debian packages of deploy/packages that are missing: of the named sections, or of build
+# and test.
 set -eu
 cd "$(dirname "$0")"
 
+[ $# -gt 0 ] || set -- build test
+
 missing=
-for package in $(sed 's/#.*//' packages); do
+for package in $(awk -v wanted=" $* " '/^# [a-z]+$/ { on = index(wanted, " " $2 " ") } !/^#/ && on' packages); do
 	dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
 		missing="$missing $package"
 done

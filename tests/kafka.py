@@ -31,8 +31,9 @@ def java(heap, *words):
 
 
 def tool(name, *words, check=True):
-    """One of Kafka's own programs, like tool("ConsumerGroupCommand", ...); its output."""
-    done = subprocess.run(java("128m", f"org.apache.kafka.tools.{name}", *words), capture_output=True,
+    """One of Kafka's own programs, like tool("consumer.group.ConsumerGroupCommand", ...); its output."""
+    name = name if name.startswith("kafka.") else f"org.apache.kafka.tools.{name}"
+    done = subprocess.run(java("128m", name, *words), capture_output=True,
                           text=True, timeout=120)
     if check and done.returncode != 0:
         raise AssertionError(f"{name}: {done.returncode}\n{done.stdout}{done.stderr}")
@@ -164,12 +165,14 @@ class Kafka(harness.Server):
         return {int(line.split(":")[1]): int(line.split(":")[2]) for line in out.split()}
 
 
-def topics(shout, check=True, deadline=60):
-    """`shout topics` for a Shout's configuration, once the brokers know each other; its rows."""
+def topics(file, check=True, deadline=60):
+    """`shout topics` with a shout.yaml; what it says. With `check` it has to succeed, once the brokers
+    know each other."""
     def run():
-        return subprocess.run([harness.BUILD / "shout", "topics", "--json", "-c", shout.file],
-                              capture_output=True, text=True, timeout=60)
+        return subprocess.run([harness.BUILD / "shout", "topics", "--json", "-c", file],
+                              capture_output=True, text=True, timeout=120)
     if check:
-        harness.wait_for(lambda: run().returncode == 0, deadline, "shout topics succeeds")
-    done = run()
+        done = harness.wait_for(lambda: (d := run()).returncode == 0 and d, deadline, "shout topics succeeds")
+    else:
+        done = run()
     return json.loads(done.stdout)

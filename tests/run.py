@@ -35,12 +35,13 @@ def run_unit(program):
     return passed, failed
 
 
-def run_pytest(build, name_filter):
+def run_pytest(build, name_filter, kafka):
     """pytest's (passed, failed). It runs in a group of its own, so that nothing survives it."""
     report = build / "pytest.xml"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider",
-               "--junitxml", str(report), "tests"]
+               "--junitxml", str(report)]
+    command += ["tests/kafka"] if kafka else ["--ignore", "tests/kafka", "tests"]
     if name_filter:
         command += ["-k", name_filter]
     env = dict(os.environ, SHOUT_BUILD=str(build))
@@ -66,14 +67,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build")
     parser.add_argument("--filter", default="")
+    parser.add_argument("--kafka", action="store_true", help="those of the cluster's queue")
     args = parser.parse_args()
     build = (ROOT / args.build).resolve()
     passed = failed = 0
     for source in sorted((ROOT / "tests/unit").glob("test_*.c")):
-        if args.filter in source.stem:
+        if args.filter in source.stem and (not args.kafka or "kafka" in source.stem):
             good, bad = run_unit(build / "tests/unit" / source.stem)
             passed, failed = passed + good, failed + bad
-    good, bad = run_pytest(build, args.filter)
+    good, bad = run_pytest(build, args.filter, args.kafka)
     passed, failed = passed + good, failed + bad
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
