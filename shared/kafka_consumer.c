@@ -443,7 +443,7 @@ kafka_consume(struct queue *base, enum topic topic, struct loop *loop, unsigned 
 		.base.ops = base->ops,
 		.queue = queue,
 		.topic = kafka_topic_of(topic),
-		.group = topic == TOPIC_INBOUND ? "shout-scanner" : "shout-sender",
+		.group = topic == TOPIC_INBOUND ? KAFKA_GROUP_SCANNER : KAFKA_GROUP_SENDER,
 		.loop = loop,
 		.window = window,
 		.on_record = on_record,

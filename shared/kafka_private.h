@@ -17,7 +17,8 @@
  * row_table.c       rows by key and by due time in a local LMDB, by partition
  * kafka_config.c    relay.config: those who watch it
  * kafka_events.c    mail.events: reading
- * kafka_topics.c    `shout topics`: creates and verifies
+ * kafka_stats.c     what waits in the whole cluster, and whether the brokers answer
+ * kafka_topics.c    `shout topics`: creates and verifies; kafka_settings.c: what is right
  */
 #ifndef SHARED_KAFKA_PRIVATE_H
 #define SHARED_KAFKA_PRIVATE_H
@@ -32,6 +33,9 @@
 
 #define LATE_MS 20000             /* -ETIMEDOUT after this */
 #define KAFKA_ENVELOPE "envelope" /* the header that holds the packed Envelope (state: Row) */
+/* Who reads mail.inbound and mail.ready. */
+#define KAFKA_GROUP_SCANNER "shout-scanner"
+#define KAFKA_GROUP_SENDER "shout-sender"
 /* The largest record on the wire: message_size_limit, its key and envelope. */
 #define KAFKA_MESSAGE_MAX "67108864"
 
@@ -59,6 +63,10 @@ struct kafka_queue {
 	pthread_mutex_t consumers_lock;
 	struct kafka_consumer *consumers;
 	struct kafka_state *state;
+	struct kafka_stats *stats;
+	pthread_mutex_t watches_lock;
+	pthread_cond_t watches_changed;
+	struct kafka_watch *watches;
 	struct state_dir state_dir;
 	char *spool_dir;
 	int spool_fd;
@@ -199,7 +207,16 @@ uint64_t kafka_state_rows(struct kafka_state *state);
 struct config_watch *kafka_config_watch(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
 void kafka_config_unwatch(struct config_watch *base);
+/* Waits for what watched; all have been unwatched. */
+void kafka_config_close(struct kafka_queue *queue);
 void kafka_events_read(struct queue *base, uint64_t since_us,
 	bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
+
+/* kafka_stats.c: asks the brokers every few seconds, on a thread of its own. */
+struct kafka_stats *kafka_stats_new(struct kafka_queue *queue);
+void kafka_stats_free(struct kafka_stats **stats);
+void kafka_stats_read(struct kafka_stats *stats, struct queue_stats *out);
+/* queue_space() */
+int kafka_stats_space(const struct kafka_stats *stats);
 
 #endif

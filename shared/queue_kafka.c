@@ -173,6 +173,63 @@ kafka_event_put(struct queue *base, const char *json, size_t length, queue_cb cb
 	kafka_produce(queue->producer, &put->message);
 }
 
+/* A record that goes on: the one it came from is finished once it is durable. */
+struct forward {
+	struct kafka_message message;
+	struct record *record;
+	queue_cb cb;
+	void *arg;
+	unsigned char data[];
+};
+
+static void
+on_forwarded(void *arg, int err)
+{
+	struct forward *forward = arg;
+
+	if (!err)
+		kafka_finish(forward->record);
+	forward->cb(forward->arg, err);
+	free(forward);
+}
+
+static void
+on_forward_ack(struct kafka_message *message, int err, int64_t offset)
+{
+	struct forward *forward = (struct forward *)message;
+	struct record *record = forward->record;
+
+	(void)offset;
+	kafka_answer(kafka_record_queue(record)->producer, kafka_record_loop(record), on_forwarded,
+		forward, err);
+}
+
+static void
+kafka_forward(
+	struct record *record, enum topic topic, const Envelope *envelope, queue_cb cb, void *arg)
+{
+	Envelope packed = *envelope;
+	struct forward *forward;
+
+	packed.partition = (uint32_t)kafka_record_partition(record);
+	packed.body_topic = kafka_topic_of(topic);
+	forward = xmalloc(sizeof *forward + ID_SIZE + envelope__get_packed_size(&packed));
+	*forward = (struct forward){ .record = record, .cb = cb, .arg = arg };
+	memcpy(forward->data, envelope->id.data, ID_SIZE);
+	forward->message = (struct kafka_message){ .topic = kafka_topic_of(topic),
+		.partition = kafka_record_partition(record),
+		.key = forward->data,
+		.key_size = ID_SIZE,
+		.header = forward->data + ID_SIZE,
+		.header_size = envelope__pack(&packed, forward->data + ID_SIZE),
+		.on_ack = on_forward_ack };
+	forward->message.value = kafka_body_data(
+		kafka_record_body(record), &forward->message.value_size);
+	if (!forward->message.value)
+		forward->message.value = "";
+	kafka_produce(kafka_record_queue(record)->producer, &forward->message);
+}
+
 static const char *
 kafka_spool_dir(const struct queue *base)
 {
@@ -212,6 +269,9 @@ release(struct kafka_queue *queue)
 {
 	if (queue->spool_fd >= 0)
 		close(queue->spool_fd);
+	pthread_mutex_destroy(&queue->consumers_lock);
+	pthread_mutex_destroy(&queue->watches_lock);
+	pthread_cond_destroy(&queue->watches_changed);
 	state_dir_close(&queue->state_dir);
 	free(queue->spool_dir);
 	free(queue);
@@ -220,9 +280,18 @@ release(struct kafka_queue *queue)
 static int
 kafka_space(const struct queue *base)
 {
-	const struct kafka_queue *queue = (const struct kafka_queue *)base;
+	return kafka_stats_space(((const struct kafka_queue *)base)->stats);
+}
 
-	return state_dir_has_room(&queue->state_dir, queue->config->queue.min_free) ? 0 : -ENOSPC;
+static void
+kafka_stats(struct queue *base, struct queue_stats *out)
+{
+	struct kafka_queue *queue = (struct kafka_queue *)base;
+
+	kafka_stats_read(queue->stats, out);
+	out->rows = out->bodies = kafka_state_rows(queue->state);
+	for (int i = 0; i < TOPIC_COUNT; i++)
+		out->bodies += out->records[i];
 }
 
 static void
@@ -230,7 +299,12 @@ kafka_close(struct queue *base)
 {
 	struct kafka_queue *queue = (struct kafka_queue *)base;
 
+	kafka_consumers_close(queue);
+	kafka_config_close(queue);
+	kafka_stats_free(&queue->stats);
+	kafka_state_free(&queue->state);
 	kafka_producer_free(&queue->producer);
+	kafka_bodies_free(&queue->bodies);
 	release(queue);
 }
 
@@ -239,8 +313,28 @@ static const struct queue_ops kafka_ops = {
 	.spool_dir = kafka_spool_dir,
 	.space = kafka_space,
 	.put = kafka_put,
+	.consume = kafka_consume,
+	.consumer_stop = kafka_consumer_stop,
+	.abandon = kafka_abandon,
+	.forward = kafka_forward,
+	.finish = kafka_finish,
+	.defer = kafka_defer,
+	.body = kafka_body_read,
+	.row_put = kafka_row_put,
+	.row_remove = kafka_row_remove,
+	.rows_open = kafka_rows_open,
+	.rows_close = kafka_rows_close,
+	.rows_mine = kafka_rows_mine,
+	.rows_due = kafka_rows_due,
+	.rows_scan = kafka_rows_scan,
+	.rows_of = kafka_rows_of,
+	.rows_count = kafka_rows_count,
 	.config_put = kafka_config_put,
+	.config_watch = kafka_config_watch,
+	.config_unwatch = kafka_config_unwatch,
 	.event_put = kafka_event_put,
+	.events_read = kafka_events_read,
+	.stats = kafka_stats,
 };
 
 struct queue *
@@ -252,11 +346,18 @@ queue_kafka_open(const struct config *config)
 	queue->config = config;
 	queue->late_ms = LATE_MS;
 	queue->spool_fd = -1;
+	pthread_mutex_init(&queue->consumers_lock, NULL);
+	pthread_mutex_init(&queue->watches_lock, NULL);
+	pthread_cond_init(&queue->watches_changed, NULL);
 	queue->spool_dir = xasprintf("%s/spool", config->state_dir);
 	if (!state_dir_open(&queue->state_dir, config->state_dir) && !open_spool(queue))
 		queue->producer = kafka_producer_new(queue);
-	if (queue->producer)
-		return &queue->base;
-	release(queue);
-	return NULL;
+	if (!queue->producer) {
+		release(queue);
+		return NULL;
+	}
+	queue->bodies = kafka_bodies_new(queue);
+	queue->state = kafka_state_new(queue);
+	queue->stats = kafka_stats_new(queue);
+	return &queue->base;
 }

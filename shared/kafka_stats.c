@@ -1,0 +1,335 @@
+/*
+ * kafka_stats.c - what waits in the whole cluster, asked for every few seconds by a thread of its
+ * own, so that whoever wants to know never waits for a broker.
+ *
+ * brokers (ends, what the groups committed) -> [kafka_stats] -> queue_stats(), /metrics, /readyz
+ *
+ * What waits in a topic is what lies between its group's commit and its end. How old its oldest
+ * record is, is found by asking which offsets are older than a time, in halving steps: no body is
+ * read. Brokers that do not answer make every node alike, so /readyz says degraded.
+ */
+#include "shared/kafka_private.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "shared/config.h"
+#include "shared/log.h"
+#include "shared/metrics.h"
+
+#define SPACE_MS 1000
+#define ASK_EVERY 5 /* of those */
+#define ASK_MS 5000
+#define AGES 72 /* each a quarter more than the one before, from a second to three months */
+
+struct kafka_stats {
+	struct kafka_queue *queue;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t closing_changed;
+	/* under lock */
+	bool closing;
+	uint64_t records[TOPIC_COUNT], oldest_us[TOPIC_COUNT];
+	atomic_bool full;
+	/* the thread's */
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *answers;
+	struct probe *probe;
+	struct metric *backlog[TOPIC_COUNT], *age[TOPIC_COUNT];
+	uint64_t ages_ms[AGES];
+	bool was_full;
+};
+
+static const char *const groups[TOPIC_COUNT] = { KAFKA_GROUP_SCANNER, KAFKA_GROUP_SENDER };
+
+typedef rd_kafka_topic_partition_list_t list;
+
+static list *
+partitions_of(struct kafka_stats *stats, const char *name)
+{
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(stats->rk, name, NULL);
+	const struct rd_kafka_metadata *metadata;
+	list *partitions = NULL;
+
+	if (!rd_kafka_metadata(stats->rk, 0, topic, &metadata, ASK_MS)) {
+		partitions = rd_kafka_topic_partition_list_new(12);
+		for (int i = 0; metadata->topic_cnt && i < metadata->topics[0].partition_cnt; i++)
+			rd_kafka_topic_partition_list_add(partitions, name, i);
+		rd_kafka_metadata_destroy(metadata);
+	}
+	rd_kafka_topic_destroy(topic);
+	return partitions;
+}
+
+/* Sets the offsets to what the group committed; those it never did stay invalid. */
+static int
+read_committed(struct kafka_stats *stats, const char *group, list *partitions)
+{
+	rd_kafka_ListConsumerGroupOffsets_t *asked = rd_kafka_ListConsumerGroupOffsets_new(
+		group, partitions);
+	rd_kafka_AdminOptions_t *how = rd_kafka_AdminOptions_new(
+		stats->rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+	const rd_kafka_group_result_t **results;
+	rd_kafka_event_t *event;
+	size_t count = 0;
+
+	rd_kafka_AdminOptions_set_request_timeout(how, ASK_MS, NULL, 0);
+	rd_kafka_ListConsumerGroupOffsets(stats->rk, &asked, 1, how, stats->answers);
+	event = rd_kafka_queue_poll(stats->answers, 2 * ASK_MS);
+	if (event && !rd_kafka_event_error(event)) {
+		results = rd_kafka_ListConsumerGroupOffsets_result_groups(
+			rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
+		for (size_t i = 0; i < count; i++) {
+			const list *from = rd_kafka_group_result_partitions(results[i]);
+
+			for (int j = 0; from && j < from->cnt; j++)
+				rd_kafka_topic_partition_list_set_offset(partitions,
+					from->elems[j].topic, from->elems[j].partition,
+					from->elems[j].offset);
+		}
+	}
+	if (event)
+		rd_kafka_event_destroy(event);
+	rd_kafka_AdminOptions_destroy(how);
+	rd_kafka_ListConsumerGroupOffsets_destroy(asked);
+	return count ? 0 : -1;
+}
+
+/* Leaves in the list the partitions where something waits, each with the offset of its oldest. */
+static int
+count_waiting(struct kafka_stats *stats, list *partitions, uint64_t *waiting_out)
+{
+	uint64_t waiting = 0;
+
+	for (int i = partitions->cnt; i-- > 0;) {
+		rd_kafka_topic_partition_t *at = &partitions->elems[i];
+		int64_t start, end;
+
+		if (rd_kafka_query_watermark_offsets(
+			    stats->rk, at->topic, at->partition, &start, &end, ASK_MS))
+			return -1;
+		if (at->offset < start)
+			at->offset = start;
+		if (at->offset < end)
+			waiting += (uint64_t)(end - at->offset);
+		else
+			rd_kafka_topic_partition_list_del_by_idx(partitions, i);
+	}
+	*waiting_out = waiting;
+	return 0;
+}
+
+/* Whether a record that waits is at least as old. */
+static bool
+is_older(struct kafka_stats *stats, const list *waiting, uint64_t age_ms)
+{
+	int64_t then_ms = (int64_t)(clock_us() / 1000 - age_ms);
+	list *at = rd_kafka_topic_partition_list_copy(waiting);
+	bool older = false;
+
+	for (int i = 0; i < at->cnt; i++)
+		at->elems[i].offset = then_ms;
+	if (!rd_kafka_offsets_for_times(stats->rk, at, ASK_MS))
+		for (int i = 0; i < at->cnt && !older; i++) /* < 0: all are older */
+			older = at->elems[i].offset < 0 ||
+				at->elems[i].offset > waiting->elems[i].offset;
+	rd_kafka_topic_partition_list_destroy(at);
+	return older;
+}
+
+/* In milliseconds, or 0 for less than a second. */
+static uint64_t
+age_of(struct kafka_stats *stats, const list *waiting)
+{
+	unsigned low = 0,
+		 high = AGES; /* older than all below low, not older than any from high on */
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (is_older(stats, waiting, stats->ages_ms[middle]))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? stats->ages_ms[low - 1] : 0;
+}
+
+static int
+ask_topic(struct kafka_stats *stats, enum topic topic)
+{
+	list *partitions = partitions_of(stats, kafka_topic_name[kafka_topic_of(topic)]);
+	uint64_t waiting = 0, age_ms = 0;
+	int status = -1;
+
+	if (partitions && partitions->cnt && !read_committed(stats, groups[topic], partitions))
+		status = count_waiting(stats, partitions, &waiting);
+	if (!status && waiting)
+		age_ms = age_of(stats, partitions);
+	if (partitions)
+		rd_kafka_topic_partition_list_destroy(partitions);
+	if (status)
+		return -1;
+	metric_set(stats->backlog[topic], (int64_t)waiting);
+	metric_set(stats->age[topic], (int64_t)(age_ms / 1000));
+	pthread_mutex_lock(&stats->lock);
+	stats->records[topic] = waiting;
+	stats->oldest_us[topic] = waiting ? clock_us() - age_ms * 1000 : 0;
+	pthread_mutex_unlock(&stats->lock);
+	return 0;
+}
+
+static void
+ask(struct kafka_stats *stats)
+{
+	int status = 0;
+
+	for (enum topic topic = 0; topic < TOPIC_COUNT && !status; topic++)
+		status = ask_topic(stats, topic);
+	probe_set(stats->probe, status ? HEALTH_DEGRADED : HEALTH_READY,
+		status ? "the brokers do not answer, or the topics are missing" : NULL);
+}
+
+static void
+check_space(struct kafka_stats *stats)
+{
+	bool full = !state_dir_has_room(
+		&stats->queue->state_dir, stats->queue->config->queue.min_free);
+
+	atomic_store(&stats->full, full);
+	if (full != stats->was_full)
+		LOG_WARN(full ? "the disk is full up to queue.min_free: new mail is refused"
+			      : "the disk has room again");
+	stats->was_full = full;
+	if (full)
+		probe_set(stats->probe, HEALTH_FAILED,
+			"the disk is full up to queue.min_free: new mail is refused");
+}
+
+/* Whether to go on. */
+static bool
+wait_a_moment(struct kafka_stats *stats)
+{
+	struct timespec until;
+	bool closing;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += SPACE_MS / 1000;
+	pthread_mutex_lock(&stats->lock);
+	if (!stats->closing)
+		pthread_cond_timedwait(&stats->closing_changed, &stats->lock, &until);
+	closing = stats->closing;
+	pthread_mutex_unlock(&stats->lock);
+	return !closing;
+}
+
+static void *
+run(void *arg)
+{
+	struct kafka_stats *stats = arg;
+	unsigned n = 0;
+
+	log_set_role("queue");
+	do {
+		if (n++ % ASK_EVERY == 0)
+			ask(stats);
+		check_space(stats);
+	} while (wait_a_moment(stats));
+	return NULL;
+}
+
+static void
+add_metrics(struct kafka_stats *stats)
+{
+	char labels[48];
+
+	for (enum topic topic = 0; topic < TOPIC_COUNT; topic++) {
+		snprintf(labels, sizeof labels, "topic=\"%s\"",
+			kafka_topic_name[kafka_topic_of(topic)]);
+		stats->backlog[topic] = metric_gauge("shout_queue_backlog",
+			"Records of the whole cluster that are not finished", labels);
+		stats->age[topic] = metric_gauge("shout_queue_backlog_age_seconds",
+			"How long the oldest of them has waited, at least", labels);
+	}
+	stats->probe = probe_new("queue");
+}
+
+static void
+start_thread(struct kafka_stats *stats)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&stats->thread, NULL, run, stats))
+		die("cannot start a thread", "queue-stats");
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_setname_np(stats->thread, "queue-stats");
+}
+
+struct kafka_stats *
+kafka_stats_new(struct kafka_queue *queue)
+{
+	struct kafka_stats *stats = xcalloc(1, sizeof *stats);
+	rd_kafka_conf_t *conf = kafka_conf(queue->config);
+	pthread_condattr_t monotonic;
+	char why[256];
+
+	stats->queue = queue;
+	pthread_mutex_init(&stats->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&stats->closing_changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	stats->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+	if (!stats->rk)
+		die("cannot make a handle for statistics", why);
+	stats->answers = rd_kafka_queue_new(stats->rk);
+	stats->ages_ms[0] = 1000;
+	for (int i = 1; i < AGES; i++)
+		stats->ages_ms[i] = stats->ages_ms[i - 1] * 5 / 4;
+	add_metrics(stats);
+	start_thread(stats);
+	return stats;
+}
+
+void
+kafka_stats_free(struct kafka_stats **stats_ref)
+{
+	struct kafka_stats *stats = *stats_ref;
+
+	if (!stats)
+		return;
+	pthread_mutex_lock(&stats->lock);
+	stats->closing = true;
+	pthread_mutex_unlock(&stats->lock);
+	pthread_cond_signal(&stats->closing_changed);
+	pthread_join(stats->thread, NULL);
+	rd_kafka_queue_destroy(stats->answers);
+	rd_kafka_destroy(stats->rk);
+	pthread_mutex_destroy(&stats->lock);
+	pthread_cond_destroy(&stats->closing_changed);
+	free(stats);
+	*stats_ref = NULL;
+}
+
+void
+kafka_stats_read(struct kafka_stats *stats, struct queue_stats *out)
+{
+	*out = (struct queue_stats){ 0 };
+	pthread_mutex_lock(&stats->lock);
+	memcpy(out->records, stats->records, sizeof out->records);
+	memcpy(out->oldest_us, stats->oldest_us, sizeof out->oldest_us);
+	pthread_mutex_unlock(&stats->lock);
+}
+
+int
+kafka_stats_space(const struct kafka_stats *stats)
+{
+	return atomic_load_explicit(&stats->full, memory_order_relaxed) ? -ENOSPC : 0;
+}
