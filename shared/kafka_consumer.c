@@ -547,3 +547,9 @@ kafka_record_body(const struct record *base)
 {
 	return ((const struct kafka_record *)base)->body;
 }
+
+struct kafka_queue *
+kafka_record_queue(const struct record *base)
+{
+	return ((const struct kafka_record *)base)->partition->consumer->queue;
+}

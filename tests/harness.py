@@ -249,15 +249,16 @@ def _merge(base, extra):
 
 
 class Shout(Server):
-    """`shout all` with listeners for every kind of TLS. `settings` is merged into the generated
+    """`shout all`, or another role, with listeners for every kind of TLS. `settings` is merged into the generated
     shout.yaml (JSON, which YAML reads). With `disk`, a size, state_dir is a file system of its own that
     only the process sees: self.disk() is the way there."""
 
     name = "shout"
 
     def __init__(self, directory, redis, clamd=None, route="mx", settings=None, certificate=None,
-                 wrapper=(), disk=None):
+                 wrapper=(), disk=None, role="all"):
         super().__init__(directory)
+        self.role = role
         self.certificate, self.key = certificate or make_certificate(self.directory)
         self.ports = {kind: free_port() for kind in
                       ("plain", "starttls", "implicit", "control", "metrics")}
@@ -265,7 +266,7 @@ class Shout(Server):
         self.state_dir = self.directory / "state"
         self.settings = _merge(self._settings(redis, clamd, route), settings or {})
         self.write()
-        self.command = [*wrapper, BUILD / "shout", "all", "-c", self.file]
+        self.command = [*wrapper, BUILD / "shout", role, "-c", self.file]
         self.inside = lambda: []
         if disk:
             self.state_dir.mkdir(exist_ok=True)
@@ -299,7 +300,8 @@ class Shout(Server):
         self.file.write_text(json.dumps(self.settings, indent=1))
 
     def ready(self):
-        return self.get("/readyz")[0] == 200 and accepts(("127.0.0.1", self.ports["plain"]))
+        return (self.get("/readyz")[0] == 200
+                and (self.role not in ("all", "ingress") or accepts(("127.0.0.1", self.ports["plain"]))))
 
     def get(self, path):
         """(status, text) of a page of metrics.listen; (0, "") when nobody answers."""
