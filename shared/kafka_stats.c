@@ -37,8 +37,7 @@ struct kafka_stats {
 	uint64_t records[TOPIC_COUNT], oldest_us[TOPIC_COUNT];
 	atomic_bool full;
 	/* the thread's */
-	rd_kafka_t *rk;
-	rd_kafka_queue_t *answers;
+	rd_kafka_t *handles[TOPIC_COUNT]; /* of the group, but no members */
 	struct probe *probe;
 	struct metric *backlog[TOPIC_COUNT], *age[TOPIC_COUNT];
 	uint64_t ages_ms[AGES];
@@ -50,13 +49,13 @@ static const char *const groups[TOPIC_COUNT] = { KAFKA_GROUP_SCANNER, KAFKA_GROU
 typedef rd_kafka_topic_partition_list_t list;
 
 static list *
-partitions_of(struct kafka_stats *stats, const char *name)
+partitions_of(rd_kafka_t *rk, const char *name)
 {
-	rd_kafka_topic_t *topic = rd_kafka_topic_new(stats->rk, name, NULL);
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, name, NULL);
 	const struct rd_kafka_metadata *metadata;
 	list *partitions = NULL;
 
-	if (!rd_kafka_metadata(stats->rk, 0, topic, &metadata, ASK_MS)) {
+	if (!rd_kafka_metadata(rk, 0, topic, &metadata, ASK_MS)) {
 		partitions = rd_kafka_topic_partition_list_new(12);
 		for (int i = 0; metadata->topic_cnt && i < metadata->topics[0].partition_cnt; i++)
 			rd_kafka_topic_partition_list_add(partitions, name, i);
@@ -66,43 +65,9 @@ partitions_of(struct kafka_stats *stats, const char *name)
 	return partitions;
 }
 
-/* Sets the offsets to what the group committed; those it never did stay invalid. */
-static int
-read_committed(struct kafka_stats *stats, const char *group, list *partitions)
-{
-	rd_kafka_ListConsumerGroupOffsets_t *asked = rd_kafka_ListConsumerGroupOffsets_new(
-		group, partitions);
-	rd_kafka_AdminOptions_t *how = rd_kafka_AdminOptions_new(
-		stats->rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-	const rd_kafka_group_result_t **results;
-	rd_kafka_event_t *event;
-	size_t count = 0;
-
-	rd_kafka_AdminOptions_set_request_timeout(how, ASK_MS, NULL, 0);
-	rd_kafka_ListConsumerGroupOffsets(stats->rk, &asked, 1, how, stats->answers);
-	event = rd_kafka_queue_poll(stats->answers, 2 * ASK_MS);
-	if (event && !rd_kafka_event_error(event)) {
-		results = rd_kafka_ListConsumerGroupOffsets_result_groups(
-			rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
-		for (size_t i = 0; i < count; i++) {
-			const list *from = rd_kafka_group_result_partitions(results[i]);
-
-			for (int j = 0; from && j < from->cnt; j++)
-				rd_kafka_topic_partition_list_set_offset(partitions,
-					from->elems[j].topic, from->elems[j].partition,
-					from->elems[j].offset);
-		}
-	}
-	if (event)
-		rd_kafka_event_destroy(event);
-	rd_kafka_AdminOptions_destroy(how);
-	rd_kafka_ListConsumerGroupOffsets_destroy(asked);
-	return count ? 0 : -1;
-}
-
 /* Leaves in the list the partitions where something waits, each with the offset of its oldest. */
 static int
-count_waiting(struct kafka_stats *stats, list *partitions, uint64_t *waiting_out)
+count_waiting(rd_kafka_t *rk, list *partitions, uint64_t *waiting_out)
 {
 	uint64_t waiting = 0;
 
@@ -111,7 +76,7 @@ count_waiting(struct kafka_stats *stats, list *partitions, uint64_t *waiting_out
 		int64_t start, end;
 
 		if (rd_kafka_query_watermark_offsets(
-			    stats->rk, at->topic, at->partition, &start, &end, ASK_MS))
+			    rk, at->topic, at->partition, &start, &end, ASK_MS))
 			return -1;
 		if (at->offset < start)
 			at->offset = start;
@@ -126,7 +91,7 @@ count_waiting(struct kafka_stats *stats, list *partitions, uint64_t *waiting_out
 
 /* Whether a record that waits is at least as old. */
 static bool
-is_older(struct kafka_stats *stats, const list *waiting, uint64_t age_ms)
+is_older(rd_kafka_t *rk, const list *waiting, uint64_t age_ms)
 {
 	int64_t then_ms = (int64_t)(clock_us() / 1000 - age_ms);
 	list *at = rd_kafka_topic_partition_list_copy(waiting);
@@ -134,7 +99,7 @@ is_older(struct kafka_stats *stats, const list *waiting, uint64_t age_ms)
 
 	for (int i = 0; i < at->cnt; i++)
 		at->elems[i].offset = then_ms;
-	if (!rd_kafka_offsets_for_times(stats->rk, at, ASK_MS))
+	if (!rd_kafka_offsets_for_times(rk, at, ASK_MS))
 		for (int i = 0; i < at->cnt && !older; i++) /* < 0: all are older */
 			older = at->elems[i].offset < 0 ||
 				at->elems[i].offset > waiting->elems[i].offset;
@@ -144,7 +109,7 @@ is_older(struct kafka_stats *stats, const list *waiting, uint64_t age_ms)
 
 /* In milliseconds, or 0 for less than a second. */
 static uint64_t
-age_of(struct kafka_stats *stats, const list *waiting)
+age_of(struct kafka_stats *stats, rd_kafka_t *rk, const list *waiting)
 {
 	unsigned low = 0,
 		 high = AGES; /* older than all below low, not older than any from high on */
@@ -152,7 +117,7 @@ age_of(struct kafka_stats *stats, const list *waiting)
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
 
-		if (is_older(stats, waiting, stats->ages_ms[middle]))
+		if (is_older(rk, waiting, stats->ages_ms[middle]))
 			low = middle + 1;
 		else
 			high = middle;
@@ -163,14 +128,16 @@ age_of(struct kafka_stats *stats, const list *waiting)
 static int
 ask_topic(struct kafka_stats *stats, enum topic topic)
 {
-	list *partitions = partitions_of(stats, kafka_topic_name[kafka_topic_of(topic)]);
+	rd_kafka_t *rk = stats->handles[topic];
+	list *partitions = partitions_of(rk, kafka_topic_name[kafka_topic_of(topic)]);
 	uint64_t waiting = 0, age_ms = 0;
 	int status = -1;
 
-	if (partitions && partitions->cnt && !read_committed(stats, groups[topic], partitions))
-		status = count_waiting(stats, partitions, &waiting);
+	/* Where the group never committed, the offset stays below every one. */
+	if (partitions && partitions->cnt && !rd_kafka_committed(rk, partitions, ASK_MS))
+		status = count_waiting(rk, partitions, &waiting);
 	if (!status && waiting)
-		age_ms = age_of(stats, partitions);
+		age_ms = age_of(stats, rk, partitions);
 	if (partitions)
 		rd_kafka_topic_partition_list_destroy(partitions);
 	if (status)
@@ -272,13 +239,26 @@ start_thread(struct kafka_stats *stats)
 	pthread_setname_np(stats->thread, "queue-stats");
 }
 
+static rd_kafka_t *
+handle_new(struct kafka_queue *queue, const char *group)
+{
+	rd_kafka_conf_t *conf = kafka_conf(queue->config);
+	char why[256];
+	rd_kafka_t *rk;
+
+	kafka_set(conf, "group.id", group);
+	kafka_set(conf, "enable.auto.commit", "false");
+	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+	if (!rk)
+		die("cannot make a handle for statistics", why);
+	return rk;
+}
+
 struct kafka_stats *
 kafka_stats_new(struct kafka_queue *queue)
 {
 	struct kafka_stats *stats = xcalloc(1, sizeof *stats);
-	rd_kafka_conf_t *conf = kafka_conf(queue->config);
 	pthread_condattr_t monotonic;
-	char why[256];
 
 	stats->queue = queue;
 	pthread_mutex_init(&stats->lock, NULL);
@@ -286,10 +266,8 @@ kafka_stats_new(struct kafka_queue *queue)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&stats->closing_changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	stats->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-	if (!stats->rk)
-		die("cannot make a handle for statistics", why);
-	stats->answers = rd_kafka_queue_new(stats->rk);
+	for (enum topic topic = 0; topic < TOPIC_COUNT; topic++)
+		stats->handles[topic] = handle_new(queue, groups[topic]);
 	stats->ages_ms[0] = 1000;
 	for (int i = 1; i < AGES; i++)
 		stats->ages_ms[i] = stats->ages_ms[i - 1] * 5 / 4;
@@ -310,8 +288,8 @@ kafka_stats_free(struct kafka_stats **stats_ref)
 	pthread_mutex_unlock(&stats->lock);
 	pthread_cond_signal(&stats->closing_changed);
 	pthread_join(stats->thread, NULL);
-	rd_kafka_queue_destroy(stats->answers);
-	rd_kafka_destroy(stats->rk);
+	for (enum topic topic = 0; topic < TOPIC_COUNT; topic++)
+		rd_kafka_destroy(stats->handles[topic]);
 	pthread_mutex_destroy(&stats->lock);
 	pthread_cond_destroy(&stats->closing_changed);
 	free(stats);
