@@ -6,8 +6,9 @@
  *
  * A body up to QUEUE_INLINE_MAX is in memory, a larger one in a file of the spool directory that
  * has no name, so that a crash leaves nothing. Pinned ones stay; of the others the longest unused
- * go when they are more than MEMORY_MAX, FILES_MAX or FILE_BYTES_MAX. When no file can be written
- * the body is forgotten, and read again when somebody asks for it.
+ * go when they are more than MEMORY_MAX, FILES_MAX or FILE_BYTES_MAX. When no file can be written a
+ * large body stays in memory, up to EMERGENCY_MAX of them; beyond that the process ends, and takes
+ * up its records again once its disk has room.
  *
  * Waiters for one place share one reading. They hear on their loops; `lock` is never held then.
  */
@@ -22,6 +23,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "shared/config.h"
 #include "shared/kafka_reader.h"
 #include "shared/log.h"
 
@@ -29,6 +31,7 @@
 #define MEMORY_MAX ((size_t)64 << 20) /* of bodies that are not pinned */
 #define FILES_MAX 64u
 #define FILE_BYTES_MAX ((size_t)1 << 30)
+#define EMERGENCY_MAX ((size_t)256 << 20)
 
 /* Somebody who waits for a body. */
 struct waiter {
@@ -63,6 +66,7 @@ struct kafka_bodies {
 	struct kafka_body *buckets[BUCKETS];
 	struct kafka_body *newest, *oldest;
 	size_t memory, files, file_bytes; /* of the unused */
+	size_t emergency;                 /* of large bodies in memory */
 };
 
 static struct kafka_body **
@@ -111,6 +115,16 @@ add(struct kafka_bodies *bodies, struct kafka_place place)
 }
 
 static void
+count_emergency(struct kafka_bodies *bodies, const struct kafka_body *body, bool more)
+{
+	if (!body->data || body->size <= QUEUE_INLINE_MAX)
+		return;
+	bodies->emergency += more ? body->size : -body->size;
+	if (bodies->emergency > EMERGENCY_MAX)
+		die("the disk of state_dir has no room for the bodies in hand", "ENOSPC");
+}
+
+static void
 drop(struct kafka_bodies *bodies, struct kafka_body *body)
 {
 	struct kafka_body **at = bucket_of(bodies, body->place);
@@ -118,6 +132,7 @@ drop(struct kafka_bodies *bodies, struct kafka_body *body)
 	while (*at != body)
 		at = &(*at)->chain;
 	*at = body->chain;
+	count_emergency(bodies, body, false);
 	if (body->mapped)
 		munmap(body->mapped, body->size);
 	if (body->fd >= 0)
@@ -243,16 +258,16 @@ copy(struct kafka_queue *queue, const void *data, size_t size)
 {
 	struct content content = { -1, NULL };
 
-	if (size <= QUEUE_INLINE_MAX) {
-		content.data = xmalloc(size ? size : 1);
-		if (size)
-			memcpy(content.data, data, size);
-		return content;
+	if (size > QUEUE_INLINE_MAX) {
+		content.fd = write_file(queue, data, size);
+		if (content.fd >= 0)
+			return content;
+		LOG_WARN("a large body is kept in memory: no file can be written", "directory",
+			queue->config->state_dir, "error", strerror(errno));
 	}
-	content.fd = write_file(queue, data, size);
-	if (content.fd < 0)
-		LOG_WARN("a large body cannot be kept, it is read again when it is wanted", "error",
-			strerror(errno));
+	content.data = xmalloc(size ? size : 1);
+	if (size)
+		memcpy(content.data, data, size);
 	return content;
 }
 
@@ -317,6 +332,7 @@ fill(struct kafka_bodies *bodies, struct kafka_body **body, struct kafka_place p
 	(*body)->fd = content.fd;
 	(*body)->data = content.data;
 	(*body)->size = size;
+	count_emergency(bodies, *body, true);
 	return true;
 }
 
@@ -327,7 +343,6 @@ kafka_body_keep(
 	struct content content;
 	struct kafka_body *body;
 	struct waiter *waiters;
-	int err;
 
 	pthread_mutex_lock(&bodies->lock);
 	body = find(bodies, place);
@@ -341,13 +356,12 @@ kafka_body_keep(
 	pthread_mutex_lock(&bodies->lock);
 	if (fill(bodies, &body, place, content, size))
 		content = (struct content){ -1, NULL };
-	err = is_here(body) ? 0 : -EIO;
-	waiters = take_waiters(bodies, body, err);
+	waiters = take_waiters(bodies, body, 0);
 	pthread_mutex_unlock(&bodies->lock);
 	if (content.fd >= 0)
 		close(content.fd);
 	free(content.data);
-	answer_all(waiters, err, body);
+	answer_all(waiters, 0, body);
 	return body;
 }
 
@@ -437,7 +451,7 @@ struct piece {
 static void
 give_piece(const struct piece *piece, struct kafka_body *body)
 {
-	char buffer[QUEUE_PIECE_MAX];
+	char *buffer;
 	size_t left = piece->offset < body->size ? body->size - (size_t)piece->offset : 0;
 	size_t length = piece->length < left ? piece->length : left;
 	ssize_t got;
@@ -449,8 +463,10 @@ give_piece(const struct piece *piece, struct kafka_body *body)
 			length);
 		return;
 	}
+	buffer = xmalloc(QUEUE_PIECE_MAX); /* not the stack's: the callback may ask for the next */
 	got = pread(body->fd, buffer, length, (off_t)piece->offset);
 	piece->cb(piece->arg, got < 0 ? -errno : 0, buffer, got < 0 ? 0 : (size_t)got);
+	free(buffer);
 }
 
 static void
