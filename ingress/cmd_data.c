@@ -13,6 +13,7 @@
 #include "shared/log.h"
 
 #define SLICE (16u * 1024)
+#define SLOWEST_BYTES_PER_S 500 /* over the whole message, beside one timeout */
 
 static void
 start_message(struct session *session)
@@ -27,6 +28,7 @@ start_message(struct session *session)
 	draft_start(&mail->draft, &mail->arena, queue_spool_dir(session->worker->ingress->queue),
 		mail->id_text, trace, length);
 	dot_start(&mail->dot);
+	mail->started_ms = clock_mono_ms();
 	session->state = ST_DATA;
 	reply(session, "354 End data with <CR><LF>.<CR><LF>");
 }
@@ -73,6 +75,18 @@ add_bytes(struct transaction *mail, size_t size, uint64_t limit)
 		draft_discard(&mail->draft);
 	}
 	draft_add(&mail->draft, mail->too_big ? 0 : size);
+}
+
+uint64_t
+data_time_left(const struct session *session, uint64_t timeout)
+{
+	const struct transaction *mail = session->mail;
+	uint64_t now = clock_mono_ms();
+	uint64_t end = mail->started_ms + timeout + mail->received * 1000 / SLOWEST_BYTES_PER_S;
+
+	if (end <= now)
+		return 1;
+	return end - now < timeout ? end - now : timeout;
 }
 
 size_t

@@ -101,6 +101,7 @@ reply(struct session *session, const char *format, ...)
 	say(session, format, args);
 	va_end(args);
 	session->busy = false;
+	session->answered = true;
 	if (session->worker->draining && !in_transaction(session))
 		session_end(session, "421 4.3.2 Shutting down, try again soon");
 	else
@@ -189,8 +190,8 @@ session_close(struct session *session)
 		return;
 	wire_close(&session->wire, linger && session->state != ST_PROXY);
 	session->state = ST_CLOSED;
+	transaction_leave(&session->mail); /* first: the queue may still read the message */
 	session_forget(session);
-	transaction_leave(&session->mail);
 	if (session->counted)
 		door_leave_address(worker->ingress->door, &session->client);
 	door_leave(worker->ingress->door);
@@ -275,6 +276,20 @@ keep_rest(struct session *session)
 	session->in_size = 0;
 }
 
+/* Half a command gains no time, and a message has to keep a pace: who drips bytes holds a
+ * connection no longer than one who says nothing. A handshake has its own time. */
+static void
+renew_timeout(struct session *session)
+{
+	uint64_t timeout = session->worker->ingress->config->ingress.timeout;
+
+	if (session->state == ST_DATA)
+		wire_set_timeout(session->wire, data_time_left(session, timeout));
+	else if (session->answered && session->state != ST_SHAKE)
+		wire_set_timeout(session->wire, timeout);
+	session->answered = false;
+}
+
 /* Works on the first `size` bytes of scratch. A client that does not take its replies is not read.
  */
 static void
@@ -292,7 +307,7 @@ take_turn(struct session *session, size_t size)
 		wire_read_enable(session->wire, false);
 	else if (!session->busy)
 		wire_read_enable(session->wire, true);
-	wire_set_timeout(session->wire, session->worker->ingress->config->ingress.timeout);
+	renew_timeout(session);
 }
 
 static size_t
@@ -371,7 +386,7 @@ on_timeout(void *arg)
 	else if (session->state == ST_PROXY)
 		session_close(session);
 	else
-		session_end(session, "421 4.4.2 Idle for too long");
+		session_end(session, "421 4.4.2 Idle, or too slow, for too long");
 }
 
 void

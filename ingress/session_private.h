@@ -57,7 +57,7 @@ struct transaction {
 	uint64_t received; /* bytes of the message so far */
 	bool too_big;
 	size_t judged; /* see authorize_header() */
-	uint64_t dot_us;
+	uint64_t started_ms, dot_us;
 };
 
 struct auth;
@@ -69,10 +69,11 @@ struct session {
 	struct wire *wire;
 	struct session *next_dead;
 	enum session_state state;
-	bool busy;    /* a command is in hand */
-	bool in_turn; /* input is being worked on further up the stack */
-	bool quit;    /* the client said so */
-	bool counted; /* the door knows the client's address */
+	bool busy;     /* a command is in hand */
+	bool in_turn;  /* input is being worked on further up the stack */
+	bool answered; /* a reply was given since the timeout was set */
+	bool quit;     /* the client said so */
+	bool counted;  /* the door knows the client's address */
 	struct net_address client;
 	char client_text[CLIENT_TEXT_MAX];
 
@@ -147,6 +148,8 @@ void auth_free(struct session *session);
 
 /* cmd_data.c: input in ST_DATA; how much of it was taken. */
 size_t data_input(struct session *session, const char *data, size_t size);
+/* How long, in ms, the message's next bytes may take: `timeout`, less when it falls behind. */
+uint64_t data_time_left(const struct session *session, uint64_t timeout);
 
 /* transaction.c */
 struct transaction *transaction_new(struct session *session);
