@@ -264,19 +264,48 @@ mail_rows_live(struct mail *mail)
 	}
 }
 
+/* A step that failed late may have been taken after all. */
+static void
+row_forget(const struct item *item)
+{
+	Recipient **recipients = xmalloc(item->count * sizeof *recipients);
+	Envelope envelope;
+	Row row;
+
+	item_row(item, &row, &envelope, recipients);
+	if (!envelope.n_recipients)
+		queue_row_remove(item->mail->sender->queue, &row, NULL, NULL);
+	free(recipients);
+}
+
+/* There are no rows: what ended meanwhile ends as if nobody had wanted any. */
+static void
+mail_rows_failed(struct mail *mail)
+{
+	struct item *item, *next;
+
+	mail->busy++;
+	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
+		next = TAILQ_NEXT(item, link);
+		if (item->state != ITEM_ENDED)
+			continue;
+		row_forget(item);
+		item->state = ITEM_SETTLING;
+		settle_advance(item);
+	}
+	mail->busy--;
+}
+
 static void
 on_deferred(void *arg, int err)
 {
 	struct mail *mail = arg;
 	struct sender *sender = mail->sender;
-	struct item *item;
 
 	mail->state = MAIL_TRYING;
 	sender->settling--;
 	if (err) {
-		TAILQ_FOREACH(item, &mail->items, link)
-		if (item->state == ITEM_ENDED)
-			item->state = ITEM_PARKED;
+		mail_rows_failed(mail);
 		mail_again(mail, err);
 		return;
 	}
@@ -482,6 +511,11 @@ mail_from_row(struct sender *sender, Row *row, enum row_use use, const char *why
 	mail->state = MAIL_TRYING;
 	item = item_from_row(mail);
 	deferral_joined(sender->deferral, item);
+	if (!item->count) { /* nobody is left: it goes */
+		item->state = ITEM_SETTLING;
+		settle_advance(item);
+		return;
+	}
 	if (use == ROW_ATTEMPT) {
 		routing_start(mail);
 		return;

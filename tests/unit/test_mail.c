@@ -1,0 +1,264 @@
+/*
+ * test_mail.c - a message that becomes rows while its other recipients are being delivered, with a
+ * queue that answers what the test wants.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <event2/event.h>
+
+#include "sender/deferral.h"
+#include "sender/sender_private.h"
+#include "shared/config.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/queue_backend.h"
+
+static struct {
+	struct sender sender;
+	struct config config;
+	struct mail *mail;
+	struct item *waits, *ends;
+	queue_cb cb; /* of queue_defer() */
+	void *arg;
+	size_t rows, removed, finished;
+	char removed_site[64];
+} t;
+
+static void
+fake_defer(struct record *record, Row *const *rows, size_t count, queue_cb cb, void *arg)
+{
+	(void)record;
+	for (size_t i = 0; i < count; i++)
+		assert_true(rows[i]->envelope->n_recipients > 0);
+	t.rows = count;
+	t.cb = cb;
+	t.arg = arg;
+}
+
+static void
+fake_row_remove(struct queue *queue, const Row *row, queue_cb cb, void *arg)
+{
+	(void)queue;
+	t.removed++;
+	strncpy(t.removed_site, row->site, sizeof t.removed_site - 1);
+	if (cb)
+		cb(arg, 0);
+}
+
+static void
+fake_finish(struct record *record)
+{
+	(void)record;
+	t.finished++;
+}
+
+static void
+fake_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg)
+{
+	(void)queue, (void)json, (void)length;
+	if (cb)
+		cb(arg, 0);
+}
+
+static size_t
+fake_rows_due(struct rows *rows, const char *site, uint64_t after_us, const uint8_t *after_id,
+	size_t limit, queue_row_cb on_row, void *arg)
+{
+	(void)rows, (void)site, (void)after_us, (void)after_id, (void)limit, (void)on_row;
+	(void)arg;
+	return 0;
+}
+
+static const struct queue_ops ops = {
+	.defer = fake_defer,
+	.row_remove = fake_row_remove,
+	.finish = fake_finish,
+	.event_put = fake_event_put,
+	.rows_due = fake_rows_due,
+};
+static struct queue queue = { &ops };
+static struct record record = { .ops = &ops };
+static struct rows rows = { &ops };
+
+static uint64_t
+never_rests(void *arg, const char *site, uint64_t now)
+{
+	(void)arg, (void)site, (void)now;
+	return 0;
+}
+
+static size_t
+all_room(void *arg, const char *site, size_t window)
+{
+	(void)arg, (void)site;
+	return window;
+}
+
+static void
+no_waiting(void *arg, const char *account, int64_t count)
+{
+	(void)arg, (void)account, (void)count;
+}
+
+static Envelope *
+envelope_new(const char *const *recipients, size_t count)
+{
+	Recipient list[2], *pointers[2];
+	Envelope envelope = ENVELOPE__INIT;
+	uint8_t id[ID_SIZE];
+
+	id_make(id);
+	for (size_t i = 0; i < count; i++) {
+		recipient__init(&list[i]);
+		list[i].address = (char *)recipients[i];
+		pointers[i] = &list[i];
+	}
+	envelope.id = (ProtobufCBinaryData){ sizeof id, id };
+	envelope.accepted_us = clock_us();
+	envelope.mail_from = (char *)"a@acme.example";
+	envelope.recipients = pointers;
+	envelope.n_recipients = count;
+	return envelope_copy(&envelope);
+}
+
+static struct item *
+add_item(const char *site, size_t recipient)
+{
+	struct item *item = item_new(t.mail, NULL);
+
+	item->site = xstrdup(site);
+	item_add(item, &t.mail->envelope->recipients[recipient], 1, NULL);
+	return item;
+}
+
+static void
+on_pump(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+}
+
+static int
+setup(void **state)
+{
+	static const char *const recipients[] = { "b@slow.example", "c@quick.example" };
+	struct sender *sender = &t.sender;
+
+	(void)state;
+	memset(&t, 0, sizeof t);
+	sender->config = &t.config;
+	sender->queue = &queue;
+	sender->rows = &rows;
+	sender->loop = loop_new("test");
+	sender->pump = event_new(loop_base(sender->loop), -1, 0, on_pump, NULL);
+	sender->times = (struct retry_times){ .lifetime_us = 1ull << 40,
+		.first_us = 1000000,
+		.max_us = 1000000,
+		.delay_dsn_us = 1ull << 40 };
+	sender->schedule = schedule_new(&(struct schedule_options){
+		.concurrency_start = 1, .concurrency_max = 1, .connections_max = 1 });
+	sender->deferral = deferral_new(&(struct deferral_options){ .loop = sender->loop,
+		.rows = &rows,
+		.window = 10,
+		.max = 10,
+		.rest_until = never_rests,
+		.room = all_room,
+		.waiting = no_waiting });
+	TAILQ_INIT(&sender->arrivals);
+	t.mail = xcalloc(1, sizeof *t.mail);
+	t.mail->sender = sender;
+	t.mail->envelope = envelope_new(recipients, 2);
+	t.mail->record = &record;
+	t.mail->state = MAIL_TRYING;
+	TAILQ_INIT(&t.mail->items);
+	TAILQ_INSERT_TAIL(&sender->arrivals, t.mail, link);
+	t.waits = add_item("slow", 0);
+	t.ends = add_item("quick", 1);
+	t.waits->targets[0].state = TARGET_DEFERRED;
+	t.waits->state = ITEM_PARKED;
+	t.ends->state = ITEM_ATTEMPTING;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	if (t.mail) {
+		TAILQ_REMOVE(&t.sender.arrivals, t.mail, link);
+		t.mail->record = NULL;
+		t.mail->busy = 0;
+		while (TAILQ_NEXT(TAILQ_FIRST(&t.mail->items), link))
+			item_free(TAILQ_FIRST(&t.mail->items));
+		item_free(TAILQ_FIRST(&t.mail->items));
+	}
+	deferral_free(&t.sender.deferral);
+	schedule_free(&t.sender.schedule);
+	mail_event_free(&t.sender.event);
+	event_free(t.sender.pump);
+	loop_free(&t.sender.loop);
+	return 0;
+}
+
+static void
+deliver(struct item *item)
+{
+	item->targets[0].state = TARGET_CLOSED;
+	item->state = ITEM_SETTLING;
+	settle_advance(item);
+}
+
+static void
+what_was_delivered_while_rows_could_not_be_written_becomes_none(void **state)
+{
+	(void)state;
+	mail_check(t.mail);
+	assert_int_equal(t.rows, 2);
+	deliver(t.ends);
+	t.cb(t.arg, -ENOSPC);
+	assert_ptr_equal(TAILQ_FIRST(&t.mail->items), t.waits);
+	assert_null(TAILQ_NEXT(t.waits, link));
+	assert_int_equal(t.waits->state, ITEM_PARKED);
+	assert_int_equal(t.removed, 1);
+	assert_string_equal(t.removed_site, "quick");
+	t.mail->busy--; /* the pause is over */
+	mail_check(t.mail);
+	assert_int_equal(t.rows, 1);
+	assert_int_equal(t.finished, 0);
+}
+
+static void
+a_row_without_recipients_goes(void **state)
+{
+	Row row = ROW__INIT;
+	uint8_t packed[512];
+	size_t size;
+
+	(void)state;
+	row.site = (char *)"quick";
+	row.envelope = envelope_new(NULL, 0);
+	size = row__pack(&row, packed);
+	envelope_free(row.envelope);
+	mail_from_row(&t.sender, row_unpack(packed, size), ROW_ATTEMPT, NULL);
+	assert_int_equal(t.removed, 1);
+	assert_string_equal(t.removed_site, "quick");
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(what_was_delivered_while_rows_could_not_be_written_becomes_none),
+		TEST(a_row_without_recipients_goes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
