@@ -155,7 +155,8 @@ on_late(struct task *task)
 }
 
 /* The writer frees the operation when it comes to it; whoever asked hears now. A record in it is
- * the caller's again. */
+ * the caller's again, so what is in the transaction already is not answered with -ETIMEDOUT: the
+ * caller would work on, and the commit would take the record away or bring rows back. */
 static void
 answer_if_late(struct op *op, uint64_t now_us)
 {
@@ -165,7 +166,7 @@ answer_if_late(struct op *op, uint64_t now_us)
 	if (!op->cb || now_us - op->asked_us < LATE_MS * UINT64_C(1000))
 		return;
 	if (!atomic_compare_exchange_strong(&op->state, &state, OP_ANSWERED)) {
-		if (state != OP_APPLIED ||
+		if (state != OP_APPLIED || op->record ||
 			!atomic_compare_exchange_strong(&op->state, &state, OP_ANSWERED))
 			return;
 	}
@@ -230,7 +231,7 @@ try_commit(struct lmdb_queue *queue, struct op *ops, enum level level)
 			continue;
 		}
 		if (!atomic_compare_exchange_strong(&op->state, &state, OP_TAKEN) &&
-			level == LEVEL_ALL) {
+			state == OP_ANSWERED) {
 			op->cancelled = true;
 			continue;
 		}
