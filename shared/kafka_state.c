@@ -303,15 +303,15 @@ state_follower(struct kafka_state *state, enum rows_scope scope)
 	struct follower **follower = scope == ROWS_MINE ? &state->mine : &state->all;
 	const struct follow_hooks owners = { on_claim_read, on_zombie_read, on_point, on_folded,
 		on_turn, state };
-	char *file;
 
-	if (*follower)
-		return *follower;
-	file = xasprintf("%s/%s", state->queue->config->state_dir,
-		scope == ROWS_MINE ? "rows.mdb" : "rows_all.mdb");
-	*follower = follower_new(state->queue, file,
-		scope == ROWS_MINE ? &owners : &(struct follow_hooks){ .arg = NULL });
-	free(file);
+	if (!*follower) {
+		char *file = xasprintf("%s/%s", state->queue->config->state_dir,
+			scope == ROWS_MINE ? "rows.mdb" : "rows_all.mdb");
+
+		*follower = follower_new(state->queue, file,
+			scope == ROWS_MINE ? &owners : &(struct follow_hooks){ .arg = NULL });
+		free(file);
+	}
 	return *follower;
 }
 

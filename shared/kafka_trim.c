@@ -109,9 +109,12 @@ trim_turn(struct kafka_state *state)
 	pthread_mutex_lock(&state->lock);
 	for (int32_t i = 0; i < state->parts_count; i++) {
 		struct part *part = state->parts[i];
-		int64_t floor = part_leased(state, part) ? floor_of(state, part) : -1;
+		int64_t floor;
 
-		if (!part || floor <= part->trimmed)
+		if (!part || !part_leased(state, part))
+			continue;
+		floor = floor_of(state, part);
+		if (floor <= part->trimmed)
 			continue;
 		part->trimmed = floor;
 		rd_kafka_topic_partition_list_add(below, kafka_topic_name[KAFKA_DEFERRED], i)
