@@ -442,6 +442,9 @@ kafka_place_of(const Envelope *envelope)
 
 /* A piece that somebody asked for with queue_body(). */
 struct piece {
+	struct kafka_queue *queue;
+	uint8_t id[ID_SIZE];
+	struct kafka_place place;
 	uint64_t offset;
 	size_t length;
 	queue_body_cb cb;
@@ -469,11 +472,28 @@ give_piece(const struct piece *piece, struct kafka_body *body)
 	free(buffer);
 }
 
+/* The message was deferred, or its body appended anew, after the caller got its envelope. */
+static bool
+piece_moved(struct piece *piece)
+{
+	const struct kafka_place before = piece->place;
+
+	return piece->queue->state &&
+		kafka_state_place(
+			piece->queue->state, before.partition, piece->id, &piece->place) &&
+		!same_place(before, piece->place);
+}
+
 static void
 on_piece_body(void *arg, int err, struct kafka_body *body)
 {
 	struct piece *piece = arg;
 
+	if (err == -ENOENT && piece_moved(piece)) {
+		kafka_body_get(
+			piece->queue->bodies, piece->place, loop_current(), on_piece_body, piece);
+		return;
+	}
 	if (err) {
 		piece->cb(piece->arg, err, NULL, 0);
 	} else {
@@ -496,7 +516,13 @@ kafka_body_read(struct queue *base, const Envelope *envelope, uint64_t offset, s
 		return;
 	}
 	piece = xmalloc(sizeof *piece);
-	*piece = (struct piece){ offset, length, cb, arg };
+	*piece = (struct piece){ .queue = queue,
+		.place = place,
+		.offset = offset,
+		.length = length,
+		.cb = cb,
+		.arg = arg };
+	memcpy(piece->id, envelope->id.data, ID_SIZE);
 	kafka_body_get(queue->bodies, place, loop_current(), on_piece_body, piece);
 }
 

@@ -196,8 +196,8 @@ uint64_t kafka_rows_count(struct rows *base, const char *site);
 bool kafka_rows_mine(struct rows *base, int partition);
 /* Where the body of a message that waits is now, when that is not where its envelope says any more:
  * it was deferred since, or appended anew. False: no row of ours has it. */
-bool kafka_state_place(
-	struct kafka_state *state, const Envelope *envelope, struct kafka_place *place_out);
+bool kafka_state_place(struct kafka_state *state, int32_t partition, const uint8_t id[ID_SIZE],
+	struct kafka_place *place_out);
 /* queue_clock_us() */
 uint64_t kafka_clock_us(struct queue *base);
 /* Rows of the partitions that are ours, for queue_stats(). */

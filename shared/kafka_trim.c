@@ -29,10 +29,9 @@ body_place(struct kafka_state *state, const struct part *part, const Row *row)
 }
 
 bool
-kafka_state_place(
-	struct kafka_state *state, const Envelope *envelope, struct kafka_place *place_out)
+kafka_state_place(struct kafka_state *state, int32_t partition, const uint8_t id[ID_SIZE],
+	struct kafka_place *place_out)
 {
-	const int32_t partition = (int32_t)envelope->partition;
 	struct follower *follower;
 	int64_t offset = -1;
 
@@ -40,8 +39,7 @@ kafka_state_place(
 	follower = part_of(state, partition) ? state->mine : NULL;
 	pthread_mutex_unlock(&state->lock);
 	if (follower)
-		offset = row_cache_body(
-			follower_cache(follower), partition, envelope->id.data, NULL);
+		offset = row_cache_body(follower_cache(follower), partition, id, NULL);
 	*place_out = (struct kafka_place){ KAFKA_DEFERRED, partition, offset };
 	return offset >= 0;
 }

@@ -334,6 +334,7 @@ static const struct queue_ops kafka_ops = {
 	.config_unwatch = kafka_config_unwatch,
 	.event_put = kafka_event_put,
 	.events_read = kafka_events_read,
+	.clock_us = kafka_clock_us,
 	.stats = kafka_stats,
 };
 

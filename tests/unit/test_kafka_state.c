@@ -480,7 +480,7 @@ rows_are_written_rewritten_and_removed(void **state)
 	assert_int_equal(attempts_seen(node), 1);
 	assert_int_equal(seen->envelope->body_topic, KAFKA_DEFERRED);
 	assert_int_equal(seen->envelope->body_offset, 0);
-	assert_true(kafka_state_place(node->queue.state, &letter.envelope, &place));
+	assert_true(kafka_state_place(node->queue.state, 0, letter.id, &place));
 	assert_int_equal(place.offset, 0);
 	/* the caller's envelope still says where the body was before */
 	row_of(&row, &letter, "google", 2);
@@ -490,7 +490,7 @@ rows_are_written_rewritten_and_removed(void **state)
 	assert_int_equal(kafka_rows_count(node->rows, "google"), 1);
 	assert_int_equal(ask(node, call_remove, NULL, &row), 0);
 	assert_int_equal(look(node), 0);
-	assert_false(kafka_state_place(node->queue.state, &letter.envelope, &place));
+	assert_false(kafka_state_place(node->queue.state, 0, letter.id, &place));
 }
 
 static void
