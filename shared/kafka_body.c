@@ -494,6 +494,8 @@ on_piece_body(void *arg, int err, struct kafka_body *body)
 			piece->queue->bodies, piece->place, loop_current(), on_piece_body, piece);
 		return;
 	}
+	if (err == -ENOENT && piece->place.topic == KAFKA_DEFERRED)
+		kafka_state_bodiless(piece->queue->state, piece->place.partition, piece->id);
 	if (err) {
 		piece->cb(piece->arg, err, NULL, 0);
 	} else {

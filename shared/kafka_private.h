@@ -14,6 +14,8 @@
  * kafka_body.c      bodies by place: those of records in hand, and those used lately
  * kafka_reader.c    reads single records by offset
  * kafka_state.c     mail.state: claims, replay, lease, writing rows
+ * kafka_follow.c, kafka_rows.c, kafka_view.c, kafka_trim.c, kafka_renew.c
+ *                   its parts: kafka_state_private.h
  * row_table.c       rows by key and by due time in a local LMDB, by partition
  * kafka_config.c    relay.config: those who watch it
  * kafka_events.c    mail.events: reading
@@ -198,6 +200,8 @@ bool kafka_rows_mine(struct rows *base, int partition);
  * it was deferred since, or appended anew. False: no row of ours has it. */
 bool kafka_state_place(struct kafka_state *state, int32_t partition, const uint8_t id[ID_SIZE],
 	struct kafka_place *place_out);
+/* The body of a message that waits is gone: somebody has to look. */
+void kafka_state_bodiless(struct kafka_state *state, int32_t partition, const uint8_t id[ID_SIZE]);
 /* queue_clock_us() */
 uint64_t kafka_clock_us(struct queue *base);
 /* Rows of the partitions that are ours, for queue_stats(). */

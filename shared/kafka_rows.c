@@ -278,9 +278,9 @@ kafka_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg)
 /* Deferring: first the body. */
 
 static struct flight *
-flight_of_body(struct kafka_state *state, struct record *record, int32_t partition)
+flight_of_body(struct kafka_state *state, const Envelope *envelope, struct kafka_body *body,
+	int32_t partition)
 {
-	const Envelope *envelope = record_envelope(record);
 	size_t size = envelope__get_packed_size(envelope), body_size;
 	struct flight *flight = flight_new(state, FLIGHT_BODY, partition, ID_SIZE, size);
 
@@ -288,7 +288,7 @@ flight_of_body(struct kafka_state *state, struct record *record, int32_t partiti
 	envelope__pack(envelope, flight->bytes + ID_SIZE);
 	flight->message.header = flight->bytes + ID_SIZE;
 	flight->message.header_size = size;
-	flight->message.value = kafka_body_data(kafka_record_body(record), &body_size);
+	flight->message.value = kafka_body_data(body, &body_size);
 	if (!flight->message.value)
 		flight->message.value = "";
 	flight->message.value_size = body_size;
@@ -317,13 +317,40 @@ kafka_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, vo
 		for (size_t i = 0; i < count; i++)
 			write->rows[i] = row_copy(rows[i]);
 		write->left = 1;
-		flight = flight_of_body(state, base, part->partition);
+		flight = flight_of_body(
+			state, record_envelope(base), kafka_record_body(base), part->partition);
 		flight->write = write;
 		flight_produce(state, flight);
 	}
 	pthread_mutex_unlock(&state->lock);
 	if (err && cb)
 		cb(arg, err);
+}
+
+void
+renew_produce(struct kafka_state *state, struct part *part, const Envelope *envelope,
+	struct kafka_body *body, struct renewal *renewal)
+{
+	struct write *write = write_new(state, part->partition, NULL, NULL);
+	struct flight *flight = flight_of_body(state, envelope, body, part->partition);
+
+	write->renewal = renewal;
+	write->body_from = part->body_end;
+	write->left = 1;
+	flight->write = write;
+	flight_produce(state, flight);
+}
+
+static bool key_is_flying(const struct part *part, const char *key, size_t key_size);
+
+/* Its owner writes that row at this moment. */
+static bool
+row_is_flying(const struct part *part, const Row *row)
+{
+	char key[STATE_KEY_MAX];
+	size_t key_size = state_key(key, row->envelope->id.data, row->site);
+
+	return key_is_flying(part, key, key_size);
 }
 
 /* The body is durable: its rows point to it. Under lock. */
@@ -339,9 +366,14 @@ body_acked(struct kafka_state *state, struct flight *flight)
 	write->body_offset = flight->err ? -1 : flight->offset;
 	if (!err && flight->epoch != part->epoch)
 		err = -ECANCELED;
+	if (write->renewal && !err)
+		renew_rows(state, write);
 	for (size_t i = 0; i < write->row_count && !err && !write->answered; i++)
-		write_row(state, write,
-			flight_of_row(state, part, write->rows[i], write->body_offset));
+		if (!write->renewal || !row_is_flying(part, write->rows[i]))
+			write_row(state, write,
+				flight_of_row(state, part, write->rows[i], write->body_offset));
+	if (write->renewal)
+		renew_end(write, err);
 	write_part_done(state, write, err);
 	free(flight);
 }
@@ -490,13 +522,12 @@ zombie_note(struct part *part, const char *key, size_t key_size, int64_t offset,
 
 /* A record of ours under way for that key may lie behind the zombie's already. */
 static bool
-key_is_flying(const struct part *part, const struct zombie *zombie)
+key_is_flying(const struct part *part, const char *key, size_t key_size)
 {
 	const struct flight *flight;
 
 	TAILQ_FOREACH(flight, &part->flying, link)
-	if (flight->message.key_size == zombie->key_size &&
-		!memcmp(flight->message.key, zombie->key, zombie->key_size))
+	if (flight->message.key_size == key_size && !memcmp(flight->bytes, key, key_size))
 		return true;
 	return false;
 }
@@ -536,7 +567,7 @@ answer_zombies(struct kafka_state *state)
 			continue;
 		TAILQ_FOREACH(zombie, &part->zombies, link)
 		if (!zombie->under_way && part->next > zombie->offset &&
-			!key_is_flying(part, zombie))
+			!key_is_flying(part, zombie->key, zombie->key_size))
 			zombie_answer(state, part, zombie);
 	}
 }

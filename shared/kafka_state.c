@@ -47,6 +47,8 @@ state_leased(const struct kafka_state *state)
 	return clock_mono_ms() < atomic_load(&state->lease_ms);
 }
 
+#define RENEW_US (24ull * 3600 * 1000000)
+
 /* Telling. */
 
 struct notice {
@@ -178,10 +180,23 @@ claim_begin(struct kafka_state *state, struct part *part)
 }
 
 static void
+fence(struct part *part)
+{
+	LOG_WARN("somebody else claims a partition that was ours", "partition",
+		log_int(part->partition), "epoch", log_int(part->newest_claim));
+	part->state = PART_FENCED;
+	part->fenced_ms = clock_mono_ms();
+}
+
+static void
 check_replayed(struct kafka_state *state, struct part *part)
 {
 	if (part->state != PART_REPLAYING || part->next <= part->epoch)
 		return;
+	if (part->newest_claim > part->epoch) {
+		fence(part);
+		return;
+	}
 	part->state = PART_OWNED;
 	LOG_INFO("rows of a partition are ours", "partition", log_int(part->partition), "epoch",
 		log_int(part->epoch), "rows",
@@ -226,13 +241,10 @@ on_claim_read(void *arg, int32_t partition, int64_t offset)
 
 	pthread_mutex_lock(&state->lock);
 	part = part_of(state, partition);
-	if (part && (part->state == PART_OWNED || part->state == PART_REPLAYING) &&
-		offset > part->epoch) {
-		LOG_WARN("somebody else claims a partition that was ours", "partition",
-			log_int(partition), "epoch", log_int(offset));
-		part->state = PART_FENCED;
-		part->fenced_ms = clock_mono_ms();
-	}
+	if (part)
+		part->newest_claim = offset;
+	if (part && part->state == PART_OWNED && offset > part->epoch)
+		fence(part);
 	pthread_mutex_unlock(&state->lock);
 }
 
@@ -291,6 +303,7 @@ on_turn(void *arg)
 	struct kafka_state *state = arg;
 
 	rows_turn(state);
+	renew_turn(state);
 	trim_turn(state);
 	pthread_mutex_lock(&state->lock);
 	show_progress(state);
@@ -326,6 +339,7 @@ part_get(struct kafka_state *state, int32_t partition)
 		return part;
 	part = xcalloc(1, sizeof *part);
 	part->partition = partition;
+	part->newest_claim = -1;
 	TAILQ_INIT(&part->flying);
 	TAILQ_INIT(&part->zombies);
 	state->parts[partition] = part;
@@ -397,6 +411,7 @@ kafka_state_new(struct kafka_queue *queue)
 	struct kafka_state *state = xcalloc(1, sizeof *state);
 
 	state->queue = queue;
+	state->renew_us = RENEW_US;
 	pthread_mutex_init(&state->lock, NULL);
 	pthread_mutex_init(&state->acks_lock, NULL);
 	TAILQ_INIT(&state->writes);
@@ -412,6 +427,8 @@ kafka_state_new(struct kafka_queue *queue)
 	state->claims = metric_counter("shout_rows_claims_total", "Claims of partitions", NULL);
 	state->zombies = metric_counter("shout_rows_zombies_total",
 		"Records of mail.state by a process that was not the owner any more", NULL);
+	state->bodiless = metric_counter("shout_rows_bodiless_total",
+		"Times that the body of waiting mail was asked for and was not there", NULL);
 	state->bodies = metric_counter("shout_rows_bodies_renewed_total",
 		"Bodies of waiting mail that were appended anew for their age", NULL);
 	return state;
@@ -442,6 +459,16 @@ kafka_clock_us(struct queue *base)
 	return follower ? follower_clock_us(follower) : 0;
 }
 
+void
+kafka_state_bodiless(struct kafka_state *state, int32_t partition, const uint8_t id[ID_SIZE])
+{
+	char text[ID_TEXT_SIZE];
+
+	id_format(id, text);
+	LOG_ERROR("waiting mail has no body any more", "id", text, "partition", log_int(partition));
+	metric_add(state->bodiless, 1);
+}
+
 /* The producer reports every record in its time; what was read back by then is answered. */
 static void
 await_writes(struct kafka_state *state)
@@ -451,7 +478,7 @@ await_writes(struct kafka_state *state)
 
 	while (busy) {
 		pthread_mutex_lock(&state->lock);
-		busy = atomic_load(&state->unacked) ||
+		busy = atomic_load(&state->unacked) || atomic_load(&state->reading) ||
 			((!TAILQ_EMPTY(&state->writes) || !TAILQ_EMPTY(&state->ended)) &&
 				clock_mono_ms() < until);
 		pthread_mutex_unlock(&state->lock);
@@ -466,6 +493,8 @@ part_free(struct part *part)
 	struct zombie *zombie;
 	struct flight *flight;
 
+	if (part)
+		free(part->renewal);
 	while (part && (flight = TAILQ_FIRST(&part->flying))) {
 		TAILQ_REMOVE(&part->flying, flight, link);
 		free(flight);

@@ -10,6 +10,7 @@
  * kafka_follow.c  reading: the log of each partition, folded into the cache, and nothing else
  * kafka_view.c    views of the rows
  * kafka_trim.c    mail.deferred: which bodies are needed
+ * kafka_renew.c   and appending anew those that wait for long
  *
  * The cache is a function of the log alone: also what this process wrote gets there by being read
  * back, so that a record of another owner before, between or after ours has its right place. What
@@ -97,6 +98,8 @@ struct flight {
 	unsigned char bytes[]; /* key, value or header */
 };
 
+struct renewal;
+
 /* A call that waits for its records. */
 struct write {
 	TAILQ_ENTRY(write) link;
@@ -104,8 +107,9 @@ struct write {
 	struct loop *loop;
 	queue_cb cb;
 	void *arg;
-	struct record *record; /* to be deferred */
-	Row **rows;            /* of it, copies, until its body has its place */
+	struct record *record;   /* to be deferred */
+	struct renewal *renewal; /* or a body to be appended anew */
+	Row **rows;              /* of it, copies, until its body has its place */
 	size_t row_count;
 	int32_t partition;
 	int64_t body_offset; /* < 0: not acknowledged */
@@ -129,12 +133,15 @@ struct zombie {
 struct part {
 	enum part_state state;
 	int32_t partition;
-	int64_t epoch; /* our claim's offset, from REPLAYING on */
-	int64_t next;  /* read up to here */
-	uint64_t turn; /* counts claims: answers to an older one are of no interest */
+	int64_t epoch;        /* our claim's offset, from REPLAYING on */
+	int64_t next;         /* read up to here */
+	uint64_t turn;        /* counts claims: answers to an older one are of no interest */
+	int64_t newest_claim; /* that was read */
 	uint64_t fenced_ms;
 	int64_t body_end; /* behind the last body we appended; -1: none yet */
 	int64_t trimmed;
+	struct renewal *renewal; /* of one of its bodies, under way */
+	uint64_t renew_after_ms;
 	bool told;         /* the view was told `gained` */
 	struct loop *loop; /* of on_claimed; NULL: nobody waits */
 	void (*on_claimed)(void *arg, int32_t partition, int err);
@@ -158,6 +165,8 @@ struct kafka_state {
 	struct kafka_queue *queue;
 	atomic_ullong lease_ms; /* until then, monotonic */
 	atomic_uint unacked;    /* flights */
+	atomic_uint reading;    /* renewals */
+	uint64_t renew_us;      /* bodies older than this are appended anew */
 
 	pthread_mutex_t acks_lock; /* nothing is called with it held */
 	struct flight *acks, **last_ack;
@@ -173,7 +182,8 @@ struct kafka_state {
 	bool closing;
 	uint64_t late_checked_ms, trimmed_ms;
 	struct probe *probe;
-	struct metric *owned, *rebuild_partitions, *rebuild_remaining, *claims, *zombies, *bodies;
+	struct metric *owned, *rebuild_partitions, *rebuild_remaining, *claims, *zombies, *bodies,
+		*bodiless;
 };
 
 /* kafka_state.c; under lock. NULL: never claimed. */
@@ -202,6 +212,14 @@ void rows_free(struct kafka_state *state);
 
 /* kafka_trim.c: state thread. */
 void trim_turn(struct kafka_state *state);
+/* kafka_renew.c: state thread. */
+void renew_turn(struct kafka_state *state);
+/* Under lock: the write gets the rows that are to point to the new place; its body's end. */
+void renew_rows(struct kafka_state *state, struct write *write);
+void renew_end(struct write *write, int err);
+/* kafka_rows.c, under lock: appends the body and has its rows follow; ends in renew_end(). */
+void renew_produce(struct kafka_state *state, struct part *part, const Envelope *envelope,
+	struct kafka_body *body, struct renewal *renewal);
 /* Where the row's body is in mail.deferred; < 0: it has none. Under lock. */
 int64_t body_place(struct kafka_state *state, const struct part *part, const Row *row);
 

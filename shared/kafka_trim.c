@@ -60,7 +60,8 @@ floor_of(struct kafka_state *state, const struct part *part)
 	{
 		int64_t needed = write->body_offset >= 0 ? write->body_offset : write->body_from;
 
-		if (write->record && write->partition == part->partition && needed < floor)
+		if ((write->record || write->body_offset >= 0 || write->renewal) &&
+			write->partition == part->partition && needed < floor)
 			floor = needed;
 	}
 	return floor;

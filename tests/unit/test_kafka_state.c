@@ -3,6 +3,7 @@
  * librdkafka's mock cluster. Records of mail.ready are faked: nothing else of a consumer is needed.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -17,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "shared/kafka_private.h"
+#include "shared/kafka_state_private.h"
 #include <librdkafka/rdkafka_mock.h>
 
 #include "shared/config.h"
@@ -80,6 +81,7 @@ static struct {
 struct letter {
 	struct record base;
 	struct node *node;
+	struct kafka_body *body;
 	Envelope envelope;
 	Recipient recipient, *recipients[1];
 	uint8_t id[ID_SIZE];
@@ -100,22 +102,13 @@ kafka_record_loop(const struct record *record)
 struct kafka_body *
 kafka_record_body(const struct record *record)
 {
-	(void)record;
-	return NULL;
+	return ((const struct letter *)record)->body;
 }
 
 struct kafka_queue *
 kafka_record_queue(const struct record *record)
 {
 	return &((const struct letter *)record)->node->queue;
-}
-
-const void *
-kafka_body_data(struct kafka_body *body, size_t *size_out)
-{
-	(void)body;
-	*size_out = 4;
-	return "body";
 }
 
 void
@@ -221,7 +214,13 @@ static void
 call_defer(struct call *call)
 {
 	Row *rows[] = { call->row };
+	struct letter *letter = call->letter;
+	static int64_t offset;
 
+	/* as the consumer of mail.ready has it; the record ends in on_answer() or stays */
+	letter->body = kafka_body_keep(call->node->queue.bodies,
+		(struct kafka_place){ KAFKA_READY, 0, offset++ }, "body", 4);
+	kafka_body_unpin(letter->body);
 	kafka_defer(&call->letter->base, rows, 1, on_answer, call->node);
 }
 
@@ -302,10 +301,12 @@ node_start(struct node *node)
 	node->queue.base.ops = &node->ops;
 	node->queue.config = &node->config;
 	node->queue.late_ms = LATE_MS;
+	node->queue.spool_fd = open(node->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	node->loop = loop_new("node");
 	loop_start(node->loop);
 	node->queue.producer = kafka_producer_new(&node->queue);
 	assert_non_null(node->queue.producer);
+	node->queue.bodies = kafka_bodies_new(&node->queue);
 	node->queue.state = kafka_state_new(&node->queue);
 	run(node, call_open, NULL, NULL);
 }
@@ -322,6 +323,8 @@ node_stop(struct node *node)
 	run(node, call_close, NULL, NULL);
 	kafka_state_free(&node->queue.state);
 	kafka_producer_free(&node->queue.producer);
+	kafka_bodies_free(&node->queue.bodies);
+	close(node->queue.spool_fd);
 	loop_stop(node->loop);
 	loop_join(node->loop);
 	loop_free(&node->loop);
@@ -596,6 +599,39 @@ a_lease_that_ran_out_stops_writing_until_it_is_renewed(void **state)
 	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
 }
 
+static int64_t
+body_seen(struct node *node)
+{
+	return look(node) ? seen->envelope->body_offset : -1;
+}
+
+static void
+a_body_that_is_old_is_appended_anew_and_its_rows_follow(void **state)
+{
+	struct node *node = &rig.nodes[0];
+	struct letter letter;
+	struct kafka_place place;
+	Row row;
+	int64_t before;
+
+	(void)state;
+	own(node);
+	letter_init(&letter, node);
+	row_of(&row, &letter, "google", 3);
+	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
+	before = body_seen(node);
+	node->queue.state->renew_us = 1;
+	POLL(body_seen(node) > before);
+	node->queue.state->renew_us = UINT64_MAX;
+	assert_int_equal(seen->attempts, 3);
+	/* a write by whoever still has the old envelope does not lead back */
+	row.attempts = 4;
+	POLL(ask(node, call_put, NULL, &row) == 0 && attempts_seen(node) == 4);
+	assert_true(body_seen(node) > before);
+	assert_true(kafka_state_place(node->queue.state, 0, letter.id, &place));
+	assert_int_equal(place.offset, body_seen(node));
+}
+
 static int
 forget_seen(void **state)
 {
@@ -616,6 +652,7 @@ main(void)
 		TEST(a_zombie_changes_nothing_and_is_answered),
 		TEST(the_newest_claim_wins_and_is_taken_back_with_a_commit),
 		TEST(a_lease_that_ran_out_stops_writing_until_it_is_renewed),
+		TEST(a_body_that_is_old_is_appended_anew_and_its_rows_follow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, forget_seen);
