@@ -188,6 +188,15 @@ fence(struct part *part)
 	part->fenced_ms = clock_mono_ms();
 }
 
+/* The claim came to nothing. */
+static void
+part_leave(struct kafka_state *state, struct part *part, int err)
+{
+	part->state = PART_AWAY;
+	follower_want(state->mine, part->partition, false);
+	tell_claimed(part, err);
+}
+
 static void
 check_replayed(struct kafka_state *state, struct part *part)
 {
@@ -195,6 +204,8 @@ check_replayed(struct kafka_state *state, struct part *part)
 		return;
 	if (part->newest_claim > part->epoch) {
 		fence(part);
+		if (part->loop) /* no commit comes before it is told */
+			part_leave(state, part, -EAGAIN);
 		return;
 	}
 	part->state = PART_OWNED;
@@ -226,9 +237,7 @@ part_acked(struct kafka_state *state, const struct flight *claim)
 		part->fenced_ms = clock_mono_ms();
 		return;
 	}
-	part->state = PART_AWAY;
-	follower_want(state->mine, part->partition, false);
-	tell_claimed(part, claim->err);
+	part_leave(state, part, claim->err);
 }
 
 /* Hooks of the follower. */

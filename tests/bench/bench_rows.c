@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "shared/config.h"
@@ -104,10 +105,21 @@ on_claimed(void *arg, int32_t partition, int err)
 	pthread_mutex_unlock(&lock);
 }
 
+static double
+cpu_s(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+		(double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
 static void
 claim(struct kafka_queue *queue, struct loop *loop, const char *what)
 {
 	uint64_t start = clock_mono_us();
+	double cpu = cpu_s();
 
 	queue->state = kafka_state_new(queue);
 	claimed = false;
@@ -116,7 +128,8 @@ claim(struct kafka_queue *queue, struct loop *loop, const char *what)
 	while (!claimed)
 		pthread_cond_wait(&changed, &lock);
 	pthread_mutex_unlock(&lock);
-	printf("%s: %.2f s\n", what, (double)(clock_mono_us() - start) / 1e6);
+	printf("%s: %.2f s, %.2f s of CPU\n", what, (double)(clock_mono_us() - start) / 1e6,
+		cpu_s() - cpu);
 	kafka_state_free(&queue->state);
 }
 
