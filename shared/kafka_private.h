@@ -7,7 +7,8 @@
  *
  * queue_kafka.c     opens and closes; what a put, a forward, a defer produces, in which order
  * kafka_client.c    settings of every handle (brokers, TLS, SASL), its log, its errors
- * kafka_producer.c  two producers by size and the queue thread that takes their reports
+ * kafka_producer.c  producers by kind of record (kafka_handle.c) and the queue thread that takes
+ *                   their reports and answers (kafka_answers.c)
  * kafka_consumer.c  a group's member: partitions, records in hand, commits, trimming; with
  *                   kafka_partition.c, kafka_commit.c, kafka_bad.c (kafka_consumer.h)
  * kafka_offsets.c   which offsets of a partition are finished, and the commit's metadata; pure

@@ -13,7 +13,7 @@
  * Owns the handles and the thread. A record whose fate is unknown is answered with an error and
  * counted (shout_queue_unknown_total): it may be durable.
  */
-#include "shared/kafka_private.h"
+#include "shared/kafka_handle.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,11 +25,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "shared/config.h"
+#include "shared/kafka_answers.h"
 #include "shared/log.h"
 #include "shared/metrics.h"
 
-#define SMALL_MAX 1000000u
 #define LARGE_BYTES_MAX (256u * 1024 * 1024)
 #define WAITING_MAX 1000
 #define EVENTS_PER_TURN 64
@@ -37,35 +36,9 @@
 #define REPLACE_MS 1000 /* a handle that fails at once is not replaced more often */
 #define TURNS_MAX 4
 
-enum lane { LANE_SMALL, LANE_LARGE, LANE_EVENTS, LANES };
-
-struct kafka_handle {
-	struct kafka_handle *next; /* among the dead */
-	rd_kafka_t *rk;
-	rd_kafka_queue_t *reports;
-	rd_kafka_topic_t *topics[KAFKA_TOPICS];
-	atomic_size_t in_flight; /* raised under the producer's lock while it is a lane's */
-	uint64_t born_ms;
-	bool failed; /* queue thread */
-};
-
 struct message_list {
 	struct kafka_message *first, **last;
 	size_t count;
-};
-
-struct answer {
-	queue_cb cb;
-	void *arg;
-	int err;
-};
-
-struct answers {
-	struct task task;
-	struct answers *next;
-	struct loop *loop;
-	size_t count, space;
-	struct answer *list;
 };
 
 struct kafka_producer {
@@ -89,7 +62,7 @@ struct kafka_producer {
 	uint64_t close_by_ms;
 	/* queue thread */
 	struct kafka_handle *dead;
-	struct answers *answers;
+	struct kafka_answers *answers;
 	uint64_t next_tick_ms, next_log_ms;
 	/* metrics */
 	struct metric *latency[KAFKA_TOPICS], *errors[KAFKA_TOPICS];
@@ -117,14 +90,6 @@ list_take(struct message_list *list)
 		list->count--;
 	}
 	return message;
-}
-
-static enum lane
-lane_of(const struct kafka_message *message)
-{
-	if (message->topic == KAFKA_EVENTS)
-		return LANE_EVENTS;
-	return message->value_size > SMALL_MAX ? LANE_LARGE : LANE_SMALL;
 }
 
 static void
@@ -161,65 +126,6 @@ wait_for_work(struct kafka_producer *producer)
 	pthread_mutex_unlock(&producer->wake_lock);
 }
 
-static rd_kafka_conf_t *
-lane_conf(const struct kafka_queue *queue, enum lane lane)
-{
-	rd_kafka_conf_t *conf = kafka_conf(queue->config);
-	char late[16];
-
-	snprintf(late, sizeof late, "%u", queue->late_ms);
-	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
-	kafka_set(conf, "enable.idempotence", "true");
-	kafka_set(conf, "acks", "all");
-	kafka_set(conf, "linger.ms", lane == LANE_EVENTS ? "50" : "1");
-	kafka_set(conf, "message.max.bytes", KAFKA_MESSAGE_MAX);
-	kafka_set(conf, "delivery.timeout.ms", late);
-	kafka_set(conf, "queue.buffering.max.messages", "100000");
-	kafka_set(conf, "queue.buffering.max.kbytes", lane == LANE_LARGE ? "1048576" : "262144");
-	if (lane == LANE_LARGE) /* 50 MB take their time */
-		kafka_set(conf, "socket.timeout.ms", "20000");
-	if (lane == LANE_EVENTS) {
-		kafka_set(conf, "compression.codec", "zstd");
-		kafka_set(conf, "sticky.partitioning.linger.ms", "1000");
-	}
-	return conf;
-}
-
-static struct kafka_handle *
-handle_new(struct kafka_producer *producer, enum lane lane)
-{
-	struct kafka_handle *handle = xcalloc(1, sizeof *handle);
-	rd_kafka_conf_t *conf = lane_conf(producer->queue, lane);
-	char why[256];
-
-	handle->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-	if (!handle->rk) {
-		LOG_ERROR("cannot make a producer", "error", why);
-		rd_kafka_conf_destroy(conf);
-		free(handle);
-		return NULL;
-	}
-	handle->born_ms = clock_mono_ms();
-	handle->reports = rd_kafka_queue_get_main(handle->rk);
-	rd_kafka_queue_cb_event_enable(handle->reports, on_reports, producer);
-	for (int i = KAFKA_NONE + 1; i < KAFKA_TOPICS; i++)
-		handle->topics[i] = rd_kafka_topic_new(handle->rk, kafka_topic_name[i], NULL);
-	return handle;
-}
-
-static void
-handle_free(struct kafka_handle *handle)
-{
-	if (!handle)
-		return;
-	for (int i = KAFKA_NONE + 1; i < KAFKA_TOPICS; i++)
-		rd_kafka_topic_destroy(handle->topics[i]);
-	rd_kafka_queue_cb_event_enable(handle->reports, NULL, NULL);
-	rd_kafka_queue_destroy(handle->reports);
-	rd_kafka_destroy(handle->rk);
-	free(handle);
-}
-
 /* Answered by the queue thread, as everything is. */
 static void
 refuse(struct kafka_producer *producer, struct kafka_message *message, int err)
@@ -231,45 +137,20 @@ refuse(struct kafka_producer *producer, struct kafka_message *message, int err)
 	wake(producer);
 }
 
-/* Gives it to librdkafka, which copies key and header, and reads the value until its report. */
 static void
 hand_over(struct kafka_producer *producer, struct kafka_message *message)
 {
-	static const char nothing[1];
-	const void *value = message->value_size ? message->value : message->value ? nothing : NULL;
 	struct kafka_handle *handle;
-	rd_kafka_error_t *error;
-	size_t count = 5;
-	rd_kafka_vu_t parts[6] = { 0 };
+	int err;
 
 	pthread_mutex_lock(&producer->lock);
-	handle = producer->lanes[lane_of(message)];
+	handle = producer->lanes[kafka_lane_of(message)];
 	atomic_fetch_add(&handle->in_flight, 1);
 	pthread_mutex_unlock(&producer->lock);
 	message->handle = handle;
-	parts[0].vtype = RD_KAFKA_VTYPE_RKT;
-	parts[0].u.rkt = handle->topics[message->topic];
-	parts[1].vtype = RD_KAFKA_VTYPE_PARTITION;
-	parts[1].u.i32 = message->partition;
-	parts[2].vtype = RD_KAFKA_VTYPE_KEY;
-	parts[2].u.mem.ptr = (void *)(uintptr_t)message->key;
-	parts[2].u.mem.size = message->key_size;
-	parts[3].vtype = RD_KAFKA_VTYPE_VALUE;
-	parts[3].u.mem.ptr = (void *)(uintptr_t)value;
-	parts[3].u.mem.size = message->value_size;
-	parts[4].vtype = RD_KAFKA_VTYPE_OPAQUE;
-	parts[4].u.ptr = message;
-	if (message->header_size) {
-		parts[count].vtype = RD_KAFKA_VTYPE_HEADER;
-		parts[count].u.header.name = KAFKA_ENVELOPE;
-		parts[count].u.header.val = message->header;
-		parts[count++].u.header.size = (ssize_t)message->header_size;
-	}
-	error = rd_kafka_produceva(handle->rk, parts, count);
-	if (error) {
-		refuse(producer, message, kafka_errno(rd_kafka_error_code(error)));
-		rd_kafka_error_destroy(error);
-	}
+	err = kafka_handle_send(handle, message);
+	if (err)
+		refuse(producer, message, err);
 }
 
 /* Under lock. A single one that is larger than the bound goes alone. */
@@ -323,7 +204,7 @@ kafka_produce(struct kafka_producer *producer, struct kafka_message *message)
 	message->handle = NULL;
 	message->copy = NULL;
 	metric_add(producer->in_flight, 1);
-	if (lane_of(message) == LANE_LARGE)
+	if (kafka_lane_of(message) == LANE_LARGE)
 		produce_large(producer, message);
 	else
 		hand_over(producer, message);
@@ -366,7 +247,7 @@ static void
 settle(struct kafka_producer *producer, struct kafka_message *message, int err, int64_t offset)
 {
 	struct kafka_handle *handle = message->handle;
-	size_t large = handle && lane_of(message) == LANE_LARGE ? message->value_size : 0;
+	size_t large = handle && kafka_lane_of(message) == LANE_LARGE ? message->value_size : 0;
 
 	metric_add(producer->in_flight, -1);
 	if (err)
@@ -422,7 +303,7 @@ take_reports(struct kafka_producer *producer, struct kafka_handle *handle)
 static void
 take_all_reports(struct kafka_producer *producer)
 {
-	for (enum lane lane = 0; lane < LANES; lane++)
+	for (enum kafka_lane lane = 0; lane < LANES; lane++)
 		take_reports(producer, producer->lanes[lane]);
 	for (struct kafka_handle *handle = producer->dead; handle; handle = handle->next)
 		take_reports(producer, handle);
@@ -461,7 +342,7 @@ large_expire(struct kafka_producer *producer, uint64_t now_us)
 
 /* A handle does not recover from a fatal error: another takes its place. */
 static void
-replace(struct kafka_producer *producer, enum lane lane)
+replace(struct kafka_producer *producer, enum kafka_lane lane)
 {
 	struct kafka_handle *old = producer->lanes[lane], *new;
 	char why[256] = "";
@@ -475,7 +356,7 @@ replace(struct kafka_producer *producer, enum lane lane)
 	}
 	if (clock_mono_ms() - old->born_ms < REPLACE_MS)
 		return;
-	new = handle_new(producer, lane);
+	new = kafka_handle_new(producer->queue, lane, on_reports, producer);
 	if (!new)
 		die("cannot replace a producer", why);
 	metric_add(producer->replaced, 1);
@@ -497,7 +378,7 @@ bury(struct kafka_producer *producer)
 			continue;
 		}
 		*at = handle->next;
-		handle_free(handle);
+		kafka_handle_free(handle);
 	}
 }
 
@@ -509,60 +390,17 @@ tick(struct kafka_producer *producer)
 	if (now_us / 1000 < producer->next_tick_ms)
 		return;
 	producer->next_tick_ms = now_us / 1000 + TICK_MS;
-	for (enum lane lane = 0; lane < LANES; lane++)
+	for (enum kafka_lane lane = 0; lane < LANES; lane++)
 		if (rd_kafka_fatal_error(producer->lanes[lane]->rk, NULL, 0))
 			replace(producer, lane);
 	bury(producer);
 	large_expire(producer, now_us);
 }
 
-static void
-on_answers(struct task *task)
-{
-	struct answers *answers = (struct answers *)task;
-
-	for (size_t i = 0; i < answers->count; i++)
-		answers->list[i].cb(answers->list[i].arg, answers->list[i].err);
-	free(answers->list);
-	free(answers);
-}
-
 void
 kafka_answer(struct kafka_producer *producer, struct loop *loop, queue_cb cb, void *arg, int err)
 {
-	struct answers *answers = producer->answers;
-
-	if (!cb)
-		return;
-	while (answers && answers->loop != loop)
-		answers = answers->next;
-	if (!answers) {
-		answers = xcalloc(1, sizeof *answers);
-		answers->task.run = on_answers;
-		answers->loop = loop;
-		answers->next = producer->answers;
-		producer->answers = answers;
-	}
-	if (answers->count == answers->space) {
-		answers->space = answers->space ? answers->space * 2 : 16;
-		answers->list = xrealloc(answers->list, answers->space * sizeof *answers->list);
-	}
-	answers->list[answers->count++] = (struct answer){ cb, arg, err };
-}
-
-/* Those without a loop are answered here, which may ask for more. */
-static void
-send_answers(struct kafka_producer *producer)
-{
-	struct answers *answers;
-
-	while ((answers = producer->answers)) {
-		producer->answers = answers->next;
-		if (answers->loop)
-			loop_post(answers->loop, &answers->task);
-		else
-			on_answers(&answers->task);
-	}
+	kafka_answers_add(&producer->answers, loop, cb, arg, err);
 }
 
 static void
@@ -595,7 +433,7 @@ is_over(struct kafka_producer *producer)
 
 	pthread_mutex_lock(&producer->lock);
 	over = producer->closing && !producer->failed.first && !producer->waiting.first;
-	for (enum lane lane = 0; lane < LANES && over; lane++) {
+	for (enum kafka_lane lane = 0; lane < LANES && over; lane++) {
 		struct kafka_handle *handle = producer->lanes[lane];
 
 		over = !atomic_load(&handle->in_flight);
@@ -618,7 +456,7 @@ run(void *arg)
 		take_all_reports(producer);
 		take_failed(producer);
 		run_turns(producer);
-		send_answers(producer);
+		kafka_answers_send(&producer->answers);
 		tick(producer);
 	}
 	return NULL;
@@ -662,8 +500,9 @@ add_metrics(struct kafka_producer *producer)
 static int
 open_handles(struct kafka_producer *producer)
 {
-	for (enum lane lane = 0; lane < LANES; lane++) {
-		producer->lanes[lane] = handle_new(producer, lane);
+	for (enum kafka_lane lane = 0; lane < LANES; lane++) {
+		producer->lanes[lane] = kafka_handle_new(
+			producer->queue, lane, on_reports, producer);
 		if (!producer->lanes[lane])
 			return -1;
 	}
@@ -673,8 +512,8 @@ open_handles(struct kafka_producer *producer)
 static void
 release(struct kafka_producer *producer)
 {
-	for (enum lane lane = 0; lane < LANES; lane++)
-		handle_free(producer->lanes[lane]);
+	for (enum kafka_lane lane = 0; lane < LANES; lane++)
+		kafka_handle_free(producer->lanes[lane]);
 	pthread_mutex_destroy(&producer->lock);
 	pthread_mutex_destroy(&producer->wake_lock);
 	pthread_cond_destroy(&producer->wake);
