@@ -159,6 +159,8 @@ start(struct running *running, const struct config *config)
 			strerror(-err));
 		return -1;
 	}
+	for (size_t i = 0; i < running->count; i++)
+		probe_new(running->roles[i]->name); /* not ready before all of them say so */
 	if (start_metrics(running, config) < 0)
 		return -1;
 	mail_event_set_node(config->hostname);

@@ -23,46 +23,46 @@
 
 struct row {
 	unsigned where;
-	const char *name;
 	enum kafka_rule rule;
+	const char *name;
 	const char *value, *least; /* least: when it is not `value` */
 	const char *why;
 };
 
 /* clang-format off */
 static const struct row rows[] = {
-	{ TOPICS, "max.message.bytes", RULE_LEAST, "54525952", NULL,
+	{ TOPICS, RULE_LEAST, "max.message.bytes", "54525952", NULL,
 		"messages up to message_size_limit would be refused" },
-	{ TOPICS, "message.timestamp.type", RULE_SAME, "LogAppendTime", NULL,
+	{ TOPICS, RULE_SAME, "message.timestamp.type", "LogAppendTime", NULL,
 		"records would be dated by our clocks, and refused when those are wrong" },
-	{ TOPICS, "message.timestamp.before.max.ms", RULE_LEAST, FOREVER, DAY,
+	{ TOPICS, RULE_LEAST, "message.timestamp.before.max.ms", FOREVER, DAY,
 		"records of a node whose clock is slow would be refused" },
-	{ TOPICS, "message.timestamp.after.max.ms", RULE_LEAST, FOREVER, DAY,
+	{ TOPICS, RULE_LEAST, "message.timestamp.after.max.ms", FOREVER, DAY,
 		"records of a node whose clock is fast would be refused" },
-	{ TOPICS, "unclean.leader.election.enable", RULE_SAME, "false", NULL,
+	{ TOPICS, RULE_SAME, "unclean.leader.election.enable", "false", NULL,
 		"a replica that lacks acknowledged records could become leader" },
-	{ TOPICS, "compression.type", RULE_CHOICE, "producer", NULL, NULL },
-	{ MAIL | EVENTS, "cleanup.policy", RULE_SAME, "delete", NULL,
+	{ TOPICS, RULE_CHOICE, "compression.type", "producer", NULL, NULL },
+	{ MAIL | EVENTS, RULE_SAME, "cleanup.policy", "delete", NULL,
 		"records would be removed by their key" },
-	{ COMPACTED, "cleanup.policy", RULE_SAME, "compact", NULL,
+	{ COMPACTED, RULE_SAME, "cleanup.policy", "compact", NULL,
 		"rows and settings would be removed by their age" },
-	{ MAIL, "retention.ms", RULE_LEAST, "-1", NULL, "mail that waits would be removed by its age" },
-	{ TOPICS, "retention.bytes", RULE_LEAST, "-1", NULL, "the oldest would be removed when many wait" },
-	{ MAIL | BIT(KAFKA_STATE), "segment.bytes", RULE_CHOICE, "134217728", NULL, NULL },
-	{ MAIL | BIT(KAFKA_CONFIG), "segment.ms", RULE_CHOICE, "3600000", NULL, NULL },
-	{ EVENTS, "segment.ms", RULE_CHOICE, DAY, NULL, NULL },
-	{ BIT(KAFKA_STATE), "segment.ms", RULE_CHOICE, "21600000", NULL, NULL },
-	{ COMPACTED, "delete.retention.ms", RULE_LEAST, "604800000", NULL,
+	{ MAIL, RULE_LEAST, "retention.ms", "-1", NULL, "mail that waits would be removed by its age" },
+	{ TOPICS, RULE_LEAST, "retention.bytes", "-1", NULL, "the oldest would be removed when many wait" },
+	{ MAIL | BIT(KAFKA_STATE), RULE_CHOICE, "segment.bytes", "134217728", NULL, NULL },
+	{ MAIL | BIT(KAFKA_CONFIG), RULE_CHOICE, "segment.ms", "3600000", NULL, NULL },
+	{ EVENTS, RULE_CHOICE, "segment.ms", DAY, NULL, NULL },
+	{ BIT(KAFKA_STATE), RULE_CHOICE, "segment.ms", "21600000", NULL, NULL },
+	{ COMPACTED, RULE_LEAST, "delete.retention.ms", "604800000", NULL,
 		"a sender that was away could miss that a message ended, and send it again" },
-	{ COMPACTED, "min.compaction.lag.ms", RULE_CHOICE, "3600000", NULL, NULL },
-	{ COMPACTED, "max.compaction.lag.ms", RULE_CHOICE, "21600000", NULL, NULL },
-	{ BROKER, "unclean.leader.election.enable", RULE_SAME, "false", NULL,
+	{ COMPACTED, RULE_CHOICE, "min.compaction.lag.ms", "3600000", NULL, NULL },
+	{ COMPACTED, RULE_CHOICE, "max.compaction.lag.ms", "21600000", NULL, NULL },
+	{ BROKER, RULE_SAME, "unclean.leader.election.enable", "false", NULL,
 		"a replica that lacks acknowledged records could become leader" },
-	{ BROKER, "auto.create.topics.enable", RULE_SAME, "false", NULL,
+	{ BROKER, RULE_SAME, "auto.create.topics.enable", "false", NULL,
 		"a topic that is missing would come back with other settings" },
-	{ BROKER, "offsets.retention.minutes", RULE_LEAST, "43200", NULL,
+	{ BROKER, RULE_LEAST, "offsets.retention.minutes", "43200", NULL,
 		"what is done would be forgotten while a role stands still, and done again" },
-	{ BROKER, "socket.request.max.bytes", RULE_LEAST, "104857600", "67108864",
+	{ BROKER, RULE_LEAST, "socket.request.max.bytes", "104857600", "67108864",
 		"messages up to message_size_limit would be refused" },
 };
 /* clang-format on */
