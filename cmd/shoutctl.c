@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
+#include "shared/config.h"
 #include "shared/log.h"
 
 #define DEFAULT_FILE "/etc/shout/shout.yaml"
@@ -32,10 +33,16 @@ static const char usage[] =
 	"  queue list [--id ID] [--site SITE] [--account ACCOUNT] [--domain DOMAIN]\n"
 	"             [--state waiting|held] [--limit N] [--after ID/SITE]\n"
 	"  queue show ID\n"
-	"  queue retry|bounce|release [ID] [--site] [--account] [--domain]\n"
+	"  queue retry|bounce|release [ID] [SELECTOR]    what waits now; all that is given must match\n"
 	"  queue bad [--limit N] [--after KEY]           what could not be read, set aside\n"
 	"  queue bad show KEY [--raw]                    its bytes: as a dump, or as they are\n"
 	"  queue bad remove KEY                          for ever: save it first\n"
+	"\n"
+	"  suspend SELECTOR [--reason TEXT] [--for 4h]   what matches waits, now and later\n"
+	"  resume SELECTOR                               the same one as suspended\n"
+	"  suspensions                                   what is suspended\n"
+	"      SELECTOR: --site SITE --provider NAME|MX-SUFFIX --account ACCOUNT\n"
+	"                --credential USERNAME|ADDRESS --domain DOMAIN --egress-ip ADDRESS\n"
 	"\n"
 	"  why ID|MESSAGE-ID|ADDRESS [--limit N]         what became of a message\n"
 	"  rebuild                                       write the accounts into Redis anew\n"
@@ -336,40 +343,117 @@ queue_bad(const struct ctl *ctl)
 	return ask(ctl, "GET", path, NULL, ctl_has(ctl, "raw") ? print_bad_raw : print_bad);
 }
 
+/* Selectors: by option, and (a rule's) the message named as a word. */
+static const char *const selector_options[][2] = {
+	{"id",          "id"              },
+        { "site",       "site"            },
+        { "provider",   "provider"        },
+        { "account",    "account"         },
+	{ "credential", "credential"      },
+        { "domain",     "recipient_domain"},
+	{ "egress-ip",  "egress_ip"       }
+};
+
+static json_t *
+selector_of(const struct ctl *ctl)
+{
+	json_t *selector = json_object();
+
+	for (size_t i = 0; i < sizeof selector_options / sizeof *selector_options; i++) {
+		const char *value = ctl_option(ctl, selector_options[i][0]);
+
+		if (value)
+			json_object_set_new(selector, selector_options[i][1], json_string(value));
+	}
+	return selector;
+}
+
+static const char *
+who(void)
+{
+	const char *by = getenv("SUDO_USER") ? getenv("SUDO_USER") : getenv("USER");
+
+	return by ? by : "operator";
+}
+
 static void
 print_rule(const json_t *reply)
 {
 	const json_t *entry = json_object_get(reply, "entry");
-	char *selector = json_dumps(json_object_get(entry, "selector"), JSON_COMPACT);
+	char *selector = print_selector(json_object_get(entry, "selector"));
 
-	printf("%s: %s (rule %s)\n", json_string_value(json_object_get(entry, "action")),
-		selector ? selector : "", json_string_value(json_object_get(reply, "rule")));
+	printf("%s %s (rule %s)\n", json_string_value(json_object_get(entry, "action")), selector,
+		json_string_value(json_object_get(reply, "rule")));
 	free(selector);
 }
 
 static int
 queue_rule(const struct ctl *ctl)
 {
-	static const char *const fields[][2] = {
-		{"id",       "id"              },
-                { "site",    "site"            },
-                { "account", "account"         },
-		{ "domain",  "recipient_domain"}
-	};
-	const char *by = getenv("SUDO_USER") ? getenv("SUDO_USER") : getenv("USER");
-	json_t *selector = json_object(), *body;
+	json_t *selector = selector_of(ctl);
 
-	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-		const char *value = ctl_option(ctl, fields[i][0]);
-
-		if (value)
-			json_object_set_new(selector, fields[i][1], json_string(value));
-	}
 	if (ctl->words_count > 2)
 		json_object_set_new(selector, "id", json_string(ctl->words[2]));
-	body = json_pack("{s:s, s:o, s:s}", "action", ctl->words[1], "selector", selector, "by",
-		by ? by : "operator");
-	return ask(ctl, "POST", xstrdup("rules"), body, print_rule);
+	return ask(ctl, "POST", xstrdup("rules"),
+		json_pack("{s:s, s:o, s:s}", "action", ctl->words[1], "selector", selector, "by",
+			who()),
+		print_rule);
+}
+
+static void
+print_suspended(const json_t *reply)
+{
+	const json_t *suspended = json_object_get(reply, "suspended");
+	char *selector = print_selector(json_object_get(
+		suspended ? suspended : json_object_get(reply, "resumed"), "selector"));
+
+	printf("%s %s\n", suspended ? "suspended" : "resumed", selector);
+	free(selector);
+}
+
+static int
+suspend(const struct ctl *ctl)
+{
+	const char *for_text = ctl_option(ctl, "for");
+	uint64_t ms = 0;
+	json_t *body;
+
+	if (for_text && (config_duration(for_text, &ms) < 0 || ms < 1000)) {
+		fprintf(stderr, "shoutctl: --for takes a duration, like 30m, 4h or 2d\n");
+		return CTL_USAGE;
+	}
+	body = json_pack("{s:o, s:s}", "selector", selector_of(ctl), "by", who());
+	set_text(ctl, body, "reason");
+	if (for_text)
+		json_object_set_new(body, "seconds", json_integer((json_int_t)(ms / 1000)));
+	return ask(ctl, "POST", xstrdup("suspensions"), body, print_suspended);
+}
+
+static int
+resume(const struct ctl *ctl)
+{
+	char *uri = xstrdup("suspensions"), *longer, *encoded;
+	json_t *selector = selector_of(ctl), *value;
+	const char *key;
+	char separator = '?';
+
+	json_object_foreach(selector, key, value)
+	{
+		encoded = ctl_encode(json_string_value(value));
+		longer = xasprintf("%s%c%s=%s", uri, separator, key, encoded);
+		free(encoded);
+		free(uri);
+		uri = longer;
+		separator = '&';
+	}
+	json_decref(selector);
+	return ask(ctl, "DELETE", uri, NULL, print_suspended);
+}
+
+static int
+suspensions(const struct ctl *ctl)
+{
+	return ask(ctl, "GET", xstrdup("suspensions"), NULL, print_suspensions);
 }
 
 static int
@@ -399,6 +483,7 @@ rebuild(const struct ctl *ctl)
 /* The table of commands: words, further words (least, most), options, one that must be there. */
 
 #define LIMIT_OPTIONS "messages-hour", "messages-day", "recipients-hour", "recipients-day"
+#define SELECTOR_OPTIONS "site", "provider", "account", "credential", "domain", "egress-ip"
 #define OPTIONS_MAX 16
 
 static const struct command {
@@ -408,31 +493,34 @@ static const struct command {
 	int (*run)(const struct ctl *ctl);
 	const char *options[OPTIONS_MAX];
 } commands[] = {
-	{"account",  "add",            0, 0, "domain",   account_add,
+	{"account",      "add",            0, 0, "domain",   account_add,
          { "name", "contact", "domain", "mode", "ip", "verified", "policy",
-			LIMIT_OPTIONS }									 },
-	{ "account", "list",           0, 0, NULL,       account_list,           { "limit", "after" }           },
-	{ "account", "show",           1, 1, NULL,       account_show,           { NULL }                       },
-	{ "account", "disable",        1, 1, NULL,       account_status,         { NULL }                       },
-	{ "account", "enable",         1, 1, NULL,       account_status,         { NULL }                       },
-	{ "account", "password",       1, 1, NULL,       account_password,       { "username" }                 },
-	{ "account", "change",         1, 1, NULL,       account_change,
-         { "name", "contact", "policy", LIMIT_OPTIONS }                                                         },
-	{ "account", "add-domain",     1, 1, "domain",   account_add_domain,     { "domain", "verified" }       },
-	{ "account", "remove-domain",  1, 1, "domain",   account_remove_domain,  { "domain" }                   },
-	{ "account", "add-address",    1, 1, "ip",       account_add_address,    { "ip" }                       },
-	{ "account", "remove-address", 1, 1, "ip",       account_remove_address, { "ip" }                       },
-	{ "account", "add-user",       1, 1, NULL,       account_add_user,       { NULL }                       },
-	{ "account", "remove-user",    1, 1, "username", account_remove_user,    { "username" }                 },
-	{ "queue",   "list",           0, 0, NULL,       queue_list,
-         { "id", "site", "account", "domain", "state", "limit", "after" }                                       },
-	{ "queue",   "show",           1, 1, NULL,       queue_show,             { NULL }                       },
-	{ "queue",   "retry",          0, 1, NULL,       queue_rule,             { "site", "account", "domain" }},
-	{ "queue",   "bounce",         0, 1, NULL,       queue_rule,             { "site", "account", "domain" }},
-	{ "queue",   "release",        0, 1, NULL,       queue_rule,             { "site", "account", "domain" }},
-	{ "queue",   "bad",            0, 2, NULL,       queue_bad,              { "limit", "after", "raw" }    },
-	{ "why",     NULL,             1, 1, NULL,       why,                    { "limit" }                    },
-	{ "rebuild", NULL,             0, 0, NULL,       rebuild,                { NULL }                       },
+			LIMIT_OPTIONS }											 },
+	{ "account",     "list",           0, 0, NULL,       account_list,           { "limit", "after" }                       },
+	{ "account",     "show",           1, 1, NULL,       account_show,           { NULL }                                   },
+	{ "account",     "disable",        1, 1, NULL,       account_status,         { NULL }                                   },
+	{ "account",     "enable",         1, 1, NULL,       account_status,         { NULL }                                   },
+	{ "account",     "password",       1, 1, NULL,       account_password,       { "username" }                             },
+	{ "account",     "change",         1, 1, NULL,       account_change,
+         { "name", "contact", "policy", LIMIT_OPTIONS }									 },
+	{ "account",     "add-domain",     1, 1, "domain",   account_add_domain,     { "domain", "verified" }                   },
+	{ "account",     "remove-domain",  1, 1, "domain",   account_remove_domain,  { "domain" }                               },
+	{ "account",     "add-address",    1, 1, "ip",       account_add_address,    { "ip" }                                   },
+	{ "account",     "remove-address", 1, 1, "ip",       account_remove_address, { "ip" }                                   },
+	{ "account",     "add-user",       1, 1, NULL,       account_add_user,       { NULL }                                   },
+	{ "account",     "remove-user",    1, 1, "username", account_remove_user,    { "username" }                             },
+	{ "queue",       "list",           0, 0, NULL,       queue_list,
+         { "id", "site", "account", "domain", "state", "limit", "after" }                                                       },
+	{ "queue",       "show",           1, 1, NULL,       queue_show,             { NULL }                                   },
+	{ "queue",       "retry",          0, 1, NULL,       queue_rule,             { SELECTOR_OPTIONS }                       },
+	{ "queue",       "bounce",         0, 1, NULL,       queue_rule,             { SELECTOR_OPTIONS }                       },
+	{ "queue",       "release",        0, 1, NULL,       queue_rule,             { SELECTOR_OPTIONS }                       },
+	{ "queue",       "bad",            0, 2, NULL,       queue_bad,              { "limit", "after", "raw" }                },
+	{ "suspend",     NULL,             0, 0, NULL,       suspend,                { "id", SELECTOR_OPTIONS, "reason", "for" }},
+	{ "resume",      NULL,             0, 0, NULL,       resume,                 { "id", SELECTOR_OPTIONS }                 },
+	{ "suspensions", NULL,             0, 0, NULL,       suspensions,            { NULL }                                   },
+	{ "why",         NULL,             1, 1, NULL,       why,                    { "limit" }                                },
+	{ "rebuild",     NULL,             0, 0, NULL,       rebuild,                { NULL }                                   },
 };
 
 static const struct command *

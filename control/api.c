@@ -59,6 +59,9 @@ static const struct route {
 	{ EVHTTP_REQ_DELETE, "queue/bad/*",            api_bad_remove            },
 	{ EVHTTP_REQ_GET,    "queue/*",                api_queue_get             },
 	{ EVHTTP_REQ_POST,   "rules",                  api_rules_create          },
+	{ EVHTTP_REQ_GET,    "suspensions",            api_suspensions_list      },
+	{ EVHTTP_REQ_POST,   "suspensions",            api_suspensions_create    },
+	{ EVHTTP_REQ_DELETE, "suspensions",            api_suspensions_remove    },
 	{ EVHTTP_REQ_GET,    "why",                    api_why                   },
 	{ EVHTTP_REQ_POST,   "rebuild",                api_rebuild               },
 };

@@ -1,5 +1,5 @@
 /*
- * api_accounts.c - the API's writing half: accounts, rules, rebuild.
+ * api_accounts.c - the API's writing half: accounts, and how a change of relay.config is written.
  *
  * api -> accounts (what changes) -> [commit] -> relay.config -> Redis -> reply
  *
@@ -19,7 +19,6 @@
 
 #define LIST_DEFAULT 100
 #define LIST_MAX 1000
-#define RULES_KEPT_US (UINT64_C(6) * 24 * 3600 * 1000000)
 
 struct commit {
 	struct exchange *exchange;
@@ -90,7 +89,7 @@ on_put(void *arg, int err)
 	commit->pending = 1;
 	json_object_foreach(commit->changes, key, value)
 	{
-		if (strncmp(key, "rule/", 5) == 0)
+		if (!applier_takes(key))
 			continue;
 		commit->pending++;
 		applier_push(api->applier, key, on_pushed, commit);
@@ -113,8 +112,7 @@ put(struct commit *commit, const char *key, json_t *value)
 	free(text);
 }
 
-/* Writes `changes` and answers with `reply`; takes both. */
-static void
+void
 commit_start(struct exchange *exchange, int status, json_t *changes, json_t *reply)
 {
 	struct commit *commit = xcalloc(1, sizeof *commit);
@@ -309,110 +307,6 @@ api_account_get(struct exchange *x)
 		scores_read(x->api->redis, x->parameters[0], on_score, x);
 	else
 		reply_no_account(x);
-}
-
-/* Rules */
-
-static int
-check_selector(const json_t *selector, struct fault *fault)
-{
-	static const char *const fields[] = { "id", "site", "account", "recipient_domain" };
-	uint8_t id[ID_SIZE];
-	size_t filled = 0;
-	json_t *value;
-	const char *key;
-
-	if (!json_is_object(selector))
-		return fault_set(fault, 400, "selector", "an object is needed");
-	json_object_foreach((json_t *)selector, key, value)
-	{
-		bool known = false;
-
-		for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-			known |= strcmp(fields[i], key) == 0;
-		if (!known || !json_is_string(value))
-			return fault_set(
-				fault, 400, key, "texts only: id, site, account, recipient_domain");
-		if (strcmp(key, "id") == 0 && id_parse(json_string_value(value), id) < 0)
-			return fault_set(fault, 400, "id", "26 signs of a message id");
-		filled += json_string_length(value) > 0;
-	}
-	if (filled == 0)
-		return fault_set(fault, 400, "selector",
-			"at least one of: id, site, account, recipient_domain");
-	return 0;
-}
-
-static const char *const actions[] = { "retry", "bounce", "release" };
-#define ACTIONS (sizeof actions / sizeof *actions)
-
-static bool
-is_action(const char *text)
-{
-	for (size_t i = 0; text && i < ACTIONS; i++)
-		if (strcmp(actions[i], text) == 0)
-			return true;
-	return false;
-}
-
-static int
-check_rule(const json_t *body, struct fault *fault)
-{
-	json_t *value;
-	const char *key;
-
-	json_object_foreach((json_t *)body, key, value) if (strcmp(key, "action") != 0 &&
-		strcmp(key, "selector") != 0 &&
-		strcmp(key, "by") != 0) return fault_set(fault, 400, key, "there is no such field");
-	if (!is_action(json_string_value(json_object_get(body, "action"))))
-		return fault_set(fault, 400, "action", "one of: retry, bounce, release");
-	if (json_object_get(body, "by") && !json_is_string(json_object_get(body, "by")))
-		return fault_set(fault, 400, "by", "a text: who asks");
-	return check_selector(json_object_get(body, "selector"), fault);
-}
-
-/* What is done once has been done: no row that waited then waits for longer than that. */
-static void
-drop_old_rules(const struct api *api, json_t *changes)
-{
-	const uint64_t now = clock_us();
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(directory_entries(api->directory), key, value)
-	{
-		const json_t *before = json_object_get(value, "accepted_before_us");
-
-		if (strncmp(key, "rule/", 5) == 0 &&
-			is_action(json_string_value(json_object_get(value, "action"))) &&
-			(uint64_t)json_integer_value(before) + RULES_KEPT_US < now)
-			json_object_set_new(changes, key, json_null());
-	}
-}
-
-void
-api_rules_create(struct exchange *x)
-{
-	const uint64_t now = clock_us();
-	const char *by = json_string_value(json_object_get(x->body, "by"));
-	json_t *changes = json_object(), *rule;
-	struct fault fault;
-	char key[32];
-
-	if (check_rule(x->body, &fault) < 0) {
-		json_decref(changes);
-		reply_fault(x, &fault);
-		return;
-	}
-	x->api->last_rule = now > x->api->last_rule ? now : x->api->last_rule + 1;
-	snprintf(key, sizeof key, "rule/%020" PRIu64, x->api->last_rule);
-	rule = json_pack("{s:I, s:O, s:O, s:I, s:s}", "number", (json_int_t)x->api->last_rule,
-		"action", json_object_get(x->body, "action"), "selector",
-		json_object_get(x->body, "selector"), "accepted_before_us", (json_int_t)now, "by",
-		by ? by : "operator");
-	json_object_set_new(changes, key, rule);
-	drop_old_rules(x->api, changes);
-	commit_start(x, 201, changes, json_pack("{s:s, s:O}", "rule", key + 5, "entry", rule));
 }
 
 /* Rebuild */

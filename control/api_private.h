@@ -75,8 +75,14 @@ void job_start(struct job *job);
 
 /* "2026-11-24T03:56:48.123Z" */
 json_t *json_from_time(uint64_t us);
+/* The suspensions that have not ended, as they are shown; on the loop. */
+json_t *suspensions_now(const struct api *api);
 /* How a waiting row is shown. */
 json_t *json_from_row(const Row *row);
+
+/* Writes `changes` ({key of relay.config: entry or null}) and answers with `reply` once they are
+ * durable; takes both. */
+void commit_start(struct exchange *exchange, int status, json_t *changes, json_t *reply);
 
 /* Handlers */
 void api_accounts_create(struct exchange *exchange);
@@ -93,6 +99,9 @@ void api_account_remove_address(struct exchange *exchange);
 void api_account_add_domain(struct exchange *exchange);
 void api_account_remove_domain(struct exchange *exchange);
 void api_rules_create(struct exchange *exchange);
+void api_suspensions_create(struct exchange *exchange);
+void api_suspensions_remove(struct exchange *exchange);
+void api_suspensions_list(struct exchange *exchange);
 void api_rebuild(struct exchange *exchange);
 void api_queue_list(struct exchange *exchange);
 void api_queue_get(struct exchange *exchange);

@@ -273,6 +273,13 @@ push_member(struct batch *batch, const char *kind, const char *name, const json_
 	}
 }
 
+bool
+applier_takes(const char *key)
+{
+	return strncmp(key, "account/", 8) == 0 || strncmp(key, "user/", 5) == 0 ||
+		strncmp(key, "ip/", 3) == 0;
+}
+
 static void
 push(struct batch *batch, const char *key)
 {
@@ -402,8 +409,8 @@ rebuild_start(struct applier *applier)
 	applier->wanted = json_object();
 	applier->todo = json_array();
 	applier->at = 0;
-	json_object_foreach(directory_entries(applier->directory), key,
-		value) if (strncmp(key, "rule/", 5) != 0)
+	json_object_foreach(
+		directory_entries(applier->directory), key, value) if (applier_takes(key))
 		json_array_append_new(applier->todo, json_string(key));
 	rebuild_step(applier);
 }
@@ -490,7 +497,7 @@ on_entry(void *arg, const char *key, const char *text)
 		return;
 	}
 	directory_set(applier->directory, key, value);
-	if (applier->loaded)
+	if (applier->loaded && applier_takes(key))
 		applier_push(applier, key, NULL, NULL);
 }
 

@@ -4,6 +4,7 @@
 #ifndef CONTROL_APPLIER_H
 #define CONTROL_APPLIER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct applier;
@@ -18,6 +19,9 @@ struct applier *applier_new(
 void applier_start(struct applier *applier, void (*on_loaded)(void *arg), void *arg);
 /* On the loop, or once that no longer runs. */
 void applier_free(struct applier **applier);
+
+/* Whether Redis is told of this key of relay.config. */
+bool applier_takes(const char *key);
 
 /* err 0: done; entries: how many were written. */
 typedef void (*applier_cb)(void *arg, int err, uint64_t entries);

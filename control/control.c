@@ -11,6 +11,7 @@
 #include "control/api.h"
 #include "control/applier.h"
 #include "control/directory.h"
+#include "control/prune.h"
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -24,6 +25,7 @@ static struct {
 	struct redis *redis;
 	struct directory *directory;
 	struct applier *applier;
+	struct prune *prune;
 	struct api *api;
 	struct task name_loop, name_worker, close;
 } control;
@@ -32,6 +34,7 @@ static void
 on_loaded(void *arg)
 {
 	(void)arg;
+	prune_start(control.prune);
 	probe_set(probe_new("control"), HEALTH_READY, NULL);
 }
 
@@ -49,6 +52,7 @@ control_free(void)
 	redis_free(&control.redis); /* ends what the applier waits for */
 	api_free(&control.api);
 	applier_free(&control.applier);
+	prune_free(&control.prune);
 	directory_free(&control.directory);
 	loop_free(&control.loop);
 }
@@ -69,6 +73,7 @@ control_start(const struct config *config, struct queue *queue)
 	control.directory = directory_new();
 	control.redis = redis_new(control.loop, &options);
 	control.applier = applier_new(control.loop, queue, control.redis, control.directory);
+	control.prune = prune_new(control.loop, queue, control.directory);
 	if (config->control.listen) {
 		control.api = api_new(config, queue, control.loop, control.worker, control.redis,
 			control.directory, control.applier);

@@ -13,15 +13,14 @@
 
 #include "sender/deferral.h"
 #include "sender/ledger.h"
-#include "sender/rule.h"
 #include "sender/sender_private.h"
+#include "sender/suspend.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
 
 #define STALLS_MAX 5 /* transactions without any progress on a message, one after another */
 #define COST_BYTES (64u * 1024)
-#define SUSPENDED_US (3600ull * 1000000) /* such mail is looked at again */
 
 /* What a client's callbacks get. */
 struct peer {
@@ -130,7 +129,7 @@ own_timer(const struct item *item, uint64_t until)
 
 /* Whether mail must not be tried now, and until when by itself (0: as its site says). */
 static bool
-must_wait(const struct item *item, uint64_t *until_out)
+must_wait(struct item *item, uint64_t *until_out)
 {
 	struct sender *sender = item->mail->sender;
 	const uint64_t now = clock_us();
@@ -138,12 +137,8 @@ must_wait(const struct item *item, uint64_t *until_out)
 	uint64_t until = schedule_rest_until(sender->schedule, site, now);
 
 	*until_out = 0;
-	if (rules_suspended(sender->rules, item)) {
-		*until_out = now + SUSPENDED_US;
+	if (suspensions_mark(sender->suspensions, item))
 		return true;
-	}
-	if (rules_site_suspended(sender->rules, site))
-		until = now + SUSPENDED_US;
 	*until_out = own_timer(item, until);
 	return until || (!item->row && schedule_crowded(sender->schedule, site));
 }

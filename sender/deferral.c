@@ -455,7 +455,7 @@ deferral_read(struct deferral *d, uint32_t partition)
 		for (size_t i = 0; i < n; i++) {
 			row = batch.rows[i];
 			deferral_added(d, row->envelope);
-			if (row->state != ROW__STATE__HELD)
+			if (row->due_us)
 				deferral_noted(d, row->site, row->due_us);
 			if (i + 1 == n)
 				last = row;
@@ -558,6 +558,15 @@ deferral_pop(struct deferral *d)
 	if (!item->pending)
 		return item;
 	return NULL;
+}
+
+void
+deferral_each(struct deferral *d, void (*on_item)(void *arg, struct item *item), void *arg)
+{
+	struct item *item, *next;
+
+	HASH_ITER(hh, d->items, item, next)
+	on_item(arg, item);
 }
 
 void

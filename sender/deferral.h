@@ -59,6 +59,9 @@ void deferral_left(struct deferral *deferral, struct item *item);
 struct item *deferral_find(struct deferral *deferral, const uint8_t *id, const char *site);
 /* Any item in memory that awaits no answer, for shutdown; NULL: there is none. */
 struct item *deferral_pop(struct deferral *deferral);
+/* All items in memory; `on_item` may have the one it is told of leave. */
+void
+deferral_each(struct deferral *deferral, void (*on_item)(void *arg, struct item *item), void *arg);
 /* Something changed about when the site may be tried: look again. NULL: all sites. */
 void deferral_poke(struct deferral *deferral, const char *site);
 

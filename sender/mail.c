@@ -14,6 +14,7 @@
 
 #include "sender/deferral.h"
 #include "sender/sender_private.h"
+#include "sender/suspend.h"
 #include "shared/address.h"
 #include "shared/config.h"
 #include "shared/limits.h"
@@ -86,6 +87,7 @@ item_free(struct item *item)
 	free(item->last_reply);
 	free(item->last_host);
 	free(item->reason);
+	free(item->bounce_domain);
 	free(item);
 	mail_free_if_done(mail);
 }
@@ -250,8 +252,7 @@ mail_rows_live(struct mail *mail)
 		next = TAILQ_NEXT(item, link);
 		deferral_added(deferral, mail->envelope);
 		if (item->state == ITEM_PARKED) {
-			if (!item->held)
-				deferral_noted(deferral, item->site, item->due_us);
+			suspensions_row_stored(mail->sender->suspensions, item);
 			item_free(item);
 			continue;
 		}
@@ -332,7 +333,8 @@ items_park(struct mail *mail)
 			item->state = item->pending ? ITEM_SETTLING : ITEM_PARKED;
 			item->parked = true;
 		}
-		if (!item->held && (item->state != ITEM_PARKED || !item->due_us))
+		if (!item->held && !item->suspended &&
+			(item->state != ITEM_PARKED || !item->due_us))
 			item->due_us = clock_us();
 		item_name(item);
 	}
@@ -501,8 +503,8 @@ item_from_row(struct mail *mail)
 	return item;
 }
 
-void
-mail_from_row(struct sender *sender, Row *row, enum row_use use, const char *why)
+static struct item *
+item_load(struct sender *sender, Row *row)
 {
 	struct mail *mail = mail_new(sender, row->envelope);
 	struct item *item;
@@ -511,18 +513,39 @@ mail_from_row(struct sender *sender, Row *row, enum row_use use, const char *why
 	mail->state = MAIL_TRYING;
 	item = item_from_row(mail);
 	deferral_joined(sender->deferral, item);
+	return item;
+}
+
+void
+mail_from_row(struct sender *sender, Row *row, enum row_use use)
+{
+	struct item *item = item_load(sender, row);
+
 	if (!item->count) { /* nobody is left: it goes */
 		item->state = ITEM_SETTLING;
 		settle_advance(item);
 		return;
 	}
 	if (use == ROW_ATTEMPT) {
-		routing_start(mail);
+		routing_start(item->mail);
 		return;
 	}
-	if (use == ROW_BOUNCE)
-		item->bounce_why = why;
+	if (use == ROW_SUSPEND)
+		suspensions_mark_row(sender->suspensions, item);
 	settle_park(item, 0);
+}
+
+/* What is left of it waits as it did. */
+void
+mail_bounce_row(struct sender *sender, Row *row, const char *why, const char *domain)
+{
+	struct item *item = item_load(sender, row);
+
+	if (!row->due_us)
+		suspensions_mark_row(sender->suspensions, item);
+	item->bounce_why = why;
+	item->bounce_domain = domain ? xstrdup(domain) : NULL;
+	settle_park(item, row->due_us);
 }
 
 /* An item that still awaits an answer is left to it: the answer may come as the loop is freed. */

@@ -15,6 +15,7 @@
 
 #include "sender/deferral.h"
 #include "sender/sender_private.h"
+#include "sender/suspend.h"
 #include "shared/address.h"
 #include "shared/config.h"
 #include "shared/log.h"
@@ -26,6 +27,7 @@ struct lookup {
 	struct route *route;
 	struct outcome *failure;
 	size_t count, space;
+	bool suspended; /* waits, whatever the others do */
 	Recipient **recipients;
 	char domain[256];
 };
@@ -87,15 +89,29 @@ lookups_free(struct mail *mail)
 /* A record: its items begin. */
 
 static struct item *
-item_for(struct mail *mail, struct route *route)
+item_for(struct mail *mail, const struct lookup *lookup)
 {
 	struct item *item;
 
+	if (!lookup->route)
+		return item_new(mail, NULL);
 	TAILQ_FOREACH(item, &mail->items, link)
-	if (item->route && !strcmp(item->route->site, route->site) &&
-		route_same(item->route, route))
+	if (item->route && item->suspended == lookup->suspended &&
+		!strcmp(item->route->site, lookup->route->site) &&
+		route_same(item->route, lookup->route))
 		return item;
-	return item_new(mail, route);
+	item = item_new(mail, lookup->route);
+	item->suspended = lookup->suspended;
+	return item;
+}
+
+static void
+lookups_suspend(struct mail *mail)
+{
+	for (struct lookup *at = mail->first_lookup; at; at = at->next)
+		at->suspended = at->route &&
+			suspensions_hold(mail->sender->suspensions, mail->envelope, at->route->site,
+				at->recipients[0]);
 }
 
 static void
@@ -105,7 +121,7 @@ record_routed(struct mail *mail)
 	struct item *item, *next;
 
 	for (lookup = mail->first_lookup; lookup; lookup = lookup->next) {
-		item = lookup->route ? item_for(mail, lookup->route) : item_new(mail, NULL);
+		item = item_for(mail, lookup);
 		item_add(item, lookup->recipients, lookup->count, lookup->failure);
 	}
 	lookups_free(mail);
@@ -133,8 +149,8 @@ same_way(const struct lookup *a, const struct lookup *b)
 {
 	if (a == b)
 		return true;
-	return a->route && b->route && !strcmp(a->route->site, b->route->site) &&
-		route_same(a->route, b->route);
+	return a->route && b->route && a->suspended == b->suspended &&
+		!strcmp(a->route->site, b->route->site) && route_same(a->route, b->route);
 }
 
 static bool
@@ -312,6 +328,7 @@ looked_up(struct mail *mail)
 
 	if (--mail->lookups)
 		return;
+	lookups_suspend(mail);
 	if (mail->row)
 		row_routed(mail);
 	else

@@ -5,8 +5,8 @@
  *
  * A sweep reads all rows, a slice on each turn of the loop, and does to each what the rules say
  * that are newer than the newest one it has seen (Row.rule). So a rule survives a restart, and is
- * not done twice. Rows in memory are reached through their item. Sweeps for age alone come at
- * intervals.
+ * not done twice. Rows in memory are reached through their item. A sweep also wakes what slept
+ * through a suspension that has ended. Sweeps for age alone come at intervals.
  */
 #include "sender/rule.h"
 
@@ -19,10 +19,12 @@
 
 #include "sender/deferral.h"
 #include "sender/sender_private.h"
+#include "sender/suspend.h"
 #include "sender/trust.h"
-#include "shared/address.h"
+#include "shared/config.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/selector.h"
 
 #define SLICE 500
 #define BUSY_MAX 2000 /* items being settled: the sweep pauses */
@@ -30,16 +32,17 @@
 #define PERIOD_MIN_US (1ull * 1000000)
 #define PERIOD_MAX_US (3600ull * 1000000)
 #define PREFIX "rule/"
+#define PREFIX_SUSPENSION "suspension/"
 
-enum action { ACTION_RETRY, ACTION_BOUNCE, ACTION_RELEASE, ACTION_SUSPEND, ACTION_RESUME };
-static const char *const actions[] = { "retry", "bounce", "release", "suspend", "resume" };
+enum action { ACTION_RETRY, ACTION_BOUNCE, ACTION_RELEASE };
+static const char *const actions[] = { "retry", "bounce", "release" };
 
 struct rule {
 	struct rule *next; /* by number */
 	uint64_t number, before_us;
 	enum action action;
 	char *key, *by;
-	char *id, *site, *account, *domain; /* NULL: any */
+	struct selector selector;
 };
 
 struct rules {
@@ -47,7 +50,8 @@ struct rules {
 	struct rule *first;
 	struct event *timer;
 	struct config_watch *watch;
-	bool known; /* all rules of the start were read */
+	void (*on_known)(struct sender *sender);
+	bool known; /* all rules and suspensions of the start were read */
 	bool sweeping, stopped;
 	bool cursor;
 	uint8_t after_id[ID_SIZE];
@@ -63,10 +67,7 @@ rule_free(struct rule *rule)
 {
 	free(rule->key);
 	free(rule->by);
-	free(rule->id);
-	free(rule->site);
-	free(rule->account);
-	free(rule->domain);
+	selector_wipe(&rule->selector);
 	free(rule);
 }
 
@@ -91,22 +92,21 @@ static struct rule *
 rule_parse(const char *key, const char *text)
 {
 	json_t *json = json_loads(text, 0, NULL);
-	const json_t *selector = json_object_get(json, "selector");
 	int action = action_of(json_string_value(json_object_get(json, "action")));
-	struct rule *rule = NULL;
+	struct rule *rule = xcalloc(1, sizeof *rule);
+	const char *field;
 
-	if (action >= 0 && json_is_object(selector)) {
-		rule = xcalloc(1, sizeof *rule);
+	if (action >= 0 &&
+		!selector_parse(&rule->selector, json_object_get(json, "selector"), &field)) {
 		rule->number = (uint64_t)json_integer_value(json_object_get(json, "number"));
 		rule->before_us = (uint64_t)json_integer_value(
 			json_object_get(json, "accepted_before_us"));
 		rule->action = (enum action)action;
 		rule->key = xstrdup(key);
 		rule->by = text_of(json, "by");
-		rule->id = text_of(selector, "id");
-		rule->site = text_of(selector, "site");
-		rule->account = text_of(selector, "account");
-		rule->domain = text_of(selector, "recipient_domain");
+	} else {
+		rule_free(rule);
+		rule = NULL;
 	}
 	json_decref(json);
 	return rule;
@@ -139,90 +139,12 @@ rule_insert(struct rules *rules, struct rule *rule)
 }
 
 static bool
-text_matches(const char *wanted, const char *text)
+row_matches(const struct rules *rules, const struct rule *rule, const Row *row)
 {
-	return !wanted || !strcmp(wanted, text);
-}
+	const char *own = rules->sender->config->sender.source_address;
 
-static bool
-domain_matches(const char *wanted, const Envelope *envelope)
-{
-	struct address address;
-	char domain[256];
-
-	for (size_t i = 0; wanted && i < envelope->n_recipients; i++) {
-		const char *text = envelope->recipients[i]->address;
-
-		if (address_parse(text, strlen(text), &address))
-			continue;
-		address_domain_lower(&address, domain);
-		if (!strcmp(domain, wanted))
-			return true;
-	}
-	return !wanted;
-}
-
-static bool
-mail_matches(const struct rule *rule, const Envelope *envelope)
-{
-	char id[ID_TEXT_SIZE];
-
-	id_format(envelope->id.data, id);
-	return text_matches(rule->id, id) && text_matches(rule->account, envelope->account) &&
-		domain_matches(rule->domain, envelope);
-}
-
-static bool
-row_matches(const struct rule *rule, const Row *row)
-{
 	return (!rule->before_us || row->envelope->accepted_us < rule->before_us) &&
-		text_matches(rule->site, row->site) && mail_matches(rule, row->envelope);
-}
-
-/* Suspensions. */
-
-static bool
-same_text(const char *a, const char *b)
-{
-	return a && b ? !strcmp(a, b) : a == b;
-}
-
-static bool
-is_resumed(const struct rule *rule)
-{
-	for (const struct rule *at = rule->next; at; at = at->next)
-		if (at->action == ACTION_RESUME && same_text(at->id, rule->id) &&
-			same_text(at->site, rule->site) && same_text(at->account, rule->account) &&
-			same_text(at->domain, rule->domain))
-			return true;
-	return false;
-}
-
-static bool
-whole_site(const struct rule *rule)
-{
-	return rule->site && !rule->id && !rule->account && !rule->domain;
-}
-
-bool
-rules_suspended(const struct rules *rules, const struct item *item)
-{
-	for (const struct rule *rule = rules->first; rule; rule = rule->next)
-		if (rule->action == ACTION_SUSPEND && !whole_site(rule) &&
-			text_matches(rule->site, item->route->site) &&
-			mail_matches(rule, item->mail->envelope) && !is_resumed(rule))
-			return true;
-	return false;
-}
-
-bool
-rules_site_suspended(const struct rules *rules, const char *site)
-{
-	for (const struct rule *rule = rules->first; rule; rule = rule->next)
-		if (rule->action == ACTION_SUSPEND && whole_site(rule) &&
-			!strcmp(rule->site, site) && !is_resumed(rule))
-			return true;
-	return false;
+		selector_matches_row(&rule->selector, row, own ? own : "");
 }
 
 /* Doing it. */
@@ -239,16 +161,22 @@ tell_released(struct sender *sender, const struct rule *rule, const Envelope *en
 	mail_event_send(&sender->event, sender->queue, NULL, NULL);
 }
 
-/* The row's mail is at work: only its end can still be decided. */
+static const char bounced[] = "bounced by the operator";
+
+/* The row's mail is at work: only its end can still be decided. One at a time: what is left of it
+ * meets the next rule when it is loaded again. */
 static void
 do_in_memory(const struct rule *rule, struct item *item)
 {
-	if (item->rule >= rule->number)
+	const char *domain = rule->selector.text[SELECT_DOMAIN];
+
+	if (item->rule >= rule->number || item->bounce_why)
 		return;
 	item->rule = rule->number;
 	if (rule->action != ACTION_BOUNCE)
 		return;
-	item->bounce_why = "bounced by the operator";
+	item->bounce_why = bounced;
+	item->bounce_domain = domain ? xstrdup(domain) : NULL;
 	if (item->state != ITEM_WAITING)
 		return;
 	schedule_remove(item->mail->sender->schedule, &item->entry);
@@ -259,6 +187,7 @@ struct rewrite {
 	struct sender *sender;
 	char *site;
 	uint64_t due_us;
+	bool rest_ends; /* the site is to be tried, too */
 };
 
 static void
@@ -266,8 +195,10 @@ on_rewritten(void *arg, int err)
 {
 	struct rewrite *rewrite = arg;
 
-	if (!err) {
-		schedule_wake(rewrite->sender->schedule, rewrite->site);
+	rewrite->sender->rewriting--;
+	if (!err && rewrite->due_us) {
+		if (rewrite->rest_ends)
+			schedule_wake(rewrite->sender->schedule, rewrite->site);
 		deferral_noted(rewrite->sender->deferral, rewrite->site, rewrite->due_us);
 		deferral_poke(rewrite->sender->deferral, rewrite->site);
 	}
@@ -275,13 +206,15 @@ on_rewritten(void *arg, int err)
 	free(rewrite);
 }
 
+/* The row is due now, or (suspended) keeps no due time. */
 static void
-do_retry(struct sender *sender, Row *row)
+row_rewrite(struct sender *sender, Row *row, bool rest_ends)
 {
 	struct rewrite *rewrite = xcalloc(1, sizeof *rewrite);
 
-	row->due_us = clock_us();
-	*rewrite = (struct rewrite){ sender, xstrdup(row->site), row->due_us };
+	row->due_us = suspensions_hold_row(sender->suspensions, row) ? 0 : clock_us();
+	sender->rewriting++;
+	*rewrite = (struct rewrite){ sender, xstrdup(row->site), row->due_us, rest_ends };
 	queue_row_put(sender->queue, row, on_rewritten, rewrite);
 }
 
@@ -294,7 +227,7 @@ do_rule(struct sender *sender, const struct rule *rule, Row *row)
 	row->rule = rule->number;
 	switch (rule->action) {
 	case ACTION_BOUNCE:
-		mail_from_row(sender, row, ROW_BOUNCE, "bounced by the operator");
+		mail_bounce_row(sender, row, bounced, rule->selector.text[SELECT_DOMAIN]);
 		return true;
 	case ACTION_RELEASE:
 		if (!held)
@@ -302,14 +235,12 @@ do_rule(struct sender *sender, const struct rule *rule, Row *row)
 		tell_released(sender, rule, row->envelope);
 		row->released = true;
 		row->state = ROW__STATE__WAITING;
-		mail_from_row(sender, row, ROW_ATTEMPT, NULL);
+		mail_from_row(sender, row, ROW_ATTEMPT);
 		return true;
 	case ACTION_RETRY:
-	case ACTION_RESUME:
 		if (!held)
-			do_retry(sender, row);
+			row_rewrite(sender, row, true);
 		return false;
-	case ACTION_SUSPEND: return false;
 	}
 	return false;
 }
@@ -324,24 +255,59 @@ row_expired(const struct sender *sender, const Row *row, uint64_t now)
 	return now > expiry + (held ? 0 : sender->times.first_us) && trust_clock(sender->trust);
 }
 
+static const struct rule *
+rule_for(const struct rules *rules, const struct rule *from, const Row *row)
+{
+	const struct rule *rule = from;
+
+	while (rule && (rule->number <= row->rule || !row_matches(rules, rule, row)))
+		rule = rule->next;
+	return rule;
+}
+
+/* What made it wait without a due time has ended. */
+static bool
+row_wakes(const struct sender *sender, const Row *row)
+{
+	return row->state == ROW__STATE__WAITING && !row->due_us &&
+		!suspensions_hold_row(sender->suspensions, row);
+}
+
 static void
 row_do(struct rules *rules, Row *row)
 {
 	struct sender *sender = rules->sender;
 	struct item *item = deferral_find(sender->deferral, row->envelope->id.data, row->site);
+	const struct rule *rule = rules->first;
 
-	for (const struct rule *rule = rules->first; rule; rule = rule->next) {
-		if (rule->number <= row->rule || !row_matches(rule, row))
-			continue;
+	for (; (rule = rule_for(rules, rule, row)); rule = rule->next) {
 		if (item)
 			do_in_memory(rule, item);
 		else if (do_rule(sender, rule, row))
 			return;
 	}
-	if (!item && row_expired(sender, row, clock_us()))
-		mail_from_row(sender, row, ROW_EXPIRE, NULL);
+	if (!item && row_expired(sender, row, clock_us())) {
+		mail_from_row(sender, row, ROW_EXPIRE);
+		return;
+	}
+	if (!item && row_wakes(sender, row))
+		row_rewrite(sender, row, false);
+	row_free(row);
+}
+
+void
+rules_load(struct rules *rules, Row *row)
+{
+	const struct rule *rule = rule_for(rules, rules->first, row);
+
+	while (rule && rule->action != ACTION_BOUNCE)
+		rule = rule_for(rules, rule->next, row);
+	if (rule)
+		do_rule(rules->sender, rule, row);
 	else
-		row_free(row);
+		mail_from_row(rules->sender, row,
+			suspensions_hold_row(rules->sender->suspensions, row) ? ROW_SUSPEND
+									      : ROW_ATTEMPT);
 }
 
 /* Sweeping. */
@@ -389,9 +355,9 @@ sweep_slice(struct rules *rules)
 	n = rows_scan(rules->sender->rows, ROWS_ANY, rules->cursor ? rules->after_id : NULL, site,
 		SLICE, on_row, rules);
 	rules->sweeping = n == SLICE;
-	rules->cursor = n > 0;
+	rules->cursor = n == SLICE;
 	rules->after_site = NULL;
-	if (n) {
+	if (n == SLICE) {
 		last = rules->slice[n - 1];
 		memcpy(rules->after_id, last->envelope->id.data, ID_SIZE);
 		rules->after_site = xstrdup(last->site);
@@ -401,8 +367,8 @@ sweep_slice(struct rules *rules)
 		row_do(rules, rules->slice[i]);
 }
 
-static void
-sweep_begin(struct rules *rules)
+void
+rules_sweep(struct rules *rules)
 {
 	rules->sweeping = true;
 	rules->cursor = false;
@@ -412,22 +378,18 @@ sweep_begin(struct rules *rules)
 		timer_set(rules, 0);
 }
 
-void
-rules_sweep(struct rules *rules)
-{
-	if (rules->known)
-		sweep_begin(rules);
-}
-
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct rules *rules = arg;
 
 	(void)fd, (void)what;
+	if (!rules->known)
+		return;
 	if (!rules->sweeping)
-		sweep_begin(rules);
-	if (rules->sender->settling > BUSY_MAX || !rows_mine(rules->sender->rows, ROWS_ANY)) {
+		rules_sweep(rules);
+	if (rules->sender->settling + rules->sender->rewriting > BUSY_MAX ||
+		!rows_mine(rules->sender->rows, ROWS_ANY)) {
 		timer_set(rules, PAUSE_US);
 		return;
 	}
@@ -436,20 +398,46 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	sender_wake(rules->sender);
 }
 
+/* A suspension has ended: what slept because of it is woken. */
 static void
-on_entry(void *arg, const char *key, const char *json)
+on_lifted(void *arg)
 {
 	struct rules *rules = arg;
+
+	if (!rules->known || rules->stopped)
+		return;
+	rules_sweep(rules);
+	deferral_poke(rules->sender->deferral, NULL);
+}
+
+static void
+on_suspension(struct rules *rules, const char *key, const char *json)
+{
+	suspensions_set(rules->sender->suspensions, key, json);
+	if (!rules->known)
+		return;
+	LOG_INFO(json ? "suspended" : "resumed", "key", key);
+	suspensions_apply(rules->sender->suspensions);
+}
+
+static void
+on_row_of(void *arg, Row *row)
+{
+	row_do(arg, row);
+}
+
+void
+rules_meet(struct rules *rules, const uint8_t id[ID_SIZE])
+{
+	if (!rules->stopped)
+		rows_of(rules->sender->rows, id, on_row_of, rules);
+}
+
+static void
+on_rule(struct rules *rules, const char *key, const char *json)
+{
 	struct rule *rule;
 
-	if (!key) {
-		rules->known = true;
-		sweep_begin(rules);
-		deferral_poke(rules->sender->deferral, NULL);
-		return;
-	}
-	if (strncmp(key, PREFIX, strlen(PREFIX)))
-		return;
 	rule_forget(rules, key);
 	if (!json)
 		return;
@@ -462,16 +450,35 @@ on_entry(void *arg, const char *key, const char *json)
 	if (!rules->known)
 		return;
 	LOG_INFO("operator's rule", "key", key, "action", actions[rule->action], "by", rule->by);
-	sweep_begin(rules);
-	deferral_poke(rules->sender->deferral, NULL);
+	if (rule->selector.text[SELECT_ID])
+		rules_meet(rules, rule->selector.id);
+	else
+		rules_sweep(rules);
+}
+
+static void
+on_entry(void *arg, const char *key, const char *json)
+{
+	struct rules *rules = arg;
+
+	if (!key) {
+		rules->known = true;
+		rules_sweep(rules);
+		rules->on_known(rules->sender);
+	} else if (!strncmp(key, PREFIX, strlen(PREFIX)))
+		on_rule(rules, key, json);
+	else if (!strncmp(key, PREFIX_SUSPENSION, strlen(PREFIX_SUSPENSION)))
+		on_suspension(rules, key, json);
 }
 
 struct rules *
-rules_new(struct sender *sender)
+rules_new(struct sender *sender, void (*on_known)(struct sender *sender))
 {
 	struct rules *rules = xcalloc(1, sizeof *rules);
 
 	rules->sender = sender;
+	rules->on_known = on_known;
+	sender->suspensions = suspensions_new(sender, on_lifted, rules);
 	rules->timer = evtimer_new(loop_base(sender->loop), on_timer, rules);
 	return rules;
 }
@@ -481,7 +488,6 @@ rules_start(struct rules *rules)
 {
 	rules->watch = queue_config_watch(
 		rules->sender->queue, rules->sender->loop, on_entry, rules);
-	timer_set(rules, period_us(rules->sender));
 }
 
 void
@@ -492,6 +498,13 @@ rules_stop(struct rules *rules)
 	if (rules->timer)
 		event_free(rules->timer);
 	rules->timer = NULL;
+	suspensions_stop(rules->sender->suspensions);
+}
+
+bool
+rules_known(const struct rules *rules)
+{
+	return rules->known;
 }
 
 void
@@ -506,6 +519,7 @@ rules_free(struct rules **rules_ref)
 		rules->first = rule->next;
 		rule_free(rule);
 	}
+	suspensions_free(&rules->sender->suspensions);
 	free(rules->after_site);
 	free(rules);
 	*rules_ref = NULL;

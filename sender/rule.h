@@ -1,10 +1,10 @@
 /*
- * rule.h - what operators decided about waiting mail, from relay.config ("rule/<number>", see
- * queue.h). All of a rule's selector must match.
+ * rule.h - what operators decided about waiting mail, from relay.config ("rule/<number>" and
+ * "suspension/...", see queue.h). All of a rule's selector must match.
  *
- * retry, bounce and release are done once to the mail that waits: rows are swept in slices. suspend
- * holds mail back (a site's whole, or what matches) until a later resume with the same selector.
- * The same sweep ends mail that has lived too long, whatever state its site is in.
+ * retry, bounce and release are done once to the mail that waits: rows are swept in slices, and a
+ * row that is due meets the rules it has not met yet. The same sweep ends mail that has lived too
+ * long, whatever state its site is in, and wakes what is no longer suspended.
  */
 #ifndef SENDER_RULE_H
 #define SENDER_RULE_H
@@ -14,21 +14,23 @@
 
 #include "shared/envelope.h"
 
-struct item;
 struct rules;
 struct sender;
 
-struct rules *rules_new(struct sender *sender);
+/* `on_known` once relay.config was read. Makes sender->suspensions too. */
+struct rules *rules_new(struct sender *sender, void (*on_known)(struct sender *sender));
 void rules_free(struct rules **rules);
 /* Follows relay.config. */
 void rules_start(struct rules *rules);
 /* Nothing is followed or swept any more; what is known still holds. */
 void rules_stop(struct rules *rules);
-/* Looks at all rows: some are new to this process. */
-void rules_sweep(struct rules *rules);
+bool rules_known(const struct rules *rules);
 
-/* Whether a suspension of anything but the whole site holds the item back. */
-bool rules_suspended(const struct rules *rules, const struct item *item);
-bool rules_site_suspended(const struct rules *rules, const char *site);
+/* All rows meet the rules, from now on. */
+void rules_sweep(struct rules *rules);
+/* Those of one message. */
+void rules_meet(struct rules *rules, const uint8_t id[ID_SIZE]);
+/* Takes a row that is due (and its memory) into work, or has it wait. */
+void rules_load(struct rules *rules, Row *row);
 
 #endif

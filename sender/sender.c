@@ -17,6 +17,7 @@
 #include "sender/ledger.h"
 #include "sender/rule.h"
 #include "sender/sender_private.h"
+#include "sender/suspend.h"
 #include "sender/trust.h"
 #include "shared/config.h"
 #include "shared/limits.h"
@@ -128,8 +129,10 @@ on_pump(evutil_socket_t fd, short what, void *arg)
 static void
 load_row(void *arg, Row *row)
 {
-	mail_from_row(arg, row, ROW_ATTEMPT, NULL);
-	sender_wake(arg);
+	struct sender *sender = arg;
+
+	rules_load(sender->rules, row);
+	sender_wake(sender);
 }
 
 static uint64_t
@@ -137,7 +140,8 @@ rest_until(void *arg, const char *site, uint64_t now)
 {
 	struct sender *sender = arg;
 
-	if (sender->draining || rules_site_suspended(sender->rules, site))
+	if (sender->draining || !rules_known(sender->rules) ||
+		suspensions_hold_site(sender->suspensions, site))
 		return UINT64_MAX;
 	if (!rows_mine(sender->rows, ROWS_ANY))
 		return now + 1000000;
@@ -312,6 +316,15 @@ on_begin(struct task *task)
 	log_set_role("sender");
 	rules_start(sender->rules);
 	rows_start(sender);
+}
+
+/* Nothing may go out before it is known what is suspended. */
+static void
+on_known(struct sender *sender)
+{
+	if (sender->draining)
+		return;
+	deferral_poke(sender->deferral, NULL);
 	sender->consumer = queue_consume(
 		sender->queue, TOPIC_READY, sender->loop, WINDOW, mail_on_record, sender);
 	probe_set(role.probe, HEALTH_READY, NULL);
@@ -398,7 +411,7 @@ sender_start(const struct config *config, struct queue *queue)
 	role.probe = probe_new("sender");
 	probe_set(role.probe, HEALTH_FAILED, "starting");
 	schedule_start(sender);
-	sender->rules = rules_new(sender);
+	sender->rules = rules_new(sender, on_known);
 	if (network_start(sender) < 0) {
 		site_resolver_free(&sender->resolver);
 		sender_free(sender);

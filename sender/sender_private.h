@@ -34,6 +34,7 @@ struct metric;
 struct redis;
 struct rules;
 struct sender;
+struct suspensions;
 struct trust;
 
 /* Row.site of mail that waits for an operator; and of mail whose domain has no site, or one whose
@@ -80,6 +81,8 @@ struct item {
 	bool told;    /* the deferred event of this pass is out */
 	bool counted; /* this pass counts as an attempt */
 	bool held, released, delay_sent;
+	bool suspended;   /* its row gets no due time */
+	uint64_t lifted;  /* of suspensions, when that was decided */
 	unsigned pending; /* answers awaited: queue, ledger, timer */
 	unsigned stalls;
 	uint64_t parked_until_us; /* 0: its site says when */
@@ -87,6 +90,7 @@ struct item {
 	uint32_t attempts, crashes;
 	char *last_reply, *last_host, *reason;
 	const char *bounce_why; /* an operator wants it bounced */
+	char *bounce_domain;    /* these recipients only; NULL: all */
 	struct target *targets;
 	size_t count;
 };
@@ -131,6 +135,7 @@ struct sender {
 	struct schedule *schedule;
 	struct deferral *deferral;
 	struct rules *rules;
+	struct suspensions *suspensions;
 	struct retry_times times;
 	struct mail_event event;
 	struct sender_metrics metrics;
@@ -139,6 +144,7 @@ struct sender {
 	TAILQ_HEAD(, connection) connections;
 	TAILQ_HEAD(, peer) peers;
 	unsigned in_hand, attempting, settling;
+	unsigned rewriting; /* rows that got another due time */
 	bool draining;
 };
 
@@ -148,9 +154,11 @@ void sender_wake_later(struct sender *sender);
 
 /* mail.c */
 void mail_on_record(void *arg, struct record *record);
-enum row_use { ROW_ATTEMPT, ROW_BOUNCE, ROW_EXPIRE };
-/* Takes a row (also the memory) into work. `why` (static) is for ROW_BOUNCE. */
-void mail_from_row(struct sender *sender, Row *row, enum row_use use, const char *why);
+enum row_use { ROW_ATTEMPT, ROW_EXPIRE, ROW_SUSPEND };
+/* Takes a row (also the memory) into work. */
+void mail_from_row(struct sender *sender, Row *row, enum row_use use);
+/* Likewise, to bounce it: `why` is static; `domain` NULL: all recipients, else those in it. */
+void mail_bounce_row(struct sender *sender, Row *row, const char *why, const char *domain);
 /* Records that came a minute ago become rows; returns when the next one will, 0: none. */
 uint64_t mail_age(struct sender *sender, uint64_t now_us);
 /* What is to be done with a record's mail now that one of its items has settled. */

@@ -12,13 +12,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 #include <event2/event.h>
 
 #include "sender/deferral.h"
 #include "sender/ledger.h"
+#include "sender/rule.h"
 #include "sender/sender_private.h"
+#include "sender/suspend.h"
 #include "sender/trust.h"
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -327,6 +330,14 @@ target_expire(struct item *item, struct target *target)
 	target->expired = true;
 }
 
+static bool
+must_bounce(const struct item *item, const Recipient *recipient)
+{
+	const char *at = strrchr(recipient->address, '@');
+
+	return !item->bounce_domain || (at && !strcasecmp(at + 1, item->bounce_domain));
+}
+
 /* What waits may have no time left, or an operator may not want it to. */
 static void
 settle_end_waiting(struct item *item)
@@ -338,7 +349,8 @@ settle_end_waiting(struct item *item)
 	struct outcome outcome;
 
 	for (size_t i = 0; (late || item->bounce_why) && i < item->count; i++) {
-		if (!target_waits(&item->targets[i]))
+		if (!target_waits(&item->targets[i]) ||
+			(!late && !must_bounce(item, item->targets[i].recipient)))
 			continue;
 		if (late) {
 			target_expire(item, &item->targets[i]);
@@ -356,7 +368,7 @@ item_due(struct item *item)
 	uint64_t now = clock_us(), expiry;
 	uint32_t random;
 
-	if (item->held) {
+	if (item->held || item->suspended) {
 		item->due_us = 0;
 		return;
 	}
@@ -424,7 +436,8 @@ on_row(void *arg, int err)
 {
 	struct item *item = arg;
 	struct sender *sender = item->mail->sender;
-	const bool waits = first_waiting(item);
+	const bool waits = first_waiting(item), partly_bounced = item->bounce_domain;
+	uint8_t id[ID_SIZE];
 
 	if (err ==
 		-ECANCELED) { /* somebody else's row by now: what was delivered is in the ledger */
@@ -438,9 +451,12 @@ on_row(void *arg, int err)
 		return;
 	if (!waits)
 		deferral_removed(sender->deferral, item->mail->envelope);
-	else if (!item->held)
-		deferral_noted(sender->deferral, item->site, item->due_us);
+	else
+		suspensions_row_stored(sender->suspensions, item);
+	memcpy(id, item->mail->envelope->id.data, ID_SIZE);
 	item_free(item);
+	if (waits && partly_bounced)
+		rules_meet(sender->rules, id); /* the next one may be for the others */
 	sender_wake(sender);
 }
 
@@ -488,7 +504,7 @@ static bool
 row_untouched(const struct item *item)
 {
 	return item->row && item->mail->row && item->parked && !item->parked_until_us &&
-		!item->counted && count_state(item, TARGET_OPEN) == item->count;
+		!item->suspended && !item->counted && count_state(item, TARGET_OPEN) == item->count;
 }
 
 void

@@ -173,11 +173,13 @@ uint64_t rows_count(struct rows *rows, const char *site);
  *                    "domains":[{"name","verified","mailboxes"}],"created_us"}
  *   user/<name>     {"version","account","enabled","verifier","created_us"}
  *   ip/<network>    {"version","account","active","created_us"}
- *   rule/<number>   {"number","action":"retry|bounce|release","selector":{"id","site","account",
- *                    "recipient_domain"},"accepted_before_us","by"}: an operator's command for the
- *                    rows that match all of the selector (an absent or empty field matches any).
- *                    Numbers are 20 digits in the key and grow, so that Row.rule says which are
- * done.
+ *   rule/<number>   {"number","action":"retry|bounce|release","selector","accepted_before_us",
+ *                    "by"}: an operator's command for the rows that match the selector
+ *                    (selector.h). Numbers are 20 digits in the key and grow, so that Row.rule
+ *                    says which are done. Kept 6 days.
+ *   suspension/<selector>  {"version","selector","reason","by","since_us","until_us"}: what
+ *                    matches waits until the entry is removed, or (not 0) until then. In the key
+ *                    stand the selector's fields as in a query, so that there is one for each.
  */
 void
 queue_config_put(struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);

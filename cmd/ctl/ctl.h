@@ -60,6 +60,9 @@ void print_bad_list(const json_t *reply);
 /* One entry as a hex dump, or its bytes as they are. */
 void print_bad(const json_t *reply);
 void print_bad_raw(const json_t *reply);
+/* "site x, account y"; the caller's to free. */
+char *print_selector(const json_t *selector);
+void print_suspensions(const json_t *reply);
 void print_why(const json_t *reply);
 
 #endif

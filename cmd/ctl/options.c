@@ -9,7 +9,8 @@
 static const char *const switches[] = { "json", "verified", "raw", "help", NULL };
 static const char *const valued[] = { "name", "contact", "domain", "mode", "ip", "policy",
 	"messages-hour", "messages-day", "recipients-hour", "recipients-day", "username", "id",
-	"site", "account", "state", "limit", "after", NULL };
+	"site", "account", "state", "limit", "after", "provider", "credential", "egress-ip",
+	"reason", "for", NULL };
 
 static bool
 listed(const char *const *names, const char *name, size_t length)

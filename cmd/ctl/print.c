@@ -285,6 +285,51 @@ print_message(const json_t *reply)
 	}
 }
 
+/* Suspensions */
+
+char *
+print_selector(const json_t *selector)
+{
+	char *text = xstrdup(""), *longer;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)selector, key, value)
+	{
+		longer = xasprintf("%s%s%s %s", text, *text ? ", " : "", key,
+			json_string_value(value) ? json_string_value(value) : "");
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+void
+print_suspensions(const json_t *reply)
+{
+	static const char *const heads[] = { "WHAT", "SINCE", "UNTIL", "BY", "REASON" };
+	json_t *rows = json_array(), *entry;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "suspensions"), i, entry)
+	{
+		char *what = print_selector(json_object_get(entry, "selector"));
+		char *since = time_of(entry, "since"), *until = time_of(entry, "until");
+
+		json_array_append_new(rows,
+			json_pack("[s, s, s, s, s]", what, since, *until ? until : "-",
+				text_of(entry, "by"), text_of(entry, "reason")));
+		free(what);
+		free(since);
+		free(until);
+	}
+	if (json_array_size(rows) > 0)
+		print_table(heads, 5, rows);
+	else
+		printf("Nothing is suspended.\n");
+	json_decref(rows);
+}
+
 /* What could not be read */
 
 void

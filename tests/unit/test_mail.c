@@ -16,6 +16,7 @@
 
 #include "sender/deferral.h"
 #include "sender/sender_private.h"
+#include "sender/suspend.h"
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -171,6 +172,7 @@ setup(void **state)
 		.rest_until = never_rests,
 		.room = all_room,
 		.waiting = no_waiting });
+	sender->suspensions = suspensions_new(sender, NULL, NULL);
 	TAILQ_INIT(&sender->arrivals);
 	t.mail = xcalloc(1, sizeof *t.mail);
 	t.mail->sender = sender;
@@ -199,6 +201,8 @@ teardown(void **state)
 			item_free(TAILQ_FIRST(&t.mail->items));
 		item_free(TAILQ_FIRST(&t.mail->items));
 	}
+	suspensions_stop(t.sender.suspensions);
+	suspensions_free(&t.sender.suspensions);
 	deferral_free(&t.sender.deferral);
 	schedule_free(&t.sender.schedule);
 	mail_event_free(&t.sender.event);
@@ -246,7 +250,7 @@ a_row_without_recipients_goes(void **state)
 	row.envelope = envelope_new(NULL, 0);
 	size = row__pack(&row, packed);
 	envelope_free(row.envelope);
-	mail_from_row(&t.sender, row_unpack(packed, size), ROW_ATTEMPT, NULL);
+	mail_from_row(&t.sender, row_unpack(packed, size), ROW_ATTEMPT);
 	assert_int_equal(t.removed, 1);
 	assert_string_equal(t.removed_site, "quick");
 }

@@ -1,0 +1,82 @@
+/*
+ * prune.c - takes out of relay.config what is over.
+ *
+ * directory -> [prune] -> relay.config
+ *
+ * Several control processes may do it at once: an entry goes once. What the queue does not take is
+ * tried again an hour later.
+ */
+#include "control/prune.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "control/directory.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/queue.h"
+
+#define RULES_KEPT_US (UINT64_C(6) * 24 * 3600 * 1000000)
+#define EVERY_S 3600
+
+struct prune {
+	struct queue *queue;
+	struct directory *directory;
+	struct event *timer;
+};
+
+static bool
+is_over(const char *key, const json_t *entry, uint64_t now)
+{
+	const json_t *before = json_object_get(entry, "accepted_before_us");
+	const json_t *until = json_object_get(entry, "until_us");
+
+	if (strncmp(key, "rule/", 5) == 0)
+		return (uint64_t)json_integer_value(before) + RULES_KEPT_US < now;
+	return strncmp(key, "suspension/", 11) == 0 && json_integer_value(until) &&
+		(uint64_t)json_integer_value(until) < now;
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval hour = { .tv_sec = EVERY_S };
+	const uint64_t now = clock_us();
+	struct prune *prune = arg;
+	const char *key;
+	json_t *entry;
+
+	(void)fd, (void)what;
+	event_add(prune->timer, &hour);
+	json_object_foreach(
+		directory_entries(prune->directory), key, entry) if (is_over(key, entry, now))
+		queue_config_put(prune->queue, key, "", NULL, NULL);
+}
+
+struct prune *
+prune_new(struct loop *loop, struct queue *queue, struct directory *directory)
+{
+	struct prune *prune = xmalloc(sizeof *prune);
+
+	*prune = (struct prune){ .queue = queue, .directory = directory };
+	prune->timer = evtimer_new(loop_base(loop), on_timer, prune);
+	return prune;
+}
+
+void
+prune_start(struct prune *prune)
+{
+	on_timer(-1, 0, prune);
+}
+
+void
+prune_free(struct prune **prune)
+{
+	if (!*prune)
+		return;
+	event_free((*prune)->timer);
+	free(*prune);
+	*prune = NULL;
+}

@@ -1,0 +1,19 @@
+/*
+ * prune.h - takes out of relay.config what is over: rules 6 days old (no row that waited then waits
+ * for longer), and suspensions that have ended. The only place that does.
+ */
+#ifndef CONTROL_PRUNE_H
+#define CONTROL_PRUNE_H
+
+struct directory;
+struct loop;
+struct prune;
+struct queue;
+
+struct prune *prune_new(struct loop *loop, struct queue *queue, struct directory *directory);
+/* On the loop, once the directory is whole: now, and every hour. */
+void prune_start(struct prune *prune);
+/* On the loop, or once that no longer runs. */
+void prune_free(struct prune **prune);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * selector.h - which mail an operator means: the selector of rules and suspensions in relay.config.
+ *
+ * JSON: an object of texts, at least one of selector_names[]; a field that is absent or empty means
+ * any, and all that are given must match. A provider is a site's name, or the end of the name of
+ * the host a site is named after ("outlook.com").
+ */
+#ifndef SHARED_SELECTOR_H
+#define SHARED_SELECTOR_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "shared/envelope.h"
+
+enum selector_field {
+	SELECT_ID,
+	SELECT_SITE,
+	SELECT_PROVIDER,
+	SELECT_ACCOUNT,
+	SELECT_CREDENTIAL,
+	SELECT_DOMAIN,
+	SELECT_EGRESS,
+	SELECTOR_FIELDS
+};
+/* "id", "site", "provider", "account", "credential", "recipient_domain", "egress_ip" */
+extern const char *const selector_names[SELECTOR_FIELDS];
+
+struct selector {
+	char *text[SELECTOR_FIELDS]; /* NULL: any */
+	uint8_t id[ID_SIZE];
+};
+
+/* 0, or -EINVAL with the name of the field that is wrong (borrowed from `json`; NULL: the whole).
+ * What it holds is freed with selector_wipe(), after an error too. */
+int selector_parse(struct selector *selector, const json_t *json, const char **field_out);
+void selector_wipe(struct selector *selector);
+
+/* All but the recipient's domain. `egress` "": not known, which matches no address. */
+bool selector_matches(const struct selector *selector, const Envelope *envelope, const char *site,
+	const char *egress);
+bool selector_has_domain(const struct selector *selector, const Recipient *recipient);
+/* Likewise, with one recipient at least in the domain. */
+bool selector_matches_row(const struct selector *selector, const Row *row, const char *egress);
+/* Whether it means whole sites, and whether this is one. */
+bool selector_is_site(const struct selector *selector);
+bool selector_has_site(const struct selector *selector, const char *site);
+
+#endif
