@@ -19,9 +19,17 @@
 
 static const unsigned char signature[12] = "\r\n\r\n\0\r\nQUIT\n";
 
+/* A proxy with one socket for both families names IPv4 clients as ::ffff:192.0.2.1. They are
+ * counted, and known, by their IPv4 address. */
 static void
 set_address(struct net_address *out, int family, const void *ip, uint16_t port_be)
 {
+	static const unsigned char mapped[12] = { [10] = 0xff, 0xff };
+
+	if (family == AF_INET6 && memcmp(ip, mapped, sizeof mapped) == 0) {
+		family = AF_INET;
+		ip = (const unsigned char *)ip + sizeof mapped;
+	}
 	if (family == AF_INET) {
 		struct sockaddr_in *sin = (struct sockaddr_in *)&out->sa;
 
