@@ -12,6 +12,7 @@
  *   foreign                 refuse   passes when Sender or a Resent- field is the account's:
  *                                    redirects, meeting forwards
  *   unroutable, NDR         pass     pass: Exchange's NDRs come from corp.local
+ *   no address, NDR         pass     pass, unless an "@" is in what cannot be read
  *   below an own one, NDR   pass unless it is another account's: Postfix's and Exim's NDRs come
  *                           from their host's name
  */
@@ -90,7 +91,7 @@ authorize_header(const struct account *account, const char *mail_from,
 	if (content->from_fields > 1)
 		return AUTHORIZE_TWO_FROM;
 	if (content->from_bad || content->from.count == 0)
-		return ndr ? AUTHORIZE_PASS : AUTHORIZE_BAD_FROM;
+		return ndr && !content->from_at ? AUTHORIZE_PASS : AUTHORIZE_BAD_FROM;
 	while (*at < content->from.count) {
 		*address = content->from.text[(*at)++];
 		if (is_own(account, *address) || (ndr && is_unroutable(*address)))

@@ -55,8 +55,10 @@ read_text(struct arena *arena, const struct header_field *field, size_t max)
 static void
 read_from(const struct header_field *field, struct arena *arena, struct content *out)
 {
-	if (out->from_fields++ == 0)
-		out->from_bad = !read_mailboxes(arena, field, &out->from);
+	if (out->from_fields++ > 0)
+		return;
+	out->from_bad = !read_mailboxes(arena, field, &out->from);
+	out->from_at = memchr(field->value, '@', field->value_length);
 }
 
 static void
@@ -122,7 +124,8 @@ read_hidden(const char *data, size_t size, size_t at, struct arena *arena, struc
 static bool
 stays(const struct header_field *field)
 {
-	return !header_is(field, "Return-Path") && !header_is(field, "Bcc");
+	return !header_is(field, "Return-Path") && !header_is(field, "Bcc") &&
+		!header_is(field, "Resent-Bcc");
 }
 
 size_t

@@ -93,6 +93,8 @@ static const struct {
 	{ "an empty message",             "",							     ""                  },
 	{ "no header",                    "\r\nBcc: x\r\n",					       "\r\nBcc: x\r\n"    },
 	{ "Bcc first",                    "Bcc: x@y.example\r\nTo: z\r\n\r\nx\r\n",                       "To: z\r\n\r\nx\r\n"},
+	{ "Resent-Bcc",                   "Resent-To: z\r\nResent-Bcc: x@y.example\r\n\r\nx\r\n",
+         "Resent-To: z\r\n\r\nx\r\n"											  },
 	{ "Bcc last",                     "To: z\r\nbcc: x@y.example\r\n\r\nx\r\n",                       "To: z\r\n\r\nx\r\n"},
 	{ "Bcc alone",                    "BCC:\r\n\r\nx\r\n",					    "\r\nx\r\n"         },
 	{ "Bcc folded",                   "A: 1\r\nBcc: x,\r\n\ty,\r\n z\r\nB: 2\r\n\r\nBcc: stays\r\n",
