@@ -211,15 +211,14 @@ domain_of(json_t *domains, const char *name)
 }
 
 static int
-lower_domain(const char *text, char out[256])
+canonical_domain(const char *text, char out[256])
 {
 	const size_t length = text ? strlen(text) : 0;
 
-	if (length == 0 || length > 253 || !address_domain_valid(text, length))
-		return -1;
-	for (size_t i = 0; i <= length; i++)
-		out[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + 32 : text[i]);
-	return 0;
+	return length <= 253 && address_domain_valid(text, length) &&
+			address_domain_canonical(text, length, out)
+		? 0
+		: -1;
 }
 
 /* `item`: "d.example" or {"name","mailboxes","verified"}. */
@@ -234,7 +233,7 @@ add_domain(struct edit *edit, json_t *account, const json_t *item, bool verified
 
 	if (json_is_object(item) && check_fields(&edit->fault, item, known, field) < 0)
 		return -1;
-	if (lower_domain(
+	if (canonical_domain(
 		    json_string_value(json_is_object(item) ? json_object_get(item, "name") : item),
 		    name) < 0)
 		return fault_set(&edit->fault, 400, field, "a domain like acme.example is needed");
@@ -478,15 +477,17 @@ account_add_domain(struct edit *edit, const char *id, const json_t *body)
 int
 account_remove_domain(struct edit *edit, const char *id, const char *domain)
 {
+	char name[256] = "";
 	json_t *account = edit_account(edit, id), *item;
 	json_t *domains = json_object_get(account, "domains");
 	size_t i;
 
 	if (!account)
 		return -1;
+	address_domain_canonical(domain, strlen(domain), name);
 	json_array_foreach(domains, i, item)
 	{
-		if (strcasecmp(json_string_value(json_object_get(item, "name")), domain) == 0) {
+		if (strcmp(json_string_value(json_object_get(item, "name")), name) == 0) {
 			json_array_remove(domains, i);
 			return 0;
 		}

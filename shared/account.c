@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+#include "shared/address.h"
 #include "shared/log.h"
 
 struct account *
@@ -46,15 +47,11 @@ compare(const void *a, const void *b)
 bool
 account_has_domain(const struct account *account, const char *domain, size_t length)
 {
-	char lower[256];
-	const char *key = lower;
+	char canonical[256];
+	const char *key = canonical;
 
-	if (length >= sizeof lower || account->domains_count == 0)
+	if (account->domains_count == 0 || !address_domain_canonical(domain, length, canonical))
 		return false;
-	for (size_t i = 0; i < length; i++)
-		lower[i] = (char)(domain[i] >= 'A' && domain[i] <= 'Z' ? domain[i] + 32
-								       : domain[i]);
-	lower[length] = '\0';
 	return bsearch(&key, account->domains, account->domains_count, sizeof *account->domains,
 		       compare) != NULL;
 }
@@ -86,13 +83,10 @@ take_domains(struct account *account, const json_t *list)
 	json_array_foreach(list, i, item)
 	{
 		const char *text = json_string_value(item);
-		char *copy = text ? xstrdup(text) : NULL;
+		char canonical[256];
 
-		for (char *c = copy; c && *c; c++)
-			if (*c >= 'A' && *c <= 'Z')
-				*c = (char)(*c + 32);
-		if (copy)
-			account->domains[account->domains_count++] = copy;
+		if (text && address_domain_canonical(text, strlen(text), canonical))
+			account->domains[account->domains_count++] = xstrdup(canonical);
 	}
 	qsort(account->domains, account->domains_count, sizeof *account->domains, compare);
 }

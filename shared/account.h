@@ -9,7 +9,7 @@
  *   user:<name>     {"account","enabled":true,"verifier":"<SCRAM, see scram.h>"}
  *   ip:<network>    {"account","active":true}   IPv4 address, IPv6 /64 as "2001:db8:0:1::/64",
  *                    or an operator's network; networks are listed in the set "ip:networks"
- *   domain:<name>   {"account"}   whose verified domain this is (lower case)
+ *   domain:<name>   {"account"}   whose verified domain this is (address_domain_canonical)
  *   config:applied  exists once everything is written. While it does not (a Redis that was
  * flushed), what is not found is -EAGAIN, not -ENOENT
  */
@@ -37,14 +37,14 @@ struct account {
 	char *id, *name, *contact;
 	bool active;
 	enum originator_policy policy;
-	char **domains; /* lower case, sorted */
+	char **domains; /* canonical, sorted */
 	size_t domains_count;
 	struct account_limits limits;
 	unsigned references;
 };
 struct account *account_ref(struct account *account);
 void account_unref(struct account *account);
-/* Whether the domain (any case) is one of the account's. */
+/* Whether the domain, in whatever way it is written, is one of the account's. */
 bool account_has_domain(const struct account *account, const char *domain, size_t length);
 /* NULL when the text is no such document. */
 struct account *account_from_json(const char *json, size_t length);
@@ -73,7 +73,7 @@ void account_by_address(
 	struct account_store *store, const struct net_address *address, account_cb cb, void *arg);
 /* By the account's id, as an envelope has it. */
 void account_by_id(struct account_store *store, const char *id, account_cb cb, void *arg);
-/* Whose verified domain this is (any case, no trailing dot). */
+/* Whose verified domain this is, in whatever way it is written. */
 void account_by_domain(struct account_store *store, const char *domain, account_cb cb, void *arg);
 
 #endif

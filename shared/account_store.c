@@ -22,6 +22,7 @@
 
 #include <jansson.h>
 
+#include "shared/address.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/redis.h"
@@ -450,10 +451,11 @@ account_by_user(struct account_store *store, const char *username, account_user_
 void
 account_by_domain(struct account_store *store, const char *domain, account_cb cb, void *arg)
 {
-	char key[320];
+	char key[320], canonical[256];
 	struct lookup *lookup;
 
-	if (!key_make("domain:", domain, key)) {
+	if (!address_domain_canonical(domain, strlen(domain), canonical) ||
+		!key_make("domain:", canonical, key)) {
 		cb(arg, -ENOENT, NULL);
 		return;
 	}

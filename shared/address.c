@@ -15,6 +15,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include <idn2.h>
+
 #include "shared/text.h"
 
 #define DOMAIN_MAX 255
@@ -209,6 +211,37 @@ address_parse_path(const char *text, size_t length, struct address *out)
 	if (at + end == length || bracketed_parse(text + at, end, out) < 0)
 		return -EINVAL;
 	return (long)(at + end + 1);
+}
+
+/* Upper case beyond ASCII and compatible forms are mapped, as mail programs and resolvers do. */
+static void
+to_a_labels(char domain[256])
+{
+	char *ascii = NULL;
+
+	if (idn2_to_ascii_8z(domain, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK &&
+		strlen(ascii) < 256)
+		memcpy(domain, ascii, strlen(ascii) + 1);
+	idn2_free(ascii);
+}
+
+bool
+address_domain_canonical(const char *domain, size_t length, char out[256])
+{
+	bool utf8 = false;
+
+	if (length && domain[length - 1] == '.')
+		length--;
+	if (length < 1 || length > DOMAIN_MAX || memchr(domain, '\0', length))
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		out[i] = to_lower(domain[i]);
+		utf8 |= (unsigned char)domain[i] >= 0x80;
+	}
+	out[length] = '\0';
+	if (utf8)
+		to_a_labels(out);
+	return true;
 }
 
 void

@@ -37,6 +37,10 @@ long address_parse_path(const char *text, size_t length, struct address *out);
 /* A domain: letters-digits-hyphens labels, or UTF-8 labels; no literal. */
 bool address_domain_valid(const char *domain, size_t length);
 
+/* What names the same domain gives the same text: lower case, no trailing dot, A-labels ("xn--...")
+ * for UTF-8. What is no domain name is copied. False when it is empty or too long. */
+bool address_domain_canonical(const char *domain, size_t length, char out[256]);
+
 /* Lower-case (ASCII) copy of the domain, NUL-terminated, trailing dot dropped; "" without one. */
 void address_domain_lower(const struct address *address, char out[256]);
 

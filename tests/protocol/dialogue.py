@@ -57,7 +57,7 @@ def seed_all(redis):
     seed(redis, "acme", ["acme.example", "acme.test"],
          users=[("joe@acme.example", "secret word", True), ("old@acme.example", "secret", False)])
     seed(redis, "strict", ["strict.example"], users=[("s", "pw", True)], policy="strict")
-    seed(redis, "other", ["other.example"], users=[("o", "pw", True)])
+    seed(redis, "other", ["other.example", "xn--bcher-kva.example"], users=[("o", "pw", True)])
     seed(redis, "branch", ["branch.acme.example"])
     seed(redis, "stopped", ["stopped.example"], users=[("stopped", "pw", True)], status="disabled")
     seed(redis, "small", ["small.example"], users=[("small", "pw", True)], limits={"messages_hour": 2})

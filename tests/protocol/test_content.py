@@ -129,6 +129,9 @@ POLICY = {
     "foreign, foreign Sender": (OURS, f"From: {FOREIGN}\r\nSender: {FOREIGN}", "550 5.7.1 "),
     "another's": (OURS, f"From: {OTHERS}", "550 5.7.1 From <c@other.example> "),
     "another's, our Sender": (OURS, f"From: {OTHERS}\r\nSender: {OURS}", "550 5.7.1 From <c@other.example> "),
+    "another's with a dot behind, our Sender": (OURS, f"From: {OTHERS}.\r\nSender: {OURS}", "550 5.7.1 "),
+    "another's in UTF-8, our Sender": (OURS, f"From: c@Bücher.example\r\nSender: {OURS}", "550 5.7.1 "),
+    "another's with a full-width dot, our Sender": (OURS, f"From: c@other．example\r\nSender: {OURS}", "55[04] "),
     "another's second, our Sender": (OURS, f"From: {FOREIGN}, {OTHERS}\r\nSender: {OURS}",
                                      "550 5.7.1 From <c@other.example> "),
     "several, one foreign": (OURS, f"From: {OURS}, {FOREIGN}", "550 5.7.1 From <b@gmail.example> "),
@@ -156,6 +159,8 @@ POLICY = {
     "from a host of ours, not an NDR": (OURS, "From: root@mail.acme.example", "550 5.7.1 "),
     "NDR, foreign": ("", f"From: {FOREIGN}", "550 5.7.1 "),
     "NDR, another's": ("", f"From: {OTHERS}", "550 5.7.1 "),
+    "NDR, another's, unreadable": ("", f"From: <{OTHERS}", "554 5.6.0 "),
+    "NDR, too many to read": ("", "From: " + ", ".join([OTHERS] * 40), "554 5.6.0 "),
     "unroutable, not an NDR": (OURS, "From: x@corp.local", "550 5.7.1 "),
 }
 

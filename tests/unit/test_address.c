@@ -212,10 +212,42 @@ domains_are_checked_alone(void **state)
 	assert_false(address_domain_valid("a b", 3));
 }
 
+static void
+what_names_the_same_domain_is_the_same_text(void **state)
+{
+	static const char *const rows[][2] = {
+		{"acme.example",                    "acme.example"         },
+		{ "ACME.Example.",                  "acme.example"         },
+		{ "b\xc3\xbc"
+		  "cher.example",  "xn--bcher-kva.example"},
+		{ "B\xc3\x9c"
+		  "CHER.example.", "xn--bcher-kva.example"},
+		{ "XN--BCHER-KVA.example",          "xn--bcher-kva.example"},
+		{ "other\xef\xbc\x8e"
+		  "example",       "other.example"        }, /* a full-width dot */
+		{ "[192.0.2.1]",                    "[192.0.2.1]"          },
+		{ "\xff",			   "\xff"                 },
+		{ "",			       NULL                   },
+		{ ".",			      NULL                   },
+	};
+	char out[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char *text = exact(rows[i][0], strlen(rows[i][0]));
+		bool good = address_domain_canonical(text, strlen(rows[i][0]), out);
+
+		free(text);
+		if (good != (rows[i][1] != NULL) || (good && strcmp(out, rows[i][1]) != 0))
+			fail_msg("%s: %s", rows[i][0], good ? out : "no");
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_names_the_same_domain_is_the_same_text),
 		cmocka_unit_test(mailboxes_are_taken_or_refused),
 		cmocka_unit_test(nul_is_no_part_of_a_mailbox),
 		cmocka_unit_test(paths_are_taken_or_refused),
