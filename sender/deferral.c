@@ -525,6 +525,7 @@ deferral_left(struct deferral *d, struct item *item)
 
 	HASH_DEL(d->items, item);
 	free(item->key);
+	item->key = NULL;
 	d->loaded--;
 	if (!--site->loaded)
 		site_reset(d, site);
@@ -543,7 +544,7 @@ deferral_items(const struct deferral *d, uint32_t partition, size_t *count_out)
 	size_t count = 0;
 
 	for (struct item *item = d->items; item; item = item->hh.next)
-		if (item->mail->envelope->partition == partition)
+		if (item->row && item->mail->envelope->partition == partition)
 			items[count++] = item;
 	*count_out = count;
 	return items;

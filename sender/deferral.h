@@ -52,7 +52,7 @@ void deferral_noted(struct deferral *deferral, const char *site, uint64_t due_us
 /* A row exists that did not before; and the other way round. */
 void deferral_added(struct deferral *deferral, const Envelope *envelope);
 void deferral_removed(struct deferral *deferral, const Envelope *envelope);
-/* A row's item is in memory from now on; it has left. */
+/* The item of a row, or of one that is being written, is in memory from now on; it has left. */
 void deferral_joined(struct deferral *deferral, struct item *item);
 void deferral_left(struct deferral *deferral, struct item *item);
 /* The item of a row when it is in memory. */

@@ -75,7 +75,7 @@ item_free(struct item *item)
 	struct mail *mail = item->mail;
 
 	schedule_remove(mail->sender->schedule, &item->entry);
-	if (item->row)
+	if (item->key)
 		deferral_left(mail->sender->deferral, item);
 	TAILQ_REMOVE(&mail->items, item, link);
 	for (size_t i = 0; i < item->count; i++)
@@ -257,7 +257,6 @@ mail_rows_live(struct mail *mail)
 			continue;
 		}
 		item->row = true;
-		deferral_joined(deferral, item);
 		if (item->state == ITEM_ENDED) {
 			item->state = ITEM_SETTLING;
 			settle_advance(item);
@@ -288,6 +287,8 @@ mail_rows_failed(struct mail *mail)
 	mail->busy++;
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
 		next = TAILQ_NEXT(item, link);
+		if (item->key)
+			deferral_left(mail->sender->deferral, item);
 		if (item->state != ITEM_ENDED)
 			continue;
 		row_forget(item);
@@ -340,6 +341,18 @@ items_park(struct mail *mail)
 	}
 }
 
+/* The rows can be read before we hear that they are durable. What is under way must be known as in
+ * memory by then, or it would be loaded and sent a second time. */
+static void
+rows_announce(struct mail *mail)
+{
+	struct item *item;
+
+	TAILQ_FOREACH(item, &mail->items, link)
+	if (item->state != ITEM_PARKED)
+		deferral_joined(mail->sender->deferral, item);
+}
+
 static void
 mail_defer(struct mail *mail)
 {
@@ -364,6 +377,7 @@ mail_defer(struct mail *mail)
 		at += item->count;
 		count++;
 	}
+	rows_announce(mail);
 	mail->state = MAIL_DEFERRING;
 	mail->sender->settling++;
 	queue_defer(mail->record, list, count, on_deferred, mail);

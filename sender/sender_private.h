@@ -71,7 +71,7 @@ struct item {
 	struct schedule_entry entry;
 	TAILQ_ENTRY(item) link;
 	UT_hash_handle hh; /* rows in memory */
-	char *key;         /* "<id in hex>/<site>" of the hash */
+	char *key;         /* "<id in hex>/<site>" of the hash; NULL: not in it */
 	struct mail *mail;
 	struct route *route; /* NULL: no way to its domain */
 	char *site;          /* Row.site; NULL until it is needed */
