@@ -3,6 +3,7 @@
     make bench                        everything
     make bench BENCH="--quick"        fewer messages, one round
     make bench BENCH="--sizes 4096 --scan no --json out.json"
+    make bench BENCH="--queue kafka"  with a broker (RF 1, flush.messages=1) and a process for each role
 
 Prints medians and ratios; figures mean something only within one run."""
 
@@ -16,6 +17,7 @@ import tempfile
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
 
+import kafka  # noqa: E402
 import measure  # noqa: E402
 from harness import Clamd, Redis, Server, Shout, accepts, free_port, wait_for  # noqa: E402
 from postfix import Postfix  # noqa: E402
@@ -100,6 +102,38 @@ class ShoutRelay:
                 server.stop()
 
 
+class ClusterRelay(ShoutRelay):
+    """A process for each role, and a broker between them."""
+
+    def start(self):
+        self.redis.start()
+        if self.clamd:
+            self.clamd.start()
+            self.scanners = [self.clamd.process.pid]
+        self.broker = kafka.Kafka(self.directory / "kafka")
+        self.broker.start()
+        self.shouts = [
+            Shout(self.directory / role, self.redis, role=role, clamd=self.clamd,
+                  route=f"127.0.0.1:{self.sink_port}",
+                  settings={"log": {"level": "info"}, "queue": self.broker.queue()})
+            for role in ("control", "sender", "scanner", "ingress")]
+        control, self.sender, _, ingress = self.shouts
+        kafka.topics(control.file)
+        for shout in self.shouts:
+            shout.start()
+        control.account_add("bench", "a.example", mode="ip", ip="127.0.0.1")
+        self.port = ingress.ports["plain"]
+        self.roots = [server.process.pid for server in (*self.shouts, self.redis, *self.broker.brokers)]
+
+    def settle(self):
+        wait_for(lambda: self.sender.metric("shout_queue_lag", 'topic="mail.ready"') in (0, None), 60)
+
+    def stop(self):
+        for server in (*reversed(self.shouts), self.broker, self.redis, self.clamd):
+            if server:
+                server.stop()
+
+
 def one_round(kind, directory, size, count, scan):
     """A fresh relay and a fresh sink, a short warm-up, one measured run."""
     sink = measure.Sink(free_port())
@@ -121,13 +155,13 @@ def median(runs, key):
     return statistics.median(values) if values else None
 
 
-def case(size, scan, count, rounds):
-    runs = {PostfixRelay: [], ShoutRelay: []}
+def case(size, scan, count, rounds, relay):
+    runs = {PostfixRelay: [], relay: []}
     for _ in range(rounds):
         for kind, found in runs.items():
             directory = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir="/var/tmp"))
             found.append(one_round(kind, directory, size, count, scan))
-    keys = runs[ShoutRelay][0].keys()
+    keys = runs[relay][0].keys()
     result = {kind.name: {key: median(found, key) for key in keys} for kind, found in runs.items()}
     ours, theirs = result["shout"], result["postfix"]
     return {
@@ -155,6 +189,7 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="+", default=[4096, 51200])
     parser.add_argument("--scan", choices=["yes", "no", "both"], default="both")
     parser.add_argument("--messages", type=int, default=6000, help="of 4 KB; a third of 50 KB")
+    parser.add_argument("--queue", choices=["lmdb", "kafka"], default="lmdb")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", help="write the figures there")
     args = parser.parse_args()
@@ -164,7 +199,8 @@ def main():
     for scan in {"yes": [True], "no": [False], "both": [False, True]}[args.scan]:
         for size in args.sizes:
             count = args.messages if size <= 8192 else args.messages // 3
-            results.append(case(size, scan, count, args.rounds))
+            results.append(case(size, scan, count, args.rounds,
+                                ClusterRelay if args.queue == "kafka" else ShoutRelay))
             show(results[-1])
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(results, indent=1) + "\n")
