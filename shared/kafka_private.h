@@ -8,7 +8,8 @@
  * queue_kafka.c     opens and closes; what a put, a forward, a defer produces, in which order
  * kafka_client.c    settings of every handle (brokers, TLS, SASL), its log, its errors
  * kafka_producer.c  producers by kind of record (kafka_handle.c) and the queue thread that takes
- *                   their reports and answers (kafka_answers.c)
+ *                   their reports and answers (kafka_answers.c); one batch of a partition at a
+ *                   time (kafka_gate.c)
  * kafka_consumer.c  a group's member: partitions, records in hand, commits, trimming; with
  *                   kafka_partition.c, kafka_commit.c, kafka_bad.c (kafka_consumer.h)
  * kafka_offsets.c   which offsets of a partition are finished, and the commit's metadata; pure
@@ -103,6 +104,7 @@ struct kafka_message {
 	/* the producer's */
 	uint64_t asked_us;
 	struct kafka_handle *handle;
+	struct kafka_gate *gate;
 	struct kafka_message *next;
 	void *copy;
 	int err;

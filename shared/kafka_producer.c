@@ -13,6 +13,7 @@
  * Owns the handles and the thread. A record whose fate is unknown is answered with an error and
  * counted (shout_queue_unknown_total): it may be durable.
  */
+#include "shared/kafka_gate.h"
 #include "shared/kafka_handle.h"
 
 #include <assert.h>
@@ -52,6 +53,7 @@ struct kafka_producer {
 	struct kafka_handle *lanes[LANES];
 	struct message_list failed;  /* never got to librdkafka */
 	struct message_list waiting; /* large ones */
+	struct kafka_gates gates;    /* for small ones */
 	size_t large_bytes;
 	struct {
 		void (*fn)(void *arg);
@@ -197,15 +199,56 @@ produce_large(struct kafka_producer *producer, struct kafka_message *message)
 		refuse(producer, message, -ENOSPC);
 }
 
+static void
+produce_small(struct kafka_producer *producer, struct kafka_message *message)
+{
+	int may_go;
+
+	pthread_mutex_lock(&producer->lock);
+	may_go = kafka_gate_enter(&producer->gates, message);
+	pthread_mutex_unlock(&producer->lock);
+	if (may_go > 0)
+		hand_over(producer, message);
+	else if (may_go < 0)
+		refuse(producer, message, may_go);
+}
+
+/* What waited for the report that came. Behind one that nobody took for LATE_MS, they would wait
+ * that long again. */
+static void
+small_next(struct kafka_producer *producer, struct kafka_gate *gate, int err)
+{
+	struct kafka_message *late = NULL, *message, *next;
+
+	pthread_mutex_lock(&producer->lock);
+	if (err == -ETIMEDOUT)
+		late = kafka_gate_clear(&producer->gates, gate);
+	message = kafka_gate_leave(&producer->gates, gate);
+	pthread_mutex_unlock(&producer->lock);
+	for (; message; message = next) {
+		next = message->next;
+		hand_over(producer, message);
+	}
+	for (; late; late = next) {
+		next = late->next;
+		refuse(producer, late, -ETIMEDOUT);
+	}
+}
+
 void
 kafka_produce(struct kafka_producer *producer, struct kafka_message *message)
 {
+	enum kafka_lane lane = kafka_lane_of(message);
+
 	message->asked_us = clock_mono_us();
 	message->handle = NULL;
+	message->gate = NULL;
 	message->copy = NULL;
 	metric_add(producer->in_flight, 1);
-	if (kafka_lane_of(message) == LANE_LARGE)
+	if (lane == LANE_LARGE)
 		produce_large(producer, message);
+	else if (lane == LANE_SMALL && message->partition >= 0)
+		produce_small(producer, message);
 	else
 		hand_over(producer, message);
 }
@@ -247,6 +290,7 @@ static void
 settle(struct kafka_producer *producer, struct kafka_message *message, int err, int64_t offset)
 {
 	struct kafka_handle *handle = message->handle;
+	struct kafka_gate *gate = message->gate;
 	size_t large = handle && kafka_lane_of(message) == LANE_LARGE ? message->value_size : 0;
 
 	metric_add(producer->in_flight, -1);
@@ -260,6 +304,8 @@ settle(struct kafka_producer *producer, struct kafka_message *message, int err, 
 	message->on_ack(message, err, offset);
 	if (large)
 		large_next(producer, large);
+	if (gate)
+		small_next(producer, gate, err);
 	if (handle)
 		atomic_fetch_sub(&handle->in_flight, 1);
 }
@@ -325,15 +371,21 @@ take_failed(struct kafka_producer *producer)
 
 /* Those that never got their turn. */
 static void
-large_expire(struct kafka_producer *producer, uint64_t now_us)
+expire(struct kafka_producer *producer, uint64_t now_us)
 {
-	struct kafka_message *message;
+	uint64_t late_us = producer->queue->late_ms * 1000ull;
+	struct kafka_message *message, *next;
 
 	pthread_mutex_lock(&producer->lock);
-	while ((message = producer->waiting.first) &&
-		message->asked_us + producer->queue->late_ms * 1000ull < now_us) {
+	while ((message = producer->waiting.first) && message->asked_us + late_us < now_us) {
 		list_take(&producer->waiting);
 		metric_set(producer->large_waiting, (int64_t)producer->waiting.count);
+		message->err = -ETIMEDOUT;
+		list_add(&producer->failed, message);
+	}
+	message = now_us > late_us ? kafka_gates_expire(&producer->gates, now_us - late_us) : NULL;
+	for (; message; message = next) {
+		next = message->next;
 		message->err = -ETIMEDOUT;
 		list_add(&producer->failed, message);
 	}
@@ -394,7 +446,7 @@ tick(struct kafka_producer *producer)
 		if (rd_kafka_fatal_error(producer->lanes[lane]->rk, NULL, 0))
 			replace(producer, lane);
 	bury(producer);
-	large_expire(producer, now_us);
+	expire(producer, now_us);
 }
 
 void
@@ -514,6 +566,7 @@ release(struct kafka_producer *producer)
 {
 	for (enum kafka_lane lane = 0; lane < LANES; lane++)
 		kafka_handle_free(producer->lanes[lane]);
+	kafka_gates_free(&producer->gates);
 	pthread_mutex_destroy(&producer->lock);
 	pthread_mutex_destroy(&producer->wake_lock);
 	pthread_cond_destroy(&producer->wake);
