@@ -327,7 +327,7 @@ topics(const struct config *config, bool as_json)
 		fprintf(stderr, "topics need queue.backend: kafka\n");
 		return 1;
 	}
-	log_set_level(LOG_LEVEL_ERROR);
+	log_set_level(LOG_LEVEL_WARN);
 	return kafka_topics(config, as_json, stdout);
 }
 

@@ -67,8 +67,8 @@ struct kafka_producer {
 	struct kafka_answers *answers;
 	uint64_t next_tick_ms, next_log_ms;
 	/* metrics */
-	struct metric *latency[KAFKA_TOPICS], *errors[KAFKA_TOPICS];
-	struct metric *in_flight, *large_waiting, *unknown, *replaced;
+	struct metric *latency[KAFKA_TOPICS], *errors[KAFKA_TOPICS], *unknown[KAFKA_TOPICS];
+	struct metric *in_flight, *large_waiting, *replaced;
 };
 
 static void
@@ -313,10 +313,12 @@ settle(struct kafka_producer *producer, struct kafka_message *message, int err, 
 static void
 on_report(struct kafka_producer *producer, const rd_kafka_message_t *report)
 {
+	struct kafka_message *message = report->_private;
+
 	if (report->err &&
 		rd_kafka_message_status(report) == RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED)
-		metric_add(producer->unknown, 1);
-	settle(producer, report->_private, kafka_errno(report->err), report->offset);
+		metric_add(producer->unknown[message->topic], 1);
+	settle(producer, message, kafka_errno(report->err), report->offset);
 }
 
 static void
@@ -538,13 +540,13 @@ add_metrics(struct kafka_producer *producer)
 			"From asking to the brokers' acknowledgement", labels);
 		producer->errors[i] = metric_counter("shout_queue_produce_errors_total",
 			"Records that the brokers did not acknowledge", labels);
+		producer->unknown[i] = metric_counter("shout_queue_unknown_total",
+			"Records answered with an error that may be durable nevertheless", labels);
 	}
 	producer->in_flight = metric_gauge(
 		"shout_queue_producing", "Records that wait for an acknowledgement", NULL);
 	producer->large_waiting = metric_gauge("shout_queue_large_waiting",
 		"Large records that wait for others to be acknowledged", NULL);
-	producer->unknown = metric_counter("shout_queue_unknown_total",
-		"Records answered with an error that may be durable nevertheless", NULL);
 	producer->replaced = metric_counter("shout_queue_producers_replaced_total",
 		"Producers replaced after a fatal error", NULL);
 }

@@ -217,7 +217,7 @@ def make_certificate(directory, names=("shout.test", "localhost")):
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
          "-nodes", "-days", "30", "-subj", f"/CN={names[0]}", "-addext",
-         "subjectAltName=" + ",".join(f"DNS:{name}" for name in names), "-keyout", str(key), "-out",
+         "subjectAltName=" + ",".join(f"{'IP' if name[0].isdigit() else 'DNS'}:{name}" for name in names), "-keyout", str(key), "-out",
          str(certificate)], check=True, capture_output=True)
     return certificate, key
 
