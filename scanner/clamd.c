@@ -136,8 +136,9 @@ on_answer(void *arg, const char *text, size_t length)
 		clamd_host_doubt(host);
 		return;
 	}
-	/* An answer before the body was sent: clamd refused it and closes. */
-	if (scan->reading) {
+	/* An answer before the whole body was sent: clamd refused it and closes. Whatever it says
+	 * is not about the message. */
+	if (session->streaming == scan) {
 		clamd_session_fail(session, scan, CLAMD_BROKEN);
 		return;
 	}
@@ -190,13 +191,14 @@ on_piece(void *arg, int err, const void *data, size_t length)
 		scan_fail(scan, scan->again, scan->failure);
 		return;
 	}
-	if (err) {
+	/* Half a body may be clean. */
+	if (err || (!length && scan->sent < scan->envelope->size)) {
 		clamd_session_fail(session, scan, CLAMD_NO_BODY);
 		return;
 	}
 	clamd_wire_chunk(session->wire, data, length);
 	scan->sent += length;
-	if (length && scan->sent < scan->envelope->size) {
+	if (scan->sent < scan->envelope->size) {
 		if (!clamd_wire_full(session->wire))
 			scan_read(scan);
 		return;

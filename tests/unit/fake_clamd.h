@@ -1,7 +1,7 @@
 /*
  * fake_clamd.h - a clamd that misbehaves as no real one does. It answers samples as its flags say,
  * and other bodies by their first word: clean, virus, limit, error, hang, close, garbage, number,
- * late (answered after the next one).
+ * late (answered after the next one), early (answered as clean before it is there).
  */
 #ifndef TESTS_UNIT_FAKE_CLAMD_H
 #define TESTS_UNIT_FAKE_CLAMD_H
@@ -192,6 +192,9 @@ fake_take_chunk(struct fake_client *client, struct evbuffer *in)
 		return 0;
 	evbuffer_drain(in, 4);
 	if (size) {
+		if (!evbuffer_get_length(client->body) && size > 5 &&
+			memcmp(evbuffer_pullup(in, 5), "early", 5) == 0)
+			fake_say(client, client->number, "stream: OK");
 		evbuffer_remove_buffer(in, client->body, size);
 		if (client->fake->stream_max &&
 			evbuffer_get_length(client->body) > client->fake->stream_max) {

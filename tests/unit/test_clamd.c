@@ -57,6 +57,8 @@ give_body(void *arg, const Envelope *envelope, uint64_t offset, size_t length, q
 		memcpy(piece, job->text, strlen(job->text));
 	if (strcmp(job->text, "gone") == 0)
 		cb(cb_arg, -ENOENT, NULL, 0);
+	else if (strcmp(job->text, "clean, cut short") == 0 && offset > 0)
+		cb(cb_arg, 0, piece, 0);
 	else
 		cb(cb_arg, 0, piece, length < left ? length : (size_t)left);
 }
@@ -343,6 +345,12 @@ answers_that_make_no_sense_are_no_verdict(void **state)
 	assert_int_equal(job.result, CLAMD_GARBAGE);
 	scan_one(f.clamd, &job, "gone");
 	assert_int_equal(job.result, CLAMD_NO_BODY);
+	job_start(f.clamd, &job, "clean, cut short", 2 * QUEUE_PIECE_MAX);
+	wait_for(&job.done);
+	assert_int_equal(job.result, CLAMD_NO_BODY);
+	job_start(f.clamd, &job, "early", 50 * LARGE);
+	wait_for(&job.done);
+	assert_int_equal(job.result, CLAMD_BROKEN);
 	scan_one(f.clamd, &job, "clean");
 	assert_int_equal(job.result, CLAMD_ANSWER);
 	tear_down(&f);
