@@ -27,6 +27,7 @@
 
 #define LINGER_MS 5000
 #define LINGER_BYTES (64u * 1024 * 1024)
+#define LINGER_MAX 256 /* of a loop: the door counts them no more */
 
 struct wire {
 	struct wire *next, **prev; /* of the list */
@@ -351,7 +352,8 @@ wire_close(struct wire **wire_ref, bool linger)
 	bool sent = !wire->handshake && wire_flush(wire);
 
 	*wire_ref = NULL;
-	if (wire->gone || wire->handshake || (sent && !linger)) {
+	if (wire->gone || wire->handshake || (sent && !linger) ||
+		wire->list->lingering >= LINGER_MAX) {
 		if (wire->ssl && !wire->gone && !wire->handshake)
 			SSL_shutdown(wire->ssl);
 		wire_free(wire);

@@ -251,6 +251,25 @@ a_message_that_keeps_its_pace_has_the_whole_timeout(void **state)
 	assert_int_equal(data_time_left(session, 1000), 1);
 }
 
+/* They hold descriptors that the door does not count. */
+static void
+few_linger_at_a_time(void **state)
+{
+	int clients[300];
+
+	(void)state;
+	for (size_t i = 0; i < 300; i++) {
+		struct session *session = connect_client();
+
+		clients[i] = client;
+		session_end(session, "421 4.3.2 Go");
+		turn();
+	}
+	assert_in_range(worker.wires.lingering, 1, 256);
+	for (size_t i = 0; i < 299; i++)
+		close(clients[i]);
+}
+
 int
 main(void)
 {
@@ -259,6 +278,7 @@ main(void)
 		TEST(a_session_cut_off_leaves_its_message_to_the_queue),
 		TEST(who_drips_a_command_is_cut_off),
 		TEST(who_drips_a_message_is_cut_off),
+		TEST(few_linger_at_a_time),
 		TEST(a_message_that_keeps_its_pace_has_the_whole_timeout),
 	};
 
