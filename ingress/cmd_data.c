@@ -85,7 +85,7 @@ data_time_left(const struct session *session, uint64_t timeout)
 	uint64_t end = mail->started_ms + timeout + mail->received * 1000 / SLOWEST_BYTES_PER_S;
 
 	if (end <= now)
-		return 1;
+		return 0;
 	return end - now < timeout ? end - now : timeout;
 }
 

@@ -28,6 +28,7 @@
 #define COMMAND_READ (8u * 1024) /* of input at a time between messages */
 #define SHAKE_MS 30000           /* for a PROXY header, and for a TLS handshake */
 #define SLOT_BITS 20
+#define TOO_SLOW "421 4.4.2 Idle, or too slow, for too long"
 
 /* ---- ids ---- */
 
@@ -281,13 +282,18 @@ keep_rest(struct session *session)
 static void
 renew_timeout(struct session *session)
 {
-	uint64_t timeout = session->worker->ingress->config->ingress.timeout;
+	uint64_t timeout = session->worker->ingress->config->ingress.timeout, left = timeout;
+	bool renews = session->answered && session->state != ST_SHAKE;
 
-	if (session->state == ST_DATA)
-		wire_set_timeout(session->wire, data_time_left(session, timeout));
-	else if (session->answered && session->state != ST_SHAKE)
-		wire_set_timeout(session->wire, timeout);
 	session->answered = false;
+	if (session->state == ST_DATA) {
+		left = data_time_left(session, timeout);
+		renews = true;
+	}
+	if (left == 0)
+		session_end(session, TOO_SLOW);
+	else if (renews)
+		wire_set_timeout(session->wire, left);
 }
 
 /* Works on the first `size` bytes of scratch. A client that does not take its replies is not read.
@@ -386,7 +392,7 @@ on_timeout(void *arg)
 	else if (session->state == ST_PROXY)
 		session_close(session);
 	else
-		session_end(session, "421 4.4.2 Idle, or too slow, for too long");
+		session_end(session, TOO_SLOW);
 }
 
 void

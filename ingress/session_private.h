@@ -148,7 +148,8 @@ void auth_free(struct session *session);
 
 /* cmd_data.c: input in ST_DATA; how much of it was taken. */
 size_t data_input(struct session *session, const char *data, size_t size);
-/* How long, in ms, the message's next bytes may take: `timeout`, less when it falls behind. */
+/* How long, in ms, the message's next bytes may take: `timeout`, less when it falls behind, 0 when
+ * its time is up. */
 uint64_t data_time_left(const struct session *session, uint64_t timeout);
 
 /* transaction.c */
