@@ -167,7 +167,7 @@ renew_turn(struct kafka_state *state)
 {
 	for (int32_t i = 0; i < state->parts_count; i++) {
 		struct renewal *renewal = NULL;
-		struct kafka_place place;
+		struct kafka_place place = { .topic = KAFKA_NONE };
 
 		pthread_mutex_lock(&state->lock);
 		if (state->parts[i] && state->parts[i]->renewal && state->parts[i]->renewal->read)
