@@ -22,6 +22,7 @@ struct listing {
 	char after_id[ID_TEXT_SIZE]; /* "": from the start */
 	char *after_site;
 	uint64_t total;
+	bool counted; /* the total is known: the scan ends with the page */
 	json_t *rows;
 	/* of the scan */
 	uint8_t at_id[ID_SIZE];
@@ -145,7 +146,7 @@ on_row(void *arg, Row *row)
 	free(l->at_site);
 	l->at_site = xstrdup(row->site);
 	if (listing_matches(l, row)) {
-		l->total++;
+		l->total += !l->counted;
 		if (json_array_size(l->rows) < l->limit && listing_behind(l, row))
 			json_array_append_new(l->rows, json_from_row(row));
 	}
@@ -164,6 +165,30 @@ queue_numbers(struct queue *queue)
 		(json_int_t)stats.bodies, "bad", (json_int_t)stats.bad);
 }
 
+/* All of a site, and nothing else asked for: no scan is needed to know how many there are. */
+static void
+listing_count(struct listing *l, struct rows *rows)
+{
+	uint8_t id[ID_SIZE];
+
+	if (!l->site || l->account || l->domain || l->state >= 0)
+		return;
+	l->total = rows_count(rows, l->site);
+	l->counted = l->total > 0;
+	if (!l->counted || !*l->after_id || id_parse(l->after_id, id) != 0)
+		return;
+	memcpy(l->at_id, id, ID_SIZE);
+	l->at_site = xstrdup(l->after_site);
+}
+
+static bool
+listing_done(const struct listing *l)
+{
+	return l->counted &&
+		(json_array_size(l->rows) == l->limit ||
+			(!*l->after_id && json_array_size(l->rows) == l->total));
+}
+
 static void
 listing_run(struct job *job)
 {
@@ -176,10 +201,11 @@ listing_run(struct job *job)
 	if (l->id_text && id_parse(l->id_text, id) == 0) {
 		rows_of(job->api->rows, id, on_row, l);
 	} else {
+		listing_count(l, job->api->rows);
 		do
 			got = rows_scan(job->api->rows, ROWS_ANY, l->at_site ? l->at_id : NULL,
 				l->at_site, SCAN_STEP, on_row, l);
-		while (got == SCAN_STEP && !atomic_load(&job->api->hurry));
+		while (got == SCAN_STEP && !listing_done(l) && !atomic_load(&job->api->hurry));
 	}
 	job->result = json_pack("{s:o, s:I, s:o}", "rows", l->rows, "total", (json_int_t)l->total,
 		"queue", queue_numbers(queue));
