@@ -11,6 +11,7 @@
 #include "shared/config.h"
 #include "shared/log.h"
 
+#define PAGE_MAX 1000ul /* rows of one request */
 #define DEFAULT_FILE "/etc/shout/shout.yaml"
 
 static const char usage[] =
@@ -30,8 +31,7 @@ static const char usage[] =
 	"  account remove-user ACCOUNT --username NAME\n"
 	"      LIMITS: --messages-hour --messages-day --recipients-hour --recipients-day N\n"
 	"\n"
-	"  queue list [--id ID] [--site SITE] [--account ACCOUNT] [--domain DOMAIN]\n"
-	"             [--state waiting|held] [--limit N] [--after ID/SITE]\n"
+	"  queue list [--id ID] [SELECTOR] [--state waiting|held] [--limit N] [--after NEXT]\n"
 	"  queue show ID\n"
 	"  queue retry|bounce|release [ID] [SELECTOR]    what waits now; all that is given must match\n"
 	"  queue bad [--limit N] [--after KEY]           what could not be read, set aside\n"
@@ -298,13 +298,67 @@ account_remove_user(const struct ctl *ctl)
 
 /* The queue */
 
+/* The page behind `before` (NULL: the first), of up to `limit` rows. */
+static json_t *
+queue_page(const struct ctl *ctl, const json_t *before, unsigned long limit)
+{
+	static const char *const names[] = { "id", "site", "provider", "account", "credential",
+		"domain", "state", NULL };
+	const char *after = before ? json_string_value(json_object_get(before, "next"))
+				   : ctl_option(ctl, "after");
+	const char *egress = ctl_option(ctl, "egress-ip");
+	char *uri = with_query(ctl, "queue", names), *encoded = ctl_encode(after ? after : "");
+	char *egress_encoded = ctl_encode(egress ? egress : "");
+	char *path = xasprintf("%s%climit=%lu%s%s%s%s", uri, strchr(uri, '?') ? '&' : '?',
+		limit < PAGE_MAX ? limit : PAGE_MAX, after ? "&after=" : "", encoded,
+		egress ? "&egress_ip=" : "", egress_encoded);
+	json_t *page = ctl_request(ctl, "GET", path, NULL);
+
+	free(uri);
+	free(encoded);
+	free(egress_encoded);
+	free(path);
+	return page;
+}
+
+/* Takes the page; a first page that could not count all knows no total. */
+static void
+queue_join(json_t *all, json_t *page)
+{
+	json_array_extend(json_object_get(all, "rows"), json_object_get(page, "rows"));
+	json_object_set(all, "next", json_object_get(page, "next"));
+	json_decref(page);
+}
+
 static int
 queue_list(const struct ctl *ctl)
 {
-	static const char *const names[] = { "id", "site", "account", "domain", "state", "limit",
-		"after", NULL };
+	const char *limit_text = ctl_option(ctl, "limit");
+	char *end = NULL;
+	const unsigned long limit = limit_text ? strtoul(limit_text, &end, 10) : 100;
+	json_t *all = NULL, *rows = NULL, *page;
 
-	return ask(ctl, "GET", with_query(ctl, "queue", names), NULL, print_queue);
+	if (limit_text && (!*limit_text || *end)) {
+		fprintf(stderr, "shoutctl: --limit takes a number\n");
+		return CTL_USAGE;
+	}
+	do {
+		page = queue_page(ctl, all, limit - json_array_size(rows));
+		if (!page) {
+			json_decref(all);
+			return CTL_FAILED;
+		}
+		if (!all)
+			rows = json_object_get(all = page, "rows");
+		else
+			queue_join(all, page);
+	} while (json_array_size(rows) < limit && !json_is_null(json_object_get(all, "next")));
+	if (ctl->json)
+		print_json(all);
+	else
+		print_queue(all);
+	json_decref(all);
+	return CTL_OK;
 }
 
 static int
@@ -510,7 +564,7 @@ static const struct command {
 	{ "account",     "add-user",       1, 1, NULL,       account_add_user,       { NULL }                                   },
 	{ "account",     "remove-user",    1, 1, "username", account_remove_user,    { "username" }                             },
 	{ "queue",       "list",           0, 0, NULL,       queue_list,
-         { "id", "site", "account", "domain", "state", "limit", "after" }                                                       },
+         { "id", SELECTOR_OPTIONS, "state", "limit", "after" }                                                                  },
 	{ "queue",       "show",           1, 1, NULL,       queue_show,             { NULL }                                   },
 	{ "queue",       "retry",          0, 1, NULL,       queue_rule,             { SELECTOR_OPTIONS }                       },
 	{ "queue",       "bounce",         0, 1, NULL,       queue_rule,             { SELECTOR_OPTIONS }                       },

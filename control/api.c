@@ -465,6 +465,7 @@ api_new(const struct config *config, struct queue *queue, struct loop *loop, str
 	int err;
 
 	*api = (struct api){ .queue = queue,
+		.egress = config->sender.source_address,
 		.rows = rows_open(queue, ROWS_ALL, NULL, NULL, NULL),
 		.loop = loop,
 		.redis = redis,

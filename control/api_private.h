@@ -24,7 +24,8 @@
 
 struct api {
 	struct queue *queue;
-	struct rows *rows; /* all of them */
+	struct rows *rows;  /* all of them */
+	const char *egress; /* sender.source_address */
 	struct loop *loop, *worker;
 	struct redis *redis;
 	struct directory *directory;

@@ -1,7 +1,12 @@
 /*
  * api_queue.c - the API's reading half of the queue: what waits where, and why. On the worker.
+ *
+ * A page is read from a cursor on: along the index of a site when one is asked for, else by key.
+ * One request examines EXAMINE_MAX rows at most (half a second, and memory for one page) and then
+ * says where to go on. Totals come from the table's counts where these can tell, else by counting.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,24 +14,37 @@
 #include "control/api_private.h"
 #include "shared/date.h"
 #include "shared/log.h"
+#include "shared/selector.h"
 
 #define LIST_DEFAULT 100
 #define LIST_MAX 1000
 #define SCAN_STEP 256
+#define EXAMINE_MAX 200000
+#define SITE_HELD "held" /* Row.site of mail that is held */
+
+struct suspended {
+	struct selector selector;
+	json_t *shown;
+};
 
 struct listing {
 	struct job job;
-	char *site, *account, *domain, *id_text;
-	int state; /* of Row; -1: any */
+	struct selector selector; /* nothing given: any */
+	const char *site;         /* whose index is read; NULL: by key */
+	int state;                /* of Row; -1: any */
 	size_t limit;
-	char after_id[ID_TEXT_SIZE]; /* "": from the start */
-	char *after_site;
-	uint64_t total;
-	bool counted; /* the total is known: the scan ends with the page */
+	bool after, whole; /* a cursor was given; everything is shown */
+	json_t *suspensions;
+	struct suspended *suspended;
+	size_t suspended_count;
 	json_t *rows;
-	/* of the scan */
+	uint64_t total, examined;
+	/* where the reading is */
+	bool started;
+	uint64_t at_us;
 	uint8_t at_id[ID_SIZE];
 	char *at_site;
+	char *next; /* where the page ends */
 };
 
 json_t *
@@ -85,16 +103,17 @@ json_from_row(const Row *row)
 	json_object_set_new(shown, "site", json_from_text(row->site));
 	json_object_set_new(shown, "state", json_string(state_name(row)));
 	json_object_set_new(shown, "account", json_from_text(e->account));
+	json_object_set_new(shown, "credential", json_from_text(e->credential));
 	json_object_set_new(shown, "from", json_from_text(e->mail_from));
 	json_object_set_new(shown, "to", recipients);
 	json_object_set_new(shown, "size", json_integer((json_int_t)e->size));
 	json_object_set_new(shown, "accepted", json_from_time(e->accepted_us));
-	json_object_set_new(shown, "due",
-		row->state == ROW__STATE__HELD ? json_null() : json_from_time(row->due_us));
+	json_object_set_new(shown, "due", json_from_time(row->due_us));
 	json_object_set_new(shown, "attempts", json_integer(row->attempts));
 	json_object_set_new(shown, "last_attempt", json_from_time(row->last_attempt_us));
 	set_text(shown, "last_reply", row->last_reply);
 	set_text(shown, "last_host", row->last_host);
+	set_text(shown, "egress_ip", row->egress);
 	set_text(shown, "reason", row->reason);
 	set_text(shown, "signature", e->signature);
 	set_text(shown, "message_id", e->message_id);
@@ -102,53 +121,79 @@ json_from_row(const Row *row)
 	return shown;
 }
 
-static bool
-has_recipient_at(const Envelope *envelope, const char *domain)
+/* What only one message is worth. */
+static void
+show_whole(const struct listing *l, const Row *row, json_t *shown)
 {
-	for (size_t i = 0; i < envelope->n_recipients; i++) {
-		const char *at = strrchr(envelope->recipients[i]->address, '@');
+	char place[QUEUE_PLACE_MAX];
 
-		if (at && strcasecmp(at + 1, domain) == 0)
-			return true;
-	}
-	return false;
+	queue_body_place(l->job.api->queue, row->envelope, place);
+	json_object_set_new(shown, "body", json_string(place));
+	json_object_set_new(shown, "first_attempt", json_from_time(row->first_attempt_us));
+	json_object_set_new(shown, "delay_told", json_boolean(row->delay_sent));
+	json_object_set_new(shown, "released", json_boolean(row->released));
+	set_text(shown, "helo", row->envelope->helo);
+	set_text(shown, "client", row->envelope->client);
+	set_text(shown, "header_from", row->envelope->header_from);
 }
 
-static bool
-listing_matches(const struct listing *l, const Row *row)
+/* The suspension that holds it back, when there is one. */
+static void
+show_suspension(const struct listing *l, const Row *row, json_t *shown)
 {
-	return (l->state < 0 || (int)row->state == l->state) &&
-		(!l->site || strcasecmp(row->site, l->site) == 0) &&
-		(!l->account || strcmp(row->envelope->account, l->account) == 0) &&
-		(!l->domain || has_recipient_at(row->envelope, l->domain));
+	const char *own = l->job.api->egress;
+
+	if (row->state == ROW__STATE__HELD)
+		return;
+	for (size_t i = 0; i < l->suspended_count; i++)
+		if (selector_matches_row(&l->suspended[i].selector, row, own ? own : "")) {
+			json_object_set(shown, "suspension", l->suspended[i].shown);
+			return;
+		}
 }
 
-/* Rows come by key: whether this one is behind the page before. */
-static bool
-listing_behind(const struct listing *l, const Row *row)
+static void
+listing_place(struct listing *l, const Row *row)
+{
+	l->started = true;
+	l->at_us = row->due_us;
+	memcpy(l->at_id, row->envelope->id.data, ID_SIZE);
+	free(l->at_site);
+	l->at_site = xstrdup(row->site);
+}
+
+static void
+listing_mark(struct listing *l)
 {
 	char id[ID_TEXT_SIZE];
-	int order;
 
-	if (!*l->after_id)
-		return true;
-	id_format(row->envelope->id.data, id);
-	order = strcmp(id, l->after_id);
-	return order > 0 || (order == 0 && strcmp(row->site, l->after_site) > 0);
+	id_format(l->at_id, id);
+	free(l->next);
+	l->next = l->site ? xasprintf("%" PRIu64 "/%s", l->at_us, id)
+			  : xasprintf("%s/%s", id, l->at_site);
 }
 
 static void
 on_row(void *arg, Row *row)
 {
 	struct listing *l = arg;
+	const char *own = l->job.api->egress;
+	json_t *shown;
 
-	memcpy(l->at_id, row->envelope->id.data, ID_SIZE);
-	free(l->at_site);
-	l->at_site = xstrdup(row->site);
-	if (listing_matches(l, row)) {
-		l->total += !l->counted;
-		if (json_array_size(l->rows) < l->limit && listing_behind(l, row))
-			json_array_append_new(l->rows, json_from_row(row));
+	l->examined++;
+	listing_place(l, row);
+	if ((l->state < 0 || (int)row->state == l->state) &&
+		selector_matches_row(&l->selector, row, own ? own : "")) {
+		l->total++;
+		if (json_array_size(l->rows) < l->limit) {
+			shown = json_from_row(row);
+			show_suspension(l, row, shown);
+			if (l->whole)
+				show_whole(l, row, shown);
+			json_array_append_new(l->rows, shown);
+			if (json_array_size(l->rows) == l->limit)
+				listing_mark(l);
+		}
 	}
 	row_free(row);
 }
@@ -165,50 +210,100 @@ queue_numbers(struct queue *queue)
 		(json_int_t)stats.bodies, "bad", (json_int_t)stats.bad);
 }
 
-/* All of a site, and nothing else asked for: no scan is needed to know how many there are. */
-static void
-listing_count(struct listing *l, struct rows *rows)
+static size_t
+listing_step(struct listing *l)
 {
-	uint8_t id[ID_SIZE];
+	struct rows *rows = l->job.api->rows;
 
-	if (!l->site || l->account || l->domain || l->state >= 0)
-		return;
-	l->total = rows_count(rows, l->site);
-	l->counted = l->total > 0;
-	if (!l->counted || !*l->after_id || id_parse(l->after_id, id) != 0)
-		return;
-	memcpy(l->at_id, id, ID_SIZE);
-	l->at_site = xstrdup(l->after_site);
+	if (l->site)
+		return rows_due(rows, l->site, l->at_us, l->started ? l->at_id : NULL, SCAN_STEP,
+			on_row, l);
+	return rows_scan(
+		rows, ROWS_ANY, l->started ? l->at_id : NULL, l->at_site, SCAN_STEP, on_row, l);
 }
 
+/* Whether the table's counts tell the total: nothing, or a site alone was asked for. */
 static bool
-listing_done(const struct listing *l)
+listing_counted(const struct listing *l)
 {
-	return l->counted &&
-		(json_array_size(l->rows) == l->limit ||
-			(!*l->after_id && json_array_size(l->rows) == l->total));
+	for (int i = 0; i < SELECTOR_FIELDS; i++)
+		if (i != SELECT_SITE && l->selector.text[i])
+			return false;
+	return l->state < 0;
+}
+
+/* Returns whether the end was reached. */
+static bool
+listing_read(struct listing *l, bool counted)
+{
+	size_t got;
+
+	do {
+		got = listing_step(l);
+		if (got < SCAN_STEP)
+			return true;
+		if (l->next && (counted || l->after))
+			return false;
+	} while (l->examined < EXAMINE_MAX && !atomic_load(&l->job.api->hurry));
+	if (!l->next)
+		listing_mark(l);
+	return false;
+}
+
+static void
+listing_total(struct listing *l, bool counted, bool ended)
+{
+	json_t *result = l->job.result;
+
+	if (counted)
+		l->total = rows_count(l->job.api->rows, l->site);
+	else if (l->after) {
+		json_object_set_new(result, "total", json_null());
+		return;
+	}
+	json_object_set_new(result, "total", json_integer((json_int_t)l->total));
+	json_object_set_new(result, "total_exact", json_boolean(counted || ended));
+}
+
+static void
+listing_suspensions(struct listing *l)
+{
+	const char *field;
+	json_t *shown;
+	size_t i;
+
+	l->suspended = xcalloc(json_array_size(l->suspensions) + 1, sizeof *l->suspended);
+	json_array_foreach(l->suspensions, i, shown)
+	{
+		struct suspended *at = &l->suspended[l->suspended_count++];
+
+		at->shown = shown;
+		selector_parse(&at->selector, json_object_get(shown, "selector"), &field);
+	}
 }
 
 static void
 listing_run(struct job *job)
 {
 	struct listing *l = (struct listing *)job;
-	struct queue *queue = job->api->queue;
-	uint8_t id[ID_SIZE];
-	size_t got;
+	const bool counted = listing_counted(l);
+	bool ended = true;
 
+	listing_suspensions(l);
 	l->rows = json_array();
-	if (l->id_text && id_parse(l->id_text, id) == 0) {
-		rows_of(job->api->rows, id, on_row, l);
-	} else {
-		listing_count(l, job->api->rows);
-		do
-			got = rows_scan(job->api->rows, ROWS_ANY, l->at_site ? l->at_id : NULL,
-				l->at_site, SCAN_STEP, on_row, l);
-		while (got == SCAN_STEP && !listing_done(l) && !atomic_load(&job->api->hurry));
+	job->result = json_object();
+	if (l->selector.text[SELECT_ID])
+		rows_of(job->api->rows, l->selector.id, on_row, l);
+	else
+		ended = listing_read(l, counted);
+	if (ended && l->total <= l->limit) { /* all that matched is in the page */
+		free(l->next);
+		l->next = NULL;
 	}
-	job->result = json_pack("{s:o, s:I, s:o}", "rows", l->rows, "total", (json_int_t)l->total,
-		"queue", queue_numbers(queue));
+	json_object_set_new(job->result, "rows", l->rows);
+	json_object_set_new(job->result, "next", l->next ? json_string(l->next) : json_null());
+	listing_total(l, counted, ended);
+	json_object_set_new(job->result, "queue", queue_numbers(job->api->queue));
 }
 
 static void
@@ -216,19 +311,26 @@ listing_release(struct job *job)
 {
 	struct listing *l = (struct listing *)job;
 
-	free(l->site);
-	free(l->account);
-	free(l->domain);
-	free(l->id_text);
-	free(l->after_site);
+	for (size_t i = 0; i < l->suspended_count; i++)
+		selector_wipe(&l->suspended[i].selector);
+	free(l->suspended);
+	json_decref(l->suspensions);
+	selector_wipe(&l->selector);
 	free(l->at_site);
+	free(l->next);
 	free(l);
 }
 
-static char *
-copy_of(const char *text)
+static struct listing *
+listing_new(struct exchange *x, void (*run)(struct job *job))
 {
-	return text ? xstrdup(text) : NULL;
+	struct listing *l = xcalloc(1, sizeof *l);
+
+	l->job = (struct job){ .exchange = x, .run = run, .release = listing_release };
+	l->suspensions = suspensions_now(x->api);
+	l->state = -1;
+	l->limit = LIST_MAX;
+	return l;
 }
 
 static int
@@ -245,58 +347,77 @@ take_state(struct exchange *x, int *state_out)
 	return *state_out == -2 ? -1 : 0;
 }
 
+/* "<due>/<id>" along a site, "<id>/<site>" by key. */
 static int
-check_after(struct exchange *x)
+take_after(struct exchange *x, struct listing *l)
 {
-	const char *after = query_text(x, "after");
+	const char *after = query_text(x, "after"), *slash = after ? strchr(after, '/') : NULL;
+	const char *id = l->site && slash ? slash + 1 : after;
+	char text[ID_TEXT_SIZE] = "";
 
-	if (!after || (strlen(after) > ID_TEXT_SIZE && after[ID_TEXT_SIZE - 1] == '/'))
+	if (!after)
 		return 0;
-	reply_error(x, 400, "after", "<id>/<site> of the last row of the page before");
+	l->after = l->started = true;
+	snprintf(text, sizeof text, "%s", id);
+	if (slash && id_parse(text, l->at_id) == 0) {
+		l->at_us = strtoull(after, NULL, 10);
+		l->at_site = xstrdup(slash + 1);
+		if (l->site ? strlen(id) == ID_TEXT_SIZE - 1 : slash == after + ID_TEXT_SIZE - 1)
+			return 0;
+	}
+	reply_error(x, 400, "after", "\"next\" of the page before, with the same filters");
 	return -1;
 }
 
 static int
-check_id(struct exchange *x)
+take_selector(struct exchange *x, struct selector *selector)
 {
-	const char *text = query_text(x, "id");
-	uint8_t id[ID_SIZE];
+	static const char *const names[SELECTOR_FIELDS] = { "id", "site", "provider", "account",
+		"credential", "domain", "egress_ip" };
+	const char *text;
 
-	if (!text || id_parse(text, id) == 0)
+	for (int i = 0; i < SELECTOR_FIELDS; i++)
+		if ((text = query_text(x, names[i])))
+			selector->text[i] = xstrdup(text);
+	if (!selector->text[SELECT_ID] || id_parse(selector->text[SELECT_ID], selector->id) == 0)
 		return 0;
 	reply_error(x, 400, "id", "26 signs of a message id");
 	return -1;
 }
 
+/* The site whose index is read. Sites' names are lower case. */
+static void
+take_site(struct listing *l)
+{
+	for (char *c = l->selector.text[SELECT_SITE]; c && *c; c++)
+		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+	l->site = l->selector.text[SELECT_SITE];
+	if (!l->site && l->state == (int)ROW__STATE__HELD)
+		l->site = SITE_HELD;
+}
+
 void
 api_queue_list(struct exchange *x)
 {
-	static const char *const known[] = { "id", "site", "account", "domain", "state", "limit",
-		"after", NULL };
+	static const char *const known[] = { "id", "site", "provider", "account", "credential",
+		"domain", "egress_ip", "state", "limit", "after", NULL };
 	struct listing *l;
-	const char *after;
 	long limit;
-	int state;
 
 	if (!query_known(x, known) ||
-		(limit = query_number(x, "limit", LIST_DEFAULT, 1, LIST_MAX)) < 0 ||
-		take_state(x, &state) < 0 || check_after(x) < 0 || check_id(x) < 0)
+		(limit = query_number(x, "limit", LIST_DEFAULT, 1, LIST_MAX)) < 0)
 		return;
-	after = query_text(x, "after");
-	l = xcalloc(1, sizeof *l);
-	*l = (struct listing){
-		.job = {.exchange = x, .run = listing_run, .release = listing_release},
-		.site = copy_of(query_text(x, "site")),
-		.account = copy_of(query_text(x, "account")),
-		.domain = copy_of(query_text(x, "domain")),
-		.id_text = copy_of(query_text(x, "id")),
-		.state = state,
-		.limit = (size_t)limit,
-		.after_site = after ? xstrdup(after + ID_TEXT_SIZE) : NULL,
-	};
-	if (after)
-		memcpy(l->after_id, after, ID_TEXT_SIZE - 1);
+	l = listing_new(x, listing_run);
+	l->limit = (size_t)limit;
+	if (take_state(x, &l->state) < 0 || take_selector(x, &l->selector) < 0)
+		goto refused;
+	take_site(l);
+	if (take_after(x, l) < 0)
+		goto refused;
 	job_start(&l->job);
+	return;
+refused:
+	listing_release(&l->job);
 }
 
 static void
@@ -321,12 +442,9 @@ api_queue_get(struct exchange *x)
 		reply_error(x, 400, "id", "26 signs of a message id");
 		return;
 	}
-	l = xcalloc(1, sizeof *l);
-	*l = (struct listing){
-		.job = {.exchange = x, .run = message_run, .release = listing_release},
-		.id_text = xstrdup(x->parameters[0]),
-		.state = -1,
-		.limit = LIST_MAX,
-	};
+	l = listing_new(x, message_run);
+	l->selector.text[SELECT_ID] = xstrdup(x->parameters[0]);
+	memcpy(l->selector.id, id, ID_SIZE);
+	l->whole = true;
 	job_start(&l->job);
 }

@@ -297,7 +297,10 @@ suspensions_now(const struct api *api)
 	json_object_foreach(
 		directory_entries(api->directory), key, entry) if (is_active(key, entry))
 		json_array_append_new(list, json_from_suspension(entry));
-	return list;
+	/* nothing shared with the directory: another thread may read it */
+	entry = json_deep_copy(list);
+	json_decref(list);
+	return entry;
 }
 
 void

@@ -20,6 +20,7 @@
 
 #define READ_SLICE 1000
 #define SLEEP_MAX_US (600ull * 1000000) /* the clock may be set meanwhile */
+#define DUE_FIRST 1 /* what has no due time (0) waits for somebody, not for a time */
 
 struct waiting_site {
 	UT_hash_handle hh;
@@ -221,7 +222,7 @@ site_reset(struct deferral *d, struct waiting_site *site)
 
 	site->cursor = false;
 	site->due_us = UINT64_MAX;
-	if (rows_due(d->options.rows, site->name, 0, NULL, 1, on_row, &batch))
+	if (rows_due(d->options.rows, site->name, DUE_FIRST, NULL, 1, on_row, &batch))
 		site->due_us = first->due_us;
 	row_free(first);
 }
@@ -259,7 +260,7 @@ site_load(struct deferral *d, struct waiting_site *site, uint64_t now)
 		rows_due(d->options.rows, site->name, site->cursor_us, site->cursor_id, room,
 			on_row, &batch);
 	else
-		rows_due(d->options.rows, site->name, 0, NULL, room, on_row, &batch);
+		rows_due(d->options.rows, site->name, DUE_FIRST, NULL, room, on_row, &batch);
 	site->due_us = batch.count == room ? now : UINT64_MAX;
 	for (i = 0; i < batch.count && due; i++)
 		due = site_take(d, site, batch.rows[i], now);

@@ -96,6 +96,12 @@ queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_
 }
 
 void
+queue_body_place(struct queue *queue, const Envelope *envelope, char out[QUEUE_PLACE_MAX])
+{
+	queue->ops->body_place(queue, envelope, out);
+}
+
+void
 queue_defer(struct record *record, Row *const *rows, size_t count, queue_cb cb, void *arg)
 {
 	record->ops->defer(record, rows, count, cb, arg);

@@ -104,10 +104,14 @@ typedef void (*queue_body_cb)(void *arg, int err, const void *data, size_t lengt
 void queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
 	queue_body_cb cb, void *arg);
 
+/* Where the body is, for people: "mail.deferred/3@1200", or a place in this machine's queue. */
+#define QUEUE_PLACE_MAX 64
+void queue_body_place(struct queue *queue, const Envelope *envelope, char out[QUEUE_PLACE_MAX]);
+
 /*
  * Waiting mail (the sender's rows, topic mail.state). A row is message x site: its key is
  * <id>/<site>. Its body stays in the queue until its last row is removed. A row whose due_us is 0
- * has no due time: rows_due() does not know it.
+ * has no due time (it is held, or suspended).
  *
  * Rows belong to the partition of their message (Envelope.partition, 0 in the embedded queue); only
  * the process that owns it writes them: -ECANCELED to any other.
@@ -152,7 +156,7 @@ bool rows_mine(struct rows *rows, int partition);
  * Reading rows, in place and at once. Each returns how many it handed over; the Row is the
  * callee's to free with row_free(). A `limit` bounds one call: go on from where it ended.
  *   due:  rows of one site with (due_us, id) greater than (after_us, after_id), soonest first.
- *         after_id NULL: from due_us >= after_us.
+ *         after_id NULL: from due_us >= after_us. Those without a due time come at 0.
  *   scan: rows by key, after the row (after_id, after_site); after_id NULL: from the start. Those
  *         of one partition, or of all with ROWS_ANY.
  *   of:   the rows of one message.

@@ -48,6 +48,7 @@ struct queue_ops {
 		struct record *record, Row *const *rows, size_t count, queue_cb cb, void *arg);
 	void (*body)(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
 		queue_body_cb cb, void *arg);
+	void (*body_place)(struct queue *queue, const Envelope *envelope, char *out);
 	void (*row_put)(struct queue *queue, const Row *row, queue_cb cb, void *arg);
 	void (*row_remove)(struct queue *queue, const Row *row, queue_cb cb, void *arg);
 	struct rows *(*rows_open)(struct queue *queue, enum rows_scope scope, struct loop *loop,

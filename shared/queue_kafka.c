@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -308,6 +309,19 @@ kafka_close(struct queue *base)
 	release(queue);
 }
 
+static void
+kafka_body_place(struct queue *base, const Envelope *envelope, char *out)
+{
+	const uint32_t topic = envelope->body_topic;
+
+	(void)base;
+	if (topic && topic < KAFKA_TOPICS)
+		snprintf(out, QUEUE_PLACE_MAX, "%s/%" PRIu32 "@%" PRId64, kafka_topic_name[topic],
+			envelope->partition, envelope->body_offset);
+	else
+		snprintf(out, QUEUE_PLACE_MAX, "unknown");
+}
+
 static const struct queue_ops kafka_ops = {
 	.close = kafka_close,
 	.spool_dir = kafka_spool_dir,
@@ -320,6 +334,7 @@ static const struct queue_ops kafka_ops = {
 	.finish = kafka_finish,
 	.defer = kafka_defer,
 	.body = kafka_body_read,
+	.body_place = kafka_body_place,
 	.row_put = kafka_row_put,
 	.row_remove = kafka_row_remove,
 	.rows_open = kafka_rows_open,

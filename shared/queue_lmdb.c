@@ -480,6 +480,19 @@ lmdb_stats(struct queue *base, struct queue_stats *out)
 	out->events_lost = event_file_lost(queue->events);
 }
 
+static void
+lmdb_body_place(struct queue *base, const Envelope *envelope, char *out)
+{
+	char id[ID_TEXT_SIZE];
+
+	(void)base;
+	id_format(envelope->id.data, id);
+	if (envelope->size > QUEUE_INLINE_MAX)
+		snprintf(out, QUEUE_PLACE_MAX, "spool/%s", id);
+	else
+		snprintf(out, QUEUE_PLACE_MAX, "queue.mdb");
+}
+
 static const struct queue_ops lmdb_ops = {
 	.close = lmdb_close,
 	.spool_dir = lmdb_spool_dir,
@@ -492,6 +505,7 @@ static const struct queue_ops lmdb_ops = {
 	.finish = lmdb_finish,
 	.defer = lmdb_defer,
 	.body = lmdb_body,
+	.body_place = lmdb_body_place,
 	.row_put = lmdb_row_put,
 	.row_remove = lmdb_row_remove,
 	.rows_open = lmdb_rows_open,

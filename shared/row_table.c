@@ -114,6 +114,35 @@ count_all(const struct row_table *table, MDB_txn *txn)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+/* Rows without a due time were not in `due` once. */
+static int
+index_all(const struct row_table *table, MDB_txn *txn)
+{
+	unsigned char bytes[DUE_KEY_MAX];
+	MDB_val key, value, due = { 0, bytes }, nothing = { 0, NULL };
+	MDB_stat rows, dues;
+	MDB_cursor *cursor;
+	int rc = mdb_stat(txn, table->rows, &rows);
+
+	if (!rc)
+		rc = mdb_stat(txn, table->due, &dues);
+	if (rc || rows.ms_entries == dues.ms_entries)
+		return rc;
+	rc = mdb_cursor_open(txn, table->rows, &cursor);
+	if (rc)
+		return rc;
+	for (rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST); !rc;
+		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+		due.mv_size = due_key(bytes, (char *)key.mv_data + ID_SIZE, key.mv_size - ID_SIZE,
+			head_of(table, &value).due_us, key.mv_data);
+		rc = mdb_put(txn, table->due, &due, &nothing, 0);
+		if (rc)
+			break;
+	}
+	mdb_cursor_close(cursor);
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
 static int
 table_open(MDB_txn *txn, const char *name, const char *suffix, MDB_dbi *dbi_out)
 {
@@ -136,7 +165,9 @@ row_table_open(struct row_table *table, MDB_txn *txn, const char *suffix, bool h
 		rc = table_open(txn, "sites", suffix, &table->sites);
 	if (!rc && has_bodies)
 		rc = table_open(txn, "bodies", suffix, &table->bodies);
-	return rc ? rc : count_all(table, txn);
+	if (!rc)
+		rc = count_all(table, txn);
+	return rc ? rc : index_all(table, txn);
 }
 
 int
@@ -194,8 +225,6 @@ row_unindex(const struct row_table *table, MDB_txn *txn, const MDB_val *key,
 	if (rc)
 		return rc == MDB_NOTFOUND ? 0 : rc;
 	*head_out = head_of(table, &value);
-	if (!head_out->due_us)
-		return 0;
 	due.mv_size = due_key(
 		bytes, (const char *)id + ID_SIZE, key->mv_size - ID_SIZE, head_out->due_us, id);
 	rc = mdb_del(txn, table->due, &due, NULL);
@@ -208,8 +237,6 @@ row_index(const struct row_table *table, MDB_txn *txn, const struct row_entry *e
 	unsigned char bytes[DUE_KEY_MAX];
 	MDB_val key = { 0, bytes }, nothing = { 0, NULL };
 
-	if (!entry->head.due_us)
-		return 0;
 	key.mv_size = due_key(
 		bytes, entry->site, entry->site_length, entry->head.due_us, entry->id);
 	return mdb_put(txn, table->due, &key, &nothing, 0);

@@ -5,7 +5,7 @@
  * transactions; in a cluster row_cache.c keeps one for each partition.
  *
  *   rows<suffix>    id site                          -> struct row_head, packed Row
- *   due<suffix>     site NUL due_us (8 bytes BE) id  -> nothing; rows with a due time only
+ *   due<suffix>     site NUL due_us (8 bytes BE) id  -> nothing
  *   sites<suffix>   site NUL                         -> how many rows (8 bytes, host order)
  *   bodies<suffix>  offset (8 bytes BE)              -> struct row_body; in a cluster only
  *
@@ -68,7 +68,7 @@ get_be64(const unsigned char *in)
 
 size_t row_key(unsigned char *key, const uint8_t *id, const char *site, size_t site_length);
 
-/* Opens or creates the tables; counts anew what was written before there were counts. */
+/* Opens or creates the tables; counts and indexes anew what an older version wrote. */
 int row_table_open(struct row_table *table, MDB_txn *txn, const char *suffix, bool has_bodies);
 int row_table_put(const struct row_table *table, MDB_txn *txn, const struct row_entry *entry);
 /* By its key in `rows`. */

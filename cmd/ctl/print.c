@@ -238,10 +238,26 @@ print_queue(const json_t *reply)
 	}
 	if (json_array_size(rows) > 0)
 		print_table(heads, 8, rows);
-	printf("%zu of %s waiting; %s to scan, %s to send\n", json_array_size(rows),
-		number_of(reply, "total"), number_of(numbers, "inbound"),
-		number_of(numbers, "ready"));
+	printf("%zu of %s%s waiting; %s to scan, %s to send\n", json_array_size(rows),
+		json_is_false(json_object_get(reply, "total_exact")) ? "at least " : "",
+		json_is_null(json_object_get(reply, "total")) ? "more" : number_of(reply, "total"),
+		number_of(numbers, "inbound"), number_of(numbers, "ready"));
 	json_decref(rows);
+}
+
+static void
+print_suspension(const json_t *suspension)
+{
+	char *what = print_selector(json_object_get(suspension, "selector"));
+	char *until = time_of(suspension, "until");
+	char *text = xasprintf("%s%s%s%s%s", what, *until ? ", until " : "", until,
+		*text_of(suspension, "reason") ? ": " : "", text_of(suspension, "reason"));
+
+	if (suspension)
+		print_field("Suspended", text);
+	free(what);
+	free(until);
+	free(text);
 }
 
 static void
@@ -255,6 +271,7 @@ print_row(const json_t *row)
 	print_field("State", text_of(row, "state"));
 	print_field("Site", text_of(row, "site"));
 	print_field("Account", text_of(row, "account"));
+	print_field("Credential", text_of(row, "credential"));
 	print_field("From", *from ? from : "<>");
 	print_field("To", to);
 	print_field("Subject", text_of(row, "subject"));
@@ -262,10 +279,13 @@ print_row(const json_t *row)
 	print_field("Accepted", accepted);
 	print_field("Attempts", number_of(row, "attempts"));
 	print_field("Due", due);
+	print_field("Body", text_of(row, "body"));
 	print_field("Last host", text_of(row, "last_host"));
 	print_field("Last reply", text_of(row, "last_reply"));
+	print_field("Egress IP", text_of(row, "egress_ip"));
 	print_field("Reason", text_of(row, "reason"));
 	print_field("Signature", text_of(row, "signature"));
+	print_suspension(json_object_get(row, "suspension"));
 	free(to);
 	free(accepted);
 	free(due);

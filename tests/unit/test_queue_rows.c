@@ -90,7 +90,10 @@ rows_come_by_due_time_and_site(void **state)
 	forget_rows();
 	rows[0].due_us = 0; /* held: no due time */
 	assert_int_equal(row_put(&rows[0]), 0);
-	assert_int_equal(rows_due(rig.rows, "google", 0, NULL, 10, on_row, NULL), 1);
+	assert_int_equal(rows_due(rig.rows, "google", 1, NULL, 10, on_row, NULL), 1);
+	forget_rows();
+	assert_int_equal(rows_due(rig.rows, "google", 0, NULL, 10, on_row, NULL), 2);
+	assert_int_equal(found[0]->due_us, 0);
 	forget_rows();
 	assert_int_equal(stats().rows, 3);
 }
