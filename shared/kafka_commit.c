@@ -37,15 +37,19 @@ max(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/* What was handed out before and comes again stays promised until the lowest is beyond it. */
+/* What was handed out before and comes again stays promised until the lowest is beyond it. Whoever
+ * gives its partitions up knows exactly how far it came. */
 static int64_t
 promise(const struct partition *partition)
 {
-	int64_t next = kafka_offsets_next(partition->offsets) + PROMISE;
+	int64_t next = max(
+		kafka_offsets_next(partition->offsets), kafka_offsets_lowest(partition->offsets));
 
+	if (!partition->consumer->leaving)
+		next = max(next + PROMISE, partition->promised);
 	if (partition->redelivered_below != INT64_MAX)
 		next = max(next, partition->redelivered_below);
-	return max(next, partition->promised);
+	return next;
 }
 
 /* Until it is known what may have been handed out, the commit says nothing about it. */

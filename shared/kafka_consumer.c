@@ -262,8 +262,10 @@ on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_l
 	}
 	LOG_INFO("partitions revoked", "topic", kafka_topic_name[consumer->topic], "count",
 		log_int(partitions->cnt));
+	consumer->leaving = true;
 	if (!rd_kafka_assignment_lost(rk))
 		commit(consumer);
+	consumer->leaving = false;
 	partitions_lose(consumer);
 	rd_kafka_assign(rk, NULL);
 }
@@ -388,7 +390,7 @@ leave(struct kafka_consumer *consumer)
 {
 	if (consumer->closed)
 		return;
-	consumer->closed = consumer->stopped = true;
+	consumer->closed = consumer->stopped = consumer->leaving = true;
 	commit(consumer);
 	rd_kafka_consumer_close(consumer->rk);
 	partitions_lose(consumer);

@@ -82,6 +82,7 @@ struct kafka_consumer {
 	bool assigning; /* librdkafka waits for our rd_kafka_assign() */
 	uint64_t assigning_ms;
 	bool committing, commit_wanted;
+	bool leaving;    /* nothing more is handed out of the partitions it has */
 	uintptr_t asked; /* counts */
 	bool ask_failed; /* so wait for the next tick */
 	struct {
