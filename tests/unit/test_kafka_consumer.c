@@ -39,9 +39,6 @@ struct member {
 	/* under the rig's lock */
 	struct record *records[RECORDS_MAX]; /* as they came; NULL once finished */
 	size_t count, redelivered;
-	unsigned claims, releases, leases;
-	bool unclaimed; /* a record came of a partition that was not claimed */
-	bool claimed[PARTITIONS];
 };
 
 static struct {
@@ -71,49 +68,6 @@ static void
 changed(void)
 {
 	pthread_cond_broadcast(&rig.changed);
-}
-
-/* The state of mail.ready, which these tests know nothing about: claims succeed at once. */
-static struct member *
-member_of(struct kafka_state *state)
-{
-	return (struct member *)state;
-}
-
-__attribute__((weak)) void
-kafka_state_claim(struct kafka_state *state, int32_t partition, struct loop *loop,
-	void (*on_claimed)(void *arg, int32_t partition, int err), void *arg)
-{
-	struct member *member = member_of(state);
-	bool fail;
-
-	(void)loop;
-	pthread_mutex_lock(&rig.lock);
-	fail = member->claims++ == 0; /* the first one, which is tried again */
-	member->claimed[partition] = !fail;
-	changed();
-	pthread_mutex_unlock(&rig.lock);
-	on_claimed(arg, partition, fail ? -ETIMEDOUT : 0);
-}
-
-__attribute__((weak)) void
-kafka_state_release(struct kafka_state *state, int32_t partition)
-{
-	pthread_mutex_lock(&rig.lock);
-	member_of(state)->releases++;
-	member_of(state)->claimed[partition] = false;
-	changed();
-	pthread_mutex_unlock(&rig.lock);
-}
-
-__attribute__((weak)) void
-kafka_state_leased(struct kafka_state *state, uint64_t sent_ms)
-{
-	assert_true(sent_ms <= clock_mono_ms());
-	pthread_mutex_lock(&rig.lock);
-	member_of(state)->leases++;
-	changed();
-	pthread_mutex_unlock(&rig.lock);
 }
 
 /* A function run on a member's loop while the test waits. */
@@ -152,8 +106,6 @@ on_record(void *arg, struct record *record)
 
 	pthread_mutex_lock(&rig.lock);
 	assert_true(member->count < RECORDS_MAX);
-	member->unclaimed |= member->queue.state &&
-		!member->claimed[kafka_record_partition(record)];
 	member->redelivered += record->redelivered;
 	member->records[member->count++] = record;
 	changed();
@@ -609,8 +561,11 @@ a_body_that_is_not_there_is_said_so(void **state)
 {
 	struct member *member = &rig.members[0];
 	Envelope envelope = ENVELOPE__INIT;
+	uint8_t id[ID_SIZE] = { 0 };
 
 	(void)state;
+	envelope.id.data = id;
+	envelope.id.len = ID_SIZE;
 	put(KAFKA_INBOUND, 0, "0", "body", 4);
 	member_open(member);
 	assert_int_equal(read_body(member, &envelope, "", 0), -ENOENT);
@@ -626,8 +581,11 @@ a_broker_that_is_down_is_a_timeout_for_bodies(void **state)
 {
 	struct member *member = &rig.members[0];
 	Envelope envelope = ENVELOPE__INIT;
+	uint8_t id[ID_SIZE] = { 0 };
 
 	(void)state;
+	envelope.id.data = id;
+	envelope.id.len = ID_SIZE;
 	put(KAFKA_INBOUND, 0, "0", "body", 4);
 	member_open(member);
 	member->queue.late_ms = 500;
@@ -716,25 +674,6 @@ a_consumer_after_a_stopped_one_gets_what_was_given_back(void **state)
 	assert_int_equal(member->redelivered, 3);
 }
 
-static void
-mail_ready_is_claimed_before_it_comes(void **state)
-{
-	struct member *member = &rig.members[0];
-
-	(void)state;
-	put_numbered(KAFKA_READY, 40, PARTITIONS);
-	member_open(member);
-	member->queue.state = (struct kafka_state *)member;
-	consume(member, TOPIC_READY, 1000);
-	AWAIT(member->count == 40);
-	assert_false(member->unclaimed);
-	assert_int_equal(member->claims, PARTITIONS + 1);
-	AWAIT(member->leases >= 3);
-	member_close(member);
-	assert_int_equal(member->releases, PARTITIONS);
-	member->loop = NULL;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -753,7 +692,6 @@ main(int argc, char **argv)
 		TEST(a_fast_partition_commits_before_its_promise_runs_out),
 		TEST(after_a_stop_nothing_comes_and_what_is_in_hand_may_end),
 		TEST(a_consumer_after_a_stopped_one_gets_what_was_given_back),
-		TEST(mail_ready_is_claimed_before_it_comes),
 	};
 
 	if (argc > 1)
