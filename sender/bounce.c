@@ -86,7 +86,8 @@ bounce_choose(struct bounce *bounce)
 			.recipient = target->recipient,
 			.outcome = target->outcome,
 			.last_attempt_us = item->last_attempt_us,
-			.retry_until_us = retry_expiry_us(times, item->mail->envelope, false),
+			.retry_until_us = retry_expiry_us(
+				times, item->mail->envelope, item_wait(item)),
 		};
 	}
 	return n;

@@ -139,6 +139,12 @@ item_name(struct item *item)
 	}
 }
 
+enum retry_wait
+item_wait(const struct item *item)
+{
+	return item->held ? RETRY_HELD : item->released ? RETRY_RELEASED : RETRY_WAITING;
+}
+
 void
 item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **recipients)
 {

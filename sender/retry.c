@@ -18,19 +18,24 @@ retry_wait_us(const struct retry_times *times, unsigned attempts, uint32_t rando
 }
 
 uint64_t
-retry_expiry_us(const struct retry_times *times, const Envelope *envelope, bool held)
+retry_expiry_us(const struct retry_times *times, const Envelope *envelope, enum retry_wait wait)
 {
-	if (held)
-		return envelope->accepted_us + times->held_lifetime_us;
+	uint64_t lifetime = times->lifetime_us;
+
 	if (envelope->kind == ENVELOPE__KIND__DSN || !*envelope->mail_from)
-		return envelope->accepted_us + times->null_lifetime_us;
-	return envelope->accepted_us + times->lifetime_us;
+		lifetime = times->null_lifetime_us;
+	if (wait == RETRY_HELD)
+		lifetime = times->held_lifetime_us;
+	else if (wait == RETRY_RELEASED)
+		lifetime += times->held_lifetime_us;
+	return envelope->accepted_us + lifetime;
 }
 
 bool
-retry_delay_due(const struct retry_times *times, const Envelope *envelope, uint64_t now_us)
+retry_delay_due(const struct retry_times *times, const Envelope *envelope, enum retry_wait wait,
+	uint64_t now_us)
 {
 	return *envelope->mail_from && envelope->kind != ENVELOPE__KIND__DSN &&
 		now_us >= envelope->accepted_us + times->delay_dsn_us &&
-		now_us < retry_expiry_us(times, envelope, false);
+		now_us < retry_expiry_us(times, envelope, wait);
 }

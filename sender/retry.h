@@ -19,11 +19,15 @@ struct retry_times {
  * `random` is any number. */
 uint64_t retry_wait_us(const struct retry_times *times, unsigned attempts, uint32_t random);
 
-/* When mail that is still waiting has failed. */
-uint64_t retry_expiry_us(const struct retry_times *times, const Envelope *envelope, bool held);
+/* When mail that is still waiting has failed. Released mail has its whole lifetime from the end of
+ * the time that it may be held on: it was no fault of its recipients'. */
+enum retry_wait { RETRY_WAITING, RETRY_HELD, RETRY_RELEASED };
+uint64_t
+retry_expiry_us(const struct retry_times *times, const Envelope *envelope, enum retry_wait wait);
 
 /* Whether mail that was deferred at `now_us` deserves the notice that it is delayed. Never for mail
  * that may cause none, or that ends before the notice would help. */
-bool retry_delay_due(const struct retry_times *times, const Envelope *envelope, uint64_t now_us);
+bool retry_delay_due(const struct retry_times *times, const Envelope *envelope,
+	enum retry_wait wait, uint64_t now_us);
 
 #endif

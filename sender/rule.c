@@ -249,7 +249,10 @@ static bool
 row_expired(const struct sender *sender, const Row *row, uint64_t now)
 {
 	const bool held = row->state == ROW__STATE__HELD;
-	uint64_t expiry = retry_expiry_us(&sender->times, row->envelope, held);
+	uint64_t expiry = retry_expiry_us(&sender->times, row->envelope,
+		held                    ? RETRY_HELD
+			: row->released ? RETRY_RELEASED
+					: RETRY_WAITING);
 
 	/* The last attempt is due at that very time: it has a while to be made. */
 	return now > expiry + (held ? 0 : sender->times.first_us) && trust_clock(sender->trust);

@@ -165,6 +165,8 @@ uint64_t mail_age(struct sender *sender, uint64_t now_us);
 void mail_check(struct mail *mail);
 /* Fills a row that borrows everything from the item. `recipients` has room for item->count. */
 void item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **recipients);
+/* Which time it has. */
+enum retry_wait item_wait(const struct item *item);
 void item_free(struct item *item);
 struct item *item_new(struct mail *mail, struct route *route);
 void item_add(struct item *item, Recipient *const *recipients, size_t count,

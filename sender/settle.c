@@ -344,7 +344,7 @@ settle_end_waiting(struct item *item)
 {
 	const struct sender *sender = item->mail->sender;
 	const bool late = clock_us() >=
-			retry_expiry_us(&sender->times, item->mail->envelope, item->held) &&
+			retry_expiry_us(&sender->times, item->mail->envelope, item_wait(item)) &&
 		trust_clock(sender->trust);
 	struct outcome outcome;
 
@@ -378,7 +378,7 @@ item_due(struct item *item)
 	}
 	if (getrandom(&random, sizeof random, 0) != sizeof random)
 		random = (uint32_t)now;
-	expiry = retry_expiry_us(&sender->times, item->mail->envelope, item->held);
+	expiry = retry_expiry_us(&sender->times, item->mail->envelope, item_wait(item));
 	item->due_us = now + retry_wait_us(&sender->times, item->attempts, random);
 	if (item->due_us > expiry && expiry > now) /* a clock that is not trusted ends nothing */
 		item->due_us = expiry;
@@ -530,7 +530,8 @@ settle_advance(struct item *item)
 	if (first_waiting(item) && !item->told)
 		settle_tell_deferred(item);
 	if (first_waiting(item) && !item->parked && !item->delay_sent &&
-		retry_delay_due(&sender->times, item->mail->envelope, clock_us())) {
+		retry_delay_due(
+			&sender->times, item->mail->envelope, item_wait(item), clock_us())) {
 		item_pend(item);
 		bounce_send(item, BOUNCE_DELAY, on_delay_told, item);
 		return;

@@ -4,6 +4,7 @@ operator does to it."""
 import email
 import email.policy
 import re
+import time
 
 import pytest
 
@@ -223,6 +224,18 @@ def test_held_mail_goes_on_when_it_is_released(site, clamd):
     wait_for(lambda: s.sink.find("other@third.example"))
     wait_for(lambda: s.shout.metric("shout_sender_waiting") == 0, what="no row is left")
     assert len(s.shout.events("released", message_id)) == 1
+
+
+def test_mail_released_after_its_lifetime_is_tried_again_all_the_same(site, clamd):
+    s = site(clamd=clamd, lifetime="1s")
+    message_id = s.post("victim@elsewhere.example", body=BODY + EICAR + b"\r\n")
+    accepted = time.time()
+    ended(s.shout, message_id, "held")
+    s.sink.on("rcpt", "451 4.7.1 greylisted", times=1)
+    wait_for(lambda: time.time() > accepted + 2, what="its lifetime is over")
+    s.shout.shoutctl("queue", "release", message_id)
+    ended(s.shout, message_id, "delivered")
+    assert names(s.shout, message_id) == ["accepted", "held", "released", "deferred", "delivered"]
 
 
 def test_held_mail_expires(site, clamd):

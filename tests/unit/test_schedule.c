@@ -584,12 +584,17 @@ mail_of_nobody_lives_for_a_day(void **state)
 
 	(void)state;
 	envelope.accepted_us = 7;
-	assert_int_equal(retry_expiry_us(&times, &envelope, false), 7 + times.null_lifetime_us);
+	assert_int_equal(
+		retry_expiry_us(&times, &envelope, RETRY_WAITING), 7 + times.null_lifetime_us);
 	envelope.mail_from = (char *)"a@b.example";
-	assert_int_equal(retry_expiry_us(&times, &envelope, false), 7 + times.lifetime_us);
-	assert_int_equal(retry_expiry_us(&times, &envelope, true), 7 + times.held_lifetime_us);
+	assert_int_equal(retry_expiry_us(&times, &envelope, RETRY_WAITING), 7 + times.lifetime_us);
+	assert_int_equal(
+		retry_expiry_us(&times, &envelope, RETRY_HELD), 7 + times.held_lifetime_us);
+	assert_int_equal(retry_expiry_us(&times, &envelope, RETRY_RELEASED),
+		7 + times.held_lifetime_us + times.lifetime_us);
 	envelope.kind = ENVELOPE__KIND__DSN;
-	assert_int_equal(retry_expiry_us(&times, &envelope, false), 7 + times.null_lifetime_us);
+	assert_int_equal(
+		retry_expiry_us(&times, &envelope, RETRY_WAITING), 7 + times.null_lifetime_us);
 }
 
 static void
@@ -598,13 +603,13 @@ only_mail_of_somebody_is_reported_as_delayed(void **state)
 	Envelope envelope = ENVELOPE__INIT;
 
 	(void)state;
-	assert_false(retry_delay_due(&times, &envelope, times.delay_dsn_us + 1));
+	assert_false(retry_delay_due(&times, &envelope, RETRY_WAITING, times.delay_dsn_us + 1));
 	envelope.mail_from = (char *)"a@b.example";
-	assert_false(retry_delay_due(&times, &envelope, times.delay_dsn_us - 1));
-	assert_true(retry_delay_due(&times, &envelope, times.delay_dsn_us));
-	assert_false(retry_delay_due(&times, &envelope, times.lifetime_us));
+	assert_false(retry_delay_due(&times, &envelope, RETRY_WAITING, times.delay_dsn_us - 1));
+	assert_true(retry_delay_due(&times, &envelope, RETRY_WAITING, times.delay_dsn_us));
+	assert_false(retry_delay_due(&times, &envelope, RETRY_WAITING, times.lifetime_us));
 	envelope.kind = ENVELOPE__KIND__DSN;
-	assert_false(retry_delay_due(&times, &envelope, times.delay_dsn_us));
+	assert_false(retry_delay_due(&times, &envelope, RETRY_WAITING, times.delay_dsn_us));
 }
 
 int
