@@ -26,6 +26,7 @@
 #define ACME                                                                                       \
 	"{\"id\":\"acme\",\"name\":\"Acme\",\"contact\":\"it@acme.example\",\"status\":"           \
 	"\"active\",\"domains\":[\"acme.example\"]}"
+#define TRACE "Received: by us\r\n"
 #define FOR_EVER_MS 20000
 
 static struct config config;
@@ -170,7 +171,8 @@ begin_message(struct session *session)
 	mail->envelope.mail_from = (char *)transaction_text(mail, "a@acme.example", 14);
 	id_make(mail->id);
 	id_format(mail->id, mail->id_text);
-	draft_start(&mail->draft, &mail->arena, "/nonexistent", mail->id_text, "", 0);
+	draft_start(
+		&mail->draft, &mail->arena, "/nonexistent", mail->id_text, TRACE, strlen(TRACE));
 	dot_start(&mail->dot);
 	mail->started_ms = clock_mono_ms();
 	session->state = ST_DATA;
@@ -180,7 +182,7 @@ static void
 a_session_cut_off_leaves_its_message_to_the_queue(void **state)
 {
 	struct session *session = connect_client();
-	static const char text[] = "Subject: hello\r\n\r\nbody\r\n";
+	static const char text[] = TRACE "Subject: hello\r\n\r\nbody\r\n";
 
 	(void)state;
 	begin_message(session);
