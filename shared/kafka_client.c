@@ -7,6 +7,7 @@
 #include "shared/kafka_private.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "shared/config.h"
 #include "shared/log.h"
@@ -53,6 +54,20 @@ kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value)
 		die("a setting of librdkafka is refused", why);
 }
 
+/* Brokers since 4.0 check the nonce of RFC 5802, which librdkafka got wrong before 2.6.1. */
+#define SCRAM_VERSION 0x02060100
+
+static void
+warn_of_scram(void)
+{
+	static atomic_flag said = ATOMIC_FLAG_INIT;
+
+	if (rd_kafka_version() < SCRAM_VERSION && !atomic_flag_test_and_set(&said))
+		LOG_WARN("queue.sasl: brokers of Kafka 4 refuse SCRAM from this librdkafka as "
+			 "\"invalid credentials\"; use PLAIN within TLS, or librdkafka 2.6.1",
+			"librdkafka", rd_kafka_version_str());
+}
+
 static void
 set_security(rd_kafka_conf_t *conf, const struct config *config)
 {
@@ -68,6 +83,8 @@ set_security(rd_kafka_conf_t *conf, const struct config *config)
 		kafka_set(conf, "ssl.ca.location", config->queue.ca);
 	if (!sasl)
 		return;
+	if (config->queue.sasl.mechanism != SASL_PLAIN)
+		warn_of_scram();
 	kafka_set(conf, "sasl.mechanism", mechanisms[config->queue.sasl.mechanism]);
 	kafka_set(conf, "sasl.username", config->queue.sasl.username);
 	kafka_set(conf, "sasl.password", config->queue.sasl.password);
