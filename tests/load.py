@@ -141,17 +141,19 @@ class _Session(threading.Thread):
 
 class Load:
     """`sessions` clients that send to `addresses` ("host:port") until `count` messages are begun, or
-    stop(). `pause` is what each waits between two messages; `login` is (username, password)."""
+    stop(). `pause` is what each waits between two messages; `login` is (username, password); `text`
+    is what each message begins with."""
 
     _runs = itertools.count(1)
 
     def __init__(self, addresses, sessions=20, count=None, size=1000, pause=0, login=None,
-                 sender="anna@customer.example", recipient="bob@elsewhere.example", timeout=60):
+                 sender="anna@customer.example", recipient="bob@elsewhere.example", timeout=60,
+                 text=b""):
         self.addresses, self.count, self.pause, self.login = list(addresses), count, pause, login
         self.sender, self.recipient, self.timeout = sender, recipient, timeout
         self.pause_refused = max(pause, 0.02)
         self.filling = b"x" * 70 + b"\r\n"
-        self.filling *= max(1, size // len(self.filling))
+        self.filling = text + self.filling * max(1, size // len(self.filling))
         self.run = next(self._runs)
         self.sent, self.turned_away = [], []
         self.lock = threading.Lock()

@@ -40,6 +40,7 @@ class Message:
         self.tls = session.tls_version
         self.helo = session.helo
         self.connection = session.number
+        self.begun = session.begun              # when MAIL came
         self.time = time.time()
 
     def header(self, name):
@@ -72,7 +73,7 @@ class _Session:
     def __init__(self, sink, connection, number):
         self.sink, self.socket, self.number = sink, connection, number
         self.reader = connection.makefile("rb", 65536)
-        self.tls_version = self.helo = None
+        self.tls_version = self.helo = self.begun = None
         self.reset()
 
     def reset(self):
@@ -187,7 +188,7 @@ class _Session:
         sender, parameters = self.path(rest)
         if self.reply("mail", sender or "", "250 2.1.0 ok"):
             self.reset()
-            self.sender, self.mail_parameters = sender, parameters
+            self.sender, self.mail_parameters, self.begun = sender, parameters, time.time()
         return True
 
     def rcpt(self, rest):
@@ -337,12 +338,15 @@ class Counter(Sink):
         super().__init__(**options)
         self.received = []  # (name, id), as often as it came; "" where there is none
 
-    def keep(self, message):
+    @staticmethod
+    def marks(message):
         head = message.body[:4096].split(b"\r\n\r\n", 1)[0]
-        name = re.search(rb"X-Load-Id: (\S+)", head)
-        queued = re.search(rb"\bid (\S+)", head)
+        found = re.search(rb"X-Load-Id: (\S+)", head), re.search(rb"\bid (\S+)", head)
+        return tuple(one[1].decode() if one else "" for one in found)
+
+    def keep(self, message):
         # list.append needs no lock
-        self.received.append((name[1].decode() if name else "", queued[1].decode() if queued else ""))
+        self.received.append(self.marks(message))
 
     def names(self):
         return [name for name, _ in list(self.received)]
