@@ -1,6 +1,8 @@
 """Fixtures: servers for the whole run where sharing is safe, and a Shout of its own a module."""
 
+import os
 import pathlib
+import random
 import sys
 
 import pytest
@@ -64,3 +66,20 @@ def rig():
     own = harness.Rig()
     yield own
     own.close()
+
+
+@pytest.fixture
+def dice():
+    """Random numbers; SHOUT_SEED repeats those of an earlier run."""
+    seed = int(os.environ.get("SHOUT_SEED", random.randrange(1 << 32)))
+    print(f"SHOUT_SEED={seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
+def tell(capfd):
+    """Prints a line that shows although the test passes."""
+    def line(text):
+        with capfd.disabled():
+            print(f"\n{text}", flush=True)
+    return line

@@ -455,6 +455,7 @@ class Rig:
                     thing.assert_no_sanitizer_report()
             except (AssertionError, OSError) as error:
                 failure = failure or error
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if not os.environ.get("SHOUT_KEEP"):  # to look at the logs
+            shutil.rmtree(self.directory, ignore_errors=True)
         if failure:
             raise failure

@@ -1,9 +1,7 @@
 """A relay for fault tests: everything it delivers is counted by a sink that outlives it, and the load
 comes from an address that names its account."""
 
-import os
 import pathlib
-import random
 import sys
 
 import pytest
@@ -49,20 +47,3 @@ class Relay:
 def relay(rig, certificate):
     """relay(clamd=..., settings=...) -> Relay"""
     return lambda **options: Relay(rig, certificate, **options)
-
-
-@pytest.fixture
-def dice():
-    """Random numbers; SHOUT_SEED repeats those of an earlier run."""
-    seed = int(os.environ.get("SHOUT_SEED", random.randrange(1 << 32)))
-    print(f"SHOUT_SEED={seed}")
-    return random.Random(seed)
-
-
-@pytest.fixture
-def tell(capfd):
-    """Prints a line that shows although the test passes."""
-    def line(text):
-        with capfd.disabled():
-            print(f"\n{text}", flush=True)
-    return line

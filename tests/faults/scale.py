@@ -10,6 +10,7 @@ _DEFAULTS = {
     "SHOUT_KILLS_LOADED": 50,     # in the middle of a heavy load
     "SHOUT_OUTAGE_S": 6,          # how long Redis, clamd or the next hop is away
     "SHOUT_VALGRIND_MESSAGES": 1000,
+    "SHOUT_CYCLES": 1,            # of all faults of a cluster (tests/kafka/test_faults.py)
 }
 
 
