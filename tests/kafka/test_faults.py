@@ -238,6 +238,8 @@ FAULTS = [kill_ingress, kill_scanner, kill_sender, kill_control, kill_all_of_a_r
 
 @pytest.fixture
 def run(rig, certificate, dice, tell):
+    if os.environ.get("SHOUT_KEEP"):
+        tell(f"logs stay in {rig.directory}")
     return Run(Cluster(rig, certificate), dice, tell)
 
 
