@@ -11,10 +11,12 @@
 #   make test-faults        only those that kill, starve and trace (part of `make test`); the numbers in
 #                           tests/faults/scale.py may be larger: SHOUT_KILLS=5000 make test-faults
 #   make test-kafka         the queue of a cluster: unit tests, and tests on real brokers
+#   make test-faults-kafka CYCLES=50     every fault of a cluster 50 times, in random order
 #   make lint               format, clang-tidy, cppcheck, include directions, gcc and clang
 #   make fuzz               every parser for FUZZ_SECONDS (60) each
 #   make demo               set everything up and send two messages through it; leaves it running
-#   make demo-stop          end that
+#   make demo-kafka         the same as a cluster: three brokers, two processes of each role
+#   make demo-stop          end either
 #   make clean
 
 CC      ?= gcc
@@ -110,6 +112,14 @@ test-kafka: deps
 	@$(MAKE) --no-print-directory all unit
 	@$(PYTHON) tests/run.py --build $(B) --filter '$(T)' --kafka
 
+CYCLES ?= 1
+.PHONY: test-faults-kafka
+test-faults-kafka: deps
+	@deploy/deps.sh kafka
+	@$(MAKE) --no-print-directory all
+	@SHOUT_BUILD=$(CURDIR)/$(B) SHOUT_CYCLES=$(CYCLES) $(PYTHON) -m pytest -q -p no:cacheprovider \
+		tests/kafka/test_faults.py
+
 .PHONY: lint
 lint: deps
 	@$(MAKE) --no-print-directory CC=gcc all unit
@@ -146,10 +156,14 @@ bench-pile: deps
 	@$(MAKE) --no-print-directory all
 	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/bench/pile.py $(PILE)
 
-.PHONY: demo demo-stop
+.PHONY: demo demo-kafka demo-stop
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@deploy/demo.sh start
+demo-kafka: deps
+	@deploy/deps.sh kafka
+	@$(MAKE) --no-print-directory all
+	@deploy/demo.sh start kafka
 demo-stop:
 	@deploy/demo.sh stop
 

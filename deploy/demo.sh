@@ -1,16 +1,22 @@
 #!/bin/bash
 # The demo: redis-server, clamd, a sink and `shout all` on loopback, an account, and two messages.
 #
-#   demo.sh start    stops a former demo, starts anew, sends, shows; leaves everything running
-#   demo.sh stop     ends what start left, by its pid files
+#   demo.sh start          stops a former demo, starts anew, sends, shows; leaves everything running
+#   demo.sh start kafka    the same as a cluster: three brokers, and two processes of each role but control
+#   demo.sh stop           ends what start left, by its pid files
 #
-# Everything lies under run/: shout.yaml, state, logs, pid files, and in run/sink what was delivered.
+# Everything lies under run/: shout.yaml, state, logs, pid files, and in run/sink what was delivered. In
+# a cluster shout.yaml is control's, and each other process has a file of its name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
 run=$PWD/run
 file=$run/shout.yaml
 smtp=2525 tls=4465 api=8080 metrics=9090 sink=2526
+# of the cluster: a broker has two ports, each process one for metrics, from `metrics` on
+smtp2=2527 tls2=4466 brokers=(19092 19094 19096)
+cluster=(shout sender-1 sender-2 scanner-1 scanner-2 ingress-1 ingress-2)
+mode=${2:-all}
 
 say() {
 	printf '\n== %s\n' "$*"
@@ -49,16 +55,17 @@ ours() { # name pid
 	local line
 	line=$(tr '\0' ' ' 2>/dev/null <"/proc/$2/cmdline") 2>/dev/null || return 1
 	case $1 in
-	shout) [[ $line == *"$file"* ]] ;;
+	kafka) [[ $line == *"$run/kafka"* ]] ;;
 	redis) [[ $line == *redis-server* ]] ;;
 	clamd) [[ $line == *"$run/clamd.conf"* ]] ;;
 	sink) [[ $line == *"$run/sink"* ]] ;;
+	*) [[ $line == *"$run/$1.yaml"* ]] ;;
 	esac
 }
 
 stop() {
 	local name pid end
-	for name in shout sink clamd redis; do
+	for name in ingress-{1,2} scanner-{1,2} sender-{1,2} shout sink clamd redis kafka; do
 		[ -f "$run/$name.pid" ] || continue
 		pid=$(cat "$run/$name.pid")
 		if ours $name "$pid"; then
@@ -82,8 +89,17 @@ port_is_open() {
 }
 
 check_ports() {
-	local port
-	for port in $smtp $tls $api $metrics $sink; do
+	local port ports=($smtp $tls $api $metrics $sink)
+	if [ $mode = kafka ]; then
+		ports+=($smtp2 $tls2)
+		for port in "${brokers[@]}"; do
+			ports+=($port $((port + 1)))
+		done
+		for port in "${!cluster[@]}"; do
+			ports+=($((metrics + port)))
+		done
+	fi
+	for port in "${ports[@]}"; do
 		! port_is_open "$port" || fail "port $port is taken by another program"
 	done
 }
@@ -127,20 +143,27 @@ write_clamd_conf() {
 	END
 }
 
-write_shout_yaml() {
-	cat >"$file" <<-END
+queue_yaml() {
+	[ $mode = kafka ] || { printf '  map_size: 8G\n' && return; }
+	local list
+	list=$(printf ',127.0.0.1:%s' "${brokers[@]}")
+	printf '  %s\n' "backend: kafka" "brokers: ${list#,}" "partitions: 6"
+}
+
+write_yaml() { # name state-dir smtp tls metrics
+	cat >"$run/$1.yaml" <<-END
 		hostname: shout.demo
-		state_dir: $run/state
+		state_dir: $run/$2
 		queue:
-		  map_size: 8G
 		  min_free: 1
+		$(queue_yaml)
 		redis:
 		  address: unix:$sockets/redis.sock
 		ingress:
 		  listen:
-		    - address: 127.0.0.1:$smtp
+		    - address: 127.0.0.1:$3
 		      tls: starttls
-		    - address: 127.0.0.1:$tls
+		    - address: 127.0.0.1:$4
 		      tls: implicit
 		  tls:
 		    certificate: $run/tls/cert.pem
@@ -153,13 +176,49 @@ write_shout_yaml() {
 		control:
 		  listen: 127.0.0.1:$api
 		metrics:
-		  listen: 127.0.0.1:$metrics
+		  listen: 127.0.0.1:$5
 	END
 }
 
-ready() {
-	curl -sf "http://127.0.0.1:$metrics/readyz" && port_is_open $smtp && port_is_open $tls &&
-		port_is_open $api
+ready() { # metrics-port port...
+	local port
+	curl -sf "http://127.0.0.1:$1/readyz" || return
+	for port in "${@:2}"; do
+		port_is_open "$port" || return
+	done
+}
+
+start_shout() {
+	write_yaml shout state $smtp $tls $metrics
+	launch shout "$build/shout" all -c "$file"
+	await "shout is ready" ready $metrics $smtp $tls $api
+}
+
+start_brokers() {
+	say "fetching Kafka, if it is not there, and starting three brokers"
+	launch kafka /usr/bin/python3 tests/kafka.py --directory "$run/kafka" --ports "${brokers[@]}"
+	await "the brokers are ready" test -e "$run/kafka/ready"
+}
+
+start_cluster() {
+	local i name
+	write_yaml shout state $smtp $tls $metrics
+	say "creating the topics"
+	"$build/shout" topics -c "$file" || fail "shout topics"
+	say "starting control, and two of sender, scanner and ingress"
+	for i in "${!cluster[@]}"; do
+		name=${cluster[i]}
+		case $name in
+		shout) launch shout "$build/shout" control -c "$file" ;;
+		*-2) write_yaml "$name" "state-$name" $smtp2 $tls2 $((metrics + i)) ;;
+		*) write_yaml "$name" "state-$name" $smtp $tls $((metrics + i)) ;;
+		esac
+		[ "$name" = shout ] || launch "$name" "$build/shout" "${name%-*}" -c "$run/$name.yaml"
+	done
+	for i in "${!cluster[@]}"; do
+		await "${cluster[i]} is ready" ready $((metrics + i))
+	done
+	await "it listens" ready $metrics $smtp $tls $smtp2 $tls2 $api
 }
 
 start_services() {
@@ -170,8 +229,6 @@ start_services() {
 	await "redis-server answers" redis-cli -s "$sockets/redis.sock" ping
 	await "clamd listens" test -S "$sockets/clamd.sock"
 	await "the sink listens" port_is_open $sink
-	launch shout "$build/shout" all -c "$file"
-	await "shout is ready" ready
 }
 
 field() { # name, of the account
@@ -190,7 +247,7 @@ send() { # subject swaks-words...
 }
 
 happened() { # event id
-	grep -hs "\"event\":\"$1\"" "$run"/state/events/* | grep -q "\"$2\""
+	"$build/shoutctl" -c "$file" --json why "$2" | grep -q "\"event\": *\"$1\""
 }
 
 show() { # id
@@ -206,9 +263,16 @@ start() {
 	make_sockets
 	make_certificate
 	write_clamd_conf
-	write_shout_yaml
-	say "starting redis-server, clamd, a sink and shout all"
-	start_services
+	if [ $mode = kafka ]; then
+		start_brokers
+		say "starting redis-server, clamd and a sink"
+		start_services
+		start_cluster
+	else
+		say "starting redis-server, clamd, a sink and shout all"
+		start_services
+		start_shout
+	fi
 	"$build/shoutctl" -c "$file" --json account add --name demo --contact boss@customer.example \
 		--domain customer.example --mode credentials --verified >"$run/account.json" ||
 		fail "no account was added"
@@ -231,18 +295,20 @@ start() {
 
 	say "left running; make demo-stop ends it"
 	cat <<-END
-		SMTP     127.0.0.1:$smtp (STARTTLS), 127.0.0.1:$tls (TLS), CA run/tls/cert.pem
+		SMTP     127.0.0.1:$smtp (STARTTLS), 127.0.0.1:$tls (TLS), CA run/tls/cert.pem$(
+			[ $mode = all ] || printf '\n         127.0.0.1:%s (STARTTLS), 127.0.0.1:%s (TLS)' $smtp2 $tls2
+		)
 		account  $(field username) $(field password), from anyone@customer.example
 		API      http://127.0.0.1:$api    metrics  http://127.0.0.1:$metrics/metrics
 		operator $build/shoutctl -c run/shout.yaml queue list
 	END
 }
 
-case ${1:-} in
-start) start ;;
-stop) stop ;;
+case ${1:-}-$mode in
+start-all | start-kafka) start ;;
+stop-all) stop ;;
 *)
-	echo "usage: demo.sh start|stop" >&2
+	echo "usage: demo.sh start [kafka] | stop" >&2
 	exit 2
 	;;
 esac

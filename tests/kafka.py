@@ -1,11 +1,18 @@
 """Real Kafka brokers for tests, on free loopback ports: Kafka(directory, brokers=3).start(). The jars are
-fetched once, by Maven, to build/kafka/jars."""
+fetched once, by Maven, to build/kafka/jars.
 
+Run as a program it serves until it is ended, a broker for each port (it takes the next one, too); the
+file `ready` says that all are up:  kafka.py --directory DIR --ports 19092 19094 19096
+"""
+
+import argparse
 import base64
 import contextlib
 import fcntl
 import json
+import signal
 import subprocess
+import threading
 import uuid
 
 import harness
@@ -45,10 +52,11 @@ class Broker(harness.Server):
 
     name = "kafka"
 
-    def __init__(self, directory, number, heap):
+    def __init__(self, directory, number, heap, port=None):
         super().__init__(directory)
         self.number, self.heap = number, heap
-        self.port, self.control_port = harness.free_port(), harness.free_port()
+        self.port = port or harness.free_port()
+        self.control_port = port + 1 if port else harness.free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.file = self.directory / "server.properties"
         self.command = java(heap, "kafka.Kafka", self.file)
@@ -70,16 +78,18 @@ class Broker(harness.Server):
 
 
 class Kafka(harness.Server):
-    """A cluster. `settings` are added to every broker's properties; set before start()."""
+    """A cluster. `settings` are added to every broker's properties; set before start(). `ports`: one for
+    each broker, instead of free ones."""
 
     def __init__(self, directory, brokers=1, settings=None, heap="512m", security="PLAINTEXT",
-                 format_options=()):
+                 format_options=(), ports=None):
         super().__init__(directory)
         self.id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if self.id.startswith("-"):  # the tool would take it for an option
             self.id = "A" + self.id[1:]
         self.settings, self.security, self.format_options = settings or {}, security, format_options
-        self.brokers = [Broker(self.directory / str(i + 1), i + 1, heap) for i in range(brokers)]
+        self.brokers = [Broker(self.directory / str(i + 1), i + 1, heap, port)
+                        for i, port in enumerate(ports or [None] * brokers)]
         self.address = ",".join(broker.address for broker in self.brokers)
 
     def properties(self, broker):
@@ -176,3 +186,26 @@ def topics(file, check=True, deadline=60):
     else:
         done = run()
     return json.loads(done.stdout)
+
+
+def _main():
+    parser = argparse.ArgumentParser(description="brokers that serve until this is ended")
+    parser.add_argument("--directory", required=True)
+    parser.add_argument("--ports", type=int, nargs="+", required=True)
+    args = parser.parse_args()
+    done = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: done.set())
+    cluster = Kafka(args.directory, ports=args.ports)
+    try:
+        cluster.start()
+        (cluster.directory / "ready").touch()
+        while cluster.running() and not done.wait(0.5):
+            pass
+    finally:
+        (cluster.directory / "ready").unlink(missing_ok=True)
+        cluster.stop()
+
+
+if __name__ == "__main__":
+    _main()
