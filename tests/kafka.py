@@ -199,8 +199,10 @@ def _main():
     cluster = Kafka(args.directory, ports=args.ports)
     try:
         cluster.start()
+        for broker in cluster.brokers:
+            (broker.directory / "pid").write_text(f"{broker.process.pid}\n")
         (cluster.directory / "ready").touch()
-        while cluster.running() and not done.wait(0.5):
+        while any(broker.running() for broker in cluster.brokers) and not done.wait(0.5):
             pass
     finally:
         (cluster.directory / "ready").unlink(missing_ok=True)
