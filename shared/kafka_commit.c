@@ -14,8 +14,12 @@
  */
 #include "shared/kafka_consumer.h"
 
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shared/log.h"
 #include "shared/metrics.h"
@@ -183,98 +187,130 @@ commit_early(struct kafka_consumer *consumer)
 		commit(consumer);
 }
 
-static void
-ask_for(struct kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list)
-{
-	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(
-		consumer->rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-	rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new(
-		consumer->group, list);
+/*
+ * What was committed is read on a thread for each question: rd_kafka_committed() waits, and the
+ * admin API's call that does not, ListConsumerGroupOffsets, ends the process by an assertion when
+ * the coordinator fails meanwhile (librdkafka 2.0.2 and later).
+ */
+struct ask {
+	struct kafka_consumer *consumer;
+	pthread_t thread;
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_resp_err_t err;
+	atomic_bool done;
+};
 
-	rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_MS, NULL, 0);
-	rd_kafka_AdminOptions_set_opaque(options, (void *)consumer->asked);
-	rd_kafka_ListConsumerGroupOffsets(consumer->rk, &request, 1, options, consumer->answers);
-	rd_kafka_ListConsumerGroupOffsets_destroy(request);
-	rd_kafka_AdminOptions_destroy(options);
+static void *
+ask_run(void *arg)
+{
+	static const uint64_t one = 1;
+	struct ask *ask = arg;
+
+	log_set_role("queue");
+	ask->err = rd_kafka_committed(ask->consumer->rk, ask->list, ADMIN_MS);
+	atomic_store(&ask->done, true);
+	/* It fails only when it would wake the loop anyway. */
+	(void)!write(ask->consumer->eventfd, &one, sizeof one);
+	return NULL;
 }
 
-/* One request for all partitions that have come so far. */
+static void
+ask_start(struct kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list)
+{
+	struct ask *ask = xcalloc(1, sizeof *ask);
+	sigset_t all, before;
+	int err;
+
+	ask->consumer = consumer;
+	ask->list = list;
+	consumer->ask = ask;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&ask->thread, NULL, ask_run, ask);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (err)
+		die("cannot start a thread", strerror(err));
+}
+
+/* One question for all partitions that have come so far, and one at a time: so its answer is for
+ * those alone that have not gone since. */
 void
 ask_committed(struct kafka_consumer *consumer)
 {
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
+	rd_kafka_topic_partition_list_t *list;
 
-	consumer->asked++;
+	if (consumer->ask || consumer->closed)
+		return;
+	list = rd_kafka_topic_partition_list_new(16);
 	for (int32_t i = 0; i < consumer->partitions_count; i++) {
 		struct partition *partition = consumer->partitions[i];
 
 		if (!partition || partition->state != PARTITION_CLAIMED)
 			continue;
 		partition->state = PARTITION_ASKED;
-		partition->asked = consumer->asked;
 		rd_kafka_topic_partition_list_add(
 			list, kafka_topic_name[consumer->topic], partition->number);
 	}
 	consumer->ask_failed = false;
 	if (list->cnt)
-		ask_for(consumer, list);
-	rd_kafka_topic_partition_list_destroy(list);
-}
-
-/* The answer to an earlier ask does not count: a partition may have come and gone since. */
-static const rd_kafka_topic_partition_list_t *
-committed_list(rd_kafka_event_t *event, const char **why_out)
-{
-	const rd_kafka_group_result_t **groups;
-	const rd_kafka_error_t *error;
-	size_t count;
-
-	*why_out = rd_kafka_event_error_string(event);
-	if (rd_kafka_event_error(event))
-		return NULL;
-	groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
-		rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
-	error = rd_kafka_group_result_error(groups[0]);
-	*why_out = error ? rd_kafka_error_string(error) : NULL;
-	return error ? NULL : rd_kafka_group_result_partitions(groups[0]);
+		ask_start(consumer, list);
+	else
+		rd_kafka_topic_partition_list_destroy(list);
 }
 
 /* Whoever was not answered, or with an error, asks again with the next tick. */
 static void
-on_committed(struct kafka_consumer *consumer, rd_kafka_event_t *event)
+take_answer(struct kafka_consumer *consumer, const struct ask *ask)
 {
-	uintptr_t asked = (uintptr_t)rd_kafka_event_opaque(event);
-	const char *why;
-	const rd_kafka_topic_partition_list_t *list = committed_list(event, &why);
-	const rd_kafka_topic_partition_t *entry;
-
-	if (!list)
+	if (ask->err)
 		LOG_WARN("the committed offsets could not be read, they are asked for again",
-			"topic", kafka_topic_name[consumer->topic], "error", why);
+			"topic", kafka_topic_name[consumer->topic], "error",
+			rd_kafka_err2str(ask->err));
 	for (int32_t i = 0; i < consumer->partitions_count; i++) {
 		struct partition *partition = consumer->partitions[i];
+		const rd_kafka_topic_partition_t *entry;
 
-		if (!partition || partition->state != PARTITION_ASKED || partition->asked != asked)
+		if (!partition || partition->state != PARTITION_ASKED)
 			continue;
-		entry = list ? rd_kafka_topic_partition_list_find(
-				       (void *)list, kafka_topic_name[consumer->topic], i)
-			     : NULL;
-		if (!entry || entry->err) {
+		entry = rd_kafka_topic_partition_list_find(
+			ask->list, kafka_topic_name[consumer->topic], i);
+		if (ask->err || !entry || entry->err) {
 			partition->state = PARTITION_CLAIMED;
 			consumer->ask_failed = true;
 		} else
 			partition_resume(
 				partition, entry->offset, entry->metadata, entry->metadata_size);
 	}
-	partitions_advance(consumer, false);
+}
+
+void
+ask_end(struct kafka_consumer *consumer)
+{
+	struct ask *ask = consumer->ask;
+
+	consumer->ask = NULL;
+	if (!ask)
+		return;
+	pthread_join(ask->thread, NULL);
+	if (!consumer->closed) {
+		take_answer(consumer, ask);
+		partitions_advance(consumer, false);
+	}
+	rd_kafka_topic_partition_list_destroy(ask->list);
+	free(ask);
+}
+
+void
+ask_poll(struct kafka_consumer *consumer)
+{
+	if (consumer->ask && atomic_load(&consumer->ask->done))
+		ask_end(consumer);
 }
 
 void
 on_admin_event(struct kafka_consumer *consumer, rd_kafka_event_t *event)
 {
-	if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT)
-		on_committed(consumer, event);
-	else if (rd_kafka_event_error(event))
+	if (rd_kafka_event_error(event))
 		LOG_WARN("finished records could not be deleted", "topic",
 			kafka_topic_name[consumer->topic], "error",
 			rd_kafka_event_error_string(event));

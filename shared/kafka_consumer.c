@@ -193,6 +193,7 @@ poll_main(struct kafka_consumer *consumer)
 		on_admin_event(consumer, event);
 		rd_kafka_event_destroy(event);
 	}
+	ask_poll(consumer);
 }
 
 static void
@@ -482,6 +483,7 @@ consumer_free(struct kafka_consumer *consumer)
 {
 	if (consumer->started) {
 		leave(consumer);
+		ask_end(consumer);
 		partitions_free(consumer);
 		rd_kafka_queue_destroy(consumer->answers);
 		rd_kafka_queue_destroy(consumer->main);

@@ -47,7 +47,6 @@ struct partition {
 	struct kafka_consumer *consumer;
 	int32_t number;
 	enum partition_state state;
-	uintptr_t asked; /* the consumer's when its committed offset was asked for */
 	unsigned claims; /* asked for and not answered; the last one's answer counts */
 	rd_kafka_queue_t *queue;
 	struct kafka_offsets *offsets; /* from READY on */
@@ -83,7 +82,7 @@ struct kafka_consumer {
 	uint64_t assigning_ms;
 	bool committing, commit_wanted;
 	bool leaving;    /* nothing more is handed out of the partitions it has */
-	uintptr_t asked; /* counts */
+	struct ask *ask; /* what was committed: the question that is under way */
 	bool ask_failed; /* so wait for the next tick */
 	struct {
 		struct metric *in_hand, *lag, *oldest, *commits, *commit_failures, *rebalances;
@@ -119,6 +118,9 @@ void commit(struct kafka_consumer *consumer);
 /* Soon, because a promise runs out. */
 void commit_early(struct kafka_consumer *consumer);
 void ask_committed(struct kafka_consumer *consumer);
+/* Takes its answer, if it is there; waits for it. */
+void ask_poll(struct kafka_consumer *consumer);
+void ask_end(struct kafka_consumer *consumer);
 void on_admin_event(struct kafka_consumer *consumer, rd_kafka_event_t *event);
 
 /* kafka_bad.c: keeps a record that has no readable envelope; false when that failed. */
