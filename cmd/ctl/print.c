@@ -96,7 +96,8 @@ number_of(const json_t *object, const char *key)
 static char *
 time_of(const json_t *object, const char *key)
 {
-	char *text = xstrndup(text_of(object, key), 19);
+	const char *whole = text_of(object, key);
+	char *text = xstrndup(whole, strnlen(whole, 19));
 
 	if (strlen(text) > 10)
 		text[10] = ' ';
