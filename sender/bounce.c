@@ -8,6 +8,7 @@
  * CHUNK recipients, so that it always travels in memory. What was held for its content goes back
  * as its header alone.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,8 +144,8 @@ bounce_next(struct bounce *bounce)
 		.now_us = clock_us(),
 	};
 
-	if (!dsn.count) {
-		bounce_end(bounce, 0);
+	if (!dsn.count || item->mail->sender->ending) {
+		bounce_end(bounce, dsn.count ? -ECANCELED : 0);
 		return;
 	}
 	if (item->held || item->released)

@@ -228,6 +228,7 @@ on_again(evutil_socket_t fd, short what, void *arg)
 	struct mail *mail = arg;
 
 	(void)fd, (void)what;
+	mail->sender->settling--;
 	mail->busy--;
 	mail_check(mail);
 }
@@ -238,13 +239,14 @@ mail_again(struct mail *mail, int err)
 	const struct timeval pause = { .tv_sec = AGAIN_S };
 	char id[ID_TEXT_SIZE];
 
-	if (err == -ECANCELED && mail->lost) {
+	if ((err == -ECANCELED && mail->lost) || mail->sender->draining) {
 		mail_check(mail);
 		return;
 	}
 	id_format(mail->envelope->id.data, id);
 	LOG_WARN("cannot defer, will try again", "id", id, "error", strerror(-err));
 	mail->busy++;
+	mail->sender->settling++;
 	event_base_once(loop_base(mail->sender->loop), -1, EV_TIMEOUT, on_again, mail, &pause);
 }
 
@@ -568,7 +570,6 @@ mail_bounce_row(struct sender *sender, Row *row, const char *why, const char *do
 	settle_park(item, row->due_us);
 }
 
-/* An item that still awaits an answer is left to it: the answer may come as the loop is freed. */
 static void
 mail_forget(struct mail *mail)
 {
@@ -577,11 +578,8 @@ mail_forget(struct mail *mail)
 	mail->busy = 1;
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
 		next = TAILQ_NEXT(item, link);
-		if (!item->pending)
-			item_free(item);
+		item_free(item);
 	}
-	if (!TAILQ_EMPTY(&mail->items))
-		return;
 	routing_forget(mail);
 	mail->busy = 0;
 	mail_free_if_done(mail);

@@ -175,6 +175,7 @@ on_shrunk(void *arg, int err)
 		deferral_removed(mail->sender->deferral, mail->envelope);
 	lookups_free(mail);
 	free(split);
+	item_answered(item);
 	item_free(item);
 }
 
@@ -291,6 +292,7 @@ row_split(struct mail *mail)
 	split->mail = mail;
 	split->keeper = keeper(mail);
 	split->pending = 1;
+	item_pend(TAILQ_FIRST(&mail->items));
 	for (struct lookup *at = mail->first_lookup; at; at = at->next)
 		if (moves(split, at))
 			split_put(split, at);

@@ -5,7 +5,8 @@
  *
  * One loop. What it has in hand is bounded: WINDOW records, DEFERRAL_MAX rows. On a stop nothing
  * new begins, attempts under way have 10 s, and what is unfinished comes again after the next
- * start.
+ * start. The loop lives until the queue has answered, however long the disk stands still: closing
+ * the queue would wait for it anyway.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@
 
 #define WINDOW 2000
 #define STOP_MS 10000   /* for attempts under way */
-#define SETTLE_MS 22000 /* and for what they brought: the queue answers within 20 s */
+#define SETTLE_MS 22000 /* and for what they brought; then nothing of it begins any more */
 #define STOP_POLL_MS 20
 #define GAUGES_US 500000
 
@@ -375,7 +376,11 @@ on_stop_poll(evutil_socket_t fd, short what, void *arg)
 		role.aborted = true;
 		attempt_abort_all(sender);
 	}
-	if ((!sender->attempting && !sender->settling) || now >= role.stop_ms + SETTLE_MS)
+	if (now >= role.stop_ms + SETTLE_MS && !sender->ending) {
+		sender->ending = true;
+		LOG_WARN("the queue is slow, what is unfinished comes again after the next start");
+	}
+	if ((!sender->attempting || sender->ending) && !sender->settling && !sender->rewriting)
 		stop_now(sender);
 }
 

@@ -76,10 +76,11 @@ struct item {
 	struct route *route; /* NULL: no way to its domain */
 	char *site;          /* Row.site; NULL until it is needed */
 	enum item_state state;
-	bool row;     /* it is one, durably */
-	bool parked;  /* what is open waits without having been tried */
-	bool told;    /* the deferred event of this pass is out */
-	bool counted; /* this pass counts as an attempt */
+	bool row;      /* it is one, durably */
+	bool parked;   /* what is open waits without having been tried */
+	bool told;     /* the deferred event of this pass is out */
+	bool counted;  /* this pass counts as an attempt */
+	bool given_up; /* the queue refuses while we end: what is durable counts */
 	bool held, released, delay_sent;
 	bool suspended;   /* its row gets no due time */
 	uint64_t lifted;  /* of suspensions, when that was decided */
@@ -146,6 +147,7 @@ struct sender {
 	unsigned in_hand, attempting, settling;
 	unsigned rewriting; /* rows that got another due time */
 	bool draining;
+	bool ending; /* no step of what is being settled begins any more */
 };
 
 /* sender.c: runs the scheduler on the loop's next turn; in a second. */
@@ -201,6 +203,9 @@ void settle_advance(struct item *item);
 void settle_park(struct item *item, uint64_t until_us);
 void settle_delivered(struct item *item, const size_t *indices, size_t count,
 	const struct outcome *outcome, bool from_ledger);
+/* A call whose answer comes to the item: it lives, and the role, until then. */
+void item_pend(struct item *item);
+void item_answered(struct item *item);
 void target_set(struct target *target, enum target_state state, const struct outcome *outcome);
 
 /* bounce.c: tells the sender of the mail what became of the targets that failed, or wait. `cb` with

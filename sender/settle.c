@@ -43,14 +43,14 @@ target_set(struct target *target, enum target_state state, const struct outcome 
 
 /* Answers of the queue. */
 
-static void
+void
 item_pend(struct item *item)
 {
 	if (!item->pending++)
 		item->mail->sender->settling++;
 }
 
-static void
+void
 item_answered(struct item *item)
 {
 	if (!--item->pending)
@@ -67,6 +67,17 @@ on_again(evutil_socket_t fd, short what, void *arg)
 	settle_advance(item);
 }
 
+/* Whether it is to be tried again after this error. */
+static bool
+item_insists(struct item *item, int err)
+{
+	if (err != -ECANCELED && !item->mail->sender->draining)
+		return true;
+	item->given_up = true;
+	item_answered(item);
+	return false;
+}
+
 /* 0, or the answer is an error and the item goes on later, if at all. */
 static int
 item_answer(struct item *item, int err)
@@ -77,7 +88,7 @@ item_answer(struct item *item, int err)
 		item_answered(item);
 		return 0;
 	}
-	if (err != -ECANCELED) {
+	if (item_insists(item, err)) {
 		LOG_WARN("the queue refuses, will try again", "error", strerror(-err));
 		event_base_once(loop_base(item->mail->sender->loop), -1, EV_TIMEOUT, on_again, item,
 			&pause);
@@ -139,11 +150,14 @@ on_receipt(void *arg, int err)
 	struct receipt *receipt = arg;
 	struct item *item = receipt->item;
 
-	if (err && err != -ECANCELED)
-		event_base_once(loop_base(item->mail->sender->loop), -1, EV_TIMEOUT,
-			on_receipt_again, receipt, &pause);
-	if (err)
+	if (err) {
+		if (item_insists(item, err))
+			event_base_once(loop_base(item->mail->sender->loop), -1, EV_TIMEOUT,
+				on_receipt_again, receipt, &pause);
+		else
+			free(receipt);
 		return;
+	}
 	for (size_t i = 0; i < receipt->count; i++)
 		item->targets[receipt->indices[i]].state = TARGET_CLOSED;
 	metric_add(item->mail->sender->metrics.delivered, (int64_t)receipt->count);
@@ -277,7 +291,7 @@ on_bounced(void *arg, int err)
 {
 	struct item *item = arg;
 
-	if (item_answer(item, err))
+	if (item_answer(item, err) || item->mail->sender->ending)
 		return;
 	item_pend(item);
 	for (size_t i = 0; i < item->count; i++)
@@ -512,7 +526,7 @@ settle_advance(struct item *item)
 {
 	struct sender *sender = item->mail->sender;
 
-	if (item->pending || item->state != ITEM_SETTLING)
+	if (item->pending || item->state != ITEM_SETTLING || item->given_up || sender->ending)
 		return;
 	settle_end_waiting(item);
 	if (count_state(item, TARGET_FAILED)) {

@@ -30,6 +30,9 @@ static struct {
 	struct item *waits, *ends;
 	queue_cb cb; /* of queue_defer() */
 	void *arg;
+	bool slow; /* the others are not answered at once */
+	queue_cb slow_cb;
+	void *slow_arg;
 	size_t rows, removed, finished, loads;
 	uint8_t packed[1024]; /* the row of the quick site, as the queue shows it */
 	size_t packed_size;
@@ -51,13 +54,29 @@ fake_defer(struct record *record, Row *const *rows, size_t count, queue_cb cb, v
 }
 
 static void
+answer(queue_cb cb, void *arg)
+{
+	if (t.slow) {
+		t.slow_cb = cb;
+		t.slow_arg = arg;
+	} else if (cb)
+		cb(arg, 0);
+}
+
+static void
+fake_row_put(struct queue *queue, const Row *row, queue_cb cb, void *arg)
+{
+	(void)queue, (void)row;
+	answer(cb, arg);
+}
+
+static void
 fake_row_remove(struct queue *queue, const Row *row, queue_cb cb, void *arg)
 {
 	(void)queue;
 	t.removed++;
 	strncpy(t.removed_site, row->site, sizeof t.removed_site - 1);
-	if (cb)
-		cb(arg, 0);
+	answer(cb, arg);
 }
 
 static void
@@ -68,11 +87,16 @@ fake_finish(struct record *record)
 }
 
 static void
+fake_abandon(struct record *record)
+{
+	(void)record;
+}
+
+static void
 fake_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg)
 {
 	(void)queue, (void)json, (void)length;
-	if (cb)
-		cb(arg, 0);
+	answer(cb, arg);
 }
 
 static size_t
@@ -96,6 +120,8 @@ count_load(void *arg, Row *row)
 
 static const struct queue_ops ops = {
 	.defer = fake_defer,
+	.abandon = fake_abandon,
+	.row_put = fake_row_put,
 	.row_remove = fake_row_remove,
 	.finish = fake_finish,
 	.event_put = fake_event_put,
@@ -295,6 +321,98 @@ a_row_without_recipients_goes(void **state)
 	assert_string_equal(t.removed_site, "quick");
 }
 
+static void
+slow_answer(int err)
+{
+	queue_cb cb = t.slow_cb;
+
+	assert_non_null(cb);
+	t.slow_cb = NULL;
+	cb(t.slow_arg, err);
+}
+
+/* Everything of the sender is there until the answer comes, and nothing follows it. */
+static void
+a_late_answer_at_a_stop_begins_nothing(void **state)
+{
+	static const int errors[] = { -ETIMEDOUT, -ENOSPC, -ECANCELED };
+	const size_t none = 0;
+
+	(void)state;
+	t.slow = true;
+	t.sender.draining = true;
+	t.ends->state = ITEM_SETTLING;
+	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+		t.ends->given_up = false;
+		settle_delivered(t.ends, &none, 1, NULL, true);
+		assert_int_equal(t.sender.settling, 1);
+		slow_answer(errors[i]);
+		assert_int_equal(t.sender.settling, 0);
+		assert_null(t.slow_cb);
+		settle_advance(t.ends);
+		assert_int_equal(t.rows, 0);
+	}
+	mail_drop_all(&t.sender);
+	assert_int_equal(t.sender.in_hand, 0);
+	t.mail = NULL;
+}
+
+static void
+rows_that_cannot_be_written_at_a_stop_are_not_tried_again(void **state)
+{
+	(void)state;
+	mail_check(t.mail);
+	assert_int_equal(t.sender.settling, 1);
+	t.sender.draining = true;
+	t.cb(t.arg, -ETIMEDOUT);
+	assert_int_equal(t.sender.settling, 0);
+	assert_int_equal(t.mail->busy, 0);
+	mail_drop_all(&t.sender);
+	t.mail = NULL;
+}
+
+static void
+no_step_begins_once_the_sender_ends(void **state)
+{
+	(void)state;
+	mail_check(t.mail);
+	t.cb(t.arg, 0);
+	t.mail = NULL;
+	t.sender.ending = true;
+	deliver(t.ends);
+	assert_int_equal(t.removed, 0);
+	mail_drop_all(&t.sender);
+	assert_null(deferral_pop(t.sender.deferral));
+}
+
+/* The stop waits for the answers of a split, too. */
+static void
+a_row_that_is_split_is_being_settled(void **state)
+{
+	static const char *const recipients[] = { "b@slow.example" };
+	Row row = ROW__INIT;
+	uint8_t packed[512];
+	size_t size;
+
+	(void)state;
+	t.config.sender.route = (char *)"127.0.0.1:25";
+	t.config.hostname = (char *)"relay.example";
+	t.sender.resolver = site_resolver_new(t.sender.loop, &t.config);
+	row.site = (char *)SITE_HELD;
+	row.envelope = envelope_new(recipients, 1);
+	size = row__pack(&row, packed);
+	envelope_free(row.envelope);
+	t.slow = true;
+	mail_from_row(&t.sender, row_unpack(packed, size), ROW_ATTEMPT);
+	assert_int_equal(t.sender.settling, 1);
+	slow_answer(0);
+	assert_int_equal(t.removed, 1);
+	assert_int_equal(t.sender.settling, 1);
+	slow_answer(0);
+	assert_int_equal(t.sender.settling, 0);
+	site_resolver_free(&t.sender.resolver);
+}
+
 int
 main(void)
 {
@@ -303,6 +421,10 @@ main(void)
 		TEST(what_was_delivered_while_rows_could_not_be_written_becomes_none),
 		TEST(what_is_under_way_is_not_loaded_from_its_row),
 		TEST(a_row_without_recipients_goes),
+		TEST(a_late_answer_at_a_stop_begins_nothing),
+		TEST(rows_that_cannot_be_written_at_a_stop_are_not_tried_again),
+		TEST(no_step_begins_once_the_sender_ends),
+		TEST(a_row_that_is_split_is_being_settled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
