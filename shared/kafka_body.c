@@ -202,6 +202,16 @@ unpin(struct kafka_bodies *bodies, struct kafka_body *body)
 }
 
 void
+kafka_body_pin(struct kafka_body *body)
+{
+	struct kafka_bodies *bodies = body->bodies;
+
+	pthread_mutex_lock(&bodies->lock);
+	pin(bodies, body);
+	pthread_mutex_unlock(&bodies->lock);
+}
+
+void
 kafka_body_unpin(struct kafka_body *body)
 {
 	struct kafka_bodies *bodies = body->bodies;

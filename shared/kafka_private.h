@@ -139,6 +139,7 @@ struct kafka_place kafka_place_of(const Envelope *envelope);
 /* Takes in the body of a record that was just received (copied), pinned. */
 struct kafka_body *kafka_body_keep(
 	struct kafka_bodies *bodies, struct kafka_place place, const void *data, size_t size);
+void kafka_body_pin(struct kafka_body *body); /* once more */
 void kafka_body_unpin(struct kafka_body *body);
 /* Finds it or reads it from the broker; then `on_body` on `loop` with it pinned, or with NULL and
  * -ENOENT (it is not there any more), -ETIMEDOUT. May call back before it returns. */

@@ -73,7 +73,7 @@ flight_produce(struct kafka_state *state, struct flight *flight)
 {
 	struct part *part = part_of(state, flight->message.partition);
 
-	flight->epoch = part->epoch;
+	flight->tenure = part->tenure;
 	flight->message.on_ack = on_ack;
 	if (flight->kind == FLIGHT_ROW)
 		TAILQ_INSERT_TAIL(&part->flying, flight, link);
@@ -246,6 +246,7 @@ kafka_row_put(struct queue *base, const Row *row, queue_cb cb, void *arg)
 		err = -ENOENT; /* rows come into being by deferring a record */
 	if (!err) {
 		write = write_new(state, part->partition, cb, arg);
+		write->body_offset = body; /* it may be the last to need it */
 		write_row(state, write, flight_of_row(state, part, row, body));
 	}
 	pthread_mutex_unlock(&state->lock);
@@ -310,6 +311,8 @@ kafka_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, vo
 	if (!err) {
 		write = write_new(state, part->partition, cb, arg);
 		write->record = base;
+		write->body = kafka_record_body(base);
+		kafka_body_pin(write->body);
 		write->body_from = part->body_end;
 		write->loop = kafka_record_loop(base);
 		write->rows = xmalloc(count * sizeof(Row *));
@@ -317,8 +320,7 @@ kafka_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, vo
 		for (size_t i = 0; i < count; i++)
 			write->rows[i] = row_copy(rows[i]);
 		write->left = 1;
-		flight = flight_of_body(
-			state, record_envelope(base), kafka_record_body(base), part->partition);
+		flight = flight_of_body(state, record_envelope(base), write->body, part->partition);
 		flight->write = write;
 		flight_produce(state, flight);
 	}
@@ -364,7 +366,7 @@ body_acked(struct kafka_state *state, struct flight *flight)
 	if (!flight->err && flight->offset >= part->body_end)
 		part->body_end = flight->offset + 1;
 	write->body_offset = flight->err ? -1 : flight->offset;
-	if (!err && flight->epoch != part->epoch)
+	if (!err && flight->tenure != part->tenure)
 		err = -ECANCELED;
 	if (write->renewal && !err)
 		renew_rows(state, write);
@@ -374,6 +376,9 @@ body_acked(struct kafka_state *state, struct flight *flight)
 				flight_of_row(state, part, write->rows[i], write->body_offset));
 	if (write->renewal)
 		renew_end(write, err);
+	if (write->body)
+		kafka_body_unpin(write->body);
+	write->body = NULL;
 	write_part_done(state, write, err);
 	free(flight);
 }
@@ -388,8 +393,21 @@ row_acked(struct kafka_state *state, struct flight *flight)
 	flight->acked = true;
 	if (flight->err)
 		flight_done(state, part, flight, flight->err);
-	else if (part->state == PART_AWAY || flight->epoch != part->epoch)
+	else if (part->state == PART_AWAY || flight->tenure != part->tenure)
 		flight_done(state, part, flight, -ECANCELED);
+}
+
+/* What was read back behind another's claim is a zombie's, though it is ours: it is not in the
+ * cache, and must not count as written. */
+static int
+fate_of(const struct part *part, const struct flight *flight)
+{
+	const struct zombie *zombie;
+
+	TAILQ_FOREACH(zombie, &part->zombies, link)
+	if (zombie->offset == flight->offset)
+		return -ETIMEDOUT;
+	return 0;
 }
 
 /* Those that were read back are done. Under lock. */
@@ -402,7 +420,7 @@ rows_folded(struct kafka_state *state, struct part *part)
 		next = TAILQ_NEXT(flight, link);
 		if (!flight->acked || flight->offset >= part->next)
 			return;
-		flight_done(state, part, flight, 0);
+		flight_done(state, part, flight, fate_of(part, flight));
 	}
 }
 

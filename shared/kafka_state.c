@@ -374,6 +374,7 @@ kafka_state_claim(struct kafka_state *state, int32_t partition, struct loop *loo
 		tell_claimed(part, -EIO);
 	} else {
 		part->next = 0;
+		part->tenure++;
 		part->body_end = -1;
 		follower_want(state->mine, partition, true);
 		claim_begin(state, part);

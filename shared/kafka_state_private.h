@@ -90,7 +90,7 @@ struct flight {
 	enum flight_kind kind;
 	struct write *write;   /* NULL: a claim, or the answer to a zombie */
 	struct zombie *zombie; /* that is answered */
-	int64_t epoch;         /* of the part when it was produced */
+	uint64_t tenure;       /* the part's when it was produced */
 	uint64_t turn;         /* claims: the part's */
 	int64_t offset;
 	int err;
@@ -108,11 +108,13 @@ struct write {
 	queue_cb cb;
 	void *arg;
 	struct record *record;   /* to be deferred */
+	struct kafka_body *body; /* its body, pinned until its record has come to an end: the caller
+				    may have the record again before that */
 	struct renewal *renewal; /* or a body to be appended anew */
 	Row **rows;              /* of it, copies, until its body has its place */
 	size_t row_count;
 	int32_t partition;
-	int64_t body_offset; /* < 0: not acknowledged */
+	int64_t body_offset; /* that its rows point to; < 0: not acknowledged, or none */
 	int64_t body_from;   /* it is not below this */
 	unsigned left;
 	int err;
@@ -133,9 +135,10 @@ struct zombie {
 struct part {
 	enum part_state state;
 	int32_t partition;
-	int64_t epoch;        /* our claim's offset, from REPLAYING on */
-	int64_t next;         /* read up to here */
-	uint64_t turn;        /* counts claims: answers to an older one are of no interest */
+	int64_t epoch;   /* our claim's offset, from REPLAYING on */
+	int64_t next;    /* read up to here */
+	uint64_t turn;   /* counts claims: answers to an older one are of no interest */
+	uint64_t tenure; /* counts the times it was given to us: claimed again, it is the same */
 	int64_t newest_claim; /* that was read */
 	uint64_t fenced_ms;
 	int64_t body_end; /* behind the last body we appended; -1: none yet */

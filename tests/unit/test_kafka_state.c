@@ -581,6 +581,52 @@ the_newest_claim_wins_and_is_taken_back_with_a_commit(void **state)
 }
 
 static void
+write_claim(struct node *node)
+{
+	struct stray stray = {
+		.message = {.topic = KAFKA_STATE, .on_ack = on_stray}
+	};
+
+	stray.message.key = CLAIM_KEY "0";
+	stray.message.key_size = strlen(CLAIM_KEY "0");
+	stray.message.value = "{}";
+	stray.message.value_size = 2;
+	kafka_produce(node->queue.producer, &stray.message);
+	AWAIT(stray.acked);
+}
+
+/* Another's claim that came late, and a row that fell behind it before we had read it. */
+static void
+a_row_behind_a_foreign_claim_is_not_taken_for_written(void **state)
+{
+	struct node *node = &rig.nodes[0];
+	struct letter letter;
+	Row row;
+	int refused = 0;
+
+	(void)state;
+	own(node);
+	letter_init(&letter, node);
+	row_of(&row, &letter, "google", 1);
+	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
+	for (int i = 0; i < 20; i++) {
+		int err;
+
+		POLL((run(node, call_lease, NULL, NULL), kafka_rows_mine(node->rows, 0)));
+		write_claim(node);
+		row.attempts++;
+		err = ask(node, call_put, NULL, &row);
+		if (err)
+			assert_int_equal(err, -ETIMEDOUT);
+		else
+			assert_int_equal(attempts_seen(node), row.attempts);
+		refused += err != 0;
+	}
+	assert_true(refused > 0);
+	assert_int_equal(node->lost, 0);
+}
+
+static void
 a_lease_that_ran_out_stops_writing_until_it_is_renewed(void **state)
 {
 	struct node *node = &rig.nodes[0];
@@ -651,6 +697,7 @@ main(void)
 		TEST(a_new_process_has_the_rows_with_its_table_or_without),
 		TEST(a_zombie_changes_nothing_and_is_answered),
 		TEST(the_newest_claim_wins_and_is_taken_back_with_a_commit),
+		TEST(a_row_behind_a_foreign_claim_is_not_taken_for_written),
 		TEST(a_lease_that_ran_out_stops_writing_until_it_is_renewed),
 		TEST(a_body_that_is_old_is_appended_anew_and_its_rows_follow),
 	};
