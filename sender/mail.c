@@ -117,7 +117,7 @@ site_taken(const struct mail *mail, const char *site)
 	TAILQ_FOREACH(item, &mail->items, link)
 	if (item->site && !strcmp(item->site, site))
 		return true;
-	return false;
+	return mail->rest && rest_has_row(mail, site);
 }
 
 /* The site's name, unless other recipients of the mail have taken it: all recipients of a domain
@@ -444,13 +444,6 @@ mail_age(struct sender *sender, uint64_t now)
 
 /* Arriving. */
 
-static void
-count_row(void *arg, Row *row)
-{
-	(void)arg;
-	row_free(row);
-}
-
 /* Infected or unscannable: one row that waits for an operator. */
 static void
 mail_hold(struct mail *mail)
@@ -477,6 +470,8 @@ mail_on_record(void *arg, struct record *record)
 {
 	struct sender *sender = arg;
 	const Envelope *envelope = record_envelope(record);
+	const bool again = record_redelivered(record);
+	Envelope *rest;
 	struct mail *mail;
 
 	if (sender->draining) {
@@ -484,14 +479,15 @@ mail_on_record(void *arg, struct record *record)
 		return;
 	}
 	/* Its rows are durable: the crash fell between that and the end of the record. */
-	if (record_redelivered(record) &&
-		rows_of(sender->rows, envelope->id.data, count_row, NULL)) {
+	rest = again ? rest_of(sender, envelope) : envelope_copy(envelope);
+	if (!rest) {
 		queue_finish(record);
 		return;
 	}
-	mail = mail_new(sender, envelope_copy(envelope));
+	mail = mail_new(sender, rest);
 	mail->record = record;
-	mail->redelivered = record_redelivered(record);
+	mail->redelivered = again;
+	mail->rest = rest->n_recipients < envelope->n_recipients;
 	TAILQ_INSERT_TAIL(&sender->arrivals, mail, link);
 	metric_set(sender->metrics.in_hand, ++sender->in_hand);
 	if (must_hold(mail->envelope))

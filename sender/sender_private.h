@@ -106,6 +106,7 @@ struct mail {
 	Row *row;
 	enum mail_state state;
 	bool redelivered, aged;
+	bool rest;              /* of its recipients: others have rows (rest.c) */
 	bool visited;           /* mail_each() */
 	bool lost;              /* its partition is somebody else's; something of it is under way */
 	unsigned lookups, busy; /* what keeps it in memory beside its record and items */
@@ -179,6 +180,12 @@ void mail_drop_all(struct sender *sender);
 /* The partition's mail is somebody else's: gives up what is not under way. And it is ours again. */
 void mail_lost(struct sender *sender, uint32_t partition);
 void mail_gained(struct sender *sender, uint32_t partition);
+
+/* rest.c: the envelope (own memory) of a redelivered record with those recipients that its rows do
+ * not account for; NULL: nobody is left. */
+Envelope *rest_of(const struct sender *sender, const Envelope *envelope);
+/* Whether the mail has a row of that name already. */
+bool rest_has_row(const struct mail *mail, const char *site);
 
 /* routing.c: finds the sites of the mail's domains, then begins its items. */
 void routing_start(struct mail *mail);

@@ -110,6 +110,16 @@ fake_rows_due(struct rows *rows, const char *site, uint64_t after_us, const uint
 	return 1;
 }
 
+static size_t
+fake_rows_of(struct rows *rows, const uint8_t *id, queue_row_cb on_row, void *arg)
+{
+	(void)rows, (void)id;
+	if (!t.packed_size)
+		return 0;
+	on_row(arg, row_unpack(t.packed, t.packed_size));
+	return 1;
+}
+
 static void
 count_load(void *arg, Row *row)
 {
@@ -126,6 +136,7 @@ static const struct queue_ops ops = {
 	.finish = fake_finish,
 	.event_put = fake_event_put,
 	.rows_due = fake_rows_due,
+	.rows_of = fake_rows_of,
 };
 static struct queue queue = { &ops };
 static struct record record = { .ops = &ops };
@@ -413,6 +424,54 @@ a_row_that_is_split_is_being_settled(void **state)
 	site_resolver_free(&t.sender.resolver);
 }
 
+/* The process was killed between the acknowledgements of a message's two rows. */
+static void
+who_has_no_row_yet_is_still_the_records(void **state)
+{
+	struct route route = { .site = "quick", .references = 1 };
+	struct item *item;
+	Envelope *rest;
+
+	(void)state;
+	mail_check(t.mail);
+	assert_int_equal(t.rows, 2);
+	rest = rest_of(&t.sender, t.mail->envelope);
+	assert_int_equal(rest->n_recipients, 1);
+	assert_string_equal(rest->recipients[0]->address, "b@slow.example");
+	envelope_free(rest);
+	t.cb(t.arg, -ETIMEDOUT);
+	t.mail->busy--;
+	/* and it leads to the same hosts now: the row there is may not be written over */
+	item = item_new(t.mail, &route);
+	item_add(item, &t.mail->envelope->recipients[0], 1, NULL);
+	item->state = ITEM_PARKED;
+	item_free(t.waits);
+	item_free(t.ends);
+	t.mail->rest = true;
+	mail_check(t.mail);
+	assert_int_equal(t.rows, 1);
+	assert_string_equal(item->site, "domain:slow.example");
+}
+
+static void
+a_record_whose_rows_are_all_there_is_finished(void **state)
+{
+	static const char *const recipients[] = { "c@quick.example" };
+	Row row = ROW__INIT;
+
+	(void)state;
+	row.site = (char *)"quick";
+	row.envelope = envelope_new(recipients, 1);
+	t.packed_size = row__pack(&row, t.packed);
+	record.envelope = row.envelope;
+	record.redelivered = true;
+	mail_on_record(&t.sender, &record);
+	assert_int_equal(t.finished, 1);
+	envelope_free(row.envelope);
+	record.envelope = NULL;
+	record.redelivered = false;
+}
+
 int
 main(void)
 {
@@ -425,6 +484,8 @@ main(void)
 		TEST(rows_that_cannot_be_written_at_a_stop_are_not_tried_again),
 		TEST(no_step_begins_once_the_sender_ends),
 		TEST(a_row_that_is_split_is_being_settled),
+		TEST(who_has_no_row_yet_is_still_the_records),
+		TEST(a_record_whose_rows_are_all_there_is_finished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
