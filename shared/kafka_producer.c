@@ -8,7 +8,7 @@
  * Three lanes, each a handle of librdkafka of its own: records up to 1 MB; larger ones, whose
  * transmission would hold up the small; events, for linger belongs to a handle. A handle that had a
  * fatal error is replaced: what it had under way is answered with -EIO, and it goes after its last
- * report. Bodies are never copied; large ones are under way 256 MB at a time, the others wait.
+ * report. Bodies are never copied; large ones are under way 128 MB at a time, the others wait.
  *
  * Owns the handles and the thread. A record whose fate is unknown is answered with an error and
  * counted (shout_queue_unknown_total): it may be durable.
@@ -30,7 +30,7 @@
 #include "shared/log.h"
 #include "shared/metrics.h"
 
-#define LARGE_BYTES_MAX (256u * 1024 * 1024)
+#define LARGE_BYTES_MAX (128u * 1024 * 1024) /* they are mapped, so they count as resident */
 #define WAITING_MAX 1000
 #define EVENTS_PER_TURN 64
 #define TICK_MS 100
