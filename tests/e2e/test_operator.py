@@ -107,8 +107,7 @@ def test_only_the_recipients_of_a_suspended_domain_wait(desk):
     desk.shout.shoutctl("suspend", "--domain", "Twin.example")
     message_id = desk.post("one", "x@twin.example", "y@good.example")
     wait_for(lambda: desk.good.find("y@good.example"), 60, "the other recipient")
-    desk.wait(1)
-    assert [row["to"] for row in desk.rows()] == [["x@twin.example"]]
+    wait_for(lambda: [row["to"] for row in desk.rows()] == [["x@twin.example"]], what="the suspended one alone waits")
     desk.shout.shoutctl("resume", "--domain", "twin.example")
     wait_for(lambda: len(desk.events("delivered", message_id)) == 2, 60, "both")
 
@@ -121,8 +120,9 @@ def test_only_the_recipients_of_a_domain_are_bounced(desk):
     desk.shout.shoutctl("queue", "bounce", "--domain", "twin.example")
     bounced, = wait_for(lambda: desk.events("bounced", message_id), 60, "the bounce")
     assert bounced["to"] == ["x@twin.example"]
-    row, = desk.rows("--id", message_id)
-    assert row["to"] == ["y@good.example"] and row["attempts"] == 1
+    row, = wait_for(lambda: [row for row in desk.rows("--id", message_id) if row["to"] == ["y@good.example"]],
+                    what="the row without the bounced recipient")  # the event comes first
+    assert row["attempts"] == 1
     desk.shout.shoutctl("queue", "retry", message_id)
     wait_for(lambda: desk.good.find("y@good.example"), 60, "the other recipient")
 
