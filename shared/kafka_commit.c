@@ -174,7 +174,7 @@ commit(struct kafka_consumer *consumer)
 			add_partition(list, consumer->partitions[i]);
 	if (list->cnt)
 		consumer->committing = !rd_kafka_commit_queue(consumer->rk, list, consumer->main,
-			on_commit, (void *)(uintptr_t)clock_mono_ms());
+			on_commit, (void *)(uintptr_t)clock_boot_ms());
 	rd_kafka_topic_partition_list_destroy(list);
 }
 

@@ -308,6 +308,8 @@ fold_error(struct follower *f, struct feed *feed, const rd_kafka_message_t *mess
 	if (message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE ||
 		message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
 		feed->wipe = true;
+		if (f->hooks.wiped)
+			f->hooks.wiped(f->hooks.arg, message->partition);
 		feed_stop(f, feed, message->partition);
 	}
 }

@@ -177,9 +177,9 @@ struct kafka_queue *kafka_record_queue(const struct record *record);
  *            view `gained`, then on_claimed on `loop`. err: the claim failed; try again. Each
  *            claim is answered once; -ECANCELED when the partition is released meanwhile.
  *   release: the partition is somebody else's: tells the view `lost`; its writes fail from now on.
- *   leased:  a commit that was sent at `sent_ms` (monotonic) succeeded: attempts and row writes
- *            may start until 40 s after it. A claim gives no lease.
- * kafka_state_free() waits for what is under way, so it comes before kafka_producer_free().
+ *   leased:  a commit that was sent at `sent_ms` (clock_boot_ms()) succeeded: attempts and row
+ * writes may start until 40 s after it. A claim gives no lease. kafka_state_free() waits for what
+ * is under way, so it comes before kafka_producer_free().
  */
 struct kafka_state *kafka_state_new(struct kafka_queue *queue);
 void kafka_state_free(struct kafka_state **state);

@@ -34,7 +34,7 @@ part_of(struct kafka_state *state, int32_t partition)
 bool
 part_leased(const struct kafka_state *state, const struct part *part)
 {
-	return part && part->state == PART_OWNED && clock_mono_ms() < atomic_load(&state->lease_ms);
+	return part && part->state == PART_OWNED && clock_boot_ms() < atomic_load(&state->lease_ms);
 }
 
 bool
@@ -44,7 +44,7 @@ state_leased(const struct kafka_state *state)
 		if (state->parts[i] && state->parts[i]->told &&
 			state->parts[i]->state != PART_OWNED)
 			return false;
-	return clock_mono_ms() < atomic_load(&state->lease_ms);
+	return clock_boot_ms() < atomic_load(&state->lease_ms);
 }
 
 #define RENEW_US (24ull * 3600 * 1000000)
@@ -185,7 +185,7 @@ fence(struct part *part)
 	LOG_WARN("somebody else claims a partition that was ours", "partition",
 		log_int(part->partition), "epoch", log_int(part->newest_claim));
 	part->state = PART_FENCED;
-	part->fenced_ms = clock_mono_ms();
+	part->fenced_ms = clock_boot_ms();
 }
 
 /* The claim came to nothing. */
@@ -209,6 +209,8 @@ check_replayed(struct kafka_state *state, struct part *part)
 		return;
 	}
 	part->state = PART_OWNED;
+	part->told = part->told && !part->again;
+	part->again = false;
 	LOG_INFO("rows of a partition are ours", "partition", log_int(part->partition), "epoch",
 		log_int(part->epoch), "rows",
 		log_int((int64_t)row_cache_count(
@@ -234,7 +236,7 @@ part_acked(struct kafka_state *state, const struct flight *claim)
 		strerror(-claim->err));
 	if (part->told) { /* a second claim; the next commit tries again */
 		part->state = PART_FENCED;
-		part->fenced_ms = clock_mono_ms();
+		part->fenced_ms = clock_boot_ms();
 		return;
 	}
 	part_leave(state, part, claim->err);
@@ -306,6 +308,33 @@ on_folded(void *arg, int32_t partition, int64_t next)
 	pthread_mutex_unlock(&state->lock);
 }
 
+/* A log that was cut off, or whose start was. What is in the cache is going, and would look as if
+ * nobody needed any body: we own nothing until a claim of ours has been read behind all there is.
+ */
+static void
+on_wiped(void *arg, int32_t partition)
+{
+	struct kafka_state *state = arg;
+	struct part *part;
+
+	pthread_mutex_lock(&state->lock);
+	part = part_of(state, partition);
+	if (part) {
+		part->next = 0;
+		part->newest_claim = -1;
+		part->again = part->told;
+	}
+	if (part && (part->state == PART_OWNED || part->state == PART_REPLAYING)) {
+		LOG_ERROR("mail.state is shorter than it was; it is read again", "partition",
+			log_int(partition));
+		part->state = PART_FENCED;
+		part->fenced_ms = clock_boot_ms();
+		if (part->loop)
+			part_leave(state, part, -EAGAIN);
+	}
+	pthread_mutex_unlock(&state->lock);
+}
+
 static void
 on_turn(void *arg)
 {
@@ -324,7 +353,7 @@ state_follower(struct kafka_state *state, enum rows_scope scope)
 {
 	struct follower **follower = scope == ROWS_MINE ? &state->mine : &state->all;
 	const struct follow_hooks owners = { on_claim_read, on_zombie_read, on_point, on_folded,
-		on_turn, state };
+		on_wiped, on_turn, state };
 
 	if (!*follower) {
 		char *file = xasprintf("%s/%s", state->queue->config->state_dir,
@@ -375,6 +404,7 @@ kafka_state_claim(struct kafka_state *state, int32_t partition, struct loop *loo
 	} else {
 		part->next = 0;
 		part->tenure++;
+		part->again = false;
 		part->body_end = -1;
 		follower_want(state->mine, partition, true);
 		claim_begin(state, part);

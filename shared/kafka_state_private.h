@@ -47,6 +47,8 @@ struct follow_hooks {
 	void (*point)(void *arg, int32_t partition, struct row_point *point);
 	/* It is stored: everything before `next` is in the cache. */
 	void (*folded)(void *arg, int32_t partition, int64_t next);
+	/* The log ended before what had been read of it: it is read again from the start. */
+	void (*wiped)(void *arg, int32_t partition);
 	/* At the end of each turn, at least ten a second. */
 	void (*turn)(void *arg);
 	void *arg;
@@ -146,6 +148,7 @@ struct part {
 	struct renewal *renewal; /* of one of its bodies, under way */
 	uint64_t renew_after_ms;
 	bool told;         /* the view was told `gained` */
+	bool again;        /* ... and is to be told again, for its rows are read again */
 	struct loop *loop; /* of on_claimed; NULL: nobody waits */
 	void (*on_claimed)(void *arg, int32_t partition, int err);
 	void *arg;
@@ -166,7 +169,7 @@ struct kafka_view {
 
 struct kafka_state {
 	struct kafka_queue *queue;
-	atomic_ullong lease_ms; /* until then, monotonic */
+	atomic_ullong lease_ms; /* until then, by clock_boot_ms() */
 	atomic_uint unacked;    /* flights */
 	atomic_uint reading;    /* renewals */
 	uint64_t renew_us;      /* bodies older than this are appended anew */

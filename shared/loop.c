@@ -68,6 +68,12 @@ clock_mono_ms(void)
 	return clock_mono_us() / 1000;
 }
 
+uint64_t
+clock_boot_ms(void)
+{
+	return clock_read(CLOCK_BOOTTIME) / 1000;
+}
+
 static struct task *
 mailbox_take(struct loop *loop)
 {

@@ -53,5 +53,7 @@ struct loop *loop_current(void);
 uint64_t clock_us(void);
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_us(void);
+/* Goes on while the machine sleeps: for what others may take from us meanwhile. */
+uint64_t clock_boot_ms(void);
 
 #endif

@@ -24,6 +24,8 @@
 #include "shared/config.h"
 #include "shared/log.h"
 
+#define API_FETCH 1
+
 /* One process of the cluster. */
 struct node {
 	struct config config;
@@ -207,7 +209,7 @@ call_release(struct call *call)
 static void
 call_lease(struct call *call)
 {
-	kafka_state_leased(call->node->queue.state, clock_mono_ms());
+	kafka_state_leased(call->node->queue.state, clock_boot_ms());
 }
 
 static void
@@ -595,6 +597,32 @@ write_claim(struct node *node)
 	AWAIT(stray.acked);
 }
 
+/* What is wiped is not taken for what nobody needs. */
+static void
+a_log_that_was_cut_off_is_read_again_before_anything_is_done(void **state)
+{
+	struct node *node = &rig.nodes[0];
+	struct letter letter;
+	Row row;
+
+	(void)state;
+	own(node);
+	letter_init(&letter, node);
+	row_of(&row, &letter, "google", 1);
+	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
+	rd_kafka_mock_push_request_errors(
+		rig.cluster, API_FETCH, 1, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE);
+	POLL(!kafka_rows_mine(node->rows, 0));
+	row.attempts = 2;
+	assert_int_equal(ask(node, call_put, NULL, &row), -ETIMEDOUT);
+	POLL((run(node, call_lease, NULL, NULL), kafka_rows_mine(node->rows, 0)));
+	AWAIT(node->gained == 2);
+	assert_int_equal(node->lost, 0);
+	assert_int_equal(attempts_seen(node), 1);
+	assert_int_equal(ask(node, call_put, NULL, &row), 0);
+	assert_int_equal(attempts_seen(node), 2);
+}
+
 /* Another's claim that came late, and a row that fell behind it before we had read it. */
 static void
 a_row_behind_a_foreign_claim_is_not_taken_for_written(void **state)
@@ -637,10 +665,10 @@ a_lease_that_ran_out_stops_writing_until_it_is_renewed(void **state)
 	claim(node);
 	letter_init(&letter, node);
 	row_of(&row, &letter, "google", 1);
-	kafka_state_leased(node->queue.state, clock_mono_ms() - 40001);
+	kafka_state_leased(node->queue.state, clock_boot_ms() - 40001);
 	assert_false(kafka_rows_mine(node->rows, 0));
 	assert_int_equal(ask(node, call_defer, &letter, &row), -ETIMEDOUT);
-	kafka_state_leased(node->queue.state, clock_mono_ms() - 30000);
+	kafka_state_leased(node->queue.state, clock_boot_ms() - 30000);
 	assert_true(kafka_rows_mine(node->rows, 0));
 	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
 }
@@ -697,6 +725,7 @@ main(void)
 		TEST(a_new_process_has_the_rows_with_its_table_or_without),
 		TEST(a_zombie_changes_nothing_and_is_answered),
 		TEST(the_newest_claim_wins_and_is_taken_back_with_a_commit),
+		TEST(a_log_that_was_cut_off_is_read_again_before_anything_is_done),
 		TEST(a_row_behind_a_foreign_claim_is_not_taken_for_written),
 		TEST(a_lease_that_ran_out_stops_writing_until_it_is_renewed),
 		TEST(a_body_that_is_old_is_appended_anew_and_its_rows_follow),
