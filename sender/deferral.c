@@ -55,6 +55,7 @@ struct deferral {
 	struct item *items;
 	struct waiting_site **heap;
 	size_t heap_count, heap_space, loaded, rows;
+	size_t load; /* what is loaded, by weight */
 	struct event *timer;
 	uint64_t armed_us;
 	bool loading;
@@ -128,7 +129,7 @@ timer_arm(struct deferral *d, uint64_t now)
 	struct timeval wait;
 	uint64_t wake = d->heap_count ? d->heap[0]->wake_us : UINT64_MAX, us;
 
-	if (d->loaded >= d->options.max)
+	if (d->load >= d->options.max)
 		wake = UINT64_MAX;
 	if (wake == d->armed_us)
 		return;
@@ -173,13 +174,14 @@ site_drop(struct deferral *d, struct waiting_site *site)
 static size_t
 site_room(const struct deferral *d, const struct waiting_site *site)
 {
-	size_t room = d->options.room(d->options.arg, site->name, d->options.window);
+	size_t room = d->options.room(d->options.arg, site->name, d->options.window), left;
 
 	/* Refill by halves: a read for each row that leaves would cost more. */
 	if (site->loaded && site->loaded > room / 2)
 		return 0;
 	room = room > site->loaded ? room - site->loaded : 0;
-	return room < d->options.max - d->loaded ? room : d->options.max - d->loaded;
+	left = d->load < d->options.max ? d->options.max - d->load : 0;
+	return room < left ? room : left;
 }
 
 static void
@@ -190,7 +192,7 @@ site_arm(struct deferral *d, struct waiting_site *site, uint64_t now)
 	heap_remove(d, site);
 	if (site->due_us == UINT64_MAX ||
 		(site->due_us <= now && site->loaded &&
-			(d->loaded >= d->options.max || !site_room(d, site))))
+			(d->load >= d->options.max || !site_room(d, site))))
 		return;
 	rest = d->options.rest_until(d->options.arg, site->name, now);
 	wake = rest > site->due_us ? rest : site->due_us;
@@ -278,7 +280,7 @@ deferral_run(struct deferral *d)
 	struct waiting_site *site;
 
 	d->loading = true;
-	while (d->heap_count && d->heap[0]->wake_us <= now && d->loaded < d->options.max) {
+	while (d->heap_count && d->heap[0]->wake_us <= now && d->load < d->options.max) {
 		site = d->heap[0];
 		heap_remove(d, site);
 		if (d->options.rest_until(d->options.arg, site->name, now) <= now)
@@ -516,6 +518,7 @@ deferral_joined(struct deferral *d, struct item *item)
 	HASH_ADD_KEYPTR(hh, d->items, item->key, strlen(item->key), item);
 	site_get(d, item->site)->loaded++;
 	d->loaded++;
+	d->load += recipients_weight(item->count);
 }
 
 void
@@ -528,6 +531,7 @@ deferral_left(struct deferral *d, struct item *item)
 	free(item->key);
 	item->key = NULL;
 	d->loaded--;
+	d->load -= recipients_weight(item->count);
 	if (!--site->loaded)
 		site_reset(d, site);
 	if (d->loading)

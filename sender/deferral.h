@@ -20,7 +20,7 @@ struct rows;
 struct loop;
 
 #define DEFERRAL_WINDOW 250 /* rows of a site in memory */
-#define DEFERRAL_MAX 20000  /* of all */
+#define DEFERRAL_MAX 20000  /* of all, by recipients_weight() */
 
 struct deferral_options {
 	struct loop *loop;

@@ -3,7 +3,8 @@
  *
  * scanner -> mail.ready -> [sender] -> the internet
  *
- * One loop. What it has in hand is bounded: WINDOW records, DEFERRAL_MAX rows. On a stop nothing
+ * One loop. What it has in hand is bounded: WINDOW records, DEFERRAL_MAX rows, fewer of those
+ * with many recipients. On a stop nothing
  * new begins, attempts under way have 10 s, and what is unfinished comes again after the next
  * start. The loop lives until the queue has answered, however long the disk stands still: closing
  * the queue would wait for it anyway.

@@ -25,6 +25,7 @@
 #include "shared/loop.h"
 
 #define ENTRIES_MAX 10000
+#define LOOKUPS_MAX 1000 /* under way; the others queue */
 #define TTL_MIN_S 10
 #define TTL_MAX_S 3600
 #define BOUNCE_TTL_S 300
@@ -53,9 +54,10 @@ STAILQ_HEAD(waiters, waiter);
 
 struct site_entry {
 	LIST_ENTRY(site_entry) bucket;
-	TAILQ_ENTRY(site_entry) lru;
+	TAILQ_ENTRY(site_entry) lru; /* when known; else, of those that queue */
 	struct site_resolver *resolver;
-	bool known; /* else a look-up is under way, for the waiters */
+	bool known;  /* else a look-up is under way, for the waiters */
+	bool queued; /* or has yet to begin */
 	uint64_t expires_ms;
 	struct route *route;
 	struct outcome *failure;
@@ -201,6 +203,8 @@ entry_free(struct site_entry *entry)
 
 	if (entry->known)
 		TAILQ_REMOVE(&entry->resolver->lru, entry, lru);
+	if (entry->queued)
+		TAILQ_REMOVE(&entry->resolver->queued, entry, lru);
 	while ((waiter = STAILQ_FIRST(&entry->waiters))) {
 		STAILQ_REMOVE_HEAD(&entry->waiters, entry);
 		free(waiter);
@@ -210,6 +214,39 @@ entry_free(struct site_entry *entry)
 	route_unref(entry->route);
 	free(entry->failure);
 	free(entry);
+}
+
+static void on_mx(void *arg, const struct dns_result *result);
+
+static void
+lookup_begin(struct site_entry *entry)
+{
+	entry->resolver->asking++;
+	dns_resolve(entry->resolver->dns, entry->domain, ANSWER_MX, on_mx, entry);
+}
+
+static void
+lookup_next(struct site_resolver *resolver)
+{
+	struct site_entry *entry = TAILQ_FIRST(&resolver->queued);
+
+	resolver->asking--;
+	if (!entry)
+		return;
+	TAILQ_REMOVE(&resolver->queued, entry, lru);
+	entry->queued = false;
+	lookup_begin(entry);
+}
+
+static void
+lookup(struct site_entry *entry)
+{
+	if (entry->resolver->asking < LOOKUPS_MAX) {
+		lookup_begin(entry);
+		return;
+	}
+	entry->queued = true;
+	TAILQ_INSERT_TAIL(&entry->resolver->queued, entry, lru);
 }
 
 /* The callbacks may ask for routes again, which may drive this entry out. */
@@ -227,6 +264,7 @@ entry_answer(struct site_entry *entry, uint32_t ttl_s)
 	entry->expires_ms = clock_mono_ms() + ttl_s * (uint64_t)1000;
 	entry->known = true;
 	TAILQ_INSERT_TAIL(&entry->resolver->lru, entry, lru);
+	lookup_next(entry->resolver);
 	while ((waiter = STAILQ_FIRST(&waiters))) {
 		STAILQ_REMOVE_HEAD(&waiters, entry);
 		waiter->cb(waiter->arg, route, route ? NULL : &failure);
@@ -385,7 +423,7 @@ entry_ask(struct site_entry *entry, route_cb cb, void *arg)
 	waiter->arg = arg;
 	STAILQ_INSERT_TAIL(&entry->waiters, waiter, entry);
 	if (first)
-		dns_resolve(entry->resolver->dns, entry->domain, ANSWER_MX, on_mx, entry);
+		lookup(entry);
 }
 
 static void
@@ -501,6 +539,7 @@ site_resolver_new(struct loop *loop, const struct config *config)
 	resolver->loop = loop;
 	resolver->config = config;
 	TAILQ_INIT(&resolver->lru);
+	TAILQ_INIT(&resolver->queued);
 	LIST_INIT(&resolver->lookups);
 	for (size_t i = 0; i < SITE_BUCKETS; i++)
 		LIST_INIT(&resolver->buckets[i]);

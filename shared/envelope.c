@@ -14,6 +14,8 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 
+#define RECIPIENTS_A_WEIGHT 50
+
 static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
 void
@@ -241,4 +243,10 @@ Row *
 row_copy(const Row *row)
 {
 	return copy(&row__descriptor, &row->base);
+}
+
+unsigned
+recipients_weight(size_t recipients)
+{
+	return 1 + (unsigned)recipients / RECIPIENTS_A_WEIGHT;
 }

@@ -36,6 +36,10 @@ void envelope_free(Envelope *envelope);
 Row *row_unpack(const void *data, size_t size);
 void row_free(Row *row);
 
+/* What a message counts where mail in memory is bounded: one, and one more for every 50 recipients,
+ * each of which costs memory of its own. */
+unsigned recipients_weight(size_t recipients);
+
 /* Deep copies in one allocation, to be freed with envelope_free() or row_free(). */
 Envelope *envelope_copy(const Envelope *envelope);
 Row *row_copy(const Row *row);

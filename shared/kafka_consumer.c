@@ -98,12 +98,12 @@ room_of(struct kafka_consumer *consumer, struct partition *partition)
 	size_t room;
 
 	if (partition->state != PARTITION_RUNNING || partition->held ||
-		consumer->in_hand >= consumer->window)
+		consumer->load >= consumer->window)
 		return 0;
 	promised = partition->promised - kafka_offsets_next(partition->offsets);
 	if (promised < PROMISE / 2)
 		commit_early(consumer);
-	room = consumer->window - consumer->in_hand;
+	room = consumer->window - consumer->load;
 	if (room > BATCH)
 		room = BATCH;
 	return promised <= 0 ? 0 : promised < (int64_t)room ? (size_t)promised : room;
@@ -510,9 +510,11 @@ static void
 let_go(struct kafka_record *record)
 {
 	struct kafka_consumer *consumer = record->partition->consumer;
+	const unsigned enough = consumer->window - (consumer->window + 3) / 4;
+	const unsigned before = consumer->load;
 
 	record_free(record);
-	if (consumer->in_hand == consumer->window - (consumer->window + 3) / 4)
+	if (before > enough && consumer->load <= enough)
 		consumer_more(consumer);
 }
 

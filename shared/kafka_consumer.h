@@ -67,7 +67,8 @@ struct kafka_consumer {
 	enum kafka_topic topic;
 	const char *group;
 	struct loop *loop;
-	unsigned window, in_hand;
+	unsigned window, load; /* by weight */
+	unsigned in_hand;
 	void (*on_record)(void *arg, struct record *record);
 	void *arg;
 	rd_kafka_t *rk;

@@ -299,6 +299,7 @@ partition_take(struct partition *partition, const rd_kafka_message_t *message)
 	if (partition->seen <= message->offset)
 		partition->seen = message->offset + 1;
 	consumer->in_hand++;
+	consumer->load += recipients_weight(envelope->n_recipients);
 	return record;
 }
 
@@ -315,6 +316,7 @@ record_free(struct kafka_record *record)
 	else
 		partition->records_last = record->at;
 	partition->consumer->in_hand--;
+	partition->consumer->load -= recipients_weight(record->base.envelope->n_recipients);
 	kafka_body_unpin(record->body);
 	envelope_free(record->base.envelope);
 	free(record);

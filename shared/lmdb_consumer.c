@@ -21,6 +21,7 @@ struct lmdb_record {
 	struct record base;
 	struct lmdb_consumer *consumer;
 	uint64_t sequence;
+	unsigned weight;
 };
 
 struct lmdb_consumer {
@@ -34,8 +35,8 @@ struct lmdb_consumer {
 	struct task wake;
 	atomic_bool waking;
 	/* the loop's alone */
-	unsigned window, unfinished;
-	bool behind; /* the topic may hold more than fitted into the window */
+	unsigned window, unfinished; /* by weight */
+	bool behind;                 /* the topic may hold more than fitted into the window */
 	bool stopped, reading;
 	uint64_t redelivered_to;
 };
@@ -71,8 +72,8 @@ record_free(struct lmdb_record *record)
 	struct lmdb_consumer *consumer = record->consumer;
 
 	envelope_free(record->base.envelope);
+	consumer->unfinished -= record->weight;
 	free(record);
-	consumer->unfinished--;
 	if (consumer->behind && !consumer->stopped &&
 		consumer->unfinished <= consumer->window - (consumer->window + 3) / 4)
 		wake(consumer);
@@ -93,6 +94,7 @@ record_read(struct lmdb_consumer *consumer, const MDB_val *key, const MDB_val *v
 	record->base.ops = consumer->base.ops;
 	record->consumer = consumer;
 	record->base.envelope = envelope;
+	record->weight = recipients_weight(envelope->n_recipients);
 	record->sequence = get_be64(key->mv_data);
 	record->base.redelivered = record->sequence <= consumer->redelivered_to;
 	return record;
@@ -100,7 +102,7 @@ record_read(struct lmdb_consumer *consumer, const MDB_val *key, const MDB_val *v
 
 /* Takes the next records of the topic; sets behind when there may be more. */
 static size_t
-read_on(struct lmdb_consumer *consumer, struct lmdb_record **records, size_t max)
+read_on(struct lmdb_consumer *consumer, struct lmdb_record *records[READ_MAX])
 {
 	struct topic_state *topic = &consumer->queue->topics[consumer->topic];
 	struct reader *reader;
@@ -117,10 +119,11 @@ read_on(struct lmdb_consumer *consumer, struct lmdb_record **records, size_t max
 	if (rc)
 		lmdb_die(topic->name, rc);
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-	while (!rc && count < max) {
+	while (!rc && count < READ_MAX && consumer->unfinished < consumer->window) {
 		topic->position = get_be64(key.mv_data);
 		records[count] = record_read(consumer, &key, &value);
-		count += records[count] != NULL;
+		if (records[count])
+			consumer->unfinished += records[count++]->weight;
 		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
 	}
 	if (rc && rc != MDB_NOTFOUND)
@@ -138,12 +141,8 @@ static void
 consumer_read(struct lmdb_consumer *consumer)
 {
 	struct lmdb_record *records[READ_MAX];
-	size_t count, room = consumer->window - consumer->unfinished;
+	size_t count = read_on(consumer, records);
 
-	if (room > READ_MAX)
-		room = READ_MAX;
-	count = read_on(consumer, records, room);
-	consumer->unfinished += (unsigned)count;
 	consumer->reading = true;
 	for (size_t i = 0; i < count; i++) {
 		if (consumer->stopped)

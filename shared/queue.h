@@ -75,9 +75,9 @@ void queue_put(struct queue *queue, enum topic topic, const Envelope *envelope,
 
 /*
  * Hands the topic's records to `on_record` on `loop`, oldest first, never more than `window`
- * unfinished ones at a time. At least once: a record whose process died before it was finished
- * comes again (record_redelivered()). Every record ends in exactly one of queue_finish(),
- * queue_forward(), queue_defer() or record_abandon().
+ * unfinished ones at a time (by recipients_weight(), give or take a few records). At least once: a
+ * record whose process died before it was finished comes again (record_redelivered()). Every record
+ * ends in exactly one of queue_finish(), queue_forward(), queue_defer() or record_abandon().
  */
 struct consumer *queue_consume(struct queue *queue, enum topic topic, struct loop *loop,
 	unsigned window, void (*on_record)(void *arg, struct record *record), void *arg);

@@ -59,6 +59,31 @@ the_window_bounds_what_is_unfinished(void **state)
 	}
 }
 
+/* Each of them fills the window. */
+static void
+records_with_many_recipients_count_more(void **state)
+{
+	Recipient recipient = RECIPIENT__INIT, *many[200];
+
+	(void)state;
+	recipient.address = (char *)"bob@elsewhere.example";
+	for (size_t i = 0; i < 200; i++)
+		many[i] = &recipient;
+	for (size_t i = 0; i < 3; i++) {
+		letter_init(&letters[i]);
+		letters[i].envelope.recipients = many;
+		letters[i].envelope.n_recipients = 200;
+		assert_int_equal(put(TOPIC_READY, &letters[i].envelope, "body", 4), 0);
+	}
+	consume(TOPIC_READY, 4);
+	for (size_t i = 0; i < 3; i++) {
+		record_at(i);
+		put_letters(TOPIC_INBOUND, 1); /* as above */
+		assert_int_equal(rig.count, i + 1);
+		finish(rig.records[i]);
+	}
+}
+
 static void
 unfinished_records_come_again_after_a_restart_in_any_order_of_finishing(void **state)
 {
@@ -434,6 +459,7 @@ main(void)
 		TEST(records_come_in_order_with_their_envelope),
 		TEST(records_put_while_consuming_come_too),
 		TEST(the_window_bounds_what_is_unfinished),
+		TEST(records_with_many_recipients_count_more),
 		TEST(unfinished_records_come_again_after_a_restart_in_any_order_of_finishing),
 		TEST(a_forwarded_record_moves_with_its_new_envelope_and_its_body),
 		TEST(a_known_id_makes_no_second_record),

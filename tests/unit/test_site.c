@@ -17,7 +17,7 @@
 #include <cmocka.h>
 #include <event2/event.h>
 
-#include "sender/site.h"
+#include "sender/site_private.h"
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -594,6 +594,43 @@ a_resolver_may_go_with_look_ups_under_way(void **state)
 	assert_int_equal(rig.waiting, 2);
 }
 
+static void
+no_more_than_a_thousand_look_ups_are_under_way(void **state)
+{
+	struct rig rig = { 0 };
+	char domain[64];
+
+	(void)state;
+	rig_start(&rig);
+	for (int i = 0; i < 3000; i++) {
+		rig.waiting++;
+		snprintf(domain, sizeof domain, "d%d.nobody.example", i);
+		site_route(rig.resolver, domain, on_route, &rig);
+	}
+	assert_int_equal(rig.resolver->asking, 1000);
+	while (rig.waiting) {
+		event_base_loop(loop_base(rig.loop), EVLOOP_ONCE);
+		assert_true(rig.resolver->asking <= 1000);
+	}
+	assert_int_equal(rig.resolver->asking, 0);
+	rig_end(&rig);
+}
+
+static void
+a_resolver_may_go_with_look_ups_that_queue(void **state)
+{
+	struct rig rig = { 0 };
+	char domain[64];
+
+	(void)state;
+	rig_start(&rig);
+	for (int i = 0; i < 1500; i++) {
+		snprintf(domain, sizeof domain, "q%d.nobody.example", i);
+		site_route(rig.resolver, domain, on_route, &rig);
+	}
+	rig_end(&rig);
+}
+
 int
 main(void)
 {
@@ -611,6 +648,8 @@ main(void)
 		cmocka_unit_test(a_smarthost_that_does_not_resolve_defers),
 		cmocka_unit_test(look_ups_of_one_domain_join_and_are_cached),
 		cmocka_unit_test(a_resolver_may_go_with_look_ups_under_way),
+		cmocka_unit_test(no_more_than_a_thousand_look_ups_are_under_way),
+		cmocka_unit_test(a_resolver_may_go_with_look_ups_that_queue),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);
