@@ -75,8 +75,10 @@ flight_produce(struct kafka_state *state, struct flight *flight)
 
 	flight->tenure = part->tenure;
 	flight->message.on_ack = on_ack;
-	if (flight->kind == FLIGHT_ROW)
+	if (flight->kind == FLIGHT_ROW) {
+		flight->number = ++part->produced;
 		TAILQ_INSERT_TAIL(&part->flying, flight, link);
+	}
 	atomic_fetch_add(&state->unacked, 1);
 	kafka_produce(state->queue->producer, &flight->message);
 }
@@ -202,8 +204,23 @@ zombie_answered(struct part *part, struct zombie *zombie, int err)
 }
 
 static void
+note_doubt(struct part *part, const struct flight *flight, int err)
+{
+	const struct write *write = flight->write;
+
+	if (!err && flight->number > part->doubtful_to)
+		part->doubtful_body = INT64_MAX;
+	if (!err || !write || write->body_offset < 0)
+		return;
+	part->doubtful_to = part->produced;
+	if (write->body_offset < part->doubtful_body)
+		part->doubtful_body = write->body_offset;
+}
+
+static void
 flight_done(struct kafka_state *state, struct part *part, struct flight *flight, int err)
 {
+	note_doubt(part, flight, err);
 	TAILQ_REMOVE(&part->flying, flight, link);
 	if (flight->zombie)
 		zombie_answered(part, flight->zombie, err);

@@ -94,6 +94,7 @@ struct flight {
 	struct zombie *zombie; /* that is answered */
 	uint64_t tenure;       /* the part's when it was produced */
 	uint64_t turn;         /* claims: the part's */
+	uint64_t number;       /* rows: of the part's */
 	int64_t offset;
 	int err;
 	bool acked;
@@ -145,7 +146,11 @@ struct part {
 	uint64_t fenced_ms;
 	int64_t body_end; /* behind the last body we appended; -1: none yet */
 	int64_t trimmed;
-	struct renewal *renewal; /* of one of its bodies, under way */
+	/* A row that failed may be durable: its body is kept until one that was produced behind it
+	 * has been read back. INT64_MAX: there is none. */
+	int64_t doubtful_body;
+	uint64_t doubtful_to, produced; /* counts row records */
+	struct renewal *renewal;        /* of one of its bodies, under way */
 	uint64_t renew_after_ms;
 	bool told;         /* the view was told `gained` */
 	bool again;        /* ... and is to be told again, for its rows are read again */

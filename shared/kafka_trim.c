@@ -56,6 +56,8 @@ floor_of(struct kafka_state *state, const struct part *part)
 
 	if (!row_cache_first_body(cache, part->partition, &floor, &seen_us, id))
 		floor = part->body_end;
+	if (part->doubtful_body < floor)
+		floor = part->doubtful_body;
 	TAILQ_FOREACH(write, &state->writes, link)
 	{
 		int64_t needed = write->body_offset >= 0 ? write->body_offset : write->body_from;

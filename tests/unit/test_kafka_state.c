@@ -24,6 +24,7 @@
 #include "shared/config.h"
 #include "shared/log.h"
 
+#define API_PRODUCE 0
 #define API_FETCH 1
 
 /* One process of the cluster. */
@@ -597,6 +598,40 @@ write_claim(struct node *node)
 	AWAIT(stray.acked);
 }
 
+static int64_t
+doubtful(struct node *node)
+{
+	struct kafka_state *state = node->queue.state;
+	int64_t body;
+
+	pthread_mutex_lock(&state->lock);
+	body = part_of(state, 0)->doubtful_body;
+	pthread_mutex_unlock(&state->lock);
+	return body;
+}
+
+static void
+the_body_of_a_row_that_may_be_durable_is_kept(void **state)
+{
+	struct node *node = &rig.nodes[0];
+	struct letter letter;
+	Row row;
+
+	(void)state;
+	own(node);
+	letter_init(&letter, node);
+	row_of(&row, &letter, "google", 1);
+	/* of the body, of the row */
+	rd_kafka_mock_push_request_errors(rig.cluster, API_PRODUCE, 2, RD_KAFKA_RESP_ERR_NO_ERROR,
+		RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+	assert_int_not_equal(ask(node, call_defer, &letter, &row), 0);
+	assert_int_equal(node->finished, 0);
+	assert_int_equal(doubtful(node), 0);
+	POLL((run(node, call_lease, NULL, NULL), ask(node, call_defer, &letter, &row) == 0));
+	assert_int_equal(doubtful(node), INT64_MAX);
+	assert_int_equal(look(node), 1);
+}
+
 /* What is wiped is not taken for what nobody needs. */
 static void
 a_log_that_was_cut_off_is_read_again_before_anything_is_done(void **state)
@@ -725,6 +760,7 @@ main(void)
 		TEST(a_new_process_has_the_rows_with_its_table_or_without),
 		TEST(a_zombie_changes_nothing_and_is_answered),
 		TEST(the_newest_claim_wins_and_is_taken_back_with_a_commit),
+		TEST(the_body_of_a_row_that_may_be_durable_is_kept),
 		TEST(a_log_that_was_cut_off_is_read_again_before_anything_is_done),
 		TEST(a_row_behind_a_foreign_claim_is_not_taken_for_written),
 		TEST(a_lease_that_ran_out_stops_writing_until_it_is_renewed),
