@@ -224,18 +224,12 @@ settle_delivered(struct item *item, const size_t *indices, size_t count,
 
 /* Failed: bounced or expired. */
 
-static void
-on_end_event(void *arg, int err)
-{
-	struct item *item = arg;
-
-	for (size_t i = 0; err && i < item->count; i++)
-		if (item->targets[i].state == TARGET_ENDING)
-			item->targets[i].state = TARGET_FAILED;
-	if (item_answer(item, err))
-		return;
-	settle_advance(item);
-}
+/* Those that failed alike: one event for all of them. */
+struct ended {
+	struct item *item;
+	size_t count;
+	size_t indices[];
+};
 
 /* What an operator had bounced says nothing about the account's recipients. */
 static void
@@ -253,15 +247,71 @@ score_end(const struct item *item, const struct target *like, unsigned n)
 		scores_add(scores, account, SCORE_UNKNOWN_USERS, n);
 }
 
-/* One event for all that failed alike. */
-static void
-end_event(struct item *item, size_t first)
-{
-	struct sender *sender = item->mail->sender;
-	const struct target *like = &item->targets[first];
-	Recipient **to = xmalloc(item->count * sizeof(Recipient *));
-	size_t n = 0;
+static void ended_event(struct ended *ended);
 
+static void
+on_ended_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	ended_event(arg);
+}
+
+/* The DSN is out: only this event is tried again. */
+static void
+on_ended(void *arg, int err)
+{
+	const struct timeval pause = { .tv_sec = AGAIN_S };
+	struct ended *ended = arg;
+	struct item *item = ended->item;
+	const struct sender *sender = item->mail->sender;
+	const struct target *like = &item->targets[ended->indices[0]];
+
+	if (err && item_insists(item, err)) {
+		event_base_once(
+			loop_base(sender->loop), -1, EV_TIMEOUT, on_ended_again, ended, &pause);
+		return;
+	}
+	for (size_t i = 0; !err && i < ended->count; i++)
+		item->targets[ended->indices[i]].state = TARGET_CLOSED;
+	if (!err) {
+		metric_add(like->expired ? sender->metrics.expired : sender->metrics.bounced,
+			(int64_t)ended->count);
+		score_end(item, like, (unsigned)ended->count);
+		item_answered(item);
+		settle_advance(item);
+	}
+	free(ended);
+}
+
+static void
+ended_event(struct ended *ended)
+{
+	struct item *item = ended->item;
+	struct sender *sender = item->mail->sender;
+	const struct target *like = &item->targets[ended->indices[0]];
+	Recipient **to = xmalloc(ended->count * sizeof(Recipient *));
+
+	for (size_t i = 0; i < ended->count; i++)
+		to[i] = item->targets[ended->indices[i]].recipient;
+	event_common(sender, item, like->expired ? "expired" : "bounced", item->attempts);
+	mail_event_recipients(&sender->event, to, ended->count);
+	event_outcome(sender, like->outcome);
+	if (!like->expired) {
+		json_str(&sender->event.json, "enhanced", like->outcome->enhanced);
+		json_str(&sender->event.json, "reason",
+			item->bounce_why ? item->bounce_why : "refused");
+	}
+	free(to);
+	mail_event_send(&sender->event, sender->queue, on_ended, ended);
+}
+
+static void
+end_alike(struct item *item, size_t first)
+{
+	const struct target *like = &item->targets[first];
+	struct ended *ended = xmalloc(sizeof *ended + item->count * sizeof *ended->indices);
+
+	*ended = (struct ended){ .item = item };
 	for (size_t i = first; i < item->count; i++) {
 		struct target *target = &item->targets[i];
 
@@ -269,21 +319,10 @@ end_event(struct item *item, size_t first)
 			strcmp(target->outcome->text, like->outcome->text))
 			continue;
 		target->state = TARGET_ENDING;
-		to[n++] = target->recipient;
+		ended->indices[ended->count++] = i;
 	}
-	event_common(sender, item, like->expired ? "expired" : "bounced", item->attempts);
-	mail_event_recipients(&sender->event, to, n);
-	event_outcome(sender, like->outcome);
-	if (!like->expired) {
-		json_str(&sender->event.json, "enhanced", like->outcome->enhanced);
-		json_str(&sender->event.json, "reason",
-			item->bounce_why ? item->bounce_why : "refused");
-	}
-	metric_add(like->expired ? sender->metrics.expired : sender->metrics.bounced, (int64_t)n);
-	score_end(item, like, (unsigned)n);
-	free(to);
 	item_pend(item);
-	mail_event_send(&sender->event, sender->queue, on_end_event, item);
+	ended_event(ended);
 }
 
 static void
@@ -296,7 +335,7 @@ on_bounced(void *arg, int err)
 	item_pend(item);
 	for (size_t i = 0; i < item->count; i++)
 		if (item->targets[i].state == TARGET_FAILED)
-			end_event(item, i);
+			end_alike(item, i);
 	item_answered(item);
 	settle_advance(item);
 }
@@ -534,9 +573,6 @@ settle_advance(struct item *item)
 		bounce_send(item, BOUNCE_FAILURE, on_bounced, item);
 		return;
 	}
-	for (size_t i = 0; i < item->count; i++)
-		if (item->targets[i].state == TARGET_ENDING)
-			item->targets[i].state = TARGET_CLOSED;
 	if (row_untouched(item)) {
 		item_free(item);
 		return;

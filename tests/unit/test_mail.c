@@ -33,6 +33,7 @@ static struct {
 	bool slow; /* the others are not answered at once */
 	queue_cb slow_cb;
 	void *slow_arg;
+	size_t events, refused; /* so many are refused, from the second on */
 	size_t rows, removed, finished, loads;
 	uint8_t packed[1024]; /* the row of the quick site, as the queue shows it */
 	size_t packed_size;
@@ -96,7 +97,12 @@ static void
 fake_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg)
 {
 	(void)queue, (void)json, (void)length;
-	answer(cb, arg);
+	t.events++;
+	if (t.events > 1 && t.refused) {
+		t.refused--;
+		cb(arg, -ETIMEDOUT);
+	} else
+		answer(cb, arg);
 }
 
 static size_t
@@ -228,6 +234,7 @@ setup(void **state)
 		.waiting = no_waiting });
 	sender->suspensions = suspensions_new(sender, NULL, NULL);
 	sender->metrics.in_hand = metric_gauge("shout_test_in_hand", "Of a test", NULL);
+	sender->metrics.bounced = metric_counter("shout_test_bounced", "Of a test", NULL);
 	sender->in_hand = 1;
 	TAILQ_INIT(&sender->arrivals);
 	t.mail = xcalloc(1, sizeof *t.mail);
@@ -472,6 +479,36 @@ a_record_whose_rows_are_all_there_is_finished(void **state)
 	record.redelivered = false;
 }
 
+/* Two failures of different kinds: the event of the second is refused once. */
+static void
+an_event_that_was_taken_is_not_repeated(void **state)
+{
+	struct item *item = item_new(t.mail, NULL);
+	const int64_t before = metric_value(t.sender.metrics.bounced);
+	struct outcome outcome;
+
+	(void)state;
+	t.refused = 1;
+	item_add(item, t.mail->envelope->recipients, 2, NULL);
+	for (size_t i = 0; i < 2; i++) {
+		outcome_bounce(&outcome, "5.1.1", i ? "no such user" : "no such domain");
+		target_set(&item->targets[i], TARGET_FAILED, &outcome);
+	}
+	t.mail->envelope->mail_from[0] = '\0'; /* nobody is told */
+	t.sender.times.null_lifetime_us = 1ull << 40;
+	item->bounce_why = "bounced by a test";
+	item->state = ITEM_SETTLING;
+	settle_advance(item);
+	assert_int_equal(t.events, 2);
+	assert_int_equal(item->targets[0].state, TARGET_CLOSED);
+	assert_int_equal(item->targets[1].state, TARGET_ENDING);
+	assert_int_equal(metric_value(t.sender.metrics.bounced) - before, 1);
+	event_base_loop(loop_base(t.sender.loop), EVLOOP_ONCE); /* the pause */
+	assert_int_equal(t.events, 3);
+	assert_int_equal(metric_value(t.sender.metrics.bounced) - before, 2);
+	assert_int_equal(t.sender.settling, 0);
+}
+
 int
 main(void)
 {
@@ -484,6 +521,7 @@ main(void)
 		TEST(rows_that_cannot_be_written_at_a_stop_are_not_tried_again),
 		TEST(no_step_begins_once_the_sender_ends),
 		TEST(a_row_that_is_split_is_being_settled),
+		TEST(an_event_that_was_taken_is_not_repeated),
 		TEST(who_has_no_row_yet_is_still_the_records),
 		TEST(a_record_whose_rows_are_all_there_is_finished),
 	};
