@@ -465,6 +465,18 @@ must_hold(const Envelope *envelope)
 		envelope->verdict == ENVELOPE__VERDICT__UNSCANNABLE;
 }
 
+/* Whoever handed it on twice died in between, or did not hear of the first: one is enough. */
+static bool
+is_in_hand(struct sender *sender, const uint8_t *id)
+{
+	const struct mail *mail;
+
+	TAILQ_FOREACH(mail, &sender->arrivals, link)
+	if (memcmp(mail->envelope->id.data, id, ID_SIZE) == 0)
+		return true;
+	return false;
+}
+
 void
 mail_on_record(void *arg, struct record *record)
 {
@@ -476,6 +488,10 @@ mail_on_record(void *arg, struct record *record)
 
 	if (sender->draining) {
 		record_abandon(record);
+		return;
+	}
+	if (again && is_in_hand(sender, envelope->id.data)) {
+		queue_finish(record);
 		return;
 	}
 	/* Its rows are durable: the crash fell between that and the end of the record. */

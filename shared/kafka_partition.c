@@ -292,7 +292,7 @@ partition_take(struct partition *partition, const rd_kafka_message_t *message)
 	};
 	record->body = kafka_body_keep(
 		consumer->queue->bodies, place, message->payload, message->len);
-	record->base.redelivered = is_redelivered(partition, message->offset);
+	record->base.redelivered = is_redelivered(partition, message->offset) || envelope->again;
 	metric_add(consumer->metric.redelivered, record->base.redelivered);
 	*partition->records_last = record;
 	partition->records_last = &record->next;

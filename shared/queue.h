@@ -85,6 +85,7 @@ struct consumer *queue_consume(struct queue *queue, enum topic topic, struct loo
 void consumer_stop(struct consumer *consumer);
 
 const Envelope *record_envelope(const struct record *record); /* lives as long as the record */
+/* Whether somebody may have worked on it before, or on another record of the same message. */
 bool record_redelivered(const struct record *record);
 /* Gives the record back unfinished: it comes again after the next start. */
 void record_abandon(struct record *record);

@@ -123,6 +123,8 @@ kafka_put(struct queue *base, enum topic topic, const Envelope *envelope, const 
 	assert(envelope->id.len == ID_SIZE && (body->spill || body->size <= QUEUE_INLINE_MAX));
 	if (topic == TOPIC_INBOUND)
 		packed.partition = choose_partition(queue);
+	else /* a DSN that a crash made again has the same id */
+		packed.again = true;
 	packed.body_topic = kafka_topic_of(topic);
 	put = put_new(queue, kafka_topic_of(topic), ID_SIZE + envelope__get_packed_size(&packed),
 		cb, arg);
@@ -190,6 +192,8 @@ on_forwarded(void *arg, int err)
 
 	if (!err)
 		kafka_finish(forward->record);
+	else /* it may be there nevertheless */
+		forward->record->redelivered = true;
 	forward->cb(forward->arg, err);
 	free(forward);
 }
@@ -214,6 +218,7 @@ kafka_forward(
 
 	packed.partition = (uint32_t)kafka_record_partition(record);
 	packed.body_topic = kafka_topic_of(topic);
+	packed.again = record->redelivered;
 	forward = xmalloc(sizeof *forward + ID_SIZE + envelope__get_packed_size(&packed));
 	*forward = (struct forward){ .record = record, .cb = cb, .arg = arg };
 	memcpy(forward->data, envelope->id.data, ID_SIZE);

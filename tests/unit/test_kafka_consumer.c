@@ -381,6 +381,27 @@ after_a_crash_only_what_was_unfinished_comes_again(void **state)
 }
 
 static void
+what_was_handed_on_again_is_told(void **state)
+{
+	struct member *member = &rig.members[0];
+	uint8_t id[ID_SIZE], packed[64];
+	Envelope envelope = ENVELOPE__INIT;
+
+	(void)state;
+	id_make(id);
+	envelope.id.data = id;
+	envelope.id.len = ID_SIZE;
+	envelope.again = true;
+	produce(KAFKA_INBOUND, 0, packed, envelope__pack(&envelope, packed), "body", 4);
+	put(KAFKA_INBOUND, 0, "1", "body", 4);
+	member_open(member);
+	consume(member, TOPIC_INBOUND, 10);
+	AWAIT(member->count == 2);
+	assert_int_equal(member->redelivered, 1);
+	assert_true(record_redelivered(member->records[0]));
+}
+
+static void
 no_more_than_the_window_is_in_hand(void **state)
 {
 	struct member *member = &rig.members[0];
@@ -681,6 +702,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(records_come_in_order_and_once),
 		TEST(after_a_crash_only_what_was_unfinished_comes_again),
+		TEST(what_was_handed_on_again_is_told),
 		TEST(no_more_than_the_window_is_in_hand),
 		TEST(members_share_and_whoever_leaves_hands_over),
 		TEST(a_record_in_hand_does_not_come_twice),
