@@ -271,7 +271,9 @@ on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_l
 	rd_kafka_assign(rk, NULL);
 }
 
-/* A member that comes back within its session gets its partitions back, and nobody else's. */
+/* A member that comes back within its session gets its partitions back, and nobody else's. Without
+ * that its return would begin a rebalance, in which all wait until the session of the one that was
+ * killed has ended. */
 static void
 set_identity(rd_kafka_conf_t *conf, const struct config *config)
 {
@@ -330,8 +332,7 @@ open_handle(struct kafka_consumer *consumer)
 	set_number(conf, "session.timeout.ms", session_ms ? session_ms : SESSION_MS);
 	if (session_ms)
 		set_number(conf, "heartbeat.interval.ms", session_ms / 10);
-	if (consumer->topic == KAFKA_READY)
-		set_identity(conf, config);
+	set_identity(conf, config);
 	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
 	rd_kafka_conf_set_opaque(conf, consumer);
 	consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
