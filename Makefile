@@ -11,6 +11,7 @@
 #   make test-faults        only those that kill, starve and trace (part of `make test`); the numbers in
 #                           tests/faults/scale.py may be larger: SHOUT_KILLS=5000 make test-faults
 #   make test-kafka         the queue of a cluster: unit tests, and tests on real brokers
+#   make test-all           both, with one count
 #   make test-faults-kafka CYCLES=50     every fault of a cluster 50 times, in random order
 #   make lint               format, clang-tidy, cppcheck, include directions, gcc and clang
 #   make fuzz               every parser for FUZZ_SECONDS (60) each
@@ -106,11 +107,11 @@ test-faults: deps
 	@$(MAKE) --no-print-directory all
 	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -p no:cacheprovider tests/faults
 
-.PHONY: test-kafka
-test-kafka: deps
+.PHONY: test-kafka test-all
+test-kafka test-all: deps
 	@deploy/deps.sh kafka
 	@$(MAKE) --no-print-directory all unit
-	@$(PYTHON) tests/run.py --build $(B) --filter '$(T)' --kafka
+	@$(PYTHON) tests/run.py --build $(B) --filter '$(T)' --$(@:test-%=%)
 
 CYCLES ?= 1
 .PHONY: test-faults-kafka

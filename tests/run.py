@@ -68,6 +68,7 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--filter", default="")
     parser.add_argument("--kafka", action="store_true", help="those of the cluster's queue")
+    parser.add_argument("--all", action="store_true", help="those and all others")
     args = parser.parse_args()
     build = (ROOT / args.build).resolve()
     passed = failed = 0
@@ -75,8 +76,9 @@ def main():
         if args.filter in source.stem and (not args.kafka or "kafka" in source.stem):
             good, bad = run_unit(build / "tests/unit" / source.stem)
             passed, failed = passed + good, failed + bad
-    good, bad = run_pytest(build, args.filter, args.kafka)
-    passed, failed = passed + good, failed + bad
+    for kafka in (False, True) if args.all else (args.kafka,):
+        good, bad = run_pytest(build, args.filter, kafka)
+        passed, failed = passed + good, failed + bad
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

@@ -199,21 +199,21 @@ class Cluster:
         return set(self.names())
 
     def explain(self):
-        """Why copies came twice: {reason: how many}, and those without a reason."""
+        """What came twice: [(reason, earlier copy, later copy)], and [(earlier, later)] without one."""
         copies = collections.defaultdict(list)
         for sink in (self.good, self.slow):
             for copy in sink.copies:
                 copies[copy.id, copy.recipient].append(copy)
-        reasons, unexplained = collections.Counter(), []
+        explained, unexplained = [], []
         for same in copies.values():
             same.sort(key=lambda copy: copy.ended)
             for earlier, later in zip(same, same[1:]):
                 reason = self._reason(earlier, later)
-                reasons[reason] += 1
-                if not reason:
+                if reason:
+                    explained.append((reason, earlier, later))
+                else:
                     unexplained.append((earlier, later))
-        reasons.pop(None, None)
-        return reasons, unexplained
+        return explained, unexplained
 
     def _reason(self, earlier, later):
         if any(earlier.begun - HAND_OVER_S < lost < later.begun for lost in self.ledger_lost):
