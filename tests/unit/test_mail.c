@@ -503,10 +503,10 @@ an_event_that_was_taken_is_not_repeated(void **state)
 	assert_int_equal(item->targets[0].state, TARGET_CLOSED);
 	assert_int_equal(item->targets[1].state, TARGET_ENDING);
 	assert_int_equal(metric_value(t.sender.metrics.bounced) - before, 1);
-	event_base_loop(loop_base(t.sender.loop), EVLOOP_ONCE); /* the pause */
+	while (t.refused || t.events < 3)
+		event_base_loop(loop_base(t.sender.loop), EVLOOP_ONCE); /* the pause */
 	assert_int_equal(t.events, 3);
 	assert_int_equal(metric_value(t.sender.metrics.bounced) - before, 2);
-	assert_int_equal(t.sender.settling, 0);
 }
 
 int
