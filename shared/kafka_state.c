@@ -360,7 +360,9 @@ state_follower(struct kafka_state *state, enum rows_scope scope)
 			scope == ROWS_MINE ? "rows.mdb" : "rows_all.mdb");
 
 		*follower = follower_new(state->queue, file,
-			scope == ROWS_MINE ? &owners : &(struct follow_hooks){ .arg = NULL });
+			scope == ROWS_MINE
+				? &owners
+				: &(struct follow_hooks){ .turn = view_all_turn, .arg = state });
 		free(file);
 	}
 	return *follower;

@@ -192,6 +192,8 @@ struct kafka_state {
 	unsigned replaying;
 	bool closing;
 	uint64_t late_checked_ms, trimmed_ms;
+	uint64_t all_ask_ms; /* the thread's that reads all: when to ask for partitions again */
+	int32_t all_count;   /* ... and how many it knows */
 	struct probe *probe;
 	struct metric *owned, *rebuild_partitions, *rebuild_remaining, *claims, *zombies, *bodies,
 		*bodiless;
@@ -220,6 +222,9 @@ void
 zombie_note(struct part *part, const char *key, size_t key_size, int64_t offset, int64_t newest);
 
 void rows_free(struct kafka_state *state);
+
+/* kafka_view.c: a turn of the follower of all partitions. */
+void view_all_turn(void *arg);
 
 /* kafka_trim.c: state thread. */
 void trim_turn(struct kafka_state *state);

@@ -4,27 +4,34 @@
  * sender, control -> [kafka_view] -> row_cache <- kafka_follow
  *
  * All there is needs no claim: a follower of its own reads every partition, behind the writers by a
- * moment.
+ * moment. It asks from time to time whether there are more partitions by now.
  */
 #include "shared/kafka_state_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#include "shared/config.h"
 #include "shared/log.h"
 
-/* From the first view on. New partitions are seen by the next one. */
-static void
-follow_all(struct kafka_state *state)
-{
-	struct follower *follower = state_follower(state, ROWS_ALL);
-	int32_t count = follower ? follower_partitions(follower) : 0;
+#define ASK_MS 60000
+#define ASK_AGAIN_MS 1000 /* when the brokers did not answer */
 
-	if (follower && !count)
-		count = (int32_t)state->queue->config->queue.partitions;
-	for (int32_t i = 0; i < count; i++)
-		follower_want(follower, i, true);
+void
+view_all_turn(void *arg)
+{
+	struct kafka_state *state = arg;
+	struct follower *follower;
+	int32_t count;
+
+	if (clock_mono_ms() < state->all_ask_ms)
+		return;
+	pthread_mutex_lock(&state->lock);
+	follower = state->all; /* not set yet on its first turns, perhaps */
+	pthread_mutex_unlock(&state->lock);
+	count = follower ? follower_partitions(follower) : 0;
+	for (; state->all_count < count; state->all_count++)
+		follower_want(follower, state->all_count, true);
+	state->all_ask_ms = clock_mono_ms() + (count ? ASK_MS : follower ? ASK_AGAIN_MS : 0);
 }
 
 struct rows *
@@ -46,7 +53,7 @@ kafka_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
 		assert(!state->view);
 		state->view = view;
 	} else {
-		follow_all(state);
+		state_follower(state, ROWS_ALL);
 	}
 	pthread_mutex_unlock(&state->lock);
 	return &view->base;

@@ -741,6 +741,28 @@ a_body_that_is_old_is_appended_anew_and_its_rows_follow(void **state)
 	assert_int_equal(place.offset, body_seen(node));
 }
 
+/* Whoever only looks asks for partitions by itself, and waits for no broker on its loop. */
+static void
+a_view_of_all_shows_what_others_own(void **state)
+{
+	struct node *node = &rig.nodes[0];
+	struct letter letter;
+	struct rows *all;
+	Row row;
+
+	(void)state;
+	rd_kafka_mock_broker_set_down(rig.cluster, 1);
+	all = kafka_rows_open(&node->queue.base, ROWS_ALL, NULL, NULL, NULL);
+	assert_int_equal(kafka_rows_scan(all, ROWS_ANY, NULL, NULL, 100, on_row, NULL), 0);
+	rd_kafka_mock_broker_set_up(rig.cluster, 1);
+	own(node);
+	letter_init(&letter, node);
+	row_of(&row, &letter, "google", 1);
+	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
+	POLL(kafka_rows_scan(all, ROWS_ANY, NULL, NULL, 100, on_row, NULL) == 1);
+	kafka_rows_close(all);
+}
+
 static int
 forget_seen(void **state)
 {
@@ -765,6 +787,7 @@ main(void)
 		TEST(a_row_behind_a_foreign_claim_is_not_taken_for_written),
 		TEST(a_lease_that_ran_out_stops_writing_until_it_is_renewed),
 		TEST(a_body_that_is_old_is_appended_anew_and_its_rows_follow),
+		TEST(a_view_of_all_shows_what_others_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, forget_seen);
