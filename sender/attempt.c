@@ -532,13 +532,13 @@ attempt_pump(struct sender *sender)
 }
 
 void
-attempt_abort_all(struct sender *sender)
+attempt_abort_all(struct sender *sender, bool but_sent)
 {
 	struct connection *connection, *next;
 
 	for (connection = TAILQ_FIRST(&sender->connections); connection; connection = next) {
 		next = TAILQ_NEXT(connection, link);
-		if (connection->peer)
+		if (connection->peer && !(but_sent && client_has_sent(connection->peer->client)))
 			client_abort(connection->peer->client);
 	}
 }

@@ -476,6 +476,12 @@ client_quit(struct client *client)
 	client->quitting = true;
 }
 
+bool
+client_has_sent(const struct client *client)
+{
+	return client->transaction && client->state == ST_DOT;
+}
+
 void
 client_abort(struct client *client)
 {

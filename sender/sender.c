@@ -5,7 +5,8 @@
  *
  * One loop. What it has in hand is bounded: WINDOW records, DEFERRAL_MAX rows, fewer of those
  * with many recipients. On a stop nothing
- * new begins, attempts under way have 10 s, and what is unfinished comes again after the next
+ * new begins, attempts under way have 10 s (a minute for the reply to a message that is out, which
+ * would arrive twice), and what is unfinished comes again after the next
  * start. The loop lives until the queue has answered, however long the disk stands still: closing
  * the queue would wait for it anyway.
  */
@@ -32,6 +33,7 @@
 
 #define WINDOW 2000
 #define STOP_MS 10000   /* for attempts under way */
+#define REPLY_MS 60000  /* for those whose message is out */
 #define SETTLE_MS 22000 /* and for what they brought; then nothing of it begins any more */
 #define STOP_POLL_MS 20
 #define GAUGES_US 500000
@@ -40,8 +42,8 @@ static struct {
 	struct sender sender;
 	struct task begin, drain, stop;
 	struct event *stop_timer, *gauges_timer;
-	uint64_t stop_ms;
-	bool aborted;
+	uint64_t stop_ms, reply_ms, last_ms; /* last_ms: something was attempted */
+	bool aborted, aborted_all;
 	uint64_t gauges_us;
 	struct probe *probe;
 	bool running;
@@ -375,9 +377,15 @@ on_stop_poll(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (sender->attempting && now >= role.stop_ms && !role.aborted) {
 		role.aborted = true;
-		attempt_abort_all(sender);
+		attempt_abort_all(sender, true);
 	}
-	if (now >= role.stop_ms + SETTLE_MS && !sender->ending) {
+	if (sender->attempting && now >= role.reply_ms && !role.aborted_all) {
+		role.aborted_all = true;
+		attempt_abort_all(sender, false);
+	}
+	if (sender->attempting && !role.aborted_all)
+		role.last_ms = now;
+	if (now >= role.last_ms + SETTLE_MS && !sender->ending) {
 		sender->ending = true;
 		LOG_WARN("the queue is slow, what is unfinished comes again after the next start");
 	}
@@ -392,6 +400,8 @@ on_stop(struct task *task)
 
 	on_drain(task);
 	role.stop_ms = clock_mono_ms() + STOP_MS;
+	role.reply_ms = clock_mono_ms() + REPLY_MS;
+	role.last_ms = clock_mono_ms();
 	event_add(role.stop_timer, &often);
 }
 
@@ -413,7 +423,7 @@ sender_start(const struct config *config, struct queue *queue)
 	sender->lease_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);
 	role.stop_timer = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_stop_poll, sender);
 	role.gauges_timer = evtimer_new(loop_base(sender->loop), on_gauges, sender);
-	role.aborted = false;
+	role.aborted = role.aborted_all = false;
 	role.probe = probe_new("sender");
 	probe_set(role.probe, HEALTH_FAILED, "starting");
 	schedule_start(sender);

@@ -199,7 +199,8 @@ void routing_domain(const struct sender *sender, const Recipient *recipient, cha
 /* attempt.c */
 void attempt_pump(struct sender *sender);
 void attempt_begin(struct item *item);
-void attempt_abort_all(struct sender *sender);
+/* `but_sent`: not those that only await the reply to a message that is out. */
+void attempt_abort_all(struct sender *sender, bool but_sent);
 void attempt_free_all(struct sender *sender);
 
 /* settle.c */

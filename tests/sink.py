@@ -109,11 +109,11 @@ class _Session:
         """Sends the usual answer or what a rule says; returns whether it was a 2xx or 3xx, before
         which `before_good` is called."""
         action = self.sink.action(step, text)
+        if callable(action):
+            action = action(self, text)
         if isinstance(action, Delay):
             self.sink.stopping.wait(action.seconds)
             action = None
-        if callable(action):
-            action = action(self, text)
         if action is HANG:
             self.sink.stopping.wait()
             raise _Drop

@@ -4,11 +4,13 @@ operator does to it."""
 import email
 import email.policy
 import re
+import threading
 import time
 
 import pytest
 
 from harness import EICAR, send, wait_for
+from sink import Delay
 
 SENDER = "anna@customer.example"
 BODY = b"From: anna@customer.example\r\nMessage-ID: <1@customer.example>\r\nSubject: hello\r\n\r\nhi\r\n"
@@ -125,6 +127,19 @@ def test_a_dsn_that_cannot_be_delivered_ends_there(site):
     wait_for(lambda: [e for e in s.shout.events("bounced") if SENDER in e["to"]], what="its end")
     wait_for(lambda: s.shout.metric("shout_sender_records") == 0, what="nothing is in hand")
     assert len(s.shout.events("bounced")) == 2
+
+
+def test_a_stop_awaits_the_reply_to_what_is_out(site):
+    s = site()
+    reached = threading.Event()
+    s.sink.on("dot", lambda session, text: reached.set() or Delay(13), times=1)
+    message_id = s.post("slow@elsewhere.example")
+    assert reached.wait(60)
+    assert s.shout.stop(60) == 0
+    s.shout.start()
+    ended(s.shout, message_id, "delivered")
+    wait_for(lambda: s.shout.metric("shout_sender_records") == 0, what="nothing is in hand")
+    assert len(s.sink.find("slow@elsewhere.example")) == 1
 
 
 def test_a_delay_is_told_once(site):
