@@ -11,9 +11,10 @@
  * alone, so that only its own crashes count. One whose scan takes too long, on a clamd that is well
  * otherwise, is told by its number; alone it is only for the last try, to be sure that others did
  * not slow it down. The third such failure, of either kind, makes a message unscannable. A clamd
- * that hangs as a whole counts against nobody. Records that an earlier process left unfinished are
- * scanned one at a time before the rest, since one of them may have ended that process.
+ * that hangs as a whole counts against nobody. A message that ends this process three times is not
+ * scanned any more (poison.h).
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,11 +23,12 @@
 
 #include "scanner/clamd.h"
 #include "scanner/fixup.h"
-#include "scanner/hold.h"
 #include "shared/config.h"
+#include "shared/hold.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
+#include "shared/poison.h"
 #include "shared/queue.h"
 #include "shared/role.h"
 
@@ -42,7 +44,7 @@
 #define STREAM_CEILING (2000u << 20)
 
 enum stage {
-	STAGE_QUEUED,  /* not given to the pool yet */
+	STAGE_QUEUED,  /* it is not its turn (poison.h) */
 	STAGE_SCAN,    /* in the pool */
 	STAGE_PAUSE,   /* a scan, or what follows it, failed: `timer` tries again */
 	STAGE_HOLD,    /* the event and notices are on their way */
@@ -52,12 +54,14 @@ enum stage {
 struct message {
 	struct clamd_scan scan; /* first: on_scanned() gets this */
 	struct record *record;
-	TAILQ_ENTRY(message) link, all_link;
+	struct poison_work work;
+	TAILQ_ENTRY(message) link;
 	enum stage stage;
 	void (*after_pause)(struct message *message);
 	struct event *timer;
 	uint64_t started_us;
 	unsigned tries, strikes;
+	bool poison;       /* it is held for what it did to us */
 	Envelope envelope; /* the record's, changed; its parts are still the record's */
 	char *signature;
 	uint8_t *prefix;
@@ -72,8 +76,8 @@ static struct scanner {
 	struct consumer *consumer;
 	struct clamd *clamd; /* NULL when scanning is disabled */
 	struct hold *hold;
-	struct message_list all, careful, queued;
-	struct message *careful_now; /* the one redelivered message under way */
+	struct poison *poison;
+	struct message_list all;
 	unsigned paused;
 	struct event *second;
 	struct task begin, drain, stop;
@@ -83,27 +87,16 @@ static struct scanner {
 	struct metric *scans[4], *failures, *latency, *waiting;
 } * scanner;
 
-static void scan_next(void);
-
 static void
 message_free(struct message *message)
 {
-	TAILQ_REMOVE(&scanner->all, message, all_link);
+	TAILQ_REMOVE(&scanner->all, message, link);
+	poison_end(scanner->poison, &message->work);
 	if (message->timer)
 		event_free(message->timer);
 	free(message->signature);
 	free(message->prefix);
 	free(message);
-}
-
-/* A redelivered message has shown that it harms nobody, or waits: the next may go. */
-static void
-careful_done(const struct message *message)
-{
-	if (scanner->careful_now != message)
-		return;
-	scanner->careful_now = NULL;
-	scan_next();
 }
 
 static void
@@ -114,6 +107,7 @@ on_pause_over(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	scanner->paused--;
+	poison_resume(scanner->poison, &message->work, message->work.id);
 	message->after_pause(message);
 }
 
@@ -135,7 +129,7 @@ pause_message(struct message *message, void (*after)(struct message *message))
 		die("out of memory", "evtimer_new");
 	event_add(message->timer, &wait);
 	scanner->paused++;
-	careful_done(message);
+	poison_rest(scanner->poison, &message->work);
 }
 
 static void forward(struct message *message);
@@ -146,7 +140,8 @@ on_forwarded(void *arg, int err)
 	struct message *message = arg;
 
 	if (!err) {
-		careful_done(message);
+		if (message->poison)
+			poison_forget(scanner->poison, message->work.id);
 		message_free(message);
 		return;
 	}
@@ -178,7 +173,7 @@ static void
 hold(struct message *message)
 {
 	message->stage = STAGE_HOLD;
-	hold_tell(scanner->hold, &message->envelope, on_held, message);
+	hold_tell(scanner->hold, &message->envelope, NULL, on_held, message);
 }
 
 /* The fields that the message came without go before what is to go before it already. */
@@ -295,25 +290,22 @@ on_scanned(struct clamd_scan *done, enum clamd_result result, enum verdict verdi
 	}
 }
 
-/* Redelivered messages go one at a time, and before the others. */
 static void
-scan_next(void)
+begin(struct poison_work *work)
 {
-	struct message *message;
+	struct message *message = (struct message *)((char *)work - offsetof(struct message, work));
+	char id[ID_TEXT_SIZE];
 
-	if (scanner->careful_now || scanner->stopping)
-		return;
-	message = TAILQ_FIRST(&scanner->careful);
-	if (message) {
-		TAILQ_REMOVE(&scanner->careful, message, link);
-		scanner->careful_now = message;
+	if (poison_strikes(scanner->poison, work->id) >= POISON_STRIKES) {
+		id_format(work->id, id);
+		LOG_ERROR("a message crashes this process and is held", "id", id);
+		message->poison = true;
+		judged(message, ENVELOPE__VERDICT__UNSCANNABLE,
+			"it crashed the scanner, for the third time");
+	} else if (!scanner->clamd)
+		judged(message, ENVELOPE__VERDICT__NONE, "");
+	else
 		scan(message);
-		return;
-	}
-	while ((message = TAILQ_FIRST(&scanner->queued))) {
-		TAILQ_REMOVE(&scanner->queued, message, link);
-		scan(message);
-	}
 }
 
 static void
@@ -325,16 +317,8 @@ on_record(void *arg, struct record *record)
 	message->record = record;
 	message->scan.envelope = record_envelope(record);
 	message->scan.done = on_scanned;
-	TAILQ_INSERT_TAIL(&scanner->all, message, all_link);
-	if (!scanner->clamd) {
-		judged(message, ENVELOPE__VERDICT__NONE, "");
-		return;
-	}
-	if (record_redelivered(record))
-		TAILQ_INSERT_TAIL(&scanner->careful, message, link);
-	else
-		TAILQ_INSERT_TAIL(&scanner->queued, message, link);
-	scan_next();
+	TAILQ_INSERT_TAIL(&scanner->all, message, link);
+	poison_start(scanner->poison, &message->work, message->scan.envelope->id.data, begin);
 }
 
 /* Whether every message is where it can be given back. */
@@ -343,7 +327,7 @@ can_stop(void)
 {
 	struct message *message;
 
-	TAILQ_FOREACH(message, &scanner->all, all_link)
+	TAILQ_FOREACH(message, &scanner->all, link)
 	if (message->stage == STAGE_HOLD || message->stage == STAGE_FORWARD)
 		return false;
 	if (!scanner->clamd)
@@ -364,6 +348,7 @@ stop_now(void)
 		message_free(message);
 	}
 	hold_free(&scanner->hold);
+	poison_close(&scanner->poison);
 	event_free(scanner->second);
 	loop_stop(scanner->loop);
 }
@@ -376,7 +361,7 @@ tell_state(void)
 	bool ready;
 	struct message *message;
 
-	TAILQ_FOREACH(message, &scanner->all, all_link)
+	TAILQ_FOREACH(message, &scanner->all, link)
 	waiting++;
 	metric_set(scanner->waiting, waiting);
 	if (!scanner->clamd)
@@ -426,6 +411,7 @@ on_stop(struct task *task)
 
 	on_drain(task);
 	scanner->stopping = true;
+	poison_stop(scanner->poison);
 	scanner->stop_ms = clock_mono_ms() + STOP_MS;
 	if (scanner->clamd)
 		clamd_drain(scanner->clamd);
@@ -501,8 +487,6 @@ scanner_start(const struct config *config, struct queue *queue)
 	scanner->loop = loop_new("scanner");
 	scanner->alerted_ms = clock_mono_ms(); /* the first check takes its time */
 	TAILQ_INIT(&scanner->all);
-	TAILQ_INIT(&scanner->careful);
-	TAILQ_INIT(&scanner->queued);
 	scanner->begin.run = on_begin;
 	scanner->drain.run = on_drain;
 	scanner->stop.run = on_stop;
@@ -513,6 +497,7 @@ scanner_start(const struct config *config, struct queue *queue)
 		scanner = NULL;
 		return -1;
 	}
+	scanner->poison = poison_open(config->state_dir, "scanner", scanner->loop);
 	scanner->hold = hold_new(scanner->loop, queue, config);
 	scanner->second = event_new(loop_base(scanner->loop), -1, EV_PERSIST, on_second, scanner);
 	event_add(scanner->second, &second);

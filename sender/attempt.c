@@ -90,10 +90,12 @@ item_schedule(struct item *item)
 
 	if (item->mail->lost) {
 		item->state = ITEM_NEW;
+		item_unmark(item);
 		mail_check(item->mail);
 		return;
 	}
 	item->state = ITEM_WAITING;
+	item_unmark(item);
 	schedule_add(sender->schedule, &item->entry, item->route->site, item->route->smarthost,
 		item->mail->envelope->account, item_cost(item), item->attempts == 0, clock_us());
 	sender_wake(sender);
@@ -149,6 +151,7 @@ attempt_begin(struct item *item)
 	uint64_t until;
 
 	if (!item->route || !item_undecided(item)) {
+		item_mark(item);
 		item_count_attempt(item);
 		item->state = ITEM_SETTLING;
 		settle_advance(item);
@@ -199,6 +202,7 @@ item_leave(struct connection *connection)
 static void
 item_fail(struct item *item, const struct outcome *failure)
 {
+	item_mark(item);
 	item_count_attempt(item);
 	for (size_t i = 0; i < item->count; i++)
 		if (item->targets[i].state == TARGET_OPEN)
@@ -485,6 +489,7 @@ connection_take(struct connection *connection, struct item *item)
 
 	connection->item = item;
 	item->state = ITEM_ATTEMPTING;
+	item_mark(item);
 	metric_set(sender->metrics.attempting, ++sender->attempting);
 	connection_choose(connection);
 	if (!item->row && !item->mail->redelivered && item->attempts == item->counted) {
@@ -505,7 +510,10 @@ step_do(struct sender *sender, const struct schedule_step *step)
 		: NULL;
 
 	switch (step->verb) {
-	case SCHEDULE_OPEN: connection_new(sender, step->site, item); break;
+	case SCHEDULE_OPEN:
+		item_mark(item); /* what its hosts say may be the poison */
+		connection_new(sender, step->site, item);
+		break;
 	case SCHEDULE_SEND: connection_take(connection, item); break;
 	case SCHEDULE_CLOSE: client_quit(connection->peer->client); break;
 	case SCHEDULE_PARK:

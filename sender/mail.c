@@ -21,6 +21,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
+#include "shared/poison.h"
 
 #define AGE_US (60ull * 1000000)
 #define AGAIN_S 5
@@ -50,6 +51,9 @@ mail_free_if_done(struct mail *mail)
 {
 	if (mail->record || mail->lookups || mail->busy || !TAILQ_EMPTY(&mail->items))
 		return;
+	if (mail->blamed)
+		poison_forget(mail->sender->poison, mail->envelope->id.data);
+	poison_end(mail->sender->poison, &mail->work);
 	if (mail->row)
 		row_free(mail->row);
 	else
@@ -77,6 +81,7 @@ item_free(struct item *item)
 	schedule_remove(mail->sender->schedule, &item->entry);
 	if (item->key)
 		deferral_left(mail->sender->deferral, item);
+	item_unmark(item);
 	TAILQ_REMOVE(&mail->items, item, link);
 	for (size_t i = 0; i < item->count; i++)
 		free(item->targets[i].outcome);
@@ -181,6 +186,7 @@ mail_drop(struct mail *mail)
 {
 	struct item *item, *next;
 
+	mail->blamed = false; /* nor is it held */
 	mail->busy++;
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
 		next = TAILQ_NEXT(item, link);
@@ -210,7 +216,7 @@ mail_under_way(const struct mail *mail)
 	return false;
 }
 
-static void
+void
 mail_abandon(struct mail *mail)
 {
 	if (mail->record) {
@@ -444,25 +450,17 @@ mail_age(struct sender *sender, uint64_t now)
 
 /* Arriving. */
 
-/* Infected or unscannable: one row that waits for an operator. */
-static void
-mail_hold(struct mail *mail)
+void
+mail_hold(struct mail *mail, const char *reason)
 {
 	struct item *item = item_new(mail, NULL);
 
 	item->held = true;
-	item->reason = xstrdup(mail->envelope->signature);
+	item->reason = xstrdup(reason);
 	item_add(item, mail->envelope->recipients, mail->envelope->n_recipients, NULL);
 	item->state = ITEM_PARKED;
 	mail->state = MAIL_TRYING;
 	mail_check(mail);
-}
-
-static bool
-must_hold(const Envelope *envelope)
-{
-	return envelope->verdict == ENVELOPE__VERDICT__INFECTED ||
-		envelope->verdict == ENVELOPE__VERDICT__UNSCANNABLE;
 }
 
 /* Whoever handed it on twice died in between, or did not hear of the first: one is enough. */
@@ -506,10 +504,7 @@ mail_on_record(void *arg, struct record *record)
 	mail->rest = rest->n_recipients < envelope->n_recipients;
 	TAILQ_INSERT_TAIL(&sender->arrivals, mail, link);
 	metric_set(sender->metrics.in_hand, ++sender->in_hand);
-	if (must_hold(mail->envelope))
-		mail_hold(mail);
-	else
-		routing_start(mail);
+	poison_start(sender->poison, &mail->work, mail->envelope->id.data, poison_record_begin);
 	sender_wake(sender);
 }
 
@@ -561,7 +556,8 @@ mail_from_row(struct sender *sender, Row *row, enum row_use use)
 		return;
 	}
 	if (use == ROW_ATTEMPT) {
-		routing_start(item->mail);
+		poison_start(sender->poison, &item->mail->work, row->envelope->id.data,
+			poison_row_begin);
 		return;
 	}
 	if (use == ROW_SUSPEND)
@@ -587,6 +583,7 @@ mail_forget(struct mail *mail)
 {
 	struct item *item, *next;
 
+	mail->blamed = false;
 	mail->busy = 1;
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
 		next = TAILQ_NEXT(item, link);
@@ -642,7 +639,8 @@ mail_regain(struct mail *mail)
 	mail->busy++;
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
 		next = TAILQ_NEXT(item, link);
-		if (item->state == ITEM_NEW && !item->pending && !mail->first_lookup)
+		if (item->state == ITEM_NEW && !item->pending && !mail->first_lookup &&
+			!mail->blamed)
 			attempt_begin(item);
 	}
 	mail->busy--;

@@ -125,6 +125,7 @@ record_routed(struct mail *mail)
 		item_add(item, lookup->recipients, lookup->count, lookup->failure);
 	}
 	lookups_free(mail);
+	mail_unmark(mail);
 	mail->state = MAIL_TRYING;
 	mail->busy++;
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
@@ -318,6 +319,7 @@ row_routed(struct mail *mail)
 			lookup->failure->kind == OUTCOME_BOUNCE ? TARGET_FAILED : TARGET_DEFERRED,
 			lookup->failure);
 	lookups_free(mail);
+	mail_unmark(mail);
 	attempt_begin(item);
 }
 
@@ -360,6 +362,7 @@ routing_start(struct mail *mail)
 	char domain[256];
 
 	mail->state = MAIL_ROUTING;
+	mail_mark(mail);
 	for (size_t i = 0; i < envelope->n_recipients; i++) {
 		routing_domain(sender, envelope->recipients[i], domain);
 		lookup_add(lookup_for(mail, domain), envelope->recipients[i]);

@@ -23,10 +23,12 @@
 #include "sender/suspend.h"
 #include "sender/trust.h"
 #include "shared/config.h"
+#include "shared/hold.h"
 #include "shared/limits.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
+#include "shared/poison.h"
 #include "shared/redis.h"
 #include "shared/role.h"
 #include "shared/score.h"
@@ -299,6 +301,7 @@ sender_free(struct sender *sender)
 	rules_stop(sender->rules);
 	deferral_free(&sender->deferral);
 	rows_close(&sender->rows);
+	poison_close(&sender->poison);
 	schedule_free(&sender->schedule);
 	mail_event_free(&sender->event);
 	event_free(sender->pump);
@@ -345,6 +348,7 @@ on_drain(struct task *task)
 	if (sender->draining)
 		return;
 	sender->draining = true;
+	poison_stop(sender->poison);
 	if (sender->consumer)
 		consumer_stop(sender->consumer);
 	sender->consumer = NULL;
@@ -365,6 +369,7 @@ stop_now(struct sender *sender)
 	scores_free(&sender->scores);
 	redis_free(&sender->redis);
 	ledger_free(&sender->ledger);
+	hold_free(&sender->hold);
 	loop_stop(sender->loop);
 }
 
@@ -427,6 +432,7 @@ sender_start(const struct config *config, struct queue *queue)
 	role.probe = probe_new("sender");
 	probe_set(role.probe, HEALTH_FAILED, "starting");
 	schedule_start(sender);
+	sender->poison = poison_open(config->state_dir, "sender", sender->loop);
 	sender->rules = rules_new(sender, on_known);
 	if (network_start(sender) < 0) {
 		site_resolver_free(&sender->resolver);

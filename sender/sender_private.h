@@ -25,9 +25,11 @@
 #include "sender/site.h"
 #include "shared/envelope.h"
 #include "shared/event.h"
+#include "shared/poison.h"
 #include "shared/queue.h"
 
 struct deferral;
+struct hold;
 struct ledger;
 struct limits;
 struct metric;
@@ -82,6 +84,7 @@ struct item {
 	bool counted;  /* this pass counts as an attempt */
 	bool given_up; /* the queue refuses while we end: what is durable counts */
 	bool held, released, delay_sent;
+	bool marked;      /* counted in its mail's marks */
 	bool suspended;   /* its row gets no due time */
 	uint64_t lifted;  /* of suspensions, when that was decided */
 	unsigned pending; /* answers awaited: queue, ledger, timer */
@@ -107,10 +110,13 @@ struct mail {
 	enum mail_state state;
 	bool redelivered, aged;
 	bool rest;              /* of its recipients: others have rows (rest.c) */
+	bool blamed;            /* held for what it did to us */
 	bool visited;           /* mail_each() */
 	bool lost;              /* its partition is somebody else's; something of it is under way */
 	unsigned lookups, busy; /* what keeps it in memory beside its record and items */
 	struct lookup *first_lookup;
+	struct poison_work work;
+	unsigned marks; /* what of it is under work: its routing, items */
 	uint64_t arrived_us;
 	TAILQ_HEAD(item_list, item) items;
 };
@@ -136,6 +142,8 @@ struct sender {
 	struct client_context *clients;
 	struct schedule *schedule;
 	struct deferral *deferral;
+	struct poison *poison;
+	struct hold *hold; /* NULL until it is needed */
 	struct rules *rules;
 	struct suspensions *suspensions;
 	struct retry_times times;
@@ -175,6 +183,10 @@ struct item *item_new(struct mail *mail, struct route *route);
 void item_add(struct item *item, Recipient *const *recipients, size_t count,
 	const struct outcome *failure);
 void mail_free_if_done(struct mail *mail);
+/* Held: one row that waits for an operator. */
+void mail_hold(struct mail *mail, const char *reason);
+/* A record comes again, a row is stored anyway. */
+void mail_abandon(struct mail *mail);
 /* Gives up everything at shutdown: records come again, rows are stored anyway. */
 void mail_drop_all(struct sender *sender);
 /* The partition's mail is somebody else's: gives up what is not under way. And it is ours again. */
@@ -186,6 +198,16 @@ void mail_gained(struct sender *sender, uint32_t partition);
 Envelope *rest_of(const struct sender *sender, const Envelope *envelope);
 /* Whether the mail has a row of that name already. */
 bool rest_has_row(const struct mail *mail, const char *site);
+
+/* blame.c */
+/* The mail's turn has come. */
+void poison_record_begin(struct poison_work *work);
+void poison_row_begin(struct poison_work *work);
+/* Somebody works on it, or on the item; nobody does for now. For poison.h. */
+void mail_mark(struct mail *mail);
+void mail_unmark(struct mail *mail);
+void item_mark(struct item *item);
+void item_unmark(struct item *item);
 
 /* routing.c: finds the sites of the mail's domains, then begins its items. */
 void routing_start(struct mail *mail);

@@ -557,7 +557,9 @@ static bool
 row_untouched(const struct item *item)
 {
 	return item->row && item->mail->row && item->parked && !item->parked_until_us &&
-		!item->suspended && !item->counted && count_state(item, TARGET_OPEN) == item->count;
+		!item->suspended && !item->counted &&
+		item->held == (item->mail->row->state == ROW__STATE__HELD) &&
+		count_state(item, TARGET_OPEN) == item->count;
 }
 
 void

@@ -1,7 +1,7 @@
 /*
  * notice.c - the text of our own mails to customers.
  *
- * scanner (hold) -> [notice] -> mail.ready
+ * hold -> [notice] -> mail.ready
  *
  * What the message says of itself was written by whoever sent it, maybe a virus: only its subject,
  * addresses and the signature's name are quoted, cleaned and cut, never a part of its body.
@@ -50,14 +50,51 @@ put_message(FILE *out, const struct notice *notice)
 	date_format(about->accepted_us, date);
 	put_line(out, "Ricevuto / Received", date);
 	put_line(out, "Message-ID", about->message_id);
-	put_line(out, "Motivo / Reason", about->signature);
+	put_line(out, "Motivo / Reason", notice->why ? notice->why : about->signature);
 	id_format(about->id.data, id);
 	put_line(out, "Id", id);
 	fputs("\r\n", out);
 }
 
+enum held { HELD_INFECTED, HELD_UNSCANNABLE, HELD_HARMFUL };
+
+static const struct held_text {
+	const char *subject, *italian, *italian_hint, *english, *english_hint;
+} texts[] = {
+	[HELD_INFECTED] = {
+		"Messaggio trattenuto: virus trovato / Message held: virus found",
+		"Un messaggio inviato tramite il nostro servizio contiene un virus. Il\r\n"
+		"messaggio è trattenuto e nessun destinatario lo ha ricevuto.",
+		"Vi preghiamo di controllare il computer da cui è partito.",
+		"A message sent through our service contains a virus.\r\n"
+		"The message, described above, is held; no recipient has received it.",
+		"Please check the computer that sent it.",
+	},
+	[HELD_UNSCANNABLE] = {
+		"Messaggio trattenuto: controllo antivirus non possibile / "
+		"Message held: it could not be scanned",
+		"Un messaggio inviato tramite il nostro servizio non può essere\r\n"
+		"controllato dall'antivirus. Il messaggio è trattenuto e nessun\r\n"
+		"destinatario lo ha ricevuto.",
+		"Può essere protetto, danneggiato, oppure contenere troppi file annidati.",
+		"A message sent through our service could not be scanned for viruses.\r\n"
+		"The message, described above, is held; no recipient has received it.",
+		"It may be encrypted, damaged, or contain too many nested files.",
+	},
+	[HELD_HARMFUL] = {
+		"Messaggio trattenuto: errore nell'invio / Message held: error in delivery",
+		"Un messaggio inviato tramite il nostro servizio ha causato più volte un\r\n"
+		"errore nei nostri sistemi. Il messaggio è trattenuto: i destinatari\r\n"
+		"indicati non lo hanno ricevuto.",
+		"Il nostro personale ne è informato.",
+		"A message sent through our service has caused an error in our systems\r\n"
+		"several times. It is held; the recipients named above did not receive it.",
+		"Our staff has been informed.",
+	},
+};
+
 static void
-put_header(FILE *out, const struct notice *notice, bool infected)
+put_header(FILE *out, const struct notice *notice, const struct held_text *text)
 {
 	char id[ID_TEXT_SIZE], date[DATE_SIZE], to[QUOTED_MAX + 1] = "";
 
@@ -75,62 +112,54 @@ put_header(FILE *out, const struct notice *notice, bool infected)
 		"Content-Type: text/plain; charset=utf-8\r\n"
 		"Content-Transfer-Encoding: 8bit\r\n"
 		"\r\n",
-		date, notice->hostname, to, id, notice->hostname,
-		infected ? "Messaggio trattenuto: virus trovato / Message held: virus found"
-			 : "Messaggio trattenuto: controllo antivirus non possibile / "
-			   "Message held: it could not be scanned");
+		date, notice->hostname, to, id, notice->hostname, text->subject);
 }
 
 static void
-put_italian(FILE *out, const struct notice *notice, bool infected, uint64_t days)
+put_italian(FILE *out, const struct notice *notice, const struct held_text *text, uint64_t days)
 {
-	fprintf(out, "(English below)\r\n\r\n%s\r\n\r\n",
-		infected
-			? "Un messaggio inviato tramite il nostro servizio contiene un virus. Il\r\n"
-			  "messaggio è trattenuto e nessun destinatario lo ha ricevuto."
-			: "Un messaggio inviato tramite il nostro servizio non può essere\r\n"
-			  "controllato dall'antivirus. Il messaggio è trattenuto e nessun\r\n"
-			  "destinatario lo ha ricevuto.");
+	fprintf(out, "(English below)\r\n\r\n%s\r\n\r\n", text->italian);
 	put_message(out, notice);
 	fprintf(out,
 		"%s\r\n"
 		"Se ritenete che si tratti di un errore, scrivete entro %" PRIu64
 		" giorni a\r\npostmaster@%s indicando l'Id del messaggio.\r\n\r\n",
-		infected ? "Vi preghiamo di controllare il computer da cui è partito."
-			 : "Può essere protetto, danneggiato, oppure contenere troppi file "
-			   "annidati.",
-		days, notice->hostname);
+		text->italian_hint, days, notice->hostname);
 }
 
 static void
-put_english(FILE *out, const struct notice *notice, bool infected, uint64_t days)
+put_english(FILE *out, const struct notice *notice, const struct held_text *text, uint64_t days)
 {
 	fprintf(out,
 		"--- English ---\r\n\r\n%s\r\n"
-		"The message, described above, is held; no recipient has received it.\r\n"
 		"%s\r\n"
 		"If you think that this is a mistake, write to postmaster@%s\r\n"
 		"within %" PRIu64 " days and name the message's Id.\r\n",
-		infected ? "A message sent through our service contains a virus."
-			 : "A message sent through our service could not be scanned for viruses.",
-		infected ? "Please check the computer that sent it."
-			 : "It may be encrypted, damaged, or contain too many nested files.",
-		notice->hostname, days);
+		text->english, text->english_hint, notice->hostname, days);
+}
+
+static const struct held_text *
+text_for(const struct notice *notice)
+{
+	if (notice->why)
+		return &texts[HELD_HARMFUL];
+	return notice->about->verdict == ENVELOPE__VERDICT__INFECTED ? &texts[HELD_INFECTED]
+								     : &texts[HELD_UNSCANNABLE];
 }
 
 char *
 notice_held(const struct notice *notice, size_t *size_out)
 {
-	bool infected = notice->about->verdict == ENVELOPE__VERDICT__INFECTED;
+	const struct held_text *held = text_for(notice);
 	uint64_t days = (notice->held_lifetime_ms + DAY_MS - 1) / DAY_MS;
 	char *text = NULL;
 	FILE *out = open_memstream(&text, size_out);
 
 	if (!out)
 		die("out of memory", "open_memstream");
-	put_header(out, notice, infected);
-	put_italian(out, notice, infected, days);
-	put_english(out, notice, infected, days);
+	put_header(out, notice, held);
+	put_italian(out, notice, held, days);
+	put_english(out, notice, held, days);
 	if (fclose(out))
 		die("out of memory", "open_memstream");
 	return text;

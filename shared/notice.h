@@ -17,6 +17,7 @@ struct notice {
 	const char *to;            /* a mailbox */
 	uint64_t now_us;           /* its Date */
 	const Envelope *about;     /* the message it is about, with verdict and signature */
+	const char *why;           /* held for another reason than its verdict; or NULL */
 	uint64_t held_lifetime_ms; /* how long the message is kept */
 };
 

@@ -217,6 +217,7 @@ setup(void **state)
 	sender->queue = &queue;
 	sender->rows = &rows;
 	sender->loop = loop_new("test");
+	sender->poison = poison_open("/nowhere", "test", sender->loop);
 	sender->pump = event_new(loop_base(sender->loop), -1, 0, on_pump, NULL);
 	sender->times = (struct retry_times){ .lifetime_us = 1ull << 40,
 		.first_us = 1000000,
@@ -270,6 +271,7 @@ teardown(void **state)
 	deferral_free(&t.sender.deferral);
 	schedule_free(&t.sender.schedule);
 	mail_event_free(&t.sender.event);
+	poison_close(&t.sender.poison);
 	event_free(t.sender.pump);
 	loop_free(&t.sender.loop);
 	return 0;

@@ -1,7 +1,7 @@
 /*
  * hold.c - what is owed when a message is held.
  *
- * scanner -> [hold] -> mail.events, mail.ready (notices)
+ * scanner, sender -> [hold] -> mail.events, mail.ready (notices)
  *
  * The event is a must: without its acknowledgement the message stays where it is. Notices are best
  * effort within NOTICE_MS, since mail must not wait for Redis, which names the account's contact;
@@ -9,7 +9,7 @@
  * the event does come again when a crash falls between it and the forward, with the same event_id,
  * by which readers drop it.
  */
-#include "scanner/hold.h"
+#include "shared/hold.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -49,6 +49,7 @@ struct hold {
 struct told {
 	struct hold *hold;
 	const Envelope *envelope;
+	const char *why;
 	queue_cb cb;
 	void *arg;
 	uint64_t deadline_ms;
@@ -108,6 +109,7 @@ put_notice(struct told *told, const char *to)
 		.to = to,
 		.now_us = clock_us(),
 		.about = about,
+		.why = told->why,
 		.held_lifetime_ms = told->hold->config->sender.held_lifetime,
 	};
 	struct body body = { 0 };
@@ -208,24 +210,28 @@ on_event(void *arg, int err)
 		told_end(told, err);
 		return;
 	}
-	if (told->envelope->verdict == ENVELOPE__VERDICT__INFECTED)
+	if (!told->why && told->envelope->verdict == ENVELOPE__VERDICT__INFECTED)
 		scores_add(told->hold->scores, told->envelope->account, SCORE_VIRUSES, 1);
 	told->deadline_ms = clock_mono_ms() + NOTICE_MS;
 	account_by_id(told->hold->accounts, told->envelope->account, on_account, told);
 }
 
 void
-hold_tell(struct hold *hold, const Envelope *envelope, queue_cb cb, void *arg)
+hold_tell(struct hold *hold, const Envelope *envelope, const char *why, queue_cb cb, void *arg)
 {
 	bool infected = envelope->verdict == ENVELOPE__VERDICT__INFECTED;
 	struct told *told = xcalloc(1, sizeof *told);
 
-	*told = (struct told){ .hold = hold, .envelope = envelope, .cb = cb, .arg = arg };
+	*told = (struct told){
+		.hold = hold, .envelope = envelope, .why = why, .cb = cb, .arg = arg
+	};
 	mail_event_begin_once(&hold->event, "held", envelope);
-	json_str(&hold->event.json, "verdict", infected ? "infected" : "unscannable");
-	json_str(&hold->event.json, "signature", envelope->signature);
-	json_str(&hold->event.json, "reason",
-		infected ? "virus found" : "it could not be scanned for viruses");
+	if (!why) {
+		json_str(&hold->event.json, "verdict", infected ? "infected" : "unscannable");
+		json_str(&hold->event.json, "signature", envelope->signature);
+		why = infected ? "virus found" : "it could not be scanned for viruses";
+	}
+	json_str(&hold->event.json, "reason", why);
 	mail_event_send(&hold->event, hold->queue, on_event, told);
 }
 
@@ -246,7 +252,7 @@ hold_new(struct loop *loop, struct queue *queue, const struct config *config)
 	hold->redis = redis_new(loop, &options);
 	hold->accounts = account_store_new(loop, hold->redis);
 	hold->scores = scores_new(loop, hold->redis);
-	hold->missed = metric_counter("shout_scanner_notices_missed_total",
+	hold->missed = metric_counter("shout_held_notices_missed_total",
 		"Notices of held messages that could not be sent", NULL);
 	return hold;
 }
