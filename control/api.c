@@ -28,7 +28,7 @@
 #include "shared/log.h"
 #include "shared/net.h"
 
-#define BODY_MAX (1024 * 1024)
+#define BODY_MAX (256 * 1024) /* an account with some thousand domains */
 #define HEADERS_MAX (16 * 1024)
 #define TIMEOUT_S 30
 #define SEGMENTS_MAX 8
@@ -473,7 +473,9 @@ api_new(const struct config *config, struct queue *queue, struct loop *loop, str
 		.directory = directory,
 		.applier = applier };
 	api->http = loop_http(loop);
-	evhttp_set_max_body_size(api->http, 4 * BODY_MAX); /* libevent answers with HTML */
+	/* The token is checked once libevent has all of a request: it holds no more than this of
+	 * anybody. What is above BODY_MAX only gets a better answer. */
+	evhttp_set_max_body_size(api->http, 2 * BODY_MAX);
 	evhttp_set_max_headers_size(api->http, HEADERS_MAX);
 	evhttp_set_timeout(api->http, TIMEOUT_S);
 	evhttp_set_allowed_methods(
