@@ -278,8 +278,7 @@ next_suspect(struct poison *poison)
 	struct poison_work *work, *best = NULL;
 	unsigned least = 0, strikes;
 
-	TAILQ_FOREACH(work, &poison->suspects, link)
-	{
+	for (work = TAILQ_FIRST(&poison->suspects); work; work = TAILQ_NEXT(work, link)) {
 		strikes = poison_strikes(poison, work->id);
 		if (!best || strikes < least) {
 			best = work;

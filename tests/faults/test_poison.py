@@ -68,10 +68,11 @@ def in_flight(redis, sink, ids):
     return {m.header("Subject") for m in sink.find() if ids.get(m.header("Subject"), "") not in ledger}
 
 
-@pytest.mark.parametrize("role", ["scanner", "sender"])
-def test_a_message_that_crashes_the_process_is_held(rig, crash, certificate, role):
+@pytest.mark.parametrize("role, deferred", [("scanner", 0), ("sender", 0), ("sender", 1)])
+def test_a_message_that_crashes_the_process_is_held(rig, crash, certificate, role, deferred):
     clamd, sink, redis = rig.clamd(), rig.sink(), rig.redis()
     shout, doubtful = preloaded(rig, crash, certificate, redis, clamd, sink), collections.Counter()
+    sink.on("rcpt", "451 4.3.0 later", match="eve@", times=deferred)  # then it is a row that crashes
     account = shout.account_add(contact="admin@customer.example")
     clamd.stop()  # all of it waits, so that the first crash falls into company
     ids = post_all(shout, account, role)
@@ -89,5 +90,6 @@ def test_a_message_that_crashes_the_process_is_held(rig, crash, certificate, rol
     assert not sink.find("eve@elsewhere.example")
     notice = supervised(lambda: sink.find("admin@customer.example"), "a notice")
     assert len(notice) == 1 and poison.encode() in notice[0].body
-    supervised(lambda: shout.shoutctl("queue", "list", "--id", poison)["total"] == 1, "the held row")
+    supervised(lambda: shout.shoutctl("queue", "list", "--id", poison, "--state", "held")["total"] == 1,
+               "the held row")
     shout.assert_no_sanitizer_report()
