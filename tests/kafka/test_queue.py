@@ -3,10 +3,13 @@
 import os
 import subprocess
 
+import pytest
+
 from harness import BUILD
 
 
-def test_the_clusters_queue_keeps_what_queue_h_promises(broker):
-    done = subprocess.run([BUILD / "tests/unit/test_queue"], capture_output=True, text=True, timeout=600,
+@pytest.mark.parametrize("suite", ["test_queue", "test_queue_rows"])
+def test_the_clusters_queue_keeps_what_queue_h_promises(broker, suite):
+    done = subprocess.run([BUILD / "tests/unit" / suite], capture_output=True, text=True, timeout=600,
                           env={**os.environ, "SHOUT_TEST_BROKERS": broker.address})
     assert done.returncode == 0, done.stdout + done.stderr

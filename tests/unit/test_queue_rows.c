@@ -1,6 +1,6 @@
 /*
  * test_queue_rows.c - what queue.h promises about waiting mail, relay.config and events, whatever
- * the backend.
+ * the backend; like test_queue.c.
  */
 #include "tests/unit/queue_rig.h"
 
@@ -25,6 +25,23 @@ forget_rows(void)
 		row_free(found[--found_count]);
 }
 
+/* A message's body is where its row says. */
+static void
+check_row_body(const struct letter *letter)
+{
+	assert_true(rows_of(rig.rows, letter->id, on_row, NULL) > 0);
+	check_envelope_body(found[0]->envelope, (const unsigned char *)"body", 4, 100);
+	forget_rows();
+}
+
+/* In a cluster bodies go with the start of mail.deferred, by and by. */
+static void
+assert_bodies(uint64_t count)
+{
+	if (rig.config.queue.backend == BACKEND_LMDB)
+		assert_int_equal(stats().bodies, count);
+}
+
 /* Two messages; the first waits at two sites. */
 static void
 defer_two(Row rows[3])
@@ -37,6 +54,7 @@ defer_two(Row rows[3])
 	row_init(&rows[2], &letters[1], "google", 1000);
 	consume(TOPIC_READY, 10);
 	record_at(1);
+	await_rows();
 	assert_int_equal(defer(rig.records[0], first, 2), 0);
 	assert_int_equal(defer(rig.records[1], second, 1), 0);
 }
@@ -48,20 +66,21 @@ deferring_leaves_rows_and_the_body_until_the_last_row_goes(void **state)
 
 	(void)state;
 	defer_two(rows);
-	assert_int_equal(stats().records[TOPIC_READY], 0);
-	assert_int_equal(stats().rows, 3);
-	check_body(&letters[0], (const unsigned char *)"body", 4, 100);
+	AWAIT_STATS(now.records[TOPIC_READY] == 0 && now.rows == 3);
+	check_row_body(&letters[0]);
 	rig_close_queue();
 	rig_open_queue();
+	consume(TOPIC_READY, 10);
+	await_rows();
 	assert_int_equal(rows_of(rig.rows, letters[0].id, on_row, NULL), 2);
 	forget_rows();
 	assert_int_equal(row_remove(&rows[1]), 0);
-	check_body(&letters[0], (const unsigned char *)"body", 4, 100);
+	check_row_body(&letters[0]);
 	assert_int_equal(row_remove(&rows[0]), 0);
-	assert_int_equal(stats().bodies, 1);
+	assert_bodies(1);
 	assert_int_equal(row_remove(&rows[2]), 0);
 	assert_int_equal(row_remove(&rows[2]), 0);
-	assert_int_equal(stats().bodies, 0);
+	assert_bodies(0);
 	assert_int_equal(stats().rows, 0);
 }
 
@@ -126,6 +145,7 @@ a_row_needs_its_body(void **state)
 	Row row;
 
 	(void)state;
+	EMBEDDED_ONLY();
 	letter_init(&letters[0]);
 	row_init(&row, &letters[0], "google", 1);
 	assert_int_equal(row_put(&row), -ENOENT);
@@ -138,6 +158,7 @@ a_row_that_goes_before_its_record_leaves_the_body(void **state)
 	Row row;
 
 	(void)state;
+	EMBEDDED_ONLY();
 	put_letters(TOPIC_READY, 1);
 	row_init(&row, &letters[0], "google", 1);
 	assert_int_equal(row_put(&row), 0);
@@ -173,6 +194,13 @@ on_entry(void *arg, const char *key, const char *json)
 }
 
 static void
+unwatch_run(void *arg)
+{
+	(void)arg;
+	queue_config_unwatch(&config_watch);
+}
+
+static void
 config_is_watched_from_its_snapshot_on(void **state)
 {
 	(void)state;
@@ -192,13 +220,7 @@ config_is_watched_from_its_snapshot_on(void **state)
 	assert_int_equal(config_put("a", ""), 0);
 	AWAIT(strstr(watched, "a=-;"));
 	assert_string_equal(watched, "a={};b={\"n\":2};END=-;c={};a=-;");
-}
-
-static void
-unwatch_run(void *arg)
-{
-	(void)arg;
-	queue_config_unwatch(&config_watch);
+	run_on(rig.loop, unwatch_run, NULL);
 }
 
 static void
@@ -315,6 +337,9 @@ events_are_read_back_in_order_and_by_time(void **state)
 	expected = xasprintf("%s\n%s\n", first, second);
 	assert_string_equal(text, expected);
 	free(expected);
+	/* In a cluster an event's time is when it was put; these claim to be older. */
+	if (rig.config.queue.backend != BACKEND_LMDB)
+		return;
 	text[0] = '\0';
 	queue_events_read(rig.queue, UINT64_C(1767323047000000), on_event, text);
 	expected = xasprintf("%s\n", third);
