@@ -512,10 +512,10 @@ let_go(struct kafka_record *record)
 {
 	struct kafka_consumer *consumer = record->partition->consumer;
 	const unsigned enough = consumer->window - (consumer->window + 3) / 4;
-	const unsigned before = consumer->load;
+	const bool full = consumer->load > enough;
 
 	record_free(record);
-	if (before > enough && consumer->load <= enough)
+	if (full && consumer->load <= enough)
 		consumer_more(consumer);
 }
 

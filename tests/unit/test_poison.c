@@ -32,7 +32,7 @@ setup(void **state)
 {
 	(void)state;
 	memset(&t, 0, sizeof t);
-	strcpy(t.dir, "/tmp/shout-poison-XXXXXX");
+	snprintf(t.dir, sizeof t.dir, "%s", "/tmp/shout-poison-XXXXXX");
 	return mkdtemp(t.dir) ? 0 : -1;
 }
 
@@ -312,7 +312,7 @@ test_without_a_file_all_begins_at_once(void **state)
 
 	(void)state;
 	memcpy(dir, t.dir, sizeof dir);
-	strcpy(t.dir, "/nowhere");
+	snprintf(t.dir, sizeof t.dir, "%s", "/nowhere");
 	open_it();
 	three_at_once();
 	assert_int_equal(t.begun_count, 3);
