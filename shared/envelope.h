@@ -39,6 +39,7 @@ void row_free(Row *row);
 /* What a message counts where mail in memory is bounded: one, and one more for every 50 recipients,
  * each of which costs memory of its own. */
 unsigned recipients_weight(size_t recipients);
+#define ENVELOPE_RECIPIENTS_MAX 1000
 
 /* Deep copies in one allocation, to be freed with envelope_free() or row_free(). */
 Envelope *envelope_copy(const Envelope *envelope);

@@ -90,7 +90,8 @@ on_message(struct kafka_consumer *consumer, struct partition *partition,
 	}
 }
 
-/* How many may be taken of a partition now: of the window's room, and of what was promised. */
+/* How many may be taken of a partition now: of the window's room, however heavy they turn out to
+ * be, and of what was promised. */
 static size_t
 room_of(struct kafka_consumer *consumer, struct partition *partition)
 {
@@ -103,7 +104,9 @@ room_of(struct kafka_consumer *consumer, struct partition *partition)
 	promised = partition->promised - kafka_offsets_next(partition->offsets);
 	if (promised < PROMISE / 2)
 		commit_early(consumer);
-	room = consumer->window - consumer->load;
+	room = (consumer->window - consumer->load) / recipients_weight(ENVELOPE_RECIPIENTS_MAX);
+	if (room == 0)
+		room = 1;
 	if (room > BATCH)
 		room = BATCH;
 	return promised <= 0 ? 0 : promised < (int64_t)room ? (size_t)promised : room;

@@ -77,7 +77,8 @@ void queue_put(struct queue *queue, enum topic topic, const Envelope *envelope,
  * Hands the topic's records to `on_record` on `loop`, oldest first, never more than `window`
  * unfinished ones at a time (by recipients_weight(), give or take a few records). At least once: a
  * record whose process died before it was finished comes again (record_redelivered()). Every record
- * ends in exactly one of queue_finish(), queue_forward(), queue_defer() or record_abandon().
+ * ends in exactly one of queue_finish(), queue_forward(), queue_defer() or record_abandon(). In a
+ * cluster a process has at most one consumer of a topic.
  */
 struct consumer *queue_consume(struct queue *queue, enum topic topic, struct loop *loop,
 	unsigned window, void (*on_record)(void *arg, struct record *record), void *arg);
@@ -131,7 +132,7 @@ void queue_row_remove(struct queue *queue, const Row *row, queue_cb cb, void *ar
  * cluster; ROWS_ALL: every row there is, for reading only. `watch` (ROWS_MINE only, else NULL)
  * hears on `loop`, after rows_open() has returned:
  *   gained: the partition's rows are complete and this process's to work on. Its records of
- *           mail.ready come after that.
+ *           mail.ready come after that. It may come twice without a `lost`: read the rows again.
  *   lost:   they are somebody else's from now on. Nothing of it may be started any more; what is
  *           under way may end. Writes for it fail (-ECANCELED), and need not be tried again. The
  *           same partition may be gained again later.
