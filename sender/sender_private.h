@@ -189,6 +189,9 @@ void mail_hold(struct mail *mail, const char *reason);
 void mail_abandon(struct mail *mail);
 /* Gives up everything at shutdown: records come again, rows are stored anyway. */
 void mail_drop_all(struct sender *sender);
+
+/* mail_partition.c: whether somebody waits for anything of it. */
+bool mail_under_way(const struct mail *mail);
 /* The partition's mail is somebody else's: gives up what is not under way. And it is ours again. */
 void mail_lost(struct sender *sender, uint32_t partition);
 void mail_gained(struct sender *sender, uint32_t partition);
