@@ -161,6 +161,16 @@ member_close(struct member *member)
 	nftw(member->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* librdkafka 2.0.2 keeps one queue of a handle that is destroyed while its group's coordinator owes
+ * it an answer, as after member_crash(). */
+const char *__lsan_default_suppressions(void);
+
+const char *
+__lsan_default_suppressions(void)
+{
+	return "leak:librdkafka.so";
+}
+
 /* Nothing is committed any more. */
 static void
 member_crash(struct member *member)
