@@ -10,8 +10,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "shared/kafka_handle.h"
 #include "shared/log.h"
 
 #define WAITING_MAX 90000u
@@ -49,14 +49,7 @@ gate_of(struct kafka_gates *gates, const struct kafka_message *message)
 static void
 wait_in(struct kafka_gates *gates, struct kafka_gate *gate, struct kafka_message *message)
 {
-	char *copy = xmalloc(message->key_size + message->header_size + 1);
-
-	if (message->key_size)
-		memcpy(copy, message->key, message->key_size);
-	if (message->header_size)
-		memcpy(copy + message->key_size, message->header, message->header_size);
-	message->key = message->copy = copy;
-	message->header = copy + message->key_size;
+	kafka_message_keep(message, false);
 	message->next = NULL;
 	*gate->last = message;
 	gate->last = &message->next;

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "shared/log.h"
 
@@ -21,6 +22,32 @@ kafka_lane_of(const struct kafka_message *message)
 	if (message->topic == KAFKA_EVENTS)
 		return LANE_EVENTS;
 	return message->value_size > SMALL_MAX ? LANE_LARGE : LANE_SMALL;
+}
+
+static const void *
+keep(char **at, const void *data, size_t size)
+{
+	char *kept = *at;
+
+	if (size)
+		memcpy(kept, data, size);
+	*at += size;
+	return kept;
+}
+
+void
+kafka_message_keep(struct kafka_message *message, bool value)
+{
+	char *copy = xmalloc(message->key_size + message->header_size +
+		     (value ? message->value_size : 0) + 1),
+	     *at = copy;
+
+	message->key = keep(&at, message->key, message->key_size);
+	message->header = keep(&at, message->header, message->header_size);
+	if (value && message->value_size)
+		message->value = keep(&at, message->value, message->value_size);
+	free(message->copy);
+	message->copy = copy;
 }
 
 static rd_kafka_conf_t *

@@ -20,6 +20,8 @@ struct kafka_handle {
 	bool failed; /* queue thread */
 };
 
+/* Copies what the caller may reuse, key and header, and on demand the value, too. */
+void kafka_message_keep(struct kafka_message *message, bool value);
 enum kafka_lane kafka_lane_of(const struct kafka_message *message);
 /* `on_reports` is called by a thread of librdkafka for the first report of an empty queue. NULL
  * after logging why. */

@@ -9,7 +9,7 @@
  * kafka_client.c    settings of every handle (brokers, TLS, SASL), its log, its errors
  * kafka_producer.c  producers by kind of record (kafka_handle.c) and the queue thread that takes
  *                   their reports and answers (kafka_answers.c); one batch of a partition at a
- *                   time (kafka_gate.c)
+ *                   time (kafka_gate.c), large records by turns (kafka_large.c)
  * kafka_consumer.c  a group's member: partitions, records in hand, commits, trimming; with
  *                   kafka_partition.c, kafka_commit.c, kafka_bad.c (kafka_consumer.h)
  * kafka_offsets.c   which offsets of a partition are finished, and the commit's metadata; pure

@@ -8,13 +8,14 @@
  * Three lanes, each a handle of librdkafka of its own: records up to 1 MB; larger ones, whose
  * transmission would hold up the small; events, for linger belongs to a handle. A handle that had a
  * fatal error is replaced: what it had under way is answered with -EIO, and it goes after its last
- * report. Bodies are never copied; large ones are under way 128 MB at a time, the others wait.
+ * report. Bodies are never copied; large ones take turns (kafka_large.c).
  *
  * Owns the handles and the thread. A record whose fate is unknown is answered with an error and
  * counted (shout_queue_unknown_total): it may be durable.
  */
 #include "shared/kafka_gate.h"
 #include "shared/kafka_handle.h"
+#include "shared/kafka_large.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -30,8 +31,6 @@
 #include "shared/log.h"
 #include "shared/metrics.h"
 
-#define LARGE_BYTES_MAX (128u * 1024 * 1024) /* they are mapped, so they count as resident */
-#define WAITING_MAX 1000
 #define EVENTS_PER_TURN 64
 #define TICK_MS 100
 #define REPLACE_MS 1000 /* a handle that fails at once is not replaced more often */
@@ -51,10 +50,9 @@ struct kafka_producer {
 	pthread_mutex_t lock;
 	/* under lock */
 	struct kafka_handle *lanes[LANES];
-	struct message_list failed;  /* never got to librdkafka */
-	struct message_list waiting; /* large ones */
-	struct kafka_gates gates;    /* for small ones */
-	size_t large_bytes;
+	struct message_list failed; /* never got to librdkafka */
+	struct kafka_large large;
+	struct kafka_gates gates; /* for small ones */
 	struct {
 		void (*fn)(void *arg);
 		void *arg;
@@ -155,48 +153,19 @@ hand_over(struct kafka_producer *producer, struct kafka_message *message)
 		refuse(producer, message, err);
 }
 
-/* Under lock. A single one that is larger than the bound goes alone. */
-static bool
-large_fits(const struct kafka_producer *producer, const struct kafka_message *message)
-{
-	return !producer->large_bytes ||
-		producer->large_bytes + message->value_size <= LARGE_BYTES_MAX;
-}
-
-/* Under lock. The caller may reuse key and header, so they are kept here. */
-static void
-large_wait(struct kafka_producer *producer, struct kafka_message *message)
-{
-	char *copy = xmalloc(message->key_size + message->header_size);
-
-	if (message->key_size)
-		memcpy(copy, message->key, message->key_size);
-	if (message->header_size)
-		memcpy(copy + message->key_size, message->header, message->header_size);
-	message->key = copy;
-	message->header = copy + message->key_size;
-	message->copy = copy;
-	list_add(&producer->waiting, message);
-	metric_set(producer->large_waiting, (int64_t)producer->waiting.count);
-}
-
 static void
 produce_large(struct kafka_producer *producer, struct kafka_message *message)
 {
-	bool now, room;
+	int may_go;
 
 	pthread_mutex_lock(&producer->lock);
-	now = !producer->waiting.first && large_fits(producer, message);
-	room = producer->waiting.count < WAITING_MAX;
-	if (now)
-		producer->large_bytes += message->value_size;
-	else if (room)
-		large_wait(producer, message);
+	may_go = kafka_large_enter(&producer->large, message);
+	metric_set(producer->large_waiting, (int64_t)producer->large.waiting);
 	pthread_mutex_unlock(&producer->lock);
-	if (now)
+	if (may_go > 0)
 		hand_over(producer, message);
-	else if (!room)
-		refuse(producer, message, -ENOSPC);
+	else if (may_go < 0)
+		refuse(producer, message, may_go);
 }
 
 static void
@@ -213,26 +182,55 @@ produce_small(struct kafka_producer *producer, struct kafka_message *message)
 		refuse(producer, message, may_go);
 }
 
-/* What waited for the report that came. Behind one that nobody took for LATE_MS, they would wait
- * that long again. */
+/* What waited for a report. */
 static void
-small_next(struct kafka_producer *producer, struct kafka_gate *gate, int err)
+hand_over_all(struct kafka_producer *producer, struct kafka_message *message)
 {
-	struct kafka_message *late = NULL, *message, *next;
+	struct kafka_message *next;
 
-	pthread_mutex_lock(&producer->lock);
-	if (err == -ETIMEDOUT)
-		late = kafka_gate_clear(&producer->gates, gate);
-	message = kafka_gate_leave(&producer->gates, gate);
-	pthread_mutex_unlock(&producer->lock);
 	for (; message; message = next) {
 		next = message->next;
 		hand_over(producer, message);
 	}
-	for (; late; late = next) {
-		next = late->next;
-		refuse(producer, late, -ETIMEDOUT);
+}
+
+/* Under lock. */
+static void
+expire_all(struct kafka_producer *producer, struct kafka_message *message)
+{
+	struct kafka_message *next;
+
+	for (; message; message = next) {
+		next = message->next;
+		message->err = -ETIMEDOUT;
+		list_add(&producer->failed, message);
 	}
+}
+
+/* Behind one that nobody took in time, what waits would wait that long again. */
+static void
+small_next(struct kafka_producer *producer, struct kafka_gate *gate, int err)
+{
+	struct kafka_message *next;
+
+	pthread_mutex_lock(&producer->lock);
+	if (err == -ETIMEDOUT)
+		expire_all(producer, kafka_gate_clear(&producer->gates, gate));
+	next = kafka_gate_leave(&producer->gates, gate);
+	pthread_mutex_unlock(&producer->lock);
+	hand_over_all(producer, next);
+}
+
+static void
+large_next(struct kafka_producer *producer, size_t bytes_done)
+{
+	struct kafka_message *next;
+
+	pthread_mutex_lock(&producer->lock);
+	next = kafka_large_leave(&producer->large, bytes_done);
+	metric_set(producer->large_waiting, (int64_t)producer->large.waiting);
+	pthread_mutex_unlock(&producer->lock);
+	hand_over_all(producer, next);
 }
 
 void
@@ -251,25 +249,6 @@ kafka_produce(struct kafka_producer *producer, struct kafka_message *message)
 		produce_small(producer, message);
 	else
 		hand_over(producer, message);
-}
-
-/* Large ones whose turn has come. */
-static void
-large_next(struct kafka_producer *producer, size_t bytes_done)
-{
-	struct kafka_message *message;
-
-	pthread_mutex_lock(&producer->lock);
-	producer->large_bytes -= bytes_done;
-	while ((message = producer->waiting.first) && large_fits(producer, message)) {
-		list_take(&producer->waiting);
-		producer->large_bytes += message->value_size;
-		metric_set(producer->large_waiting, (int64_t)producer->waiting.count);
-		pthread_mutex_unlock(&producer->lock);
-		hand_over(producer, message);
-		pthread_mutex_lock(&producer->lock);
-	}
-	pthread_mutex_unlock(&producer->lock);
 }
 
 /* The first error, then at most one a second: the brokers fail many at once. */
@@ -376,21 +355,13 @@ static void
 expire(struct kafka_producer *producer, uint64_t now_us)
 {
 	uint64_t late_us = producer->queue->late_ms * 1000ull;
-	struct kafka_message *message, *next;
 
+	if (now_us <= late_us)
+		return;
 	pthread_mutex_lock(&producer->lock);
-	while ((message = producer->waiting.first) && message->asked_us + late_us < now_us) {
-		list_take(&producer->waiting);
-		metric_set(producer->large_waiting, (int64_t)producer->waiting.count);
-		message->err = -ETIMEDOUT;
-		list_add(&producer->failed, message);
-	}
-	message = now_us > late_us ? kafka_gates_expire(&producer->gates, now_us - late_us) : NULL;
-	for (; message; message = next) {
-		next = message->next;
-		message->err = -ETIMEDOUT;
-		list_add(&producer->failed, message);
-	}
+	expire_all(producer, kafka_large_expire(&producer->large, now_us - late_us));
+	expire_all(producer, kafka_gates_expire(&producer->gates, now_us - late_us));
+	metric_set(producer->large_waiting, (int64_t)producer->large.waiting);
 	pthread_mutex_unlock(&producer->lock);
 }
 
@@ -486,7 +457,7 @@ is_over(struct kafka_producer *producer)
 	bool over;
 
 	pthread_mutex_lock(&producer->lock);
-	over = producer->closing && !producer->failed.first && !producer->waiting.first;
+	over = producer->closing && !producer->failed.first && !producer->large.waiting;
 	for (enum kafka_lane lane = 0; lane < LANES && over; lane++) {
 		struct kafka_handle *handle = producer->lanes[lane];
 
