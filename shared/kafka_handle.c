@@ -56,7 +56,7 @@ lane_conf(const struct kafka_queue *queue, enum kafka_lane lane)
 	rd_kafka_conf_t *conf = kafka_conf(queue->config);
 	char late[16];
 
-	snprintf(late, sizeof late, "%u", queue->late_ms);
+	snprintf(late, sizeof late, "%u", DELIVERY_MS(queue->late_ms));
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
 	kafka_set(conf, "enable.idempotence", "true");
 	kafka_set(conf, "acks", "all");

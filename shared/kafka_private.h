@@ -8,18 +8,15 @@
  * queue_kafka.c     opens and closes; what a put, a forward, a defer produces, in which order
  * kafka_client.c    settings of every handle (brokers, TLS, SASL), its log, its errors
  * kafka_producer.c  producers by kind of record (kafka_handle.c) and the queue thread that takes
- *                   their reports and answers (kafka_answers.c); one batch of a partition at a
- *                   time (kafka_gate.c), large records by turns (kafka_large.c)
- * kafka_consumer.c  a group's member: partitions, records in hand, commits, trimming; with
- *                   kafka_partition.c, kafka_commit.c, kafka_bad.c (kafka_consumer.h)
- * kafka_offsets.c   which offsets of a partition are finished, and the commit's metadata; pure
- * kafka_body.c      bodies by place: those of records in hand, and those used lately
- * kafka_reader.c    reads single records by offset
- * kafka_state.c     mail.state: claims, replay, lease, writing rows
- * kafka_follow.c, kafka_rows.c, kafka_view.c, kafka_trim.c, kafka_renew.c
- *                   its parts: kafka_state_private.h
- * row_table.c       rows by key and by due time in a local LMDB, by partition
- * kafka_config.c    relay.config: those who watch it
+ *                   their reports and answers (kafka_answers.c, kafka_tally.c); one batch of a
+ * partition at a time (kafka_gate.c), large records by turns (kafka_large.c) kafka_consumer.c  a
+ * group's member: partitions, records in hand, commits, trimming; with kafka_partition.c,
+ * kafka_commit.c, kafka_bad.c (kafka_consumer.h) kafka_offsets.c   which offsets of a partition are
+ * finished, and the commit's metadata; pure kafka_body.c      bodies by place: those of records in
+ * hand, and those used lately kafka_reader.c    reads single records by offset kafka_state.c
+ * mail.state: claims, replay, lease, writing rows kafka_follow.c, kafka_rows.c, kafka_view.c,
+ * kafka_trim.c, kafka_renew.c its parts: kafka_state_private.h row_table.c       rows by key and by
+ * due time in a local LMDB, by partition kafka_config.c    relay.config: those who watch it
  * kafka_events.c    mail.events: reading
  * kafka_stats.c     what waits in the whole cluster, and whether the brokers answer
  * kafka_topics.c    `shout topics`: creates and verifies; kafka_settings.c: what is right
@@ -28,6 +25,7 @@
 #define SHARED_KAFKA_PRIVATE_H
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include <librdkafka/rdkafka.h>
 
@@ -35,7 +33,13 @@
 #include "shared/queue_backend.h"
 #include "shared/state_dir.h"
 
-#define LATE_MS 20000             /* -ETIMEDOUT after this */
+/*
+ * -ETIMEDOUT after this. It is made up of waiting for others, of what librdkafka is given, and of
+ * the two seconds by which that looks at its clock.
+ */
+#define LATE_MS 20000
+#define PATIENCE_MS(late_ms) ((late_ms) / 20)
+#define DELIVERY_MS(late_ms) ((late_ms) / 5 * 4)
 #define KAFKA_ENVELOPE "envelope" /* the header that holds the packed Envelope (state: Row) */
 /* Who reads mail.inbound and mail.ready. */
 #define KAFKA_GROUP_SCANNER "shout-scanner"
@@ -93,7 +97,11 @@ int kafka_errno(rd_kafka_resp_err_t err);
  * explicit; RD_KAFKA_PARTITION_UA leaves it to the client.
  *
  * At most 100,000 records and 256 MB are under way by one of its handles: -ENOSPC beyond. Large
- * ones (1 MB) wait for their turn instead, and LATE_MS counts anew from it.
+ * ones (1 MB) wait for their turn instead.
+ *
+ * on_ack comes after LATE_MS at the latest, with -ETIMEDOUT, where on_let_go is given: then the
+ * message and, when it is a large one, its value have to stay until that is called, too, behind
+ * on_ack, once. Without it on_ack may come as late again, for one that waited for others.
  */
 struct kafka_message {
 	enum kafka_topic topic;
@@ -101,8 +109,11 @@ struct kafka_message {
 	const void *key, *header, *value;
 	size_t key_size, header_size, value_size;
 	void (*on_ack)(struct kafka_message *message, int err, int64_t offset);
+	void (*on_let_go)(struct kafka_message *message);
 	/* the producer's */
 	uint64_t asked_us;
+	bool answered;
+	LIST_ENTRY(kafka_message) watched;
 	struct kafka_handle *handle;
 	struct kafka_gate *gate;
 	struct kafka_message *next;

@@ -10,8 +10,9 @@
  * fatal error is replaced: what it had under way is answered with -EIO, and it goes after its last
  * report. Bodies are never copied; large ones take turns (kafka_large.c).
  *
- * Owns the handles and the thread. A record whose fate is unknown is answered with an error and
- * counted (shout_queue_unknown_total): it may be durable.
+ * Owns the handles and the thread. A record that waited for others is answered in time all the
+ * same, though librdkafka, which cannot be told its time, goes on with it. A record whose fate is
+ * unknown is answered with an error and counted (shout_queue_unknown_total): it may be durable.
  */
 #include "shared/kafka_gate.h"
 #include "shared/kafka_handle.h"
@@ -28,6 +29,7 @@
 #include <time.h>
 
 #include "shared/kafka_answers.h"
+#include "shared/kafka_tally.h"
 #include "shared/log.h"
 #include "shared/metrics.h"
 
@@ -38,7 +40,6 @@
 
 struct message_list {
 	struct kafka_message *first, **last;
-	size_t count;
 };
 
 struct kafka_producer {
@@ -62,11 +63,10 @@ struct kafka_producer {
 	uint64_t close_by_ms;
 	/* queue thread */
 	struct kafka_handle *dead;
+	LIST_HEAD(, kafka_message) watched; /* under way, and may be late before their report */
 	struct kafka_answers *answers;
-	uint64_t next_tick_ms, next_log_ms;
-	/* metrics */
-	struct metric *latency[KAFKA_TOPICS], *errors[KAFKA_TOPICS], *unknown[KAFKA_TOPICS];
-	struct metric *in_flight, *large_waiting, *replaced;
+	uint64_t next_tick_ms;
+	struct kafka_tally tally;
 };
 
 static void
@@ -77,7 +77,6 @@ list_add(struct message_list *list, struct kafka_message *message)
 	message->next = NULL;
 	*list->last = message;
 	list->last = &message->next;
-	list->count++;
 }
 
 static struct kafka_message *
@@ -85,10 +84,8 @@ list_take(struct message_list *list)
 {
 	struct kafka_message *message = list->first;
 
-	if (message) {
+	if (message)
 		list->first = message->next;
-		list->count--;
-	}
 	return message;
 }
 
@@ -160,7 +157,7 @@ produce_large(struct kafka_producer *producer, struct kafka_message *message)
 
 	pthread_mutex_lock(&producer->lock);
 	may_go = kafka_large_enter(&producer->large, message);
-	metric_set(producer->large_waiting, (int64_t)producer->large.waiting);
+	metric_set(producer->tally.large_waiting, (int64_t)producer->large.waiting);
 	pthread_mutex_unlock(&producer->lock);
 	if (may_go > 0)
 		hand_over(producer, message);
@@ -182,6 +179,29 @@ produce_small(struct kafka_producer *producer, struct kafka_message *message)
 		refuse(producer, message, may_go);
 }
 
+static void
+unwatch(struct kafka_message *message)
+{
+	if (message->watched.le_prev)
+		LIST_REMOVE(message, watched);
+	message->watched.le_prev = NULL;
+}
+
+/* librdkafka counts anew from here. Who waited for long is answered before it gives up, so what it
+ * sends by then must not be the caller's. */
+static void
+hand_over_late(struct kafka_producer *producer, struct kafka_message *message)
+{
+	uint64_t waited_us = clock_mono_us() - message->asked_us;
+
+	if (message->on_let_go && waited_us > PATIENCE_MS(producer->queue->late_ms) * 1000ull) {
+		if (kafka_lane_of(message) != LANE_LARGE)
+			kafka_message_keep(message, true);
+		LIST_INSERT_HEAD(&producer->watched, message, watched);
+	}
+	hand_over(producer, message);
+}
+
 /* What waited for a report. */
 static void
 hand_over_all(struct kafka_producer *producer, struct kafka_message *message)
@@ -190,7 +210,7 @@ hand_over_all(struct kafka_producer *producer, struct kafka_message *message)
 
 	for (; message; message = next) {
 		next = message->next;
-		hand_over(producer, message);
+		hand_over_late(producer, message);
 	}
 }
 
@@ -228,7 +248,7 @@ large_next(struct kafka_producer *producer, size_t bytes_done)
 
 	pthread_mutex_lock(&producer->lock);
 	next = kafka_large_leave(&producer->large, bytes_done);
-	metric_set(producer->large_waiting, (int64_t)producer->large.waiting);
+	metric_set(producer->tally.large_waiting, (int64_t)producer->large.waiting);
 	pthread_mutex_unlock(&producer->lock);
 	hand_over_all(producer, next);
 }
@@ -242,7 +262,9 @@ kafka_produce(struct kafka_producer *producer, struct kafka_message *message)
 	message->handle = NULL;
 	message->gate = NULL;
 	message->copy = NULL;
-	metric_add(producer->in_flight, 1);
+	message->answered = false;
+	message->watched.le_prev = NULL;
+	metric_add(producer->tally.in_flight, 1);
 	if (lane == LANE_LARGE)
 		produce_large(producer, message);
 	else if (lane == LANE_SMALL && message->partition >= 0)
@@ -251,36 +273,32 @@ kafka_produce(struct kafka_producer *producer, struct kafka_message *message)
 		hand_over(producer, message);
 }
 
-/* The first error, then at most one a second: the brokers fail many at once. */
 static void
-log_error(struct kafka_producer *producer, const struct kafka_message *message, int err)
+answer(struct kafka_producer *producer, struct kafka_message *message, int err, int64_t offset)
 {
-	uint64_t now_ms = clock_mono_ms();
-
-	metric_add(producer->errors[message->topic], 1);
-	if (now_ms < producer->next_log_ms)
-		return;
-	producer->next_log_ms = now_ms + 1000;
-	LOG_WARN("the brokers did not take a record", "topic", kafka_topic_name[message->topic],
-		"partition", log_int(message->partition), "error", strerror(-err));
+	kafka_tally_answer(&producer->tally, message, err);
+	message->answered = true;
+	message->on_ack(message, err, offset);
 }
 
 static void
 settle(struct kafka_producer *producer, struct kafka_message *message, int err, int64_t offset)
 {
+	void (*on_let_go)(struct kafka_message *) = message->on_let_go;
 	struct kafka_handle *handle = message->handle;
 	struct kafka_gate *gate = message->gate;
 	size_t large = handle && kafka_lane_of(message) == LANE_LARGE ? message->value_size : 0;
+	void *copy = message->copy;
 
-	metric_add(producer->in_flight, -1);
-	if (err)
-		log_error(producer, message, err);
-	else
-		metric_observe_us(
-			producer->latency[message->topic], clock_mono_us() - message->asked_us);
-	free(message->copy);
-	message->copy = NULL;
-	message->on_ack(message, err, offset);
+	metric_add(producer->tally.in_flight, -1);
+	unwatch(message);
+	if (!message->answered)
+		answer(producer, message, err, offset);
+	else if (!err)
+		metric_add(producer->tally.unknown[message->topic], 1);
+	if (on_let_go)
+		on_let_go(message);
+	free(copy);
 	if (large)
 		large_next(producer, large);
 	if (gate)
@@ -296,7 +314,7 @@ on_report(struct kafka_producer *producer, const rd_kafka_message_t *report)
 
 	if (report->err &&
 		rd_kafka_message_status(report) == RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED)
-		metric_add(producer->unknown[message->topic], 1);
+		metric_add(producer->tally.unknown[message->topic], 1);
 	settle(producer, message, kafka_errno(report->err), report->offset);
 }
 
@@ -350,18 +368,27 @@ take_failed(struct kafka_producer *producer)
 		settle(producer, message, message->err, -1);
 }
 
-/* Those that never got their turn. */
+/* Those that never got their turn, and those that got it late. */
 static void
 expire(struct kafka_producer *producer, uint64_t now_us)
 {
 	uint64_t late_us = producer->queue->late_ms * 1000ull;
+	struct kafka_message *next;
 
 	if (now_us <= late_us)
 		return;
+	for (struct kafka_message *message = LIST_FIRST(&producer->watched); message;
+		message = next) {
+		next = LIST_NEXT(message, watched);
+		if (message->asked_us >= now_us - late_us)
+			continue;
+		unwatch(message);
+		answer(producer, message, -ETIMEDOUT, -1);
+	}
 	pthread_mutex_lock(&producer->lock);
 	expire_all(producer, kafka_large_expire(&producer->large, now_us - late_us));
 	expire_all(producer, kafka_gates_expire(&producer->gates, now_us - late_us));
-	metric_set(producer->large_waiting, (int64_t)producer->large.waiting);
+	metric_set(producer->tally.large_waiting, (int64_t)producer->large.waiting);
 	pthread_mutex_unlock(&producer->lock);
 }
 
@@ -384,7 +411,7 @@ replace(struct kafka_producer *producer, enum kafka_lane lane)
 	new = kafka_handle_new(producer->queue, lane, on_reports, producer);
 	if (!new)
 		die("cannot replace a producer", why);
-	metric_add(producer->replaced, 1);
+	metric_add(producer->tally.replaced, 1);
 	pthread_mutex_lock(&producer->lock);
 	producer->lanes[lane] = new;
 	pthread_mutex_unlock(&producer->lock);
@@ -500,28 +527,6 @@ start_thread(struct kafka_producer *producer)
 	pthread_setname_np(producer->thread, "queue");
 }
 
-static void
-add_metrics(struct kafka_producer *producer)
-{
-	char labels[48];
-
-	for (int i = KAFKA_NONE + 1; i < KAFKA_TOPICS; i++) {
-		snprintf(labels, sizeof labels, "topic=\"%s\"", kafka_topic_name[i]);
-		producer->latency[i] = metric_histogram("shout_queue_produce_seconds",
-			"From asking to the brokers' acknowledgement", labels);
-		producer->errors[i] = metric_counter("shout_queue_produce_errors_total",
-			"Records that the brokers did not acknowledge", labels);
-		producer->unknown[i] = metric_counter("shout_queue_unknown_total",
-			"Records answered with an error that may be durable nevertheless", labels);
-	}
-	producer->in_flight = metric_gauge(
-		"shout_queue_producing", "Records that wait for an acknowledgement", NULL);
-	producer->large_waiting = metric_gauge("shout_queue_large_waiting",
-		"Large records that wait for others to be acknowledged", NULL);
-	producer->replaced = metric_counter("shout_queue_producers_replaced_total",
-		"Producers replaced after a fatal error", NULL);
-}
-
 static int
 open_handles(struct kafka_producer *producer)
 {
@@ -559,7 +564,7 @@ kafka_producer_new(struct kafka_queue *queue)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&producer->wake, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	add_metrics(producer);
+	kafka_tally_init(&producer->tally);
 	if (open_handles(producer)) {
 		release(producer);
 		return NULL;

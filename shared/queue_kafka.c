@@ -52,7 +52,12 @@ on_put_ack(struct kafka_message *message, int err, int64_t offset)
 
 	(void)offset;
 	kafka_answer(put->queue->producer, put->loop, put->cb, put->arg, err);
-	put_free(put);
+}
+
+static void
+on_put_let_go(struct kafka_message *message)
+{
+	put_free((struct put *)message);
 }
 
 static struct put *
@@ -61,7 +66,7 @@ put_new(struct kafka_queue *queue, enum kafka_topic topic, size_t data_size, que
 	struct put *put = xmalloc(sizeof *put + data_size);
 
 	*put = (struct put){
-		.message = {.topic = topic, .on_ack = on_put_ack},
+		.message = {.topic = topic, .on_ack = on_put_ack, .on_let_go = on_put_let_go},
 		.queue = queue,
 		.loop = loop_current(),
 		.cb = cb,

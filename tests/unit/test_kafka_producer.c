@@ -35,7 +35,7 @@ static struct {
 
 struct ask {
 	struct kafka_message message;
-	int err, answers;
+	int err, answers, let_go;
 	int64_t offset;
 	bool on_queue_thread;
 };
@@ -69,11 +69,20 @@ on_ack(struct kafka_message *message, int err, int64_t offset)
 }
 
 static void
-ask_start(struct ask *ask, const void *value, size_t size)
+on_let_go(struct kafka_message *message)
+{
+	pthread_mutex_lock(&rig.lock);
+	((struct ask *)message)->let_go++;
+	pthread_cond_broadcast(&rig.changed);
+	pthread_mutex_unlock(&rig.lock);
+}
+
+static void
+ask_of(struct ask *ask, int32_t partition, const void *value, size_t size)
 {
 	ask->message = (struct kafka_message){
 		.topic = KAFKA_INBOUND,
-		.partition = 1,
+		.partition = partition,
 		.key = "k",
 		.key_size = 1,
 		.header = "h",
@@ -81,8 +90,15 @@ ask_start(struct ask *ask, const void *value, size_t size)
 		.value = value,
 		.value_size = size,
 		.on_ack = on_ack,
+		.on_let_go = on_let_go,
 	};
 	kafka_produce(rig.queue.producer, &ask->message);
+}
+
+static void
+ask_start(struct ask *ask, const void *value, size_t size)
+{
+	ask_of(ask, 1, value, size);
 }
 
 static int
@@ -186,6 +202,20 @@ a_broker_that_is_down_is_a_timeout(void **state)
 	stop();
 }
 
+/* How many records the partition has. */
+static int64_t
+end_of(int32_t partition)
+{
+	int64_t low = -1, high = -1;
+	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, kafka_conf(&rig.config), NULL, 0);
+
+	assert_int_equal(
+		rd_kafka_query_watermark_offsets(rk, "mail.inbound", partition, &low, &high, 30000),
+		0);
+	rd_kafka_destroy(rk);
+	return high;
+}
+
 static void
 a_record_whose_answer_is_lost_is_counted(void **state)
 {
@@ -201,7 +231,58 @@ a_record_whose_answer_is_lost_is_counted(void **state)
 	assert_int_equal(ask_wait(&ask), -ETIMEDOUT);
 	assert_int_equal(metric_value(unknown), count + 1);
 	rd_kafka_mock_broker_set_rtt(rig.cluster, 1, 0);
+	assert_int_equal(end_of(1), 2);
 	stop();
+}
+
+/* The first takes 2.5 of 4 s, whoever waits for it as long again: it is answered before that. */
+static void
+wait_behind(size_t firsts, const void *value, size_t size)
+{
+	struct metric *unknown = metric_counter(
+		"shout_queue_unknown_total", NULL, "topic=\"mail.inbound\"");
+	struct ask before = { 0 }, first[2] = { 0 }, ask = { 0 }, unhindered = { 0 };
+	int64_t count = metric_value(unknown);
+
+	start(4000);
+	assert_int_equal(ask_wait(&before), 0);
+	rd_kafka_mock_broker_set_rtt(rig.cluster, 1, 2500);
+	for (size_t i = 0; i < firsts; i++)
+		ask_start(&first[i], value, size);
+	ask_start(&ask, value, size);
+	AWAIT(first[0].answers);
+	assert_int_equal(ask.answers, 0);
+	assert_int_equal(first[0].err, 0);
+	ask_of(&unhindered, 2, "value", 5);
+	AWAIT(ask.answers);
+	assert_int_equal(ask.err, -ETIMEDOUT);
+	assert_int_equal(ask.let_go, 0);
+	assert_int_equal(unhindered.answers, 0);
+	AWAIT(ask.let_go);
+	assert_int_equal(ask.answers, 1);
+	assert_int_equal(metric_value(unknown), count + 1);
+	AWAIT(unhindered.answers);
+	assert_int_equal(unhindered.err, 0);
+	rd_kafka_mock_broker_set_rtt(rig.cluster, 1, 0);
+	stop();
+}
+
+static void
+a_record_that_waited_for_another_is_answered_in_time(void **state)
+{
+	(void)state;
+	wait_behind(1, "value", 5);
+}
+
+static void
+a_large_record_that_waited_for_its_turn_is_answered_in_time(void **state)
+{
+	void *value = mmap(NULL, 50 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	assert_true(value != MAP_FAILED);
+	wait_behind(2, value, 50 * MIB);
+	munmap(value, 50 * MIB);
 }
 
 static void
@@ -344,6 +425,8 @@ main(void)
 		cmocka_unit_test(an_error_that_passes_is_tried_again),
 		cmocka_unit_test(a_broker_that_is_down_is_a_timeout),
 		cmocka_unit_test(a_record_whose_answer_is_lost_is_counted),
+		cmocka_unit_test(a_record_that_waited_for_another_is_answered_in_time),
+		cmocka_unit_test(a_large_record_that_waited_for_its_turn_is_answered_in_time),
 		cmocka_unit_test(after_a_fatal_error_another_producer_takes_over),
 		cmocka_unit_test(what_does_not_fit_is_refused_at_once),
 		cmocka_unit_test(large_records_take_their_turn),
