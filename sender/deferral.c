@@ -15,6 +15,7 @@
 #include <event2/event.h>
 
 #include "sender/sender_private.h"
+#include "sender/waiting_count.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 
@@ -34,27 +35,13 @@ struct waiting_site {
 	char name[];
 };
 
-struct waiting_account {
-	UT_hash_handle hh;
-	int64_t rows;
-	char name[];
-};
-
-/* A partition that is ours, and who has how many rows in it ("": nobody). */
-struct waiting_partition {
-	UT_hash_handle hh;
-	uint32_t number;
-	struct waiting_account *accounts;
-};
-
 struct deferral {
 	struct deferral_options options;
 	struct waiting_site *sites;
-	struct waiting_account *accounts; /* of all partitions */
-	struct waiting_partition *partitions;
+	struct waiting_count *count;
 	struct item *items;
 	struct waiting_site **heap;
-	size_t heap_count, heap_space, loaded, rows;
+	size_t heap_count, heap_space, loaded;
 	size_t load; /* what is loaded, by weight */
 	struct event *timer;
 	uint64_t armed_us;
@@ -307,100 +294,29 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	deferral_run(arg);
 }
 
-/* Accounts. */
-
-/* What it has then. */
-static int64_t
-account_count(struct waiting_account **accounts, const char *name, int64_t n)
-{
-	struct waiting_account *account;
-	int64_t rows;
-
-	HASH_FIND_STR(*accounts, name, account);
-	if (!account) {
-		account = xcalloc(1, sizeof *account + strlen(name) + 1);
-		memcpy(account->name, name, strlen(name) + 1);
-		HASH_ADD_STR(*accounts, name, account);
-	}
-	account->rows += n;
-	rows = account->rows > 0 ? account->rows : 0;
-	if (!rows) {
-		HASH_DEL(*accounts, account);
-		free(account);
-	}
-	return rows;
-}
-
-static void
-accounts_free(struct waiting_account **accounts)
-{
-	struct waiting_account *account, *next;
-
-	HASH_ITER(hh, *accounts, account, next)
-	{
-		HASH_DEL(*accounts, account);
-		free(account);
-	}
-}
-
-static void
-total_count(struct deferral *d, const char *account, int64_t n)
-{
-	d->rows += (size_t)n;
-	if (*account)
-		d->options.waiting(
-			d->options.arg, account, account_count(&d->accounts, account, n));
-}
-
-static void
-row_count(struct deferral *d, const Envelope *envelope, int n)
-{
-	struct waiting_partition *partition;
-
-	HASH_FIND(hh, d->partitions, &envelope->partition, sizeof partition->number, partition);
-	if (!partition)
-		return; /* somebody else's: its new owner counts it */
-	account_count(&partition->accounts, envelope->account, n);
-	total_count(d, envelope->account, n);
-}
-
 void
 deferral_added(struct deferral *d, const Envelope *envelope)
 {
-	row_count(d, envelope, 1);
+	waiting_count_add(d->count, envelope, 1);
 }
 
 void
 deferral_removed(struct deferral *d, const Envelope *envelope)
 {
-	row_count(d, envelope, -1);
+	waiting_count_add(d->count, envelope, -1);
 }
 
 void
-deferral_forget(struct deferral *d, uint32_t number)
+deferral_forget(struct deferral *d, uint32_t partition)
 {
-	struct waiting_partition *partition;
-
-	HASH_FIND(hh, d->partitions, &number, sizeof number, partition);
-	if (!partition)
-		return;
-	for (struct waiting_account *account = partition->accounts; account;
-		account = account->hh.next)
-		total_count(d, account->name, -account->rows);
-	accounts_free(&partition->accounts);
-	HASH_DEL(d->partitions, partition);
-	free(partition);
+	waiting_count_forget(d->count, partition);
 }
 
 /* Its rows are not behind the cursors. */
 static void
 partition_begin(struct deferral *d, uint32_t number)
 {
-	struct waiting_partition *partition = xcalloc(1, sizeof *partition);
-
-	deferral_forget(d, number);
-	partition->number = number;
-	HASH_ADD(hh, d->partitions, number, sizeof partition->number, partition);
+	waiting_count_begin(d->count, number);
 	for (struct waiting_site *site = d->sites; site; site = site->hh.next)
 		site->cursor = false;
 }
@@ -411,6 +327,7 @@ deferral_new(const struct deferral_options *options)
 	struct deferral *d = xcalloc(1, sizeof *d);
 
 	d->options = *options;
+	d->count = waiting_count_new(options->waiting, options->arg);
 	d->armed_us = UINT64_MAX;
 	d->timer = evtimer_new(loop_base(options->loop), on_timer, d);
 	return d;
@@ -421,19 +338,12 @@ deferral_free(struct deferral **deferral)
 {
 	struct deferral *d = *deferral;
 	struct waiting_site *site, *next_site;
-	struct waiting_partition *partition, *next_partition;
 
 	if (!d)
 		return;
 	HASH_ITER(hh, d->sites, site, next_site)
 	site_drop(d, site);
-	HASH_ITER(hh, d->partitions, partition, next_partition)
-	{
-		accounts_free(&partition->accounts);
-		HASH_DEL(d->partitions, partition);
-		free(partition);
-	}
-	accounts_free(&d->accounts);
+	waiting_count_free(&d->count);
 	event_free(d->timer);
 	free(d->heap);
 	free(d);
@@ -599,7 +509,7 @@ deferral_stats(const struct deferral *d, struct deferral_stats *out)
 		.sites = HASH_COUNT(d->sites),
 		.timers = d->heap_count,
 		.loaded = d->loaded,
-		.rows = d->rows,
+		.rows = waiting_count_rows(d->count),
 		.oldest_due_us = d->heap_count ? d->heap[0]->wake_us : 0,
 	};
 }

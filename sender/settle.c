@@ -18,15 +18,13 @@
 #include <event2/event.h>
 
 #include "sender/deferral.h"
-#include "sender/ledger.h"
 #include "sender/rule.h"
-#include "sender/sender_private.h"
+#include "sender/settle_private.h"
 #include "sender/suspend.h"
 #include "sender/trust.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
-#include "shared/score.h"
 
 #define AGAIN_S 5
 
@@ -67,39 +65,35 @@ on_again(evutil_socket_t fd, short what, void *arg)
 	settle_advance(item);
 }
 
-/* Whether it is to be tried again after this error. */
-static bool
-item_insists(struct item *item, int err)
+bool
+settle_again(struct item *item, int err, event_callback_fn on_time, void *arg)
 {
-	if (err != -ECANCELED && !item->mail->sender->draining)
-		return true;
-	item->given_up = true;
-	item_answered(item);
-	return false;
+	const struct timeval pause = { .tv_sec = AGAIN_S };
+
+	if (err == -ECANCELED || item->mail->sender->draining) {
+		item->given_up = true;
+		item_answered(item);
+		return false;
+	}
+	event_base_once(loop_base(item->mail->sender->loop), -1, EV_TIMEOUT, on_time, arg, &pause);
+	return true;
 }
 
 /* 0, or the answer is an error and the item goes on later, if at all. */
 static int
 item_answer(struct item *item, int err)
 {
-	const struct timeval pause = { .tv_sec = AGAIN_S };
-
-	if (!err) {
+	if (!err)
 		item_answered(item);
-		return 0;
-	}
-	if (item_insists(item, err)) {
+	else if (settle_again(item, err, on_again, item))
 		LOG_WARN("the queue refuses, will try again", "error", strerror(-err));
-		event_base_once(loop_base(item->mail->sender->loop), -1, EV_TIMEOUT, on_again, item,
-			&pause);
-	}
 	return err;
 }
 
 /* Events. */
 
-static void
-event_common(struct sender *sender, const struct item *item, const char *name, uint32_t attempts)
+void
+settle_event(struct sender *sender, const struct item *item, const char *name, uint32_t attempts)
 {
 	mail_event_begin(&sender->event, name, item->mail->envelope);
 	if (item->route || item->site)
@@ -107,222 +101,13 @@ event_common(struct sender *sender, const struct item *item, const char *name, u
 	json_int(&sender->event.json, "attempts", attempts);
 }
 
-static void
-event_outcome(struct sender *sender, const struct outcome *outcome)
+void
+settle_event_outcome(struct sender *sender, const struct outcome *outcome)
 {
 	if (!outcome)
 		return;
 	json_str(&sender->event.json, "host", *outcome->host ? outcome->host : NULL);
 	json_str(&sender->event.json, "reply", outcome->text);
-}
-
-static const char *
-verdict_name(const Envelope *envelope)
-{
-	static const char *const names[] = { "none", "clean", "infected", "unscannable" };
-
-	return (unsigned)envelope->verdict < 4 ? names[envelope->verdict] : "none";
-}
-
-/* Delivered. */
-
-struct receipt {
-	struct item *item;
-	struct outcome outcome;
-	bool known; /* from the ledger: how it went was lost with the process that knew */
-	size_t count;
-	size_t indices[];
-};
-
-static void receipt_event(struct receipt *receipt);
-
-static void
-on_receipt_again(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd, (void)what;
-	receipt_event(arg);
-}
-
-static void
-on_receipt(void *arg, int err)
-{
-	const struct timeval pause = { .tv_sec = AGAIN_S };
-	struct receipt *receipt = arg;
-	struct item *item = receipt->item;
-
-	if (err) {
-		if (item_insists(item, err))
-			event_base_once(loop_base(item->mail->sender->loop), -1, EV_TIMEOUT,
-				on_receipt_again, receipt, &pause);
-		else
-			free(receipt);
-		return;
-	}
-	for (size_t i = 0; i < receipt->count; i++)
-		item->targets[receipt->indices[i]].state = TARGET_CLOSED;
-	metric_add(item->mail->sender->metrics.delivered, (int64_t)receipt->count);
-	scores_add(item->mail->sender->scores, item->mail->envelope->account, SCORE_RECIPIENTS,
-		(unsigned)receipt->count);
-	free(receipt);
-	item_answered(item);
-	settle_advance(item);
-}
-
-static void
-receipt_event(struct receipt *receipt)
-{
-	struct item *item = receipt->item;
-	struct sender *sender = item->mail->sender;
-	const Envelope *envelope = item->mail->envelope;
-	Recipient *to[TRANSACTION_RECIPIENTS_MAX];
-
-	for (size_t i = 0; i < receipt->count; i++)
-		to[i] = item->targets[receipt->indices[i]].recipient;
-	event_common(sender, item, "delivered", item->attempts);
-	mail_event_recipients(&sender->event, to, receipt->count);
-	if (!receipt->known) {
-		event_outcome(sender, &receipt->outcome);
-		json_str(&sender->event.json, "tls",
-			*receipt->outcome.tls ? receipt->outcome.tls : NULL);
-	}
-	json_str(&sender->event.json, "verdict", verdict_name(envelope));
-	json_int(&sender->event.json, "queued_ms",
-		((int64_t)clock_us() - (int64_t)envelope->accepted_us) / 1000);
-	mail_event_send(&sender->event, sender->queue, on_receipt, receipt);
-}
-
-static void
-on_ledger(void *arg)
-{
-	receipt_event(arg);
-}
-
-void
-settle_delivered(struct item *item, const size_t *indices, size_t count,
-	const struct outcome *outcome, bool from_ledger)
-{
-	struct receipt *receipt = xcalloc(1, sizeof *receipt + count * sizeof *indices);
-	Recipient *to[TRANSACTION_RECIPIENTS_MAX];
-
-	receipt->item = item;
-	receipt->known = from_ledger;
-	receipt->count = count;
-	memcpy(receipt->indices, indices, count * sizeof *indices);
-	if (outcome)
-		receipt->outcome = *outcome;
-	for (size_t i = 0; i < count; i++) {
-		item->targets[indices[i]].state = TARGET_RECORDING;
-		to[i] = item->targets[indices[i]].recipient;
-	}
-	item_pend(item);
-	if (from_ledger)
-		receipt_event(receipt);
-	else
-		ledger_put(item->mail->sender->ledger, item->mail->envelope->id.data, to, count,
-			item->row, on_ledger, receipt);
-}
-
-/* Failed: bounced or expired. */
-
-/* Those that failed alike: one event for all of them. */
-struct ended {
-	struct item *item;
-	size_t count;
-	size_t indices[];
-};
-
-/* What an operator had bounced says nothing about the account's recipients. */
-static void
-score_end(const struct item *item, const struct target *like, unsigned n)
-{
-	struct scores *scores = item->mail->sender->scores;
-	const char *account = item->mail->envelope->account;
-
-	scores_add(scores, account, SCORE_RECIPIENTS, n);
-	if (like->expired || item->bounce_why)
-		return;
-	if (outcome_is_hard_bounce(like->outcome))
-		scores_add(scores, account, SCORE_HARD_BOUNCES, n);
-	if (outcome_is_unknown_user(like->outcome))
-		scores_add(scores, account, SCORE_UNKNOWN_USERS, n);
-}
-
-static void ended_event(struct ended *ended);
-
-static void
-on_ended_again(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd, (void)what;
-	ended_event(arg);
-}
-
-/* The DSN is out: only this event is tried again. */
-static void
-on_ended(void *arg, int err)
-{
-	const struct timeval pause = { .tv_sec = AGAIN_S };
-	struct ended *ended = arg;
-	struct item *item = ended->item;
-	const struct sender *sender = item->mail->sender;
-	const struct target *like = &item->targets[ended->indices[0]];
-
-	if (err && item_insists(item, err)) {
-		event_base_once(
-			loop_base(sender->loop), -1, EV_TIMEOUT, on_ended_again, ended, &pause);
-		return;
-	}
-	for (size_t i = 0; !err && i < ended->count; i++)
-		item->targets[ended->indices[i]].state = TARGET_CLOSED;
-	if (!err) {
-		metric_add(like->expired ? sender->metrics.expired : sender->metrics.bounced,
-			(int64_t)ended->count);
-		score_end(item, like, (unsigned)ended->count);
-		item_answered(item);
-		settle_advance(item);
-	}
-	free(ended);
-}
-
-static void
-ended_event(struct ended *ended)
-{
-	struct item *item = ended->item;
-	struct sender *sender = item->mail->sender;
-	const struct target *like = &item->targets[ended->indices[0]];
-	Recipient **to = xmalloc(ended->count * sizeof(Recipient *));
-
-	for (size_t i = 0; i < ended->count; i++)
-		to[i] = item->targets[ended->indices[i]].recipient;
-	event_common(sender, item, like->expired ? "expired" : "bounced", item->attempts);
-	mail_event_recipients(&sender->event, to, ended->count);
-	event_outcome(sender, like->outcome);
-	if (!like->expired) {
-		json_str(&sender->event.json, "enhanced", like->outcome->enhanced);
-		json_str(&sender->event.json, "reason",
-			item->bounce_why ? item->bounce_why : "refused");
-	}
-	free(to);
-	mail_event_send(&sender->event, sender->queue, on_ended, ended);
-}
-
-static void
-end_alike(struct item *item, size_t first)
-{
-	const struct target *like = &item->targets[first];
-	struct ended *ended = xmalloc(sizeof *ended + item->count * sizeof *ended->indices);
-
-	*ended = (struct ended){ .item = item };
-	for (size_t i = first; i < item->count; i++) {
-		struct target *target = &item->targets[i];
-
-		if (target->state != TARGET_FAILED || target->expired != like->expired ||
-			strcmp(target->outcome->text, like->outcome->text))
-			continue;
-		target->state = TARGET_ENDING;
-		ended->indices[ended->count++] = i;
-	}
-	item_pend(item);
-	ended_event(ended);
 }
 
 static void
@@ -333,9 +118,7 @@ on_bounced(void *arg, int err)
 	if (item_answer(item, err) || item->mail->sender->ending)
 		return;
 	item_pend(item);
-	for (size_t i = 0; i < item->count; i++)
-		if (item->targets[i].state == TARGET_FAILED)
-			end_alike(item, i);
+	settle_failed(item);
 	item_answered(item);
 	settle_advance(item);
 }
@@ -462,9 +245,9 @@ settle_tell_deferred(struct item *item)
 	for (size_t i = 0; i < item->count; i++)
 		if (target_waits(&item->targets[i]))
 			to[n++] = item->targets[i].recipient;
-	event_common(sender, item, "deferred", item->attempts);
+	settle_event(sender, item, "deferred", item->attempts);
 	mail_event_recipients(&sender->event, to, n);
-	event_outcome(sender, outcome);
+	settle_event_outcome(sender, outcome);
 	json_time(&sender->event.json, "due", item->due_us);
 	mail_event_send(&sender->event, sender->queue, NULL, NULL);
 	metric_add(sender->metrics.deferred, (int64_t)n);
