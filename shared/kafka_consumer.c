@@ -15,7 +15,7 @@
  * largest message a partition.
  *
  * Owns the handle, its queues and the partitions. A member that is fenced (another process with
- * its state_dir's identity) ends the process.
+ * its state_dir's identity) ends the process, which comes back under another.
  */
 #include "shared/kafka_consumer.h"
 
@@ -167,13 +167,31 @@ on_more(struct task *task)
 		hand_out(consumer);
 }
 
+/* The other one has the partitions by now. Were the identity kept, it would be fenced in its turn
+ * once a supervisor has started this one again, and so on for ever. */
+static void
+give_up_identity(struct kafka_consumer *consumer)
+{
+	char *path = xasprintf("%s/member", consumer->queue->config->state_dir);
+
+	LOG_ERROR("another process has this one's identity: is one state_dir a copy of the other? "
+		  "This one ends, and its next start takes a new identity",
+		"file", path, "identity", consumer->identity, "topic",
+		kafka_topic_name[consumer->topic]);
+	if (unlink(path) && errno != ENOENT)
+		LOG_ERROR("cannot remove a file", "file", path, "error", strerror(errno));
+	free(path);
+}
+
 static void
 on_error(struct kafka_consumer *consumer, const rd_kafka_message_t *message)
 {
 	char why[256];
 
 	if (message->err == RD_KAFKA_RESP_ERR__FATAL) {
-		rd_kafka_fatal_error(consumer->rk, why, sizeof why);
+		if (rd_kafka_fatal_error(consumer->rk, why, sizeof why) ==
+			RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+			give_up_identity(consumer);
 		die("the group has no place for this process", why);
 	}
 	LOG_WARN("the group reports an error", "topic", kafka_topic_name[consumer->topic], "error",
@@ -278,9 +296,10 @@ on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_l
  * that its return would begin a rebalance, in which all wait until the session of the one that was
  * killed has ended. */
 static void
-set_identity(rd_kafka_conf_t *conf, const struct config *config)
+set_identity(struct kafka_consumer *consumer, rd_kafka_conf_t *conf)
 {
-	char *path = xasprintf("%s/member", config->state_dir), *name;
+	const struct config *config = consumer->queue->config;
+	char *path = xasprintf("%s/member", config->state_dir);
 	char random[2 * ID_SIZE + 1] = "";
 	uint8_t id[ID_SIZE];
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -295,9 +314,9 @@ set_identity(rd_kafka_conf_t *conf, const struct config *config)
 			die("cannot keep the member's identity", strerror(errno));
 	}
 	close(fd);
-	name = xasprintf("%s-%s", config->hostname ? config->hostname : "shout", random);
-	kafka_set(conf, "group.instance.id", name);
-	free(name);
+	consumer->identity = xasprintf(
+		"%s-%s", config->hostname ? config->hostname : "shout", random);
+	kafka_set(conf, "group.instance.id", consumer->identity);
 	free(path);
 }
 
@@ -335,7 +354,7 @@ open_handle(struct kafka_consumer *consumer)
 	set_number(conf, "session.timeout.ms", session_ms ? session_ms : SESSION_MS);
 	if (session_ms)
 		set_number(conf, "heartbeat.interval.ms", session_ms / 10);
-	set_identity(conf, config);
+	set_identity(consumer, conf);
 	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
 	rd_kafka_conf_set_opaque(conf, consumer);
 	consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
@@ -494,6 +513,7 @@ consumer_free(struct kafka_consumer *consumer)
 		rd_kafka_destroy(consumer->rk);
 	}
 	close(consumer->eventfd);
+	free(consumer->identity);
 	free(consumer);
 }
 

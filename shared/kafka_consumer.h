@@ -66,6 +66,7 @@ struct kafka_consumer {
 	struct kafka_queue *queue;
 	enum kafka_topic topic;
 	const char *group;
+	char *identity; /* group.instance.id */
 	struct loop *loop;
 	unsigned window, load; /* by weight */
 	unsigned in_hand;
