@@ -1,12 +1,13 @@
 /*
- * kafka_follow.c - reads partitions of mail.state and folds them into the cache of rows.
+ * kafka_follow.c - reads partitions of mail.state, and has them folded into the cache of rows.
  *
- * mail.state -> [kafka_follow] -> row_cache
+ * mail.state -> [kafka_follow] -> kafka_fold -> row_cache
  *
  * A thread of its own; partitions are assigned by hand. What was fetched goes into one transaction
  * together with the new checkpoint. A checkpoint that is older than half of the time for which the
  * log keeps tombstones, beyond the log's end or of another cluster is of no use: the partition
- * begins anew. A cache that cannot be written (disk full) is tried again until it can be.
+ * begins anew. A cache that cannot be written (disk full) is tried again until it can be; meanwhile
+ * this node has failed, for what it reads goes nowhere, and other nodes have disks.
  */
 #include "shared/kafka_state_private.h"
 
@@ -19,6 +20,7 @@
 
 #include "shared/config.h"
 #include "shared/log.h"
+#include "shared/metrics.h"
 
 #define BATCH 5000
 #define TURN_MS 100
@@ -49,6 +51,9 @@ struct follower {
 	pthread_t thread;
 	atomic_bool closing;
 	atomic_ullong remaining;
+	atomic_bool stuck; /* the cache cannot be written */
+	struct probe *probe;
+	struct metric *unwritable;
 	char cluster[64];
 	uint64_t trim_ms;
 	pthread_mutex_t lock;
@@ -186,112 +191,6 @@ feeds_adjust(struct follower *f)
 
 /* Folding. */
 
-/* A tombstone's epoch is in its header, as a Row. One made by hand has none: it is an operator's
- * wish, and counts. */
-static int64_t
-tombstone_epoch(const rd_kafka_message_t *message, int64_t otherwise)
-{
-	rd_kafka_headers_t *headers;
-	const void *value;
-	size_t size;
-	int64_t epoch = otherwise;
-	Row *row = NULL;
-
-	if (!rd_kafka_message_headers(message, &headers) &&
-		!rd_kafka_header_get_last(headers, KAFKA_ENVELOPE, &value, &size) && value)
-		row = row__unpack(NULL, size, value);
-	if (row)
-		epoch = row->epoch;
-	if (row)
-		row__free_unpacked(row, NULL);
-	return epoch;
-}
-
-/* False: a zombie's, it changes nothing. */
-static bool
-epoch_counts(
-	struct follower *f, struct feed *feed, const rd_kafka_message_t *message, int64_t epoch)
-{
-	if (epoch < feed->epoch) {
-		if (f->hooks.zombie)
-			f->hooks.zombie(f->hooks.arg, message->partition, message->key,
-				message->key_len, message->offset, feed->epoch);
-		return false;
-	}
-	/* The claim itself may have been compacted away. */
-	feed->epoch = epoch;
-	return true;
-}
-
-static int
-fold_row(struct follower *f, struct feed *feed, const rd_kafka_message_t *message)
-{
-	Row *row = row_unpack(message->payload, message->len);
-	int64_t body = -1;
-	int err = 0;
-
-	if (!row || strlen(row->site) > QUEUE_SITE_MAX) {
-		LOG_ERROR("a row of mail.state cannot be read; it is passed over", "partition",
-			log_int(message->partition), "offset", log_int(message->offset));
-	} else if (epoch_counts(f, feed, message, row->epoch)) {
-		if (row->envelope->body_topic == KAFKA_DEFERRED)
-			body = row->envelope->body_offset;
-		err = row_cache_put(f->cache, message->partition, row, message->payload,
-			message->len, body,
-			(uint64_t)rd_kafka_message_timestamp(message, NULL) * 1000);
-	}
-	row_free(row);
-	return err;
-}
-
-static int
-fold_tombstone(
-	struct follower *f, struct feed *feed, const rd_kafka_message_t *message, const uint8_t *id)
-{
-	const char *site = (const char *)message->key + ID_TEXT_SIZE;
-	size_t length = message->key_len - ID_TEXT_SIZE;
-
-	if (length > QUEUE_SITE_MAX ||
-		!epoch_counts(f, feed, message, tombstone_epoch(message, feed->epoch)))
-		return 0;
-	return row_cache_remove(f->cache, message->partition, id, site, length);
-}
-
-/* <id>/<site> */
-static bool
-key_parse(const rd_kafka_message_t *message, uint8_t id[ID_SIZE])
-{
-	char text[ID_TEXT_SIZE];
-
-	if (message->key_len < ID_TEXT_SIZE)
-		return false;
-	memcpy(text, message->key, ID_TEXT_SIZE - 1);
-	text[ID_TEXT_SIZE - 1] = '\0';
-	return ((const char *)message->key)[ID_TEXT_SIZE - 1] == '/' && !id_parse(text, id);
-}
-
-static int
-fold_record(struct follower *f, struct feed *feed, const rd_kafka_message_t *message)
-{
-	const size_t claim_length = strlen(CLAIM_KEY);
-	uint8_t id[ID_SIZE];
-
-	if (message->key_len > claim_length && !memcmp(message->key, CLAIM_KEY, claim_length)) {
-		feed->epoch = message->offset;
-		if (f->hooks.claimed)
-			f->hooks.claimed(f->hooks.arg, message->partition, message->offset);
-		return 0;
-	}
-	if (!key_parse(message, id)) {
-		LOG_WARN("mail.state has a key that is none", "partition",
-			log_int(message->partition), "offset", log_int(message->offset));
-		return 0;
-	}
-	if (message->payload)
-		return fold_row(f, feed, message);
-	return fold_tombstone(f, feed, message, id);
-}
-
 /* What librdkafka has to say. */
 static void
 fold_error(struct follower *f, struct feed *feed, const rd_kafka_message_t *message)
@@ -348,7 +247,7 @@ fold(struct follower *f, const rd_kafka_message_t *message)
 	if (message->offset < feed->next)
 		return 0;
 	note_time(f, message);
-	err = fold_record(f, feed, message);
+	err = fold_record(f->cache, &f->hooks, &feed->epoch, message);
 	feed->next = message->offset + 1;
 	feed->touched = true;
 	return err;
@@ -420,16 +319,27 @@ feeds_done(struct follower *f)
 }
 
 static void
+follower_stuck_set(struct follower *f, int err)
+{
+	char why[128];
+
+	if (err && !atomic_load(&f->stuck))
+		LOG_ERROR("the cache of rows cannot be written, will try again", "file",
+			f->hooks.file, "error", strerror(-err));
+	if (err)
+		snprintf(why, sizeof why, "cannot be written, rows wait: %s", strerror(-err));
+	atomic_store(&f->stuck, err != 0);
+	metric_set(f->unwritable, err != 0);
+	probe_set(f->probe, err ? HEALTH_FAILED : HEALTH_READY, err ? why : NULL);
+}
+
+static void
 fold_batch(struct follower *f, rd_kafka_message_t **messages, size_t count)
 {
-	bool told = false;
 	int err;
 
 	while ((err = fold_once(f, messages, count)) && !atomic_load(&f->closing)) {
-		if (!told)
-			LOG_ERROR("the cache of rows cannot be written, will try again", "error",
-				strerror(-err));
-		told = true;
+		follower_stuck_set(f, err);
 		feeds_undo(f);
 		if (f->hooks.turn)
 			f->hooks.turn(f->hooks.arg);
@@ -437,6 +347,8 @@ fold_batch(struct follower *f, rd_kafka_message_t **messages, size_t count)
 	}
 	if (!err)
 		feeds_done(f);
+	if (!err && atomic_load(&f->stuck))
+		follower_stuck_set(f, 0);
 	for (size_t i = 0; i < count; i++)
 		rd_kafka_message_destroy(messages[i]);
 }
@@ -527,20 +439,31 @@ handle_new(struct kafka_queue *queue)
 }
 
 struct follower *
-follower_new(struct kafka_queue *queue, const char *file, const struct follow_hooks *hooks)
+follower_new(struct kafka_queue *queue, const struct follow_hooks *hooks)
 {
 	struct follower *f = xcalloc(1, sizeof *f);
+	char *path = xasprintf("%s/%s", queue->config->state_dir, hooks->file);
+	char labels[64];
 
 	f->queue = queue;
 	f->hooks = *hooks;
+	f->probe = probe_new(hooks->file);
+	snprintf(labels, sizeof labels, "file=\"%s\"", hooks->file);
+	f->unwritable = metric_gauge("shout_rows_table_unwritable",
+		"Whether the local table of waiting mail cannot be written", labels);
 	pthread_mutex_init(&f->lock, NULL);
-	f->cache = row_cache_open(file, queue->config->queue.map_size);
+	f->cache = row_cache_open(path);
+	free(path);
 	f->handle = f->cache ? handle_new(queue) : NULL;
 	if (!f->handle) {
+		probe_set(f->probe, HEALTH_FAILED, "cannot be opened, will try again");
+		metric_set(f->unwritable, 1);
 		row_cache_close(&f->cache);
+		pthread_mutex_destroy(&f->lock);
 		free(f);
 		return NULL;
 	}
+	follower_stuck_set(f, 0);
 	f->topic = rd_kafka_topic_new(f->handle, kafka_topic_name[KAFKA_STATE], NULL);
 	f->inbox = rd_kafka_queue_new(f->handle);
 	f->answers = rd_kafka_queue_new(f->handle);
@@ -592,6 +515,12 @@ struct row_cache *
 follower_cache(struct follower *f)
 {
 	return f->cache;
+}
+
+bool
+follower_stuck(struct follower *f)
+{
+	return atomic_load(&f->stuck);
 }
 
 uint64_t

@@ -14,12 +14,12 @@
  * kafka_commit.c, kafka_bad.c (kafka_consumer.h) kafka_offsets.c   which offsets of a partition are
  * finished, and the commit's metadata; pure kafka_body.c      bodies by place: those of records in
  * hand, and those used lately kafka_reader.c    reads single records by offset kafka_state.c
- * mail.state: claims, replay, lease, writing rows kafka_follow.c, kafka_rows.c, kafka_view.c,
- * kafka_trim.c, kafka_renew.c its parts: kafka_state_private.h row_table.c       rows by key and by
- * due time in a local LMDB, by partition kafka_config.c    relay.config: those who watch it
- * kafka_events.c    mail.events: reading
- * kafka_stats.c     what waits in the whole cluster, and whether the brokers answer
- * kafka_topics.c    `shout topics`: creates and verifies; kafka_settings.c: what is right
+ * mail.state: claims, replay, lease, writing rows kafka_follow.c, kafka_fold.c, kafka_rows.c,
+ * kafka_view.c, kafka_trim.c, kafka_renew.c its parts: kafka_state_private.h row_table.c       rows
+ * by key and by due time in a local LMDB, by partition kafka_config.c    relay.config: those who
+ * watch it kafka_events.c    mail.events: reading kafka_stats.c     what waits in the whole
+ * cluster, and whether the brokers answer kafka_topics.c    `shout topics`: creates and verifies;
+ * kafka_settings.c: what is right
  */
 #ifndef SHARED_KAFKA_PRIVATE_H
 #define SHARED_KAFKA_PRIVATE_H

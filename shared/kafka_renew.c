@@ -137,7 +137,8 @@ go_on(struct kafka_state *state, struct renewal *renewal)
 	end(renewal, true);
 }
 
-/* A body that is to be read, or NULL. Under lock. */
+/* A body that is to be read, or NULL. Under lock. Not while the cache stays as it is: it would be
+ * renewed again and again. */
 static struct renewal *
 begin(struct kafka_state *state, struct part *part, struct kafka_place *place_out)
 {
@@ -148,7 +149,7 @@ begin(struct kafka_state *state, struct part *part, struct kafka_place *place_ou
 	int64_t offset;
 
 	if (part->renewal || clock_mono_ms() < part->renew_after_ms || !part_leased(state, part) ||
-		state->closing ||
+		state->closing || follower_stuck(state->mine) ||
 		!row_cache_first_body(
 			follower_cache(state->mine), part->partition, &offset, &seen_us, id) ||
 		seen_us > now_us || now_us - seen_us < state->renew_us)

@@ -351,21 +351,17 @@ on_turn(void *arg)
 struct follower *
 state_follower(struct kafka_state *state, enum rows_scope scope)
 {
-	struct follower **follower = scope == ROWS_MINE ? &state->mine : &state->all;
 	const struct follow_hooks owners = { on_claim_read, on_zombie_read, on_point, on_folded,
-		on_wiped, on_turn, state };
+		on_wiped, on_turn, state, "rows.mdb" };
+	const struct follow_hooks others = {
+		.turn = view_all_turn, .arg = state, .file = "rows_all.mdb"
+	};
 
-	if (!*follower) {
-		char *file = xasprintf("%s/%s", state->queue->config->state_dir,
-			scope == ROWS_MINE ? "rows.mdb" : "rows_all.mdb");
-
-		*follower = follower_new(state->queue, file,
-			scope == ROWS_MINE
-				? &owners
-				: &(struct follow_hooks){ .turn = view_all_turn, .arg = state });
-		free(file);
-	}
-	return *follower;
+	if (scope == ROWS_MINE && !state->mine)
+		state->mine = follower_new(state->queue, &owners);
+	else if (scope == ROWS_ALL && !state->all)
+		state->all = follower_new(state->queue, &others);
+	return scope == ROWS_MINE ? state->mine : state->all;
 }
 
 /* From the consumer. */

@@ -8,6 +8,7 @@
  * kafka_state.c   who owns a partition, until when, and who is told
  * kafka_rows.c    writing: body, then rows, then the record's end; answering zombies
  * kafka_follow.c  reading: the log of each partition, folded into the cache, and nothing else
+ * kafka_fold.c    what one record of it does to the cache
  * kafka_view.c    views of the rows
  * kafka_trim.c    mail.deferred: which bodies are needed
  * kafka_renew.c   and appending anew those that wait for long
@@ -52,17 +53,19 @@ struct follow_hooks {
 	/* At the end of each turn, at least ten a second. */
 	void (*turn)(void *arg);
 	void *arg;
+	const char *file; /* of the cache, in state_dir; names its probe as well */
 };
 struct follower;
 /* NULL after logging why. */
-struct follower *
-follower_new(struct kafka_queue *queue, const char *file, const struct follow_hooks *hooks);
+struct follower *follower_new(struct kafka_queue *queue, const struct follow_hooks *hooks);
 /* Hooks may still come, and ask for it, until this returns. */
 void follower_free(struct follower **follower);
 /* From any thread. Begins at the checkpoint, or from the start when that is of no use. */
 void follower_want(struct follower *follower, int32_t partition, bool wanted);
 void follower_wake(struct follower *follower);
 struct row_cache *follower_cache(struct follower *follower);
+/* Whether the cache cannot be written: it stays as it is until it can. */
+bool follower_stuck(struct follower *follower);
 /* The brokers' time by the newest record read; 0: none was. */
 uint64_t follower_clock_us(struct follower *follower);
 /* Records still to be read until where the log ended when the reading began. */
@@ -72,6 +75,10 @@ int32_t follower_partitions(struct follower *follower);
 rd_kafka_t *follower_handle(struct follower *follower);
 /* For its owner's requests to the brokers. */
 rd_kafka_queue_t *follower_admin_answers(struct follower *follower);
+
+/* kafka_fold.c: 0 or -errno of the cache's write. `epoch`: the newest claim's so far. */
+int fold_record(struct row_cache *cache, const struct follow_hooks *hooks, int64_t *epoch,
+	const rd_kafka_message_t *message);
 
 enum part_state {
 	PART_AWAY,

@@ -99,7 +99,7 @@ set_fill(struct kafka_view *view, int only, struct row_set *set)
 
 	set->count = 0;
 	pthread_mutex_lock(&state->lock);
-	follower = view->scope == ROWS_MINE ? state->mine : state->all;
+	follower = view->scope == ROWS_MINE ? state->mine : state_follower(state, ROWS_ALL);
 	set->cache = follower ? follower_cache(follower) : NULL;
 	for (int32_t i = 0; i < ROW_PARTITIONS_MAX && set->cache; i++) {
 		const struct part *part = part_of(state, i);

@@ -25,6 +25,9 @@
 #define TABLES_A_PARTITION 4
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define MAIN_TABLE 1 /* the table of tables; it is never empty */
+/* Address space, not disk: what it holds is bounded by what waits, and a map that is full is full
+ * for ever, since removing takes room as well. */
+#define MAP_BYTES (UINT64_C(1) << 40)
 
 struct row_cache {
 	MDB_env *env;
@@ -112,13 +115,13 @@ open_points(struct row_cache *cache)
 }
 
 static int
-open_environment(struct row_cache *cache, const char *path, uint64_t map_size)
+open_environment(struct row_cache *cache, const char *path)
 {
 	const unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | MDB_NOSYNC;
 	int rc = mdb_env_create(&cache->env);
 
 	if (!rc)
-		rc = mdb_env_set_mapsize(cache->env, map_size);
+		rc = mdb_env_set_mapsize(cache->env, MAP_BYTES);
 	if (!rc)
 		rc = mdb_env_set_maxdbs(cache->env, TABLES_A_PARTITION * ROW_PARTITIONS_MAX + 8);
 	if (!rc)
@@ -164,17 +167,17 @@ find_map(struct row_cache *cache)
 }
 
 struct row_cache *
-row_cache_open(const char *path, uint64_t map_size)
+row_cache_open(const char *path)
 {
 	struct row_cache *cache = xcalloc(1, sizeof *cache);
 	int err = check_boot(path), rc = 0;
 
 	pthread_mutex_init(&cache->lock, NULL);
 	if (!err) {
-		rc = open_environment(cache, path, map_size);
+		rc = open_environment(cache, path);
 		if (rc == MDB_CORRUPTED || rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH) {
 			cache_unlink(path);
-			rc = open_environment(cache, path, map_size);
+			rc = open_environment(cache, path);
 		}
 	}
 	if (err || rc) {

@@ -15,7 +15,7 @@
 struct row_cache;
 
 /* Opens (creates, empties after a reboot) the file `path`; NULL after logging why. */
-struct row_cache *row_cache_open(const char *path, uint64_t map_size);
+struct row_cache *row_cache_open(const char *path);
 void row_cache_close(struct row_cache **cache);
 
 /* Up to where a partition of the log was read. */

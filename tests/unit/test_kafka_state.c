@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 
 #include "shared/config.h"
 #include "shared/log.h"
+#include "shared/metrics.h"
 
 #define API_PRODUCE 0
 #define API_FETCH 1
@@ -298,7 +300,8 @@ node_start(struct node *node)
 {
 	node->config.queue.brokers = (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(
 		rig.cluster);
-	node->config.queue.map_size = 1u << 28;
+	if (!node->config.queue.map_size)
+		node->config.queue.map_size = 1u << 28;
 	node->config.queue.partitions = 1;
 	node->config.state_dir = node->dir;
 	node->queue.base.ops = &node->ops;
@@ -368,6 +371,7 @@ teardown(void **state)
 	for (int i = 0; i < 2; i++) {
 		if (rig.nodes[i].loop)
 			node_stop(&rig.nodes[i]);
+		umount2(rig.nodes[i].dir, MNT_DETACH); /* what a failed test left */
 		nftw(rig.nodes[i].dir, remove_file, 8, FTW_DEPTH | FTW_PHYS);
 	}
 	rd_kafka_mock_cluster_destroy(rig.cluster);
@@ -763,6 +767,129 @@ a_view_of_all_shows_what_others_own(void **state)
 	kafka_rows_close(all);
 }
 
+/* A row of 60 KB. */
+static void
+row_heavy(Row *row, struct letter *letter)
+{
+	static char reply[60000];
+
+	memset(reply, 'x', sizeof reply - 1);
+	row_of(row, letter, "google", 1);
+	row->last_reply = reply;
+}
+
+/* queue.map_size is for the embedded queue. */
+static void
+the_cache_may_outgrow_the_map_of_an_embedded_queue(void **state)
+{
+	struct node *node = &rig.nodes[0];
+	struct letter letter;
+	Row row;
+
+	(void)state;
+	node_stop(node);
+	node->config.queue.map_size = 1 << 20;
+	node_start(node);
+	own(node);
+	for (size_t i = 1; i <= 30; i++) {
+		letter_init(&letter, node);
+		row_heavy(&row, &letter);
+		assert_int_equal(ask(node, call_defer, &letter, &row), 0);
+		assert_int_equal(look(node), i);
+	}
+}
+
+static bool
+unwritable(const char *file)
+{
+	char labels[64];
+
+	snprintf(labels, sizeof labels, "file=\"%s\"", file);
+	return metric_value(metric_gauge("shout_rows_table_unwritable", "", labels)) != 0;
+}
+
+/* Takes all the room that is left. */
+static void
+disk_fill(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	char block[4096] = "";
+
+	assert_true(fd >= 0);
+	while (write(fd, block, sizeof block) > 0)
+		;
+	close(fd);
+}
+
+static void
+a_full_disk_holds_rows_up_until_there_is_room(void **state)
+{
+	struct node *node = &rig.nodes[1];
+	char *filler = xasprintf("%s/filler", node->dir);
+	struct letter letter;
+	int answers;
+	Row row;
+
+	(void)state;
+	if (mount("tmpfs", node->dir, "tmpfs", 0, "size=2m")) {
+		free(filler);
+		skip();
+	}
+	node_start(node);
+	own(node);
+	letter_init(&letter, node);
+	row_of(&row, &letter, "google", 1);
+	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
+	assert_false(unwritable("rows.mdb"));
+	disk_fill(filler);
+	row_heavy(&row, &letter);
+	row.attempts = 2;
+	answers = node->answers;
+	run(node, call_put, NULL, &row);
+	POLL(unwritable("rows.mdb"));
+	assert_int_equal(attempts_seen(node), 1);
+	assert_int_equal(node->answers, answers);
+	assert_int_equal(unlink(filler), 0);
+	AWAIT(node->answers == answers + 1);
+	assert_int_equal(node->err, 0);
+	assert_int_equal(attempts_seen(node), 2);
+	POLL(!unwritable("rows.mdb"));
+	free(filler);
+	node_stop(node);
+	assert_int_equal(umount(node->dir), 0);
+}
+
+/* Its view is empty until then, and not for ever. */
+static void
+a_view_of_all_that_found_no_room_comes_once_there_is(void **state)
+{
+	struct node *node = &rig.nodes[1];
+	char *filler = xasprintf("%s/filler", node->dir);
+	struct letter letter;
+	struct rows *all;
+	Row row;
+
+	(void)state;
+	if (mount("tmpfs", node->dir, "tmpfs", 0, "size=2m")) {
+		free(filler);
+		skip();
+	}
+	node_start(node);
+	disk_fill(filler);
+	all = kafka_rows_open(&node->queue.base, ROWS_ALL, NULL, NULL, NULL);
+	assert_int_equal(kafka_rows_scan(all, ROWS_ANY, NULL, NULL, 100, on_row, NULL), 0);
+	own(&rig.nodes[0]);
+	letter_init(&letter, &rig.nodes[0]);
+	row_of(&row, &letter, "google", 1);
+	assert_int_equal(ask(&rig.nodes[0], call_defer, &letter, &row), 0);
+	assert_int_equal(unlink(filler), 0);
+	POLL(kafka_rows_scan(all, ROWS_ANY, NULL, NULL, 100, on_row, NULL) == 1);
+	kafka_rows_close(all);
+	free(filler);
+	node_stop(node);
+	assert_int_equal(umount(node->dir), 0);
+}
+
 static int
 forget_seen(void **state)
 {
@@ -788,6 +915,9 @@ main(void)
 		TEST(a_lease_that_ran_out_stops_writing_until_it_is_renewed),
 		TEST(a_body_that_is_old_is_appended_anew_and_its_rows_follow),
 		TEST(a_view_of_all_shows_what_others_own),
+		TEST(the_cache_may_outgrow_the_map_of_an_embedded_queue),
+		TEST(a_full_disk_holds_rows_up_until_there_is_room),
+		TEST(a_view_of_all_that_found_no_room_comes_once_there_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, forget_seen);
