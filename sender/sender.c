@@ -34,9 +34,16 @@
 #include "shared/score.h"
 
 #define WINDOW 2000
-#define STOP_MS 10000   /* for attempts under way */
-#define REPLY_MS 60000  /* for those whose message is out */
-#define SETTLE_MS 22000 /* and for what they brought; then nothing of it begins any more */
+/*
+ * A stop, one after another: STOP_MS for attempts, REPLY_MS from its beginning for those whose
+ * message is out, SETTLE_MS for what they brought, in steps (the body for a DSN, the DSN, the
+ * event, the row) that may each take QUEUE_LATE_MS. Then no step begins any more, and the one under
+ * way is awaited. So with a queue that hangs it takes at most STOP_MS + SETTLE_MS + QUEUE_LATE_MS,
+ * and REPLY_MS instead of STOP_MS with a remote that hangs, too. What was not reached comes again.
+ */
+#define STOP_MS 10000
+#define REPLY_MS 60000
+#define SETTLE_MS (QUEUE_LATE_MS + 2000)
 #define STOP_POLL_MS 20
 #define GAUGES_US 500000
 

@@ -37,7 +37,7 @@
  * -ETIMEDOUT after this. It is made up of waiting for others, of what librdkafka is given, and of
  * the two seconds by which that looks at its clock.
  */
-#define LATE_MS 20000
+#define LATE_MS QUEUE_LATE_MS
 #define PATIENCE_MS(late_ms) ((late_ms) / 20)
 #define DELIVERY_MS(late_ms) ((late_ms) / 5 * 4)
 #define KAFKA_ENVELOPE "envelope" /* the header that holds the packed Envelope (state: Row) */

@@ -36,7 +36,7 @@
 #include "shared/state_dir.h"
 
 #define BATCH_BYTES (4u * 1024 * 1024) /* of one transaction */
-#define LATE_MS 20000                  /* -ETIMEDOUT after this */
+#define LATE_MS QUEUE_LATE_MS          /* -ETIMEDOUT after this */
 #define LAZY_US 5000 /* removals nobody waits for may wait this long for company */
 
 enum op_kind {

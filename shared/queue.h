@@ -35,6 +35,9 @@ struct rows;
 
 enum topic { TOPIC_INBOUND, TOPIC_READY, TOPIC_COUNT };
 
+/* What is asked of the queue is answered by then, with -ETIMEDOUT when it is slow. */
+#define QUEUE_LATE_MS 20000
+
 /* Bodies up to this size travel in memory, larger ones as a spill file. */
 #define QUEUE_INLINE_MAX (256u * 1024)
 /* The most that one queue_body() call hands over. */
@@ -100,7 +103,8 @@ void queue_finish(struct record *record);
 
 /*
  * Reads min(length, QUEUE_PIECE_MAX) bytes of a message's body at `offset`. The bytes are valid
- * during the callback only. err: 0 or -ENOENT; length 0 at the end of the body.
+ * during the callback only. err: 0, -ENOENT when there is no such body (any more), another one when
+ * it cannot be read now; length 0 at the end of the body.
  */
 typedef void (*queue_body_cb)(void *arg, int err, const void *data, size_t length);
 void queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
