@@ -390,7 +390,7 @@ transaction_apply(struct item *item, struct connection *connection)
 	}
 	item->stalls = decided ? 0 : item->stalls + 1;
 	if (n)
-		settle_delivered(item, delivered, n, first, false);
+		settle_delivered(item, delivered, n, first);
 }
 
 static void
@@ -457,25 +457,22 @@ connection_spare(struct connection *connection)
 }
 
 static void
-on_checked(void *arg, const bool *sent)
+on_checked(void *arg, const enum ledger_entry *found)
 {
 	struct connection *connection = arg;
 	struct transaction *t = &connection->transaction;
 	struct item *item = connection->item;
-	size_t known[TRANSACTION_RECIPIENTS_MAX], n = 0, kept = 0;
+	size_t kept = 0;
 
 	connection->asking = false;
+	settle_known(item, connection->indices, t->count, found);
 	for (size_t i = 0; i < t->count; i++) {
-		if (sent[i]) {
-			known[n++] = connection->indices[i];
+		if (found[i])
 			continue;
-		}
 		connection->indices[kept] = connection->indices[i];
 		connection->recipients[kept++] = connection->recipients[i];
 	}
 	t->count = kept;
-	if (n)
-		settle_delivered(item, known, n, NULL, true);
 	if (kept)
 		connection_send(connection);
 	else

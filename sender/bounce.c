@@ -6,7 +6,8 @@
  * The DSN is durable before the event of the end, and its id depends on what it is about alone:
  * after a crash in between it is made again, and the queue takes it as done. A DSN is about at most
  * CHUNK recipients, so that it always travels in memory. What was held for its content goes back
- * as its header alone.
+ * as its header alone. A body that cannot be read now is waited for; when it is gone, the DSN says
+ * so.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,8 +26,11 @@ struct bounce {
 	enum bounce_kind kind;
 	queue_cb cb;
 	void *arg;
-	size_t from; /* the first target not yet told about */
+	const size_t *indices;         /* relayed: which targets */
+	const struct outcome *outcome; /* of all of them */
+	size_t count, from;            /* `from`: the first target not yet looked at */
 	size_t original_size;
+	bool original_gone;
 	char *original;
 	char *text;
 	struct dsn_recipient recipients[CHUNK];
@@ -58,16 +62,21 @@ on_put(void *arg, int err)
 static enum dsn_kind
 dsn_kind(const struct bounce *bounce)
 {
-	return bounce->kind == BOUNCE_FAILURE ? DSN_FAILURE : DSN_DELAY;
+	static const enum dsn_kind kinds[] = { [BOUNCE_FAILURE] = DSN_FAILURE,
+		[BOUNCE_DELAY] = DSN_DELAY,
+		[BOUNCE_RELAYED] = DSN_RELAYED };
+
+	return kinds[bounce->kind];
 }
 
 static bool
 is_about(const struct bounce *bounce, const struct target *target)
 {
-	const bool concerned = bounce->kind == BOUNCE_FAILURE ? target->state == TARGET_FAILED
-							      : target->state == TARGET_DEFERRED;
+	static const enum target_state concerned[] = { [BOUNCE_FAILURE] = TARGET_FAILED,
+		[BOUNCE_DELAY] = TARGET_DEFERRED,
+		[BOUNCE_RELAYED] = TARGET_RECORDING };
 
-	return concerned && target->outcome &&
+	return target->state == concerned[bounce->kind] && (bounce->outcome || target->outcome) &&
 		dsn_wanted(bounce->item->mail->envelope, target->recipient, dsn_kind(bounce));
 }
 
@@ -78,14 +87,15 @@ bounce_choose(struct bounce *bounce)
 	const struct retry_times *times = &item->mail->sender->times;
 	size_t n = 0;
 
-	for (; bounce->from < item->count && n < CHUNK; bounce->from++) {
-		struct target *target = &item->targets[bounce->from];
+	for (; bounce->from < bounce->count && n < CHUNK; bounce->from++) {
+		const size_t at = bounce->indices ? bounce->indices[bounce->from] : bounce->from;
+		const struct target *target = &item->targets[at];
 
 		if (!is_about(bounce, target))
 			continue;
 		bounce->recipients[n++] = (struct dsn_recipient){
 			.recipient = target->recipient,
-			.outcome = target->outcome,
+			.outcome = bounce->outcome ? bounce->outcome : target->outcome,
 			.last_attempt_us = item->last_attempt_us,
 			.retry_until_us = retry_expiry_us(
 				times, item->mail->envelope, item_wait(item)),
@@ -140,6 +150,7 @@ bounce_next(struct bounce *bounce)
 		.count = bounce_choose(bounce),
 		.original = bounce->original,
 		.original_length = bounce->original_size,
+		.original_gone = bounce->original_gone,
 		.hostname = item->mail->sender->config->hostname,
 		.now_us = clock_us(),
 	};
@@ -158,7 +169,12 @@ on_body(void *arg, int err, const void *data, size_t length)
 {
 	struct bounce *bounce = arg;
 
-	if (!err && length) {
+	if (err && err != -ENOENT) {
+		bounce_end(bounce, err);
+		return;
+	}
+	bounce->original_gone = err;
+	if (length) {
 		bounce->original = xmalloc(length);
 		memcpy(bounce->original, data, length);
 		bounce->original_size = length;
@@ -166,12 +182,13 @@ on_body(void *arg, int err, const void *data, size_t length)
 	bounce_next(bounce);
 }
 
-void
-bounce_send(struct item *item, enum bounce_kind kind, queue_cb cb, void *arg)
+static void
+bounce_start(const struct bounce *what)
 {
 	struct bounce *bounce = xcalloc(1, sizeof *bounce);
+	const struct item *item = what->item;
 
-	*bounce = (struct bounce){ .item = item, .kind = kind, .cb = cb, .arg = arg };
+	*bounce = *what;
 	if (!bounce_choose(bounce)) {
 		bounce_end(bounce, 0);
 		return;
@@ -179,4 +196,24 @@ bounce_send(struct item *item, enum bounce_kind kind, queue_cb cb, void *arg)
 	bounce->from = 0;
 	queue_body(item->mail->sender->queue, item->mail->envelope, 0, DSN_ORIGINAL_MAX, on_body,
 		bounce);
+}
+
+void
+bounce_send(struct item *item, enum bounce_kind kind, queue_cb cb, void *arg)
+{
+	bounce_start(&(struct bounce){
+		.item = item, .kind = kind, .count = item->count, .cb = cb, .arg = arg });
+}
+
+void
+bounce_send_relayed(struct item *item, const size_t *indices, size_t count,
+	const struct outcome *outcome, queue_cb cb, void *arg)
+{
+	bounce_start(&(struct bounce){ .item = item,
+		.kind = BOUNCE_RELAYED,
+		.indices = indices,
+		.count = count,
+		.outcome = outcome,
+		.cb = cb,
+		.arg = arg });
 }

@@ -74,6 +74,7 @@ settle(struct client *client, size_t i, const struct outcome *outcome)
 
 	client->fates[i] = FATE_SETTLED;
 	*out = *outcome;
+	out->relayed = out->kind == OUTCOME_DELIVERED && !(client->offers & OFFER_DSN);
 	memcpy(out->tls, client->tls, sizeof out->tls);
 }
 

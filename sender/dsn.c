@@ -25,6 +25,27 @@
 #define LINE_MAX_BYTES 998 /* RFC 5322 2.1.1 */
 #define VALUE_MAX 900      /* leaves room for the field's name */
 
+static const struct {
+	unsigned notify;
+	const char *name, *action, *status; /* `status` when the remote gave none of that class */
+	const char *subject, *opening, *advice;
+} kinds[] = {
+	[DSN_FAILURE] = {NOTIFY_FAILURE,  "failure", "failed",  "5.0.0",
+			 "Your message could not be delivered",      "A message of yours could not be delivered to the recipients below.",
+			 "What you can do: check the address for mistakes, and read the answer above:\r\n"
+		"it comes from the recipient's mail server and says why it refused. If the\r\n"
+		"address is right, tell the recipient in another way, who can ask whoever\r\n"
+		"runs that server. We do not try again; you may send the message anew.\r\n"     },
+	[DSN_DELAY] = { NOTIFY_DELAY,   "delay",   "delayed", "4.0.0",
+			 "Your message is delayed (we keep trying)", "A message of yours has not been delivered yet to the recipients below.",
+			 "You need not do anything: we keep trying, and tell you if we have to give\r\n"
+		"up. Please do not send the message again.\r\n"                                 },
+	[DSN_RELAYED] = { NOTIFY_SUCCESS, "relayed", "relayed", "2.0.0",
+			 "Your message was handed over",             "A message of yours was taken by the mail server of the recipients below.",
+			 "You need not do anything. That server does not confirm deliveries, so that\r\n"
+		"this is the last we can tell; if it fails to deliver, it tells you itself.\r\n"},
+};
+
 bool
 dsn_wanted(const Envelope *about, const Recipient *recipient, enum dsn_kind kind)
 {
@@ -32,7 +53,7 @@ dsn_wanted(const Envelope *about, const Recipient *recipient, enum dsn_kind kind
 
 	if (!*about->mail_from || about->kind != ENVELOPE__KIND__MAIL || (notify & NOTIFY_NEVER))
 		return false;
-	return notify & (kind == DSN_FAILURE ? NOTIFY_FAILURE : NOTIFY_DELAY);
+	return notify & kinds[kind].notify;
 }
 
 static int
@@ -54,7 +75,7 @@ dsn_id(const struct dsn *dsn, uint8_t id[ID_SIZE])
 	for (size_t i = 0; i < dsn->count; i++)
 		addresses[i] = dsn->recipients[i].recipient->address;
 	qsort(addresses, dsn->count, sizeof *addresses, by_address);
-	fputs(dsn->kind == DSN_FAILURE ? "dsn failure" : "dsn delay", out);
+	fprintf(out, "dsn %s", kinds[dsn->kind].name);
 	for (size_t i = 0; i < dsn->count; i++)
 		fprintf(out, "\n%s", addresses[i]);
 	if (fclose(out))
@@ -209,6 +230,9 @@ put_message(struct writer *writer)
 	put_quoted(writer, "Message-ID", about->message_id);
 	put_quoted(writer, "Received", date);
 	put_quoted(writer, "Id here", id);
+	if (writer->dsn->original_gone)
+		fputs("\r\nThe message itself can no longer be read here and is not attached.\r\n",
+			writer->out);
 	fputs("\r\n", writer->out);
 }
 
@@ -251,16 +275,7 @@ put_told(struct writer *writer, const struct dsn_recipient *told)
 static void
 put_advice(struct writer *writer)
 {
-	if (writer->dsn->kind == DSN_FAILURE)
-		fputs("What you can do: check the address for mistakes, and read the answer above:\r\n"
-		      "it comes from the recipient's mail server and says why it refused. If the\r\n"
-		      "address is right, tell the recipient in another way, who can ask whoever\r\n"
-		      "runs that server. We do not try again; you may send the message anew.\r\n",
-			writer->out);
-	else
-		fputs("You need not do anything: we keep trying, and tell you if we have to give\r\n"
-		      "up. Please do not send the message again.\r\n",
-			writer->out);
+	fputs(kinds[writer->dsn->kind].advice, writer->out);
 	fprintf(writer->out,
 		"\r\nIf you think that the mistake is ours, write to\r\npostmaster@%s and name the "
 		"Id given above.\r\n\r\n",
@@ -272,10 +287,7 @@ put_human(struct writer *writer)
 {
 	put_part(writer, "text/plain; charset=utf-8", true);
 	fprintf(writer->out, "This is the mail system at %s.\r\n\r\n%s\r\n\r\n",
-		writer->dsn->hostname,
-		writer->dsn->kind == DSN_FAILURE
-			? "A message of yours could not be delivered to the recipients below."
-			: "A message of yours has not been delivered yet to the recipients below.");
+		writer->dsn->hostname, kinds[writer->dsn->kind].opening);
 	for (size_t i = 0; i < writer->dsn->count; i++)
 		put_told(writer, writer->dsn->recipients + i);
 	put_message(writer);
@@ -289,14 +301,11 @@ static const char *
 status(const struct writer *writer, const struct outcome *outcome)
 {
 	const char *code = outcome->enhanced;
-	bool failure = writer->dsn->kind == DSN_FAILURE;
+	const char *ours = kinds[writer->dsn->kind].status;
 
-	if (code[0] == (failure ? '5' : '4') && code[1] == '.' &&
-		!code[strspn(code, "0123456789.")])
+	if (code[0] == ours[0] && code[1] == '.' && !code[strspn(code, "0123456789.")])
 		return code;
-	if (!failure)
-		return "4.0.0";
-	return is_expired(writer, outcome) ? "5.4.7" : "5.0.0"; /* RFC 3463 3.5 */
+	return is_expired(writer, outcome) ? "5.4.7" : ours; /* RFC 3463 3.5 */
 }
 
 static void
@@ -346,8 +355,8 @@ put_recipient(struct writer *writer, const struct dsn_recipient *told)
 	put_original_recipient(writer, recipient->orcpt);
 	put_field(writer, "Final-Recipient", is_8bit(recipient->address) ? "utf-8;" : "rfc822;",
 		recipient->address);
-	fprintf(writer->out, "Action: %s\r\nStatus: %s\r\n",
-		writer->dsn->kind == DSN_FAILURE ? "failed" : "delayed", status(writer, outcome));
+	fprintf(writer->out, "Action: %s\r\nStatus: %s\r\n", kinds[writer->dsn->kind].action,
+		status(writer, outcome));
 	put_remote(writer, outcome->host);
 	if (*outcome->text) {
 		fputs(code, writer->out);
@@ -488,9 +497,7 @@ put_header(struct writer *writer, const uint8_t id[ID_SIZE])
 		"Content-Type: multipart/report; report-type=delivery-status;\r\n"
 		"\tboundary=\"%s\"\r\n"
 		"\r\n",
-		date, dsn->hostname, to, text, dsn->hostname,
-		dsn->kind == DSN_FAILURE ? "Your message could not be delivered"
-					 : "Your message is delayed (we keep trying)",
+		date, dsn->hostname, to, text, dsn->hostname, kinds[dsn->kind].subject,
 		writer->boundary);
 }
 

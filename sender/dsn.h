@@ -12,7 +12,8 @@
 #include "sender/outcome.h"
 #include "shared/envelope.h"
 
-enum dsn_kind { DSN_FAILURE, DSN_DELAY };
+/* Relayed: a host took the message that tells nobody what becomes of it (RFC 3461 5.2.2). */
+enum dsn_kind { DSN_FAILURE, DSN_DELAY, DSN_RELAYED };
 
 /* With at most so many recipients a report fits QUEUE_INLINE_MAX, however long all texts are. */
 #define DSN_RECIPIENTS_MAX 40
@@ -39,6 +40,7 @@ struct dsn {
 	const char *original; /* the first bytes of the body in the queue, without the prefix: its
 				 header is found here; NULL when they cannot be had */
 	size_t original_length;
+	bool original_gone;   /* the reader is told why nothing is attached */
 	const char *hostname; /* ours */
 	uint64_t now_us;
 };

@@ -22,6 +22,8 @@
 #define LATE_S "518400" /* 6 days: longer than mail lives */
 #define KEY_MAX (sizeof "sent:{}:" + ID_TEXT_SIZE + 512)
 
+static const char *const values[] = { [LEDGER_SENT] = "1", [LEDGER_RELAYED] = "2" };
+
 struct ledger {
 	struct redis *redis;
 };
@@ -32,7 +34,7 @@ struct batch {
 	ledger_check_cb checked;
 	void *arg;
 	size_t count;
-	bool sent[];
+	enum ledger_entry found[];
 };
 
 struct ledger *
@@ -54,7 +56,7 @@ ledger_free(struct ledger **ledger)
 static struct batch *
 batch_new(size_t count, void *arg)
 {
-	struct batch *batch = xcalloc(1, sizeof *batch + count);
+	struct batch *batch = xcalloc(1, sizeof *batch + count * sizeof *batch->found);
 
 	batch->count = count;
 	batch->arg = arg;
@@ -86,7 +88,7 @@ on_put(void *arg, int err, const struct redis_reply *reply)
 
 void
 ledger_put(struct ledger *ledger, const uint8_t *id, Recipient *const *recipients, size_t count,
-	bool late, ledger_cb cb, void *arg)
+	enum ledger_entry entry, bool late, ledger_cb cb, void *arg)
 {
 	struct batch *batch;
 	char key[KEY_MAX];
@@ -101,9 +103,22 @@ ledger_put(struct ledger *ledger, const uint8_t *id, Recipient *const *recipient
 	for (size_t i = 0; i < count; i++) {
 		ledger_key(key, id, recipients[i]);
 		redis_command(ledger->redis, WAIT_MS, on_put, batch, 5,
-			(const char *const[]){ "SET", key, "1", "EX", late ? LATE_S : EARLY_S },
+			(const char *const[]){
+				"SET", key, values[entry], "EX", late ? LATE_S : EARLY_S },
 			NULL);
 	}
+}
+
+static enum ledger_entry
+entry_of(const struct redis_reply *reply)
+{
+	const char *value;
+	size_t length;
+
+	if (redis_reply_kind(reply) != REDIS_STR)
+		return LEDGER_NONE;
+	value = redis_reply_str(reply, &length);
+	return length == 1 && *value == *values[LEDGER_RELAYED] ? LEDGER_RELAYED : LEDGER_SENT;
 }
 
 static void
@@ -114,8 +129,8 @@ on_check(void *arg, int err, const struct redis_reply *reply)
 	if (!err && redis_reply_kind(reply) == REDIS_LIST &&
 		redis_reply_count(reply) == batch->count)
 		for (size_t i = 0; i < batch->count; i++)
-			batch->sent[i] = redis_reply_kind(redis_reply_at(reply, i)) == REDIS_STR;
-	batch->checked(batch->arg, batch->sent);
+			batch->found[i] = entry_of(redis_reply_at(reply, i));
+	batch->checked(batch->arg, batch->found);
 	free(batch);
 }
 

@@ -19,6 +19,7 @@
 #include <uthash.h>
 
 #include "sender/client.h"
+#include "sender/ledger.h"
 #include "sender/outcome.h"
 #include "sender/retry.h"
 #include "sender/schedule.h"
@@ -30,7 +31,6 @@
 
 struct deferral;
 struct hold;
-struct ledger;
 struct limits;
 struct metric;
 struct redis;
@@ -47,7 +47,7 @@ struct trust;
 enum target_state {
 	TARGET_OPEN,      /* to be tried in this pass */
 	TARGET_DEFERRED,  /* tried, has to wait */
-	TARGET_RECORDING, /* delivered; the ledger and the event are under way */
+	TARGET_RECORDING, /* delivered; the ledger, a DSN and the event are under way */
 	TARGET_FAILED,    /* DSN and event are still to come */
 	TARGET_ENDING,    /* the DSN is durable, the event under way */
 	TARGET_CLOSED
@@ -234,8 +234,11 @@ void settle_advance(struct item *item);
 /* What is open waits without having been tried: until `until_us`, or (0) as long as its site cannot
  * be tried. */
 void settle_park(struct item *item, uint64_t until_us);
-void settle_delivered(struct item *item, const size_t *indices, size_t count,
-	const struct outcome *outcome, bool from_ledger);
+void settle_delivered(
+	struct item *item, const size_t *indices, size_t count, const struct outcome *outcome);
+/* Likewise those of the targets that the ledger has: `found` has `count` entries. */
+void settle_known(
+	struct item *item, const size_t *indices, size_t count, const enum ledger_entry *found);
 /* A call whose answer comes to the item: it lives, and the role, until then. */
 void item_pend(struct item *item);
 void item_answered(struct item *item);
@@ -243,7 +246,11 @@ void target_set(struct target *target, enum target_state state, const struct out
 
 /* bounce.c: tells the sender of the mail what became of the targets that failed, or wait. `cb` with
  * 0 also when nobody is to be told; it may come before the call returns. */
-enum bounce_kind { BOUNCE_FAILURE, BOUNCE_DELAY };
+enum bounce_kind { BOUNCE_FAILURE, BOUNCE_DELAY, BOUNCE_RELAYED };
 void bounce_send(struct item *item, enum bounce_kind kind, queue_cb cb, void *arg);
+/* Likewise that these targets were taken by a host that tells nobody. What is given lives until
+ * `cb`. */
+void bounce_send_relayed(struct item *item, const size_t *indices, size_t count,
+	const struct outcome *outcome, queue_cb cb, void *arg);
 
 #endif

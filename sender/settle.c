@@ -1,9 +1,8 @@
 /*
  * settle.c - the results of a pass over an item's recipients are made durable, in this order:
  *
- *   delivered: remote's 250 -> ledger (<= 200 ms) -> event -> row removed, or record finished
- *   failed:    DSN -> event -> likewise
- *   deferred:  event, delay DSN -> row written
+ *   delivered: remote's 250 -> ledger (<= 200 ms) -> DSN (relayed) -> event -> row removed, or
+ * record finished failed:    DSN -> event -> likewise deferred:  event, delay DSN -> row written
  *
  * sender:  attempt -> [settle] -> queue
  *

@@ -6,6 +6,7 @@
  * Owns what is recorded about a group of recipients that ended alike, until its event is durable:
  * only then is a recipient closed. What the queue refuses is tried again from its event on.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,17 +33,18 @@ struct receipt {
 	struct item *item;
 	struct outcome outcome;
 	bool known; /* from the ledger: how it went was lost with the process that knew */
+	bool told;  /* the DSN, if one is wanted, is durable */
 	size_t count;
 	size_t indices[];
 };
 
-static void receipt_event(struct receipt *receipt);
+static void receipt_next(struct receipt *receipt);
 
 static void
 on_receipt_again(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
-	receipt_event(arg);
+	receipt_next(arg);
 }
 
 static void
@@ -90,34 +92,86 @@ receipt_event(struct receipt *receipt)
 }
 
 static void
+on_receipt_told(void *arg, int err)
+{
+	struct receipt *receipt = arg;
+
+	if (!err && receipt->item->mail->sender->ending)
+		err = -ECANCELED;
+	receipt->told = !err;
+	if (!err)
+		receipt_event(receipt);
+	else if (!settle_again(receipt->item, err, on_receipt_again, receipt))
+		free(receipt);
+}
+
+static void
+receipt_next(struct receipt *receipt)
+{
+	if (receipt->told || !receipt->outcome.relayed)
+		receipt_event(receipt);
+	else
+		bounce_send_relayed(receipt->item, receipt->indices, receipt->count,
+			&receipt->outcome, on_receipt_told, receipt);
+}
+
+static void
 on_ledger(void *arg)
 {
-	receipt_event(arg);
+	receipt_next(arg);
+}
+
+static struct receipt *
+receipt_new(struct item *item, const size_t *indices, size_t count)
+{
+	struct receipt *receipt = xcalloc(1, sizeof *receipt + count * sizeof *indices);
+
+	receipt->item = item;
+	receipt->count = count;
+	memcpy(receipt->indices, indices, count * sizeof *indices);
+	for (size_t i = 0; i < count; i++)
+		item->targets[indices[i]].state = TARGET_RECORDING;
+	item_pend(item);
+	return receipt;
 }
 
 void
-settle_delivered(struct item *item, const size_t *indices, size_t count,
-	const struct outcome *outcome, bool from_ledger)
+settle_delivered(
+	struct item *item, const size_t *indices, size_t count, const struct outcome *outcome)
 {
-	struct receipt *receipt = xcalloc(1, sizeof *receipt + count * sizeof *indices);
+	struct receipt *receipt = receipt_new(item, indices, count);
 	Recipient *to[TRANSACTION_RECIPIENTS_MAX];
 
-	receipt->item = item;
-	receipt->known = from_ledger;
-	receipt->count = count;
-	memcpy(receipt->indices, indices, count * sizeof *indices);
-	if (outcome)
-		receipt->outcome = *outcome;
-	for (size_t i = 0; i < count; i++) {
-		item->targets[indices[i]].state = TARGET_RECORDING;
+	receipt->outcome = *outcome;
+	for (size_t i = 0; i < count; i++)
 		to[i] = item->targets[indices[i]].recipient;
-	}
-	item_pend(item);
-	if (from_ledger)
-		receipt_event(receipt);
-	else
-		ledger_put(item->mail->sender->ledger, item->mail->envelope->id.data, to, count,
-			item->row, on_ledger, receipt);
+	ledger_put(item->mail->sender->ledger, item->mail->envelope->id.data, to, count,
+		outcome->relayed ? LEDGER_RELAYED : LEDGER_SENT, item->row, on_ledger, receipt);
+}
+
+static void
+settle_found(struct item *item, const size_t *indices, size_t count, const enum ledger_entry *found,
+	enum ledger_entry entry)
+{
+	size_t some[TRANSACTION_RECIPIENTS_MAX], n = 0;
+	struct receipt *receipt;
+
+	for (size_t i = 0; i < count; i++)
+		if (found[i] == entry)
+			some[n++] = indices[i];
+	if (!n)
+		return;
+	receipt = receipt_new(item, some, n);
+	receipt->known = true;
+	receipt->outcome = (struct outcome){ .relayed = entry == LEDGER_RELAYED };
+	receipt_next(receipt);
+}
+
+void
+settle_known(struct item *item, const size_t *indices, size_t count, const enum ledger_entry *found)
+{
+	settle_found(item, indices, count, found, LEDGER_SENT);
+	settle_found(item, indices, count, found, LEDGER_RELAYED);
 }
 
 /* Failed: bounced or expired. */

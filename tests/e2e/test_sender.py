@@ -10,7 +10,7 @@ import time
 import pytest
 
 from harness import EICAR, send, wait_for
-from sink import Delay
+from sink import Delay, Sink
 
 SENDER = "anna@customer.example"
 BODY = b"From: anna@customer.example\r\nMessage-ID: <1@customer.example>\r\nSubject: hello\r\n\r\nhi\r\n"
@@ -118,6 +118,78 @@ def test_the_null_sender_and_notify_never_get_no_dsn(site):
     ended(s.shout, text.decode().rsplit(" ", 1)[1], "bounced")
     wait_for(lambda: s.shout.metric("shout_sender_records") == 0, what="nothing is in hand")
     assert not s.sink.find(SENDER) and not s.sink.find("")
+
+
+def post_with_dsn(s, recipients, mail=(), body=BODY):
+    """Posts with RFC 3461's parameters: (address, words) each. Returns the message's id."""
+    with s.shout.smtp(account=s.account) as client:
+        client.ehlo()
+        assert client.mail(SENDER, list(mail))[0] == 250
+        for address, words in recipients:
+            assert client.rcpt(address, list(words))[0] == 250
+        return client.data(body)[1].decode().rsplit(" ", 1)[1]
+
+
+def without_dsn(sink):
+    sink.extensions = [name for name in Sink.EXTENSIONS if name != "DSN"]
+
+
+def test_a_hop_with_dsn_gets_every_parameter_as_it_came(site):
+    s = site()
+    notify, orcpt = "NOTIFY=SUCCESS,FAILURE,DELAY", "ORCPT=rfc822;b+2Bob+3D@elsewhere.example"
+    message_id = post_with_dsn(s, [("bob@elsewhere.example", [notify, orcpt]),
+                                   ("eve@elsewhere.example", ["NOTIFY=NEVER"]),
+                                   ("joe@elsewhere.example", [])], ["RET=HDRS", "ENVID=QQ+2B+3D314"])
+    ended(s.shout, message_id, "delivered")
+    message, = s.sink.find("bob@elsewhere.example")
+    assert {"RET=HDRS", "ENVID=QQ+2B+3D314"} <= set(message.mail_parameters)
+    assert message.recipient_parameters == {"bob@elsewhere.example": [notify, orcpt],
+                                            "eve@elsewhere.example": ["NOTIFY=NEVER"],
+                                            "joe@elsewhere.example": []}
+    wait_for(lambda: s.shout.metric("shout_sender_records") == 0, what="nothing is in hand")
+    assert not s.sink.find(SENDER)
+
+
+@pytest.mark.parametrize("ret", ["HDRS", "FULL"])
+def test_a_hop_without_dsn_is_told_to_whom_asked_for_success(site, ret):
+    s = site()
+    without_dsn(s.sink)
+    message_id = post_with_dsn(s, [("bob@elsewhere.example", ["NOTIFY=SUCCESS", "ORCPT=rfc822;b+2Bob@elsewhere.example"]),
+                                   ("joe@elsewhere.example", ["NOTIFY=FAILURE"]), ("eve@elsewhere.example", [])],
+                               [f"RET={ret}", "ENVID=QQ+2B314"])
+    ended(s.shout, message_id, "delivered")
+    message, = s.sink.find("bob@elsewhere.example")
+    assert not [word for word in message.mail_parameters if word.startswith(("RET", "ENVID"))]
+    assert message.recipient_parameters["bob@elsewhere.example"] == []
+    _, programs, original = report(s.sink)
+    parsed = email.message_from_bytes(s.sink.find(SENDER)[0].body, policy=email.policy.default)
+    assert parsed.get_param("report-type") == "delivery-status"
+    status = list(parsed.iter_parts())[1]
+    assert status.get_content_type() == "message/delivery-status"
+    of_message, of_bob = status.get_payload()
+    assert of_message["Original-Envelope-Id"] == "QQ+314"
+    assert of_message["Reporting-MTA"].startswith("dns;")
+    assert of_bob["Original-Recipient"] == "rfc822;b+ob@elsewhere.example"
+    assert of_bob["Final-Recipient"].replace(" ", "") == "rfc822;bob@elsewhere.example"
+    assert of_bob["Action"] == "relayed" and of_bob["Status"].startswith("2.")
+    assert "Will-Retry-Until" not in of_bob
+    # RET is about failures: anything else returns the header alone (RFC 3461 4.3)
+    assert "Subject: hello" in original and "hi" not in original.splitlines()
+    wait_for(lambda: s.shout.metric("shout_sender_records") == 0, what="nothing is in hand")
+    assert len(s.sink.find(SENDER)) == 1
+
+
+@pytest.mark.parametrize("ret, kind", [("HDRS", "text/rfc822-headers"), ("FULL", "message/rfc822")])
+def test_a_failure_returns_what_ret_asks_for(site, ret, kind):
+    s = site()
+    s.sink.on("rcpt", "550 5.1.1 no such user", match="nobody")
+    post_with_dsn(s, [("nobody@elsewhere.example", ["NOTIFY=FAILURE"])], [f"RET={ret}", "ENVID=a+20b"])
+    message, = wait_for(lambda: s.sink.find(SENDER), 60, "a DSN")
+    _, status, original = email.message_from_bytes(message.body, policy=email.policy.default).iter_parts()
+    assert original.get_content_type() == kind
+    assert (b"\r\n\r\nhi\r\n" in message.body) == (ret == "FULL")
+    assert status.get_payload()[0]["Original-Envelope-Id"] == "a b"
+    assert status.get_payload()[1]["Action"] == "failed"
 
 
 def test_a_dsn_that_cannot_be_delivered_ends_there(site):

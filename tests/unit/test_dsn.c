@@ -244,6 +244,46 @@ a_delay_says_until_when_we_try(void **state)
 }
 
 static void
+a_message_that_is_gone_is_said_to_be(void **state)
+{
+	static const char *const what[] = { "can no longer be read here and is not attached.",
+		NULL };
+
+	(void)state;
+	dsn.original = NULL;
+	dsn.original_gone = true;
+	built_has(what);
+}
+
+static void
+who_asked_for_success_hears_that_it_was_handed_over(void **state)
+{
+	static const char *const what[] = {
+		"\r\nSubject: Your message was handed over\r\n",
+		"\r\nAction: relayed\r\nStatus: 2.6.0\r\nRemote-MTA: dns; mx.remote.example\r\n",
+		"\r\nDiagnostic-Code: smtp; 250 2.6.0 taken\r\n",
+		"\r\nContent-Type: text/rfc822-headers\r\n",
+		NULL,
+	};
+
+	(void)state;
+	dsn.kind = DSN_RELAYED;
+	about.ret = (char *)"FULL";
+	assert_false(dsn_wanted(&about, &bob, DSN_RELAYED));
+	bob.notify = NOTIFY_FAILURE | NOTIFY_DELAY;
+	assert_false(dsn_wanted(&about, &bob, DSN_RELAYED));
+	bob.notify = NOTIFY_SUCCESS;
+	assert_true(dsn_wanted(&about, &bob, DSN_RELAYED));
+	assert_false(dsn_wanted(&about, &bob, DSN_FAILURE));
+	outcome = (struct outcome){ .kind = OUTCOME_DELIVERED,
+		.code = 250,
+		.enhanced = "2.6.0",
+		.text = "250 2.6.0 taken",
+		.host = "mx.remote.example[192.0.2.1]" };
+	built_has(what);
+}
+
+static void
 the_status_agrees_with_the_action(void **state)
 {
 	static const struct {
@@ -569,6 +609,8 @@ main(void)
 		TEST(the_id_depends_on_message_kind_and_recipients_alone),
 		TEST(a_failure_says_what_happened_to_people_and_programs),
 		TEST(a_delay_says_until_when_we_try),
+		TEST(a_message_that_is_gone_is_said_to_be),
+		TEST(who_asked_for_success_hears_that_it_was_handed_over),
 		TEST(the_status_agrees_with_the_action),
 		TEST(what_the_sender_named_comes_back_decoded),
 		TEST(the_whole_message_comes_back_when_asked_for_and_small),

@@ -38,7 +38,43 @@ static struct {
 	uint8_t packed[1024]; /* the row of the quick site, as the queue shows it */
 	size_t packed_size;
 	char removed_site[64];
+	int body_err; /* of the next reads */
+	size_t bodies, puts;
+	int puts_before_event; /* DSNs durable when the first event was put; -1: no event yet */
+	int put_err;
+	char *put_text;
+	void (*on_body)(void); /* while the body is being read */
 } t;
+
+static void
+fake_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
+	queue_body_cb cb, void *arg)
+{
+	static const char text[] = "Subject: hello\r\n\r\nhi\r\n";
+	int err = t.body_err;
+
+	(void)queue, (void)envelope, (void)offset, (void)length;
+	t.bodies++;
+	t.body_err = err == -ETIMEDOUT ? 0 : err;
+	if (t.on_body)
+		t.on_body();
+	cb(arg, err, err ? NULL : text, err ? 0 : sizeof text - 1);
+}
+
+static void
+fake_put(struct queue *queue, enum topic topic, const Envelope *envelope, const struct body *body,
+	queue_cb cb, void *arg)
+{
+	int err = t.put_err;
+
+	(void)queue, (void)topic;
+	assert_int_equal(envelope->kind, ENVELOPE__KIND__DSN);
+	free(t.put_text);
+	t.put_text = strndup(body->data, body->size);
+	t.put_err = 0;
+	t.puts += !err;
+	cb(arg, err);
+}
 
 static void
 fake_defer(struct record *record, Row *const *rows, size_t count, queue_cb cb, void *arg)
@@ -97,7 +133,8 @@ static void
 fake_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg)
 {
 	(void)queue, (void)json, (void)length;
-	t.events++;
+	if (!t.events++)
+		t.puts_before_event = (int)t.puts;
 	if (t.events > 1 && t.refused) {
 		t.refused--;
 		cb(arg, -ETIMEDOUT);
@@ -135,6 +172,8 @@ count_load(void *arg, Row *row)
 }
 
 static const struct queue_ops ops = {
+	.body = fake_body,
+	.put = fake_put,
 	.defer = fake_defer,
 	.abandon = fake_abandon,
 	.row_put = fake_row_put,
@@ -213,6 +252,8 @@ setup(void **state)
 
 	(void)state;
 	memset(&t, 0, sizeof t);
+	t.puts_before_event = -1;
+	t.config.hostname = (char *)"relay.example";
 	sender->config = &t.config;
 	sender->queue = &queue;
 	sender->rows = &rows;
@@ -236,6 +277,7 @@ setup(void **state)
 	sender->suspensions = suspensions_new(sender, NULL, NULL);
 	sender->metrics.in_hand = metric_gauge("shout_test_in_hand", "Of a test", NULL);
 	sender->metrics.bounced = metric_counter("shout_test_bounced", "Of a test", NULL);
+	sender->metrics.delivered = metric_counter("shout_test_delivered", "Of a test", NULL);
 	sender->in_hand = 1;
 	TAILQ_INIT(&sender->arrivals);
 	t.mail = xcalloc(1, sizeof *t.mail);
@@ -258,6 +300,7 @@ teardown(void **state)
 {
 	(void)state;
 	t.packed_size = 0;
+	free(t.put_text);
 	if (t.mail) {
 		TAILQ_REMOVE(&t.sender.arrivals, t.mail, link);
 		t.mail->record = NULL;
@@ -364,7 +407,7 @@ a_late_answer_at_a_stop_begins_nothing(void **state)
 	t.ends->state = ITEM_SETTLING;
 	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
 		t.ends->given_up = false;
-		settle_delivered(t.ends, &none, 1, NULL, true);
+		settle_known(t.ends, &none, 1, &(enum ledger_entry){ LEDGER_SENT });
 		assert_int_equal(t.sender.settling, 1);
 		slow_answer(errors[i]);
 		assert_int_equal(t.sender.settling, 0);
@@ -511,6 +554,85 @@ an_event_that_was_taken_is_not_repeated(void **state)
 	assert_int_equal(metric_value(t.sender.metrics.bounced) - before, 2);
 }
 
+static struct item *
+failed_item(void)
+{
+	struct item *item = item_new(t.mail, NULL);
+	struct outcome outcome;
+
+	item_add(item, t.mail->envelope->recipients, 1, NULL);
+	outcome_bounce(&outcome, "5.1.1", "no such user");
+	target_set(&item->targets[0], TARGET_FAILED, &outcome);
+	item->bounce_why = "bounced by a test";
+	item->state = ITEM_SETTLING;
+	return item;
+}
+
+static void
+a_body_that_cannot_be_read_now_is_waited_for(void **state)
+{
+	(void)state;
+	t.body_err = -ETIMEDOUT;
+	settle_advance(failed_item());
+	assert_int_equal(t.puts, 0);
+	assert_int_equal(t.events, 0);
+	while (!t.events)
+		event_base_loop(loop_base(t.sender.loop), EVLOOP_ONCE); /* the pause */
+	assert_int_equal(t.bodies, 2);
+	assert_int_equal(t.puts_before_event, 1);
+	assert_non_null(strstr(t.put_text, "Subject: hello"));
+}
+
+static void
+a_body_that_is_gone_is_told_in_the_dsn(void **state)
+{
+	(void)state;
+	t.body_err = -ENOENT;
+	settle_advance(failed_item());
+	assert_int_equal(t.puts_before_event, 1);
+	assert_non_null(strstr(t.put_text, "no longer be read"));
+}
+
+static void
+end_sender(void)
+{
+	t.sender.draining = t.sender.ending = true;
+}
+
+static void
+no_dsn_begins_once_the_sender_ends(void **state)
+{
+	(void)state;
+	t.on_body = end_sender;
+	settle_advance(failed_item());
+	assert_int_equal(t.bodies, 1);
+	assert_int_equal(t.puts, 0);
+	assert_int_equal(t.events, 0);
+	assert_int_equal(t.sender.settling, 0);
+	mail_drop_all(&t.sender);
+	t.mail = NULL;
+}
+
+/* From the ledger: the process that had delivered it ended before the DSN was durable. */
+static void
+the_dsn_of_a_relayed_message_is_durable_before_its_event(void **state)
+{
+	const size_t none = 0;
+
+	(void)state;
+	t.mail->envelope->recipients[1]->notify = NOTIFY_SUCCESS;
+	t.ends->state = ITEM_SETTLING;
+	t.put_err = -ETIMEDOUT;
+	settle_known(t.ends, &none, 1, &(enum ledger_entry){ LEDGER_RELAYED });
+	assert_int_equal(t.puts, 0);
+	assert_int_equal(t.events, 0);
+	assert_int_equal(t.ends->targets[0].state, TARGET_RECORDING);
+	while (!t.events)
+		event_base_loop(loop_base(t.sender.loop), EVLOOP_ONCE); /* the pause */
+	assert_int_equal(t.puts_before_event, 1);
+	assert_non_null(strstr(t.put_text, "Action: relayed"));
+}
+
 int
 main(void)
 {
@@ -526,6 +648,10 @@ main(void)
 		TEST(an_event_that_was_taken_is_not_repeated),
 		TEST(who_has_no_row_yet_is_still_the_records),
 		TEST(a_record_whose_rows_are_all_there_is_finished),
+		TEST(a_body_that_cannot_be_read_now_is_waited_for),
+		TEST(a_body_that_is_gone_is_told_in_the_dsn),
+		TEST(no_dsn_begins_once_the_sender_ends),
+		TEST(the_dsn_of_a_relayed_message_is_durable_before_its_event),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
