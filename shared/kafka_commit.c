@@ -140,12 +140,15 @@ note_committed(struct kafka_consumer *consumer, const rd_kafka_topic_partition_l
 	return all;
 }
 
+/* Two are under way when partitions are revoked. What was asked is known of the last one alone. */
 static void
 on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *partitions,
-	void *sent_ms)
+	void *number)
 {
 	struct kafka_consumer *consumer = rd_kafka_opaque(rk);
 
+	if ((uintptr_t)number != consumer->commits_sent)
+		return;
 	consumer->committing = false;
 	if (err || !note_committed(consumer, partitions)) {
 		metric_add(consumer->metric.commit_failures, 1);
@@ -155,7 +158,7 @@ on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list
 	}
 	metric_add(consumer->metric.commits, 1);
 	if (consumer->topic == KAFKA_READY && consumer->queue->state)
-		kafka_state_leased(consumer->queue->state, (uint64_t)(uintptr_t)sent_ms);
+		kafka_state_leased(consumer->queue->state, consumer->commit_sent_ms);
 	if (!consumer->closed)
 		trim(consumer);
 	if (consumer->commit_wanted)
@@ -172,9 +175,12 @@ commit(struct kafka_consumer *consumer)
 	for (int32_t i = 0; i < consumer->partitions_count; i++)
 		if (is_ours(consumer->partitions[i]))
 			add_partition(list, consumer->partitions[i]);
-	if (list->cnt)
+	if (list->cnt) {
+		consumer->commit_sent_ms = clock_boot_ms();
+		consumer->commits_sent++;
 		consumer->committing = !rd_kafka_commit_queue(consumer->rk, list, consumer->main,
-			on_commit, (void *)(uintptr_t)clock_boot_ms());
+			on_commit, (void *)consumer->commits_sent);
+	}
 	rd_kafka_topic_partition_list_destroy(list);
 }
 

@@ -83,9 +83,11 @@ struct kafka_consumer {
 	bool assigning; /* librdkafka waits for our rd_kafka_assign() */
 	uint64_t assigning_ms;
 	bool committing, commit_wanted;
-	bool leaving;    /* nothing more is handed out of the partitions it has */
-	struct ask *ask; /* what was committed: the question that is under way */
-	bool ask_failed; /* so wait for the next tick */
+	uintptr_t commits_sent;
+	uint64_t commit_sent_ms; /* the last of them; clock_boot_ms() */
+	bool leaving;            /* nothing more is handed out of the partitions it has */
+	struct ask *ask;         /* what was committed: the question that is under way */
+	bool ask_failed;         /* so wait for the next tick */
 	struct {
 		struct metric *in_hand, *lag, *oldest, *commits, *commit_failures, *rebalances;
 		struct metric *redelivered, *trimmed, *bad;

@@ -660,6 +660,64 @@ a_fast_partition_commits_before_its_promise_runs_out(void **state)
 	assert_int_equal(member->redelivered, 0);
 }
 
+/* Two commits under way, as when partitions are revoked: the second promises more, and fails. */
+struct two_commits {
+	struct kafka_consumer *consumer;
+	bool sent;
+	int64_t first, promised;
+};
+
+static void
+two_commits_run(void *arg)
+{
+	struct two_commits *two = arg;
+	struct kafka_consumer *consumer = two->consumer;
+	struct partition *partition = consumer->partitions[0];
+
+	if (consumer->committing)
+		return;
+	event_del(&consumer->second);
+	rd_kafka_mock_push_request_errors(rig.cluster, API_OFFSET_COMMIT, 2,
+		RD_KAFKA_RESP_ERR_NO_ERROR, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+	commit(consumer);
+	two->first = partition->promise_asked;
+	kafka_offsets_receive(partition->offsets, kafka_offsets_next(partition->offsets) + 99);
+	commit(consumer);
+	assert_true(partition->promise_asked > two->first);
+	two->sent = true;
+}
+
+static void
+promised_run(void *arg)
+{
+	struct two_commits *two = arg;
+
+	two->promised = two->consumer->partitions[0]->promised;
+}
+
+static void
+a_commit_promises_nothing_for_the_one_behind_it(void **state)
+{
+	struct member *member = &rig.members[0];
+	struct metric *failures = metric_counter(
+		"shout_queue_commit_failures_total", "", "topic=\"mail.inbound\"");
+	int64_t before = metric_value(failures);
+	struct two_commits two = { 0 };
+
+	(void)state;
+	put(KAFKA_INBOUND, 0, "0", "body", 4);
+	member_open(member);
+	consume(member, TOPIC_INBOUND, 1000);
+	AWAIT(member->count == 1);
+	two.consumer = (struct kafka_consumer *)member->consumer;
+	while (!two.sent)
+		run_on(member, two_commits_run, &two);
+	while (metric_value(failures) == before)
+		usleep(1000);
+	run_on(member, promised_run, &two);
+	assert_true(two.promised <= two.first);
+}
+
 static void
 stop_run(void *consumer)
 {
@@ -722,6 +780,7 @@ main(int argc, char **argv)
 		TEST(a_broker_that_is_down_is_a_timeout_for_bodies),
 		TEST(nothing_is_handed_out_that_no_commit_has_promised),
 		TEST(a_fast_partition_commits_before_its_promise_runs_out),
+		TEST(a_commit_promises_nothing_for_the_one_behind_it),
 		TEST(after_a_stop_nothing_comes_and_what_is_in_hand_may_end),
 		TEST(a_consumer_after_a_stopped_one_gets_what_was_given_back),
 	};
