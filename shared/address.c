@@ -124,6 +124,10 @@ address_parse(const char *text, size_t length, struct address *out)
 		if (!(out->literal ? literal_valid : address_domain_valid)(
 			    out->domain, out->domain_length))
 			return -EINVAL;
+		if (text[length - 1] == '.') {
+			out->length--;
+			out->domain_length--;
+		}
 	}
 	for (size_t i = 0; i < length; i++)
 		out->utf8 |= (unsigned char)text[i] >= 0x80;

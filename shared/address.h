@@ -11,7 +11,7 @@
 
 /* A mailbox inside the caller's text. */
 struct address {
-	const char *text; /* local@domain, without brackets and source route */
+	const char *text; /* local@domain, without brackets, source route and a trailing dot */
 	size_t length;
 	const char
 		*domain; /* inside text; its end is text + length. NULL: no domain ("postmaster") */
@@ -23,7 +23,8 @@ struct address {
 /*
  * A mailbox alone: "a@b.example", "\"odd one\"@b.example", "x@[192.0.2.1]", "postmaster".
  * 0 or -EINVAL. Checks syntax and lengths (whole ADDRESS_MAX, domain 255, label 63; longer local
- * parts than RFC 5321's 64 pass), control characters.
+ * parts than RFC 5321's 64 pass), control characters. A dot at the end of the domain, which RFC
+ * 5321 does not know and the next hop may refuse, is left out of what is returned, as Postfix does.
  */
 int address_parse(const char *text, size_t length, struct address *out);
 

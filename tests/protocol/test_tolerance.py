@@ -29,6 +29,8 @@ TOLERATED = {
     "a source route": [("MAIL FROM:<a@acme.example>", "250 "), ("RCPT TO:<@r.example,@s.example:x@d.example>", "250 ")],
     "a quoted local part": [("MAIL FROM:<\"odd one\"@acme.example>", "250 ")],
     "an address literal": [("MAIL FROM:<a@acme.example>", "250 "), ("RCPT TO:<x@[192.0.2.1]>", "250 ")],
+    "a dot at the end of a domain": [("MAIL FROM:<a@acme.example.>", "250 "), ("RCPT TO:<x@d.example.>", "250 "),
+                                     ("RCPT TO:<x@d.example..>", "501 ")],
     "the null sender": [("MAIL FROM:<>", "250 "), ("RCPT TO:<x@d.example>", "250 ")],
     "the null sender with blanks": [("MAIL FROM: <> BODY=8BITMIME", "250 ")],
     "a domain in capitals": [("MAIL FROM:<A@ACME.EXAMPLE>", "250 ")],
