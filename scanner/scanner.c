@@ -11,8 +11,9 @@
  * alone, so that only its own crashes count. One whose scan takes too long, on a clamd that is well
  * otherwise, is told by its number; alone it is only for the last try, to be sure that others did
  * not slow it down. The third such failure, of either kind, makes a message unscannable. A clamd
- * that hangs as a whole counts against nobody. A message that ends this process three times is not
- * scanned any more (poison.h).
+ * that hangs as a whole counts against nobody. A message that clamd only has errors for waits,
+ * since what clamd lacks may come back, but not for ever: past scanner.error_limit it is
+ * unscannable. A message that ends this process three times is not scanned any more (poison.h).
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -60,7 +61,7 @@ struct message {
 	void (*after_pause)(struct message *message);
 	struct event *timer;
 	uint64_t started_us;
-	unsigned tries, strikes;
+	unsigned tries, strikes, errors;
 	bool poison;       /* it is held for what it did to us */
 	Envelope envelope; /* the record's, changed; its parts are still the record's */
 	char *signature;
@@ -252,6 +253,31 @@ struck(struct message *message, const char *why)
 	judged(message, ENVELOPE__VERDICT__UNSCANNABLE, reason);
 }
 
+static bool
+is_old(const Envelope *envelope)
+{
+	const uint64_t now = clock_us();
+
+	return now > envelope->accepted_us &&
+		(now - envelope->accepted_us) / 1000 >= scanner->config->scanner.error_limit;
+}
+
+/* clamd is well, and has an error for this message. One try may meet a bad moment. */
+static void
+scan_error(struct message *message, const char *error)
+{
+	char id[ID_TEXT_SIZE], reason[256];
+
+	if (++message->errors < STRIKES || !is_old(message->scan.envelope)) {
+		scan_again(message, error);
+		return;
+	}
+	id_format(message->scan.envelope->id.data, id);
+	LOG_ERROR("clamd only has errors for a message, which is held", "id", id, "error", error);
+	snprintf(reason, sizeof reason, "clamd answers: %s", error);
+	judged(message, ENVELOPE__VERDICT__UNSCANNABLE, reason);
+}
+
 static void
 scan_broken(struct message *message)
 {
@@ -286,7 +312,7 @@ on_scanned(struct clamd_scan *done, enum clamd_result result, enum verdict verdi
 	case VERDICT_CLEAN: judged(message, ENVELOPE__VERDICT__CLEAN, ""); break;
 	case VERDICT_INFECTED: judged(message, ENVELOPE__VERDICT__INFECTED, signature); break;
 	case VERDICT_UNSCANNABLE: judged(message, ENVELOPE__VERDICT__UNSCANNABLE, signature); break;
-	case VERDICT_ERROR: scan_again(message, "clamd answered with an error"); break;
+	case VERDICT_ERROR: scan_error(message, signature); break;
 	}
 }
 

@@ -89,6 +89,7 @@ struct config {
 		uint64_t timeout;       /* of a scan, 60s */
 		unsigned connections;   /* to each clamd at most, 10 */
 		uint64_t signature_age; /* older alerts, 48h */
+		uint64_t error_limit;   /* what clamd only has errors for is held then, 3d */
 	} scanner;
 	struct {
 		char *route;           /* mx, or a smarthost host:port */

@@ -181,6 +181,7 @@ static const cyaml_schema_field_t scanner_fields[] = {
 	TEXT("timeout", CONFIG(scanner.timeout)),
 	NUMBER("connections", CONFIG(scanner.connections)),
 	TEXT("signature_age", CONFIG(scanner.signature_age)),
+	TEXT("error_limit", CONFIG(scanner.error_limit)),
 	CYAML_FIELD_END,
 };
 
@@ -417,6 +418,7 @@ const struct config_rule config_rules[] = {
 	VALUE("scanner.timeout",         KIND_DURATION, scanner.timeout,    "60s",  "1s",  "1h"),
 	VALUE("scanner.connections",     KIND_NUMBER,   scanner.connections, "10",  "1",   "1000"),
 	VALUE("scanner.signature_age",   KIND_DURATION, scanner.signature_age, "48h", "1h", "3650d"),
+	VALUE("scanner.error_limit",     KIND_DURATION, scanner.error_limit, "3d", "1s", "14d"),
 	CHECKED("sender.route", CONFIG(sender.route), "mx", wrong_route),
 	CHECKED("sender.allow_networks[]", 0, NULL, wrong_network),
 	VALUE("sender.lifetime",         KIND_DURATION, sender.lifetime,    "5d",   "1s",  "30d"),

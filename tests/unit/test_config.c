@@ -328,6 +328,7 @@ the_example_shows_the_defaults(void **state)
 	SAME(scanner.timeout);
 	SAME(scanner.connections);
 	SAME(scanner.signature_age);
+	SAME(scanner.error_limit);
 	SAME(sender.lifetime);
 	SAME(sender.null_lifetime);
 	SAME(sender.held_lifetime);

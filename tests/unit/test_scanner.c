@@ -346,13 +346,11 @@ what_a_stopped_scanner_had_in_hand_comes_again(void **state)
 	assert_int_equal(rig.count, 20);
 }
 
-/* One of 30 fails whenever it is scanned; what was in flight with it is clean. */
-static void
-hold_one_of_30(const char poison[5])
-{
-	static struct fake fake;
-	char *event = NULL;
+static struct fake fake;
 
+static void
+start_with_fake(void)
+{
 	fake_loop = loop_new("fake");
 	snprintf(fake_directory, sizeof fake_directory, "%s", rig.dir);
 	fake_init(&fake);
@@ -360,22 +358,43 @@ hold_one_of_30(const char poison[5])
 	loop_start(fake_loop);
 	hosts[0] = fake.host;
 	start();
+}
+
+static void
+end_with_fake(void)
+{
+	scanner_role.stop();
+	loop_stop(fake_loop);
+	loop_join(fake_loop);
+	fake_end(&fake);
+	loop_free(&fake_loop);
+}
+
+static void
+assert_held(const char *why)
+{
+	char *event = NULL;
+
+	assert_int_equal(notices_to("boss@customer.example"), 1);
+	queue_events_read(rig.queue, 0, find_held, &event);
+	assert_non_null(event);
+	assert_non_null(strstr(event, why));
+	free(event);
+}
+
+/* One of 30 fails whenever it is scanned; what was in flight with it is clean. */
+static void
+hold_one_of_30(const char poison[5])
+{
+	start_with_fake();
 	for (size_t i = 0; i < 30; i++)
 		post_body(&letters[i], i == 10 ? poison : "clean", 5);
 	AWAIT(arrived_of(30) == 30);
 	for (size_t i = 0; i < 30; i++)
 		assert_int_equal(arrived(&letters[i])->verdict,
 			i == 10 ? ENVELOPE__VERDICT__UNSCANNABLE : ENVELOPE__VERDICT__CLEAN);
-	assert_int_equal(notices_to("boss@customer.example"), 1);
-	queue_events_read(rig.queue, 0, find_held, &event);
-	assert_non_null(event);
-	assert_non_null(strstr(event, "for the third time"));
-	free(event);
-	scanner_role.stop();
-	loop_stop(fake_loop);
-	loop_join(fake_loop);
-	fake_end(&fake);
-	loop_free(&fake_loop);
+	assert_held("for the third time");
+	end_with_fake();
 }
 
 static void
@@ -390,6 +409,27 @@ a_message_that_takes_too_long_three_times_is_held_and_others_go_on(void **state)
 {
 	(void)state;
 	hold_one_of_30("hang.");
+}
+
+/* The first has waited longer than the limit, the second has not. */
+static void
+a_message_that_clamd_only_has_errors_for_is_held_in_the_end(void **state)
+{
+	(void)state;
+	rig.config.scanner.error_limit = 3 * 86400000;
+	start_with_fake();
+	for (size_t i = 0; i < 2; i++) {
+		letter_init(&letters[i]);
+		letters[i].envelope.account = (char *)"acme";
+		letters[i].envelope.size = 5;
+		letters[i].envelope.accepted_us -= i ? 0 : UINT64_C(3) * 86400 * 1000000;
+		assert_int_equal(put(TOPIC_INBOUND, &letters[i].envelope, "error", 5), 0);
+	}
+	AWAIT(arrived(&letters[0]) && rig.count == 3);
+	assert_int_equal(arrived(&letters[0])->verdict, ENVELOPE__VERDICT__UNSCANNABLE);
+	assert_held("clamd answers: Can't allocate memory");
+	assert_null(arrived(&letters[1]));
+	end_with_fake();
 }
 
 static void
@@ -446,6 +486,7 @@ main(void)
 		TEST(what_a_stopped_scanner_had_in_hand_comes_again),
 		TEST(a_message_that_breaks_clamd_three_times_is_held_and_others_go_on),
 		TEST(a_message_that_takes_too_long_three_times_is_held_and_others_go_on),
+		TEST(a_message_that_clamd_only_has_errors_for_is_held_in_the_end),
 		TEST(a_disabled_scanner_passes_mail_on_unscanned),
 	};
 
