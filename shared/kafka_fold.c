@@ -4,6 +4,7 @@
  * kafka_follow -> [kafka_fold] -> row_cache
  *
  * A claim raises the epoch; a row or a tombstone of a lower one is a zombie's and changes nothing.
+ * A row that cannot be read takes the place of the one before it, and where its body is is unknown.
  */
 #include "shared/kafka_state_private.h"
 
@@ -53,16 +54,39 @@ epoch_counts(const struct fold *f, const rd_kafka_message_t *message, int64_t ep
 	return true;
 }
 
+/* Its bytes are kept: a later version may be able to read it, or an operator decides. */
 static int
-fold_row(const struct fold *f, const rd_kafka_message_t *message)
+fold_bad(const struct fold *f, const rd_kafka_message_t *message, const uint8_t *id)
+{
+	const size_t length = message->key_len - ID_TEXT_SIZE;
+
+	LOG_ERROR("a row of mail.state cannot be read; it is held, and no body is trimmed",
+		"partition", log_int(message->partition), "offset", log_int(message->offset));
+	if (length > QUEUE_SITE_MAX) /* no version writes such a key */
+		return 0;
+	return row_cache_put_bad(f->cache, message->partition, id,
+		(const char *)message->key + ID_TEXT_SIZE, length, message->payload, message->len);
+}
+
+static bool
+is_named(const Row *row, const rd_kafka_message_t *message, const uint8_t *id)
+{
+	const size_t length = message->key_len - ID_TEXT_SIZE;
+
+	return strlen(row->site) == length && length <= QUEUE_SITE_MAX &&
+		!memcmp(row->site, (const char *)message->key + ID_TEXT_SIZE, length) &&
+		!memcmp(row->envelope->id.data, id, ID_SIZE);
+}
+
+static int
+fold_row(const struct fold *f, const rd_kafka_message_t *message, const uint8_t *id)
 {
 	Row *row = row_unpack(message->payload, message->len);
 	int64_t body = -1;
 	int err = 0;
 
-	if (!row || strlen(row->site) > QUEUE_SITE_MAX) {
-		LOG_ERROR("a row of mail.state cannot be read; it is passed over", "partition",
-			log_int(message->partition), "offset", log_int(message->offset));
+	if (!row || !is_named(row, message, id)) {
+		err = fold_bad(f, message, id);
 	} else if (epoch_counts(f, message, row->epoch)) {
 		if (row->envelope->body_topic == KAFKA_DEFERRED)
 			body = row->envelope->body_offset;
@@ -119,6 +143,6 @@ fold_record(struct row_cache *cache, const struct follow_hooks *hooks, int64_t *
 		return 0;
 	}
 	if (message->payload)
-		return fold_row(&fold, message);
+		return fold_row(&fold, message, id);
 	return fold_tombstone(&fold, message, id);
 }

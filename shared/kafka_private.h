@@ -219,8 +219,14 @@ bool kafka_state_place(struct kafka_state *state, int32_t partition, const uint8
 void kafka_state_bodiless(struct kafka_state *state, int32_t partition, const uint8_t id[ID_SIZE]);
 /* queue_clock_us() */
 uint64_t kafka_clock_us(struct queue *base);
-/* Rows of the partitions that are ours, for queue_stats(). */
-uint64_t kafka_state_rows(struct kafka_state *state);
+/* Rows of the partitions that are ours, and what cannot be read, for queue_stats(). */
+void kafka_state_count(struct kafka_state *state, struct queue_stats *out);
+/* queue_bad_scan(), queue_bad_remove(): of rows; what is wrong in other topics is a file of
+ * kafka_bad.c. */
+size_t kafka_bad_scan(struct queue *base, const void *from, size_t from_length, size_t limit,
+	queue_bad_cb on_bad, void *arg);
+void
+kafka_bad_remove(struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg);
 
 /* kafka_config.c, kafka_events.c */
 struct config_watch *kafka_config_watch(struct queue *base, struct loop *loop,

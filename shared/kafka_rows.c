@@ -10,9 +10,6 @@
  * Only an owner with a lease writes. Without a lease it is -ETIMEDOUT: it may be renewed; once the
  * partition is somebody else's, -ECANCELED. A row that is durable but not read back in time is
  * -ETIMEDOUT as well, and may be written again.
- *
- * What a zombie wrote stands in the log, and compaction would keep it and drop ours: so ours is
- * written again, or a tombstone.
  */
 #include "shared/kafka_state_private.h"
 
@@ -83,27 +80,25 @@ flight_produce(struct kafka_state *state, struct flight *flight)
 	kafka_produce(state->queue->producer, &flight->message);
 }
 
-static size_t
-state_key(char key[STATE_KEY_MAX], const uint8_t *id, const char *site)
+size_t
+state_key(char key[STATE_KEY_MAX], const uint8_t *id, const char *site, size_t site_length)
 {
-	size_t length = strlen(site);
-
-	assert(length <= QUEUE_SITE_MAX);
+	assert(site_length <= QUEUE_SITE_MAX);
 	id_format(id, key);
 	key[ID_TEXT_SIZE - 1] = '/';
-	memcpy(key + ID_TEXT_SIZE, site, length);
-	return ID_TEXT_SIZE + length;
+	memcpy(key + ID_TEXT_SIZE, site, site_length);
+	return ID_TEXT_SIZE + site_length;
 }
 
 /* A row under our epoch, its body at `body_offset` of mail.deferred (< 0: as the row says). */
-static struct flight *
+struct flight *
 flight_of_row(
 	struct kafka_state *state, const struct part *part, const Row *row, int64_t body_offset)
 {
 	Envelope envelope = *row->envelope;
 	Row ours = *row;
 	char key[STATE_KEY_MAX];
-	size_t key_size = state_key(key, envelope.id.data, row->site);
+	size_t key_size = state_key(key, envelope.id.data, row->site, strlen(row->site));
 	struct flight *flight;
 
 	ours.envelope = &envelope;
@@ -120,7 +115,7 @@ flight_of_row(
 }
 
 /* Its header tells whose it is. */
-static struct flight *
+struct flight *
 flight_of_tombstone(
 	struct kafka_state *state, const struct part *part, const char *key, size_t key_size)
 {
@@ -191,16 +186,6 @@ write_part_done(struct kafka_state *state, struct write *write, int err)
 	rows_drop(write);
 	TAILQ_REMOVE(&state->writes, write, link);
 	TAILQ_INSERT_TAIL(&state->ended, write, link);
-}
-
-static void
-zombie_answered(struct part *part, struct zombie *zombie, int err)
-{
-	zombie->under_way = false;
-	if (err)
-		return;
-	TAILQ_REMOVE(&part->zombies, zombie, link);
-	free(zombie);
 }
 
 static void
@@ -276,7 +261,7 @@ kafka_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg)
 {
 	struct kafka_state *state = ((struct kafka_queue *)base)->state;
 	char key[STATE_KEY_MAX];
-	size_t key_size = state_key(key, row->envelope->id.data, row->site);
+	size_t key_size = state_key(key, row->envelope->id.data, row->site, strlen(row->site));
 	struct part *part;
 	struct write *write;
 	int err;
@@ -360,14 +345,24 @@ renew_produce(struct kafka_state *state, struct part *part, const Envelope *enve
 	flight_produce(state, flight);
 }
 
-static bool key_is_flying(const struct part *part, const char *key, size_t key_size);
+/* A record of ours under way for that key may lie behind the zombie's already. */
+bool
+key_is_flying(const struct part *part, const char *key, size_t key_size)
+{
+	const struct flight *flight;
+
+	TAILQ_FOREACH(flight, &part->flying, link)
+	if (flight->message.key_size == key_size && !memcmp(flight->bytes, key, key_size))
+		return true;
+	return false;
+}
 
 /* Its owner writes that row at this moment. */
 static bool
 row_is_flying(const struct part *part, const Row *row)
 {
 	char key[STATE_KEY_MAX];
-	size_t key_size = state_key(key, row->envelope->id.data, row->site);
+	size_t key_size = state_key(key, row->envelope->id.data, row->site, strlen(row->site));
 
 	return key_is_flying(part, key, key_size);
 }
@@ -414,19 +409,6 @@ row_acked(struct kafka_state *state, struct flight *flight)
 		flight_done(state, part, flight, -ECANCELED);
 }
 
-/* What was read back behind another's claim is a zombie's, though it is ours: it is not in the
- * cache, and must not count as written. */
-static int
-fate_of(const struct part *part, const struct flight *flight)
-{
-	const struct zombie *zombie;
-
-	TAILQ_FOREACH(zombie, &part->zombies, link)
-	if (zombie->offset == flight->offset)
-		return -ETIMEDOUT;
-	return 0;
-}
-
 /* Those that were read back are done. Under lock. */
 void
 rows_folded(struct kafka_state *state, struct part *part)
@@ -437,7 +419,7 @@ rows_folded(struct kafka_state *state, struct part *part)
 		next = TAILQ_NEXT(flight, link);
 		if (!flight->acked || flight->offset >= part->next)
 			return;
-		flight_done(state, part, flight, fate_of(part, flight));
+		flight_done(state, part, flight, zombie_fate(part, flight));
 	}
 }
 
@@ -534,78 +516,7 @@ answer_ended(struct write_list *ended)
 	}
 }
 
-/* Zombies. */
-
-void
-zombie_note(struct part *part, const char *key, size_t key_size, int64_t offset, int64_t newest)
-{
-	struct zombie *zombie;
-
-	if (key_size > STATE_KEY_MAX)
-		return;
-	TAILQ_FOREACH(zombie, &part->zombies, link)
-	if (zombie->offset == offset)
-		return;
-	LOG_WARN("a record of a process that is not the owner any more", "partition",
-		log_int(part->partition), "offset", log_int(offset));
-	zombie = xmalloc(sizeof *zombie + key_size + 1);
-	*zombie = (struct zombie){ .offset = offset, .newest = newest, .key_size = key_size };
-	memcpy(zombie->key, key, key_size);
-	zombie->key[key_size] = '\0';
-	TAILQ_INSERT_TAIL(&part->zombies, zombie, link);
-}
-
-/* A record of ours under way for that key may lie behind the zombie's already. */
-static bool
-key_is_flying(const struct part *part, const char *key, size_t key_size)
-{
-	const struct flight *flight;
-
-	TAILQ_FOREACH(flight, &part->flying, link)
-	if (flight->message.key_size == key_size && !memcmp(flight->bytes, key, key_size))
-		return true;
-	return false;
-}
-
-static void
-zombie_answer(struct kafka_state *state, struct part *part, struct zombie *zombie)
-{
-	uint8_t id[ID_SIZE];
-	char text[ID_TEXT_SIZE];
-	struct flight *flight;
-	Row *row = NULL;
-
-	memcpy(text, zombie->key, ID_TEXT_SIZE - 1);
-	text[ID_TEXT_SIZE - 1] = '\0';
-	if (!id_parse(text, id))
-		row = row_cache_get(follower_cache(state->mine), part->partition, id,
-			zombie->key + ID_TEXT_SIZE);
-	if (row)
-		flight = flight_of_row(state, part, row, -1);
-	else
-		flight = flight_of_tombstone(state, part, zombie->key, zombie->key_size);
-	row_free(row);
-	flight->zombie = zombie;
-	zombie->under_way = true;
-	flight_produce(state, flight);
-}
-
-static void
-answer_zombies(struct kafka_state *state)
-{
-	struct zombie *zombie;
-
-	for (int i = 0; i < state->parts_count && !state->closing; i++) {
-		struct part *part = state->parts[i];
-
-		if (!part || TAILQ_EMPTY(&part->zombies) || !part_leased(state, part))
-			continue;
-		TAILQ_FOREACH(zombie, &part->zombies, link)
-		if (!zombie->under_way && part->next > zombie->offset &&
-			!key_is_flying(part, zombie->key, zombie->key_size))
-			zombie_answer(state, part, zombie);
-	}
-}
+/* A turn. */
 
 void
 rows_turn(struct kafka_state *state)
@@ -617,7 +528,7 @@ rows_turn(struct kafka_state *state)
 	for (int i = 0; i < state->parts_count; i++)
 		if (state->parts[i])
 			rows_folded(state, state->parts[i]);
-	answer_zombies(state);
+	zombies_answer(state);
 	answer_late(state);
 	TAILQ_CONCAT(&ended, &state->ended, link);
 	pthread_mutex_unlock(&state->lock);

@@ -48,6 +48,7 @@ state_leased(const struct kafka_state *state)
 }
 
 #define RENEW_US (24ull * 3600 * 1000000)
+#define TRIM_MS 10000
 
 /* Telling. */
 
@@ -364,6 +365,12 @@ state_follower(struct kafka_state *state, enum rows_scope scope)
 	return scope == ROWS_MINE ? state->mine : state->all;
 }
 
+struct follower *
+state_shown(const struct kafka_state *state)
+{
+	return state->all ? state->all : state->mine;
+}
+
 /* From the consumer. */
 
 static struct part *
@@ -451,6 +458,7 @@ kafka_state_new(struct kafka_queue *queue)
 
 	state->queue = queue;
 	state->renew_us = RENEW_US;
+	state->trim_ms = TRIM_MS;
 	pthread_mutex_init(&state->lock, NULL);
 	pthread_mutex_init(&state->acks_lock, NULL);
 	TAILQ_INIT(&state->writes);
@@ -466,6 +474,8 @@ kafka_state_new(struct kafka_queue *queue)
 	state->claims = metric_counter("shout_rows_claims_total", "Claims of partitions", NULL);
 	state->zombies = metric_counter("shout_rows_zombies_total",
 		"Records of mail.state by a process that was not the owner any more", NULL);
+	state->bad = metric_gauge(
+		"shout_rows_bad", "Rows of waiting mail that cannot be read, and are held", NULL);
 	state->bodiless = metric_counter("shout_rows_bodiless_total",
 		"Times that the body of waiting mail was asked for and was not there", NULL);
 	state->bodies = metric_counter("shout_rows_bodies_renewed_total",
@@ -473,17 +483,19 @@ kafka_state_new(struct kafka_queue *queue)
 	return state;
 }
 
-uint64_t
-kafka_state_rows(struct kafka_state *state)
+void
+kafka_state_count(struct kafka_state *state, struct queue_stats *out)
 {
-	uint64_t rows = 0;
+	struct follower *follower;
 
 	pthread_mutex_lock(&state->lock);
 	for (int32_t i = 0; i < state->parts_count; i++)
 		if (state->parts[i] && state->parts[i]->told)
-			rows += row_cache_count(follower_cache(state->mine), i, NULL);
+			out->rows += row_cache_count(follower_cache(state->mine), i, NULL);
+	follower = state_shown(state);
+	for (int32_t i = 0; i < ROW_PARTITIONS_MAX && follower; i++)
+		out->bad += row_cache_bad_count(follower_cache(follower), i);
 	pthread_mutex_unlock(&state->lock);
-	return rows;
 }
 
 uint64_t

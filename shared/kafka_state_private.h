@@ -6,7 +6,8 @@
  *   claim          -> produce -> ack ->  the record, read back      row_cache   -> gained, claimed
  *
  * kafka_state.c   who owns a partition, until when, and who is told
- * kafka_rows.c    writing: body, then rows, then the record's end; answering zombies
+ * kafka_rows.c    writing: body, then rows, then the record's end
+ * kafka_zombie.c  answering what a process wrote that was not the owner any more
  * kafka_follow.c  reading: the log of each partition, folded into the cache, and nothing else
  * kafka_fold.c    what one record of it does to the cache
  * kafka_view.c    views of the rows
@@ -185,6 +186,7 @@ struct kafka_state {
 	atomic_uint unacked;    /* flights */
 	atomic_uint reading;    /* renewals */
 	uint64_t renew_us;      /* bodies older than this are appended anew */
+	uint64_t trim_ms;       /* from one trim to the next */
 
 	pthread_mutex_t acks_lock; /* nothing is called with it held */
 	struct flight *acks, **last_ack;
@@ -203,7 +205,7 @@ struct kafka_state {
 	int32_t all_count;   /* ... and how many it knows */
 	struct probe *probe;
 	struct metric *owned, *rebuild_partitions, *rebuild_remaining, *claims, *zombies, *bodies,
-		*bodiless;
+		*bodiless, *bad;
 };
 
 /* kafka_state.c; under lock. NULL: never claimed. */
@@ -215,7 +217,12 @@ void part_acked(struct kafka_state *state, const struct flight *claim);
 /* The followers, started when first asked for. NULL: cannot be. */
 struct follower *state_follower(struct kafka_state *state, enum rows_scope scope);
 
+/* The one that knows most: what operators look at. NULL: there is none yet. */
+struct follower *state_shown(const struct kafka_state *state);
+
 /* kafka_rows.c */
+/* <id as text>/<site>; its length. */
+size_t state_key(char key[STATE_KEY_MAX], const uint8_t *id, const char *site, size_t site_length);
 void flight_produce(struct kafka_state *state, struct flight *flight);
 struct flight *flight_new(struct kafka_state *state, enum flight_kind kind, int32_t partition,
 	size_t key_size, size_t value_size);
@@ -224,11 +231,21 @@ void rows_turn(struct kafka_state *state);
 void rows_folded(struct kafka_state *state, struct part *part);
 /* Under lock: what is under way for it fails. */
 void rows_released(struct kafka_state *state, struct part *part);
-/* Under lock. */
+/* A row under our epoch, its body at `body_offset` of mail.deferred (< 0: as the row says). */
+struct flight *flight_of_row(
+	struct kafka_state *state, const struct part *part, const Row *row, int64_t body_offset);
+struct flight *flight_of_tombstone(
+	struct kafka_state *state, const struct part *part, const char *key, size_t key_size);
+bool key_is_flying(const struct part *part, const char *key, size_t key_size);
+void rows_free(struct kafka_state *state);
+
+/* kafka_zombie.c: under lock. */
 void
 zombie_note(struct part *part, const char *key, size_t key_size, int64_t offset, int64_t newest);
-
-void rows_free(struct kafka_state *state);
+void zombies_answer(struct kafka_state *state);
+void zombie_answered(struct part *part, struct zombie *zombie, int err);
+/* What became of a row of ours that was read back. */
+int zombie_fate(const struct part *part, const struct flight *flight);
 
 /* kafka_view.c: a turn of the follower of all partitions. */
 void view_all_turn(void *arg);

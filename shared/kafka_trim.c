@@ -5,15 +5,15 @@
  *
  * Only the owner deletes, and only what is in the cache as read from the log. A body whose rows are
  * not in it yet is kept: acknowledged, it is known; before that it lies behind whatever had been
- * acknowledged when it was sent.
+ * acknowledged when it was sent. A row that cannot be read keeps all bodies of its partition.
  */
 #include "shared/kafka_state_private.h"
 
 #include <stdlib.h>
 
 #include "shared/log.h"
+#include "shared/metrics.h"
 
-#define TRIM_MS 10000
 #define ADMIN_MS 10000
 
 /* Where the row's body is: < 0: it has none. The caller may have the row from before it moved. */
@@ -54,6 +54,8 @@ floor_of(struct kafka_state *state, const struct part *part)
 	uint64_t seen_us;
 	int64_t floor;
 
+	if (row_cache_bad_count(cache, part->partition))
+		return -1; /* it may need any body */
 	if (!row_cache_first_body(cache, part->partition, &floor, &seen_us, id))
 		floor = part->body_end;
 	if (part->doubtful_body < floor)
@@ -101,19 +103,21 @@ void
 trim_turn(struct kafka_state *state)
 {
 	rd_kafka_topic_partition_list_t *below;
+	uint64_t bad = 0;
 
-	if (clock_mono_ms() < state->trimmed_ms + TRIM_MS)
+	if (clock_mono_ms() < state->trimmed_ms + state->trim_ms)
 		return;
-	state->trimmed_ms = clock_mono_ms();
 	take_answers(state);
 	below = rd_kafka_topic_partition_list_new(8);
 	pthread_mutex_lock(&state->lock);
+	state->trimmed_ms = clock_mono_ms();
 	for (int32_t i = 0; i < state->parts_count; i++) {
 		struct part *part = state->parts[i];
 		int64_t floor;
 
 		if (!part || !part_leased(state, part))
 			continue;
+		bad += row_cache_bad_count(follower_cache(state->mine), i);
 		floor = floor_of(state, part);
 		if (floor <= part->trimmed)
 			continue;
@@ -122,6 +126,7 @@ trim_turn(struct kafka_state *state)
 			->offset = floor;
 	}
 	pthread_mutex_unlock(&state->lock);
+	metric_set(state->bad, (int64_t)bad);
 	if (below->cnt)
 		delete_below(state, below);
 	rd_kafka_topic_partition_list_destroy(below);

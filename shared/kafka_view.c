@@ -9,7 +9,9 @@
 #include "shared/kafka_state_private.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "shared/log.h"
 
@@ -151,4 +153,127 @@ kafka_rows_count(struct rows *base, const char *site)
 	for (size_t i = 0; i < set.count; i++)
 		count += row_cache_count(set.cache, set.partitions[i], site);
 	return count;
+}
+
+/* Rows that cannot be read. */
+
+#define BAD_ROWS "rows/"
+#define BAD_ROWS_SIZE strlen(BAD_ROWS)
+
+/* What to tell of one, and its key: as queue.h has it, and without the table. */
+struct bad_walk {
+	queue_bad_cb on_bad;
+	void *arg;
+	int32_t partition;
+	size_t size;
+	char key[STATE_KEY_MAX + 1];
+};
+
+static void
+on_bad_row(void *arg, const struct row_bad *bad)
+{
+	struct bad_walk *walk = arg;
+
+	walk->partition = bad->partition;
+	walk->size = BAD_ROWS_SIZE + bad->key_length;
+	memcpy(walk->key, BAD_ROWS, BAD_ROWS_SIZE);
+	memcpy(walk->key + BAD_ROWS_SIZE, bad->key, bad->key_length);
+	if (walk->on_bad)
+		walk->on_bad(walk->arg, walk->key, walk->size, bad->value, bad->length);
+}
+
+/* The next one from the walk's key on. */
+static bool
+bad_next(struct kafka_state *state, struct bad_walk *walk)
+{
+	struct follower *follower;
+
+	pthread_mutex_lock(&state->lock);
+	follower = state_shown(state);
+	pthread_mutex_unlock(&state->lock);
+	return follower &&
+		row_cache_bad_next(follower_cache(follower), walk->key + BAD_ROWS_SIZE,
+			walk->size - BAD_ROWS_SIZE, on_bad_row, walk);
+}
+
+/* False: all keys of rows are before it. */
+static bool
+bad_begin(struct bad_walk *walk, const void *from, size_t length)
+{
+	const size_t shared = length < BAD_ROWS_SIZE ? length : BAD_ROWS_SIZE;
+	const int order = memcmp(from ? from : "", BAD_ROWS, shared);
+
+	walk->size = BAD_ROWS_SIZE;
+	if (order || length < BAD_ROWS_SIZE)
+		return order <= 0;
+	if (length > BAD_ROWS_SIZE + ID_SIZE + QUEUE_SITE_MAX + 1)
+		length = BAD_ROWS_SIZE + ID_SIZE + QUEUE_SITE_MAX + 1;
+	memcpy(walk->key, from, length);
+	walk->size = length;
+	return true;
+}
+
+size_t
+kafka_bad_scan(struct queue *base, const void *from, size_t from_length, size_t limit,
+	queue_bad_cb on_bad, void *arg)
+{
+	struct kafka_state *state = ((struct kafka_queue *)base)->state;
+	struct bad_walk walk = { .on_bad = on_bad, .arg = arg };
+	size_t count = 0;
+
+	if (!bad_begin(&walk, from, from_length))
+		return 0;
+	for (; count < limit && bad_next(state, &walk); count++)
+		walk.key[walk.size++] = '\0'; /* the least key behind it */
+	return count;
+}
+
+struct bad_removal {
+	struct kafka_message message;
+	struct kafka_producer *producer;
+	struct loop *loop;
+	queue_cb cb;
+	void *arg;
+	char key[STATE_KEY_MAX];
+};
+
+static void
+on_bad_removed(struct kafka_message *message, int err, int64_t offset)
+{
+	struct bad_removal *removal = (struct bad_removal *)message;
+
+	(void)offset;
+	if (removal->cb)
+		kafka_answer(removal->producer, removal->loop, removal->cb, removal->arg, err);
+	free(removal);
+}
+
+/* By anybody: a tombstone without an epoch is an operator's. */
+void
+kafka_bad_remove(struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg)
+{
+	struct kafka_queue *queue = (struct kafka_queue *)base;
+	const size_t name = BAD_ROWS_SIZE + ID_SIZE;
+	struct bad_walk walk = { .on_bad = NULL };
+	struct bad_removal *removal;
+
+	if (key_length < name || !bad_begin(&walk, key, key_length) ||
+		!bad_next(queue->state, &walk) || walk.size != key_length ||
+		memcmp(walk.key, key, key_length) != 0) {
+		if (cb)
+			cb(arg, -ENOENT);
+		return;
+	}
+	removal = xcalloc(1, sizeof *removal);
+	removal->producer = queue->producer;
+	removal->loop = loop_current();
+	removal->cb = cb;
+	removal->arg = arg;
+	removal->message = (struct kafka_message){ .topic = KAFKA_STATE,
+		.partition = walk.partition,
+		.key = removal->key,
+		.key_size = state_key(removal->key, (const uint8_t *)walk.key + BAD_ROWS_SIZE,
+			walk.key + name, walk.size - name),
+		.on_ack = on_bad_removed };
+	kafka_produce(queue->producer, &removal->message);
 }

@@ -300,7 +300,8 @@ kafka_stats(struct queue *base, struct queue_stats *out)
 	struct kafka_queue *queue = (struct kafka_queue *)base;
 
 	kafka_stats_read(queue->stats, out);
-	out->rows = out->bodies = kafka_state_rows(queue->state);
+	kafka_state_count(queue->state, out);
+	out->bodies = out->rows;
 	for (int i = 0; i < TOPIC_COUNT; i++)
 		out->bodies += out->records[i];
 }
@@ -354,6 +355,8 @@ static const struct queue_ops kafka_ops = {
 	.rows_scan = kafka_rows_scan,
 	.rows_of = kafka_rows_of,
 	.rows_count = kafka_rows_count,
+	.bad_scan = kafka_bad_scan,
+	.bad_remove = kafka_bad_remove,
 	.config_put = kafka_config_put,
 	.config_watch = kafka_config_watch,
 	.config_unwatch = kafka_config_unwatch,

@@ -3,7 +3,8 @@
  *
  * mail.state -> kafka_follow -> [row_cache] -> views of waiting mail
  *
- * One LMDB environment, with the tables of row_table.h for each partition and a table `points`. It
+ * One LMDB environment, with the tables of row_table.h and one for what cannot be read for each
+ * partition (`bad`: key as in `rows` -> the record's value), and a table `points`. It
  * is not synced (MDB_NOSYNC): the pages of a killed process are the kernel's, those of a machine
  * that lost its power are anybody's guess, so a new boot id empties it. A failed read ends the
  * process; a write that finds no room can be tried again.
@@ -22,7 +23,7 @@
 #include "shared/log.h"
 #include "shared/row_table.h"
 
-#define TABLES_A_PARTITION 4
+#define TABLES_A_PARTITION 5
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define MAIN_TABLE 1 /* the table of tables; it is never empty */
 /* Address space, not disk: what it holds is bounded by what waits, and a map that is full is full
@@ -37,6 +38,7 @@ struct row_cache {
 	size_t map_length;
 	pthread_mutex_t lock; /* open: a table that is there stays */
 	struct row_table tables[ROW_PARTITIONS_MAX];
+	MDB_dbi bad[ROW_PARTITIONS_MAX];
 	bool open[ROW_PARTITIONS_MAX];
 };
 
@@ -259,14 +261,17 @@ is_open(struct row_cache *cache, int32_t partition)
 static int
 open_tables(struct row_cache *cache, int32_t partition)
 {
-	char suffix[16];
+	char suffix[16], bad[24];
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(cache->env, NULL, 0, &txn);
 
 	if (rc)
 		return rc;
 	snprintf(suffix, sizeof suffix, ".%" PRId32, partition);
+	snprintf(bad, sizeof bad, "bad%s", suffix);
 	rc = row_table_open(&cache->tables[partition], txn, suffix, true);
+	if (!rc)
+		rc = mdb_dbi_open(txn, bad, MDB_CREATE, &cache->bad[partition]);
 	if (rc) {
 		mdb_txn_abort(txn);
 		return rc;
@@ -322,6 +327,18 @@ row_cache_prepare(struct row_cache *cache, int32_t partition)
 	return is_open(cache, partition) ? 0 : error_of(open_tables(cache, partition));
 }
 
+static int
+bad_forget(struct row_cache *cache, int32_t partition, MDB_val *key)
+{
+	MDB_stat stat;
+	int rc = mdb_stat(cache->txn, cache->bad[partition], &stat);
+
+	if (rc || !stat.ms_entries)
+		return rc;
+	rc = mdb_del(cache->txn, cache->bad[partition], key, NULL);
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
 int
 row_cache_put(struct row_cache *cache, int32_t partition, const Row *row, const void *packed,
 	size_t packed_size, int64_t body, uint64_t now_us)
@@ -336,7 +353,24 @@ row_cache_put(struct row_cache *cache, int32_t partition, const Row *row, const 
 		.packed_size = packed_size,
 	};
 
-	return undo(cache, row_table_put(&cache->tables[partition], cache->txn, &entry));
+	unsigned char bytes[ROW_KEY_MAX];
+	MDB_val key = { row_key(bytes, entry.id, entry.site, entry.site_length), bytes };
+	int rc = row_table_put(&cache->tables[partition], cache->txn, &entry);
+
+	return undo(cache, rc ? rc : bad_forget(cache, partition, &key));
+}
+
+int
+row_cache_put_bad(struct row_cache *cache, int32_t partition, const uint8_t id[ID_SIZE],
+	const char *site, size_t site_length, const void *value, size_t size)
+{
+	unsigned char bytes[ROW_KEY_MAX];
+	MDB_val key = { row_key(bytes, id, site, site_length), bytes };
+	MDB_val data = { size, (void *)value };
+	bool was_there;
+	int rc = row_table_remove(&cache->tables[partition], cache->txn, &key, &was_there);
+
+	return undo(cache, rc ? rc : mdb_put(cache->txn, cache->bad[partition], &key, &data, 0));
 }
 
 int
@@ -346,9 +380,9 @@ row_cache_remove(struct row_cache *cache, int32_t partition, const uint8_t id[ID
 	unsigned char bytes[ROW_KEY_MAX];
 	MDB_val key = { row_key(bytes, id, site, site_length), bytes };
 	bool was_there;
+	int rc = row_table_remove(&cache->tables[partition], cache->txn, &key, &was_there);
 
-	return undo(
-		cache, row_table_remove(&cache->tables[partition], cache->txn, &key, &was_there));
+	return undo(cache, rc ? rc : bad_forget(cache, partition, &key));
 }
 
 int
@@ -357,6 +391,8 @@ row_cache_wipe(struct row_cache *cache, int32_t partition)
 	MDB_val key = { sizeof partition, &partition };
 	int rc = row_table_clear(&cache->tables[partition], cache->txn);
 
+	if (!rc)
+		rc = mdb_drop(cache->txn, cache->bad[partition], 0);
 	if (!rc) {
 		rc = mdb_del(cache->txn, cache->points, &key, NULL);
 		if (rc == MDB_NOTFOUND)
@@ -444,6 +480,61 @@ row_cache_count(struct row_cache *cache, int32_t partition, const char *site)
 	if (rc)
 		cache_die(rc);
 	return count;
+}
+
+uint64_t
+row_cache_bad_count(struct row_cache *cache, int32_t partition)
+{
+	MDB_stat stat;
+	MDB_txn *txn;
+	int rc;
+
+	if (!is_open(cache, partition))
+		return 0;
+	txn = read_begin(cache);
+	rc = mdb_stat(txn, cache->bad[partition], &stat);
+	mdb_txn_abort(txn);
+	if (rc)
+		cache_die(rc);
+	return stat.ms_entries;
+}
+
+/* The first bad row of a partition from `key` on; false: there is none. */
+static bool
+bad_from(struct row_cache *cache, MDB_txn *txn, int32_t partition, MDB_val *key, MDB_val *value)
+{
+	MDB_cursor *cursor;
+	int rc = mdb_cursor_open(txn, cache->bad[partition], &cursor);
+
+	if (rc)
+		cache_die(rc);
+	rc = mdb_cursor_get(cursor, key, value, key->mv_size ? MDB_SET_RANGE : MDB_FIRST);
+	mdb_cursor_close(cursor);
+	if (rc && rc != MDB_NOTFOUND)
+		cache_die(rc);
+	return !rc;
+}
+
+bool
+row_cache_bad_next(
+	struct row_cache *cache, const void *from, size_t from_length, row_bad_cb on_bad, void *arg)
+{
+	struct row_bad bad = { .key = NULL };
+	MDB_txn *txn = read_begin(cache);
+
+	for (int32_t i = 0; i < ROW_PARTITIONS_MAX; i++) {
+		MDB_val key = { from_length, (void *)from }, value;
+
+		if (!is_open(cache, i) || !bad_from(cache, txn, i, &key, &value))
+			continue;
+		if (bad.key && memcmp(bad.key, key.mv_data, ID_SIZE) <= 0) /* no two share an id */
+			continue;
+		bad = (struct row_bad){ i, key.mv_data, key.mv_size, value.mv_data, value.mv_size };
+	}
+	if (bad.key)
+		on_bad(arg, &bad);
+	mdb_txn_abort(txn);
+	return bad.key != NULL;
 }
 
 static MDB_txn *

@@ -41,6 +41,9 @@ int row_cache_put(struct row_cache *cache, int32_t partition, const Row *row, co
 	size_t packed_size, int64_t body, uint64_t now_us);
 int row_cache_remove(struct row_cache *cache, int32_t partition, const uint8_t id[ID_SIZE],
 	const char *site, size_t site_length);
+/* The row of this name cannot be read: its bytes stand for it until it is written or removed. */
+int row_cache_put_bad(struct row_cache *cache, int32_t partition, const uint8_t id[ID_SIZE],
+	const char *site, size_t site_length, const void *value, size_t size);
 int row_cache_wipe(struct row_cache *cache, int32_t partition);
 int row_cache_set_point(struct row_cache *cache, int32_t partition, const struct row_point *point);
 
@@ -57,6 +60,19 @@ bool row_cache_first_body(struct row_cache *cache, int32_t partition, int64_t *o
 	uint64_t *seen_us_out, uint8_t id_out[ID_SIZE]);
 /* Rows of a site, or of all (NULL). */
 uint64_t row_cache_count(struct row_cache *cache, int32_t partition, const char *site);
+/* Those that cannot be read: how many of a partition, and the first one of any partition from a key
+ * (<id><site>, length 0: the first of all) on; false: there is none. */
+struct row_bad {
+	int32_t partition;
+	const void *key; /* these are valid during the callback only */
+	size_t key_length;
+	const void *value;
+	size_t length;
+};
+typedef void (*row_bad_cb)(void *arg, const struct row_bad *bad);
+uint64_t row_cache_bad_count(struct row_cache *cache, int32_t partition);
+bool row_cache_bad_next(struct row_cache *cache, const void *from, size_t from_length,
+	row_bad_cb on_bad, void *arg);
 /* Lets go of the pages that were read: they count as ours (RSS). */
 void row_cache_trim(struct row_cache *cache);
 

@@ -767,6 +767,124 @@ a_view_of_all_shows_what_others_own(void **state)
 	kafka_rows_close(all);
 }
 
+/* A record for the letter's row that is none. */
+static void
+write_garbage(struct node *node, struct letter *letter, const char *site)
+{
+	struct stray stray = {
+		.message = {.topic = KAFKA_STATE, .on_ack = on_stray}
+	};
+
+	id_format(letter->id, stray.key);
+	stray.key[ID_TEXT_SIZE - 1] = '/';
+	snprintf(stray.key + ID_TEXT_SIZE, 16, "%s", site);
+	stray.message.key = stray.key;
+	stray.message.key_size = strlen(stray.key);
+	stray.message.value = "\xff\xff";
+	stray.message.value_size = 2;
+	kafka_produce(node->queue.producer, &stray.message);
+	AWAIT(stray.acked);
+}
+
+static unsigned char bad_key[5 + ID_SIZE + QUEUE_SITE_MAX];
+static size_t bad_key_size;
+
+static void
+on_bad(void *arg, const void *key, size_t key_length, const void *value, size_t length)
+{
+	(void)arg;
+	assert_int_equal(length, 2);
+	assert_memory_equal(value, "\xff\xff", 2);
+	memcpy(bad_key, key, key_length);
+	bad_key_size = key_length;
+}
+
+static size_t
+bad_rows(struct node *node)
+{
+	return kafka_bad_scan(&node->queue.base, NULL, 0, 100, on_bad, NULL);
+}
+
+static void
+call_bad_remove(struct call *call)
+{
+	kafka_bad_remove(&call->node->queue.base, bad_key, bad_key_size, on_answer, call->node);
+}
+
+static uint64_t
+trim_time(struct kafka_state *state)
+{
+	uint64_t ms;
+
+	pthread_mutex_lock(&state->lock);
+	ms = state->trimmed_ms;
+	pthread_mutex_unlock(&state->lock);
+	return ms;
+}
+
+/* Up to where bodies were trimmed, after at least one more look at them. */
+static int64_t
+trimmed(struct node *node)
+{
+	struct kafka_state *state = node->queue.state;
+	uint64_t before = trim_time(state);
+	int64_t offset;
+
+	POLL(trim_time(state) != before);
+	before = trim_time(state);
+	POLL(trim_time(state) != before);
+	pthread_mutex_lock(&state->lock);
+	offset = part_of(state, 0)->trimmed;
+	pthread_mutex_unlock(&state->lock);
+	return offset;
+}
+
+static void
+a_row_that_cannot_be_read_is_held_with_its_body_until_an_operator_removes_it(void **state)
+{
+	struct node *node = &rig.nodes[0];
+	char *file = xasprintf("%s/rows.mdb", node->dir);
+	struct letter letter, other;
+	Row row, second;
+	int64_t zombies;
+
+	(void)state;
+	own(node);
+	node->queue.state->trim_ms = 1;
+	letter_init(&letter, node);
+	letter_init(&other, node);
+	row_of(&row, &letter, "google", 1);
+	row_of(&second, &other, "google", 1);
+	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
+	assert_int_equal(ask(node, call_defer, &other, &second), 0);
+	write_garbage(node, &letter, "google");
+	POLL(bad_rows(node) == 1);
+	assert_int_equal(bad_key_size, 5 + ID_SIZE + strlen("google"));
+	assert_memory_equal(bad_key, "rows/", 5);
+	assert_memory_equal(bad_key + 5, letter.id, ID_SIZE);
+	assert_int_equal(look(node), 1);
+	assert_int_equal(trimmed(node), 0);
+	/* read anew from the log; a zombie does not wash it away */
+	node_stop(node);
+	assert_int_equal(unlink(file), 0);
+	node_start(node);
+	own(node);
+	node->queue.state->trim_ms = 1;
+	assert_int_equal(bad_rows(node), 1);
+	zombies = metric_value(node->queue.state->zombies);
+	write_stray(node, &letter, &row, 0);
+	POLL(metric_value(node->queue.state->zombies) > zombies);
+	second.attempts = 2;
+	assert_int_equal(ask(node, call_put, NULL, &second), 0);
+	assert_int_equal(bad_rows(node), 1);
+	assert_int_equal(trimmed(node), 0);
+	assert_int_equal(ask(node, call_bad_remove, NULL, NULL), 0);
+	POLL(bad_rows(node) == 0);
+	POLL(trimmed(node) == 1);
+	assert_int_equal(ask(node, call_bad_remove, NULL, NULL), -ENOENT);
+	free(file);
+}
+
 /* A row of 60 KB. */
 static void
 row_heavy(Row *row, struct letter *letter)
@@ -915,6 +1033,7 @@ main(void)
 		TEST(a_lease_that_ran_out_stops_writing_until_it_is_renewed),
 		TEST(a_body_that_is_old_is_appended_anew_and_its_rows_follow),
 		TEST(a_view_of_all_shows_what_others_own),
+		TEST(a_row_that_cannot_be_read_is_held_with_its_body_until_an_operator_removes_it),
 		TEST(the_cache_may_outgrow_the_map_of_an_embedded_queue),
 		TEST(a_full_disk_holds_rows_up_until_there_is_room),
 		TEST(a_view_of_all_that_found_no_room_comes_once_there_is),
