@@ -192,10 +192,18 @@ remember_pipelining(struct client *client)
 		clock_mono_ms());
 }
 
+/* A host that goes away at STARTTLS without a word does so each time. */
+static bool
+is_tls_broken(const struct client *client, const struct outcome *failure)
+{
+	return client->state == ST_TLS || (client->state == ST_STARTTLS && !failure->code) ||
+		(client->tls_fresh && client->state == ST_EHLO);
+}
+
 void
 client_fail(struct client *client, const struct outcome *failure)
 {
-	if (client->state == ST_TLS || (client->tls_fresh && client->state == ST_EHLO)) {
+	if (is_tls_broken(client, failure)) {
 		client_tls_broken(client, failure->text);
 	} else if (client->state < ST_READY) {
 		client_host_failed(client, failure);

@@ -193,6 +193,7 @@ void
 enter_helo(struct client *client)
 {
 	client->offers = 0;
+	client->size_limit = 0;
 	send_hello(client, "HELO");
 }
 

@@ -185,7 +185,7 @@ static void
 broken_tls_falls_back_once_and_is_remembered(void **state)
 {
 	static const char *const breakages[] = { "<220 go\n!junk\n!hang\n", "<220 go\n",
-		"=220 go|250 injected|\n!hang\n", "<220 go\n!tls\n", "<220 go\n!tls\n>EHLO\n" };
+		"=220 go|250 injected|\n!hang\n", "<220 go\n!tls\n", "<220 go\n!tls\n>EHLO\n", "" };
 	char *plain = join(JOIN(hello, "<250-peer\n<250 STARTTLS\n", deliver_slowly, bye));
 
 	(void)state;

@@ -84,6 +84,8 @@ static const struct row rows[] = {
 		"<220 x\n>EHLO\n<502 what\n>HELO relay.example\n<550 5.7.1 no\n!hang\n", { OUTCOME_DEFER, SCOPE_SITE, 550, "4.0.0", false } },
 	{ "HELO in place of EHLO", NULL, true,
 		"<220-long\n<220 greeting\n>EHLO\n<500 what\n>HELO relay.example\n<250 hi\n>MAIL FROM:<a@sender.example>\n<250 ok\n>RCPT\n<250 ok\n>DATA\n<354 go\n!body\n<250 ok\n>QUIT\n", { OUTCOME_DELIVERED, SCOPE_MESSAGE, 250, "2.0.0", false } },
+	{ "a refused EHLO offers nothing", NULL, true,
+		"<220 x\n>EHLO\n<500-what\n<500 SIZE 20\n>HELO relay.example\n<250 hi\n>MAIL FROM:<a@sender.example>\n<250 ok\n>RCPT\n<250 ok\n>DATA\n<354 go\n!body\n<250 ok\n>QUIT\n", { OUTCOME_DELIVERED, SCOPE_MESSAGE, 250, "2.0.0", false } },
 	{ "pipelined RCPT 5xx, DATA refused", full_ehlo, true,
 		">MAIL\n>RCPT\n>DATA\n=250 ok|550 5.1.1 no|503 5.5.1 no|\n" RESET, { OUTCOME_BOUNCE, SCOPE_RECIPIENT, 550, "5.1.1", false } },
 	{ "pipelined RCPT 5xx, but 354", full_ehlo, true,
