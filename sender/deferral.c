@@ -21,6 +21,7 @@
 
 #define READ_SLICE 1000
 #define SLEEP_MAX_US (600ull * 1000000) /* the clock may be set meanwhile */
+#define SET_BACK_US (60ll * 1000000)
 #define DUE_FIRST 1 /* what has no due time (0) waits for somebody, not for a time */
 
 struct waiting_site {
@@ -45,6 +46,7 @@ struct deferral {
 	size_t load; /* what is loaded, by weight */
 	struct event *timer;
 	uint64_t armed_us;
+	int64_t clock_us; /* what our clock was ahead of the one that only goes forward */
 	bool loading;
 };
 
@@ -108,6 +110,13 @@ heap_insert(struct deferral *d, struct waiting_site *site)
 		d->heap = xrealloc(d->heap, d->heap_space * sizeof(struct waiting_site *));
 	}
 	heap_up(d, d->heap_count++, site);
+}
+
+/* Written by a clock that was ahead. */
+static bool
+beyond(const struct deferral *d, uint64_t due, uint64_t now)
+{
+	return d->options.ahead_us && due != UINT64_MAX && due > now + d->options.ahead_us;
 }
 
 static void
@@ -177,6 +186,8 @@ site_arm(struct deferral *d, struct waiting_site *site, uint64_t now)
 	uint64_t rest, wake;
 
 	heap_remove(d, site);
+	if (beyond(d, site->due_us, now))
+		site->due_us = now;
 	if (site->due_us == UINT64_MAX ||
 		(site->due_us <= now && site->loaded &&
 			(d->load >= d->options.max || !site_room(d, site))))
@@ -206,6 +217,7 @@ on_row(void *arg, Row *row)
 static void
 site_reset(struct deferral *d, struct waiting_site *site)
 {
+	const uint64_t now = clock_us();
 	Row *first = NULL;
 	struct batch batch = { .rows = &first };
 
@@ -214,6 +226,13 @@ site_reset(struct deferral *d, struct waiting_site *site)
 	if (rows_due(d->options.rows, site->name, DUE_FIRST, NULL, 1, on_row, &batch))
 		site->due_us = first->due_us;
 	row_free(first);
+	first = NULL;
+	batch.count = 0;
+	if (d->options.ahead_us && site->due_us != UINT64_MAX &&
+		rows_due(d->options.rows, site->name, now + d->options.ahead_us, NULL, 1, on_row,
+			&batch))
+		site->due_us = now;
+	row_free(first);
 }
 
 /* Whether the row is due; if so it is taken. */
@@ -221,7 +240,7 @@ static bool
 site_take(struct deferral *d, struct waiting_site *site, Row *row, uint64_t now)
 {
 	if (row->due_us > now) {
-		site->due_us = row->due_us;
+		site->due_us = beyond(d, row->due_us, now) ? UINT64_MAX : row->due_us;
 		row_free(row);
 		return false;
 	}
@@ -235,6 +254,33 @@ site_take(struct deferral *d, struct waiting_site *site, Row *row, uint64_t now)
 	return true;
 }
 
+/* Those that a clock that was ahead wrote, which lie behind all others. The cursor stays where it
+ * is. Returns how many were taken. */
+static size_t
+site_load_beyond(struct deferral *d, const struct waiting_site *site, size_t room, uint64_t now)
+{
+	struct batch batch = { 0 };
+	size_t taken = 0;
+
+	if (!d->options.ahead_us)
+		return 0;
+	batch.rows = xmalloc((room + site->loaded) * sizeof(Row *));
+	rows_due(d->options.rows, site->name, now + d->options.ahead_us, NULL, room + site->loaded,
+		on_row, &batch);
+	for (size_t i = 0; i < batch.count; i++) {
+		Row *row = batch.rows[i];
+
+		if (taken == room || deferral_find(d, row->envelope->id.data, row->site)) {
+			row_free(row);
+			continue;
+		}
+		taken++;
+		d->options.load(d->options.arg, row);
+	}
+	free(batch.rows);
+	return taken;
+}
+
 static void
 site_load(struct deferral *d, struct waiting_site *site, uint64_t now)
 {
@@ -242,6 +288,10 @@ site_load(struct deferral *d, struct waiting_site *site, uint64_t now)
 	struct batch batch = { 0 };
 	bool due = true;
 
+	if (room && site_load_beyond(d, site, room, now)) {
+		site->due_us = now; /* for what there is no room for now */
+		room = site_room(d, site);
+	}
 	if (!room)
 		return;
 	batch.rows = xmalloc(room * sizeof(Row *));
@@ -260,6 +310,21 @@ site_load(struct deferral *d, struct waiting_site *site, uint64_t now)
 		site_reset(d, site);
 }
 
+/* Wake-up times that were right by the clock as it was are beyond now. */
+static void
+check_clock(struct deferral *d, uint64_t now)
+{
+	const int64_t clock = (int64_t)now - (int64_t)clock_mono_us();
+	const bool set_back = clock < d->clock_us - SET_BACK_US;
+	struct waiting_site *site, *next;
+
+	d->clock_us = clock;
+	if (!set_back)
+		return;
+	HASH_ITER(hh, d->sites, site, next)
+	site_arm(d, site, now);
+}
+
 static void
 deferral_run(struct deferral *d)
 {
@@ -267,6 +332,7 @@ deferral_run(struct deferral *d)
 	struct waiting_site *site;
 
 	d->loading = true;
+	check_clock(d, now);
 	while (d->heap_count && d->heap[0]->wake_us <= now && d->load < d->options.max) {
 		site = d->heap[0];
 		heap_remove(d, site);
@@ -329,6 +395,7 @@ deferral_new(const struct deferral_options *options)
 	d->options = *options;
 	d->count = waiting_count_new(options->waiting, options->arg);
 	d->armed_us = UINT64_MAX;
+	d->clock_us = (int64_t)clock_us() - (int64_t)clock_mono_us();
 	d->timer = evtimer_new(loop_base(options->loop), on_timer, d);
 	return d;
 }
@@ -384,13 +451,14 @@ void
 deferral_noted(struct deferral *d, const char *name, uint64_t due)
 {
 	struct waiting_site *site = site_get(d, name);
-	uint64_t now;
+	const uint64_t now = clock_us();
 
+	if (beyond(d, due, now))
+		due = now;
 	if (due >= site->due_us && site->heap_at)
 		return;
 	if (due < site->due_us)
 		site->due_us = due;
-	now = clock_us();
 	site_arm(d, site, now);
 	if (!d->loading)
 		timer_arm(d, now);

@@ -26,6 +26,9 @@ struct deferral_options {
 	struct loop *loop;
 	struct rows *rows;
 	size_t window, max;
+	/* No row is due later than this from now, unless a clock that was ahead wrote it: such a
+	 * one is due at once. 0: any time may be right. */
+	uint64_t ahead_us;
 	/* Takes a due row (and its memory) into work; answers with deferral_joined(). */
 	void (*load)(void *arg, Row *row);
 	/* When the site may be tried again: 0 now, UINT64_MAX not until deferral_poke(). */

@@ -33,7 +33,7 @@ mail_new(struct sender *sender, Envelope *envelope)
 
 	mail->sender = sender;
 	mail->envelope = envelope;
-	mail->arrived_us = clock_us();
+	mail->arrived_us = clock_mono_us();
 	TAILQ_INIT(&mail->items);
 	return mail;
 }

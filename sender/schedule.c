@@ -314,5 +314,5 @@ schedule_stats(const struct schedule *s, uint64_t now, struct schedule_stats *ou
 		.connections = s->connections,
 	};
 	for (const struct schedule_site *site = s->sites; site; site = site->hh.next)
-		out->resting += site->rest_until_us > now;
+		out->resting += schedule_site_rests(s, site, now);
 }

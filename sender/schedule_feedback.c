@@ -33,7 +33,7 @@ site_rest(struct schedule *s, struct schedule_site *site, uint64_t longest, uint
 static bool
 feedback_success(struct schedule *s, struct schedule_site *site, uint64_t now)
 {
-	bool rested = site->rest_until_us > now;
+	bool rested = schedule_site_rests(s, site, now);
 
 	site->failures = site->dry = site->rests = 0;
 	site->probing = false;
@@ -55,7 +55,7 @@ dry_rest_max(const struct schedule *s)
 static bool
 feedback_failure(struct schedule *s, struct schedule_site *site, bool whole, uint64_t now)
 {
-	if (site->rest_until_us > now)
+	if (schedule_site_rests(s, site, now))
 		return false; /* what was under way when the rest began */
 	if (whole) {
 		site->failures++;
@@ -69,7 +69,7 @@ feedback_failure(struct schedule *s, struct schedule_site *site, bool whole, uin
 		site_rest(s, site, dry_rest_max(s), now);
 	else if (site->dry >= DRY_NARROW)
 		site->limit = 1;
-	return site->rest_until_us > now;
+	return schedule_site_rests(s, site, now);
 }
 
 bool
@@ -91,7 +91,7 @@ schedule_rest_until(struct schedule *s, const char *name, uint64_t now)
 {
 	struct schedule_site *site = schedule_site_find(s, name);
 
-	return site && site->rest_until_us > now ? site->rest_until_us : 0;
+	return site && schedule_site_rests(s, site, now) ? site->rest_until_us : 0;
 }
 
 size_t

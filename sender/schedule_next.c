@@ -126,7 +126,7 @@ site_step(struct schedule *s, struct schedule_site *site, uint64_t now, struct s
 	struct schedule_connection *idle = TAILQ_FIRST(&site->idle);
 	unsigned limit = (unsigned)site->limit;
 
-	if (site->rest_until_us > now && site->waiting) {
+	if (schedule_site_rests(s, site, now) && site->waiting) {
 		step->site = site;
 		step->entry = schedule_site_take(s, site);
 		return step->verb = SCHEDULE_PARK;

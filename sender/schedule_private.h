@@ -55,6 +55,13 @@ struct schedule {
 /* Something happened to the site: schedule_next() has to look at it. */
 void schedule_site_touch(struct schedule *s, struct schedule_site *site);
 struct schedule_site *schedule_site_find(struct schedule *s, const char *name);
+/* A clock that was set back leaves ends that no rest has. */
+static inline bool
+schedule_site_rests(const struct schedule *s, const struct schedule_site *site, uint64_t now)
+{
+	return site->rest_until_us > now &&
+		site->rest_until_us - now <= s->options.rest_first_us + s->options.rest_max_us;
+}
 /* Without messages and connections: remembers what matters, drops the site when nothing does. */
 void schedule_site_forget(struct schedule *s, struct schedule_site *site, uint64_t now);
 /* Whose turn it is at the site, no longer waiting; NULL: nobody waits. */

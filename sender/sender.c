@@ -112,7 +112,7 @@ static void
 age_arm(struct sender *sender)
 {
 	struct timeval wait;
-	uint64_t now = clock_us(), next;
+	uint64_t now = clock_mono_us(), next;
 
 	if (TAILQ_EMPTY(&sender->arrivals) || event_pending(sender->age_timer, EV_TIMEOUT, NULL))
 		return;
@@ -261,6 +261,7 @@ rows_start(struct sender *sender)
 		.rows = sender->rows,
 		.window = DEFERRAL_WINDOW,
 		.max = DEFERRAL_MAX,
+		.ahead_us = sender->times.max_us + sender->times.max_us / 5 + 60 * 1000000ull,
 		.load = load_row,
 		.rest_until = rest_until,
 		.room = site_room,

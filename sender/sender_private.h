@@ -116,8 +116,8 @@ struct mail {
 	unsigned lookups, busy; /* what keeps it in memory beside its record and items */
 	struct lookup *first_lookup;
 	struct poison_work work;
-	unsigned marks; /* what of it is under work: its routing, items */
-	uint64_t arrived_us;
+	unsigned marks;      /* what of it is under work: its routing, items */
+	uint64_t arrived_us; /* clock_mono_us() */
 	TAILQ_HEAD(item_list, item) items;
 };
 

@@ -139,6 +139,7 @@ open_run(void *arg)
 		.rows = rig.rows,
 		.window = t.window,
 		.max = 2 * t.window,
+		.ahead_us = 5 * HOUR_US,
 		.load = load,
 		.rest_until = rest_until,
 		.room = room,
@@ -603,6 +604,41 @@ what_is_in_memory_when_it_is_gained_again_is_not_loaded_twice(void **state)
 	assert_int_equal(numbers().rows, 20);
 }
 
+/* Every other one by a clock that was a day ahead. */
+static uint64_t
+due_by_two_clocks(size_t i)
+{
+	return clock_us() + HOUR_US + (i % 2 ? 24 * HOUR_US : 0);
+}
+
+static void
+what_a_clock_that_was_ahead_put_off_is_due(void **state)
+{
+	(void)state;
+	t.removes = true;
+	make_rows(200, 1, due_by_two_clocks);
+	open_deferral(20);
+	AWAIT(t.loads == 100 && t.count == 0);
+	for (size_t i = 0; i < 100; i++)
+		assert_true(t.due[i] > clock_us() + 5 * HOUR_US);
+	settle();
+	assert_int_equal(t.loads, 100);
+	assert_true(t.most <= 20);
+	assert_int_equal(numbers().rows, 100);
+	assert_in_range(numbers().oldest_due_us, clock_us() + 1, clock_us() + HOUR_US);
+}
+
+static void
+what_a_clock_that_was_ahead_put_off_is_taken_once(void **state)
+{
+	(void)state;
+	make_rows(40, 1, due_by_two_clocks);
+	open_deferral(1000);
+	AWAIT(t.loads == 20);
+	settle();
+	assert_int_equal(t.loads, 20);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -625,6 +661,8 @@ main(void)
 		TEST(an_item_is_found_by_message_and_site_and_stays_while_it_awaits_an_answer),
 		TEST(what_is_lost_counts_no_more_until_it_is_gained),
 		TEST(what_is_in_memory_when_it_is_gained_again_is_not_loaded_twice),
+		TEST(what_a_clock_that_was_ahead_put_off_is_due),
+		TEST(what_a_clock_that_was_ahead_put_off_is_taken_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -430,6 +430,10 @@ a_dead_site_rests_and_its_mail_is_parked(void **state)
 	first = schedule_rest_until(world.schedule, site_name(0), world.now);
 	assert_int_equal(first, world.now + usual.rest_first_us);
 
+	/* the clock was a day ahead */
+	assert_int_equal(
+		schedule_rest_until(world.schedule, site_name(0), world.now - 86400 * SECOND), 0);
+
 	/* the next failure rests it twice as long */
 	world.now = first;
 	assert_int_equal(schedule_room(world.schedule, site_name(0), 250), 5);
