@@ -125,20 +125,21 @@ feed_prepare(struct follower *f, struct feed *feed, int32_t partition)
 	return feed_wipe(f, feed, partition);
 }
 
-static void
+/* False: it was tried, which may have taken ASK_MS. */
+static bool
 feed_start(struct follower *f, struct feed *feed, int32_t partition)
 {
 	const uint64_t now = clock_mono_ms();
 
 	if (now < feed->retry_ms)
-		return;
+		return true;
 	if (!feed_prepare(f, feed, partition) ||
 		rd_kafka_consume_start_queue(f->topic, partition, feed->next, f->inbox)) {
 		if (!feed->retry_ms)
 			LOG_WARN("cannot read mail.state, will try again", "partition",
 				log_int(partition));
-		feed->retry_ms = now + RETRY_MS;
-		return;
+		feed->retry_ms = clock_mono_ms() + RETRY_MS;
+		return false;
 	}
 	LOG_DEBUG("reading mail.state", "partition", log_int(partition), "from",
 		log_int(feed->next), "to", log_int(feed->end));
@@ -146,6 +147,7 @@ feed_start(struct follower *f, struct feed *feed, int32_t partition)
 	feed->kept_next = feed->next;
 	feed->kept_epoch = feed->epoch;
 	feed->running = feed->touched = true;
+	return true;
 }
 
 static void
@@ -171,6 +173,7 @@ feeds_adjust(struct follower *f)
 {
 	const int32_t count = feed_count(f);
 	uint64_t remaining = 0;
+	bool answered = true; /* else the others' acks wait no longer, for more of the same */
 
 	for (int32_t i = 0; i < count && !atomic_load(&f->closing); i++) {
 		struct feed *feed = &f->feeds[i];
@@ -179,8 +182,8 @@ feeds_adjust(struct follower *f)
 		pthread_mutex_lock(&f->lock);
 		wanted = feed->wanted;
 		pthread_mutex_unlock(&f->lock);
-		if (wanted && !feed->running)
-			feed_start(f, feed, i);
+		if (wanted && !feed->running && answered)
+			answered = feed_start(f, feed, i);
 		else if (!wanted && feed->running)
 			feed_stop(f, feed, i);
 		if (feed->running && feed->end > feed->next)
