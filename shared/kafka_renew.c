@@ -6,7 +6,8 @@
  * mail.deferred is trimmed below the lowest body that a row needs, so one old message would keep
  * all that came after it. Of each partition the lowest body is looked at, and renewed when it is a
  * day old; then the next. A row that its owner writes at the same time is left alone: it keeps the
- * old place, which is therefore still the lowest, and its turn comes again.
+ * old place, which is therefore still the lowest, and its turn comes again. A body that is gone is
+ * told of once, and keeps no other.
  */
 #include "shared/kafka_state_private.h"
 
@@ -25,6 +26,7 @@ struct renewal {
 	struct part *part;
 	int32_t partition;
 	uint8_t id[ID_SIZE];
+	int64_t offset;
 	struct kafka_body *body; /* pinned */
 	int err;
 	bool read; /* or failed to be: the state thread goes on. Under lock */
@@ -132,9 +134,11 @@ go_on(struct kafka_state *state, struct renewal *renewal)
 		append(state, renewal);
 		return;
 	}
-	if (renewal->err == -ENOENT)
+	if (renewal->err == -ENOENT) { /* nothing to keep, nor to renew */
 		kafka_state_bodiless(state, renewal->partition, renewal->id);
-	end(renewal, true);
+		renewal->part->missing_to = renewal->offset + 1;
+	}
+	end(renewal, renewal->err != -ENOENT);
 }
 
 /* A body that is to be read, or NULL. Under lock. Not while the cache stays as it is: it would be
@@ -146,7 +150,7 @@ begin(struct kafka_state *state, struct part *part, struct kafka_place *place_ou
 	struct renewal *renewal;
 	uint8_t id[ID_SIZE];
 	uint64_t seen_us;
-	int64_t offset;
+	int64_t offset = part->missing_to;
 
 	if (part->renewal || clock_mono_ms() < part->renew_after_ms || !part_leased(state, part) ||
 		state->closing || follower_stuck(state->mine) ||
@@ -156,6 +160,7 @@ begin(struct kafka_state *state, struct part *part, struct kafka_place *place_ou
 		return NULL;
 	renewal = xcalloc(1, sizeof *renewal);
 	*renewal = (struct renewal){ .state = state, .part = part, .partition = part->partition };
+	renewal->offset = offset;
 	memcpy(renewal->id, id, ID_SIZE);
 	part->renewal = renewal;
 	*place_out = (struct kafka_place){ KAFKA_DEFERRED, part->partition, offset };

@@ -411,6 +411,7 @@ kafka_state_claim(struct kafka_state *state, int32_t partition, struct loop *loo
 		part->tenure++;
 		part->again = false;
 		part->body_end = -1;
+		part->missing_to = 0;
 		part->doubtful_body = INT64_MAX;
 		follower_want(state->mine, partition, true);
 		claim_begin(state, part);

@@ -154,6 +154,7 @@ struct part {
 	uint64_t fenced_ms;
 	int64_t body_end; /* behind the last body we appended; -1: none yet */
 	int64_t trimmed;
+	int64_t missing_to; /* no body below it is there, though rows may name some */
 	/* A row that failed may be durable: its body is kept until one that was produced behind it
 	 * has been read back. INT64_MAX: there is none. */
 	int64_t doubtful_body;

@@ -52,7 +52,7 @@ floor_of(struct kafka_state *state, const struct part *part)
 	const struct write *write;
 	uint8_t id[ID_SIZE];
 	uint64_t seen_us;
-	int64_t floor;
+	int64_t floor = part->missing_to;
 
 	if (row_cache_bad_count(cache, part->partition))
 		return -1; /* it may need any body */

@@ -444,7 +444,7 @@ row_cache_body(
 }
 
 bool
-row_cache_first_body(struct row_cache *cache, int32_t partition, int64_t *offset_out,
+row_cache_first_body(struct row_cache *cache, int32_t partition, int64_t *offset,
 	uint64_t *seen_us_out, uint8_t id_out[ID_SIZE])
 {
 	struct row_body body;
@@ -454,7 +454,7 @@ row_cache_first_body(struct row_cache *cache, int32_t partition, int64_t *offset
 	if (!is_open(cache, partition))
 		return false;
 	txn = read_begin(cache);
-	rc = row_table_first_body(&cache->tables[partition], txn, offset_out, &body);
+	rc = row_table_first_body(&cache->tables[partition], txn, offset, &body);
 	mdb_txn_abort(txn);
 	if (rc && rc != MDB_NOTFOUND)
 		cache_die(rc);

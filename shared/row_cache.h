@@ -55,8 +55,8 @@ int64_t row_cache_body(
 /* NULL: there is none. */
 Row *row_cache_get(
 	struct row_cache *cache, int32_t partition, const uint8_t id[ID_SIZE], const char *site);
-/* The lowest body that a row needs: false: none does. */
-bool row_cache_first_body(struct row_cache *cache, int32_t partition, int64_t *offset_out,
+/* The lowest body from `*offset` on that a row needs; false: none does. */
+bool row_cache_first_body(struct row_cache *cache, int32_t partition, int64_t *offset,
 	uint64_t *seen_us_out, uint8_t id_out[ID_SIZE]);
 /* Rows of a site, or of all (NULL). */
 uint64_t row_cache_count(struct row_cache *cache, int32_t partition, const char *site);

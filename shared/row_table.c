@@ -345,17 +345,19 @@ row_table_head(const struct row_table *table, MDB_txn *txn, const uint8_t *id, c
 
 int
 row_table_first_body(
-	const struct row_table *table, MDB_txn *txn, int64_t *offset_out, struct row_body *body_out)
+	const struct row_table *table, MDB_txn *txn, int64_t *offset, struct row_body *body_out)
 {
+	unsigned char bytes[8];
+	MDB_val key = { sizeof bytes, bytes }, value;
 	MDB_cursor *cursor;
-	MDB_val key, value;
 	int rc = mdb_cursor_open(txn, table->bodies, &cursor);
 
 	if (rc)
 		return rc;
-	rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+	put_be64(bytes, (uint64_t)*offset);
+	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 	if (!rc) {
-		*offset_out = (int64_t)get_be64(key.mv_data);
+		*offset = (int64_t)get_be64(key.mv_data);
 		memcpy(body_out, value.mv_data, sizeof *body_out);
 	}
 	mdb_cursor_close(cursor);

@@ -84,9 +84,9 @@ row_table_get(const struct row_table *table, MDB_txn *txn, const MDB_val *key, M
 /* What stands before it; of any row of the message when `site` is NULL; MDB_NOTFOUND. */
 int row_table_head(const struct row_table *table, MDB_txn *txn, const uint8_t *id, const char *site,
 	struct row_head *head_out);
-/* The body of the lowest offset that a row needs; MDB_NOTFOUND. */
-int row_table_first_body(const struct row_table *table, MDB_txn *txn, int64_t *offset_out,
-	struct row_body *body_out);
+/* The body of the lowest offset from `*offset` on that a row needs; MDB_NOTFOUND. */
+int row_table_first_body(
+	const struct row_table *table, MDB_txn *txn, int64_t *offset, struct row_body *body_out);
 
 /*
  * Reading as queue.h's rows_due(), rows_scan() and rows_of() promise, over several tables of one

@@ -885,6 +885,64 @@ a_row_that_cannot_be_read_is_held_with_its_body_until_an_operator_removes_it(voi
 	free(file);
 }
 
+/* Until the mock broker drops the start of mail.deferred, which it does beyond 5 MB. */
+static void
+push_bodies_out(struct node *node)
+{
+	static char value[900000];
+
+	for (int i = 0; i < 8; i++) {
+		struct stray stray = {
+			.message = {.topic = KAFKA_DEFERRED, .on_ack = on_stray}
+		};
+
+		stray.message.key = "k";
+		stray.message.key_size = 1;
+		stray.message.value = value;
+		stray.message.value_size = sizeof value;
+		kafka_produce(node->queue.producer, &stray.message);
+		AWAIT(stray.acked);
+	}
+}
+
+static int64_t
+body_of(struct node *node, struct letter *letter)
+{
+	struct kafka_place place;
+
+	return kafka_state_place(node->queue.state, 0, letter->id, &place) ? place.offset : -1;
+}
+
+static void
+a_body_that_is_gone_keeps_no_other(void **state)
+{
+	struct node *node = &rig.nodes[0];
+	struct letter letter, other;
+	int64_t before;
+	Row row, second;
+
+	(void)state;
+	own(node);
+	letter_init(&letter, node);
+	letter_init(&other, node);
+	row_of(&row, &letter, "google", 1);
+	row_of(&second, &other, "google", 1);
+	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
+	push_bodies_out(node);
+	assert_int_equal(ask(node, call_defer, &other, &second), 0);
+	before = body_of(node, &other);
+	node_stop(node); /* it had them in memory */
+	node_start(node);
+	node->queue.state->renew_us = 1;
+	node->queue.state->trim_ms = 1;
+	own(node);
+	POLL(body_of(node, &other) > before);
+	assert_int_equal(body_of(node, &letter), 0);
+	POLL(trimmed(node) > before);
+	assert_int_equal(look(node), 2);
+	assert_int_equal(metric_value(node->queue.state->bodiless), 1);
+}
+
 /* A row of 60 KB. */
 static void
 row_heavy(Row *row, struct letter *letter)
@@ -1034,6 +1092,7 @@ main(void)
 		TEST(a_body_that_is_old_is_appended_anew_and_its_rows_follow),
 		TEST(a_view_of_all_shows_what_others_own),
 		TEST(a_row_that_cannot_be_read_is_held_with_its_body_until_an_operator_removes_it),
+		TEST(a_body_that_is_gone_keeps_no_other),
 		TEST(the_cache_may_outgrow_the_map_of_an_embedded_queue),
 		TEST(a_full_disk_holds_rows_up_until_there_is_room),
 		TEST(a_view_of_all_that_found_no_room_comes_once_there_is),
