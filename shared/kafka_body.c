@@ -28,7 +28,7 @@
 #include "shared/log.h"
 
 #define BUCKETS 4096u
-#define MEMORY_MAX ((size_t)64 << 20) /* of bodies that are not pinned */
+#define MEMORY_MAX ((size_t)16 << 20) /* of bodies that are not pinned */
 #define FILES_MAX 64u
 #define FILE_BYTES_MAX ((size_t)1 << 30)
 #define EMERGENCY_MAX ((size_t)256 << 20)
