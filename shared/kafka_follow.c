@@ -430,7 +430,6 @@ handle_new(struct kafka_queue *queue)
 	char why[256];
 
 	kafka_set(conf, "enable.partition.eof", "true");
-	kafka_set(conf, "fetch.wait.max.ms", "100");
 	kafka_set(conf, "queued.max.messages.kbytes", "16384");
 	kafka_set(conf, "auto.offset.reset", "error");
 	handle = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);

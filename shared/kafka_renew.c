@@ -19,6 +19,7 @@
 #include "shared/metrics.h"
 
 #define LATER_MS 60000 /* after a failure */
+#define LOOK_MS 1000   /* after one that is too young: looking costs, even when nothing happens */
 
 /* One body; from the reading until its new record is acknowledged. */
 struct renewal {
@@ -153,11 +154,14 @@ begin(struct kafka_state *state, struct part *part, struct kafka_place *place_ou
 	int64_t offset = part->missing_to;
 
 	if (part->renewal || clock_mono_ms() < part->renew_after_ms || !part_leased(state, part) ||
-		state->closing || follower_stuck(state->mine) ||
-		!row_cache_first_body(
-			follower_cache(state->mine), part->partition, &offset, &seen_us, id) ||
-		seen_us > now_us || now_us - seen_us < state->renew_us)
+		state->closing || follower_stuck(state->mine))
 		return NULL;
+	if (!row_cache_first_body(
+		    follower_cache(state->mine), part->partition, &offset, &seen_us, id) ||
+		seen_us > now_us || now_us - seen_us < state->renew_us) {
+		part->renew_after_ms = clock_mono_ms() + LOOK_MS;
+		return NULL;
+	}
 	renewal = xcalloc(1, sizeof *renewal);
 	*renewal = (struct renewal){ .state = state, .part = part, .partition = part->partition };
 	renewal->offset = offset;
