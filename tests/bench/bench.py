@@ -75,29 +75,42 @@ class PostfixRelay:
 class ShoutRelay:
     name = "shout"
 
-    def __init__(self, directory, sink_port, scan):
+    def __init__(self, directory, sink_port, scan, settings=None):
         self.redis = Redis(directory / "redis")
         self.clamd = Clamd(directory / "clamd") if scan else None
-        self.directory, self.sink_port = directory, sink_port
-        self.scanners = []
+        self.directory = directory
+        self.route = f"127.0.0.1:{sink_port}" if sink_port else "mx"
+        self.settings = {"log": {"level": "info"}, **(settings or {})}
+        self.scanners, self.roles = [], {}
+
+    def role(self, role):
+        self.roles[role] = Shout(self.directory / role, self.redis, role=role, clamd=self.clamd, route=self.route,
+                                 settings=self.settings)
+        return self.roles[role]
 
     def start(self):
         self.redis.start()
         if self.clamd:
             self.clamd.start()
             self.scanners = [self.clamd.process.pid]
-        self.shout = Shout(self.directory / "shout", self.redis, clamd=self.clamd,
-                           route=f"127.0.0.1:{self.sink_port}", settings={"log": {"level": "info"}})
-        self.shout.start()
-        self.shout.account_add("bench", "a.example", mode="ip", ip="127.0.0.1")
-        self.port = self.shout.ports["plain"]
-        self.roots = [self.shout.process.pid, self.redis.process.pid]
+        self.start_roles()
+        control, self.sender, ingress = (self.roles.get(role) or self.roles["all"]
+                                         for role in ("control", "sender", "ingress"))
+        control.account_add("bench", "a.example", mode="ip", ip="127.0.0.1")
+        self.control, self.port = control, ingress.ports["plain"]
+        self.roots = [server.process.pid for server in self.servers()]
+
+    def start_roles(self):
+        self.role("all").start()
+
+    def servers(self):
+        return [*self.roles.values(), self.redis]
 
     def settle(self):
-        wait_for(lambda: self.shout.metric("shout_queue_records", 'topic="mail.ready"') in (0, None), 60)
+        wait_for(lambda: self.sender.metric("shout_queue_records", 'topic="mail.ready"') in (0, None), 60)
 
     def stop(self):
-        for server in (self.shout, self.redis, self.clamd):
+        for server in (*reversed(self.roles.values()), self.redis, self.clamd):
             if server:
                 server.stop()
 
@@ -105,33 +118,30 @@ class ShoutRelay:
 class ClusterRelay(ShoutRelay):
     """A process for each role, and a broker between them."""
 
-    def start(self):
-        self.redis.start()
-        if self.clamd:
-            self.clamd.start()
-            self.scanners = [self.clamd.process.pid]
+    def start_roles(self):
         self.broker = kafka.Kafka(self.directory / "kafka")
         self.broker.start()
-        self.shouts = [
-            Shout(self.directory / role, self.redis, role=role, clamd=self.clamd,
-                  route=f"127.0.0.1:{self.sink_port}",
-                  settings={"log": {"level": "info"}, "queue": self.broker.queue()})
-            for role in ("control", "sender", "scanner", "ingress")]
-        control, self.sender, _, ingress = self.shouts
-        kafka.topics(control.file)
-        for shout in self.shouts:
+        self.settings["queue"] = {**self.broker.queue(), **self.settings.get("queue", {})}
+        for role in ("control", "sender", "scanner", "ingress"):
+            self.role(role)
+        kafka.topics(self.roles["control"].file)
+        for shout in self.roles.values():
             shout.start()
-        control.account_add("bench", "a.example", mode="ip", ip="127.0.0.1")
-        self.port = ingress.ports["plain"]
-        self.roots = [server.process.pid for server in (*self.shouts, self.redis, *self.broker.brokers)]
+
+    def servers(self):
+        return [*super().servers(), *self.broker.brokers]
 
     def settle(self):
         wait_for(lambda: self.sender.metric("shout_queue_lag", 'topic="mail.ready"') in (0, None), 60)
 
     def stop(self):
-        for server in (*reversed(self.shouts), self.broker, self.redis, self.clamd):
-            if server:
-                server.stop()
+        for shout in reversed(self.roles.values()):
+            shout.stop()
+        self.broker.stop()
+        super().stop()
+
+
+RELAYS = {"lmdb": ShoutRelay, "kafka": ClusterRelay}
 
 
 def one_round(kind, directory, size, count, scan):
@@ -189,7 +199,7 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="+", default=[4096, 51200])
     parser.add_argument("--scan", choices=["yes", "no", "both"], default="both")
     parser.add_argument("--messages", type=int, default=6000, help="of 4 KB; a third of 50 KB")
-    parser.add_argument("--queue", choices=["lmdb", "kafka"], default="lmdb")
+    parser.add_argument("--queue", choices=list(RELAYS), default="lmdb")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", help="write the figures there")
     args = parser.parse_args()
@@ -199,8 +209,7 @@ def main():
     for scan in {"yes": [True], "no": [False], "both": [False, True]}[args.scan]:
         for size in args.sizes:
             count = args.messages if size <= 8192 else args.messages // 3
-            results.append(case(size, scan, count, args.rounds,
-                                ClusterRelay if args.queue == "kafka" else ShoutRelay))
+            results.append(case(size, scan, count, args.rounds, RELAYS[args.queue]))
             show(results[-1])
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(results, indent=1) + "\n")
