@@ -112,7 +112,8 @@ api_bad_list(struct exchange *x)
 	queue_bad_scan(x->api->queue, from, length, (size_t)limit, on_bad, &page);
 	queue_stats(x->api->queue, &stats);
 	reply_json(x, 200,
-		json_pack("{s:o, s:I}", "bad", page.entries, "total", (json_int_t)stats.bad));
+		json_pack("{s:o, s:I, s:s*}", "bad", page.entries, "total", (json_int_t)stats.bad,
+			"machine", queue_bad_machine(x->api->queue)));
 }
 
 static void

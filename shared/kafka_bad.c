@@ -8,14 +8,19 @@
  * topic of the queue, since each of those is trimmed by what its envelopes say. So its bytes go to
  * a file, and what stood in the envelope's place to another beside it, for the operator to look at;
  * only then it counts as finished. When the files cannot be written it stays unfinished.
+ *
+ * So what was set aside is of one machine, and is listed there: the key
+ * <topic>/<partition>-<offset> is the file of that name with a dash for the slash.
  */
 #include "shared/kafka_consumer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,4 +97,143 @@ bad_keep(struct kafka_queue *queue, const rd_kafka_message_t *message)
 		close(dir);
 	free(path);
 	return !err;
+}
+
+static int
+open_dir(const struct kafka_queue *queue)
+{
+	char *path = xasprintf("%s/bad", queue->config->state_dir);
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	free(path);
+	return dir;
+}
+
+static int
+is_kept(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.' && strchr(entry->d_name, '-') != NULL;
+}
+
+static int
+by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* Of one that was removed meanwhile nothing is told. */
+static bool
+tell(int dir, const char *name, queue_bad_cb on_bad, void *arg, const char *key)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	void *value = MAP_FAILED;
+	struct stat st;
+	bool there = fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode);
+
+	if (there && st.st_size)
+		value = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (there)
+		on_bad(arg, key, strlen(key), value == MAP_FAILED ? "" : value,
+			value == MAP_FAILED ? 0 : (size_t)st.st_size);
+	if (value != MAP_FAILED)
+		munmap(value, (size_t)st.st_size);
+	if (fd >= 0)
+		close(fd);
+	return there;
+}
+
+static bool
+is_before(const char *key, const void *from, size_t from_length)
+{
+	size_t length = strlen(key);
+	int order = from_length ? memcmp(key, from, length < from_length ? length : from_length)
+				: 0;
+
+	return order < 0 || (order == 0 && length < from_length);
+}
+
+static size_t
+scan_files(struct queue *base, const void *from, size_t from_length, size_t limit,
+	queue_bad_cb on_bad, void *arg)
+{
+	int dir = open_dir((struct kafka_queue *)base), count;
+	struct dirent **names = NULL;
+	size_t told = 0;
+
+	if (dir < 0)
+		return 0;
+	count = scandirat(dir, ".", &names, is_kept, by_name);
+	for (int i = 0; i < count; i++) {
+		char *key = xstrdup(names[i]->d_name);
+
+		*strchr(key, '-') = '/';
+		if (told < limit && !is_before(key, from, from_length))
+			told += tell(dir, names[i]->d_name, on_bad, arg, key);
+		free(key);
+		free(names[i]);
+	}
+	free(names);
+	close(dir);
+	return told;
+}
+
+static void
+remove_file(struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg)
+{
+	char *name = xstrndup(key, key_length), *slash = strchr(name, '/');
+	int dir = open_dir((struct kafka_queue *)base), err = -ENOENT;
+
+	if (dir >= 0 && slash) {
+		*slash = '-';
+		if (!strchr(name, '/'))
+			err = unlinkat(dir, name, 0) || fsync(dir) ? -errno : 0;
+	}
+	if (dir >= 0)
+		close(dir);
+	free(name);
+	cb(arg, err);
+}
+
+/* "mail...." is before "rows/". */
+size_t
+kafka_bad_scan(struct queue *base, const void *from, size_t from_length, size_t limit,
+	queue_bad_cb on_bad, void *arg)
+{
+	size_t told = scan_files(base, from, from_length, limit, on_bad, arg);
+
+	if (told < limit && ((struct kafka_queue *)base)->state)
+		told += kafka_bad_rows_scan(base, from, from_length, limit - told, on_bad, arg);
+	return told;
+}
+
+void
+kafka_bad_remove(struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg)
+{
+	if (key_length > 5 && memcmp(key, "rows/", 5) == 0)
+		kafka_bad_rows_remove(base, key, key_length, cb, arg);
+	else
+		remove_file(base, key, key_length, cb, arg);
+}
+uint64_t
+kafka_bad_count(const struct kafka_queue *queue)
+{
+	int dir = open_dir(queue);
+	DIR *names = dir < 0 ? NULL : fdopendir(dir);
+	const struct dirent *entry;
+	uint64_t count = 0;
+
+	if (!names)
+		return 0;
+	while ((entry = readdir(names)))
+		count += is_kept(entry);
+	closedir(names);
+	return count;
+}
+
+const char *
+kafka_bad_machine(const struct queue *base)
+{
+	const struct config *config = ((const struct kafka_queue *)base)->config;
+
+	return config->hostname ? config->hostname : config->state_dir;
 }

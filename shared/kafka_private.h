@@ -9,17 +9,20 @@
  * kafka_client.c    settings of every handle (brokers, TLS, SASL), its log, its errors
  * kafka_producer.c  producers by kind of record (kafka_handle.c) and the queue thread that takes
  *                   their reports and answers (kafka_answers.c, kafka_tally.c); one batch of a
- * partition at a time (kafka_gate.c), large records by turns (kafka_large.c) kafka_consumer.c  a
- * group's member: partitions, records in hand, commits, trimming; with kafka_partition.c,
- * kafka_commit.c, kafka_bad.c (kafka_consumer.h) kafka_offsets.c   which offsets of a partition are
- * finished, and the commit's metadata; pure kafka_body.c      bodies by place: those of records in
- * hand, and those used lately kafka_reader.c    reads single records by offset kafka_state.c
- * mail.state: claims, replay, lease, writing rows kafka_follow.c, kafka_fold.c, kafka_rows.c,
- * kafka_view.c, kafka_trim.c, kafka_renew.c its parts: kafka_state_private.h row_table.c       rows
- * by key and by due time in a local LMDB, by partition kafka_config.c    relay.config: those who
- * watch it kafka_events.c    mail.events: reading kafka_stats.c     what waits in the whole
- * cluster, and whether the brokers answer kafka_topics.c    `shout topics`: creates and verifies;
- * kafka_settings.c: what is right
+ *                   partition at a time (kafka_gate.c), large ones by turns (kafka_large.c)
+ * kafka_consumer.c  a group's member: partitions, records in hand, commits, trimming; with
+ *                   kafka_partition.c, kafka_commit.c, kafka_bad.c (kafka_consumer.h)
+ * kafka_offsets.c   which offsets of a partition are finished, and the commit's metadata; pure
+ * kafka_body.c      bodies by place: those of records in hand, and those used lately
+ * kafka_reader.c    reads single records by offset
+ * kafka_state.c     mail.state: claims, replay, lease, writing rows
+ * kafka_follow.c, kafka_fold.c, kafka_rows.c, kafka_view.c, kafka_trim.c, kafka_renew.c
+ *                   its parts: kafka_state_private.h
+ * row_table.c       rows by key and by due time in a local LMDB, by partition
+ * kafka_config.c    relay.config: those who watch it
+ * kafka_events.c    mail.events: reading
+ * kafka_stats.c     what waits in the whole cluster, and whether the brokers answer
+ * kafka_topics.c    `shout topics`: creates and verifies; kafka_settings.c: what is right
  */
 #ifndef SHARED_KAFKA_PRIVATE_H
 #define SHARED_KAFKA_PRIVATE_H
@@ -221,12 +224,18 @@ void kafka_state_bodiless(struct kafka_state *state, int32_t partition, const ui
 uint64_t kafka_clock_us(struct queue *base);
 /* Rows of the partitions that are ours, and what cannot be read, for queue_stats(). */
 void kafka_state_count(struct kafka_state *state, struct queue_stats *out);
-/* queue_bad_scan(), queue_bad_remove(): of rows; what is wrong in other topics is a file of
- * kafka_bad.c. */
+/* queue_bad_scan(), queue_bad_remove(): of rows, in kafka_view.c. */
+size_t kafka_bad_rows_scan(struct queue *base, const void *from, size_t from_length, size_t limit,
+	queue_bad_cb on_bad, void *arg);
+void kafka_bad_rows_remove(
+	struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg);
+/* kafka_bad.c: of rows, and what this process set aside of other topics. */
 size_t kafka_bad_scan(struct queue *base, const void *from, size_t from_length, size_t limit,
 	queue_bad_cb on_bad, void *arg);
 void
 kafka_bad_remove(struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg);
+const char *kafka_bad_machine(const struct queue *base);
+uint64_t kafka_bad_count(const struct kafka_queue *queue);
 
 /* kafka_config.c, kafka_events.c */
 struct config_watch *kafka_config_watch(struct queue *base, struct loop *loop,

@@ -63,7 +63,8 @@ struct kafka_producer {
 	uint64_t close_by_ms;
 	/* queue thread */
 	struct kafka_handle *dead;
-	LIST_HEAD(, kafka_message) watched; /* under way, and may be late before their report */
+	LIST_HEAD(watched, kafka_message)
+	watched; /* under way, and may be late before their report */
 	struct kafka_answers *answers;
 	uint64_t next_tick_ms;
 	struct kafka_tally tally;

@@ -39,7 +39,7 @@ struct kafka_stats {
 	/* the thread's */
 	rd_kafka_t *handles[TOPIC_COUNT]; /* of the group, but no members */
 	struct probe *probe;
-	struct metric *backlog[TOPIC_COUNT], *age[TOPIC_COUNT];
+	struct metric *backlog[TOPIC_COUNT], *age[TOPIC_COUNT], *bad;
 	uint64_t ages_ms[AGES];
 	bool was_full;
 };
@@ -158,6 +158,7 @@ ask(struct kafka_stats *stats)
 
 	for (enum topic topic = 0; topic < TOPIC_COUNT && !status; topic++)
 		status = ask_topic(stats, topic);
+	metric_set(stats->bad, (int64_t)kafka_bad_count(stats->queue));
 	probe_set(stats->probe, status ? HEALTH_DEGRADED : HEALTH_READY,
 		status ? "the brokers do not answer, or the topics are missing" : NULL);
 }
@@ -223,6 +224,8 @@ add_metrics(struct kafka_stats *stats)
 		stats->age[topic] = metric_gauge("shout_queue_backlog_age_seconds",
 			"How long the oldest of them has waited, at least", labels);
 	}
+	stats->bad = metric_gauge(
+		"shout_queue_bad", "What could not be read, set aside on this machine", NULL);
 	stats->probe = probe_new("queue");
 }
 

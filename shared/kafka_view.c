@@ -214,7 +214,7 @@ bad_begin(struct bad_walk *walk, const void *from, size_t length)
 }
 
 size_t
-kafka_bad_scan(struct queue *base, const void *from, size_t from_length, size_t limit,
+kafka_bad_rows_scan(struct queue *base, const void *from, size_t from_length, size_t limit,
 	queue_bad_cb on_bad, void *arg)
 {
 	struct kafka_state *state = ((struct kafka_queue *)base)->state;
@@ -250,7 +250,8 @@ on_bad_removed(struct kafka_message *message, int err, int64_t offset)
 
 /* By anybody: a tombstone without an epoch is an operator's. */
 void
-kafka_bad_remove(struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg)
+kafka_bad_rows_remove(
+	struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg)
 {
 	struct kafka_queue *queue = (struct kafka_queue *)base;
 	const size_t name = BAD_ROWS_SIZE + ID_SIZE;

@@ -191,18 +191,19 @@ size_t
 queue_bad_scan(struct queue *queue, const void *from, size_t from_length, size_t limit,
 	queue_bad_cb on_bad, void *arg)
 {
-	if (!queue->ops->bad_scan)
-		return 0;
 	return queue->ops->bad_scan(queue, from, from_length, limit, on_bad, arg);
 }
 
 void
 queue_bad_remove(struct queue *queue, const void *key, size_t key_length, queue_cb cb, void *arg)
 {
-	if (queue->ops->bad_remove)
-		queue->ops->bad_remove(queue, key, key_length, cb, arg);
-	else
-		cb(arg, -ENOENT);
+	queue->ops->bad_remove(queue, key, key_length, cb, arg);
+}
+
+const char *
+queue_bad_machine(const struct queue *queue)
+{
+	return queue->ops->bad_machine ? queue->ops->bad_machine(queue) : NULL;
 }
 
 void

@@ -219,10 +219,12 @@ typedef void (*queue_bad_cb)(
  * during the callback. The page behind a key starts at that key with a NUL behind it. */
 size_t queue_bad_scan(struct queue *queue, const void *from, size_t from_length, size_t limit,
 	queue_bad_cb on_bad, void *arg);
-/* For ever; a row's body goes when no other row holds it. -ENOENT, perhaps at once, when it is not
- * there. */
+/* For ever; a row's body goes when no other row holds it. -ENOENT when it is not there. */
 void
 queue_bad_remove(struct queue *queue, const void *key, size_t key_length, queue_cb cb, void *arg);
+/* Where the cluster's queue keeps on each machine what that set aside: the machine that these calls
+ * are about, ours. NULL: they are about all there is. */
+const char *queue_bad_machine(const struct queue *queue);
 
 /* The time by the brokers' clock, as far as records that came lately tell; it may be behind, never
  * ahead. 0: not known, as for a queue that has no clock but ours. */

@@ -66,11 +66,11 @@ struct queue_ops {
 	struct config_watch *(*config_watch)(struct queue *queue, struct loop *loop,
 		void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
 	void (*config_unwatch)(struct config_watch *watch);
-	/* Both NULL where nothing is set aside. */
 	size_t (*bad_scan)(struct queue *queue, const void *from, size_t from_length, size_t limit,
 		queue_bad_cb on_bad, void *arg);
 	void (*bad_remove)(
 		struct queue *queue, const void *key, size_t key_length, queue_cb cb, void *arg);
+	const char *(*bad_machine)(const struct queue *queue); /* NULL: always NULL */
 	void (*event_put)(
 		struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg);
 	void (*events_read)(struct queue *queue, uint64_t since_us,

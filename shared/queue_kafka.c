@@ -302,6 +302,7 @@ kafka_stats(struct queue *base, struct queue_stats *out)
 	kafka_stats_read(queue->stats, out);
 	kafka_state_count(queue->state, out);
 	out->bodies = out->rows;
+	out->bad += kafka_bad_count(queue);
 	for (int i = 0; i < TOPIC_COUNT; i++)
 		out->bodies += out->records[i];
 }
@@ -355,11 +356,12 @@ static const struct queue_ops kafka_ops = {
 	.rows_scan = kafka_rows_scan,
 	.rows_of = kafka_rows_of,
 	.rows_count = kafka_rows_count,
-	.bad_scan = kafka_bad_scan,
-	.bad_remove = kafka_bad_remove,
 	.config_put = kafka_config_put,
 	.config_watch = kafka_config_watch,
 	.config_unwatch = kafka_config_unwatch,
+	.bad_scan = kafka_bad_scan,
+	.bad_remove = kafka_bad_remove,
+	.bad_machine = kafka_bad_machine,
 	.event_put = kafka_event_put,
 	.events_read = kafka_events_read,
 	.clock_us = kafka_clock_us,

@@ -365,7 +365,11 @@ print_bad_list(const json_t *reply)
 			text_of(entry, "id"), text_of(entry, "site"), text_of(entry, "key")));
 	if (json_array_size(rows) > 0)
 		print_table(heads, 5, rows);
-	printf("%zu of %s set aside\n", json_array_size(rows), number_of(reply, "total"));
+	printf("%zu of %s set aside", json_array_size(rows), number_of(reply, "total"));
+	if (json_object_get(reply, "machine"))
+		printf(" on %s; the other machines' are in state_dir/bad there",
+			text_of(reply, "machine"));
+	putchar('\n');
 	json_decref(rows);
 }
 

@@ -475,6 +475,40 @@ a_record_in_hand_does_not_come_twice(void **state)
 		finish(first, i);
 }
 
+static struct {
+	char key[64], value[16];
+} scanned;
+
+static void
+on_bad(void *arg, const void *key, size_t key_length, const void *value, size_t length)
+{
+	(void)arg;
+	memset(&scanned, 0, sizeof scanned);
+	memcpy(scanned.key, key, key_length);
+	memcpy(scanned.value, value, length);
+}
+
+static size_t
+scan_bad(struct member *member, const char *from, size_t length)
+{
+	return kafka_bad_scan(&member->queue.base, from, length, 10, on_bad, NULL);
+}
+
+static void
+on_removed(void *arg, int err)
+{
+	*(int *)arg = err;
+}
+
+static int
+remove_bad(struct member *member, const char *key)
+{
+	int err = 1;
+
+	kafka_bad_remove(&member->queue.base, key, strlen(key), on_removed, &err);
+	return err;
+}
+
 static void
 a_record_without_an_envelope_is_put_aside(void **state)
 {
@@ -497,6 +531,16 @@ a_record_without_an_envelope_is_put_aside(void **state)
 	close(fd);
 	snprintf(path, sizeof path, "%s/bad/mail.inbound-0-1.envelope", member->dir);
 	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(kafka_bad_count(&member->queue), 3);
+	assert_int_equal(scan_bad(member, "", 0), 3);
+	assert_string_equal(scanned.key, "mail.inbound/0-1.envelope");
+	assert_string_equal(scanned.value, "?");
+	assert_int_equal(scan_bad(member, "mail.inbound/0-1", 16), 2);
+	assert_int_equal(scan_bad(member, "mail.inbound/0-1", 17), 1);
+	assert_int_equal(remove_bad(member, "mail.inbound/0-1"), 0);
+	assert_int_equal(remove_bad(member, "mail.inbound/0-1"), -ENOENT);
+	assert_int_equal(remove_bad(member, "mail/../member"), -ENOENT);
+	assert_int_equal(scan_bad(member, "", 0), 2);
 }
 
 /* A body read piece by piece. */

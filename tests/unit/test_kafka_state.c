@@ -802,13 +802,14 @@ on_bad(void *arg, const void *key, size_t key_length, const void *value, size_t 
 static size_t
 bad_rows(struct node *node)
 {
-	return kafka_bad_scan(&node->queue.base, NULL, 0, 100, on_bad, NULL);
+	return kafka_bad_rows_scan(&node->queue.base, NULL, 0, 100, on_bad, NULL);
 }
 
 static void
 call_bad_remove(struct call *call)
 {
-	kafka_bad_remove(&call->node->queue.base, bad_key, bad_key_size, on_answer, call->node);
+	kafka_bad_rows_remove(
+		&call->node->queue.base, bad_key, bad_key_size, on_answer, call->node);
 }
 
 static uint64_t
