@@ -8,6 +8,11 @@
  * for many. So sessions are few and filled up to SESSION_DEPTH; a session that takes in a large
  * body is left alone until it has it, since what is sent behind it would wait.
  *
+ * Bodies are streamed (INSTREAM), also to a clamd on this machine, which could read them from a
+ * file it is passed (FILDES) for some 12 % less CPU at 50 KB. For it writes a stream to its
+ * TemporaryDirectory before it scans, and says so when that is full; of a file that it is passed,
+ * it would leave out the attachments that it cannot unpack there, and answer OK.
+ *
  * A host takes part once clamd_check trusts it. When one of its sessions breaks or is silent it is
  * checked anew before it gets the next scan. A scan whose host hangs goes back to the others that
  * wait; a scan whose own session broke or whose own time ran out is the caller's to judge, the

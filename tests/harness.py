@@ -153,6 +153,7 @@ class Clamd(Server):
     """clamd with two signatures of EICAR and nothing else."""
 
     name = "clamd"
+    temporary = None  # where it unpacks; its own directory
 
     def __init__(self, directory, settings=()):
         super().__init__(directory)
@@ -164,7 +165,7 @@ class Clamd(Server):
         (database / "eicar.ndb").write_text(f"Eicar-Test-Signature:0:*:{EICAR.hex()}\n")
         config = self.directory / "clamd.conf"
         lines = [f"LocalSocket {self.socket}", f"DatabaseDirectory {database}",
-                 f"TemporaryDirectory {self.directory}", "Foreground yes", "FixStaleSocket yes",
+                 f"TemporaryDirectory {self.temporary or self.directory}", "Foreground yes", "FixStaleSocket yes",
                  "MaxThreads 10", "MaxQueue 100", "StreamMaxLength 80M", "MaxFileSize 400M",
                  "MaxScanSize 400M", "AlertExceedsMax yes", "ConcurrentDatabaseReload no", *settings]
         config.write_text("\n".join(lines) + "\n")

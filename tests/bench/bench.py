@@ -3,6 +3,7 @@
     make bench                        everything
     make bench BENCH="--quick"        fewer messages, one round
     make bench BENCH="--sizes 4096 --scan no --json out.json"
+    make bench BENCH="--clamd-temporary /dev/shm"   clamd unpacks there, for both
     make bench BENCH="--queue kafka"  with a broker (RF 1, flush.messages=1) and a process for each role
 
 Prints medians and ratios; figures mean something only within one run."""
@@ -200,9 +201,11 @@ def main():
     parser.add_argument("--scan", choices=["yes", "no", "both"], default="both")
     parser.add_argument("--messages", type=int, default=6000, help="of 4 KB; a third of 50 KB")
     parser.add_argument("--queue", choices=list(RELAYS), default="lmdb")
+    parser.add_argument("--clamd-temporary", help="TemporaryDirectory of both clamds, e.g. on a tmpfs")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", help="write the figures there")
     args = parser.parse_args()
+    Clamd.temporary = args.clamd_temporary
     if args.quick:
         args.rounds, args.messages = 1, 1500
     results = []
