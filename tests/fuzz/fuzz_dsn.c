@@ -88,7 +88,7 @@ check(const struct dsn *dsn)
 	at = memmem(text, length, "\r\n\tboundary=\"", 13);
 	assert(at);
 	snprintf(boundary, sizeof boundary, "\r\n--%.*s", (int)strcspn(at + 13, "\""), at + 13);
-	assert(count(text, length, boundary) == 4);
+	assert(count(text, length, boundary) == (dsn->original ? 4 : 3));
 	check_status(text, length, boundary);
 	at = memmem(text, length, "\r\n\r\n", 4);
 	header = (size_t)(at - text);
@@ -104,7 +104,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	Recipient recipient = RECIPIENT__INIT;
 	struct outcome outcome = { .kind = OUTCOME_BOUNCE };
 	struct dsn_recipient told = { &recipient, &outcome, 1, 2 };
-	struct dsn dsn = { DSN_FAILURE, &envelope, &told, 1, NULL, 0, "relay.example", 3 };
+	struct dsn dsn = { .kind = DSN_FAILURE,
+		.about = &envelope,
+		.recipients = &told,
+		.count = 1,
+		.hostname = "relay.example",
+		.now_us = 3 };
 	uint8_t id[ID_SIZE] = { 1 };
 	char *texts[9];
 
@@ -127,6 +132,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	dsn.original_length = size;
 	check(&dsn);
 	dsn.kind = DSN_DELAY;
+	check(&dsn);
+	dsn.kind = DSN_RELAYED;
+	check(&dsn);
+	dsn.original = NULL;
+	dsn.original_length = 0;
+	dsn.original_gone = true;
 	check(&dsn);
 	for (size_t i = 0; i < 9; i++)
 		free(texts[i]);
