@@ -73,7 +73,9 @@ def dice():
     """Random numbers; SHOUT_SEED repeats those of an earlier run."""
     seed = int(os.environ.get("SHOUT_SEED", random.randrange(1 << 32)))
     print(f"SHOUT_SEED={seed}")
-    return random.Random(seed)
+    rolled = random.Random(seed)
+    rolled.told_seed = seed
+    return rolled
 
 
 @pytest.fixture

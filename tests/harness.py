@@ -249,6 +249,14 @@ def _merge(base, extra):
     return base
 
 
+ON_DISK = """member=$(cat "$2/member" 2>/dev/null)
+mount -t tmpfs -o size="$1" disk "$2" || exit 1
+test -z "$member" || printf %s "$member" > "$2/member"
+shift 2
+exec "$@"
+"""
+
+
 class Shout(Server):
     """`shout all`, or another role, with listeners for every kind of TLS. `settings` is merged into the generated
     shout.yaml (JSON, which YAML reads). With `disk`, a size, state_dir is a file system of its own that
@@ -267,12 +275,17 @@ class Shout(Server):
         self.state_dir = self.directory / "state"
         self.settings = _merge(self._settings(redis, clamd, route), settings or {})
         self.write()
-        self.command = [*wrapper, BUILD / "shout", role, "-c", self.file]
+        self.plain = [*wrapper, BUILD / "shout", role, "-c", self.file]
+        self.use_disk(disk)
+
+    def use_disk(self, size):
+        """From the next start on state_dir is an empty file system of `size`, but for who it is in a
+        cluster; or, with None, the directory again."""
+        self.command = self.plain
         self.inside = lambda: []
-        if disk:
+        if size:
             self.state_dir.mkdir(exist_ok=True)
-            self.command = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size="$1" disk "$2" && shift 2 && exec "$@"',
-                            "sh", disk, self.state_dir, *self.command]
+            self.command = ["unshare", "-m", "sh", "-c", ON_DISK, "sh", size, self.state_dir, *self.plain]
             self.inside = lambda: ["nsenter", "-m", "-t", str(self.process.pid)]
 
     def _settings(self, redis, clamd, route):
@@ -417,6 +430,7 @@ class Rig:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="shout-", dir="/tmp"))
         self.started = []
         self.count = 0
+        self.keep = None  # where everything goes in the end, instead of away
 
     def path(self, name):
         self.count += 1
@@ -456,7 +470,10 @@ class Rig:
                     thing.assert_no_sanitizer_report()
             except (AssertionError, OSError) as error:
                 failure = failure or error
-        if not os.environ.get("SHOUT_KEEP"):  # to look at the logs
+        if self.keep:
+            shutil.rmtree(self.keep, ignore_errors=True)
+            subprocess.run(["mv", self.directory, self.keep], check=True)  # it may hold sockets
+        elif not os.environ.get("SHOUT_KEEP"):  # to look at the logs
             shutil.rmtree(self.directory, ignore_errors=True)
         if failure:
             raise failure

@@ -21,10 +21,10 @@ import sink as sinks
 from load import Load, balance
 
 GOOD, SLOW = "bob@good.example", "eve@slow.example"
-SLOW_CYCLE_S, SLOW_DOWN_S = 9, 6
+SLOW_CYCLE_S, SLOW_DOWN_S = 6, 4
 HAND_OVER_S = 1  # from a remote's 250 until every other sender finds it in the ledger
 ROLES = {"control": 1, "sender": 2, "scanner": 2, "ingress": 2}  # in the order of starting
-DISK = "96m"  # of the second of a role: a file system of its own, which a kill empties
+DISK = "96m"  # small, for what is to be filled
 
 Copy = collections.namedtuple("Copy", "name id recipient helo begun ended")
 
@@ -97,7 +97,7 @@ class Cluster:
 
     def make(self, role, number, **options):
         node = Node(self.rig.path(f"{role}-{number}"), self.redis, role, number, clamd=self.clamd,
-                    certificate=self.certificate, disk=DISK if number == 2 else None,
+                    certificate=self.certificate,
                     settings={
                         "log": {"level": "info"},
                         "queue": self.kafka.queue(partitions=6),
@@ -131,6 +131,8 @@ class Cluster:
                 with self.lock:
                     if not node.held and not node.running():
                         self.ended.append((node.name, node.process.returncode))
+                        if node.role == "sender":
+                            self._note_doubtful(node)
                         node.start(wait=False)
 
     def crashes(self):
@@ -182,15 +184,17 @@ class Cluster:
         return {"control": "does not answer"}
 
     def settle(self, *loads, deadline=180):
-        """Waits until all that was accepted has arrived, and nothing is left; the balance."""
+        """Waits until all that was accepted has arrived, and nothing is left; the balance. What has not
+        arrived by then is lost."""
         with contextlib.suppress(ValueError):
             self.slow.rules.remove(self.slow_rule)
-        for load in loads:
-            names = {one.name for one in load.sent if one.state == "accepted"}
-            harness.wait_for(lambda: not names - self.arrived(), deadline,
-                             f"{len(names)} messages arrive; missing: {sorted(names - self.arrived())[:20]}")
-        harness.wait_for(lambda: not any(self.waiting().values()), deadline, "the cluster is empty")
-        return balance(list(loads), self)
+        names = {one.name for load in loads for one in load.sent if one.state == "accepted"}
+        with contextlib.suppress(AssertionError):
+            harness.wait_for(lambda: not names - self.arrived(), deadline)
+            harness.wait_for(lambda: not any(self.waiting().values()), deadline)
+        result = balance(list(loads), self)
+        assert result.lost or not any(self.waiting().values()), f"not empty: {self.waiting()}"
+        return result
 
     def names(self):
         return [name for sink in (self.good, self.slow) for name in sink.names()]

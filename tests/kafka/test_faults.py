@@ -10,10 +10,11 @@ import time
 
 import pytest
 
+import autopsy
 import kafka
-from cluster import GOOD, SLOW, Cluster
-from harness import EICAR, ROOT, wait_for
-from load import REFUSED
+from cluster import DISK, GOOD, SLOW, Cluster
+from harness import BUILD, EICAR, ROOT, wait_for
+from load import ACCEPTED, REFUSED
 
 sys.path.insert(0, str(ROOT / "tests/faults"))
 
@@ -195,7 +196,7 @@ def rebalance_storm(run):
 
 
 def delete_the_local_table(run):
-    node = run.cluster.nodes["sender-1"]
+    node = run.any("sender")
     for path in node.state.glob("rows*"):
         path.unlink()
     run.a_while()
@@ -203,16 +204,27 @@ def delete_the_local_table(run):
 
 
 def fill_a_disk(run):
-    node = run.cluster.nodes[run.dice.choice(("ingress-2", "scanner-2", "sender-2"))]
+    """That of a process that has little; it goes on, or ends and begins anew on an empty one."""
+    node = run.any(run.dice.choice(("ingress", "scanner", "sender")))
+    run.cluster.kill(node)
+    node.use_disk(DISK)
+    node.start()
+    filled = node.process.pid
     with contextlib.suppress(OSError), open(node.state / "filling", "wb", buffering=0) as filling:
         while True:
             filling.write(bytes(65536))
     run.a_while(3, 6)
-    if node.running():
+    if node.running() and node.process.pid == filled:
         (node.state / "filling").unlink(missing_ok=True)
+    run.flows("a full disk")
+    run.cluster.kill(node)
+    node.use_disk(None)
+    node.start(wait=False)
 
 
 def jump_the_clock_of_a_sender(run):
+    """A day ahead or back. libfaketime does not reach the waits of librdkafka's threads, so that a handle
+    which is made a day back fails at once and the process ends, and is started again."""
     node = run.any("sender")
     jump = node.directory / "clock"
     jump.write_text("+0")
@@ -239,6 +251,7 @@ FAULTS = [kill_ingress, kill_scanner, kill_sender, kill_control, kill_all_of_a_r
 
 @pytest.fixture
 def run(rig, certificate, dice, tell):
+    tell(f"SHOUT_SEED={dice.told_seed}")
     if os.environ.get("SHOUT_KEEP"):
         tell(f"logs stay in {rig.directory}")
     return Run(Cluster(rig, certificate), dice, tell)
@@ -266,25 +279,51 @@ def story(run, earlier, later):
             f", {later.helo} {later.begun - begun:.2f} to {later.ended - begun:.2f} of {fault}")
 
 
-def test_no_fault_loses_mail_and_what_comes_twice_was_in_flight(run):
-    cluster = run.cluster
-    run.flows("the start")
-    for fault in faults(run.dice):
-        run.fault(fault)
-    seconds = time.time() - cluster.started
-    run.viruses.stop()
-    result = cluster.settle(*[load.stop() for load in run.loads])
-    explained, unexplained = cluster.explain()
+def summary(run, result, explained, unexplained):
+    """The one line: what was accepted, what of it came, and why any came twice."""
     reasons = collections.Counter(reason for reason, _, _ in explained)
     refused = sum((load.codes() for load in run.loads), collections.Counter())
-    run.tell(f"{len(run.times)} faults in {seconds:.0f} s: {result}; "
-             f"duplicates: {dict(reasons)}, {len(unexplained)} unexplained; refused: {dict(refused)}, "
-             f"{len(result.extra)} of them arrived; {run.viruses.accepted()} viruses, none delivered; "
-             f"{len(cluster.ended)} processes ended by themselves")
+    return (f"{len(run.times)} faults, seed {run.dice.told_seed}: {result.accepted} accepted, "
+            f"{result.accepted - len(result.lost)} received, {len(result.lost)} lost, "
+            f"{sum(result.duplicates.values())} duplicates, {len(explained)} explained {dict(reasons)}, "
+            f"{len(set(result.extra) & late(run.loads))} of {refused[451]} 451s became durable, "
+            f"{result.unknown_arrived} of {result.unknown} without an answer did; "
+            f"{run.viruses.accepted()} viruses, none delivered; {len(run.cluster.ended)} processes ended by "
+            f"themselves; {time.time() - run.cluster.started:.0f} s")
+
+
+def account(run):
+    run.viruses.stop()
+    result = run.cluster.settle(*[load.stop() for load in run.loads])
+    explained, unexplained = run.cluster.explain()
+    run.tell(summary(run, result, explained, unexplained))
     if os.environ.get("SHOUT_VERBOSE"):
         for reason, earlier, later in explained:
             run.tell(f"{reason}: {story(run, earlier, later)}")
+    refused = sum((load.codes() for load in run.loads), collections.Counter())
     assert not result.lost and not set(result.extra) - late(run.loads)
-    assert not {one.name for one in run.viruses.sent} & cluster.arrived()
+    assert not {one.name for one in run.viruses.sent} & run.cluster.arrived()
     assert set(refused) <= {421, 451, 452}
     assert not unexplained, "\n".join(story(run, *two) for two in unexplained)
+
+
+def inspect(run):
+    """Before anything is stopped: who does not answer, where what is missing was last seen."""
+    run.cluster.rig.keep = BUILD / f"faults-{run.dice.told_seed}"
+    arrived = run.cluster.arrived()
+    missing = [one for load in run.loads for one in load.all(ACCEPTED) if one.name not in arrived]
+    run.tell(f"{len(missing)} accepted have not arrived; not ready: {run.cluster.unready()}; "
+             f"ended by themselves: {run.cluster.ended[-20:]}; the state of all stays in {run.cluster.rig.keep}")
+    for line in autopsy.report(run.cluster, missing):
+        run.tell(line)
+
+
+def test_no_fault_loses_mail_and_what_comes_twice_was_in_flight(run):
+    try:
+        run.flows("the start")
+        for fault in faults(run.dice):
+            run.fault(fault)
+        account(run)
+    except Exception:
+        inspect(run)
+        raise
