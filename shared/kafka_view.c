@@ -201,10 +201,10 @@ static bool
 bad_begin(struct bad_walk *walk, const void *from, size_t length)
 {
 	const size_t shared = length < BAD_ROWS_SIZE ? length : BAD_ROWS_SIZE;
-	const int order = memcmp(from ? from : "", BAD_ROWS, shared);
+	const int order = from ? memcmp(from, BAD_ROWS, shared) : -1;
 
 	walk->size = BAD_ROWS_SIZE;
-	if (order || length < BAD_ROWS_SIZE)
+	if (!from || order || length < BAD_ROWS_SIZE)
 		return order <= 0;
 	if (length > BAD_ROWS_SIZE + ID_SIZE + QUEUE_SITE_MAX + 1)
 		length = BAD_ROWS_SIZE + ID_SIZE + QUEUE_SITE_MAX + 1;

@@ -559,6 +559,69 @@ a_zombie_changes_nothing_and_is_answered(void **state)
 	assert_int_not_equal(seen->due_us, 99);
 }
 
+/* The offset of the first one that waits for an answer; -1: none does. */
+static int64_t
+unanswered(struct node *node)
+{
+	struct kafka_state *state = node->queue.state;
+	const struct zombie *zombie;
+	int64_t offset;
+
+	pthread_mutex_lock(&state->lock);
+	zombie = TAILQ_FIRST(&part_of(state, 0)->zombies);
+	offset = zombie ? zombie->offset : -1;
+	pthread_mutex_unlock(&state->lock);
+	return offset;
+}
+
+static int64_t
+checkpoint(struct node *node)
+{
+	char *file = xasprintf("%s/rows.mdb", node->dir);
+	struct row_cache *cache = row_cache_open(file);
+	struct row_point point;
+
+	assert_non_null(cache);
+	assert_true(row_cache_point(cache, 0, &point));
+	row_cache_close(&cache);
+	free(file);
+	return point.next;
+}
+
+/* One that only claimed reads it and dies; the owner after that answers, and so does the first one
+ * when it comes back: its checkpoint stayed before it. */
+static void
+a_zombie_is_answered_by_whoever_owns_the_partition_after_it(void **state)
+{
+	struct node *node = &rig.nodes[0], *other = &rig.nodes[1];
+	struct letter letter;
+	int64_t offset = -1;
+	Row row;
+
+	(void)state;
+	own(node);
+	letter_init(&letter, node);
+	row_of(&row, &letter, "google", 1);
+	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
+	run(node, call_release, NULL, NULL);
+	node_start(other);
+	claim(other);
+	write_stray(other, &letter, &row, 0);
+	POLL((offset = unanswered(other)) >= 0);
+	node_stop(other);
+	assert_true(checkpoint(other) <= offset);
+	own(node);
+	POLL(unanswered(node) < 0);
+	assert_int_equal(attempts_seen(node), 1);
+	assert_int_not_equal(seen->due_us, 99);
+	run(node, call_release, NULL, NULL);
+	node_start(other);
+	own(other);
+	POLL(unanswered(other) < 0);
+	assert_int_equal(attempts_seen(other), 1);
+	assert_int_not_equal(seen->due_us, 99);
+}
+
 static void
 the_newest_claim_wins_and_is_taken_back_with_a_commit(void **state)
 {
@@ -1085,6 +1148,7 @@ main(void)
 		TEST(rows_are_written_rewritten_and_removed),
 		TEST(a_new_process_has_the_rows_with_its_table_or_without),
 		TEST(a_zombie_changes_nothing_and_is_answered),
+		TEST(a_zombie_is_answered_by_whoever_owns_the_partition_after_it),
 		TEST(the_newest_claim_wins_and_is_taken_back_with_a_commit),
 		TEST(the_body_of_a_row_that_may_be_durable_is_kept),
 		TEST(a_log_that_was_cut_off_is_read_again_before_anything_is_done),
