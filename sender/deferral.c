@@ -5,30 +5,27 @@
  *
  * A site is loaded from a cursor on, (due, id) of the last row loaded, so that what is in memory is
  * not read again; with nothing of it in memory it starts from its first row. All rows in memory are
- * in one table, which also keeps a row from being loaded twice. One timer serves the heap's top.
+ * in one table, which also keeps a row from being loaded twice.
  */
 #include "sender/deferral.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "sender/sender_private.h"
 #include "sender/waiting_count.h"
+#include "sender/wake.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 
 #define READ_SLICE 1000
-#define SLEEP_MAX_US (600ull * 1000000) /* the clock may be set meanwhile */
 #define SET_BACK_US (60ll * 1000000)
 #define DUE_FIRST 1 /* what has no due time (0) waits for somebody, not for a time */
 
 struct waiting_site {
+	struct wake wake; /* first: the heap's soonest is a site's */
 	UT_hash_handle hh;
 	uint64_t due_us; /* the soonest row that is not in memory; UINT64_MAX: none known */
-	uint64_t wake_us;
-	size_t heap_at; /* + 1; 0: not in the heap */
 	size_t loaded;
 	bool cursor;
 	uint64_t cursor_us;
@@ -41,76 +38,12 @@ struct deferral {
 	struct waiting_site *sites;
 	struct waiting_count *count;
 	struct item *items;
-	struct waiting_site **heap;
-	size_t heap_count, heap_space, loaded;
-	size_t load; /* what is loaded, by weight */
-	struct event *timer;
-	uint64_t armed_us;
+	struct wake_heap *heap;
+	size_t loaded;
+	size_t load;      /* what is loaded, by weight */
 	int64_t clock_us; /* what our clock was ahead of the one that only goes forward */
 	bool loading;
 };
-
-/* The heap: soonest first. */
-
-static void
-heap_place(struct deferral *d, size_t at, struct waiting_site *site)
-{
-	d->heap[at] = site;
-	site->heap_at = at + 1;
-}
-
-static void
-heap_up(struct deferral *d, size_t at, struct waiting_site *site)
-{
-	while (at && d->heap[(at - 1) / 2]->wake_us > site->wake_us) {
-		heap_place(d, at, d->heap[(at - 1) / 2]);
-		at = (at - 1) / 2;
-	}
-	heap_place(d, at, site);
-}
-
-static void
-heap_down(struct deferral *d, size_t at, struct waiting_site *site)
-{
-	size_t child;
-
-	while ((child = 2 * at + 1) < d->heap_count) {
-		if (child + 1 < d->heap_count &&
-			d->heap[child + 1]->wake_us < d->heap[child]->wake_us)
-			child++;
-		if (d->heap[child]->wake_us >= site->wake_us)
-			break;
-		heap_place(d, at, d->heap[child]);
-		at = child;
-	}
-	heap_place(d, at, site);
-}
-
-static void
-heap_remove(struct deferral *d, struct waiting_site *site)
-{
-	size_t at = site->heap_at - 1;
-	struct waiting_site *last;
-
-	if (!site->heap_at)
-		return;
-	site->heap_at = 0;
-	last = d->heap[--d->heap_count];
-	if (last == site)
-		return;
-	heap_down(d, at, last);
-	heap_up(d, last->heap_at - 1, last);
-}
-
-static void
-heap_insert(struct deferral *d, struct waiting_site *site)
-{
-	if (d->heap_count == d->heap_space) {
-		d->heap_space = d->heap_space ? 2 * d->heap_space : 64;
-		d->heap = xrealloc(d->heap, d->heap_space * sizeof(struct waiting_site *));
-	}
-	heap_up(d, d->heap_count++, site);
-}
 
 /* Written by a clock that was ahead. */
 static bool
@@ -119,27 +52,10 @@ beyond(const struct deferral *d, uint64_t due, uint64_t now)
 	return d->options.ahead_us && due != UINT64_MAX && due > now + d->options.ahead_us;
 }
 
-static void
-timer_arm(struct deferral *d, uint64_t now)
+static bool
+is_full(const struct deferral *d)
 {
-	struct timeval wait;
-	uint64_t wake = d->heap_count ? d->heap[0]->wake_us : UINT64_MAX, us;
-
-	if (d->load >= d->options.max)
-		wake = UINT64_MAX;
-	if (wake == d->armed_us)
-		return;
-	d->armed_us = wake;
-	if (wake == UINT64_MAX) {
-		event_del(d->timer);
-		return;
-	}
-	us = wake > now ? wake - now : 0;
-	if (us > SLEEP_MAX_US)
-		us = SLEEP_MAX_US;
-	wait = (struct timeval){ .tv_sec = (time_t)(us / 1000000),
-		.tv_usec = (suseconds_t)(us % 1000000) };
-	event_add(d->timer, &wait);
+	return d->load >= d->options.max;
 }
 
 /* Sites. */
@@ -162,7 +78,7 @@ site_get(struct deferral *d, const char *name)
 static void
 site_drop(struct deferral *d, struct waiting_site *site)
 {
-	heap_remove(d, site);
+	wake_clear(d->heap, &site->wake);
 	HASH_DEL(d->sites, site);
 	free(site);
 }
@@ -185,19 +101,17 @@ site_arm(struct deferral *d, struct waiting_site *site, uint64_t now)
 {
 	uint64_t rest, wake;
 
-	heap_remove(d, site);
+	wake_clear(d->heap, &site->wake);
 	if (beyond(d, site->due_us, now))
 		site->due_us = now;
 	if (site->due_us == UINT64_MAX ||
-		(site->due_us <= now && site->loaded &&
-			(d->load >= d->options.max || !site_room(d, site))))
+		(site->due_us <= now && site->loaded && (is_full(d) || !site_room(d, site))))
 		return;
 	rest = d->options.rest_until(d->options.arg, site->name, now);
 	wake = rest > site->due_us ? rest : site->due_us;
 	if (wake == UINT64_MAX)
 		return;
-	site->wake_us = wake;
-	heap_insert(d, site);
+	wake_set(d->heap, &site->wake, wake);
 }
 
 struct batch {
@@ -326,38 +240,31 @@ check_clock(struct deferral *d, uint64_t now)
 }
 
 static void
-deferral_run(struct deferral *d)
+on_due(void *arg)
 {
+	struct deferral *d = arg;
 	uint64_t now = clock_us();
 	struct waiting_site *site;
+	struct wake *wake;
 
 	d->loading = true;
 	check_clock(d, now);
-	while (d->heap_count && d->heap[0]->wake_us <= now && d->load < d->options.max) {
-		site = d->heap[0];
-		heap_remove(d, site);
+	while ((wake = wake_heap_soonest(d->heap)) && wake->us <= now && !is_full(d)) {
+		site = (struct waiting_site *)wake;
+		wake_clear(d->heap, &site->wake);
 		if (d->options.rest_until(d->options.arg, site->name, now) <= now)
 			site_load(d, site, now);
 		if (!site->loaded && site->due_us <= now &&
 			d->options.rest_until(d->options.arg, site->name, now) <= now) {
 			/* nothing could be taken: not again on this turn */
-			site->wake_us = now + 1000000;
-			heap_insert(d, site);
+			wake_set(d->heap, &site->wake, now + 1000000);
 		} else
 			site_arm(d, site, now);
 		if (!site->loaded && site->due_us == UINT64_MAX)
 			site_drop(d, site);
 	}
 	d->loading = false;
-	d->armed_us = UINT64_MAX - 1;
-	timer_arm(d, now);
-}
-
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd, (void)what;
-	deferral_run(arg);
+	wake_heap_arm(d->heap, is_full(d), now);
 }
 
 void
@@ -394,9 +301,8 @@ deferral_new(const struct deferral_options *options)
 
 	d->options = *options;
 	d->count = waiting_count_new(options->waiting, options->arg);
-	d->armed_us = UINT64_MAX;
 	d->clock_us = (int64_t)clock_us() - (int64_t)clock_mono_us();
-	d->timer = evtimer_new(loop_base(options->loop), on_timer, d);
+	d->heap = wake_heap_new(options->loop, on_due, d);
 	return d;
 }
 
@@ -411,8 +317,7 @@ deferral_free(struct deferral **deferral)
 	HASH_ITER(hh, d->sites, site, next_site)
 	site_drop(d, site);
 	waiting_count_free(&d->count);
-	event_free(d->timer);
-	free(d->heap);
+	wake_heap_free(&d->heap);
 	free(d);
 	*deferral = NULL;
 }
@@ -455,13 +360,13 @@ deferral_noted(struct deferral *d, const char *name, uint64_t due)
 
 	if (beyond(d, due, now))
 		due = now;
-	if (due >= site->due_us && site->heap_at)
+	if (due >= site->due_us && wake_is_set(&site->wake))
 		return;
 	if (due < site->due_us)
 		site->due_us = due;
 	site_arm(d, site, now);
 	if (!d->loading)
-		timer_arm(d, now);
+		wake_heap_arm(d->heap, is_full(d), now);
 }
 
 /* Rows in memory. */
@@ -517,7 +422,7 @@ deferral_left(struct deferral *d, struct item *item)
 	site_arm(d, site, now);
 	if (!site->loaded && site->due_us == UINT64_MAX)
 		site_drop(d, site);
-	timer_arm(d, now);
+	wake_heap_arm(d->heap, is_full(d), now);
 }
 
 struct item **
@@ -567,17 +472,19 @@ deferral_poke(struct deferral *d, const char *name)
 		HASH_ITER(hh, d->sites, site, next)
 	site_arm(d, site, now);
 	if (!d->loading)
-		timer_arm(d, now);
+		wake_heap_arm(d->heap, is_full(d), now);
 }
 
 void
 deferral_stats(const struct deferral *d, struct deferral_stats *out)
 {
+	const struct wake *soonest = wake_heap_soonest(d->heap);
+
 	*out = (struct deferral_stats){
 		.sites = HASH_COUNT(d->sites),
-		.timers = d->heap_count,
+		.timers = wake_heap_count(d->heap),
 		.loaded = d->loaded,
 		.rows = waiting_count_rows(d->count),
-		.oldest_due_us = d->heap_count ? d->heap[0]->wake_us : 0,
+		.oldest_due_us = soonest ? soonest->us : 0,
 	};
 }
