@@ -316,7 +316,10 @@ on_rebuilt(void *arg, int err, uint64_t entries)
 {
 	struct exchange *x = arg;
 
-	if (err)
+	if (err == -EAGAIN)
+		reply_error(x, 503, "",
+			"relay.config has not been read yet; /readyz tells when it has");
+	else if (err)
 		reply_error(x, 503, "", "Redis does not take it: %s", strerror(-err));
 	else
 		reply_json(x, 200, json_pack("{s:I}", "entries", (json_int_t)entries));

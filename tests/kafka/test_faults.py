@@ -165,6 +165,7 @@ def flush_redis(run):
     run.cluster.redis.run("FLUSHALL")
     run.cluster.forget_ledger()
     if run.dice.random() < 0.5:
+        wait_for(run.cluster.control.ready, what="control, which may just have been killed, has read relay.config")
         run.cluster.control.shoutctl("rebuild")
 
 
