@@ -313,11 +313,29 @@ ask_poll(struct kafka_consumer *consumer)
 		ask_end(consumer);
 }
 
+/* As if it were one record, for how many there are is not known. */
+void
+trim_again(struct partition *partition)
+{
+	partition->trimmed = partition->committed ? partition->committed - 1 : 0;
+}
+
 void
 on_admin_event(struct kafka_consumer *consumer, rd_kafka_event_t *event)
 {
-	if (rd_kafka_event_error(event))
-		LOG_WARN("finished records could not be deleted", "topic",
-			kafka_topic_name[consumer->topic], "error",
-			rd_kafka_event_error_string(event));
+	const rd_kafka_DeleteRecords_result_t *result = rd_kafka_event_DeleteRecords_result(event);
+	const rd_kafka_topic_partition_list_t *list = result
+		? rd_kafka_DeleteRecords_result_offsets(result)
+		: NULL;
+	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+
+	for (int i = 0; list && i < list->cnt && !err; i++)
+		err = list->elems[i].err;
+	if (!err)
+		return;
+	LOG_WARN("finished records could not be deleted", "topic",
+		kafka_topic_name[consumer->topic], "error", rd_kafka_err2str(err));
+	for (int32_t i = 0; i < consumer->partitions_count; i++)
+		if (is_ours(consumer->partitions[i]))
+			trim_again(consumer->partitions[i]);
 }

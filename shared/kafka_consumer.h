@@ -125,6 +125,8 @@ void ask_committed(struct kafka_consumer *consumer);
 /* Takes its answer, if it is there; waits for it. */
 void ask_poll(struct kafka_consumer *consumer);
 void ask_end(struct kafka_consumer *consumer);
+/* What is committed may not be trimmed: whoever should have may have failed. */
+void trim_again(struct partition *partition);
 void on_admin_event(struct kafka_consumer *consumer, rd_kafka_event_t *event);
 
 /* kafka_bad.c: keeps a record that has no readable envelope; false when that failed. */

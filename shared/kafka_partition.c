@@ -137,7 +137,8 @@ partition_resume(struct partition *partition, int64_t offset, const char *text, 
 	partition->offsets = kafka_offsets_new(offset < 0 ? 0 : offset);
 	partition->promised = kafka_offsets_lowest(partition->offsets);
 	partition->promise_asked = partition->promised;
-	partition->committed = partition->trimmed = partition->promised;
+	partition->committed = partition->promised;
+	trim_again(partition);
 	partition->redelivered_below = 0;
 	if (offset >= 0 &&
 		!kafka_offsets_unpack(

@@ -152,7 +152,7 @@ struct part {
 	uint64_t tenure; /* counts the times it was given to us: claimed again, it is the same */
 	int64_t newest_claim; /* that was read */
 	uint64_t fenced_ms;
-	int64_t body_end; /* behind the last body we appended; -1: none yet */
+	int64_t body_end; /* behind our last body, or all there were; -1: not known */
 	int64_t trimmed;
 	int64_t missing_to; /* no body below it is there, though rows may name some */
 	/* A row that failed may be durable: its body is kept until one that was produced behind it

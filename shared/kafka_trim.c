@@ -15,6 +15,7 @@
 #include "shared/metrics.h"
 
 #define ADMIN_MS 10000
+#define ASK_MS 1000
 
 /* Where the row's body is: < 0: it has none. The caller may have the row from before it moved. */
 int64_t
@@ -85,20 +86,68 @@ delete_below(struct kafka_state *state, rd_kafka_topic_partition_list_t *below)
 	rd_kafka_AdminOptions_destroy(options);
 }
 
+/* A trim that fails is tried again. */
+static void
+take_answer(struct kafka_state *state, rd_kafka_event_t *event)
+{
+	const rd_kafka_DeleteRecords_result_t *result = rd_kafka_event_DeleteRecords_result(event);
+	const rd_kafka_topic_partition_list_t *list = result
+		? rd_kafka_DeleteRecords_result_offsets(result)
+		: NULL;
+	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+
+	for (int i = 0; list && i < list->cnt && !err; i++)
+		err = list->elems[i].err;
+	if (!err)
+		return;
+	LOG_WARN("bodies nobody needs could not be deleted", "error", rd_kafka_err2str(err));
+	pthread_mutex_lock(&state->lock);
+	for (int32_t i = 0; i < state->parts_count; i++)
+		if (state->parts[i])
+			state->parts[i]->trimmed = 0;
+	pthread_mutex_unlock(&state->lock);
+}
+
 static void
 take_answers(struct kafka_state *state)
 {
 	rd_kafka_event_t *event;
 
 	while ((event = rd_kafka_queue_poll(follower_admin_answers(state->mine), 0))) {
-		if (rd_kafka_event_error(event))
-			LOG_WARN("bodies nobody needs could not be deleted", "error",
-				rd_kafka_event_error_string(event));
+		take_answer(state, event);
 		rd_kafka_event_destroy(event);
 	}
 }
 
-/* A trim that fails is made up for by a later one. */
+/*
+ * An owner that appended no body yet asks where they end: those before it may have left some that
+ * nobody needs. What it appends after the answer lies behind that; what it appended before holds
+ * the floor where it was. False: no answer.
+ */
+static bool
+learn_end(struct kafka_state *state, int32_t partition)
+{
+	struct part *part;
+	int64_t low, high;
+	bool known;
+
+	pthread_mutex_lock(&state->lock);
+	part = state->parts[partition];
+	known = !part_leased(state, part) || part->body_end >= 0;
+	pthread_mutex_unlock(&state->lock);
+	if (known)
+		return true;
+	if (rd_kafka_query_watermark_offsets(follower_handle(state->mine),
+		    kafka_topic_name[KAFKA_DEFERRED], partition, &low, &high, ASK_MS))
+		return false;
+	pthread_mutex_lock(&state->lock);
+	if (part->body_end < high)
+		part->body_end = high;
+	part->trimmed = low;
+	pthread_mutex_unlock(&state->lock);
+	return true;
+}
+
 void
 trim_turn(struct kafka_state *state)
 {
@@ -108,6 +157,8 @@ trim_turn(struct kafka_state *state)
 	if (clock_mono_ms() < state->trimmed_ms + state->trim_ms)
 		return;
 	take_answers(state);
+	for (int32_t i = 0; i < state->parts_count && learn_end(state, i); i++)
+		;
 	below = rd_kafka_topic_partition_list_new(8);
 	pthread_mutex_lock(&state->lock);
 	state->trimmed_ms = clock_mono_ms();

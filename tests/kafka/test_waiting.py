@@ -17,7 +17,7 @@ class Cluster:
         self.sink = rig.sink(address="127.0.0.3", port=port)
         nsd = rig.nsd({"dead.example": f"@ MX 10 mx\nmx A {self.sink.address}\n"})
         redis = rig.redis()
-        broker = rig.add(kafka.Kafka(rig.path("kafka")))
+        self.broker = broker = rig.add(kafka.Kafka(rig.path("kafka")))
         options = {"certificate": certificate, "settings": {
             "queue": broker.queue(),
             "sender": {"port": port, "retry": {"first": "1s", "max": "2s"}},
@@ -47,6 +47,11 @@ class Cluster:
 
     def owned(self, sender):
         return sender.metric("shout_rows_partitions") or 0
+
+    def kept(self, topic):
+        """{partition: how many records it still has}, of those that have any."""
+        starts, ends = self.broker.offsets(topic, -2), self.broker.offsets(topic)
+        return {number: end - starts[number] for number, end in ends.items() if end > starts[number]}
 
     def relent(self):
         self.sink.clear()
@@ -95,3 +100,23 @@ def test_a_sender_that_stood_still_sends_nothing_it_no_longer_owns(cluster):
         wait_for(lambda: all(cluster.sink.find(r) for r in recipients), 120, "all mail arrives")
     wait_for(lambda: cluster.owned(cluster.one) and cluster.owned(cluster.two), 120, "both own some")
     cluster.all_arrive(recipients)
+
+
+def test_bodies_are_trimmed_when_they_are_delivered_and_not_while_they_wait(cluster):
+    recipients = cluster.fill()
+    for topic in ("mail.inbound", "mail.ready"):  # few records go after a minute
+        wait_for(lambda topic=topic: not cluster.kept(topic), 150, f"{topic} is trimmed to its end")
+    assert sum(cluster.kept("mail.deferred").values()) == COUNT
+    cluster.relent()
+    waiting = cluster.sink.on("rcpt", "451 4.3.0 later", match="r7@")
+    others = [r for r in recipients if r != "r7@dead.example"]
+    wait_for(lambda: all(cluster.sink.find(r) for r in others), 120, "the others arrive")
+    wait_for(lambda: len(cluster.kept("mail.deferred")) == 1, 60, "all is trimmed but where one waits")
+    for sender in cluster.senders:  # nobody has its body in memory
+        sender.kill()
+        sender.restart()
+    wait_for(lambda: cluster.waiting() == 1, 120, "it waits again")
+    cluster.sink.rules.remove(waiting)
+    cluster.all_arrive(recipients)
+    assert MESSAGE.split(b"\r\n\r\n")[1] in cluster.sink.find("r7@dead.example")[0].body
+    wait_for(lambda: not cluster.kept("mail.deferred"), 60, "its body is trimmed as well")

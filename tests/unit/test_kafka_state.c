@@ -1007,6 +1007,34 @@ a_body_that_is_gone_keeps_no_other(void **state)
 	assert_int_equal(metric_value(node->queue.state->bodiless), 1);
 }
 
+static void
+what_the_owner_before_left_untrimmed_is_trimmed(void **state)
+{
+	struct node *node = &rig.nodes[0];
+	struct letter letter, other;
+	Row row, second;
+
+	(void)state;
+	own(node);
+	letter_init(&letter, node);
+	letter_init(&other, node);
+	row_of(&row, &letter, "google", 1);
+	row_of(&second, &other, "google", 1);
+	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
+	assert_int_equal(ask(node, call_defer, &other, &second), 0);
+	assert_int_equal(ask(node, call_remove, NULL, &row), 0);
+	node_stop(node);
+	node_start(node);
+	node->queue.state->trim_ms = 1;
+	own(node);
+	POLL(trimmed(node) == 1);
+	assert_int_equal(ask(node, call_remove, NULL, &second), 0);
+	POLL(trimmed(node) == 2);
+	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
+	assert_true(trimmed(node) <= 2);
+	assert_int_equal(body_of(node, &letter), 2);
+}
+
 /* A row of 60 KB. */
 static void
 row_heavy(Row *row, struct letter *letter)
@@ -1158,6 +1186,7 @@ main(void)
 		TEST(a_view_of_all_shows_what_others_own),
 		TEST(a_row_that_cannot_be_read_is_held_with_its_body_until_an_operator_removes_it),
 		TEST(a_body_that_is_gone_keeps_no_other),
+		TEST(what_the_owner_before_left_untrimmed_is_trimmed),
 		TEST(the_cache_may_outgrow_the_map_of_an_embedded_queue),
 		TEST(a_full_disk_holds_rows_up_until_there_is_room),
 		TEST(a_view_of_all_that_found_no_room_comes_once_there_is),
