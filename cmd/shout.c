@@ -283,6 +283,8 @@ print_scanner(const struct config *config)
 		printf("OFF: mail is forwarded unscanned");
 	for (unsigned i = 0; config->scanner.enabled && i < config->scanner.clamd_count; i++)
 		printf("%s%s", i ? ", " : "clamd at ", config->scanner.clamd[i]);
+	if (config->scanner.enabled && config->scanner.clamd_temporary)
+		printf(", which unpacks in %s", config->scanner.clamd_temporary);
 	printf("\n");
 }
 

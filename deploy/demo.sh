@@ -140,6 +140,7 @@ write_clamd_conf() {
 		MaxFileSize 400M
 		MaxScanSize 400M
 		AlertExceedsMax yes
+		DisableCache yes
 	END
 }
 
@@ -170,6 +171,7 @@ write_yaml() { # name state-dir smtp tls metrics
 		    key: $run/tls/key.pem
 		scanner:
 		  clamd: ["unix:$sockets/clamd.sock"]
+		  clamd_temporary: $run/clamd
 		sender:
 		  route: 127.0.0.1:$sink
 		  allow_networks: [127.0.0.0/8]

@@ -16,7 +16,8 @@
  * A host takes part once clamd_check trusts it. When one of its sessions breaks or is silent it is
  * checked anew before it gets the next scan. A scan whose host hangs goes back to the others that
  * wait; a scan whose own session broke or whose own time ran out is the caller's to judge, the
- * latter once the check has shown whether the host hangs or only this scan.
+ * latter once the check has shown whether the host hangs or only this scan. While they have no room
+ * to unpack (clamd_room.c) none is used.
  */
 #include "scanner/clamd.h"
 
@@ -151,7 +152,11 @@ on_answer(void *arg, const char *text, size_t length)
 	if (session->alone || (!session->in_flight && session->number >= SESSION_SCANS))
 		session_close(session);
 	clamd_dispatch_soon(host->clamd);
-	scan->done(scan, CLAMD_ANSWER, verdict, signature);
+	if (verdict == VERDICT_CLEAN && (clamd_room_short(host->clamd) || scan->doubted))
+		scan->done(scan, CLAMD_ANSWER, VERDICT_ERROR,
+			"OK, but its TemporaryDirectory was short of room");
+	else
+		scan->done(scan, CLAMD_ANSWER, verdict, signature);
 }
 
 static void
@@ -229,6 +234,7 @@ scan_start(struct session *session, struct clamd_scan *scan)
 {
 	scan->session = session;
 	scan->sent = 0;
+	scan->doubted = false;
 	scan->started_ms = clock_mono_ms();
 	scan->number = ++session->number;
 	TAILQ_INSERT_TAIL(&session->scans, scan, link);
@@ -237,6 +243,7 @@ scan_start(struct session *session, struct clamd_scan *scan)
 	session->host->clamd->in_flight++;
 	session->streaming = scan;
 	clamd_wire_command(session->wire, "INSTREAM");
+	clamd_room_mark(scan->clamd, session->wire);
 	scan_read(scan);
 }
 
@@ -344,6 +351,10 @@ on_dispatch(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (clamd->drained)
 		return;
+	if (clamd_room_short(clamd)) {
+		clamd_room_watch(clamd);
+		return;
+	}
 	dispatch_suspects(clamd);
 	while ((scan = TAILQ_FIRST(&clamd->waiting)) && (host = host_pick(clamd))) {
 		session = session_pick(host);
@@ -353,6 +364,7 @@ on_dispatch(evutil_socket_t fd, short what, void *arg)
 		scan_start(session, scan);
 	}
 	tick_start(clamd);
+	clamd_room_watch(clamd);
 }
 
 static void
@@ -418,6 +430,7 @@ clamd_new(struct loop *loop, const struct clamd_options *options)
 	clamd->options = *options;
 	TAILQ_INIT(&clamd->waiting);
 	TAILQ_INIT(&clamd->suspects);
+	clamd_room_init(clamd);
 	clamd->dispatch = event_new(loop_base(loop), -1, 0, on_dispatch, clamd);
 	clamd->tick = evtimer_new(loop_base(loop), on_tick, clamd);
 	clamd->hosts = xcalloc(options->hosts_count, sizeof *clamd->hosts);
@@ -475,6 +488,7 @@ clamd_free(struct clamd **clamd_ref)
 	}
 	event_free(clamd->dispatch);
 	event_free(clamd->tick);
+	event_free(clamd->room.timer);
 	free(clamd->hosts);
 	free(clamd);
 	*clamd_ref = NULL;
@@ -485,7 +499,9 @@ clamd_up(const struct clamd *clamd, char *why, size_t why_size)
 {
 	size_t up = 0;
 
-	why[0] = '\0';
+	snprintf(why, why_size, "%s", clamd->room.why);
+	if (why[0])
+		return 0;
 	for (size_t i = 0; i < clamd->hosts_count; i++) {
 		up += clamd->hosts[i].state == HOST_UP;
 		if (!why[0])

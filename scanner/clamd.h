@@ -40,6 +40,7 @@ struct clamd_scan {
 	uint64_t sent, started_ms; /* bytes given to clamd; when it began */
 	unsigned number;           /* in the session */
 	bool reading;              /* a piece of the body is on its way to us */
+	bool doubted;              /* room was short meanwhile: an OK means nothing */
 	bool again;                /* its session went while reading: start anew, or fail */
 	enum clamd_result failure;
 };
@@ -51,7 +52,8 @@ struct clamd_options {
 	unsigned timeout_ms;  /* of a scan */
 	uint64_t stream_max;  /* the largest body that clamd must take */
 	uint64_t signature_age_ms;
-	uint64_t recheck_ms; /* every so often a host proves itself in full */
+	const char *temporary; /* where they unpack: there has to be room; NULL: do not look */
+	uint64_t recheck_ms;   /* every so often a host proves itself in full */
 	/* Like queue_body(), with `body_arg` for the queue. */
 	void (*body)(void *body_arg, const Envelope *envelope, uint64_t offset, size_t length,
 		queue_body_cb cb, void *arg);

@@ -25,6 +25,13 @@ struct session {
 	LIST_ENTRY(session) link;
 };
 
+struct clamd_room {
+	struct event *timer;
+	char why[512]; /* room is short; "": it is not */
+	uint64_t started_us, told_ms;
+	unsigned shortages;
+};
+
 enum host_state { HOST_CHECKING, HOST_UP, HOST_DOWN };
 
 struct host {
@@ -58,6 +65,7 @@ struct clamd {
 	struct event *dispatch, *tick;
 	unsigned reading; /* scans that wait for a piece of their body */
 	bool ticking, drained;
+	struct clamd_room room;
 };
 
 /* clamd.c: looks for scans that can start, once the running callbacks are done. */
@@ -73,6 +81,15 @@ void clamd_session_fail(
 
 /* clamd.c: the host's late scans fail; `healthy`: it scans others. */
 void clamd_late_fail(struct host *host, bool healthy);
+
+/* clamd_room.c: whether clamd lacks room to unpack messages (options.temporary). Then no scan may
+ * begin, and those in flight are doubted. */
+bool clamd_room_short(struct clamd *clamd);
+/* clamd_room.c: looks again soon, for as long as scans are in flight; now and then otherwise. */
+void clamd_room_watch(struct clamd *clamd);
+/* clamd_room.c: the line before a message that tells it from what clamd may remember. */
+void clamd_room_mark(const struct clamd *clamd, struct clamd_wire *wire);
+void clamd_room_init(struct clamd *clamd);
 
 /* clamd_host.c: starts with a check. -EINVAL when `name`, which is kept, is no
  * server's (logged). */

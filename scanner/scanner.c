@@ -483,6 +483,7 @@ start_clamd(void)
 		.timeout_ms = (unsigned)config->scanner.timeout,
 		.stream_max = stream_max < STREAM_CEILING ? stream_max : STREAM_CEILING,
 		.signature_age_ms = config->scanner.signature_age,
+		.temporary = config->scanner.clamd_temporary,
 		.recheck_ms = RECHECK_MS,
 		.body = read_body,
 		.body_arg = scanner->queue,

@@ -86,6 +86,7 @@ struct config {
 		bool enabled; /* true; false forwards unscanned, and says so at start */
 		char **clamd;
 		unsigned clamd_count;
+		char *clamd_temporary;  /* where they unpack; default none: not looked at */
 		uint64_t timeout;       /* of a scan, 60s */
 		unsigned connections;   /* to each clamd at most, 10 */
 		uint64_t signature_age; /* older alerts, 48h */

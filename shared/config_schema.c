@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shared/address.h"
@@ -178,6 +179,7 @@ static const cyaml_schema_field_t ingress_fields[] = {
 static const cyaml_schema_field_t scanner_fields[] = {
 	BOOL("enabled", CONFIG(scanner.enabled)),
 	TEXT_LIST("clamd", scanner.clamd),
+	TEXT("clamd_temporary", CONFIG(scanner.clamd_temporary)),
 	TEXT("timeout", CONFIG(scanner.timeout)),
 	NUMBER("connections", CONFIG(scanner.connections)),
 	TEXT("signature_age", CONFIG(scanner.signature_age)),
@@ -273,6 +275,16 @@ wrong_file(const char *text)
 		return NULL;
 	snprintf(why, sizeof why, "cannot be read: %s", strerror(errno));
 	return why;
+}
+
+static const char *
+wrong_directory(const char *text)
+{
+	struct stat st;
+
+	if (text[0] != '/')
+		return wrong_absolute(text);
+	return stat(text, &st) == 0 && S_ISDIR(st.st_mode) ? NULL : "is not a directory";
 }
 
 static const char *
@@ -415,6 +427,7 @@ const struct config_rule config_rules[] = {
 	VALUE("ingress.in_flight_max",   KIND_NUMBER, ingress.in_flight_max, "10000", "1", "10000000"),
 	VALUE("ingress.waiting_max",     KIND_NUMBER, ingress.waiting_max, "200000", "1", "100000000"),
 	CHECKED("scanner.clamd[]", 0, NULL, wrong_server),
+	CHECKED("scanner.clamd_temporary", CONFIG(scanner.clamd_temporary), NULL, wrong_directory),
 	VALUE("scanner.timeout",         KIND_DURATION, scanner.timeout,    "60s",  "1s",  "1h"),
 	VALUE("scanner.connections",     KIND_NUMBER,   scanner.connections, "10",  "1",   "1000"),
 	VALUE("scanner.signature_age",   KIND_DURATION, scanner.signature_age, "48h", "1h", "3650d"),

@@ -150,14 +150,18 @@ class Redis(Server):
 
 
 class Clamd(Server):
-    """clamd with two signatures of EICAR and nothing else."""
+    """clamd with two signatures of EICAR and nothing else. With `disk`, a size, it unpacks in a file system
+    of its own that only it sees: unpacks_in() is the way there while it runs."""
 
     name = "clamd"
     temporary = None  # where it unpacks; its own directory
 
-    def __init__(self, directory, settings=()):
+    def __init__(self, directory, settings=(), disk=None):
         super().__init__(directory)
         self.socket = str(self.directory / "clamd.sock")
+        self.disk, unpacks = disk, self.directory / "unpacks"
+        unpacks.mkdir(exist_ok=True)
+        self.unpacks = pathlib.Path(self.temporary or unpacks)
         self.address = f"unix:{self.socket}"
         database = self.directory / "db"
         database.mkdir(exist_ok=True)
@@ -165,11 +169,16 @@ class Clamd(Server):
         (database / "eicar.ndb").write_text(f"Eicar-Test-Signature:0:*:{EICAR.hex()}\n")
         config = self.directory / "clamd.conf"
         lines = [f"LocalSocket {self.socket}", f"DatabaseDirectory {database}",
-                 f"TemporaryDirectory {self.temporary or self.directory}", "Foreground yes", "FixStaleSocket yes",
+                 f"TemporaryDirectory {self.unpacks}", "Foreground yes", "FixStaleSocket yes",
                  "MaxThreads 10", "MaxQueue 100", "StreamMaxLength 80M", "MaxFileSize 400M",
                  "MaxScanSize 400M", "AlertExceedsMax yes", "ConcurrentDatabaseReload no", *settings]
         config.write_text("\n".join(lines) + "\n")
         self.command = ["clamd", "-c", config]
+        if disk:
+            self.command = ["unshare", "-m", "sh", "-c", ON_DISK, "sh", disk, self.unpacks, *self.command]
+
+    def unpacks_in(self):
+        return f"/proc/{self.process.pid}/root{self.unpacks}" if self.disk else str(self.unpacks)
 
     def ready(self):
         if not accepts(self.socket):
@@ -302,7 +311,8 @@ class Shout(Server):
             "redis": {"address": redis.address},
             "ingress": {"listen": listen, "threads": 2,
                         "tls": {"certificate": str(self.certificate), "key": str(self.key)}},
-            "scanner": {"enabled": clamd is not None, **({"clamd": [clamd.address]} if clamd else {})},
+            "scanner": {"enabled": clamd is not None,
+                        **({"clamd": [clamd.address], "clamd_temporary": clamd.unpacks_in()} if clamd else {})},
             "sender": {"route": route, "allow_networks": ["127.0.0.0/8", "::1"],
                        "retry": {"first": "1s", "max": "2s"}},
             "dns": {"trust_anchor": "none"},

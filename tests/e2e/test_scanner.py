@@ -4,6 +4,8 @@ cannot be scanned now waits."""
 import base64
 import concurrent.futures
 import io
+import os
+import pathlib
 import zipfile
 
 import pytest
@@ -182,6 +184,26 @@ def test_mail_waits_for_a_clamd_that_hangs(own):
     load(shout, account, 40, during)
     wait_for(lambda: count_subject(sink, b"Subject: load") == 40, deadline=90)
     assert not shout.events("held")
+
+
+def test_mail_waits_while_clamd_has_no_room_to_unpack(rig, certificate):
+    # with 72 KB of room clamd takes this mail, leaves out what is attached, and answers OK
+    clamd, sink = rig.clamd(disk="16m", settings=["DisableCache yes"]), rig.sink()
+    shout = rig.shout(rig.redis(), clamd=clamd, route=sink.host, certificate=certificate,
+                      settings={"ingress": {"message_size_limit": "1M"}})
+    account, filling = shout.account_add(), pathlib.Path(clamd.unpacks_in()) / "filling"
+    disk = os.statvfs(clamd.unpacks_in())
+    filling.write_bytes(bytes(disk.f_bavail * disk.f_frsize - (72 << 10)))
+    body = attached(EICAR).replace(b"hi\r\n", b"hi\r\n" + b"a line of text\r\n" * 4200)
+    message_id = post(shout, account, body, to="room@elsewhere.example")
+    wait_for(lambda: shout.get("/readyz")[0] == 503 and "needs" in shout.get("/readyz")[1],
+             what="the probe names the lack of room")
+    assert not shout.events("held", message_id)
+    filling.unlink()
+    assert held(shout, message_id)["verdict"] == "infected"
+    wait_for(lambda: shout.get("/readyz")[0] == 200)
+    assert shout.log().count("no clamd is used for want of room") == 1
+    assert not to(sink, "room@elsewhere.example")
 
 
 def test_one_of_two_clamd_is_enough(rig, certificate):

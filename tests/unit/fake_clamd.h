@@ -1,7 +1,8 @@
 /*
  * fake_clamd.h - a clamd that misbehaves as no real one does. It answers samples as its flags say,
  * and other bodies by their first word: clean, virus, limit, error, hang, close, garbage, number,
- * late (answered after the next one), early (answered as clean before it is there).
+ * late (answered after the next one, as infected, or with "late clean" as clean), early (answered
+ * as clean before it is there).
  */
 #ifndef TESTS_UNIT_FAKE_CLAMD_H
 #define TESTS_UNIT_FAKE_CLAMD_H
@@ -42,6 +43,7 @@ struct fake {
 	unsigned scans, open, open_most; /* of mail: in all, in flight now and at most */
 	unsigned samples_large;          /* samples that are larger than a piece */
 	char *late;                      /* an answer that waits for the next one */
+	bool late_clean;
 	LIST_HEAD(, fake_client) clients;
 };
 
@@ -132,13 +134,15 @@ fake_answer_mail(struct fake_client *client, const char *body)
 	if (strncmp(body, "late", 4) == 0) {
 		free(fake->late);
 		fake->late = xasprintf("%u", client->number);
+		fake->late_clean = strncmp(body, "late clean", 10) == 0;
 		return true;
 	}
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		if (strncmp(body, rows[i][0], strlen(rows[i][0])) == 0)
 			fake_say(client, client->number, rows[i][1]);
 	if (fake->late) {
-		fake_say(client, (unsigned)atoi(fake->late), "stream: Late.Virus FOUND");
+		fake_say(client, (unsigned)atoi(fake->late),
+			fake->late_clean ? "stream: OK" : "stream: Late.Virus FOUND");
 		free(fake->late);
 		fake->late = NULL;
 	}
@@ -160,9 +164,11 @@ fake_answer_body(struct fake_client *client)
 	if (!body)
 		return true;
 	sample_plain(plain);
+	if (strncmp(body, "Received: ", 10) == 0 && !strstr(body, "\r\nFrom: "))
+		body = strchr(body, '\n') + 1; /* what tells it from others */
 	if (size == SAMPLE_SIZE && memcmp(body, plain, size) == 0)
 		found = !fake->blind;
-	else if (strncmp(body, "From: <postmaster@", 18) == 0)
+	else if (strstr(body, "\r\nFrom: <postmaster@"))
 		found = !fake->no_mail;
 	else if (size > 50 && memcmp(body, "PK", 2) == 0 &&
 		strncmp(body + 30, "sample.zip", 10) == 0)

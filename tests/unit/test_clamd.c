@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@
 
 static struct loop *loop;
 static uint64_t recheck_ms = 3600000;
+static const char *temporary;
 
 /* What a scan is about: the body, and what came of it. */
 struct job {
@@ -55,6 +57,8 @@ give_body(void *arg, const Envelope *envelope, uint64_t offset, size_t length, q
 	memset(piece, 'x', sizeof piece);
 	if (offset == 0)
 		memcpy(piece, job->text, strlen(job->text));
+	if (strcmp(job->text, "clean, and the room goes") == 0)
+		assert_int_equal(rmdir(temporary), 0);
 	if (strcmp(job->text, "gone") == 0)
 		cb(cb_arg, -ENOENT, NULL, 0);
 	else if (strcmp(job->text, "clean, cut short") == 0 && offset > 0)
@@ -87,6 +91,7 @@ pool_new(struct fake *const *hosts, size_t count, unsigned timeout_ms)
 		.timeout_ms = timeout_ms,
 		.stream_max = LARGE,
 		.signature_age_ms = 48ull * 3600 * 1000,
+		.temporary = temporary,
 		.recheck_ms = recheck_ms,
 		.body = give_body,
 	};
@@ -515,6 +520,40 @@ a_clamd_proves_itself_in_full_now_and_then(void **state)
 }
 
 static void
+without_room_to_unpack_no_scan_begins_and_no_ok_counts(void **state)
+{
+	char directory[96], why[512];
+	struct fixture f;
+	struct job before, meanwhile, after;
+
+	(void)state;
+	snprintf(directory, sizeof directory, "%s/unpacks", fake_directory);
+	temporary = directory;
+	assert_int_equal(mkdir(directory, 0700), 0);
+	set_up(&f, 10000);
+	job_start(f.clamd, &before, "late clean", 0);
+	while (f.fake.scans == 0)
+		turn();
+	assert_int_equal(rmdir(directory), 0);
+	wait_why(f.clamd, "cannot be looked at");
+	job_start(f.clamd, &meanwhile, "clean", 0);
+	for (int i = 0; i < 5; i++)
+		turn();
+	assert_int_equal(f.fake.scans, 1);
+	assert_int_equal(mkdir(directory, 0700), 0);
+	wait_for(&meanwhile.done);
+	wait_for(&before.done);
+	assert_int_equal(meanwhile.verdict, VERDICT_CLEAN);
+	assert_int_equal(before.result, CLAMD_ANSWER);
+	assert_int_equal(before.verdict, VERDICT_ERROR);
+	assert_int_equal(clamd_up(f.clamd, why, sizeof why), 1);
+	scan_one(f.clamd, &after, "clean, and the room goes");
+	assert_int_equal(after.verdict, VERDICT_ERROR);
+	temporary = NULL;
+	tear_down(&f);
+}
+
+static void
 version_tells_the_age_of_the_signatures(void **state)
 {
 	(void)state;
@@ -577,6 +616,7 @@ main(void)
 		cmocka_unit_test(a_clamd_that_takes_no_large_message_is_refused),
 		cmocka_unit_test(a_clamd_that_was_restarted_proves_itself_in_full),
 		cmocka_unit_test(a_clamd_proves_itself_in_full_now_and_then),
+		cmocka_unit_test(without_room_to_unpack_no_scan_begins_and_no_ok_counts),
 		cmocka_unit_test(version_tells_the_age_of_the_signatures),
 		cmocka_unit_test(stats_tell_the_number_of_threads),
 	};

@@ -144,6 +144,8 @@ static const struct bad bad_files[] = {
          "F:3: scanner.clamd[0]: is empty\n"
 		"F:4: scanner.timeout: \"1 minute\" is not a duration, like 500ms, 30s, 5m, 4h or "
 		"5d\n"																	 },
+	{ DIR "scanner:\n  clamd_temporary: /nonexistent\n",
+         "F:3: scanner.clamd_temporary: \"/nonexistent\" is not a directory\n"                                                                                 },
 	{ DIR "sender:\n  route: direct\n  retry:\n    frist: 1s\n",
          "F:3: sender.route: \"direct\" is neither mx nor host:port\n"
 		"F:5: sender.retry.frist: unknown key; did you mean first?\n"										  },

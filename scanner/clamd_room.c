@@ -1,0 +1,142 @@
+/*
+ * clamd_room.c - whether clamd has room to unpack messages.
+ *
+ * clamd -> [clamd_room] -> statvfs()
+ *
+ * A clamd (1.4.6) that cannot write an attachment to its TemporaryDirectory leaves it out and says
+ * OK. So with too little room no scan begins, and an OK is not believed when room was short while
+ * its scan was in flight. To see that, it is looked at before a scan, after it, and so often
+ * between that what is written from one time to the next is far less than ROOM_MESSAGES times a
+ * message. What cannot be looked at has no room.
+ *
+ * clamd remembers what it said OK to, and would say so again. So each message gets a line before it
+ * that is another one after each shortage. Of a message inside of one that helps not: DisableCache
+ * does (README.md).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include <event2/event.h>
+
+#include "scanner/clamd_private.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+
+#define ROOM_MESSAGES 2 /* its copy, and what is attached to it */
+#define INODES_MIN 1000 /* each part is a file */
+#define LOOK_MS 10
+#define IDLE_LOOK_MS 250
+#define TELL_AGAIN_MS 60000
+
+static void
+look(const struct clamd *clamd, char *why, size_t size)
+{
+	const char *directory = clamd->options.temporary;
+	const uint64_t need = ROOM_MESSAGES * clamd->options.stream_max;
+	struct statvfs fs;
+	uint64_t room;
+
+	why[0] = '\0';
+	if (statvfs(directory, &fs) < 0) {
+		snprintf(why, size, "clamd's TemporaryDirectory %s cannot be looked at: %s",
+			directory, strerror(errno));
+		return;
+	}
+	room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (room < need)
+		snprintf(why, size,
+			"clamd's TemporaryDirectory %s has %" PRIu64 "K of room, and needs %" PRIu64
+			"K (two messages of ingress.message_size_limit)",
+			directory, room >> 10, need >> 10);
+	else if (fs.f_files && fs.f_favail < INODES_MIN)
+		snprintf(why, size, "clamd's TemporaryDirectory %s is short of inodes", directory);
+}
+
+/* No scan in flight is believed when it says OK. */
+static void
+doubt_all(struct clamd *clamd)
+{
+	struct session *session;
+	struct clamd_scan *scan;
+
+	for (struct host *host = clamd->hosts; host < clamd->hosts + clamd->hosts_count; host++)
+		LIST_FOREACH(session, &host->sessions, link)
+	TAILQ_FOREACH(scan, &session->scans, link)
+	scan->doubted = true;
+}
+
+static void
+tell(struct clamd_room *room)
+{
+	const uint64_t now = clock_mono_ms();
+
+	if (room->told_ms && now - room->told_ms < TELL_AGAIN_MS)
+		return;
+	room->told_ms = now;
+	LOG_ERROR("no clamd is used for want of room", "error", room->why);
+}
+
+bool
+clamd_room_short(struct clamd *clamd)
+{
+	struct clamd_room *room = &clamd->room;
+	const bool was_short = room->why[0];
+
+	if (!clamd->options.temporary)
+		return false;
+	look(clamd, room->why, sizeof room->why);
+	if (room->why[0])
+		doubt_all(clamd);
+	if (room->why[0] && !was_short) {
+		room->shortages++;
+		tell(room);
+	} else if (!room->why[0] && was_short) {
+		clamd_dispatch_soon(clamd);
+	}
+	return room->why[0];
+}
+
+void
+clamd_room_watch(struct clamd *clamd)
+{
+	const unsigned ms = clamd->in_flight ? LOOK_MS : IDLE_LOOK_MS;
+	const struct timeval after = { 0, (suseconds_t)ms * 1000 };
+
+	if (clamd->options.temporary)
+		event_add(clamd->room.timer, &after);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct clamd *clamd = arg;
+
+	(void)fd, (void)what;
+	clamd_room_short(clamd);
+	clamd_room_watch(clamd);
+}
+
+void
+clamd_room_mark(const struct clamd *clamd, struct clamd_wire *wire)
+{
+	char line[80];
+	int n;
+
+	if (!clamd->options.temporary)
+		return;
+	n = snprintf(line, sizeof line, "Received: by scanner; %" PRIx64 ".%u\r\n",
+		clamd->room.started_us, clamd->room.shortages);
+	clamd_wire_chunk(wire, line, (size_t)n);
+}
+
+void
+clamd_room_init(struct clamd *clamd)
+{
+	clamd->room.started_us = clock_us();
+	clamd->room.timer = evtimer_new(loop_base(clamd->loop), on_timer, clamd);
+	if (!clamd->room.timer)
+		die("out of memory", "clamd_room_init");
+}
