@@ -110,6 +110,22 @@ kafka_conf(const struct config *config)
 	return conf;
 }
 
+/* rd_kafka_query_watermark_offsets() waits for ever for a leader that is away (librdkafka 2.0.2).
+ * To the brokers, start and end are times like others. */
+rd_kafka_resp_err_t
+kafka_find_offsets(
+	rd_kafka_t *rk, rd_kafka_topic_partition_list_t *partitions, int64_t where, int timeout_ms)
+{
+	rd_kafka_resp_err_t err;
+
+	for (int i = 0; i < partitions->cnt; i++)
+		partitions->elems[i].offset = where;
+	err = rd_kafka_offsets_for_times(rk, partitions, timeout_ms);
+	for (int i = 0; i < partitions->cnt && !err; i++)
+		err = partitions->elems[i].err;
+	return err;
+}
+
 int
 kafka_errno(rd_kafka_resp_err_t err)
 {

@@ -17,8 +17,8 @@ struct reading {
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic;
 	rd_kafka_topic_partition_list_t *from;
-	rd_kafka_message_t **heads; /* by partition; NULL: it is over */
-	int64_t *ends;              /* by partition, when the reading began */
+	rd_kafka_message_t **heads;            /* by partition; NULL: it is over */
+	rd_kafka_topic_partition_list_t *ends; /* when the reading began */
 	bool failed;
 };
 
@@ -54,17 +54,15 @@ find_start(struct reading *reading, uint64_t since_us)
 	rd_kafka_metadata_destroy(metadata);
 	reading->from = rd_kafka_topic_partition_list_new(count);
 	reading->heads = xcalloc((size_t)count + 1, sizeof(rd_kafka_message_t *));
-	reading->ends = xcalloc((size_t)count + 1, sizeof *reading->ends);
-	for (int i = 0; i < count && !err; i++) {
-		int64_t start;
-
-		err = rd_kafka_query_watermark_offsets(reading->rk,
-			rd_kafka_topic_name(reading->topic), i, &start, &reading->ends[i], ASK_MS);
+	for (int i = 0; i < count; i++)
 		rd_kafka_topic_partition_list_add(
 			reading->from, rd_kafka_topic_name(reading->topic), i)
 			->offset = (int64_t)(since_us / 1000);
-	}
-	if (err || !count)
+	reading->ends = rd_kafka_topic_partition_list_copy(reading->from);
+	if (!count)
+		return 0;
+	err = kafka_find_offsets(reading->rk, reading->ends, RD_KAFKA_OFFSET_END, ASK_MS);
+	if (err)
 		return err;
 	return rd_kafka_offsets_for_times(reading->rk, reading->from, ASK_MS);
 }
@@ -123,7 +121,7 @@ merge(struct reading *reading, bool (*on_event)(void *arg, const char *json, siz
 
 	while (more && !reading->failed && (i = oldest(reading)) >= 0) {
 		rd_kafka_message_t *message = reading->heads[i];
-		bool last = message->offset + 1 >= reading->ends[i];
+		bool last = message->offset + 1 >= reading->ends->elems[i].offset;
 
 		more = on_event(arg, message->payload, message->len);
 		rd_kafka_message_destroy(message);
@@ -166,10 +164,11 @@ kafka_events_read(struct queue *base, uint64_t since_us,
 	if (err || reading.failed)
 		LOG_WARN("events cannot be read", "error",
 			err ? rd_kafka_err2str(err) : "the brokers do not answer");
-	if (reading.from)
+	if (reading.from) {
 		rd_kafka_topic_partition_list_destroy(reading.from);
+		rd_kafka_topic_partition_list_destroy(reading.ends);
+	}
 	free(reading.heads);
-	free(reading.ends);
 	rd_kafka_topic_destroy(reading.topic);
 	rd_kafka_destroy(reading.rk);
 }

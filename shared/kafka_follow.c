@@ -101,16 +101,29 @@ feed_wipe(struct follower *f, struct feed *feed, int32_t partition)
 	return !err;
 }
 
+static bool
+find_ends(struct follower *f, int32_t partition, int64_t *low_out, int64_t *high_out)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_t *entry = rd_kafka_topic_partition_list_add(
+		list, kafka_topic_name[KAFKA_STATE], partition);
+	bool found = !kafka_find_offsets(f->handle, list, RD_KAFKA_OFFSET_BEGINNING, ASK_MS);
+
+	*low_out = entry->offset;
+	found = found && !kafka_find_offsets(f->handle, list, RD_KAFKA_OFFSET_END, ASK_MS);
+	*high_out = entry->offset;
+	rd_kafka_topic_partition_list_destroy(list);
+	return found;
+}
+
 /* Finds where to begin: feed->next, epoch and end. */
 static bool
 feed_prepare(struct follower *f, struct feed *feed, int32_t partition)
 {
-	const char *name = kafka_topic_name[KAFKA_STATE];
 	struct row_point point;
 	int64_t low, high;
 
-	if (!know_cluster(f) ||
-		rd_kafka_query_watermark_offsets(f->handle, name, partition, &low, &high, ASK_MS) ||
+	if (!know_cluster(f) || !find_ends(f, partition, &low, &high) ||
 		row_cache_prepare(f->cache, partition))
 		return false;
 	feed->end = high;

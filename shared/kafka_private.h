@@ -64,6 +64,8 @@ enum kafka_topic {
 extern const char *const kafka_topic_name[KAFKA_TOPICS]; /* "mail.inbound", ... */
 enum kafka_topic kafka_topic_of(enum topic topic);
 
+struct metric;
+
 struct kafka_queue {
 	struct queue base;
 	const struct config *config;
@@ -75,6 +77,7 @@ struct kafka_queue {
 	struct kafka_consumer *consumers;
 	struct kafka_state *state;
 	struct kafka_stats *stats;
+	struct metric *events_lost;
 	pthread_mutex_t watches_lock;
 	pthread_cond_t watches_changed;
 	struct kafka_watch *watches;
@@ -90,6 +93,10 @@ struct kafka_queue {
 rd_kafka_conf_t *kafka_conf(const struct config *config);
 /* Sets one property; a wrong one is a bug: it ends the process. */
 void kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value);
+/* Sets each `offset` of the list to where the partition starts (RD_KAFKA_OFFSET_BEGINNING) or ends
+ * (RD_KAFKA_OFFSET_END). Waits for `timeout_ms` at most. */
+rd_kafka_resp_err_t kafka_find_offsets(
+	rd_kafka_t *rk, rd_kafka_topic_partition_list_t *partitions, int64_t where, int timeout_ms);
 /* 0, -ETIMEDOUT, -ENOSPC or -EIO for what librdkafka calls an error. */
 int kafka_errno(rd_kafka_resp_err_t err);
 

@@ -69,24 +69,25 @@ partitions_of(rd_kafka_t *rk, const char *name)
 static int
 count_waiting(rd_kafka_t *rk, list *partitions, uint64_t *waiting_out)
 {
-	uint64_t waiting = 0;
+	list *starts = rd_kafka_topic_partition_list_copy(partitions);
+	list *ends = rd_kafka_topic_partition_list_copy(partitions);
+	int err = kafka_find_offsets(rk, starts, RD_KAFKA_OFFSET_BEGINNING, ASK_MS) ||
+		kafka_find_offsets(rk, ends, RD_KAFKA_OFFSET_END, ASK_MS);
 
-	for (int i = partitions->cnt; i-- > 0;) {
+	*waiting_out = 0;
+	for (int i = partitions->cnt; !err && i-- > 0;) {
 		rd_kafka_topic_partition_t *at = &partitions->elems[i];
-		int64_t start, end;
 
-		if (rd_kafka_query_watermark_offsets(
-			    rk, at->topic, at->partition, &start, &end, ASK_MS))
-			return -1;
-		if (at->offset < start)
-			at->offset = start;
-		if (at->offset < end)
-			waiting += (uint64_t)(end - at->offset);
+		if (at->offset < starts->elems[i].offset)
+			at->offset = starts->elems[i].offset;
+		if (at->offset < ends->elems[i].offset)
+			*waiting_out += (uint64_t)(ends->elems[i].offset - at->offset);
 		else
 			rd_kafka_topic_partition_list_del_by_idx(partitions, i);
 	}
-	*waiting_out = waiting;
-	return 0;
+	rd_kafka_topic_partition_list_destroy(starts);
+	rd_kafka_topic_partition_list_destroy(ends);
+	return err ? -1 : 0;
 }
 
 /* Whether a record that waits is at least as old. */

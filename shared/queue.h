@@ -201,8 +201,8 @@ struct config_watch *queue_config_watch(struct queue *queue, struct loop *loop,
  * longer runs. NULL is fine. */
 void queue_config_unwatch(struct config_watch **watch);
 
-/* mail.events: one JSON object (no newline); `cb` (may be NULL) once it is on its way to disk. Use
- * event.h. */
+/* mail.events: one JSON object (no newline); `cb` (may be NULL) once it is on its way to disk. One
+ * that cannot be written and has no `cb` goes to the log. Use event.h. */
 void queue_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg);
 /* Reads events from `since_us` on, oldest first, until `on_event` returns false. Blocking; for
  * shoutctl why and tests. */
@@ -238,7 +238,7 @@ struct queue_stats {
 	uint64_t oldest_us[TOPIC_COUNT]; /* accepted_us of the oldest record, 0 when empty */
 	uint64_t bodies;                 /* messages held, in topics or waiting */
 	uint64_t bad;                    /* set aside, as above */
-	uint64_t events_lost;            /* events that went to the log for want of room */
+	uint64_t events_lost;            /* events that went to the log: nothing would take them */
 };
 void queue_stats(struct queue *queue, struct queue_stats *out);
 

@@ -23,6 +23,7 @@
 
 #include "shared/config.h"
 #include "shared/log.h"
+#include "shared/metrics.h"
 
 #define STICKY_MS 50
 
@@ -168,13 +169,29 @@ kafka_config_put(struct queue *base, const char *key, const char *json, queue_cb
 	kafka_produce(queue->producer, &put->message);
 }
 
+/* Whoever waits for an event puts it again. One that nobody waits for is in the log at least. */
+static void
+on_event_ack(struct kafka_message *message, int err, int64_t offset)
+{
+	const struct put *put = (const struct put *)message;
+
+	if (err && !put->cb) {
+		metric_add(put->queue->events_lost, 1);
+		LOG_ERROR("an event cannot be written", "error", strerror(-err), "event",
+			(const char *)put->data);
+	}
+	on_put_ack(message, err, offset);
+}
+
 static void
 kafka_event_put(struct queue *base, const char *json, size_t length, queue_cb cb, void *arg)
 {
 	struct kafka_queue *queue = (struct kafka_queue *)base;
-	struct put *put = put_new(queue, KAFKA_EVENTS, length, cb, arg);
+	struct put *put = put_new(queue, KAFKA_EVENTS, length + 1, cb, arg);
 
 	memcpy(put->data, json, length);
+	put->data[length] = '\0';
+	put->message.on_ack = on_event_ack;
 	put->message.partition = RD_KAFKA_PARTITION_UA;
 	put->message.value = put->data;
 	put->message.value_size = length;
@@ -303,6 +320,7 @@ kafka_stats(struct queue *base, struct queue_stats *out)
 	kafka_state_count(queue->state, out);
 	out->bodies = out->rows;
 	out->bad += kafka_bad_count(queue);
+	out->events_lost = (uint64_t)metric_value(queue->events_lost);
 	for (int i = 0; i < TOPIC_COUNT; i++)
 		out->bodies += out->records[i];
 }
@@ -380,6 +398,8 @@ queue_kafka_open(const struct config *config)
 	pthread_mutex_init(&queue->consumers_lock, NULL);
 	pthread_mutex_init(&queue->watches_lock, NULL);
 	pthread_cond_init(&queue->watches_changed, NULL);
+	queue->events_lost = metric_counter("shout_queue_events_lost",
+		"Events that went to the log, for the brokers did not take them", NULL);
 	queue->spool_dir = xasprintf("%s/spool", config->state_dir);
 	if (!state_dir_open(&queue->state_dir, config->state_dir) && !open_spool(queue))
 		queue->producer = kafka_producer_new(queue);

@@ -454,11 +454,8 @@ rig_use_brokers(const char *brokers)
 }
 
 static inline int
-rig_setup(void **state)
+rig_init(void)
 {
-	const char *brokers = getenv("SHOUT_TEST_BROKERS");
-
-	(void)state;
 	memset(&rig, 0, sizeof rig);
 	pthread_mutex_init(&rig.lock, NULL);
 	pthread_cond_init(&rig.changed, NULL);
@@ -470,6 +467,17 @@ rig_setup(void **state)
 	rig.config.queue.min_free = 0;
 	rig.config.queue.events_size = 1 << 30;
 	rig.config.queue.events_keep = UINT64_C(30) * 86400 * 1000;
+	return 0;
+}
+
+static inline int
+rig_setup(void **state)
+{
+	const char *brokers = getenv("SHOUT_TEST_BROKERS");
+
+	(void)state;
+	if (rig_init())
+		return -1;
 	if (brokers && (rig_be_member() || rig_use_brokers(brokers)))
 		return -1;
 	rig_open_queue();
