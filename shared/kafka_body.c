@@ -81,7 +81,8 @@ bucket_of(struct kafka_bodies *bodies, struct kafka_place place)
 static bool
 same_place(struct kafka_place a, struct kafka_place b)
 {
-	return a.offset == b.offset && a.partition == b.partition && a.topic == b.topic;
+	return a.offset == b.offset && a.partition == b.partition && a.topic == b.topic &&
+		!memcmp(a.id, b.id, ID_SIZE);
 }
 
 static bool
@@ -444,16 +445,25 @@ kafka_body_data(struct kafka_body *body, size_t *size_out)
 }
 
 struct kafka_place
+kafka_place_new(
+	enum kafka_topic topic, int32_t partition, int64_t offset, const uint8_t id[ID_SIZE])
+{
+	struct kafka_place place = { .topic = topic, .partition = partition, .offset = offset };
+
+	memcpy(place.id, id, ID_SIZE);
+	return place;
+}
+
+struct kafka_place
 kafka_place_of(const Envelope *envelope)
 {
-	return (struct kafka_place){ (enum kafka_topic)envelope->body_topic,
-		(int32_t)envelope->partition, envelope->body_offset };
+	return kafka_place_new((enum kafka_topic)envelope->body_topic, (int32_t)envelope->partition,
+		envelope->body_offset, envelope->id.data);
 }
 
 /* A piece that somebody asked for with queue_body(). */
 struct piece {
 	struct kafka_queue *queue;
-	uint8_t id[ID_SIZE];
 	struct kafka_place place;
 	uint64_t offset;
 	size_t length;
@@ -490,7 +500,7 @@ piece_moved(struct piece *piece)
 
 	return piece->queue->state &&
 		kafka_state_place(
-			piece->queue->state, before.partition, piece->id, &piece->place) &&
+			piece->queue->state, before.partition, before.id, &piece->place) &&
 		!same_place(before, piece->place);
 }
 
@@ -505,7 +515,7 @@ on_piece_body(void *arg, int err, struct kafka_body *body)
 		return;
 	}
 	if (err == -ENOENT && piece->place.topic == KAFKA_DEFERRED)
-		kafka_state_bodiless(piece->queue->state, piece->place.partition, piece->id);
+		kafka_state_bodiless(piece->queue->state, piece->place.partition, piece->place.id);
 	if (err) {
 		piece->cb(piece->arg, err, NULL, 0);
 	} else {
@@ -534,7 +544,6 @@ kafka_body_read(struct queue *base, const Envelope *envelope, uint64_t offset, s
 		.length = length,
 		.cb = cb,
 		.arg = arg };
-	memcpy(piece->id, envelope->id.data, ID_SIZE);
 	kafka_body_get(queue->bodies, place, loop_current(), on_piece_body, piece);
 }
 

@@ -269,7 +269,6 @@ struct kafka_record *
 partition_take(struct partition *partition, const rd_kafka_message_t *message)
 {
 	struct kafka_consumer *consumer = partition->consumer;
-	struct kafka_place place = { consumer->topic, partition->number, message->offset };
 	struct kafka_record *record;
 	Envelope *envelope;
 
@@ -292,7 +291,7 @@ partition_take(struct partition *partition, const rd_kafka_message_t *message)
 		.at = partition->records_last,
 	};
 	record->body = kafka_body_keep(
-		consumer->queue->bodies, place, message->payload, message->len);
+		consumer->queue->bodies, kafka_place_of(envelope), message->payload, message->len);
 	record->base.redelivered = is_redelivered(partition, message->offset) || envelope->again;
 	metric_add(consumer->metric.redelivered, record->base.redelivered);
 	*partition->records_last = record;

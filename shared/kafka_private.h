@@ -144,19 +144,24 @@ kafka_answer(struct kafka_producer *producer, struct loop *loop, queue_cb cb, vo
 void kafka_on_turn(struct kafka_producer *producer, void (*fn)(void *arg), void *arg);
 
 /*
- * kafka_body.c. Where a body is: topic, partition, offset of the record that carries it. A body up
- * to QUEUE_INLINE_MAX is kept in memory, a larger one in a file of the spool directory. Bodies in
- * use are pinned; others stay within a bound, longest unused go first. From any thread.
+ * kafka_body.c. Where a body is: topic, partition, offset of the record that carries it, whose key
+ * is the message's id: a record of another key is not it, whatever went wrong with the place or the
+ * topic. A body up to QUEUE_INLINE_MAX is kept in memory, a larger one in a file of the spool
+ * directory. Bodies in use are pinned; others stay within a bound, longest unused go first. From
+ * any thread.
  */
 struct kafka_place {
 	enum kafka_topic topic;
 	int32_t partition;
 	int64_t offset;
+	uint8_t id[ID_SIZE];
 };
 struct kafka_body;
 struct kafka_bodies *kafka_bodies_new(struct kafka_queue *queue);
 void kafka_bodies_free(struct kafka_bodies **bodies);
 struct kafka_place kafka_place_of(const Envelope *envelope);
+struct kafka_place kafka_place_new(
+	enum kafka_topic topic, int32_t partition, int64_t offset, const uint8_t id[ID_SIZE]);
 /* Takes in the body of a record that was just received (copied), pinned. */
 struct kafka_body *kafka_body_keep(
 	struct kafka_bodies *bodies, struct kafka_place place, const void *data, size_t size);

@@ -8,8 +8,9 @@
  * there. A partition is fetched from only while something of it is wanted. The handle is made
  * when something is wanted for the first time.
  *
- * An offset that the broker does not have any more is -ENOENT; whatever else goes wrong is tried
- * again by librdkafka until the want is LATE_MS old.
+ * An offset that the broker does not have any more is -ENOENT, and so is a record of another key,
+ * so that no message goes out with the body of another. Whatever else goes wrong is tried again by
+ * librdkafka until the want is LATE_MS old.
  */
 #include "shared/kafka_reader.h"
 
@@ -218,6 +219,24 @@ on_error(struct kafka_reader *reader, struct cursor *cursor, const rd_kafka_mess
 		end_first(reader, cursor, -ENOENT, NULL, 0);
 }
 
+/* Whether the record is the one that the cursor's lowest want means. */
+static bool
+is_meant(const struct cursor *cursor, const rd_kafka_message_t *message)
+{
+	const struct kafka_place *place = &cursor->wants->place;
+	char wanted[ID_TEXT_SIZE], found[ID_TEXT_SIZE] = "";
+
+	if (message->key_len == ID_SIZE && !memcmp(message->key, place->id, ID_SIZE))
+		return true;
+	id_format(place->id, wanted);
+	if (message->key_len == ID_SIZE)
+		id_format(message->key, found);
+	LOG_ERROR("a body's place holds another message, it is not used", "topic",
+		kafka_topic_name[place->topic], "partition", log_int(place->partition), "offset",
+		log_int(place->offset), "id", wanted, "found", found);
+	return false;
+}
+
 static void
 on_message(struct kafka_reader *reader, const rd_kafka_message_t *message)
 {
@@ -236,8 +255,12 @@ on_message(struct kafka_reader *reader, const rd_kafka_message_t *message)
 		cursor->wants->place.offset < message->offset)
 		end_first(reader, cursor, -ENOENT, NULL, 0);
 	cursor->at = message->offset + 1;
-	if (cursor->wants && cursor->wants->place.offset == message->offset)
+	if (!cursor->wants || cursor->wants->place.offset != message->offset)
+		return;
+	if (is_meant(cursor, message))
 		end_first(reader, cursor, 0, message->payload, message->len);
+	else
+		end_first(reader, cursor, -ENOENT, NULL, 0);
 }
 
 static void

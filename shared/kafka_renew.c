@@ -167,7 +167,7 @@ begin(struct kafka_state *state, struct part *part, struct kafka_place *place_ou
 	renewal->offset = offset;
 	memcpy(renewal->id, id, ID_SIZE);
 	part->renewal = renewal;
-	*place_out = (struct kafka_place){ KAFKA_DEFERRED, part->partition, offset };
+	*place_out = kafka_place_new(KAFKA_DEFERRED, part->partition, offset, id);
 	atomic_fetch_add(&state->reading, 1);
 	return renewal;
 }

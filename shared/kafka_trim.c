@@ -41,7 +41,7 @@ kafka_state_place(struct kafka_state *state, int32_t partition, const uint8_t id
 	pthread_mutex_unlock(&state->lock);
 	if (follower)
 		offset = row_cache_body(follower_cache(follower), partition, id, NULL);
-	*place_out = (struct kafka_place){ KAFKA_DEFERRED, partition, offset };
+	*place_out = kafka_place_new(KAFKA_DEFERRED, partition, offset, id);
 	return offset >= 0;
 }
 

@@ -224,7 +224,7 @@ call_defer(struct call *call)
 
 	/* as the consumer of mail.ready has it; the record ends in on_answer() or stays */
 	letter->body = kafka_body_keep(call->node->queue.bodies,
-		(struct kafka_place){ KAFKA_READY, 0, offset++ }, "body", 4);
+		kafka_place_new(KAFKA_READY, 0, offset++, letter->id), "body", 4);
 	kafka_body_unpin(letter->body);
 	kafka_defer(&call->letter->base, rows, 1, on_answer, call->node);
 }
@@ -1035,6 +1035,45 @@ what_the_owner_before_left_untrimmed_is_trimmed(void **state)
 	assert_int_equal(body_of(node, &letter), 2);
 }
 
+static void
+on_body(void *arg, int err, const void *data, size_t length)
+{
+	if (!err)
+		assert_memory_equal(data, "body", length);
+	on_answer(arg, err);
+}
+
+static void
+call_body(struct call *call)
+{
+	kafka_body_read(
+		&call->node->queue.base, &call->letter->envelope, 0, 100, on_body, call->node);
+}
+
+static void
+a_body_is_never_that_of_another_message(void **state)
+{
+	struct node *node = &rig.nodes[0];
+	struct letter letter, other;
+	Row row;
+
+	(void)state;
+	own(node);
+	letter_init(&letter, node);
+	letter_init(&other, node);
+	row_of(&row, &letter, "google", 1);
+	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
+	letter.envelope.body_topic = other.envelope.body_topic = KAFKA_DEFERRED;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(ask(node, call_body, &other, NULL), -ENOENT);
+		assert_int_equal(ask(node, call_body, &letter, NULL), 0);
+		assert_int_equal(ask(node, call_body, &other, NULL), -ENOENT);
+		node_stop(node); /* it had it in memory */
+		node_start(node);
+		own(node);
+	}
+}
+
 /* A row of 60 KB. */
 static void
 row_heavy(Row *row, struct letter *letter)
@@ -1186,6 +1225,7 @@ main(void)
 		TEST(a_view_of_all_shows_what_others_own),
 		TEST(a_row_that_cannot_be_read_is_held_with_its_body_until_an_operator_removes_it),
 		TEST(a_body_that_is_gone_keeps_no_other),
+		TEST(a_body_is_never_that_of_another_message),
 		TEST(what_the_owner_before_left_untrimmed_is_trimmed),
 		TEST(the_cache_may_outgrow_the_map_of_an_embedded_queue),
 		TEST(a_full_disk_holds_rows_up_until_there_is_room),
