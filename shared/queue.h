@@ -71,7 +71,8 @@ int queue_space(const struct queue *queue);
 
 /*
  * Appends a record; `cb` with 0 once it is durable. The envelope is packed before this returns.
- * A record whose id the queue holds already (a DSN made again after a crash) is taken as done: 0.
+ * A record whose id the queue holds already (a DSN made again after a crash) is taken as done: 0;
+ * or, in a cluster, it comes twice, and says so (record_redelivered()).
  */
 void queue_put(struct queue *queue, enum topic topic, const Envelope *envelope,
 	const struct body *body, queue_cb cb, void *arg);

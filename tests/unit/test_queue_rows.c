@@ -140,6 +140,53 @@ rows_are_scanned_by_message(void **state)
 }
 
 static void
+rows_are_counted_and_seen_by_everybody(void **state)
+{
+	struct rows *all = rows_open(rig.queue, ROWS_ALL, rig.loop, NULL, NULL);
+	Row rows[3];
+
+	(void)state;
+	defer_two(rows);
+	assert_int_equal(rows_count(rig.rows, NULL), 3);
+	assert_int_equal(rows_count(rig.rows, "google"), 2);
+	assert_int_equal(rows_count(rig.rows, "goog"), 0);
+	assert_true(rows_mine(rig.rows, 0));
+	assert_int_equal(rows_scan(rig.rows, 0, NULL, NULL, 9, on_row, NULL), 3);
+	forget_rows();
+	AWAIT_STATS(now.rows == 3 && rows_count(all, NULL) == 3);
+	assert_int_equal(rows_scan(all, ROWS_ANY, NULL, NULL, 9, on_row, NULL), 3);
+	assert_string_equal(found[0]->envelope->mail_from, "anna@customer.example");
+	forget_rows();
+	rows_close(&all);
+}
+
+static void
+ask_bad_remove(struct ask *ask)
+{
+	queue_bad_remove(rig.queue, ask->key, strlen(ask->key), on_answer, ask);
+}
+
+static void
+on_bad(void *arg, const void *key, size_t key_length, const void *value, size_t length)
+{
+	(void)arg, (void)key, (void)key_length, (void)value, (void)length;
+	fail();
+}
+
+static void
+nothing_is_set_aside_of_what_can_be_read(void **state)
+{
+	struct ask ask = { .fn = ask_bad_remove, .key = "rows/unknown" };
+	Row rows[3];
+
+	(void)state;
+	defer_two(rows);
+	assert_int_equal(queue_bad_scan(rig.queue, "", 0, 10, on_bad, NULL), 0);
+	assert_int_equal(stats().bad, 0);
+	assert_int_equal(ask_wait(&ask), -ENOENT);
+}
+
+static void
 a_row_needs_its_body(void **state)
 {
 	Row row;
@@ -356,6 +403,8 @@ main(void)
 		TEST(deferring_leaves_rows_and_the_body_until_the_last_row_goes),
 		TEST(rows_come_by_due_time_and_site),
 		TEST(rows_are_scanned_by_message),
+		TEST(rows_are_counted_and_seen_by_everybody),
+		TEST(nothing_is_set_aside_of_what_can_be_read),
 		TEST(a_row_needs_its_body),
 		TEST(a_row_that_goes_before_its_record_leaves_the_body),
 		TEST(config_is_watched_from_its_snapshot_on),
