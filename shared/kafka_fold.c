@@ -45,8 +45,7 @@ epoch_counts(const struct fold *f, const rd_kafka_message_t *message, int64_t ep
 {
 	if (epoch < *f->epoch) {
 		if (f->hooks->zombie)
-			f->hooks->zombie(f->hooks->arg, message->partition, message->key,
-				message->key_len, message->offset, *f->epoch);
+			f->hooks->zombie(f->hooks->arg, message, *f->epoch);
 		return false;
 	}
 	/* The claim itself may have been compacted away. */
@@ -107,6 +106,8 @@ fold_tombstone(const struct fold *f, const rd_kafka_message_t *message, const ui
 	if (length > QUEUE_SITE_MAX ||
 		!epoch_counts(f, message, tombstone_epoch(message, *f->epoch)))
 		return 0;
+	if (f->hooks->removed)
+		f->hooks->removed(f->hooks->arg, message);
 	return row_cache_remove(f->cache, message->partition, id, site, length);
 }
 

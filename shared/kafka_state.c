@@ -49,6 +49,8 @@ state_leased(const struct kafka_state *state)
 
 #define RENEW_US (24ull * 3600 * 1000000)
 #define TRIM_MS 10000
+/* min.compaction.lag.ms, less what the brokers' clocks may differ by. */
+#define LAG_US (55ull * 60 * 1000000)
 
 /* Telling. */
 
@@ -261,17 +263,29 @@ on_claim_read(void *arg, int32_t partition, int64_t offset)
 }
 
 static void
-on_zombie_read(void *arg, int32_t partition, const char *key, size_t key_size, int64_t offset,
-	int64_t newest)
+on_zombie_read(void *arg, const rd_kafka_message_t *message, int64_t newest)
 {
 	struct kafka_state *state = arg;
 	struct part *part;
 
 	pthread_mutex_lock(&state->lock);
-	part = part_of(state, partition);
+	part = part_of(state, message->partition);
 	if (part)
-		zombie_note(part, key, key_size, offset, newest);
+		zombie_note(part, message, newest);
 	metric_add(state->zombies, 1);
+	pthread_mutex_unlock(&state->lock);
+}
+
+static void
+on_removed_read(void *arg, const rd_kafka_message_t *message)
+{
+	struct kafka_state *state = arg;
+	struct part *part;
+
+	pthread_mutex_lock(&state->lock);
+	part = part_of(state, message->partition);
+	if (part)
+		zombies_settle(part, message);
 	pthread_mutex_unlock(&state->lock);
 }
 
@@ -352,8 +366,8 @@ on_turn(void *arg)
 struct follower *
 state_follower(struct kafka_state *state, enum rows_scope scope)
 {
-	const struct follow_hooks owners = { on_claim_read, on_zombie_read, on_point, on_folded,
-		on_wiped, on_turn, state, "rows.mdb" };
+	const struct follow_hooks owners = { on_claim_read, on_zombie_read, on_removed_read,
+		on_point, on_folded, on_wiped, on_turn, state, "rows.mdb" };
 	const struct follow_hooks others = {
 		.turn = view_all_turn, .arg = state, .file = "rows_all.mdb"
 	};
@@ -460,6 +474,7 @@ kafka_state_new(struct kafka_queue *queue)
 	state->queue = queue;
 	state->renew_us = RENEW_US;
 	state->trim_ms = TRIM_MS;
+	state->lag_us = LAG_US;
 	pthread_mutex_init(&state->lock, NULL);
 	pthread_mutex_init(&state->acks_lock, NULL);
 	TAILQ_INIT(&state->writes);
@@ -551,10 +566,8 @@ part_free(struct part *part)
 		TAILQ_REMOVE(&part->flying, flight, link);
 		free(flight);
 	}
-	while (part && (zombie = TAILQ_FIRST(&part->zombies))) {
-		TAILQ_REMOVE(&part->zombies, zombie, link);
-		free(zombie);
-	}
+	while (part && (zombie = TAILQ_FIRST(&part->zombies)))
+		zombie_free(part, zombie);
 	free(part);
 }
 

@@ -43,8 +43,9 @@ struct probe;
 struct follow_hooks {
 	/* While records are folded; may come again for the same record. */
 	void (*claimed)(void *arg, int32_t partition, int64_t offset);
-	void (*zombie)(void *arg, int32_t partition, const char *key, size_t key_size,
-		int64_t offset, int64_t newest);
+	void (*zombie)(void *arg, const rd_kafka_message_t *message, int64_t newest);
+	/* An owner's tombstone: nobody has to answer what zombies wrote of it before. */
+	void (*removed)(void *arg, const rd_kafka_message_t *message);
 	/* The checkpoint that is about to be stored: may be moved back. */
 	void (*point)(void *arg, int32_t partition, struct row_point *point);
 	/* It is stored: everything before `next` is in the cache. */
@@ -138,6 +139,8 @@ TAILQ_HEAD(write_list, write);
 struct zombie {
 	TAILQ_ENTRY(zombie) link;
 	int64_t offset, newest;
+	uint64_t written_us;
+	Row *row; /* that the last of its key wrote; NULL: a tombstone */
 	bool under_way;
 	size_t key_size;
 	char key[];
@@ -187,6 +190,7 @@ struct kafka_state {
 	atomic_uint unacked;    /* flights */
 	atomic_uint reading;    /* renewals */
 	uint64_t renew_us;      /* bodies older than this are appended anew */
+	uint64_t lag_us;        /* a zombie's record older than this may have replaced ours */
 	uint64_t trim_ms;       /* from one trim to the next */
 
 	pthread_mutex_t acks_lock; /* nothing is called with it held */
@@ -241,8 +245,9 @@ bool key_is_flying(const struct part *part, const char *key, size_t key_size);
 void rows_free(struct kafka_state *state);
 
 /* kafka_zombie.c: under lock. */
-void
-zombie_note(struct part *part, const char *key, size_t key_size, int64_t offset, int64_t newest);
+void zombie_note(struct part *part, const rd_kafka_message_t *message, int64_t newest);
+void zombie_free(struct part *part, struct zombie *zombie);
+void zombies_settle(struct part *part, const rd_kafka_message_t *message);
 void zombies_answer(struct kafka_state *state);
 void zombie_answered(struct part *part, struct zombie *zombie, int err);
 /* What became of a row of ours that was read back. */

@@ -5,7 +5,8 @@
  *
  * Only the owner deletes, and only what is in the cache as read from the log. A body whose rows are
  * not in it yet is kept: acknowledged, it is known; before that it lies behind whatever had been
- * acknowledged when it was sent. A row that cannot be read keeps all bodies of its partition.
+ * acknowledged when it was sent. A row that cannot be read, or a zombie's that is not answered yet,
+ * keeps all bodies of its partition.
  */
 #include "shared/kafka_state_private.h"
 
@@ -55,7 +56,7 @@ floor_of(struct kafka_state *state, const struct part *part)
 	uint64_t seen_us;
 	int64_t floor = part->missing_to;
 
-	if (row_cache_bad_count(cache, part->partition))
+	if (row_cache_bad_count(cache, part->partition) || !TAILQ_EMPTY(&part->zombies))
 		return -1; /* it may need any body */
 	if (!row_cache_first_body(cache, part->partition, &floor, &seen_us, id))
 		floor = part->body_end;

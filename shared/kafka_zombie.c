@@ -5,8 +5,11 @@
  *
  * It changes nothing in the cache, but it stands in the log, and compaction would keep it and drop
  * ours: so the owner writes its own again, or a tombstone. The checkpoint stays before the zombie
- * until that is in the log, so who comes after a crash meets it again; it must meet it within
- * min.compaction.lag.ms of its writing, or ours may be gone.
+ * until that is in the log, so who comes after a crash meets it again.
+ *
+ * Nobody may have met it within min.compaction.lag.ms of its writing. Then a row of ours may have
+ * been dropped for it, and its row is the last trace of that mail: where we know none, it becomes
+ * ours. That may deliver what had been delivered, which the ledger sees; the other loses mail.
  */
 #include "shared/kafka_state_private.h"
 
@@ -17,13 +20,19 @@
 #include "shared/log.h"
 
 void
+zombie_free(struct part *part, struct zombie *zombie)
+{
+	TAILQ_REMOVE(&part->zombies, zombie, link);
+	row_free(zombie->row);
+	free(zombie);
+}
+
+void
 zombie_answered(struct part *part, struct zombie *zombie, int err)
 {
 	zombie->under_way = false;
-	if (err)
-		return;
-	TAILQ_REMOVE(&part->zombies, zombie, link);
-	free(zombie);
+	if (!err)
+		zombie_free(part, zombie);
 }
 
 /* What was read back behind another's claim is a zombie's, though it is ours: it is not in the
@@ -39,22 +48,63 @@ zombie_fate(const struct part *part, const struct flight *flight)
 	return 0;
 }
 
-void
-zombie_note(struct part *part, const char *key, size_t key_size, int64_t offset, int64_t newest)
+static bool
+is_of(const struct zombie *zombie, const rd_kafka_message_t *message)
 {
-	struct zombie *zombie;
+	return zombie->key_size == message->key_len &&
+		!memcmp(zombie->key, message->key, zombie->key_size);
+}
 
-	if (key_size > STATE_KEY_MAX)
+/* What its owner removed behind it needs no answer. */
+void
+zombies_settle(struct part *part, const rd_kafka_message_t *message)
+{
+	struct zombie *zombie, *next;
+
+	for (zombie = TAILQ_FIRST(&part->zombies); zombie; zombie = next) {
+		next = TAILQ_NEXT(zombie, link);
+		if (!zombie->under_way && zombie->offset < message->offset &&
+			is_of(zombie, message))
+			zombie_free(part, zombie);
+	}
+}
+
+static struct zombie *
+zombie_new(const rd_kafka_message_t *message, int64_t newest)
+{
+	struct zombie *zombie = xmalloc(sizeof *zombie + message->key_len + 1);
+
+	*zombie = (struct zombie){ .offset = message->offset,
+		.newest = newest,
+		.written_us = (uint64_t)rd_kafka_message_timestamp(message, NULL) * 1000,
+		.row = message->payload ? row_unpack(message->payload, message->len) : NULL,
+		.key_size = message->key_len };
+	memcpy(zombie->key, message->key, message->key_len);
+	zombie->key[message->key_len] = '\0';
+	return zombie;
+}
+
+/* Of several of one key the first tells whether ours may be gone, the last what took its place. */
+void
+zombie_note(struct part *part, const rd_kafka_message_t *message, int64_t newest)
+{
+	struct zombie *zombie, *other;
+
+	if (message->key_len > STATE_KEY_MAX)
 		return;
 	TAILQ_FOREACH(zombie, &part->zombies, link)
-	if (zombie->offset == offset)
+	if (zombie->offset == message->offset)
 		return;
 	LOG_WARN("a record of a process that is not the owner any more", "partition",
-		log_int(part->partition), "offset", log_int(offset));
-	zombie = xmalloc(sizeof *zombie + key_size + 1);
-	*zombie = (struct zombie){ .offset = offset, .newest = newest, .key_size = key_size };
-	memcpy(zombie->key, key, key_size);
-	zombie->key[key_size] = '\0';
+		log_int(part->partition), "offset", log_int(message->offset));
+	zombie = zombie_new(message, newest);
+	TAILQ_FOREACH(other, &part->zombies, link)
+	{
+		if (!is_of(other, message))
+			continue;
+		row_free(other->row);
+		other->row = zombie->row ? row_copy(zombie->row) : NULL;
+	}
 	TAILQ_INSERT_TAIL(&part->zombies, zombie, link);
 }
 
@@ -99,6 +149,21 @@ flight_of_bad(struct kafka_state *state, struct part *part, const struct zombie 
 	return wanted.flight;
 }
 
+/* NULL: compaction cannot have taken a row of ours for it. */
+static Row *
+row_to_adopt(struct kafka_state *state, const struct part *part, const struct zombie *zombie)
+{
+	uint64_t now_us = follower_clock_us(state->mine);
+
+	if (!now_us)
+		now_us = clock_us();
+	if (!zombie->row || now_us < zombie->written_us + state->lag_us)
+		return NULL;
+	LOG_WARN("a row of a process that was not the owner any more is all there is: it is ours",
+		"partition", log_int(part->partition), "offset", log_int(zombie->offset));
+	return row_copy(zombie->row);
+}
+
 static void
 zombie_answer(struct kafka_state *state, struct part *part, struct zombie *zombie)
 {
@@ -114,6 +179,8 @@ zombie_answer(struct kafka_state *state, struct part *part, struct zombie *zombi
 			zombie->key + ID_TEXT_SIZE);
 		flight = flight_of_bad(state, part, zombie, id);
 	}
+	if (!row && !flight)
+		row = row_to_adopt(state, part, zombie);
 	if (row)
 		flight = flight_of_row(state, part, row, -1);
 	else if (!flight)

@@ -622,6 +622,40 @@ a_zombie_is_answered_by_whoever_owns_the_partition_after_it(void **state)
 	assert_int_not_equal(seen->due_us, 99);
 }
 
+/* Compaction may have dropped ours for it. */
+static void
+an_old_zombie_s_row_is_adopted_where_there_is_no_other(void **state)
+{
+	struct node *node = &rig.nodes[0], *other = &rig.nodes[1];
+	int64_t before = metric_value(node->queue.state->zombies);
+	struct letter letter;
+	Row row;
+
+	(void)state;
+	own(node);
+	run(node, call_release, NULL, NULL);
+	node_start(other);
+	other->queue.state->lag_us = 0;
+	claim(other);
+	letter_init(&letter, other);
+	row_of(&row, &letter, "google", 1);
+	write_stray(other, &letter, &row, 0);
+	row.attempts = 2;
+	write_stray(other, &letter, &row, 0);
+	POLL(metric_value(other->queue.state->zombies) >= before + 2);
+	run(other, call_lease, NULL, NULL);
+	POLL(unanswered(other) < 0);
+	assert_int_equal(attempts_seen(other), 2);
+	assert_int_equal(seen->due_us, 99);
+	/* once removed it stays so, also for who reads it all before compaction */
+	assert_int_equal(ask(other, call_remove, NULL, &row), 0);
+	run(other, call_release, NULL, NULL);
+	node->queue.state->lag_us = 0;
+	own(node);
+	POLL(unanswered(node) < 0);
+	assert_int_equal(look(node), 0);
+}
+
 static void
 the_newest_claim_wins_and_is_taken_back_with_a_commit(void **state)
 {
@@ -1216,6 +1250,7 @@ main(void)
 		TEST(a_new_process_has_the_rows_with_its_table_or_without),
 		TEST(a_zombie_changes_nothing_and_is_answered),
 		TEST(a_zombie_is_answered_by_whoever_owns_the_partition_after_it),
+		TEST(an_old_zombie_s_row_is_adopted_where_there_is_no_other),
 		TEST(the_newest_claim_wins_and_is_taken_back_with_a_commit),
 		TEST(the_body_of_a_row_that_may_be_durable_is_kept),
 		TEST(a_log_that_was_cut_off_is_read_again_before_anything_is_done),
