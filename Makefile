@@ -86,6 +86,10 @@ $(PROGS): $(B)/%: $(B)/cmd/%.o $(LIB)
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+ifeq ($(SAN),thread)
+$(UNIT): $(B)/tests/unit/c11_threads.o
+endif
+
 # It has records of its own, instead of a consumer's.
 $(B)/tests/unit/test_kafka_state: LDFLAGS += -Wl,-z,muldefs
 

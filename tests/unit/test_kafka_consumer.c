@@ -322,6 +322,17 @@ finish(struct member *member, size_t number)
 	run_on(member, finish_run, &finishing);
 }
 
+static size_t
+came(const struct member *member)
+{
+	size_t count;
+
+	pthread_mutex_lock(&rig.lock);
+	count = member->count;
+	pthread_mutex_unlock(&rig.lock);
+	return count;
+}
+
 static int64_t
 commits(void)
 {
@@ -446,7 +457,7 @@ members_share_and_whoever_leaves_hands_over(void **state)
 	member_open(second);
 	consume(second, TOPIC_INBOUND, 1000);
 	/* Until the second has its share, the first gets everything. */
-	for (int i = 0; i < 100 && !second->count; i++) {
+	for (int i = 0; i < 100 && !came(second); i++) {
 		put_numbered(KAFKA_INBOUND, 4, PARTITIONS);
 		usleep(100000);
 	}
