@@ -49,253 +49,6 @@ static const char usage[] =
 	"\n"
 	"  -c FILE   settings (default " DEFAULT_FILE ")     --help\n";
 
-/* Requests from options */
-
-static const struct {
-	const char *option, *field;
-} limit_options[] = {
-	{"messages-hour",    "messages_hour"  },
-	{ "messages-day",    "messages_day"   },
-	{ "recipients-hour", "recipients_hour"},
-	{ "recipients-day",  "recipients_day" },
-};
-
-/* A number where it is one; the API says what is wrong with the rest. */
-static json_t *
-number(const char *text)
-{
-	char *end;
-	const long long n = strtoll(text, &end, 10);
-
-	return end != text && !*end ? json_integer(n) : json_string(text);
-}
-
-static json_t *
-domain_of(const char *text)
-{
-	const char *equals = strchr(text, '=');
-
-	if (!equals)
-		return json_pack("{s:s}", "name", text);
-	return json_pack("{s:s%, s:o}", "name", text, (size_t)(equals - text), "mailboxes",
-		number(equals + 1));
-}
-
-static void
-set_text(const struct ctl *ctl, json_t *body, const char *option)
-{
-	const char *value = ctl_option(ctl, option);
-
-	if (value)
-		json_object_set_new(body, option, json_string(value));
-}
-
-static json_t *
-profile_body(const struct ctl *ctl)
-{
-	json_t *body = json_object(), *limits = json_object();
-
-	set_text(ctl, body, "name");
-	set_text(ctl, body, "contact");
-	set_text(ctl, body, "policy");
-	for (size_t i = 0; i < sizeof limit_options / sizeof *limit_options; i++) {
-		const char *value = ctl_option(ctl, limit_options[i].option);
-
-		if (value)
-			json_object_set_new(limits, limit_options[i].field, number(value));
-	}
-	if (json_object_size(limits) > 0)
-		json_object_set(body, "limits", limits);
-	json_decref(limits);
-	return body;
-}
-
-/* "path?a=b&c=d" from the options of that name that were given. */
-static char *
-with_query(const struct ctl *ctl, const char *path, const char *const *names)
-{
-	char *uri = xstrdup(path), *longer, *value;
-	char separator = '?';
-
-	for (; *names; names++) {
-		if (!ctl_option(ctl, *names))
-			continue;
-		value = ctl_encode(ctl_option(ctl, *names));
-		longer = xasprintf("%s%c%s=%s", uri, separator, *names, value);
-		free(uri);
-		free(value);
-		uri = longer;
-		separator = '&';
-	}
-	return uri;
-}
-
-/* Sends, prints by `print` unless --json. The path is taken over. */
-static int
-ask(const struct ctl *ctl, const char *method, char *path, json_t *body,
-	void (*print)(const json_t *reply))
-{
-	json_t *reply = ctl_request(ctl, method, path, body);
-
-	free(path);
-	if (!reply)
-		return CTL_FAILED;
-	if (ctl->json)
-		print_json(reply);
-	else
-		print(reply);
-	if (json_is_false(json_object_get(reply, "applied")))
-		fprintf(stderr, "shoutctl: Redis does not answer: it is told when it does\n");
-	json_decref(reply);
-	return CTL_OK;
-}
-
-static void
-print_done(const json_t *reply)
-{
-	static const char *const fields[][2] = {
-		{"Account",   "account" },
-                { "Status",   "status"  },
-                { "Username", "username"},
-		{ "Password", "password"}
-	};
-	json_t *item;
-	size_t i;
-
-	for (i = 0; i < sizeof fields / sizeof *fields; i++)
-		print_field(fields[i][0], json_string_value(json_object_get(reply, fields[i][1])));
-	json_array_foreach(json_object_get(reply, "addresses"), i, item)
-		print_field("Address", json_string_value(item));
-	if (json_object_get(reply, "password"))
-		printf("The password is stored nowhere: note it now.\n");
-}
-
-/* Accounts */
-
-static int
-account_add(const struct ctl *ctl)
-{
-	json_t *body = profile_body(ctl), *domains = json_array(), *addresses = json_array();
-
-	for (size_t i = 0; i < ctl->options_count; i++) {
-		const struct ctl_option *option = &ctl->options[i];
-
-		if (strcmp(option->name, "domain") == 0)
-			json_array_append_new(domains, domain_of(option->value));
-		else if (strcmp(option->name, "ip") == 0)
-			json_array_append_new(addresses, json_string(option->value));
-	}
-	set_text(ctl, body, "mode");
-	json_object_set_new(body, "domains", domains);
-	if (json_array_size(addresses) > 0)
-		json_object_set(body, "addresses", addresses);
-	json_decref(addresses);
-	if (ctl_has(ctl, "verified"))
-		json_object_set_new(body, "verified", json_true());
-	return ask(ctl, "POST", xstrdup("accounts"), body, print_done);
-}
-
-static int
-account_list(const struct ctl *ctl)
-{
-	static const char *const names[] = { "limit", "after", NULL };
-
-	return ask(ctl, "GET", with_query(ctl, "accounts", names), NULL, print_accounts);
-}
-
-/* "accounts/<the account named>/<what>" */
-static char *
-account_path(const struct ctl *ctl, const char *what)
-{
-	char *id = ctl_encode(ctl->words[2]);
-	char *path = xasprintf("accounts/%s%s%s", id, what ? "/" : "", what ? what : "");
-
-	free(id);
-	return path;
-}
-
-static char *
-member_path(const struct ctl *ctl, const char *what, const char *name)
-{
-	char *encoded = ctl_encode(name), *tail = xasprintf("%s/%s", what, encoded);
-	char *path = account_path(ctl, tail);
-
-	free(encoded);
-	free(tail);
-	return path;
-}
-
-static int
-account_show(const struct ctl *ctl)
-{
-	return ask(ctl, "GET", account_path(ctl, NULL), NULL, print_account);
-}
-
-static int
-account_status(const struct ctl *ctl)
-{
-	return ask(ctl, "POST", account_path(ctl, ctl->words[1]), NULL, print_done);
-}
-
-static int
-account_password(const struct ctl *ctl)
-{
-	json_t *body = json_object();
-
-	set_text(ctl, body, "username");
-	return ask(ctl, "POST", account_path(ctl, "password"), body, print_done);
-}
-
-static int
-account_change(const struct ctl *ctl)
-{
-	return ask(ctl, "PATCH", account_path(ctl, NULL), profile_body(ctl), print_done);
-}
-
-static int
-account_add_domain(const struct ctl *ctl)
-{
-	json_t *body = domain_of(ctl_option(ctl, "domain"));
-
-	if (ctl_has(ctl, "verified"))
-		json_object_set_new(body, "verified", json_true());
-	return ask(ctl, "POST", account_path(ctl, "domains"), body, print_done);
-}
-
-static int
-account_remove_domain(const struct ctl *ctl)
-{
-	return ask(ctl, "DELETE", member_path(ctl, "domains", ctl_option(ctl, "domain")), NULL,
-		print_done);
-}
-
-static int
-account_add_address(const struct ctl *ctl)
-{
-	return ask(ctl, "POST", account_path(ctl, "addresses"),
-		json_pack("{s:s}", "address", ctl_option(ctl, "ip")), print_done);
-}
-
-static int
-account_remove_address(const struct ctl *ctl)
-{
-	return ask(ctl, "DELETE", member_path(ctl, "addresses", ctl_option(ctl, "ip")), NULL,
-		print_done);
-}
-
-static int
-account_add_user(const struct ctl *ctl)
-{
-	return ask(ctl, "POST", account_path(ctl, "users"), NULL, print_done);
-}
-
-static int
-account_remove_user(const struct ctl *ctl)
-{
-	return ask(ctl, "DELETE", member_path(ctl, "users", ctl_option(ctl, "username")), NULL,
-		print_done);
-}
-
 /* The queue */
 
 /* The page behind `before` (NULL: the first), of up to `limit` rows. */
@@ -307,7 +60,7 @@ queue_page(const struct ctl *ctl, const json_t *before, unsigned long limit)
 	const char *after = before ? json_string_value(json_object_get(before, "next"))
 				   : ctl_option(ctl, "after");
 	const char *egress = ctl_option(ctl, "egress-ip");
-	char *uri = with_query(ctl, "queue", names), *encoded = ctl_encode(after ? after : "");
+	char *uri = ctl_query(ctl, "queue", names), *encoded = ctl_encode(after ? after : "");
 	char *egress_encoded = ctl_encode(egress ? egress : "");
 	char *path = xasprintf("%s%climit=%lu%s%s%s%s", uri, strchr(uri, '?') ? '&' : '?',
 		limit < PAGE_MAX ? limit : PAGE_MAX, after ? "&after=" : "", encoded,
@@ -367,7 +120,7 @@ queue_show(const struct ctl *ctl)
 	char *id = ctl_encode(ctl->words[2]), *path = xasprintf("queue/%s", id);
 
 	free(id);
-	return ask(ctl, "GET", path, NULL, print_message);
+	return ctl_ask(ctl, "GET", path, NULL, print_message);
 }
 
 static void
@@ -384,7 +137,8 @@ queue_bad(const struct ctl *ctl)
 	char *key, *path;
 
 	if (ctl->words_count == 2)
-		return ask(ctl, "GET", with_query(ctl, "queue/bad", names), NULL, print_bad_list);
+		return ctl_ask(
+			ctl, "GET", ctl_query(ctl, "queue/bad", names), NULL, print_bad_list);
 	if (ctl->words_count != 4 || (strcmp(verb, "show") != 0 && strcmp(verb, "remove") != 0)) {
 		fprintf(stderr, "shoutctl: queue bad, queue bad show KEY, queue bad remove KEY\n");
 		return CTL_USAGE;
@@ -393,8 +147,8 @@ queue_bad(const struct ctl *ctl)
 	path = xasprintf("queue/bad/%s", key);
 	free(key);
 	if (strcmp(verb, "remove") == 0)
-		return ask(ctl, "DELETE", path, NULL, print_removed);
-	return ask(ctl, "GET", path, NULL, ctl_has(ctl, "raw") ? print_bad_raw : print_bad);
+		return ctl_ask(ctl, "DELETE", path, NULL, print_removed);
+	return ctl_ask(ctl, "GET", path, NULL, ctl_has(ctl, "raw") ? print_bad_raw : print_bad);
 }
 
 /* Selectors: by option, and (a rule's) the message named as a word. */
@@ -448,7 +202,7 @@ queue_rule(const struct ctl *ctl)
 
 	if (ctl->words_count > 2)
 		json_object_set_new(selector, "id", json_string(ctl->words[2]));
-	return ask(ctl, "POST", xstrdup("rules"),
+	return ctl_ask(ctl, "POST", xstrdup("rules"),
 		json_pack("{s:s, s:o, s:s}", "action", ctl->words[1], "selector", selector, "by",
 			who()),
 		print_rule);
@@ -477,10 +231,10 @@ suspend(const struct ctl *ctl)
 		return CTL_USAGE;
 	}
 	body = json_pack("{s:o, s:s}", "selector", selector_of(ctl), "by", who());
-	set_text(ctl, body, "reason");
+	ctl_set(ctl, body, "reason");
 	if (for_text)
 		json_object_set_new(body, "seconds", json_integer((json_int_t)(ms / 1000)));
-	return ask(ctl, "POST", xstrdup("suspensions"), body, print_suspended);
+	return ctl_ask(ctl, "POST", xstrdup("suspensions"), body, print_suspended);
 }
 
 static int
@@ -501,13 +255,13 @@ resume(const struct ctl *ctl)
 		separator = '&';
 	}
 	json_decref(selector);
-	return ask(ctl, "DELETE", uri, NULL, print_suspended);
+	return ctl_ask(ctl, "DELETE", uri, NULL, print_suspended);
 }
 
 static int
 suspensions(const struct ctl *ctl)
 {
-	return ask(ctl, "GET", xstrdup("suspensions"), NULL, print_suspensions);
+	return ctl_ask(ctl, "GET", xstrdup("suspensions"), NULL, print_suspensions);
 }
 
 static int
@@ -518,7 +272,7 @@ why(const struct ctl *ctl)
 		ctl_option(ctl, "limit") ? ctl_option(ctl, "limit") : "10");
 
 	free(query);
-	return ask(ctl, "GET", path, NULL, print_why);
+	return ctl_ask(ctl, "GET", path, NULL, print_why);
 }
 
 static void
@@ -531,7 +285,7 @@ print_rebuilt(const json_t *reply)
 static int
 rebuild(const struct ctl *ctl)
 {
-	return ask(ctl, "POST", xstrdup("rebuild"), NULL, print_rebuilt);
+	return ctl_ask(ctl, "POST", xstrdup("rebuild"), NULL, print_rebuilt);
 }
 
 /* The table of commands: words, further words (least, most), options, one that must be there. */

@@ -46,6 +46,30 @@ json_t *ctl_request(const struct ctl *ctl, const char *method, const char *path,
 /* For paths and queries: percent-encoded, the caller's to free. */
 char *ctl_encode(const char *text);
 
+/* ask.c */
+/* Sets the field of that name to an option's value, if it was given. */
+void ctl_set(const struct ctl *ctl, json_t *body, const char *option);
+/* "path?a=b&c=d" from the options of that name that were given; the caller's to free. */
+char *ctl_query(const struct ctl *ctl, const char *path, const char *const *names);
+/* Sends; prints by `print` unless --json. `path` and `body` (may be NULL) are taken over. An exit
+ * status. */
+int ctl_ask(const struct ctl *ctl, const char *method, char *path, json_t *body,
+	void (*print)(const json_t *reply));
+
+/* accounts.c: commands, that return an exit status. */
+int account_add(const struct ctl *ctl);
+int account_list(const struct ctl *ctl);
+int account_show(const struct ctl *ctl);
+int account_status(const struct ctl *ctl);
+int account_password(const struct ctl *ctl);
+int account_change(const struct ctl *ctl);
+int account_add_domain(const struct ctl *ctl);
+int account_remove_domain(const struct ctl *ctl);
+int account_add_address(const struct ctl *ctl);
+int account_remove_address(const struct ctl *ctl);
+int account_add_user(const struct ctl *ctl);
+int account_remove_user(const struct ctl *ctl);
+
 /* print.c */
 void print_json(const json_t *value);
 /* Rows of cells, as wide as their widest; `rows` is an array of arrays of strings. */

@@ -1,0 +1,203 @@
+/*
+ * accounts.c - the commands about accounts.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/ctl/ctl.h"
+#include "shared/log.h"
+
+static const struct {
+	const char *option, *field;
+} limit_options[] = {
+	{"messages-hour",    "messages_hour"  },
+	{ "messages-day",    "messages_day"   },
+	{ "recipients-hour", "recipients_hour"},
+	{ "recipients-day",  "recipients_day" },
+};
+
+/* A number where it is one; the API says what is wrong with the rest. */
+static json_t *
+number(const char *text)
+{
+	char *end;
+	const long long n = strtoll(text, &end, 10);
+
+	return end != text && !*end ? json_integer(n) : json_string(text);
+}
+
+static json_t *
+domain_of(const char *text)
+{
+	const char *equals = strchr(text, '=');
+
+	if (!equals)
+		return json_pack("{s:s}", "name", text);
+	return json_pack("{s:s%, s:o}", "name", text, (size_t)(equals - text), "mailboxes",
+		number(equals + 1));
+}
+
+static json_t *
+profile_body(const struct ctl *ctl)
+{
+	json_t *body = json_object(), *limits = json_object();
+
+	ctl_set(ctl, body, "name");
+	ctl_set(ctl, body, "contact");
+	ctl_set(ctl, body, "policy");
+	for (size_t i = 0; i < sizeof limit_options / sizeof *limit_options; i++) {
+		const char *value = ctl_option(ctl, limit_options[i].option);
+
+		if (value)
+			json_object_set_new(limits, limit_options[i].field, number(value));
+	}
+	if (json_object_size(limits) > 0)
+		json_object_set(body, "limits", limits);
+	json_decref(limits);
+	return body;
+}
+
+static void
+print_done(const json_t *reply)
+{
+	static const char *const fields[][2] = {
+		{"Account",   "account" },
+                { "Status",   "status"  },
+                { "Username", "username"},
+		{ "Password", "password"}
+	};
+	json_t *item;
+	size_t i;
+
+	for (i = 0; i < sizeof fields / sizeof *fields; i++)
+		print_field(fields[i][0], json_string_value(json_object_get(reply, fields[i][1])));
+	json_array_foreach(json_object_get(reply, "addresses"), i, item)
+		print_field("Address", json_string_value(item));
+	if (json_object_get(reply, "password"))
+		printf("The password is stored nowhere: note it now.\n");
+}
+
+int
+account_add(const struct ctl *ctl)
+{
+	json_t *body = profile_body(ctl), *domains = json_array(), *addresses = json_array();
+
+	for (size_t i = 0; i < ctl->options_count; i++) {
+		const struct ctl_option *option = &ctl->options[i];
+
+		if (strcmp(option->name, "domain") == 0)
+			json_array_append_new(domains, domain_of(option->value));
+		else if (strcmp(option->name, "ip") == 0)
+			json_array_append_new(addresses, json_string(option->value));
+	}
+	ctl_set(ctl, body, "mode");
+	json_object_set_new(body, "domains", domains);
+	if (json_array_size(addresses) > 0)
+		json_object_set(body, "addresses", addresses);
+	json_decref(addresses);
+	if (ctl_has(ctl, "verified"))
+		json_object_set_new(body, "verified", json_true());
+	return ctl_ask(ctl, "POST", xstrdup("accounts"), body, print_done);
+}
+
+int
+account_list(const struct ctl *ctl)
+{
+	static const char *const names[] = { "limit", "after", NULL };
+
+	return ctl_ask(ctl, "GET", ctl_query(ctl, "accounts", names), NULL, print_accounts);
+}
+
+/* "accounts/<the account named>/<what>" */
+static char *
+account_path(const struct ctl *ctl, const char *what)
+{
+	char *id = ctl_encode(ctl->words[2]);
+	char *path = xasprintf("accounts/%s%s%s", id, what ? "/" : "", what ? what : "");
+
+	free(id);
+	return path;
+}
+
+static char *
+member_path(const struct ctl *ctl, const char *what, const char *name)
+{
+	char *encoded = ctl_encode(name), *tail = xasprintf("%s/%s", what, encoded);
+	char *path = account_path(ctl, tail);
+
+	free(encoded);
+	free(tail);
+	return path;
+}
+
+int
+account_show(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "GET", account_path(ctl, NULL), NULL, print_account);
+}
+
+int
+account_status(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "POST", account_path(ctl, ctl->words[1]), NULL, print_done);
+}
+
+int
+account_password(const struct ctl *ctl)
+{
+	json_t *body = json_object();
+
+	ctl_set(ctl, body, "username");
+	return ctl_ask(ctl, "POST", account_path(ctl, "password"), body, print_done);
+}
+
+int
+account_change(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "PATCH", account_path(ctl, NULL), profile_body(ctl), print_done);
+}
+
+int
+account_add_domain(const struct ctl *ctl)
+{
+	json_t *body = domain_of(ctl_option(ctl, "domain"));
+
+	if (ctl_has(ctl, "verified"))
+		json_object_set_new(body, "verified", json_true());
+	return ctl_ask(ctl, "POST", account_path(ctl, "domains"), body, print_done);
+}
+
+int
+account_remove_domain(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "DELETE", member_path(ctl, "domains", ctl_option(ctl, "domain")), NULL,
+		print_done);
+}
+
+int
+account_add_address(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "POST", account_path(ctl, "addresses"),
+		json_pack("{s:s}", "address", ctl_option(ctl, "ip")), print_done);
+}
+
+int
+account_remove_address(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "DELETE", member_path(ctl, "addresses", ctl_option(ctl, "ip")), NULL,
+		print_done);
+}
+
+int
+account_add_user(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "POST", account_path(ctl, "users"), NULL, print_done);
+}
+
+int
+account_remove_user(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "DELETE", member_path(ctl, "users", ctl_option(ctl, "username")), NULL,
+		print_done);
+}
