@@ -1,8 +1,10 @@
 /*
  * shoutctl.c - the operator's command line, over the same API as everything else.
  *
- * Exits 0 when it is done, 1 when it was refused or nobody answers, 2 on a wrong command line.
+ * Exits 0 when it is done, 1 when it was refused or nobody answers, 2 on a wrong command line; what
+ * is wrong goes to standard error and, with --json, to standard output as {"error": ...}.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,8 +93,8 @@ queue_list(const struct ctl *ctl)
 	const unsigned long limit = limit_text ? strtoul(limit_text, &end, 10) : 100;
 	json_t *all = NULL, *rows = NULL, *page;
 
-	if (limit_text && (!*limit_text || *end)) {
-		fprintf(stderr, "shoutctl: --limit takes a number\n");
+	if (limit_text && (!isdigit((unsigned char)*limit_text) || *end)) {
+		ctl_error(ctl, "--limit takes a number");
 		return CTL_USAGE;
 	}
 	do {
@@ -140,7 +142,7 @@ queue_bad(const struct ctl *ctl)
 		return ctl_ask(
 			ctl, "GET", ctl_query(ctl, "queue/bad", names), NULL, print_bad_list);
 	if (ctl->words_count != 4 || (strcmp(verb, "show") != 0 && strcmp(verb, "remove") != 0)) {
-		fprintf(stderr, "shoutctl: queue bad, queue bad show KEY, queue bad remove KEY\n");
+		ctl_error(ctl, "queue bad, queue bad show KEY, queue bad remove KEY");
 		return CTL_USAGE;
 	}
 	key = ctl_encode(ctl->words[3]);
@@ -227,7 +229,7 @@ suspend(const struct ctl *ctl)
 	json_t *body;
 
 	if (for_text && (config_duration(for_text, &ms) < 0 || ms < 1000)) {
-		fprintf(stderr, "shoutctl: --for takes a duration, like 30m, 4h or 2d\n");
+		ctl_error(ctl, "--for takes a duration, like 30m, 4h or 2d");
 		return CTL_USAGE;
 	}
 	body = json_pack("{s:o, s:s}", "selector", selector_of(ctl), "by", who());
@@ -268,10 +270,11 @@ static int
 why(const struct ctl *ctl)
 {
 	char *query = ctl_encode(ctl->words[1]);
-	char *path = xasprintf("why?q=%s&limit=%s", query,
-		ctl_option(ctl, "limit") ? ctl_option(ctl, "limit") : "10");
+	char *limit = ctl_encode(ctl_option(ctl, "limit") ? ctl_option(ctl, "limit") : "10");
+	char *path = xasprintf("why?q=%s&limit=%s", query, limit);
 
 	free(query);
+	free(limit);
 	return ctl_ask(ctl, "GET", path, NULL, print_why);
 }
 
@@ -352,16 +355,16 @@ fits(const struct ctl *ctl, const struct command *command)
 	const size_t further = ctl->words_count - (command->verb ? 2 : 1);
 
 	if (further < command->least || further > command->most) {
-		fprintf(stderr, "shoutctl: %s (see --help)\n",
+		ctl_error(ctl, "%s (see --help)",
 			further < command->least ? "this command needs one more word: which"
 						 : "too many words");
 		return false;
 	}
 	if (command->must && !ctl_has(ctl, command->must)) {
-		fprintf(stderr, "shoutctl: --%s is needed\n", command->must);
+		ctl_error(ctl, "--%s is needed", command->must);
 		return false;
 	}
-	return ctl_only(ctl, command->options);
+	return ctl_only(ctl, command->options) && (command->run == account_add || ctl_once(ctl));
 }
 
 int
@@ -378,14 +381,16 @@ main(int argc, char **argv)
 		return CTL_OK;
 	}
 	if (ctl.words_count == 0) {
-		fputs(usage, stderr);
+		if (ctl.json)
+			ctl_error(&ctl, "which command? (see --help)");
+		else
+			fputs(usage, stderr);
 		return CTL_USAGE;
 	}
 	command = command_of(&ctl);
 	if (!command) {
-		fprintf(stderr, "shoutctl: there is no command \"%s%s%s\" (see --help)\n",
-			ctl.words[0], ctl.words_count > 1 ? " " : "",
-			ctl.words_count > 1 ? ctl.words[1] : "");
+		ctl_error(&ctl, "there is no command \"%s%s%s\" (see --help)", ctl.words[0],
+			ctl.words_count > 1 ? " " : "", ctl.words_count > 1 ? ctl.words[1] : "");
 		return CTL_USAGE;
 	}
 	if (!fits(&ctl, command))

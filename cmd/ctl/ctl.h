@@ -37,6 +37,11 @@ const char *ctl_option(const struct ctl *ctl, const char *name);
 bool ctl_has(const struct ctl *ctl, const char *name);
 /* Whether only these (NULL-ended) options were given; says which is not. */
 bool ctl_only(const struct ctl *ctl, const char *const *names);
+/* Whether each was given once at most; says which was not. */
+bool ctl_once(const struct ctl *ctl);
+/* Says what is wrong: on standard error and, with --json, as {"error": ...} on standard output. */
+void
+ctl_error(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* http.c: reads control.listen and the token; -1 after saying why not. */
 int ctl_connect(struct ctl *ctl);

@@ -25,7 +25,7 @@ token_read(struct ctl *ctl, const char *state_dir)
 	const bool ok = file && fread(ctl->token, 1, 64, file) == 64;
 
 	if (!ok)
-		fprintf(stderr, "shoutctl: cannot read %s: %s\n", path,
+		ctl_error(ctl, "cannot read %s: %s", path,
 			file ? "it holds no token" : strerror(errno));
 	if (file)
 		fclose(file);
@@ -39,13 +39,11 @@ address_take(struct ctl *ctl, const char *file, const char *listen)
 	struct net_address address;
 
 	if (!listen) {
-		fprintf(stderr, "shoutctl: %s: control.listen is not set, so there is no API\n",
-			file);
+		ctl_error(ctl, "%s: control.listen is not set, so there is no API", file);
 		return -1;
 	}
 	if (net_parse(listen, &address) < 0 || net_port(&address) == 0) {
-		fprintf(stderr, "shoutctl: %s: control.listen: \"%s\" is no address:port\n", file,
-			listen);
+		ctl_error(ctl, "%s: control.listen: \"%s\" is no address:port", file, listen);
 		return -1;
 	}
 	net_format_ip(&address, ctl->host);
@@ -60,9 +58,19 @@ address_take(struct ctl *ctl, const char *file, const char *listen)
 int
 ctl_connect(struct ctl *ctl)
 {
-	struct config *config = config_load(ctl->file, stderr);
+	size_t length;
+	char *wrong;
+	FILE *errors = open_memstream(&wrong, &length);
+	struct config *config = errors ? config_load(ctl->file, errors) : NULL;
 	int err;
 
+	if (!errors || fclose(errors) != 0)
+		die("out of memory", "open_memstream");
+	while (length > 0 && wrong[length - 1] == '\n')
+		wrong[--length] = '\0';
+	if (length > 0)
+		ctl_error(ctl, "%s", wrong);
+	free(wrong);
 	if (!config)
 		return -1;
 	err = address_take(ctl, ctl->file, config->control.listen);
@@ -137,14 +145,13 @@ answer_take(const struct ctl *ctl, struct answer *answer)
 	const char *field = json_string_value(json_object_get(answer->body, "field"));
 
 	if (!answer->came)
-		fprintf(stderr, "shoutctl: no answer from %s port %u: does shout run?\n", ctl->host,
-			ctl->port);
+		ctl_error(ctl, "no answer from %s port %u: does shout run?", ctl->host, ctl->port);
 	else if (answer->status / 100 == 2 && answer->body)
 		return answer->body;
 	else if (error)
-		fprintf(stderr, "shoutctl: %s%s%s\n", field ? field : "", field ? ": " : "", error);
+		ctl_error(ctl, "%s%s%s", field ? field : "", field ? ": " : "", error);
 	else
-		fprintf(stderr, "shoutctl: HTTP status %d\n", answer->status);
+		ctl_error(ctl, "HTTP status %d", answer->status);
 	json_decref(answer->body);
 	return NULL;
 }

@@ -1,16 +1,41 @@
 /*
  * options.c - shoutctl's command line: words, and options anywhere between them.
  */
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
+#include "shared/log.h"
 
 static const char *const switches[] = { "json", "verified", "raw", "help", NULL };
 static const char *const valued[] = { "name", "contact", "domain", "mode", "ip", "policy",
 	"messages-hour", "messages-day", "recipients-hour", "recipients-day", "username", "id",
 	"site", "account", "state", "limit", "after", "provider", "credential", "egress-ip",
 	"reason", "for", NULL };
+
+void
+ctl_error(const struct ctl *ctl, const char *format, ...)
+{
+	json_t *reply;
+	char *text;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		die("out of memory", "vasprintf");
+	va_end(args);
+	fprintf(stderr, "shoutctl: %s\n", text);
+	if (ctl->json) {
+		reply = json_pack("{s:s}", "error", text);
+		if (!reply) /* a file's text that is not UTF-8 */
+			reply = json_pack("{s:s}", "error", "see standard error");
+		print_json(reply);
+		json_decref(reply);
+	}
+	free(text);
+}
 
 static bool
 listed(const char *const *names, const char *name, size_t length)
@@ -22,9 +47,9 @@ listed(const char *const *names, const char *name, size_t length)
 }
 
 static int
-full(void)
+full(const struct ctl *ctl)
 {
-	fprintf(stderr, "shoutctl: too many words\n");
+	ctl_error(ctl, "too many words");
 	return -1;
 }
 
@@ -37,19 +62,18 @@ take_option(struct ctl *ctl, int argc, char **argv, int *i)
 	const char *value = name[length] == '=' ? name + length + 1 : NULL;
 
 	if (ctl->options_count == CTL_VALUES_MAX)
-		return full();
+		return full(ctl);
 	if (listed(switches, name, length) && !value) {
-		if (strcmp(name, "json") == 0)
-			ctl->json = true;
+		/* its name says all */
 	} else if (listed(valued, name, length)) {
 		if (!value && ++*i < argc)
 			value = argv[*i];
-		if (!value) {
-			fprintf(stderr, "shoutctl: --%s needs a value\n", name);
+		if (!value || !*value) {
+			ctl_error(ctl, "--%s needs a value", name);
 			return -1;
 		}
 	} else {
-		fprintf(stderr, "shoutctl: there is no option --%s (see --help)\n", name);
+		ctl_error(ctl, "there is no option --%s (see --help)", name);
 		return -1;
 	}
 	name[length] = '\0';
@@ -57,13 +81,33 @@ take_option(struct ctl *ctl, int argc, char **argv, int *i)
 	return 0;
 }
 
+/* JSON has no room for other text, and a selector without one of its parts would mean more. */
+static bool
+all_utf8(const struct ctl *ctl, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		json_t *text = json_string(argv[i]);
+
+		if (!text) {
+			ctl_error(ctl, "word %d is not UTF-8", i);
+			return false;
+		}
+		json_decref(text);
+	}
+	return true;
+}
+
 int
 ctl_parse(struct ctl *ctl, int argc, char **argv)
 {
+	for (int i = 1; i < argc; i++) /* first, for what is wrong before it */
+		ctl->json = ctl->json || strcmp(argv[i], "--json") == 0;
+	if (!all_utf8(ctl, argc, argv))
+		return -1;
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-c") == 0) {
 			if (++i == argc) {
-				fprintf(stderr, "shoutctl: -c needs a file\n");
+				ctl_error(ctl, "-c needs a file");
 				return -1;
 			}
 			ctl->file = argv[i];
@@ -71,11 +115,14 @@ ctl_parse(struct ctl *ctl, int argc, char **argv)
 			if (take_option(ctl, argc, argv, &i) < 0)
 				return -1;
 		} else if (argv[i][0] == '-' && argv[i][1]) {
-			fprintf(stderr, "shoutctl: there is no option %s (see --help)\n", argv[i]);
+			ctl_error(ctl, "there is no option %s (see --help)", argv[i]);
+			return -1;
+		} else if (!argv[i][0]) {
+			ctl_error(ctl, "word %d is empty", i);
 			return -1;
 		} else {
 			if (ctl->words_count == CTL_VALUES_MAX)
-				return full();
+				return full(ctl);
 			ctl->words[ctl->words_count++] = argv[i];
 		}
 	}
@@ -107,7 +154,21 @@ ctl_only(const struct ctl *ctl, const char *const *names)
 		const char *name = ctl->options[i].name;
 
 		if (strcmp(name, "json") != 0 && !listed(names, name, strlen(name))) {
-			fprintf(stderr, "shoutctl: this command does not take --%s\n", name);
+			ctl_error(ctl, "this command does not take --%s", name);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool
+ctl_once(const struct ctl *ctl)
+{
+	for (size_t i = 0; i < ctl->options_count; i++) {
+		const struct ctl_option *option = &ctl->options[i];
+
+		if (option->value && ctl_option(ctl, option->name) != option->value) {
+			ctl_error(ctl, "--%s may be given once", option->name);
 			return false;
 		}
 	}

@@ -82,7 +82,7 @@ def test_a_message_is_shown_whole(shout):
 
 def test_the_cursor_of_another_list_is_refused(shout):
     cursor = shout.shoutctl("queue", "list", "--limit", 1)["next"]
-    assert shout.shoutctl("queue", "list", "--site", "mx.few.example", "--after", cursor, check=False) is None
+    assert shout.shoutctl("queue", "list", "--site", "mx.few.example", "--after", cursor, check=False)["error"]
 
 
 def test_suspended_rows_cost_no_timer_and_wake_on_resume(shout):
