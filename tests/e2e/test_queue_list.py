@@ -24,7 +24,8 @@ def pile():
 
 @pytest.fixture(scope="module")
 def shout(module_rig, redis, certificate, sink):
-    shout = module_rig.shout(redis, route=sink.host, certificate=certificate)
+    shout = module_rig.shout(redis, route=sink.host, certificate=certificate, settings={
+        "sender": {"retry": {"first": "1h", "max": "1d"}}})  # rows are due in a day
     shout.shoutctl("suspend", "--account", "asleep", "--reason", "enough")
     assert shout.stop() == 0
     rows.write(shout.state_dir, pile())
