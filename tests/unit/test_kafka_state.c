@@ -746,13 +746,17 @@ a_log_that_was_cut_off_is_read_again_before_anything_is_done(void **state)
 	letter_init(&letter, node);
 	row_of(&row, &letter, "google", 1);
 	assert_int_equal(ask(node, call_defer, &letter, &row), 0);
-	rd_kafka_mock_push_request_errors(
-		rig.cluster, API_FETCH, 1, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE);
-	POLL(!kafka_rows_mine(node->rows, 0));
+	/* librdkafka drops an answer to a fetch from before a seek, and the error with it. */
+	for (int i = 0; kafka_rows_mine(node->rows, 0); i++) {
+		if (i % 2000 == 0)
+			rd_kafka_mock_push_request_errors(
+				rig.cluster, API_FETCH, 1, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE);
+		usleep(1000);
+	}
 	row.attempts = 2;
 	assert_int_equal(ask(node, call_put, NULL, &row), -ETIMEDOUT);
 	POLL((run(node, call_lease, NULL, NULL), kafka_rows_mine(node->rows, 0)));
-	AWAIT(node->gained == 2);
+	AWAIT(node->gained >= 2);
 	assert_int_equal(node->lost, 0);
 	assert_int_equal(attempts_seen(node), 1);
 	assert_int_equal(ask(node, call_put, NULL, &row), 0);
