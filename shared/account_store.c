@@ -262,6 +262,12 @@ entry_settle(struct cached *entry, bool found)
 	entry_answer(entry, found ? 0 : -ENOENT);
 }
 
+/* In one step: a flush or a refill between two reads would make "unknown" of a customer. */
+static struct redis_script whether_known = {
+	.text = "return redis.call('EXISTS', KEYS[1]) * 2 + redis.call('EXISTS', KEYS[2])"
+};
+enum { FLUSHED, UNKNOWN }; /* its answers; greater: the key is there by now */
+
 /* The entry of an answer, unless the store has gone; the request is over. */
 static struct cached *
 fetch_end(struct fetch *fetch)
@@ -274,31 +280,47 @@ fetch_end(struct fetch *fetch)
 	return entry;
 }
 
+static void entry_fetch(struct cached *entry);
+
 static void
-on_marker(void *arg, int err, const struct redis_reply *reply)
+on_whether_known(void *arg, int err, const struct redis_reply *reply)
 {
 	struct cached *entry = fetch_end(arg);
+	const int64_t answer = err || redis_reply_kind(reply) != REDIS_INT ? FLUSHED
+									   : redis_reply_int(reply);
 
 	if (!entry)
 		return;
-	if (err || redis_reply_kind(reply) != REDIS_STR) {
+	if (answer == FLUSHED) {
 		entry_answer(entry, last_good(entry));
-		return;
+	} else if (answer == UNKNOWN) {
+		entry_clear(entry);
+		entry_settle(entry, false);
+	} else {
+		entry_fetch(entry);
 	}
-	entry_clear(entry);
-	entry_settle(entry, false);
+}
+
+static bool
+is_nothing(const struct redis_reply *reply)
+{
+	const enum redis_kind kind = redis_reply_kind(reply);
+
+	return kind == REDIS_NIL || (kind == REDIS_LIST && redis_reply_count(reply) == 0);
 }
 
 static void
 on_document(void *arg, int err, const struct redis_reply *reply)
 {
-	static const char *const marker[] = { "GET", MARKER_KEY };
 	struct fetch *fetch = arg;
 	struct cached *entry = fetch->entry;
 	const enum redis_kind kind = err ? REDIS_ERR : redis_reply_kind(reply);
 
-	if (entry && kind == REDIS_NIL) {
-		redis_command(entry->store->redis, TIMEOUT_MS, on_marker, fetch, 2, marker, NULL);
+	if (entry && !err && is_nothing(reply)) {
+		const char *keys[] = { entry->key, MARKER_KEY };
+
+		redis_run(entry->store->redis, &whether_known, TIMEOUT_MS, on_whether_known, fetch,
+			2, 2, keys);
 		return;
 	}
 	if (!fetch_end(fetch))

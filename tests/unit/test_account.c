@@ -252,6 +252,60 @@ a_flushed_redis_says_nothing_about_anyone(void **state)
 }
 
 static void
+networks_of_a_flushed_redis_are_not_kept(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	ASK(&a, "DEL", "ip:networks", "config:applied");
+	address("10.9.9.9");
+	ASK(&a, "SADD", "ip:networks", "10.0.0.0/8");
+	ASK(&a, "SET", "config:applied", "1");
+	assert_int_equal(address("10.9.9.9").err, 0);
+}
+
+/* Empties Redis and fills it again, each in one step, as fast as it can. */
+static pid_t
+flip(void)
+{
+	static const char script[] =
+		"if redis.call('DEL', KEYS[1]) == 0 then "
+		"for i = 0, 299 do redis.call('SET', 'user:u' .. i, ARGV[1]) end "
+		"redis.call('SET', KEYS[1], '1') "
+		"else for i = 0, 299 do redis.call('DEL', 'user:u' .. i) end end";
+	const pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	if (!freopen("/dev/null", "w", stdout))
+		_exit(1);
+	execlp("redis-cli", "redis-cli", "-s", server.unix_address + strlen("unix:"), "-a",
+		REDIS_SERVER_PASSWORD, "--no-auth-warning", "-r", "-1", "EVAL", script, "1",
+		"config:applied", "{\"account\":\"acme\",\"enabled\":true,\"verifier\":\"V\"}",
+		NULL);
+	_exit(1);
+}
+
+static void
+a_refill_makes_no_customer_unknown(void **state)
+{
+	struct answer a;
+	char name[16];
+	pid_t pid;
+
+	(void)state;
+	ASK(&a, "DEL", "config:applied");
+	pid = flip();
+	assert_true(pid > 0);
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof name, "u%d", i);
+		assert_int_not_equal(user(name).err, -ENOENT);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void
 an_unreadable_document_is_no_answer(void **state)
 {
 	struct answer a;
@@ -290,6 +344,8 @@ main(void)
 		TEST(lookups_of_one_key_share_one_request_and_fresh_ones_none),
 		TEST(what_is_known_counts_while_redis_is_away_and_nothing_else_does),
 		TEST(a_flushed_redis_says_nothing_about_anyone),
+		TEST(networks_of_a_flushed_redis_are_not_kept),
+		TEST(a_refill_makes_no_customer_unknown),
 		TEST(an_unreadable_document_is_no_answer),
 		TEST(freeing_the_store_ends_lookups),
 	};
