@@ -90,8 +90,8 @@ ifeq ($(SAN),thread)
 $(UNIT): $(B)/tests/unit/c11_threads.o
 endif
 
-# It has records of its own, instead of a consumer's.
-$(B)/tests/unit/test_kafka_state: LDFLAGS += -Wl,-z,muldefs
+# They have records of their own, instead of a consumer's.
+$(B)/tests/unit/test_kafka_state $(B)/tests/unit/test_kafka_cache: LDFLAGS += -Wl,-z,muldefs
 
 .PHONY: unit
 unit: $(UNIT)
