@@ -170,7 +170,17 @@ class Cluster:
 
     def forget_ledger(self):
         """To be called while Redis has forgotten."""
-        self.ledger_lost.append(time.time())
+        self.ledger_lost.append((time.time(), time.time()))
+
+    @contextlib.contextmanager
+    def without_ledger(self):
+        """Redis is down, or hangs, inside, and may have forgotten; ends when every sender has it again."""
+        since = time.time()
+        yield
+        harness.wait_for(lambda: all("redis: ready" in node.get("/readyz")[1]
+                                     for node in self.of("sender") if not node.held),
+                         what="the senders have their ledger again")
+        self.ledger_lost.append((since, time.time()))
 
     # the account in the end
 
@@ -220,7 +230,7 @@ class Cluster:
         return explained, unexplained
 
     def _reason(self, earlier, later):
-        if any(earlier.begun - HAND_OVER_S < lost < later.begun for lost in self.ledger_lost):
+        if any(earlier.begun - HAND_OVER_S < until and since < later.begun for since, until in self.ledger_lost):
             return "the ledger was lost"
         if (later.id, later.recipient) in self.doubtful:
             return "in flight at a kill"
