@@ -19,6 +19,7 @@
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/metrics.h"
 #include "shared/selector.h"
 
 #define SLEEP_MAX_US (600ull * 1000000) /* the clock may be set meanwhile */
@@ -34,6 +35,7 @@ struct suspensions {
 	struct sender *sender;
 	struct suspension *first;
 	struct event *timer;
+	struct metric *count;
 	uint64_t lifted;
 	void (*on_lifted)(void *arg);
 	void *arg;
@@ -52,11 +54,13 @@ static void
 timer_arm(struct suspensions *s)
 {
 	uint64_t now = clock_us(), wait_us = SLEEP_MAX_US;
+	int64_t count = 0;
 	bool any = false;
 
 	if (!s->timer)
 		return;
 	for (struct suspension *at = s->first; at; at = at->next) {
+		count++;
 		if (!at->until_us)
 			continue;
 		any = true;
@@ -65,6 +69,7 @@ timer_arm(struct suspensions *s)
 		else if (at->until_us - now < wait_us)
 			wait_us = at->until_us - now;
 	}
+	metric_set(s->count, count);
 	if (!any) {
 		event_del(s->timer);
 		return;
@@ -122,6 +127,7 @@ suspensions_new(struct sender *sender, void (*on_lifted)(void *arg), void *arg)
 	s->on_lifted = on_lifted;
 	s->arg = arg;
 	s->timer = evtimer_new(loop_base(sender->loop), on_end, s);
+	s->count = metric_gauge("shout_sender_suspensions", "Suspensions this sender knows", NULL);
 	return s;
 }
 

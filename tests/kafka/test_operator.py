@@ -47,6 +47,15 @@ class Office(Desk):
             wait_for(self.nodes[name]._up, 60, f"{name} is ready")
         self.both_own()
 
+    def ctl(self, *words):
+        """What is suspended is so everywhere as soon as every sender has read it."""
+        answer = super().ctl(*words)
+        if words[0] in ("suspend", "resume"):
+            count = len(super().ctl("suspensions")["suspensions"])
+            wait_for(lambda: all(sender.metric("shout_sender_suspensions") == count
+                                 for sender in self.senders if sender.running()), what="every sender knows")
+        return answer
+
     def loaded(self):
         return sum(sender.metric("shout_sender_loaded") for sender in self.senders)
 
