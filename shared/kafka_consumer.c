@@ -496,6 +496,8 @@ kafka_consumer_stop(struct consumer *base)
 	struct kafka_consumer *consumer = (struct kafka_consumer *)base;
 
 	consumer->stopped = true;
+	if (consumer->queue->state)
+		kafka_state_forget_claims(consumer->queue->state, consumer->loop);
 	for (int32_t i = 0; i < consumer->partitions_count; i++)
 		while (consumer->partitions[i] && consumer->partitions[i]->held)
 			record_free(consumer->partitions[i]->held);

@@ -212,6 +212,8 @@ void kafka_state_free(struct kafka_state **state);
 void kafka_state_claim(struct kafka_state *state, int32_t partition, struct loop *loop,
 	void (*on_claimed)(void *arg, int32_t partition, int err), void *arg);
 void kafka_state_release(struct kafka_state *state, int32_t partition);
+/* Claims from that loop that are under way are not answered any more: it ends. */
+void kafka_state_forget_claims(struct kafka_state *state, const struct loop *loop);
 void kafka_state_leased(struct kafka_state *state, uint64_t sent_ms);
 void kafka_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, void *arg);
 void kafka_row_put(struct queue *base, const Row *row, queue_cb cb, void *arg);

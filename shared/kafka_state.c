@@ -434,6 +434,18 @@ kafka_state_claim(struct kafka_state *state, int32_t partition, struct loop *loo
 }
 
 void
+kafka_state_forget_claims(struct kafka_state *state, const struct loop *loop)
+{
+	struct part *part;
+
+	pthread_mutex_lock(&state->lock);
+	for (int32_t i = 0; i < ROW_PARTITIONS_MAX; i++)
+		if ((part = part_of(state, i)) && part->loop == loop)
+			part->loop = NULL;
+	pthread_mutex_unlock(&state->lock);
+}
+
+void
 kafka_state_release(struct kafka_state *state, int32_t partition)
 {
 	struct part *part;

@@ -34,6 +34,26 @@ a_claim_is_told_and_gives_no_lease(void **state)
 }
 
 static void
+call_claim_and_end(struct call *call)
+{
+	call_claim(call);
+	kafka_state_forget_claims(call->node->queue.state, call->node->loop);
+	call_release(call);
+}
+
+static void
+a_claim_of_a_loop_that_ends_is_not_answered(void **state)
+{
+	struct node *node = &rig.nodes[0];
+
+	(void)state;
+	run(node, call_claim_and_end, NULL, NULL);
+	run(node, call_release, NULL, NULL); /* behind what was posted */
+	assert_int_equal(node->claimed, 0);
+	claim(node);
+}
+
+static void
 rows_are_written_rewritten_and_removed(void **state)
 {
 	struct node *node = &rig.nodes[0];
@@ -380,6 +400,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_claim_is_told_and_gives_no_lease),
+		TEST(a_claim_of_a_loop_that_ends_is_not_answered),
 		TEST(rows_are_written_rewritten_and_removed),
 		TEST(a_new_process_has_the_rows_with_its_table_or_without),
 		TEST(a_zombie_changes_nothing_and_is_answered),
