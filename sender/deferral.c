@@ -203,7 +203,7 @@ site_load(struct deferral *d, struct waiting_site *site, uint64_t now)
 	bool due = true;
 
 	if (room && site_load_beyond(d, site, room, now)) {
-		site->due_us = now; /* for what there is no room for now */
+		site->due_us = now; /* for what has no room yet */
 		room = site_room(d, site);
 	}
 	if (!room)

@@ -206,7 +206,7 @@ bool rest_has_row(const struct mail *mail, const char *site);
 /* The mail's turn has come. */
 void poison_record_begin(struct poison_work *work);
 void poison_row_begin(struct poison_work *work);
-/* Somebody works on it, or on the item; nobody does for now. For poison.h. */
+/* Somebody works on it, or on the item; nobody does at the moment. For poison.h. */
 void mail_mark(struct mail *mail);
 void mail_unmark(struct mail *mail);
 void item_mark(struct item *item);

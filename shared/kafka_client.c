@@ -110,6 +110,20 @@ kafka_conf(const struct config *config)
 	return conf;
 }
 
+rd_kafka_resp_err_t
+kafka_deleted(rd_kafka_event_t *event)
+{
+	const rd_kafka_DeleteRecords_result_t *result = rd_kafka_event_DeleteRecords_result(event);
+	const rd_kafka_topic_partition_list_t *list = result
+		? rd_kafka_DeleteRecords_result_offsets(result)
+		: NULL;
+	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+
+	for (int i = 0; list && i < list->cnt && !err; i++)
+		err = list->elems[i].err;
+	return err;
+}
+
 /* rd_kafka_query_watermark_offsets() waits for ever for a leader that is away (librdkafka 2.0.2).
  * To the brokers, start and end are times like others. */
 rd_kafka_resp_err_t

@@ -323,14 +323,8 @@ trim_again(struct partition *partition)
 void
 on_admin_event(struct kafka_consumer *consumer, rd_kafka_event_t *event)
 {
-	const rd_kafka_DeleteRecords_result_t *result = rd_kafka_event_DeleteRecords_result(event);
-	const rd_kafka_topic_partition_list_t *list = result
-		? rd_kafka_DeleteRecords_result_offsets(result)
-		: NULL;
-	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+	const rd_kafka_resp_err_t err = kafka_deleted(event);
 
-	for (int i = 0; list && i < list->cnt && !err; i++)
-		err = list->elems[i].err;
 	if (!err)
 		return;
 	LOG_WARN("finished records could not be deleted", "topic",

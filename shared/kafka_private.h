@@ -97,6 +97,8 @@ void kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value);
  * (RD_KAFKA_OFFSET_END). Waits for `timeout_ms` at most. */
 rd_kafka_resp_err_t kafka_find_offsets(
 	rd_kafka_t *rk, rd_kafka_topic_partition_list_t *partitions, int64_t where, int timeout_ms);
+/* What became of a DeleteRecords request: its own error, or the first of a partition. */
+rd_kafka_resp_err_t kafka_deleted(rd_kafka_event_t *event);
 /* 0, -ETIMEDOUT, -ENOSPC or -EIO for what librdkafka calls an error. */
 int kafka_errno(rd_kafka_resp_err_t err);
 

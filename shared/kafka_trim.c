@@ -91,14 +91,8 @@ delete_below(struct kafka_state *state, rd_kafka_topic_partition_list_t *below)
 static void
 take_answer(struct kafka_state *state, rd_kafka_event_t *event)
 {
-	const rd_kafka_DeleteRecords_result_t *result = rd_kafka_event_DeleteRecords_result(event);
-	const rd_kafka_topic_partition_list_t *list = result
-		? rd_kafka_DeleteRecords_result_offsets(result)
-		: NULL;
-	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+	const rd_kafka_resp_err_t err = kafka_deleted(event);
 
-	for (int i = 0; list && i < list->cnt && !err; i++)
-		err = list->elems[i].err;
 	if (!err)
 		return;
 	LOG_WARN("bodies nobody needs could not be deleted", "error", rd_kafka_err2str(err));

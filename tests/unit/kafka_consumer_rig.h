@@ -26,6 +26,7 @@
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/metrics.h"
+#include "tests/unit/await.h"
 
 #define API_OFFSET_COMMIT 8
 #define PARTITIONS 4
@@ -51,20 +52,6 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 } rig = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
-
-#define AWAIT(condition)                                                                           \
-	do {                                                                                       \
-		struct timespec until_;                                                            \
-		bool held_;                                                                        \
-		clock_gettime(CLOCK_REALTIME, &until_);                                            \
-		until_.tv_sec += 60;                                                               \
-		pthread_mutex_lock(&rig.lock);                                                     \
-		while (!(condition) && !pthread_cond_timedwait(&rig.changed, &rig.lock, &until_))  \
-			;                                                                          \
-		held_ = (condition);                                                               \
-		pthread_mutex_unlock(&rig.lock);                                                   \
-		assert_true(held_);                                                                \
-	} while (0)
 
 static inline void
 changed(void)

@@ -26,6 +26,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/queue.h"
+#include "tests/unit/await.h"
 
 #define RECORDS_MAX 4096
 
@@ -45,21 +46,6 @@ struct rig {
 };
 
 static struct rig rig;
-
-/* Waits until the condition (of the rig's state, under its lock) holds; a minute is for ever. */
-#define AWAIT(condition)                                                                           \
-	do {                                                                                       \
-		struct timespec until_;                                                            \
-		bool held_;                                                                        \
-		clock_gettime(CLOCK_REALTIME, &until_);                                            \
-		until_.tv_sec += 60;                                                               \
-		pthread_mutex_lock(&rig.lock);                                                     \
-		while (!(condition) && !pthread_cond_timedwait(&rig.changed, &rig.lock, &until_))  \
-			;                                                                          \
-		held_ = (condition);                                                               \
-		pthread_mutex_unlock(&rig.lock);                                                   \
-		assert_true(held_);                                                                \
-	} while (0)
 
 static inline void
 changed(void)

@@ -19,6 +19,7 @@
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/metrics.h"
+#include "tests/unit/await.h"
 
 #define API_PRODUCE 0
 #define API_INIT_PRODUCER_ID 22
@@ -39,18 +40,6 @@ struct ask {
 	int64_t offset;
 	bool on_queue_thread;
 };
-
-#define AWAIT(condition)                                                                           \
-	do {                                                                                       \
-		struct timespec until_;                                                            \
-		clock_gettime(CLOCK_REALTIME, &until_);                                            \
-		until_.tv_sec += 60;                                                               \
-		pthread_mutex_lock(&rig.lock);                                                     \
-		while (!(condition) && !pthread_cond_timedwait(&rig.changed, &rig.lock, &until_))  \
-			;                                                                          \
-		pthread_mutex_unlock(&rig.lock);                                                   \
-		assert_true(condition);                                                            \
-	} while (0)
 
 static void
 on_ack(struct kafka_message *message, int err, int64_t offset)
