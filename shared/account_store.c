@@ -527,7 +527,7 @@ on_networks(void *arg, int err, struct cached *entry)
 	char key[320];
 
 	if (!network) {
-		lookup_end(lookup, err ? err : lookup->doubt ? -EAGAIN : -ENOENT, NULL);
+		lookup_end(lookup, err == -EAGAIN || lookup->doubt ? -EAGAIN : -ENOENT, NULL);
 		return;
 	}
 	snprintf(key, sizeof key, "ip:%s", network);

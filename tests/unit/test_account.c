@@ -238,6 +238,20 @@ what_is_known_counts_while_redis_is_away_and_nothing_else_does(void **state)
 	assert_int_equal(domain("unknown.example").err, -EAGAIN);
 }
 
+/* That there are no networks is known; whether the address has an account is not. */
+static void
+an_address_stays_in_doubt_where_there_are_no_networks(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	ASK(&a, "DEL", "ip:networks");
+	assert_int_equal(address("198.51.100.1").err, -ENOENT);
+	redis_server_kill(&server);
+	WAIT_FOR(!redis_up(redis));
+	assert_int_equal(address("198.51.100.2").err, -EAGAIN);
+}
+
 static void
 a_flushed_redis_says_nothing_about_anyone(void **state)
 {
@@ -343,6 +357,7 @@ main(void)
 		TEST(domains_name_their_account),
 		TEST(lookups_of_one_key_share_one_request_and_fresh_ones_none),
 		TEST(what_is_known_counts_while_redis_is_away_and_nothing_else_does),
+		TEST(an_address_stays_in_doubt_where_there_are_no_networks),
 		TEST(a_flushed_redis_says_nothing_about_anyone),
 		TEST(networks_of_a_flushed_redis_are_not_kept),
 		TEST(a_refill_makes_no_customer_unknown),
