@@ -8,6 +8,7 @@
  */
 #include "shared/resolve.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -22,7 +23,7 @@
 struct resolve {
 	struct task task;
 	pthread_mutex_t lock;
-	bool cancelled, posted; /* under lock */
+	bool cancelled; /* under lock */
 	struct loop *loop;
 	resolve_cb cb;
 	void *arg;
@@ -36,7 +37,10 @@ struct resolve {
 static void
 resolve_free(struct resolve *resolve)
 {
-	pthread_mutex_destroy(&resolve->lock);
+	const int busy = pthread_mutex_destroy(&resolve->lock);
+
+	assert(!busy);
+	(void)busy;
 	free(resolve->host);
 	free(resolve);
 }
@@ -45,8 +49,12 @@ static void
 on_answer(struct task *task)
 {
 	struct resolve *resolve = (struct resolve *)task;
+	bool cancelled;
 
-	if (!resolve->cancelled)
+	pthread_mutex_lock(&resolve->lock); /* the thread that posted this has let go of it */
+	cancelled = resolve->cancelled;
+	pthread_mutex_unlock(&resolve->lock);
+	if (!cancelled)
 		resolve->cb(resolve->arg, resolve->addresses, resolve->count, resolve->why);
 	resolve_free(resolve);
 }
@@ -87,10 +95,8 @@ resolve_run(void *arg)
 	look_up(resolve);
 	pthread_mutex_lock(&resolve->lock);
 	cancelled = resolve->cancelled;
-	if (!cancelled) {
-		resolve->posted = true;
+	if (!cancelled)
 		loop_post(resolve->loop, &resolve->task);
-	}
 	pthread_mutex_unlock(&resolve->lock);
 	if (cancelled)
 		resolve_free(resolve);
@@ -133,7 +139,6 @@ resolve_start(struct loop *loop, const char *text, resolve_cb cb, void *arg)
 	} else {
 		snprintf(resolve->why, sizeof resolve->why, "\"%.150s\" has no port", text);
 	}
-	resolve->posted = true;
 	loop_post(loop, &resolve->task);
 	return resolve;
 }

@@ -154,6 +154,16 @@ the_loop_may_go_before_a_cancelled_lookup_ends(void **state)
 	assert_int_equal(found.answers, 0);
 }
 
+/* The loop is quick enough to end a lookup while its thread still tells of it. */
+static void
+a_lookup_ends_after_its_thread_let_go_of_it(void **state)
+{
+	(void)state;
+	names_set("192.0.2.1", "192.0.2.2");
+	for (int i = 0; i < 3000; i++)
+		assert_int_equal(look_up(FAKE_NAME ":1").count, 2);
+}
+
 static int
 setup(void **state)
 {
@@ -180,6 +190,7 @@ main(void)
 		cmocka_unit_test(what_is_an_address_needs_no_lookup),
 		cmocka_unit_test(a_cancelled_lookup_does_not_answer),
 		cmocka_unit_test(the_loop_may_go_before_a_cancelled_lookup_ends),
+		cmocka_unit_test(a_lookup_ends_after_its_thread_let_go_of_it),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
