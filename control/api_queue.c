@@ -262,7 +262,8 @@ listing_total(struct listing *l, bool counted, bool ended)
 		return;
 	}
 	json_object_set_new(result, "total", json_integer((json_int_t)l->total));
-	json_object_set_new(result, "total_exact", json_boolean(counted || ended));
+	json_object_set_new(result, "total_exact",
+		json_boolean((counted || ended) && rows_complete(l->job.api->rows)));
 }
 
 static void

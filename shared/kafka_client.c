@@ -140,6 +140,24 @@ kafka_find_offsets(
 	return err;
 }
 
+rd_kafka_resp_err_t
+kafka_find_ends(rd_kafka_t *rk, enum kafka_topic topic, int32_t partition, int timeout_ms,
+	int64_t *low, int64_t *high)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_t *entry = rd_kafka_topic_partition_list_add(
+		list, kafka_topic_name[topic], partition);
+	rd_kafka_resp_err_t err;
+
+	err = kafka_find_offsets(rk, list, RD_KAFKA_OFFSET_BEGINNING, timeout_ms);
+	*low = entry->offset;
+	if (!err)
+		err = kafka_find_offsets(rk, list, RD_KAFKA_OFFSET_END, timeout_ms);
+	*high = entry->offset;
+	rd_kafka_topic_partition_list_destroy(list);
+	return err;
+}
+
 int
 kafka_errno(rd_kafka_resp_err_t err)
 {

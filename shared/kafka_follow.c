@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -51,7 +52,8 @@ struct follower {
 	pthread_t thread;
 	atomic_bool closing;
 	atomic_ullong remaining;
-	atomic_bool stuck; /* the cache cannot be written */
+	atomic_bool behind; /* partitions are still read up to where they ended at first */
+	atomic_bool stuck;  /* the cache cannot be written */
 	struct probe *probe;
 	struct metric *unwritable;
 	char cluster[64];
@@ -101,21 +103,6 @@ feed_wipe(struct follower *f, struct feed *feed, int32_t partition)
 	return !err;
 }
 
-static bool
-find_ends(struct follower *f, int32_t partition, int64_t *low_out, int64_t *high_out)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_t *entry = rd_kafka_topic_partition_list_add(
-		list, kafka_topic_name[KAFKA_STATE], partition);
-	bool found = !kafka_find_offsets(f->handle, list, RD_KAFKA_OFFSET_BEGINNING, ASK_MS);
-
-	*low_out = entry->offset;
-	found = found && !kafka_find_offsets(f->handle, list, RD_KAFKA_OFFSET_END, ASK_MS);
-	*high_out = entry->offset;
-	rd_kafka_topic_partition_list_destroy(list);
-	return found;
-}
-
 /* Finds where to begin: feed->next, epoch and end. */
 static bool
 feed_prepare(struct follower *f, struct feed *feed, int32_t partition)
@@ -123,7 +110,8 @@ feed_prepare(struct follower *f, struct feed *feed, int32_t partition)
 	struct row_point point;
 	int64_t low, high;
 
-	if (!know_cluster(f) || !find_ends(f, partition, &low, &high) ||
+	if (!know_cluster(f) ||
+		kafka_find_ends(f->handle, KAFKA_STATE, partition, ASK_MS, &low, &high) ||
 		row_cache_prepare(f->cache, partition))
 		return false;
 	feed->end = high;
@@ -182,10 +170,30 @@ feed_count(struct follower *f)
 }
 
 static void
+show_health(struct follower *f, int err)
+{
+	const bool behind = atomic_load(&f->behind);
+	char why[128];
+
+	if (err)
+		snprintf(why, sizeof why, "cannot be written, rows wait: %s", strerror(-err));
+	else
+		snprintf(why, sizeof why, "reading mail.state: %" PRIu64 " records to go",
+			follower_remaining(f));
+	metric_set(f->unwritable, err != 0);
+	probe_set(f->probe,
+		err              ? HEALTH_FAILED
+			: behind ? HEALTH_DEGRADED
+				 : HEALTH_READY,
+		err || behind ? why : NULL);
+}
+
+static void
 feeds_adjust(struct follower *f)
 {
 	const int32_t count = feed_count(f);
 	uint64_t remaining = 0;
+	bool behind = count == 0;
 	bool answered = true; /* else the others' acks wait no longer, for more of the same */
 
 	for (int32_t i = 0; i < count && !atomic_load(&f->closing); i++) {
@@ -201,8 +209,12 @@ feeds_adjust(struct follower *f)
 			feed_stop(f, feed, i);
 		if (feed->running && feed->end > feed->next)
 			remaining += (uint64_t)(feed->end - feed->next);
+		behind = behind || (wanted && !feed->running);
 	}
 	atomic_store(&f->remaining, remaining);
+	behind = behind || remaining;
+	if (atomic_exchange(&f->behind, behind) || behind)
+		show_health(f, 0);
 }
 
 /* Folding. */
@@ -337,16 +349,11 @@ feeds_done(struct follower *f)
 static void
 follower_stuck_set(struct follower *f, int err)
 {
-	char why[128];
-
 	if (err && !atomic_load(&f->stuck))
 		LOG_ERROR("the cache of rows cannot be written, will try again", "file",
 			f->hooks.file, "error", strerror(-err));
-	if (err)
-		snprintf(why, sizeof why, "cannot be written, rows wait: %s", strerror(-err));
 	atomic_store(&f->stuck, err != 0);
-	metric_set(f->unwritable, err != 0);
-	probe_set(f->probe, err ? HEALTH_FAILED : HEALTH_READY, err ? why : NULL);
+	show_health(f, err);
 }
 
 static void
@@ -478,7 +485,8 @@ follower_new(struct kafka_queue *queue, const struct follow_hooks *hooks)
 		free(f);
 		return NULL;
 	}
-	follower_stuck_set(f, 0);
+	atomic_store(&f->behind, true);
+	show_health(f, 0);
 	f->topic = rd_kafka_topic_new(f->handle, kafka_topic_name[KAFKA_STATE], NULL);
 	f->inbox = rd_kafka_queue_new(f->handle);
 	f->answers = rd_kafka_queue_new(f->handle);
@@ -536,6 +544,12 @@ bool
 follower_stuck(struct follower *f)
 {
 	return atomic_load(&f->stuck);
+}
+
+bool
+follower_complete(struct follower *f)
+{
+	return !atomic_load(&f->behind) && !atomic_load(&f->stuck);
 }
 
 uint64_t

@@ -97,6 +97,9 @@ void kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value);
  * (RD_KAFKA_OFFSET_END). Waits for `timeout_ms` at most. */
 rd_kafka_resp_err_t kafka_find_offsets(
 	rd_kafka_t *rk, rd_kafka_topic_partition_list_t *partitions, int64_t where, int timeout_ms);
+/* Both of one partition; each wait is `timeout_ms` at most. */
+rd_kafka_resp_err_t kafka_find_ends(rd_kafka_t *rk, enum kafka_topic topic, int32_t partition,
+	int timeout_ms, int64_t *low, int64_t *high);
 /* What became of a DeleteRecords request: its own error, or the first of a partition. */
 rd_kafka_resp_err_t kafka_deleted(rd_kafka_event_t *event);
 /* 0, -ETIMEDOUT, -ENOSPC or -EIO for what librdkafka calls an error. */
@@ -229,6 +232,7 @@ size_t kafka_rows_scan(struct rows *base, int partition, const uint8_t *after_id
 	const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
 size_t kafka_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);
 uint64_t kafka_rows_count(struct rows *base, const char *site);
+bool kafka_rows_complete(struct rows *base);
 bool kafka_rows_mine(struct rows *base, int partition);
 /* Where the body of a message that waits is now, when that is not where its envelope says any more:
  * it was deferred since, or appended anew. False: no row of ours has it. */

@@ -511,21 +511,6 @@ kafka_state_new(struct kafka_queue *queue)
 	return state;
 }
 
-void
-kafka_state_count(struct kafka_state *state, struct queue_stats *out)
-{
-	struct follower *follower;
-
-	pthread_mutex_lock(&state->lock);
-	for (int32_t i = 0; i < state->parts_count; i++)
-		if (state->parts[i] && state->parts[i]->told)
-			out->rows += row_cache_count(follower_cache(state->mine), i, NULL);
-	follower = state_shown(state);
-	for (int32_t i = 0; i < ROW_PARTITIONS_MAX && follower; i++)
-		out->bad += row_cache_bad_count(follower_cache(follower), i);
-	pthread_mutex_unlock(&state->lock);
-}
-
 uint64_t
 kafka_clock_us(struct queue *base)
 {

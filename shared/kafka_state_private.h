@@ -68,6 +68,8 @@ void follower_wake(struct follower *follower);
 struct row_cache *follower_cache(struct follower *follower);
 /* Whether the cache cannot be written: it stays as it is until it can. */
 bool follower_stuck(struct follower *follower);
+/* Whether the cache holds all there was when the reading of each partition began. */
+bool follower_complete(struct follower *follower);
 /* The brokers' time by the newest record read; 0: none was. */
 uint64_t follower_clock_us(struct follower *follower);
 /* Records still to be read until where the log ended when the reading began. */

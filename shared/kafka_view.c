@@ -92,6 +92,24 @@ kafka_rows_mine(struct rows *base, int partition)
 	return mine;
 }
 
+static struct follower *
+view_follower(const struct kafka_view *view)
+{
+	return view->scope == ROWS_MINE ? view->state->mine : state_follower(view->state, ROWS_ALL);
+}
+
+bool
+kafka_rows_complete(struct rows *base)
+{
+	struct kafka_view *view = (struct kafka_view *)base;
+	struct follower *follower;
+
+	pthread_mutex_lock(&view->state->lock);
+	follower = view_follower(view);
+	pthread_mutex_unlock(&view->state->lock);
+	return follower && follower_complete(follower);
+}
+
 /* The partitions that the view shows; `only` or ROWS_ANY. */
 static void
 set_fill(struct kafka_view *view, int only, struct row_set *set)
@@ -101,7 +119,7 @@ set_fill(struct kafka_view *view, int only, struct row_set *set)
 
 	set->count = 0;
 	pthread_mutex_lock(&state->lock);
-	follower = view->scope == ROWS_MINE ? state->mine : state_follower(state, ROWS_ALL);
+	follower = view_follower(view);
 	set->cache = follower ? follower_cache(follower) : NULL;
 	for (int32_t i = 0; i < ROW_PARTITIONS_MAX && set->cache; i++) {
 		const struct part *part = part_of(state, i);
@@ -153,6 +171,21 @@ kafka_rows_count(struct rows *base, const char *site)
 	for (size_t i = 0; i < set.count; i++)
 		count += row_cache_count(set.cache, set.partitions[i], site);
 	return count;
+}
+
+void
+kafka_state_count(struct kafka_state *state, struct queue_stats *out)
+{
+	struct follower *follower;
+
+	pthread_mutex_lock(&state->lock);
+	for (int32_t i = 0; i < state->parts_count; i++)
+		if (state->parts[i] && state->parts[i]->told)
+			out->rows += row_cache_count(follower_cache(state->mine), i, NULL);
+	follower = state_shown(state);
+	for (int32_t i = 0; i < ROW_PARTITIONS_MAX && follower; i++)
+		out->bad += row_cache_bad_count(follower_cache(follower), i);
+	pthread_mutex_unlock(&state->lock);
 }
 
 /* Rows that cannot be read. */

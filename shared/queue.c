@@ -166,6 +166,12 @@ rows_count(struct rows *rows, const char *site)
 	return rows->ops->rows_count(rows, site);
 }
 
+bool
+rows_complete(struct rows *rows)
+{
+	return !rows->ops->rows_complete || rows->ops->rows_complete(rows);
+}
+
 void
 queue_config_put(struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg)
 {

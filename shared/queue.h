@@ -176,6 +176,8 @@ size_t rows_scan(struct rows *rows, int partition, const uint8_t *after_id, cons
 size_t rows_of(struct rows *rows, const uint8_t id[ID_SIZE], queue_row_cb on_row, void *arg);
 /* How many rows a site has, or all (NULL): at once, whatever their number. */
 uint64_t rows_count(struct rows *rows, const char *site);
+/* False: a cluster's rows are still being read, as after a start; there may be more than shown. */
+bool rows_complete(struct rows *rows);
 
 /*
  * relay.config: the truth for accounts, settings and operator rules. Keys are text

@@ -61,6 +61,7 @@ struct queue_ops {
 		const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
 	size_t (*rows_of)(struct rows *rows, const uint8_t *id, queue_row_cb on_row, void *arg);
 	uint64_t (*rows_count)(struct rows *rows, const char *site);
+	bool (*rows_complete)(struct rows *rows); /* NULL: always */
 	void (*config_put)(
 		struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);
 	struct config_watch *(*config_watch)(struct queue *queue, struct loop *loop,

@@ -374,6 +374,7 @@ static const struct queue_ops kafka_ops = {
 	.rows_scan = kafka_rows_scan,
 	.rows_of = kafka_rows_of,
 	.rows_count = kafka_rows_count,
+	.rows_complete = kafka_rows_complete,
 	.config_put = kafka_config_put,
 	.config_watch = kafka_config_watch,
 	.config_unwatch = kafka_config_unwatch,

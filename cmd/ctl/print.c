@@ -239,7 +239,7 @@ print_queue(const json_t *reply)
 	}
 	if (json_array_size(rows) > 0)
 		print_table(heads, 8, rows);
-	printf("%zu of %s%s waiting; %s to scan, %s to send\n", json_array_size(rows),
+	printf("%zu of %s%s waiting or held; %s to scan, %s to send\n", json_array_size(rows),
 		json_is_false(json_object_get(reply, "total_exact")) ? "at least " : "",
 		json_is_null(json_object_get(reply, "total")) ? "more" : number_of(reply, "total"),
 		number_of(numbers, "inbound"), number_of(numbers, "ready"));
@@ -460,9 +460,10 @@ print_why(const json_t *reply)
 		json_array_foreach(json_object_get(message, "rows"), i, item)
 		{
 			char *due = time_of(item, "due");
+			const bool held = !strcmp(text_of(item, "state"), "held");
 
-			printf("  %s at %s%s%s\n", text_of(item, "state"), text_of(item, "site"),
-				*due ? ", due " : "", due);
+			printf("  %s%s%s%s%s\n", text_of(item, "state"), held ? ": " : " at ",
+				text_of(item, held ? "reason" : "site"), *due ? ", due " : "", due);
 			free(due);
 		}
 	}

@@ -153,7 +153,7 @@ rows_are_counted_and_seen_by_everybody(void **state)
 	assert_true(rows_mine(rig.rows, 0));
 	assert_int_equal(rows_scan(rig.rows, 0, NULL, NULL, 9, on_row, NULL), 3);
 	forget_rows();
-	AWAIT_STATS(now.rows == 3 && rows_count(all, NULL) == 3);
+	AWAIT_STATS(now.rows == 3 && rows_count(all, NULL) == 3 && rows_complete(all));
 	assert_int_equal(rows_scan(all, ROWS_ANY, NULL, NULL, 9, on_row, NULL), 3);
 	assert_string_equal(found[0]->envelope->mail_from, "anna@customer.example");
 	forget_rows();
