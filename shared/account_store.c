@@ -432,12 +432,11 @@ on_grant(void *arg, int err, struct cached *entry)
 }
 
 static struct lookup *
-lookup_new(struct account_store *store, void *arg)
+lookup_new(struct account_store *store, account_cb cb, void *arg)
 {
-	struct lookup *lookup = xcalloc(1, sizeof *lookup);
+	struct lookup *lookup = xmalloc(sizeof *lookup);
 
-	lookup->store = store;
-	lookup->arg = arg;
+	*lookup = (struct lookup){ .store = store, .cb = cb, .arg = arg };
 	return lookup;
 }
 
@@ -465,7 +464,7 @@ account_by_user(struct account_store *store, const char *username, account_user_
 		cb(arg, -ENOENT, NULL, NULL, false);
 		return;
 	}
-	lookup = lookup_new(store, arg);
+	lookup = lookup_new(store, NULL, arg);
 	lookup->user_cb = cb;
 	entry_need(store, key, on_grant, lookup);
 }
@@ -481,8 +480,7 @@ account_by_domain(struct account_store *store, const char *domain, account_cb cb
 		cb(arg, -ENOENT, NULL);
 		return;
 	}
-	lookup = lookup_new(store, arg);
-	lookup->cb = cb;
+	lookup = lookup_new(store, cb, arg);
 	entry_need(store, key, on_grant, lookup);
 }
 
@@ -496,8 +494,7 @@ account_by_id(struct account_store *store, const char *id, account_cb cb, void *
 		cb(arg, -ENOENT, NULL);
 		return;
 	}
-	lookup = lookup_new(store, arg);
-	lookup->cb = cb;
+	lookup = lookup_new(store, cb, arg);
 	entry_need(store, key, on_account, lookup);
 }
 
@@ -558,8 +555,7 @@ account_by_address(
 		cb(arg, -ENOENT, NULL);
 		return;
 	}
-	lookup = lookup_new(store, arg);
-	lookup->cb = cb;
+	lookup = lookup_new(store, cb, arg);
 	lookup->address = *address;
 	snprintf(key, sizeof key, "ip:%s", text);
 	entry_need(store, key, on_address, lookup);
