@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "sender/deferral.h"
+#include "sender/rule.h"
 #include "sender/sender_private.h"
 #include "sender/suspend.h"
 #include "shared/address.h"
@@ -242,11 +243,13 @@ mail_rows_live(struct mail *mail)
 {
 	struct deferral *deferral = mail->sender->deferral;
 	struct item *item, *next;
+	bool meets = false;
 
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
 		next = TAILQ_NEXT(item, link);
 		deferral_added(deferral, mail->envelope);
 		if (item->state == ITEM_PARKED) {
+			meets = meets || item->meets_rules;
 			suspensions_row_stored(mail->sender->suspensions, item);
 			item_free(item);
 			continue;
@@ -257,6 +260,8 @@ mail_rows_live(struct mail *mail)
 			settle_advance(item);
 		}
 	}
+	if (meets)
+		rules_meet(mail->sender->rules, mail->envelope->id.data);
 }
 
 /* A step that failed late may have been taken after all. */

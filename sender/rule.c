@@ -163,18 +163,35 @@ tell_released(struct sender *sender, const struct rule *rule, const Envelope *en
 
 static const char bounced[] = "bounced by the operator";
 
-/* The row's mail is at work: only its end can still be decided. One at a time: what is left of it
- * meets the next rule when it is loaded again. */
+/* What waits for its turn has it now; of what is under way the row hears that is left of it, for an
+ * attempt that began earlier may still fail, and the site rest for that. */
 static void
-do_in_memory(const struct rule *rule, struct item *item)
+let_go_in_memory(struct sender *sender, const struct rule *rule, struct item *item)
+{
+	if (item->state == ITEM_WAITING)
+		item->rule = rule->number;
+	else
+		item->meets_rules = true;
+	if (rule->action != ACTION_RETRY || !item->site)
+		return;
+	schedule_wake(sender->schedule, item->site);
+	deferral_poke(sender->deferral, item->site);
+}
+
+/* The row's mail is at work: its end can still be decided. One at a time: what is left of it meets
+ * the next rule when it is loaded again. */
+static void
+do_in_memory(struct sender *sender, const struct rule *rule, struct item *item)
 {
 	const char *domain = rule->selector.text[SELECT_DOMAIN];
 
 	if (item->rule >= rule->number || item->bounce_why)
 		return;
-	item->rule = rule->number;
-	if (rule->action != ACTION_BOUNCE)
+	if (rule->action != ACTION_BOUNCE) {
+		let_go_in_memory(sender, rule, item);
 		return;
+	}
+	item->rule = rule->number;
 	item->bounce_why = bounced;
 	item->bounce_domain = domain ? xstrdup(domain) : NULL;
 	if (item->state != ITEM_WAITING)
@@ -285,7 +302,7 @@ row_do(struct rules *rules, Row *row)
 
 	for (; (rule = rule_for(rules, rule, row)); rule = rule->next) {
 		if (item)
-			do_in_memory(rule, item);
+			do_in_memory(sender, rule, item);
 		else if (do_rule(sender, rule, row))
 			return;
 	}

@@ -84,6 +84,7 @@ struct item {
 	bool counted;  /* this pass counts as an attempt */
 	bool given_up; /* the queue refuses while we end: what is durable counts */
 	bool held, released, delay_sent;
+	bool meets_rules; /* an operator's command came meanwhile: its row is to meet it */
 	bool marked;      /* counted in its mail's marks */
 	bool suspended;   /* its row gets no due time */
 	uint64_t lifted;  /* of suspensions, when that was decided */

@@ -271,7 +271,7 @@ on_row(void *arg, int err)
 {
 	struct item *item = arg;
 	struct sender *sender = item->mail->sender;
-	const bool waits = first_waiting(item), partly_bounced = item->bounce_domain;
+	const bool meets = first_waiting(item) && (item->bounce_domain || item->meets_rules);
 	uint8_t id[ID_SIZE];
 
 	if (err ==
@@ -284,14 +284,14 @@ on_row(void *arg, int err)
 		err = 0;
 	if (item_answer(item, err))
 		return;
-	if (!waits)
+	if (!first_waiting(item))
 		deferral_removed(sender->deferral, item->mail->envelope);
 	else
 		suspensions_row_stored(sender->suspensions, item);
 	memcpy(id, item->mail->envelope->id.data, ID_SIZE);
 	item_free(item);
-	if (waits && partly_bounced)
-		rules_meet(sender->rules, id); /* the next one may be for the others */
+	if (meets)
+		rules_meet(sender->rules, id);
 	sender_wake(sender);
 }
 

@@ -1,6 +1,9 @@
 """What operators do to the queue, step by step: tests of a `desk`, which the tests of the embedded queue and
 those of a cluster each start in their own way."""
 
+import threading
+import time
+
 import pytest
 
 from harness import free_port, send, wait_for
@@ -68,6 +71,29 @@ KINDS = ("id", "domain", "site", "provider", "account", "credential", "egress")
 def as_words(words):
     """A rule names its message without --id."""
     return words[1:] if words[0] == "--id" else words
+
+
+def test_a_retry_means_mail_whose_attempt_is_under_way(desk):
+    """The attempt began before the command and fails after it: there is another one."""
+    under_way = threading.Event()
+
+    def fail(session, text):
+        if len(tries) == 1:
+            under_way.set()
+            time.sleep(2)
+        tries.append(time.time())
+        return "451 4.2.2 later"
+
+    tries = []
+    desk.good.on("rcpt", fail, times=2)
+    message_id = desk.post("one", "b@good.example")
+    wait_for(lambda: [row["attempts"] for row in desk.rows()] == [1], 60, "the first attempt has failed")
+    desk.ctl("queue", "retry", message_id)
+    wait_for(under_way.is_set, 60, "the second attempt")
+    desk.ctl("queue", "retry", message_id)
+    wait_for(lambda: desk.good.messages, 60, "the third attempt")
+    assert len(tries) == 2
+    desk.wait(0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
