@@ -133,6 +133,17 @@ reply_error(struct exchange *exchange, int status, const char *field, const char
 	reply_json(exchange, status, fault_json(field, error));
 }
 
+void
+reply_not_taken(struct exchange *exchange, int err)
+{
+	if (err == -ETIMEDOUT)
+		reply_error(exchange, 503, "",
+			"the queue did not answer in time; the change may still take effect: "
+			"look before you repeat it");
+	else
+		reply_error(exchange, 503, "", "the queue does not take it: %s", strerror(-err));
+}
+
 /* The query */
 
 const char *

@@ -35,8 +35,7 @@ commit_reply(struct commit *commit)
 	struct exchange *exchange = commit->exchange;
 
 	if (commit->err)
-		reply_error(exchange, 503, "", "the queue does not take the change: %s",
-			strerror(-commit->err));
+		reply_not_taken(exchange, commit->err);
 	else if (commit->applied_err)
 		json_object_set_new(commit->reply, "applied", json_false());
 	if (!commit->err)

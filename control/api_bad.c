@@ -154,7 +154,7 @@ on_removed(void *arg, int err)
 	if (err == -ENOENT)
 		reply_none(x);
 	else if (err)
-		reply_error(x, 503, "", "the queue does not take it: %s", strerror(-err));
+		reply_not_taken(x, err);
 	else
 		reply_json(x, 200, json_pack("{s:s}", "removed", x->parameters[0]));
 }

@@ -54,6 +54,9 @@ void reply_fault(struct exchange *exchange, const struct fault *fault);
 void reply_error(struct exchange *exchange, int status, const char *field, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* The queue's error for a change; one that came late may still take effect. */
+void reply_not_taken(struct exchange *exchange, int err);
+
 /* A parameter of the query, or NULL. */
 const char *query_text(const struct exchange *exchange, const char *name);
 /* Whether the query has only these (NULL-ended) parameters; replies if not. */

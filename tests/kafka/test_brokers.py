@@ -85,15 +85,18 @@ def test_one_broker_of_three_takes_nothing_and_says_451(door):
     wait_for(taken, 120, "mail is taken again")
 
 
-def test_a_broker_that_hangs_is_451_and_counted(rig, redis, certificate):
+def test_a_broker_that_hangs_is_451_and_counted_and_what_is_asked_may_still_be_done(rig, redis, certificate):
     broker = rig.add(kafka.Kafka(rig.path("kafka")))
     door = Door(rig, broker, redis, certificate)
     door.send()
     with broker.brokers[0].paused():
         with pytest.raises(AssertionError, match="451"):
             door.send()
+        with pytest.raises(AssertionError, match="may still take effect"):
+            door.control.account_add("late", "late.example")
     assert door.ingress.metric("shout_queue_unknown_total", 'topic="mail.inbound"') == 1
     wait_for(lambda: door.inbound() == 2, 60, "the record is durable after its 451")
+    wait_for(lambda: len(door.control.shoutctl("account", "list")["accounts"]) == 2, 60, "so is the account")
 
 
 def test_brokers_are_reached_by_tls_and_password(rig, redis, certificate):
