@@ -243,7 +243,7 @@ mail_rows_live(struct mail *mail)
 {
 	struct deferral *deferral = mail->sender->deferral;
 	struct item *item, *next;
-	bool meets = false;
+	bool meets = mail->meets_rules;
 
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
 		next = TAILQ_NEXT(item, link);

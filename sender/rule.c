@@ -453,6 +453,16 @@ rules_meet(struct rules *rules, const uint8_t id[ID_SIZE])
 		rows_of(rules->sender->rows, id, on_row_of, rules);
 }
 
+/* What is not a row yet, and may become one, is not seen by a sweep. */
+static void
+records_meet(struct sender *sender)
+{
+	struct mail *mail;
+
+	TAILQ_FOREACH(mail, &sender->arrivals, link)
+	mail->meets_rules = true;
+}
+
 static void
 on_rule(struct rules *rules, const char *key, const char *json)
 {
@@ -469,6 +479,7 @@ on_rule(struct rules *rules, const char *key, const char *json)
 	rule_insert(rules, rule);
 	if (!rules->known)
 		return;
+	records_meet(rules->sender);
 	LOG_INFO("operator's rule", "key", key, "action", actions[rule->action], "by", rule->by);
 	if (rule->selector.text[SELECT_ID])
 		rules_meet(rules, rule->selector.id);
