@@ -45,6 +45,13 @@ class Desk:
     def rows(self, *words):
         return self.ctl("queue", "list", *words)["rows"]
 
+    def total(self):
+        """How many rows there are, once control has read them all."""
+        def whole():
+            page = self.ctl("queue", "list")
+            return page if page["total_exact"] else None
+        return wait_for(whole, what="control has read all rows")["total"]
+
     def wait(self, count):
         """Until so many rows are waiting."""
         wait_for(lambda: self.ctl("queue", "list")["total"] == count, 60, f"{count} rows")
