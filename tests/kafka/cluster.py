@@ -154,6 +154,10 @@ class Cluster:
         harness.wait_for(lambda: not any(session.helo == node.hostname for sink in self.sinks()
                                          for session in list(sink.sessions)),
                          what="the sinks have read all that was sent to them")
+        self.note_in_flight(node)
+
+    def note_in_flight(self, node):
+        """Of what a process that stands still delivered last, what is not in the ledger."""
         since = time.time() - 30
         late = [copy for sink in self.sinks() for copy in list(sink.copies)
                 if copy.helo == node.hostname and copy.ended > since]

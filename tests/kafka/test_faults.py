@@ -103,8 +103,11 @@ def pause_each(run):
 
 
 def pause_a_sender_for_longer_than_its_session(run):
-    with run.any("sender").paused():
-        time.sleep(50)
+    node = run.any("sender")
+    with node.paused():
+        time.sleep(5)  # the sinks have read what it had sent
+        run.cluster.note_in_flight(node)
+        time.sleep(45)
 
 
 def kill_the_leading_broker(run):
