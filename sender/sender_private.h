@@ -113,7 +113,7 @@ struct mail {
 	bool rest;              /* of its recipients: others have rows (rest.c) */
 	bool blamed;            /* held for what it did to us */
 	bool visited;           /* mail_each() */
-	bool meets_rules;       /* a command came while it was a record: so are its rows */
+	bool meets_rules;       /* a command came while it was a record: its rows are to meet it */
 	bool lost;              /* its partition is somebody else's; something of it is under way */
 	unsigned lookups, busy; /* what keeps it in memory beside its record and items */
 	struct lookup *first_lookup;

@@ -85,7 +85,7 @@ def test_a_retry_means_mail_whose_attempt_is_under_way(desk):
     begun = []
 
     def fail(session, text):
-        begun.append(time.time())
+        begun.append(text)
         time.sleep(2)
         return "451 4.2.2 later"
 
