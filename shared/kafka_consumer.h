@@ -60,6 +60,10 @@ struct partition {
 	struct kafka_record *held; /* of records: it and those behind it wait for a commit */
 };
 
+#define ASSIGN_PATIENCE_MS 5000
+#define PROMISE 256 /* records of a partition handed out beyond a commit at most */
+#define DOUBTS 8192
+
 struct kafka_consumer {
 	struct consumer base;
 	struct kafka_consumer *next; /* of the queue; under its consumers_lock */
@@ -88,14 +92,12 @@ struct kafka_consumer {
 	bool leaving;            /* nothing more is handed out of the partitions it has */
 	struct ask *ask;         /* what was committed: the question that is under way */
 	bool ask_failed;         /* so wait for the next tick */
+	uint64_t doubts[DOUBTS]; /* messages that came as Envelope.again lately; is_doubtful() */
 	struct {
 		struct metric *in_hand, *lag, *oldest, *commits, *commit_failures, *rebalances;
 		struct metric *redelivered, *trimmed, *bad;
 	} metric;
 };
-
-#define ASSIGN_PATIENCE_MS 5000
-#define PROMISE 256 /* records of a partition handed out beyond a commit at most */
 
 /* kafka_partition.c */
 void

@@ -238,6 +238,23 @@ is_redelivered(struct partition *partition, int64_t offset)
 	return offset < partition->redelivered_below;
 }
 
+/*
+ * Whoever handed it on before may still be at it: the first of two, which nobody could mark, may be
+ * the later one in the log. A slot remembers the newest id that fell on it; the end of an id is
+ * random.
+ */
+static bool
+is_doubtful(struct kafka_consumer *consumer, const Envelope *envelope)
+{
+	uint64_t id, *slot;
+
+	memcpy(&id, envelope->id.data + ID_SIZE - sizeof id, sizeof id);
+	slot = &consumer->doubts[id % DOUBTS];
+	if (envelope->again)
+		*slot = id;
+	return *slot == id;
+}
+
 static Envelope *
 read_envelope(const rd_kafka_message_t *message)
 {
@@ -292,7 +309,8 @@ partition_take(struct partition *partition, const rd_kafka_message_t *message)
 	};
 	record->body = kafka_body_keep(
 		consumer->queue->bodies, kafka_place_of(envelope), message->payload, message->len);
-	record->base.redelivered = is_redelivered(partition, message->offset) || envelope->again;
+	record->base.redelivered = is_redelivered(partition, message->offset) ||
+		is_doubtful(consumer, envelope);
 	metric_add(consumer->metric.redelivered, record->base.redelivered);
 	*partition->records_last = record;
 	partition->records_last = &record->next;
