@@ -139,7 +139,7 @@ show_progress(struct kafka_state *state)
 {
 	uint64_t remaining = state->mine ? follower_remaining(state->mine) : 0;
 	unsigned replaying = 0, owned = 0;
-	char why[96];
+	char why[64];
 
 	for (int i = 0; i < state->parts_count; i++)
 		if (state->parts[i]) {
@@ -150,9 +150,7 @@ show_progress(struct kafka_state *state)
 	metric_set(state->rebuild_partitions, replaying);
 	metric_set(state->rebuild_remaining, replaying ? (int64_t)remaining : 0);
 	if (replaying) {
-		snprintf(why, sizeof why,
-			"reading the rows of %u partitions: %" PRIu64 " records to go", replaying,
-			remaining);
+		snprintf(why, sizeof why, "reading the rows of %u partitions", replaying);
 		probe_set(state->probe, HEALTH_DEGRADED, why);
 	} else if (state->replaying) {
 		probe_set(state->probe, HEALTH_READY, NULL);
