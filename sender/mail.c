@@ -444,9 +444,10 @@ mail_hold(struct mail *mail, const char *reason)
 	item->held = true;
 	item->reason = xstrdup(reason);
 	item_add(item, mail->envelope->recipients, mail->envelope->n_recipients, NULL);
-	item->state = ITEM_PARKED;
 	mail->state = MAIL_TRYING;
-	mail_check(mail);
+	if (mail->redelivered)
+		settle_ask(item);
+	settle_park(item, 0);
 }
 
 /* Whoever handed it on twice died in between, or did not hear of the first: one is enough. */

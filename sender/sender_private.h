@@ -241,6 +241,8 @@ void settle_delivered(
 /* Likewise those of the targets that the ledger has: `found` has `count` entries. */
 void settle_known(
 	struct item *item, const size_t *indices, size_t count, const enum ledger_entry *found);
+/* Asks the ledger for all of a new item's recipients: those that have the mail are not to wait. */
+void settle_ask(struct item *item);
 /* A call whose answer comes to the item: it lives, and the role, until then. */
 void item_pend(struct item *item);
 void item_answered(struct item *item);

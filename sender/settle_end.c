@@ -174,6 +174,46 @@ settle_known(struct item *item, const size_t *indices, size_t count, const enum 
 	settle_found(item, indices, count, found, LEDGER_RELAYED);
 }
 
+struct question {
+	struct item *item;
+	size_t count;
+	size_t indices[TRANSACTION_RECIPIENTS_MAX];
+	Recipient *recipients[TRANSACTION_RECIPIENTS_MAX];
+};
+
+static void
+on_asked(void *arg, const enum ledger_entry *found)
+{
+	struct question *question = arg;
+	struct item *item = question->item;
+
+	if (!item->mail->sender->ending)
+		settle_known(item, question->indices, question->count, found);
+	free(question);
+	item_answered(item);
+	settle_advance(item);
+}
+
+void
+settle_ask(struct item *item)
+{
+	struct question *question;
+	size_t n;
+
+	for (size_t at = 0; at < item->count;) {
+		question = xmalloc(sizeof *question);
+		question->item = item;
+		for (n = 0; n < TRANSACTION_RECIPIENTS_MAX && at < item->count; n++, at++) {
+			question->indices[n] = at;
+			question->recipients[n] = item->targets[at].recipient;
+		}
+		question->count = n;
+		item_pend(item);
+		ledger_check(item->mail->sender->ledger, item->mail->envelope->id.data,
+			question->recipients, n, on_asked, question);
+	}
+}
+
 /* Failed: bounced or expired. */
 
 /* Those that failed alike: one event for all of them. */

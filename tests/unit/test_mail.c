@@ -15,6 +15,7 @@
 #include <event2/event.h>
 
 #include "sender/deferral.h"
+#include "sender/ledger.h"
 #include "sender/sender_private.h"
 #include "sender/suspend.h"
 #include "shared/config.h"
@@ -38,13 +39,50 @@ static struct {
 	uint8_t packed[1024]; /* the row of the quick site, as the queue shows it */
 	size_t packed_size;
 	char removed_site[64];
-	int body_err; /* of the next reads */
+	const char *ledger_has;
+	char *held_for; /* the recipient of the row "held" */
+	int body_err;   /* of the next reads */
 	size_t bodies, puts;
 	int puts_before_event; /* DSNs durable when the first event was put; -1: no event yet */
 	int put_err;
 	char *put_text;
 	void (*on_body)(void); /* while the body is being read */
 } t;
+
+/* A ledger of one recipient for each message. */
+struct ledger *
+ledger_new(struct redis *redis)
+{
+	(void)redis;
+	return NULL;
+}
+
+void
+ledger_free(struct ledger **ledger)
+{
+	(void)ledger;
+}
+
+void
+ledger_put(struct ledger *ledger, const uint8_t *id, Recipient *const *recipients, size_t count,
+	enum ledger_entry entry, bool late, ledger_cb cb, void *arg)
+{
+	(void)ledger, (void)id, (void)recipients, (void)count, (void)entry, (void)late;
+	cb(arg);
+}
+
+void
+ledger_check(struct ledger *ledger, const uint8_t *id, Recipient *const *recipients, size_t count,
+	ledger_check_cb cb, void *arg)
+{
+	enum ledger_entry found[2] = { 0 };
+
+	(void)ledger, (void)id;
+	for (size_t i = 0; i < count; i++)
+		if (t.ledger_has && !strcmp(recipients[i]->address, t.ledger_has))
+			found[i] = LEDGER_SENT;
+	cb(arg, found);
+}
 
 static void
 fake_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
@@ -82,6 +120,10 @@ fake_defer(struct record *record, Row *const *rows, size_t count, queue_cb cb, v
 	(void)record;
 	for (size_t i = 0; i < count; i++)
 		assert_true(rows[i]->envelope->n_recipients > 0);
+	if (!strcmp(rows[0]->site, SITE_HELD)) {
+		assert_int_equal(rows[0]->envelope->n_recipients, 1);
+		t.held_for = xstrdup(rows[0]->envelope->recipients[0]->address);
+	}
 	for (size_t i = 0; i < count; i++)
 		if (!strcmp(rows[i]->site, "quick"))
 			t.packed_size = row__pack(rows[i], t.packed);
@@ -263,6 +305,7 @@ setup(void **state)
 	sender->times = (struct retry_times){ .lifetime_us = 1ull << 40,
 		.first_us = 1000000,
 		.max_us = 1000000,
+		.held_lifetime_us = 1ull << 40,
 		.delay_dsn_us = 1ull << 40 };
 	sender->schedule = schedule_new(&(struct schedule_options){
 		.concurrency_start = 1, .concurrency_max = 1, .connections_max = 1 });
@@ -480,7 +523,7 @@ a_row_that_is_split_is_being_settled(void **state)
 static void
 who_has_no_row_yet_is_still_the_records(void **state)
 {
-	struct route route = { .site = "quick", .references = 1 };
+	static struct route route = { .site = "quick", .references = 1 };
 	struct item *item;
 	Envelope *rest;
 
@@ -522,6 +565,37 @@ a_record_whose_rows_are_all_there_is_finished(void **state)
 	envelope_free(row.envelope);
 	record.envelope = NULL;
 	record.redelivered = false;
+}
+
+static void
+hold_again(const char *const *recipients, size_t count)
+{
+	record.envelope = envelope_new(recipients, count);
+	record.envelope->verdict = ENVELOPE__VERDICT__INFECTED;
+	record.redelivered = true;
+	mail_on_record(&t.sender, &record);
+	envelope_free(record.envelope);
+	record.envelope = NULL;
+	record.redelivered = false;
+}
+
+/* An operator released it, and the crash fell between its delivery and the end of the record. */
+static void
+who_has_a_held_mail_already_is_not_held_again(void **state)
+{
+	static const char *const recipients[] = { "c@quick.example", "b@slow.example" };
+
+	(void)state;
+	t.ledger_has = recipients[0];
+	hold_again(recipients, 1);
+	assert_int_equal(t.finished, 1);
+	assert_int_equal(t.rows, 0);
+	hold_again(recipients, 2);
+	assert_int_equal(t.finished, 1);
+	assert_int_equal(t.rows, 1);
+	assert_string_equal(t.held_for, recipients[1]);
+	t.cb(t.arg, 0);
+	free(t.held_for);
 }
 
 /* Two failures of different kinds: the event of the second is refused once. */
@@ -648,6 +722,7 @@ main(void)
 		TEST(an_event_that_was_taken_is_not_repeated),
 		TEST(who_has_no_row_yet_is_still_the_records),
 		TEST(a_record_whose_rows_are_all_there_is_finished),
+		TEST(who_has_a_held_mail_already_is_not_held_again),
 		TEST(a_body_that_cannot_be_read_now_is_waited_for),
 		TEST(a_body_that_is_gone_is_told_in_the_dsn),
 		TEST(no_dsn_begins_once_the_sender_ends),
