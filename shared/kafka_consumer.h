@@ -62,7 +62,7 @@ struct partition {
 
 #define ASSIGN_PATIENCE_MS 5000
 #define PROMISE 256 /* records of a partition handed out beyond a commit at most */
-#define DOUBTS 8192
+#define DOUBTS 8192 /* slots: a message in each at most */
 
 struct kafka_consumer {
 	struct consumer base;
