@@ -6,8 +6,8 @@
  * Three parts (RFC 6522): what a person reads, what a program reads (RFC 3464, for UTF-8 addresses
  * RFC 6533), and the header of the message or all of it. Replies, addresses, ENVID and ORCPT were
  * written by others: each goes through put_words() or put_field(), which clean it, so that none can
- * begin a line of its own. The boundary holds a part of the id that the message's author could not
- * know.
+ * begin a line of its own. The boundary holds an id that the message's author could not know, and
+ * is not in the original whatever its author knew.
  */
 #include "sender/dsn.h"
 
@@ -104,7 +104,7 @@ is_8bit(const char *text)
 struct writer {
 	FILE *out;
 	const struct dsn *dsn;
-	char boundary[ID_TEXT_SIZE + 2];
+	char boundary[ID_TEXT_SIZE + 16];
 	bool utf8; /* a recipient's address needs RFC 6533 */
 };
 
@@ -476,6 +476,20 @@ put_original(struct writer *writer)
 
 /* ---- all of it ---- */
 
+/* What is not in the original begins none of its lines (RFC 2046 5.1.1). */
+static void
+choose_boundary(struct writer *writer, const char *id)
+{
+	const struct dsn *dsn = writer->dsn;
+	unsigned n = 0;
+
+	do
+		snprintf(writer->boundary, sizeof writer->boundary, "=_%s.%u", id, n++);
+	while (dsn->original &&
+		memmem(dsn->original, dsn->original_length, writer->boundary,
+			strlen(writer->boundary)));
+}
+
 static void
 put_header(struct writer *writer, const uint8_t id[ID_SIZE])
 {
@@ -485,7 +499,7 @@ put_header(struct writer *writer, const uint8_t id[ID_SIZE])
 	id_format(id, text);
 	date_format(dsn->now_us, date);
 	text_clean(to, sizeof to, 0, dsn->about->mail_from, strlen(dsn->about->mail_from));
-	snprintf(writer->boundary, sizeof writer->boundary, "=_%s", text);
+	choose_boundary(writer, text);
 	fprintf(writer->out,
 		"Date: %s\r\n"
 		"From: Mail Delivery System <postmaster@%s>\r\n"

@@ -62,18 +62,25 @@ set_up(void **state)
 	return 0;
 }
 
+static void
+read_boundary(const char *text, char boundary[64])
+{
+	const char *at = strstr(text, "boundary=\"");
+
+	assert_non_null(at);
+	assert_int_equal(sscanf(at, "boundary=\"%60[^\"]", boundary), 1);
+}
+
 /* What every report must be, whatever went into it: CRLF lines of at most 998 octets, no control
  * characters, three parts. */
 static void
 check_form(const char *text, size_t length)
 {
 	char boundary[64];
-	const char *at = strstr(text, "boundary=\"");
 	size_t column = 0, parts = 0;
 
 	assert_int_equal(strlen(text), length);
-	assert_non_null(at);
-	assert_int_equal(sscanf(at + 10, "%60[^\"]", boundary), 1);
+	read_boundary(text, boundary);
 	for (size_t i = 0; i < length; i++) {
 		if (text[i] == '\r') {
 			assert_int_equal(text[i + 1], '\n');
@@ -499,6 +506,28 @@ a_field_that_is_cut_off_is_left_out(void **state)
 	free(text);
 }
 
+/* As if its author had known the report's id (a second report is about the same message). */
+static void
+no_line_of_the_original_is_the_boundary(void **state)
+{
+	char *text = build(), *mail, boundary[64];
+	int length;
+
+	(void)state;
+	read_boundary(text, boundary);
+	free(text);
+	length = asprintf(
+		&mail, "Subject: Ciao\r\n\r\n--%s\r\n\r\nforged\r\n--%s--\r\n", boundary, boundary);
+	assert_true(length > 0);
+	about.ret = (char *)"FULL";
+	dsn.original = mail;
+	dsn.original_length = about.size = (size_t)length;
+	text = build();
+	assert_has(text, "\r\nforged\r\n");
+	free(text);
+	free(mail);
+}
+
 static void
 long_lines_of_the_original_are_cut_between_characters(void **state)
 {
@@ -621,6 +650,7 @@ main(void)
 		TEST(long_replies_are_folded),
 		TEST(odd_originals_become_lines),
 		TEST(a_field_that_is_cut_off_is_left_out),
+		TEST(no_line_of_the_original_is_the_boundary),
 		TEST(long_lines_of_the_original_are_cut_between_characters),
 		TEST(a_thousand_recipients_are_all_named),
 		TEST(the_largest_report_fits_the_queue),
