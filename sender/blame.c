@@ -74,8 +74,7 @@ row_hold(struct mail *mail)
 {
 	struct item *item = TAILQ_FIRST(&mail->items);
 
-	item->held = true;
-	item->reason = xstrdup(harmful);
+	item_hold(item, harmful);
 	item->crashes = 0;
 	settle_park(item, 0);
 }

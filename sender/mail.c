@@ -437,12 +437,19 @@ mail_age(struct sender *sender, uint64_t now)
 /* Arriving. */
 
 void
+item_hold(struct item *item, const char *reason)
+{
+	item->held = true;
+	item->reason = xstrdup(reason);
+	item->rule = rules_newest(item->mail->sender->rules);
+}
+
+void
 mail_hold(struct mail *mail, const char *reason)
 {
 	struct item *item = item_new(mail, NULL);
 
-	item->held = true;
-	item->reason = xstrdup(reason);
+	item_hold(item, reason);
 	item_add(item, mail->envelope->recipients, mail->envelope->n_recipients, NULL);
 	mail->state = MAIL_TRYING;
 	if (mail->redelivered)

@@ -538,6 +538,16 @@ rules_known(const struct rules *rules)
 	return rules->known;
 }
 
+uint64_t
+rules_newest(const struct rules *rules)
+{
+	const struct rule *rule = rules->first;
+
+	while (rule && rule->next)
+		rule = rule->next;
+	return rule ? rule->number : 0;
+}
+
 void
 rules_free(struct rules **rules_ref)
 {

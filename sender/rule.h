@@ -25,6 +25,8 @@ void rules_start(struct rules *rules);
 /* Nothing is followed or swept any more; what is known still holds. */
 void rules_stop(struct rules *rules);
 bool rules_known(const struct rules *rules);
+/* The number of the newest one; 0: there is none. */
+uint64_t rules_newest(const struct rules *rules);
 
 /* All rows meet the rules, from now on. */
 void rules_sweep(struct rules *rules);

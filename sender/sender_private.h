@@ -185,7 +185,10 @@ struct item *item_new(struct mail *mail, struct route *route);
 void item_add(struct item *item, Recipient *const *recipients, size_t count,
 	const struct outcome *failure);
 void mail_free_if_done(struct mail *mail);
-/* Held: one row that waits for an operator. */
+/* It waits for an operator, and for one who could have seen it: a release that was told before lets
+ * nothing go that a scan found after. */
+void item_hold(struct item *item, const char *reason);
+/* The same for a record: one row of all its recipients. */
 void mail_hold(struct mail *mail, const char *reason);
 /* A record comes again, a row is stored anyway. */
 void mail_abandon(struct mail *mail);

@@ -313,6 +313,29 @@ def test_held_mail_goes_on_when_it_is_released(site, clamd):
     assert len(s.shout.events("released", message_id)) == 1
 
 
+def test_what_is_found_after_a_release_stays_held(site, rig):
+    clamd = rig.clamd()
+    s = site(clamd=clamd)
+    seen = s.post("seen@elsewhere.example", body=BODY + EICAR + b"\r\n")
+    wait_for(lambda: s.shout.shoutctl("queue", "list", "--state", "held")["rows"], what="a held row")
+    clamd.stop()
+    unseen = s.post("unseen@elsewhere.example", body=BODY + EICAR + b"\r\n")
+    s.shout.shoutctl("queue", "release", "--account", s.account["account"])
+    ended(s.shout, seen, "delivered")
+    clamd.start()
+    ended(s.shout, unseen, "held")
+    wait_for(lambda: s.shout.shoutctl("queue", "list", "--state", "held")["rows"], what="a held row")
+    s.shout.shoutctl("queue", "retry", "--account", s.account["account"])  # all rows meet the rules
+    marker = s.post("marker@elsewhere.example")
+    ended(s.shout, marker, "delivered")
+    s.shout.stop()
+    s.shout.restart()
+    assert s.shout.shoutctl("queue", "list", "--state", "held")["total"] == 1
+    assert not s.sink.find("unseen@elsewhere.example")
+    s.shout.shoutctl("queue", "release", unseen)
+    ended(s.shout, unseen, "delivered")
+
+
 def test_mail_released_after_its_lifetime_is_tried_again_all_the_same(site, clamd):
     s = site(clamd=clamd, lifetime="1s")
     message_id = s.post("victim@elsewhere.example", body=BODY + EICAR + b"\r\n")

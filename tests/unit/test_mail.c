@@ -16,8 +16,8 @@
 
 #include "sender/deferral.h"
 #include "sender/ledger.h"
+#include "sender/rule.h"
 #include "sender/sender_private.h"
-#include "sender/suspend.h"
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -318,7 +318,7 @@ setup(void **state)
 		.rest_until = never_rests,
 		.room = all_room,
 		.waiting = no_waiting });
-	sender->suspensions = suspensions_new(sender, NULL, NULL);
+	sender->rules = rules_new(sender, NULL);
 	sender->metrics.in_hand = metric_gauge("shout_test_in_hand", "Of a test", NULL);
 	sender->metrics.bounced = metric_counter("shout_test_bounced", "Of a test", NULL);
 	sender->metrics.delivered = metric_counter("shout_test_delivered", "Of a test", NULL);
@@ -353,8 +353,8 @@ teardown(void **state)
 			item_free(TAILQ_FIRST(&t.mail->items));
 		item_free(TAILQ_FIRST(&t.mail->items));
 	}
-	suspensions_stop(t.sender.suspensions);
-	suspensions_free(&t.sender.suspensions);
+	rules_stop(t.sender.rules);
+	rules_free(&t.sender.rules);
 	deferral_free(&t.sender.deferral);
 	schedule_free(&t.sender.schedule);
 	mail_event_free(&t.sender.event);
