@@ -12,16 +12,6 @@
 
 #include "shared/log.h"
 
-static int
-is_there(MDB_txn *txn, MDB_dbi dbi, const uint8_t *id, bool *there_out)
-{
-	MDB_val key = { ID_SIZE, (void *)id }, value;
-	int rc = mdb_get(txn, dbi, &key, &value);
-
-	*there_out = rc == 0;
-	return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
 /* mdb_del(), where nothing there is as good. */
 static int
 del(MDB_txn *txn, MDB_dbi dbi, void *data, size_t size, bool *was_there_out)
@@ -62,46 +52,32 @@ unlink_later(struct lmdb_queue *queue, const uint8_t *id)
 static int
 body_delete(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id)
 {
-	MDB_val key = { ID_SIZE, (void *)id }, value;
-	int rc = mdb_get(txn, queue->body, &key, &value);
+	struct body_info body;
+	int rc = body_find(queue, txn, id, &body);
 
-	if (rc)
-		return rc == MDB_NOTFOUND ? 0 : rc;
-	if (*(const char *)value.mv_data == 's')
+	if (!rc && body.spilled)
 		unlink_later(queue, id);
-	return mdb_del(txn, queue->body, &key, NULL);
+	return rc ? rc : body_remove(queue, txn, id);
 }
 
 static int
 apply_put(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
-	MDB_val key = { ID_SIZE, op->id };
-	MDB_val value = { 1 + (op->spill ? sizeof op->size : op->size), NULL };
-	unsigned char *out;
-	bool there;
-	int rc;
+	struct body_info body;
+	int rc = body_find(queue, txn, op->id, &body);
 
-	if (op->err) { /* the pool could not take the file over; the id may be known for all that */
-		rc = is_there(txn, queue->body, op->id, &there);
-		if (!rc && there)
-			op->err = 0;
+	if (rc)
 		return rc;
-	}
-	rc = mdb_put(txn, queue->body, &key, &value, MDB_NOOVERWRITE | MDB_RESERVE);
-	if (rc == MDB_KEYEXIST) {
-		if (op->spill && *(const char *)value.mv_data != 's')
+	if (body.there) {
+		op->err = 0;
+		if (op->spill && !body.spilled)
 			unlink_later(queue, op->id);
 		return 0;
 	}
-	if (rc)
-		return rc;
-	out = value.mv_data;
-	out[0] = op->spill ? 's' : 'i';
-	if (op->spill)
-		memcpy(out + 1, &op->size, sizeof op->size);
-	else if (op->size)
-		memcpy(out + 1, op->data, op->size);
-	return append(queue, txn, op);
+	if (op->err) /* the pool could not take the file over */
+		return 0;
+	rc = body_put(queue, txn, op);
+	return rc ? rc : append(queue, txn, op);
 }
 
 static int
@@ -211,12 +187,12 @@ rows_write(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 static int
 apply_rows(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
-	bool there;
-	int rc = is_there(txn, queue->body, op->id, &there);
+	struct body_info body;
+	int rc = body_find(queue, txn, op->id, &body);
 
 	if (rc)
 		return rc;
-	if (!there) {
+	if (!body.there) {
 		op->err = -ENOENT;
 		return 0;
 	}

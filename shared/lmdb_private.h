@@ -7,13 +7,14 @@
  *
  * queue_lmdb.c opens, closes and reads; lmdb_writer.c is the writer thread; lmdb_apply.c says
  * what each operation does to the tables; lmdb_space.c knows what room there is; lmdb_memory.c
- * keeps RSS small; lmdb_consumer.c hands out records; lmdb_rows.c is waiting mail;
- * lmdb_bad.c is what could not be read; lmdb_config.c watches relay.config; lmdb_spool.c keeps
- * spilled bodies and the small pool for what must not hold up the writer; event_file.c keeps the
- * events.
+ * keeps RSS small; lmdb_body.c is the bytes of messages; lmdb_consumer.c hands out records;
+ * lmdb_rows.c is waiting mail; lmdb_bad.c is what could not be read; lmdb_config.c watches
+ * relay.config; lmdb_spool.c keeps spilled bodies and the small pool for what must not hold up the
+ * writer; event_file.c keeps the events.
  *
  * Tables:
- *   body     id                  -> 'i' bytes, or 's' size (the file spool/<id text> is the body)
+ *   body     id                  -> 'i' or 's' (the file spool/<id text> is the body), its size
+ *   piece    id, number          -> bytes of a body 'i'
  *   inbound, ready
  *            sequence, 8 bytes big-endian -> packed Envelope
  *   rows, due, sites             -> row_table.h
@@ -114,7 +115,7 @@ struct op_list {
 struct lmdb_queue {
 	struct queue base;
 	MDB_env *env;
-	MDB_dbi body, parked, config, bad;
+	MDB_dbi body, piece, parked, config, bad;
 	struct row_table rows;
 	struct topic_state topics[TOPIC_COUNT];
 	struct state_dir state_dir;
@@ -206,6 +207,20 @@ void writer_start(struct lmdb_queue *queue);
 void writer_stop(struct lmdb_queue *queue);
 /* Tells those who waited longer than LATE_MS; from the watch thread. */
 void writer_answer_late(struct lmdb_queue *queue);
+
+/* lmdb_body.c */
+struct body_info {
+	bool there, spilled;
+	uint64_t size;
+};
+int body_find(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, struct body_info *out);
+/* There is none yet. */
+int body_put(struct lmdb_queue *queue, MDB_txn *txn, const struct op *op);
+/* Nothing there is as good. A spilled one's file is not touched. */
+int body_remove(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id);
+/* Of a body that is not spilled and has so many bytes. */
+void body_copy(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, uint64_t offset,
+	size_t length, unsigned char *out);
 
 /* lmdb_apply.c: 0 or an LMDB error; what the caller shall hear goes to op->err. */
 int apply(struct lmdb_queue *queue, MDB_txn *txn, struct op *op);

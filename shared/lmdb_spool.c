@@ -136,17 +136,18 @@ static bool
 is_referenced(struct lmdb_queue *queue, const char *name)
 {
 	uint8_t id[ID_SIZE];
-	MDB_val key = { ID_SIZE, id }, value;
+	struct body_info body;
 	struct reader *reader;
-	bool referenced;
+	int rc;
 
 	if (id_parse(name, id))
 		return false;
 	reader = reader_begin(queue);
-	referenced = !mdb_get(reader->txn, queue->body, &key, &value) &&
-		*(const char *)value.mv_data == 's';
+	rc = body_find(queue, reader->txn, id, &body);
 	reader_end(queue, reader);
-	return referenced;
+	if (rc)
+		lmdb_die("body", rc);
+	return body.spilled;
 }
 
 /* What a crash left: bodies that were never acknowledged, or already delivered. */

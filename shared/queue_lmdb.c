@@ -82,6 +82,7 @@ open_tables(struct lmdb_queue *queue)
 		MDB_dbi *dbi;
 	} tables[] = {
 		{"body",     &queue->body                     },
+		{ "piece",   &queue->piece                    },
 		{ "inbound", &queue->topics[TOPIC_INBOUND].dbi},
 		{ "ready",   &queue->topics[TOPIC_READY].dbi  },
 		{ "parked",  &queue->parked                   },
@@ -379,47 +380,34 @@ lmdb_put(struct queue *base, enum topic topic, const Envelope *envelope, const s
 }
 
 static void
-body_spilled(struct lmdb_queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
-	queue_body_cb cb, void *arg)
-{
-	unsigned char *piece = xmalloc(length);
-	size_t got = 0;
-	int err = spool_read(queue, envelope->id.data, offset, length, piece, &got);
-
-	cb(arg, err, piece, got);
-	free(piece);
-}
-
-/* Inline bodies are handed over in place: the transaction ends with the callback. */
-static void
 lmdb_body(struct queue *base, const Envelope *envelope, uint64_t offset, size_t length,
 	queue_body_cb cb, void *arg)
 {
 	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	struct reader *reader = reader_begin(queue);
-	MDB_val key = { ID_SIZE, envelope->id.data }, value;
-	int rc = mdb_get(reader->txn, queue->body, &key, &value);
-	uint64_t size;
+	const uint8_t *id = envelope->id.data;
+	unsigned char *piece = NULL;
+	struct body_info body;
+	int err = body_find(queue, reader->txn, id, &body);
 
-	if (rc && rc != MDB_NOTFOUND)
-		lmdb_die("body", rc);
+	if (err)
+		lmdb_die("body", err);
+	err = body.there ? 0 : -ENOENT;
 	if (length > QUEUE_PIECE_MAX)
 		length = QUEUE_PIECE_MAX;
-	if (rc) {
-		reader_end(queue, reader);
-		cb(arg, -ENOENT, NULL, 0);
-	} else if (*(const char *)value.mv_data == 's') {
-		reader_end(queue, reader);
-		body_spilled(queue, envelope, offset, length, cb, arg);
-	} else {
-		size = value.mv_size - 1;
-		if (offset > size)
-			offset = size;
-		if (length > size - offset)
-			length = size - offset;
-		cb(arg, 0, (const char *)value.mv_data + 1 + offset, length);
-		reader_end(queue, reader);
-	}
+	if (offset > body.size)
+		offset = body.size;
+	if (length > body.size - offset)
+		length = (size_t)(body.size - offset);
+	if (length)
+		piece = xmalloc(length);
+	if (length && !body.spilled)
+		body_copy(queue, reader->txn, id, offset, length, piece);
+	reader_end(queue, reader);
+	if (length && body.spilled)
+		err = spool_read(queue, id, offset, length, piece, &length);
+	cb(arg, err, piece, err ? 0 : length);
+	free(piece);
 }
 
 static void
