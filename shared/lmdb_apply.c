@@ -6,7 +6,6 @@
  */
 #include "shared/lmdb_private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 

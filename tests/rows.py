@@ -57,7 +57,8 @@ def write(state_dir, rows):
     """Into a queue without rows; it indexes and counts them at its next start."""
     rows = list(rows)
     _load(state_dir, "rows", rows)
-    _load(state_dir, "body", ((key[:16], b"i" + BODY) for key, _ in rows))
+    _load(state_dir, "body", ((key[:16], b"i" + len(BODY).to_bytes(8, "big")) for key, _ in rows))
+    _load(state_dir, "piece", ((key[:16] + bytes(2), BODY) for key, _ in rows))
     _load(state_dir, "parked", ((key[:16], b"") for key, _ in rows))
 
 
