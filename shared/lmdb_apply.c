@@ -54,9 +54,11 @@ body_delete(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id)
 	struct body_info body;
 	int rc = body_find(queue, txn, id, &body);
 
-	if (!rc && body.spilled)
+	if (rc || !body.there)
+		return rc;
+	if (body.spilled)
 		unlink_later(queue, id);
-	return rc ? rc : body_remove(queue, txn, id);
+	return body_remove(queue, txn, id, &body);
 }
 
 static int

@@ -10,8 +10,6 @@
  */
 #include "shared/lmdb_private.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PIECE 4080 /* with the page's header, 4096 */
@@ -59,11 +57,10 @@ pieces_delete(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, size_t 
 	if (rc)
 		return rc;
 	piece_key(bytes, id, 0);
-	rc = size ? mdb_cursor_get(cursor, &key, &value, MDB_SET) : 0;
 	for (size_t at = 0; at < size && !rc; at += PIECE) {
-		rc = mdb_cursor_del(cursor, 0);
-		if (!rc && at + PIECE < size)
-			rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+		rc = mdb_cursor_get(cursor, &key, &value, at ? MDB_NEXT : MDB_SET);
+		if (!rc)
+			rc = mdb_cursor_del(cursor, 0);
 	}
 	mdb_cursor_close(cursor);
 	return rc;
@@ -101,15 +98,11 @@ body_put(struct lmdb_queue *queue, MDB_txn *txn, const struct op *op)
 }
 
 int
-body_remove(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id)
+body_remove(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, const struct body_info *body)
 {
 	MDB_val key = { ID_SIZE, (void *)id };
-	struct body_info body;
-	int rc = body_find(queue, txn, id, &body);
+	int rc = body->spilled ? 0 : pieces_delete(queue, txn, id, body->size);
 
-	if (rc || !body.there)
-		return rc;
-	rc = body.spilled ? 0 : pieces_delete(queue, txn, id, body.size);
 	return rc ? rc : mdb_del(txn, queue->body, &key, NULL);
 }
 
@@ -123,18 +116,18 @@ body_copy(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, uint64_t of
 	MDB_cursor *cursor;
 	int rc = mdb_cursor_open(txn, queue->piece, &cursor);
 
+	if (rc)
+		lmdb_die("body", rc);
 	piece_key(bytes, id, offset / PIECE);
-	for (enum MDB_cursor_op op = MDB_SET; !rc && length; op = MDB_NEXT) {
+	for (enum MDB_cursor_op op = MDB_SET; length; op = MDB_NEXT) {
 		rc = mdb_cursor_get(cursor, &key, &value, op);
 		if (rc)
-			break;
+			lmdb_die("body", rc);
 		part = value.mv_size - skip < length ? value.mv_size - skip : length;
 		memcpy(out, (unsigned char *)value.mv_data + skip, part);
 		out += part;
 		length -= part;
 		skip = 0;
 	}
-	if (rc)
-		lmdb_die("body", rc);
 	mdb_cursor_close(cursor);
 }

@@ -216,8 +216,9 @@ struct body_info {
 int body_find(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, struct body_info *out);
 /* There is none yet. */
 int body_put(struct lmdb_queue *queue, MDB_txn *txn, const struct op *op);
-/* Nothing there is as good. A spilled one's file is not touched. */
-int body_remove(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id);
+/* As found. A spilled one's file is not touched. */
+int body_remove(
+	struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, const struct body_info *body);
 /* Of a body that is not spilled and has so many bytes. */
 void body_copy(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, uint64_t offset,
 	size_t length, unsigned char *out);

@@ -386,7 +386,7 @@ lmdb_body(struct queue *base, const Envelope *envelope, uint64_t offset, size_t 
 	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	struct reader *reader = reader_begin(queue);
 	const uint8_t *id = envelope->id.data;
-	unsigned char *piece = NULL;
+	unsigned char *piece;
 	struct body_info body;
 	int err = body_find(queue, reader->txn, id, &body);
 
@@ -399,12 +399,11 @@ lmdb_body(struct queue *base, const Envelope *envelope, uint64_t offset, size_t 
 		offset = body.size;
 	if (length > body.size - offset)
 		length = (size_t)(body.size - offset);
-	if (length)
-		piece = xmalloc(length);
-	if (length && !body.spilled)
+	piece = xmalloc(length);
+	if (!body.spilled)
 		body_copy(queue, reader->txn, id, offset, length, piece);
 	reader_end(queue, reader);
-	if (length && body.spilled)
+	if (body.spilled)
 		err = spool_read(queue, id, offset, length, piece, &length);
 	cb(arg, err, piece, err ? 0 : length);
 	free(piece);

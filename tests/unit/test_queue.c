@@ -184,7 +184,7 @@ noise(size_t size)
 static void
 a_body_is_read_back_in_pieces_of_any_size(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 4079, 4080, 4081, 8160, 65536, 65537,
+	static const size_t sizes[] = { 0, 1, 4079, 4080, 4081, 4095, 4096, 8160, 65536, 65537,
 		QUEUE_INLINE_MAX };
 	unsigned char *data = noise(QUEUE_INLINE_MAX);
 
