@@ -38,8 +38,9 @@ routing_domain(const struct sender *sender, const Recipient *recipient, char out
 	struct address address;
 
 	out[0] = '\0';
-	if (!address_parse(recipient->address, strlen(recipient->address), &address))
-		address_domain_lower(&address, out);
+	if (!address_parse(recipient->address, strlen(recipient->address), &address) &&
+		address.domain)
+		address_domain_canonical(address.domain, address.domain_length, out);
 	if (!*out)
 		snprintf(out, 256, "%.255s", sender->config->hostname);
 }

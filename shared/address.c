@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -55,15 +56,16 @@ local_length(const char *text, size_t length)
 	return i;
 }
 
-static bool
-literal_valid(const char *text, size_t length)
+/* The address of "[192.0.2.1]" or "[IPv6:2001:db8::1]" in `bytes`; its family, 0 when it is none.
+ */
+static int
+literal_parse(const char *text, size_t length, unsigned char bytes[16])
 {
 	char ip[INET6_ADDRSTRLEN];
-	unsigned char bytes[16];
 	int family = AF_INET;
 
 	if (length < 3 || text[0] != '[' || text[length - 1] != ']')
-		return false;
+		return 0;
 	text++;
 	length -= 2;
 	if (length > 5 && strncasecmp(text, "IPv6:", 5) == 0) {
@@ -72,10 +74,18 @@ literal_valid(const char *text, size_t length)
 		length -= 5;
 	}
 	if (length >= sizeof ip || memchr(text, '\0', length))
-		return false;
+		return 0;
 	memcpy(ip, text, length);
 	ip[length] = '\0';
-	return inet_pton(family, ip, bytes) == 1;
+	return inet_pton(family, ip, bytes) == 1 ? family : 0;
+}
+
+static bool
+literal_valid(const char *text, size_t length)
+{
+	unsigned char bytes[16];
+
+	return literal_parse(text, length, bytes) != 0;
 }
 
 static bool
@@ -217,16 +227,41 @@ address_parse_path(const char *text, size_t length, struct address *out)
 	return (long)(at + end + 1);
 }
 
-/* Upper case beyond ASCII and compatible forms are mapped, as mail programs and resolvers do. */
+/* Upper case beyond ASCII and compatible forms are mapped, as mail programs and resolvers do; other
+ * scripts have dots of their own, and one may be the last character. */
 static void
 to_a_labels(char domain[256])
 {
 	char *ascii = NULL;
 
 	if (idn2_to_ascii_8z(domain, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK &&
-		strlen(ascii) < 256)
-		memcpy(domain, ascii, strlen(ascii) + 1);
+		strlen(ascii) < 256) {
+		const size_t length = strlen(ascii);
+
+		memcpy(domain, ascii, length + 1);
+		if (length > 1 && domain[length - 1] == '.')
+			domain[length - 1] = '\0';
+	}
 	idn2_free(ascii);
+}
+
+/* An IPv4 address within IPv6 leads to the same host as itself. */
+static bool
+literal_canonical(const char *text, size_t length, char out[256])
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, 0xff };
+	unsigned char bytes[16], *ip = bytes;
+	int family = literal_parse(text, length, bytes);
+	char shown[INET6_ADDRSTRLEN];
+
+	if (family == AF_INET6 && memcmp(bytes, mapped, sizeof mapped) == 0) {
+		family = AF_INET;
+		ip += sizeof mapped;
+	}
+	if (!family || !inet_ntop(family, ip, shown, sizeof shown))
+		return false;
+	snprintf(out, 256, "[%s%s]", family == AF_INET6 ? "ipv6:" : "", shown);
+	return true;
 }
 
 bool
@@ -234,6 +269,8 @@ address_domain_canonical(const char *domain, size_t length, char out[256])
 {
 	bool utf8 = false;
 
+	if (literal_canonical(domain, length, out))
+		return true;
 	if (length && domain[length - 1] == '.')
 		length--;
 	if (length < 1 || length > DOMAIN_MAX || memchr(domain, '\0', length))
@@ -248,14 +285,43 @@ address_domain_canonical(const char *domain, size_t length, char out[256])
 	return true;
 }
 
-void
-address_domain_lower(const struct address *address, char out[256])
+/* A local part without the quotes and backslashes that it can do without; its new length. */
+static size_t
+local_canonical(const char *text, size_t length, char *out)
 {
-	size_t length = address->domain ? address->domain_length : 0;
+	bool quotes = length == 2;
+	size_t n = 0;
 
-	if (length && address->domain[length - 1] == '.')
-		length--;
-	for (size_t i = 0; i < length; i++)
-		out[i] = to_lower(address->domain[i]);
-	out[length] = '\0';
+	if (text[0] != '"') {
+		memcpy(out, text, length);
+		return length;
+	}
+	out[n++] = '"';
+	for (size_t i = 1; i + 1 < length; i++) {
+		if (text[i] == '\\')
+			i++;
+		if (text[i] == '"' || text[i] == '\\')
+			out[n++] = '\\';
+		quotes |= !is_atext(text[i]);
+		out[n++] = text[i];
+	}
+	out[n++] = '"';
+	if (quotes)
+		return n;
+	memmove(out, out + 1, n - 2);
+	return n - 2;
+}
+
+void
+address_canonical(const struct address *address, char out[ADDRESS_CANONICAL_MAX])
+{
+	size_t local = address->length - (address->domain ? address->domain_length + 1 : 0);
+	size_t n = local_canonical(address->text, local, out);
+
+	if (text_is(out, n, ADDRESS_POSTMASTER))
+		memcpy(out, ADDRESS_POSTMASTER, n);
+	out[n] = '\0';
+	if (address->domain &&
+		address_domain_canonical(address->domain, address->domain_length, out + n + 1))
+		out[n] = '@';
 }

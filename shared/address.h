@@ -39,10 +39,18 @@ long address_parse_path(const char *text, size_t length, struct address *out);
 bool address_domain_valid(const char *domain, size_t length);
 
 /* What names the same domain gives the same text: lower case, no trailing dot, A-labels ("xn--...")
- * for UTF-8. What is no domain name is copied. False when it is empty or too long. */
+ * for UTF-8; one spelling of an address literal. What is no domain name is copied. False when it is
+ * empty or too long. */
 bool address_domain_canonical(const char *domain, size_t length, char out[256]);
 
-/* Lower-case (ASCII) copy of the domain, NUL-terminated, trailing dot dropped; "" without one. */
-void address_domain_lower(const struct address *address, char out[256]);
+#define ADDRESS_CANONICAL_MAX (ADDRESS_MAX + 256)
+#define ADDRESS_POSTMASTER "postmaster"
+
+/*
+ * What names the same mailbox gives the same text: no quotes or backslashes that the local part can
+ * do without (RFC 5321 4.1.2), the domain as above. The local part's case counts, but for
+ * postmaster's (RFC 5321 4.5.1). `address` was parsed, and is not the empty path.
+ */
+void address_canonical(const struct address *address, char out[ADDRESS_CANONICAL_MAX]);
 
 #endif

@@ -17,7 +17,7 @@ static void
 check(const struct address *address, const char *text, size_t size)
 {
 	struct address again;
-	char lower[256];
+	char canonical[ADDRESS_CANONICAL_MAX], same[ADDRESS_CANONICAL_MAX];
 
 	assert(address->text >= text && address->text + address->length <= text + size);
 	assert(address->length < ADDRESS_MAX);
@@ -28,13 +28,18 @@ check(const struct address *address, const char *text, size_t size)
 	for (size_t i = 0; i < address->length; i++)
 		assert(!is_control(address->text[i]));
 	assert(utf8_valid(address->text, address->length));
-	address_domain_lower(address, lower);
+	address_canonical(address, canonical);
+	assert(strlen(canonical) < sizeof canonical);
+	if (address_parse(canonical, strlen(canonical), &again) == 0) {
+		address_canonical(&again, same);
+		assert(strcmp(canonical, same) == 0);
+	} else {
+		assert(address->utf8);
+	}
 	if (!address->domain)
 		return;
 	assert(address->domain[-1] == '@');
 	assert(address->domain + address->domain_length == address->text + address->length);
-	if (!address->literal)
-		assert(address_domain_valid(lower, strlen(lower)));
 }
 
 int

@@ -29,7 +29,7 @@ exact(const char *text, size_t length)
 static const struct mailbox_row {
 	const char *name, *text;
 	int result;
-	const char *domain; /* lower case; NULL: not looked at */
+	const char *domain; /* canonical; NULL: not looked at */
 	bool utf8, literal;
 } mailboxes[] = {
 	{"a plain mailbox",                            "a@b.example",                         0,  "b.example",          false, false},
@@ -49,7 +49,7 @@ static const struct mailbox_row {
 	{ "an IPv4 literal",                           "x@[192.0.2.1]",                       0,  "[192.0.2.1]",        false, true },
 	{ "an IPv6 literal",                           "x@[IPv6:2001:db8::1]",                0,  "[ipv6:2001:db8::1]", false, true },
 	{ "a UTF-8 local part",                        "p\xc3\xa8@b.c",                       0,  "b.c",                true,  false},
-	{ "a UTF-8 domain",			    "a@b\xc3\xbc.c",                       0,  "b\xc3\xbc.c",        true,  false},
+	{ "a UTF-8 domain",			    "a@b\xc3\xbc.c",                       0,  "xn--b-eha.c",        true,  false},
 	{ "a local part longer than 64",               A64 A64 "@b.c",                        0,  "b.c",                false, false},
 	{ "a label of 63",			     "a@" A63 ".c",                         0,  NULL,                 false, false},
 	{ "a label of 64",			     "a@" A64 ".c",                         -1, NULL,                 false, false},
@@ -93,7 +93,7 @@ mailboxes_are_taken_or_refused(void **state)
 	for (size_t i = 0; i < sizeof mailboxes / sizeof *mailboxes; i++) {
 		const struct mailbox_row *row = &mailboxes[i];
 		size_t length = strlen(row->text);
-		char *text = exact(row->text, length), lower[256];
+		char *text = exact(row->text, length), domain[256] = "";
 		struct address out;
 
 		if ((address_parse(text, length, &out) < 0) != (row->result < 0))
@@ -102,9 +102,10 @@ mailboxes_are_taken_or_refused(void **state)
 			assert_ptr_equal(out.text, text);
 			length -= text[length - 1] == '.';
 			assert_int_equal(out.length, length);
-			address_domain_lower(&out, lower);
-			if (row->domain && strcmp(lower, row->domain) != 0)
-				fail_msg("%s: domain %s", row->name, lower);
+			if (out.domain)
+				address_domain_canonical(out.domain, out.domain_length, domain);
+			if (row->domain && strcmp(domain, row->domain) != 0)
+				fail_msg("%s: domain %s", row->name, domain);
 			if (out.utf8 != row->utf8 || out.literal != row->literal)
 				fail_msg("%s: flags", row->name);
 			assert_true(!out.domain || out.domain + out.domain_length == text + length);
@@ -217,19 +218,35 @@ static void
 what_names_the_same_domain_is_the_same_text(void **state)
 {
 	static const char *const rows[][2] = {
-		{"acme.example",                    "acme.example"         },
-		{ "ACME.Example.",                  "acme.example"         },
+		{"acme.example",                          "acme.example"         },
+		{ "ACME.Example.",                        "acme.example"         },
 		{ "b\xc3\xbc"
-		  "cher.example",  "xn--bcher-kva.example"},
+		  "cher.example",        "xn--bcher-kva.example"},
 		{ "B\xc3\x9c"
-		  "CHER.example.", "xn--bcher-kva.example"},
-		{ "XN--BCHER-KVA.example",          "xn--bcher-kva.example"},
+		  "CHER.example.",       "xn--bcher-kva.example"},
+		{ "XN--BCHER-KVA.example",                "xn--bcher-kva.example"},
 		{ "other\xef\xbc\x8e"
-		  "example",       "other.example"        }, /* a full-width dot */
-		{ "[192.0.2.1]",                    "[192.0.2.1]"          },
-		{ "\xff",			   "\xff"                 },
-		{ "",			       NULL                   },
-		{ ".",			      NULL                   },
+		  "example",             "other.example"        }, /* a full-width dot */
+		{ "other\xe3\x80\x82"
+		  "example\xe3\x80\x82", "other.example"        }, /* ideographic dots */
+		{ "bu\xcc\x88"
+		  "cher.example",        "xn--bcher-kva.example"},
+		{ "\xef\xbd\x81\xef\xbd\x83me.example",   "acme.example"         },
+		{ "a\xc2\xad"
+		  "cme.example",         "acme.example"         }, /* a soft hyphen */
+		{ "b\xc3\xbc_c.example",                  "xn--b_c-hoa.example"  },
+		{ "my_pc.LAN.",                           "my_pc.lan"            },
+		{ "[192.0.2.1]",                          "[192.0.2.1]"          },
+		{ "[IPv6:2001:db8::1]",                   "[ipv6:2001:db8::1]"   },
+		{ "[IPV6:2001:0DB8:0:0:0:0:0:1]",         "[ipv6:2001:db8::1]"   },
+		{ "[ipv6:2001:db8:0::0001]",              "[ipv6:2001:db8::1]"   },
+		{ "[IPv6:::FFFF:192.0.2.1]",              "[192.0.2.1]"          },
+		{ "[IPv6:0:0:0:0:0:ffff:c000:201]",       "[192.0.2.1]"          },
+		{ "[IPv6:::192.0.2.1]",                   "[ipv6:::192.0.2.1]"   },
+		{ "[Tag:x]",			      "[tag:x]"              },
+		{ "\xff",				 "\xff"                 },
+		{ "",				     NULL                   },
+		{ ".",				    NULL                   },
 	};
 	char out[256];
 
@@ -244,11 +261,107 @@ what_names_the_same_domain_is_the_same_text(void **state)
 	}
 }
 
+/* What names the same mailbox, and by what. */
+static const struct {
+	const char *text, *canonical;
+} same[] = {
+	{"joe@acme.example",             "joe@acme.example"        },
+	{ "joe@ACME.Example",            "joe@acme.example"        },
+	{ "joe@acme.example.",           "joe@acme.example"        },
+	{ "Joe@acme.example",            "Joe@acme.example"        },
+	{ "\"joe\"@acme.example",        "joe@acme.example"        },
+	{ "\"j\\oe\"@ACME.example",      "joe@acme.example"        },
+	{ "\"\\j\\o\\e\"@acme.example.", "joe@acme.example"        },
+	{ "\"Joe\"@acme.example",        "Joe@acme.example"        },
+	{ "joe.x@acme.example",          "joe.x@acme.example"      },
+	{ "\"joe.x\"@acme.example",      "joe.x@acme.example"      },
+	{ "\"joe\\.x\"@acme.example",    "joe.x@acme.example"      },
+	{ "\"a..b.\"@acme.example",      "a..b.@acme.example"      },
+	{ "joe+x@acme.example",          "joe+x@acme.example"      },
+	{ "\"joe+x\"@acme.example",      "joe+x@acme.example"      },
+	{ "\"odd one\"@acme.example",    "\"odd one\"@acme.example"},
+	{ "\"odd\\ one\"@acme.example",  "\"odd one\"@acme.example"},
+	{ "\"\\odd one\"@acme.example",  "\"odd one\"@acme.example"},
+	{ "\"a@b\"@acme.example",        "\"a@b\"@acme.example"    },
+	{ "\"a\\@b\"@acme.example",      "\"a@b\"@acme.example"    },
+	{ "\"a\\\"b\"@acme.example",     "\"a\\\"b\"@acme.example" },
+	{ "\"a\\\\b\"@acme.example",     "\"a\\\\b\"@acme.example" },
+	{ "\"\"@acme.example",           "\"\"@acme.example"       },
+	{ "\" \"@acme.example",          "\" \"@acme.example"      },
+	{ "\"x\"@acme.example",          "x@acme.example"          },
+	{ "x@b\xc3\xbc"
+	  "cher.example",       "x@xn--bcher-kva.example" },
+	{ "x@B\xc3\x9c"
+	  "CHER.example",       "x@xn--bcher-kva.example" },
+	{ "x@xn--bcher-kva.example",     "x@xn--bcher-kva.example" },
+	{ "x@XN--BCHER-KVA.EXAMPLE.",    "x@xn--bcher-kva.example" },
+	{ "p\xc3\xa8@acme.example",      "p\xc3\xa8@acme.example"  },
+	{ "\"p\xc3\xa8\"@ACME.example",  "p\xc3\xa8@acme.example"  },
+	{ "P\xc3\x88@acme.example",      "P\xc3\x88@acme.example"  },
+	{ "x@[192.0.2.1]",               "x@[192.0.2.1]"           },
+	{ "x@[IPv6:2001:DB8:0:0::1]",    "x@[ipv6:2001:db8::1]"    },
+	{ "x@[ipv6:2001:db8::1]",        "x@[ipv6:2001:db8::1]"    },
+	{ "x@[IPv6:::ffff:192.0.2.1]",   "x@[192.0.2.1]"           },
+	{ "Postmaster",                  "postmaster"              },
+	{ "\"POSTMASTER\"",              "postmaster"              },
+	{ "\"post\\master\"",            "postmaster"              },
+	{ "PostMaster@ACME.example",     "postmaster@acme.example" },
+	{ "postmasters@acme.example",    "postmasters@acme.example"},
+	{ "Postmasters",                 "Postmasters"             },
+	{ "\"post master\"",             "\"post master\""         },
+	{ "x",			   "x"		       },
+};
+
+static void
+what_names_the_same_mailbox_is_the_same_text(void **state)
+{
+	char out[ADDRESS_CANONICAL_MAX], again[ADDRESS_CANONICAL_MAX];
+	struct address address;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+		char *text = exact(same[i].text, strlen(same[i].text));
+
+		assert_int_equal(address_parse(text, strlen(same[i].text), &address), 0);
+		address_canonical(&address, out);
+		free(text);
+		if (strcmp(out, same[i].canonical) != 0)
+			fail_msg("%s: %s", same[i].text, out);
+		assert_int_equal(address_parse(out, strlen(out), &address), 0);
+		address_canonical(&address, again);
+		assert_string_equal(again, out);
+	}
+}
+
+/* 64 labels of one letter: as A-labels they are as long as a domain may be, and longer. */
+static void
+the_longest_mailbox_has_room(void **state)
+{
+	char text[ADDRESS_MAX], out[ADDRESS_CANONICAL_MAX];
+	struct address address;
+	size_t length = 63;
+
+	(void)state;
+	memset(text, 'a', length);
+	text[length++] = '@';
+	for (int i = 0; i < 63; i++) {
+		memcpy(text + length, "\xc3\xbc.", 3);
+		length += 3;
+	}
+	text[length++] = 'x';
+	assert_int_equal(address_parse(text, length, &address), 0);
+	address_canonical(&address, out);
+	assert_true(strlen(out) < sizeof out);
+	assert_int_equal(strncmp(out, text, 64), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_names_the_same_domain_is_the_same_text),
+		cmocka_unit_test(what_names_the_same_mailbox_is_the_same_text),
+		cmocka_unit_test(the_longest_mailbox_has_room),
 		cmocka_unit_test(mailboxes_are_taken_or_refused),
 		cmocka_unit_test(nul_is_no_part_of_a_mailbox),
 		cmocka_unit_test(paths_are_taken_or_refused),
