@@ -19,7 +19,7 @@ struct tls_server {
 	size_t count;
 	enum tls_profile profile;
 	pthread_mutex_t lock;
-	SSL_CTX **contexts; /* under lock; one a pair of files, the first is the default */
+	SSL_CTX **contexts; /* under lock; one a pair of files, sessions begin with the first */
 };
 
 struct tls_client {
@@ -55,6 +55,16 @@ allow_old(SSL_CTX *context)
 	SSL_CTX_set_cipher_list(context, "DEFAULT:@SECLEVEL=0");
 }
 
+/* Devices without elliptic curves. Those that know RSA alone as well get that, as some of them take
+ * no prime of 2048 bits. */
+static void
+allow_older(SSL_CTX *context)
+{
+	allow_old(context);
+	SSL_CTX_set_cipher_list(context, "DEFAULT:+DHE:@SECLEVEL=0");
+	SSL_CTX_set_dh_auto(context, 1);
+}
+
 static void
 free_contexts(SSL_CTX **contexts, size_t count)
 {
@@ -63,24 +73,76 @@ free_contexts(SSL_CTX **contexts, size_t count)
 	free(contexts);
 }
 
-/* RFC 6066 3. Without a match the default certificate is as good as any for a mail client. */
+static bool
+has_name(X509 *certificate, const char *name)
+{
+	return X509_check_host(certificate, name, 0, 0, NULL) == 1;
+}
+
+static bool
+has_general_name(X509 *certificate, const GENERAL_NAME *name)
+{
+	if (name->type == GEN_IPADD)
+		return X509_check_ip(certificate, name->d.iPAddress->data,
+			       (size_t)name->d.iPAddress->length, 0) == 1;
+	return name->type != GEN_DNS ||
+		X509_check_host(certificate, (const char *)name->d.dNSName->data,
+			(size_t)name->d.dNSName->length, 0, NULL) == 1;
+}
+
+/* Whether the certificate is as good as `first` for whoever connects by a name of that. */
+static bool
+has_names_of(X509 *certificate, X509 *first)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(first, NID_subject_alt_name, NULL, NULL);
+	char name[256];
+	bool all = true;
+
+	if (!names)
+		return X509_NAME_get_text_by_NID(X509_get_subject_name(first), NID_commonName, name,
+			       sizeof name) > 0 &&
+			has_name(certificate, name);
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && all; i++)
+		all = has_general_name(certificate, sk_GENERAL_NAME_value(names, i));
+	GENERAL_NAMES_free(names);
+	return all;
+}
+
+static void
+use_certificate(SSL *ssl, SSL_CTX *context)
+{
+	STACK_OF(X509) *chain = NULL;
+
+	SSL_CTX_get0_chain_certs(context, &chain);
+	SSL_use_cert_and_key(
+		ssl, SSL_CTX_get0_certificate(context), SSL_CTX_get0_privatekey(context), chain, 1);
+}
+
+/*
+ * RFC 6066 3. All certificates for the name are used: OpenSSL keeps one of each kind of key, the
+ * one that is given last, and lets the client's ciphers choose. Without a match the default is as
+ * good as any for a mail client, and with it those that have its names.
+ */
 static int
 on_server_name(SSL *ssl, int *alert, void *arg)
 {
 	struct tls_server *server = arg;
 	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	X509 *first;
+	bool found = false;
 
 	(void)alert;
-	if (!name)
-		return SSL_TLSEXT_ERR_OK;
 	pthread_mutex_lock(&server->lock);
-	for (size_t i = 0; i < server->count; i++) {
+	first = SSL_CTX_get0_certificate(server->contexts[0]);
+	for (size_t i = 0; i < server->count && name && !found; i++)
+		found = has_name(SSL_CTX_get0_certificate(server->contexts[i]), name);
+	SSL_certs_clear(ssl);
+	for (size_t i = server->count; i-- > 0;) {
 		X509 *certificate = SSL_CTX_get0_certificate(server->contexts[i]);
 
-		if (X509_check_host(certificate, name, 0, 0, NULL) == 1) {
-			SSL_set_SSL_CTX(ssl, server->contexts[i]);
-			break;
-		}
+		if (found ? has_name(certificate, name)
+			  : i == 0 || has_names_of(certificate, first))
+			use_certificate(ssl, server->contexts[i]);
 	}
 	pthread_mutex_unlock(&server->lock);
 	return SSL_TLSEXT_ERR_OK;
@@ -95,7 +157,7 @@ server_context(struct tls_server *server, const struct tls_files *files, char *w
 	if (!context)
 		die("cannot make a TLS context", tls_error());
 	if (server->profile == TLS_LEGACY)
-		allow_old(context);
+		allow_older(context);
 	else
 		SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 	SSL_CTX_set_options(context,

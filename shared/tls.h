@@ -20,8 +20,10 @@ struct tls_files {
 };
 
 struct tls_server;
-/* The first pair is the default; SNI picks the first pair with a matching name. NULL with the
- * reason in `why`: the file and what is wrong with it. `files` must outlive the result. */
+/* SNI picks the pairs with a matching name: the first with each kind of key (RSA, ECDSA), among
+ * which the client's ciphers choose. Without a match the first pair is the default, with those that
+ * have all its names. NULL with the reason in `why`: the file and what is wrong with it. `files`
+ * must outlive the result. */
 struct tls_server *tls_server_new(const struct tls_files *files, size_t count,
 	enum tls_profile profile, char *why, size_t why_size);
 /* Reads the files again. On an error (-1, `why`) the old ones stay in use. */
