@@ -4,11 +4,9 @@
 #ifndef INGRESS_AUTH_H
 #define INGRESS_AUTH_H
 
-#include "ingress/password.h"
+#include "ingress/sasl.h"
 #include "ingress/session_private.h"
 #include "shared/scram.h"
-
-#define AUTH_NAME_MAX 255
 
 struct mechanism;
 struct Gsasl_session;
@@ -16,8 +14,8 @@ struct Gsasl_session;
 struct auth {
 	const struct mechanism *mechanism;
 	bool scram;
-	char username[AUTH_NAME_MAX + 1];
-	char password[PASSWORD_MAX + 1];
+	char username[SASL_NAME_MAX + 1]; /* "": not said yet */
+	char password[SASL_PASSWORD_MAX + 1];
 	bool exists, enabled;
 	char verifier_text[SCRAM_TEXT_MAX];
 	struct scram_verifier verifier;
@@ -29,10 +27,9 @@ struct auth {
 
 /* Sends a challenge (base 64 already) and waits for a line. */
 void auth_ask(struct session *session, const char *challenge);
-bool auth_set_username(struct auth *auth, const char *name, size_t length);
-/* Username known: is it allowed to try, who is it? Goes on in scram_challenge() or with the
- * password. */
-void auth_find_user(struct session *session);
+/* The message with the username was read, with the result of sasl.h: is it allowed to try, who is
+ * it? Goes on in scram_challenge() or with the password. */
+void auth_named(struct session *session, int err);
 void auth_malformed(struct session *session);
 void auth_unsure(struct session *session, const char *text);
 void auth_failed(struct session *session, const char *reason);
@@ -42,8 +39,5 @@ void auth_succeeded(struct session *session);
 void scram_line(struct session *session, const char *text, size_t length);
 void scram_challenge(struct session *session);
 void scram_end(struct auth *auth);
-
-/* Decodes base 64 into `out` (at least `length` bytes); the size, or -EINVAL. */
-long base64_read(const char *text, size_t length, char *out);
 
 #endif

@@ -6,7 +6,6 @@
  */
 #include "ingress/auth.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,58 +50,14 @@ library(void)
 	return gsasl;
 }
 
-long
-base64_read(const char *text, size_t length, char *out)
-{
-	long size;
-
-	if (length == 0)
-		return 0;
-	if (length % 4 != 0 || text[0] == '=')
-		return -EINVAL;
-	for (size_t i = 0; i < length; i++)
-		if (text[i] == ' ' || text[i] == '\t' || (text[i] == '=' && i + 2 < length))
-			return -EINVAL;
-	size = EVP_DecodeBlock((unsigned char *)out, (const unsigned char *)text, (int)length);
-	if (size < 0)
-		return -EINVAL;
-	return size - (text[length - 1] == '=') - (text[length - 2] == '=');
-}
-
-/* "n,,n=user,r=nonce": the value of n with =2C and =3D decoded. An authzid is not offered. */
-static bool
-read_username(struct auth *auth, const char *text)
-{
-	char name[AUTH_NAME_MAX + 1];
-	size_t length = 0;
-	const char *at;
-
-	if (strncmp(text, "n,,n=", 5) != 0 && strncmp(text, "y,,n=", 5) != 0)
-		return false;
-	for (at = text + 5; *at && *at != ','; at++) {
-		char c = *at;
-
-		if (length == AUTH_NAME_MAX)
-			return false;
-		if (c == '=') {
-			if (strncmp(at, "=2C", 3) != 0 && strncmp(at, "=3D", 3) != 0)
-				return false;
-			c = at[2] == 'C' ? ',' : '=';
-			at += 2;
-		}
-		name[length++] = c;
-	}
-	return *at == ',' && auth_set_username(auth, name, length);
-}
-
 static void
 first_message(struct session *session, const char *text, size_t length)
 {
 	struct auth *auth = session->auth;
 
 	auth->first = xstrndup(text, length);
-	if (strlen(auth->first) == length && read_username(auth, auth->first))
-		auth_find_user(session);
+	if (strlen(auth->first) == length)
+		auth_named(session, sasl_scram_read(text, length, auth->username));
 	else
 		auth_malformed(session);
 }

@@ -57,17 +57,21 @@ auth_malformed(struct session *session)
 	refuse(session, REFUSE_SYNTAX, "501 5.5.2 Not what this mechanism says");
 }
 
+static void
+deny(struct session *session, const char *reason, const char *text)
+{
+	metric_add(stats.auth_failed, 1);
+	tally_add(session->worker->tally, TALLY_AUTH_FAILED, session->client_text,
+		session->auth->username, reason);
+	auth_free(session);
+	refuse(session, REFUSE_AUTH, "535 5.7.8 %s", text);
+}
+
 void
 auth_failed(struct session *session, const char *reason)
 {
-	struct auth *auth = session->auth;
-
-	metric_add(stats.auth_failed, 1);
-	limits_auth_failed(session->worker->limits, session->client_text, auth->username);
-	tally_add(session->worker->tally, TALLY_AUTH_FAILED, session->client_text, auth->username,
-		reason);
-	auth_free(session);
-	refuse(session, REFUSE_AUTH, "535 5.7.8 Wrong username or password");
+	limits_auth_failed(session->worker->limits, session->client_text, session->auth->username);
+	deny(session, reason, "Wrong username or password");
 }
 
 void
@@ -171,12 +175,24 @@ on_allowed(void *arg, unsigned wait_s, const char *which)
 			session_arg(session));
 }
 
-void
-auth_find_user(struct session *session)
+static void
+find_user(struct session *session)
 {
 	session->state = ST_COMMAND;
 	limits_auth_allowed(session->worker->limits, session->client_text, session->auth->username,
 		on_allowed, session_arg(session));
+}
+
+/* Who wants to act for another user has tried no password: no failure counts against the user. */
+void
+auth_named(struct session *session, int err)
+{
+	if (!err)
+		find_user(session);
+	else if (err == -EPERM)
+		deny(session, "acts for another user", "You may act for yourself only");
+	else
+		auth_malformed(session);
 }
 
 /* ---- mechanisms ---- */
@@ -188,69 +204,27 @@ auth_ask(struct session *session, const char *challenge)
 	reply(session, "334 %s", challenge);
 }
 
-bool
-auth_set_username(struct auth *auth, const char *name, size_t length)
-{
-	if (length == 0 || length > AUTH_NAME_MAX || memchr(name, '\0', length))
-		return false;
-	for (size_t i = 0; i < length; i++) {
-		unsigned char c = (unsigned char)name[i];
-
-		if (c < ' ' || c == 0x7f)
-			return false;
-		auth->username[i] = (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
-	}
-	auth->username[length] = '\0';
-	return true;
-}
-
-static bool
-set_password(struct auth *auth, const char *password, size_t length)
-{
-	if (length > PASSWORD_MAX || memchr(password, '\0', length))
-		return false;
-	memcpy(auth->password, password, length);
-	auth->password[length] = '\0';
-	return true;
-}
-
-/* RFC 4616: [authzid] NUL authcid NUL password. Acting for someone else is not offered. */
-static bool
-read_plain(struct auth *auth, const char *text, size_t length)
-{
-	const char *first = memchr(text, '\0', length), *second;
-	const char *end = text + length;
-
-	second = first ? memchr(first + 1, '\0', (size_t)(end - first - 1)) : NULL;
-	if (!second || !auth_set_username(auth, first + 1, (size_t)(second - first - 1)))
-		return false;
-	if (first != text &&
-		((size_t)(first - text) != strlen(auth->username) ||
-			strncasecmp(text, auth->username, (size_t)(first - text)) != 0))
-		return false;
-	return set_password(auth, second + 1, (size_t)(end - second - 1));
-}
-
 static void
 plain_line(struct session *session, const char *text, size_t length)
 {
-	if (read_plain(session->auth, text, length))
-		auth_find_user(session);
-	else
-		auth_malformed(session);
+	struct auth *auth = session->auth;
+
+	auth_named(session, sasl_plain_read(text, length, auth->username, auth->password));
 }
 
 static void
 login_line(struct session *session, const char *text, size_t length)
 {
 	struct auth *auth = session->auth;
+	bool named = auth->username[0];
 
-	if (!auth->username[0] && auth_set_username(auth, text, length))
-		auth_ask(session, "UGFzc3dvcmQ6");
-	else if (auth->username[0] && set_password(auth, text, length))
-		auth_find_user(session);
-	else
+	if (!(named ? sasl_password_read(text, length, auth->password)
+		    : sasl_name_read(text, length, auth->username)))
 		auth_malformed(session);
+	else if (named)
+		find_user(session);
+	else
+		auth_ask(session, "UGFzc3dvcmQ6");
 }
 
 static const struct mechanism mechanisms[] = {

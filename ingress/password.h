@@ -8,8 +8,6 @@
 
 #include "shared/scram.h"
 
-#define PASSWORD_MAX 1024
-
 struct passwords;
 struct passwords *passwords_new(void);
 /* After the loops that asked have ended. */
