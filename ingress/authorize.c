@@ -19,7 +19,8 @@
 #include "ingress/authorize.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "shared/address.h"
 
 const char *
 authorize_domain(const char *address)
@@ -52,11 +53,21 @@ any_own(const struct account *account, const struct mailbox_list *list)
 	return false;
 }
 
+/* The address's domain in the one form of it: dots may be written in many ways. "" without. */
+static const char *
+canonical(const char *address, char out[256])
+{
+	const char *domain = authorize_domain(address);
+
+	return address_domain_canonical(domain, strlen(domain), out) ? out : "";
+}
+
 /* mail.acme.example for the account of acme.example. */
 static bool
 is_below_own(const struct account *account, const char *address)
 {
-	const char *domain = authorize_domain(address);
+	char buffer[256];
+	const char *domain = canonical(address, buffer);
 
 	while ((domain = strchr(domain, '.')) && *++domain)
 		if (account_has_domain(account, domain, strlen(domain)))
@@ -64,18 +75,28 @@ is_below_own(const struct account *account, const char *address)
 	return false;
 }
 
-/* Domains that no one on the internet can own (RFC 6761, 6762, 8375 and common habit). */
+static bool
+is_ascii(const char *text)
+{
+	while (*text && (unsigned char)*text < 0x80)
+		text++;
+	return !*text;
+}
+
+/* Domains that no one on the internet can own (RFC 6761, 6762, 8375 and common habit). What has no
+ * A-labels is not among them: mail programs might show it as a domain that somebody owns. */
 static bool
 is_unroutable(const char *address)
 {
 	static const char *const tops[] = { "local", "localdomain", "localhost", "lan", "corp",
 		"home", "internal", "intranet", "private", "invalid", "test" };
-	const char *domain = authorize_domain(address), *top = strrchr(domain, '.');
+	char buffer[256];
+	const char *domain = canonical(address, buffer), *top = strrchr(domain, '.');
 
 	if (!top)
-		return true;
+		return is_ascii(domain);
 	for (size_t i = 0; i < sizeof tops / sizeof *tops; i++)
-		if (strcasecmp(top + 1, tops[i]) == 0)
+		if (strcmp(top + 1, tops[i]) == 0)
 			return true;
 	return false;
 }
