@@ -301,6 +301,7 @@ check(const struct config *config)
 		print_listener(&config->ingress.listen[i]);
 	if (!config->ingress.listen_count)
 		printf("listen       nowhere: ingress has no listener\n");
+	printf("postmaster   %s\n", config->ingress.postmaster);
 	if (!check_certificates(config))
 		good = false;
 	print_scanner(config);

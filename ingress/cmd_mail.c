@@ -5,103 +5,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
-#include <strings.h>
 
 #include "ingress/authorize.h"
 #include "shared/address.h"
-
-static bool
-is_text(const struct parameter *p, const char *text)
-{
-	return p->value && p->value_length == strlen(text) &&
-		strncasecmp(p->value, text, p->value_length) == 0;
-}
-
-static bool
-read_size(const struct parameter *p, uint64_t *out)
-{
-	uint64_t size = 0;
-
-	if (!p->value || p->value_length == 0 || p->value_length > 20)
-		return false;
-	for (size_t i = 0; i < p->value_length; i++) {
-		if (p->value[i] < '0' || p->value[i] > '9')
-			return false;
-		if (size > (UINT64_MAX - 9) / 10)
-			size = (UINT64_MAX - 9) / 10;
-		size = size * 10 + (uint64_t)(p->value[i] - '0');
-	}
-	*out = size;
-	return true;
-}
-
-static bool
-read_body(const struct parameter *p, Envelope *envelope)
-{
-	envelope->body_8bit = is_text(p, "8BITMIME");
-	return envelope->body_8bit || is_text(p, "7BIT");
-}
-
-static bool
-read_ret(const struct parameter *p, Envelope *envelope)
-{
-	if (!is_text(p, "FULL") && !is_text(p, "HDRS"))
-		return false;
-	envelope->ret = is_text(p, "FULL") ? (char *)"FULL" : (char *)"HDRS";
-	return true;
-}
-
-static bool
-read_envid(const struct parameter *p, struct transaction *mail)
-{
-	char decoded[101];
-
-	if (!p->value || p->value_length == 0 || p->value_length > 100 ||
-		xtext_decode(p->value, p->value_length, decoded) < 0)
-		return false;
-	mail->envelope.envid = (char *)transaction_text(mail, p->value, p->value_length);
-	return true;
-}
-
-/* 1 known and good, 0 unknown, -1 known and bad. */
-static int
-read_parameter(struct transaction *mail, const struct parameter *p)
-{
-	if (parameter_is(p, "SIZE"))
-		return read_size(p, &mail->announced) ? 1 : -1;
-	if (parameter_is(p, "BODY"))
-		return read_body(p, &mail->envelope) ? 1 : -1;
-	if (parameter_is(p, "RET"))
-		return read_ret(p, &mail->envelope) ? 1 : -1;
-	if (parameter_is(p, "ENVID"))
-		return read_envid(p, mail) ? 1 : -1;
-	if (parameter_is(p, "SMTPUTF8") && !p->value)
-		return (mail->envelope.smtputf8 = true) ? 1 : -1;
-	/* RFC 4954 5: what it names is nothing to us. */
-	return parameter_is(p, "AUTH") ? 1 : 0;
-}
-
-/* false after refusing. */
-static bool
-read_parameters(struct session *session, const char *text, size_t length)
-{
-	struct parameter p;
-	int more, known = 1;
-
-	while ((more = parameter_next(&text, &length, &p)) == 1) {
-		known = read_parameter(session->mail, &p);
-		if (known != 1)
-			break;
-	}
-	if (more < 0 || known < 0)
-		refuse(session, REFUSE_SYNTAX, "501 5.5.4 Bad parameter of MAIL");
-	else if (known == 0)
-		refuse(session, REFUSE_SYNTAX, "555 5.5.4 Unknown parameter of MAIL");
-	else
-		return true;
-	return false;
-}
 
 static void
 nobody(struct session *session)
@@ -142,12 +48,29 @@ mail_identified(struct session *session)
 	}
 }
 
+static void
+set_parameters(struct transaction *mail, const struct mail_parameters *given)
+{
+	Envelope *envelope = &mail->envelope;
+
+	mail->announced = given->size;
+	envelope->body_8bit = given->body_8bit;
+	envelope->smtputf8 = given->smtputf8;
+	envelope->ret = (char *)given->ret;
+	if (given->envid.text)
+		envelope->envid = (char *)transaction_text(
+			mail, given->envid.text, given->envid.length);
+}
+
 void
 cmd_mail(struct session *session, const struct command *command)
 {
+	struct mail_parameters given;
+	struct parameter bad;
 	struct address address;
 	struct transaction *mail;
 	long taken;
+	int err;
 
 	if (!session->mail)
 		session->mail = transaction_new(session);
@@ -163,11 +86,17 @@ cmd_mail(struct session *session, const struct command *command)
 		refuse(session, REFUSE_SYNTAX, "501 5.1.7 Say MAIL FROM:<address>");
 		return;
 	}
-	mail->envelope.mail_from = (char *)transaction_text(mail, address.text, address.length);
-	if (!read_parameters(session, command->args + taken, command->args_length - (size_t)taken))
+	err = mail_parameters_read(
+		command->args + taken, command->args_length - (size_t)taken, &given, &bad);
+	if (err) {
+		refuse_parameter(session, err, "MAIL", &bad);
 		return;
-	if (address.length > 0 && address.utf8 && !mail->envelope.smtputf8)
+	}
+	if (address.length > 0 && address.utf8 && !given.smtputf8) {
 		refuse(session, REFUSE_SYNTAX, "553 5.6.7 This address needs SMTPUTF8");
-	else
-		session_identify(session, mail_identified);
+		return;
+	}
+	mail->envelope.mail_from = (char *)transaction_text(mail, address.text, address.length);
+	set_parameters(mail, &given);
+	session_identify(session, mail_identified);
 }

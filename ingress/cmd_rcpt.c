@@ -5,106 +5,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 
 #include "shared/address.h"
-
-#define ORCPT_MAX 500 /* RFC 3461 4.2 */
-
-static const struct {
-	const char *name;
-	unsigned bit;
-} notify_names[] = {
-	{"NEVER",    NOTIFY_NEVER  },
-	{ "SUCCESS", NOTIFY_SUCCESS},
-	{ "FAILURE", NOTIFY_FAILURE},
-	{ "DELAY",   NOTIFY_DELAY  },
-};
-
-static unsigned
-notify_bit(const char *name, size_t length)
-{
-	for (size_t i = 0; i < sizeof notify_names / sizeof *notify_names; i++)
-		if (strlen(notify_names[i].name) == length &&
-			strncasecmp(notify_names[i].name, name, length) == 0)
-			return notify_names[i].bit;
-	return 0;
-}
-
-static bool
-read_notify(const struct parameter *p, unsigned *out)
-{
-	const char *at = p->value, *end = at ? at + p->value_length : NULL;
-
-	for (*out = 0; at; at = at < end ? at + 1 : NULL) {
-		const char *comma = memchr(at, ',', (size_t)(end - at));
-		size_t length = (size_t)((comma ? comma : end) - at);
-		unsigned bit = notify_bit(at, length);
-
-		if (!bit)
-			return false;
-		*out |= bit;
-		at += length;
-	}
-	return *out && (!(*out & NOTIFY_NEVER) || *out == NOTIFY_NEVER);
-}
-
-static bool
-read_orcpt(const struct parameter *p, struct transaction *mail, const char **out)
-{
-	char decoded[ORCPT_MAX + 1];
-	const char *semicolon = p->value ? memchr(p->value, ';', p->value_length) : NULL;
-
-	if (!semicolon || semicolon == p->value || p->value_length > ORCPT_MAX ||
-		xtext_decode(semicolon + 1, p->value_length - (size_t)(semicolon + 1 - p->value),
-			decoded) < 0)
-		return false;
-	*out = transaction_text(mail, p->value, p->value_length);
-	return true;
-}
-
-struct options {
-	unsigned notify;
-	const char *orcpt;
-};
-
-/* false after refusing. */
-static bool
-read_parameters(struct session *session, const char *text, size_t length, struct options *out)
-{
-	struct parameter p;
-	bool known = true, good = true;
-	int more;
-
-	while (known && good && (more = parameter_next(&text, &length, &p)) != 0) {
-		if (more < 0)
-			good = false;
-		else if (parameter_is(&p, "NOTIFY"))
-			good = read_notify(&p, &out->notify);
-		else if (parameter_is(&p, "ORCPT"))
-			good = read_orcpt(&p, session->mail, &out->orcpt);
-		else
-			known = false;
-	}
-	if (!good)
-		refuse(session, REFUSE_SYNTAX, "501 5.5.4 Bad parameter of RCPT");
-	else if (!known)
-		refuse(session, REFUSE_SYNTAX, "555 5.5.4 Unknown parameter of RCPT");
-	return good && known;
-}
-
-static bool
-is_known(const Envelope *envelope, const struct address *address)
-{
-	for (size_t i = 0; i < envelope->n_recipients; i++) {
-		const char *text = envelope->recipients[i]->address;
-
-		if (strncmp(text, address->text, address->length) == 0 &&
-			text[address->length] == '\0')
-			return true;
-	}
-	return false;
-}
 
 /* A client may well try a few too many and send the rest later; one that goes on and on may not. */
 static void
@@ -133,40 +35,90 @@ acceptable(struct session *session, const struct address *address)
 	return false;
 }
 
+/* The path of the command: how long it is, or -EINVAL. Postmaster without a domain is ours (RFC
+ * 5321 4.5.1). */
+static long
+read_path(const struct session *session, const struct command *command, struct address *out)
+{
+	const char *ours = session->worker->ingress->config->ingress.postmaster;
+	char mailbox[ADDRESS_CANONICAL_MAX];
+	long taken = command->args ? address_parse_path(command->args, command->args_length, out)
+				   : -EINVAL;
+
+	if (taken < 0 || out->length == 0 || out->domain)
+		return taken;
+	address_canonical(out, mailbox);
+	if (strcmp(mailbox, ADDRESS_POSTMASTER) == 0 && address_parse(ours, strlen(ours), out) < 0)
+		return -EINVAL;
+	return taken;
+}
+
+/* The notices that either asks for; 0 is what nobody asked about (RFC 3461 4.1). */
+static unsigned
+notify_both(unsigned a, unsigned b)
+{
+	unsigned both = (a ? a : NOTIFY_FAILURE | NOTIFY_DELAY) |
+		(b ? b : NOTIFY_FAILURE | NOTIFY_DELAY);
+
+	if (a == b)
+		return a;
+	return both == NOTIFY_NEVER ? both : both & ~(unsigned)NOTIFY_NEVER;
+}
+
+/* One mailbox is one recipient, however often it is named: it is written as it was at first. */
+static void
+add_recipient(struct transaction *mail, Recipient *known, const struct address *address,
+	const char *mailbox, const struct rcpt_parameters *given)
+{
+	Recipient *recipient = known;
+
+	if (!known) {
+		recipient = transaction_add_recipient(mail, mailbox);
+		recipient->address = (char *)transaction_text(mail, address->text, address->length);
+	}
+	recipient->notify = known ? notify_both(known->notify, given->notify) : given->notify;
+	if (given->orcpt.text && !*recipient->orcpt)
+		recipient->orcpt = (char *)transaction_text(
+			mail, given->orcpt.text, given->orcpt.length);
+}
+
 void
 cmd_rcpt(struct session *session, const struct command *command)
 {
 	struct transaction *mail = session->mail;
-	struct options options = { 0 };
+	char mailbox[ADDRESS_CANONICAL_MAX];
+	struct rcpt_parameters given;
+	struct parameter bad;
 	struct address address;
-	Recipient *recipient;
+	Recipient *known;
 	long taken;
+	int err;
 
 	if (!mail || !mail->open) {
 		refuse(session, REFUSE_ORDER, "503 5.5.1 Say MAIL first");
 		return;
 	}
-	taken = command->args ? address_parse_path(command->args, command->args_length, &address)
-			      : -EINVAL;
+	taken = read_path(session, command, &address);
 	if (taken < 0) {
 		refuse(session, REFUSE_SYNTAX, "501 5.1.3 Say RCPT TO:<address>");
 		return;
 	}
-	if (!acceptable(session, &address) ||
-		!read_parameters(session, command->args + taken,
-			command->args_length - (size_t)taken, &options))
+	if (!acceptable(session, &address))
 		return;
-	if (mail->envelope.n_recipients >=
-		session->worker->ingress->config->ingress.recipients_max) {
+	err = rcpt_parameters_read(
+		command->args + taken, command->args_length - (size_t)taken, &given, &bad);
+	if (err) {
+		refuse_parameter(session, err, "RCPT", &bad);
+		return;
+	}
+	address_canonical(&address, mailbox);
+	known = transaction_find_recipient(mail, mailbox);
+	if (!known &&
+		mail->envelope.n_recipients >=
+			session->worker->ingress->config->ingress.recipients_max) {
 		too_many(session);
 		return;
 	}
-	if (!is_known(&mail->envelope, &address)) {
-		recipient = transaction_add_recipient(mail);
-		recipient->address = (char *)transaction_text(mail, address.text, address.length);
-		recipient->notify = options.notify;
-		if (options.orcpt)
-			recipient->orcpt = (char *)options.orcpt;
-	}
+	add_recipient(mail, known, &address, mailbox, &given);
 	reply(session, "250 2.1.5 Ok");
 }

@@ -11,7 +11,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "shared/envelope.h"
 #include "shared/text.h"
+
+#define ENVID_MAX 100 /* RFC 3461 4.4 */
+#define ORCPT_MAX 500 /* RFC 3461 4.2 */
 
 static const struct {
 	const char *word;
@@ -161,4 +165,194 @@ xtext_decode(const char *text, size_t length, char *out)
 	}
 	*out = '\0';
 	return 0;
+}
+
+/* ---- the parameters of MAIL and RCPT ---- */
+
+struct reader {
+	const char *key;
+	bool (*read)(const struct parameter *p, void *out);
+};
+
+/* 0 or -errno; what is in `out` then may be half the truth. */
+static int
+read_all(const char *text, size_t length, const struct reader *readers, size_t count, void *out,
+	struct parameter *p)
+{
+	unsigned seen = 0;
+	int more;
+
+	while ((more = parameter_next(&text, &length, p)) == 1) {
+		size_t i = 0;
+
+		while (i < count && !parameter_is(p, readers[i].key))
+			i++;
+		if (i == count)
+			return -ENOTSUP;
+		if ((seen & 1u << i) || !readers[i].read(p, out))
+			return -EINVAL;
+		seen |= 1u << i;
+	}
+	return more < 0 ? -EINVAL : 0;
+}
+
+static bool
+value_is(const struct parameter *p, const char *text)
+{
+	return p->value && text_is(p->value, p->value_length, text);
+}
+
+static bool
+read_size(const struct parameter *p, void *out)
+{
+	struct mail_parameters *mail = out;
+	uint64_t size = 0;
+
+	if (!p->value || p->value_length == 0 || p->value_length > 20)
+		return false;
+	for (size_t i = 0; i < p->value_length; i++) {
+		if (!is_digit(p->value[i]))
+			return false;
+		if (size > (UINT64_MAX - 9) / 10)
+			size = (UINT64_MAX - 9) / 10;
+		size = size * 10 + (uint64_t)(p->value[i] - '0');
+	}
+	mail->size = size;
+	return true;
+}
+
+static bool
+read_body(const struct parameter *p, void *out)
+{
+	struct mail_parameters *mail = out;
+
+	mail->body_8bit = value_is(p, "8BITMIME");
+	return mail->body_8bit || value_is(p, "7BIT");
+}
+
+static bool
+read_smtputf8(const struct parameter *p, void *out)
+{
+	struct mail_parameters *mail = out;
+
+	mail->smtputf8 = true;
+	return !p->value;
+}
+
+static bool
+read_ret(const struct parameter *p, void *out)
+{
+	struct mail_parameters *mail = out;
+
+	mail->ret = value_is(p, "FULL") ? "FULL" : "HDRS";
+	return value_is(p, mail->ret);
+}
+
+static bool
+read_envid(const struct parameter *p, void *out)
+{
+	struct mail_parameters *mail = out;
+	char decoded[ENVID_MAX + 1];
+
+	mail->envid = (struct parameter_text){ p->value, p->value_length };
+	return p->value && p->value_length > 0 && p->value_length <= ENVID_MAX &&
+		xtext_decode(p->value, p->value_length, decoded) == 0;
+}
+
+/* RFC 4954 5: what it names is nothing to us. */
+static bool
+read_auth(const struct parameter *p, void *out)
+{
+	(void)p;
+	(void)out;
+	return true;
+}
+
+static unsigned
+notify_bit(const char *name, size_t length)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} names[] = {
+		{"NEVER",    NOTIFY_NEVER  },
+		{ "SUCCESS", NOTIFY_SUCCESS},
+		{ "FAILURE", NOTIFY_FAILURE},
+		{ "DELAY",   NOTIFY_DELAY  },
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (text_is(name, length, names[i].name))
+			return names[i].bit;
+	return 0;
+}
+
+static bool
+read_notify(const struct parameter *p, void *out)
+{
+	struct rcpt_parameters *rcpt = out;
+	const char *at = p->value, *end = at ? at + p->value_length : NULL;
+	unsigned all = 0;
+
+	for (; at; at = at < end ? at + 1 : NULL) {
+		const char *comma = memchr(at, ',', (size_t)(end - at));
+		size_t length = (size_t)((comma ? comma : end) - at);
+		unsigned bit = notify_bit(at, length);
+
+		if (!bit)
+			return false;
+		all |= bit;
+		at += length;
+	}
+	rcpt->notify = all;
+	return all && (!(all & NOTIFY_NEVER) || all == NOTIFY_NEVER);
+}
+
+static bool
+read_orcpt(const struct parameter *p, void *out)
+{
+	struct rcpt_parameters *rcpt = out;
+	char decoded[ORCPT_MAX + 1];
+	const char *semicolon = p->value ? memchr(p->value, ';', p->value_length) : NULL;
+
+	rcpt->orcpt = (struct parameter_text){ p->value, p->value_length };
+	return semicolon && semicolon > p->value && p->value_length <= ORCPT_MAX &&
+		xtext_decode(semicolon + 1, p->value_length - (size_t)(semicolon + 1 - p->value),
+			decoded) == 0;
+}
+
+int
+mail_parameters_read(
+	const char *text, size_t length, struct mail_parameters *out, struct parameter *bad)
+{
+	static const struct reader readers[] = {
+		{"SIZE",      read_size    },
+		{ "BODY",     read_body    },
+		{ "SMTPUTF8", read_smtputf8},
+		{ "RET",      read_ret     },
+		{ "ENVID",    read_envid   },
+		{ "AUTH",     read_auth    },
+	};
+	struct mail_parameters all = { .ret = "" };
+	int err = read_all(text, length, readers, sizeof readers / sizeof *readers, &all, bad);
+
+	if (!err)
+		*out = all;
+	return err;
+}
+
+int
+rcpt_parameters_read(
+	const char *text, size_t length, struct rcpt_parameters *out, struct parameter *bad)
+{
+	static const struct reader readers[] = {
+		{"NOTIFY", read_notify},
+		{ "ORCPT", read_orcpt },
+	};
+	struct rcpt_parameters all = { 0 };
+	int err = read_all(text, length, readers, sizeof readers / sizeof *readers, &all, bad);
+
+	if (!err)
+		*out = all;
+	return err;
 }

@@ -4,7 +4,9 @@
 #ifndef INGRESS_COMMAND_H
 #define INGRESS_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define COMMAND_LINE_MAX 2048 /* RFC 5321 says 512; AUTH and ESMTP parameters may be longer */
 
@@ -48,5 +50,33 @@ int parameter_is(const struct parameter *parameter, const char *key);
 /* RFC 3461 xtext: decodes into out (size >= length + 1), NUL-terminated. 0 or -EINVAL (bad "+XX", a
  * control character in the result). */
 int xtext_decode(const char *text, size_t length, char *out);
+
+/* A value as it was sent; text NULL: not given. */
+struct parameter_text {
+	const char *text; /* inside the line */
+	size_t length;
+};
+
+struct mail_parameters {
+	uint64_t size; /* RFC 1870; 0: not given */
+	bool body_8bit, smtputf8;
+	const char *ret;             /* "FULL", "HDRS", or "" */
+	struct parameter_text envid; /* xtext, checked */
+};
+
+struct rcpt_parameters {
+	unsigned notify;             /* enum notify; 0: not given */
+	struct parameter_text orcpt; /* "type;xtext", checked */
+};
+
+/*
+ * What follows the path of MAIL (RFC 1870, 6152, 6531, 4954, 3461) and RCPT (RFC 3461), no keyword
+ * twice. 0; -EINVAL bad or repeated, -ENOTSUP unknown: `bad` is what was read last (no key when it
+ * has none). `out` is written only when all is right.
+ */
+int mail_parameters_read(
+	const char *text, size_t length, struct mail_parameters *out, struct parameter *bad);
+int rcpt_parameters_read(
+	const char *text, size_t length, struct rcpt_parameters *out, struct parameter *bad);
 
 #endif

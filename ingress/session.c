@@ -25,6 +25,7 @@
 #include "shared/metrics.h"
 
 #define REPLY_MAX 1024
+#define KEY_SHOWN 40
 #define COMMAND_READ (8u * 1024) /* of input at a time between messages */
 #define SHAKE_MS 30000           /* for a PROXY header, and for a TLS handshake */
 #define SLOT_BITS 20
@@ -142,6 +143,16 @@ refuse(struct session *session, enum refusal why, const char *format, ...)
 	reply(session, "%s", text);
 }
 
+void
+refuse_parameter(struct session *session, int err, const char *verb, const struct parameter *bad)
+{
+	int length = bad->key_length < KEY_SHOWN ? (int)bad->key_length : KEY_SHOWN;
+
+	refuse(session, REFUSE_SYNTAX, "%s parameter of %s%s%.*s",
+		err == -ENOTSUP ? "555 5.5.4 Unknown" : "501 5.5.4 Bad or repeated", verb,
+		length ? ": " : "", length, length ? bad->key : "");
+}
+
 bool
 session_alone(struct session *session, const char *verb)
 {
@@ -225,7 +236,8 @@ took(struct session *session, size_t size)
 	session->in_size -= size;
 }
 
-/* false: no whole line there. A line feed alone ends a command too: old clients. */
+/* false: no whole line there. A line feed ends a command, with any number of CRs before it: old
+ * clients. */
 static bool
 take_line(struct session *session)
 {
@@ -241,7 +253,7 @@ take_line(struct session *session)
 	}
 	length = (size_t)(end - line);
 	took(session, length + 1);
-	if (length > 0 && line[length - 1] == '\r')
+	while (length > 0 && line[length - 1] == '\r')
 		length--;
 	session_run_line(session, line, length);
 	return true;

@@ -48,6 +48,7 @@ struct transaction {
 	Envelope envelope;
 	uint8_t id[ID_SIZE];
 	char id_text[ID_TEXT_SIZE];
+	const char **mailboxes; /* of the envelope's recipients, by address_canonical() */
 	size_t recipients_space;
 	unsigned refused_recipients;
 	uint64_t announced; /* SIZE= */
@@ -106,6 +107,9 @@ void reply(struct session *session, const char *format, ...) __attribute__((form
 /* A refusal: counted by its reason, told by an event, and limited if it is the client's fault. */
 void refuse(struct session *session, enum refusal why, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* For what mail_parameters_read() and its like say. */
+void
+refuse_parameter(struct session *session, int err, const char *verb, const struct parameter *bad);
 /* A last reply, then the end. */
 void
 session_end(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -159,7 +163,9 @@ void transaction_reset(struct transaction *mail);
 /* The session gives its transaction up: freed, now or when the queue has answered. */
 void transaction_leave(struct transaction **mail);
 const char *transaction_text(struct transaction *mail, const char *text, size_t length);
-Recipient *transaction_add_recipient(struct transaction *mail);
+/* By address_canonical(): the recipient, or NULL; a new one, without an address. */
+Recipient *transaction_find_recipient(const struct transaction *mail, const char *mailbox);
+Recipient *transaction_add_recipient(struct transaction *mail, const char *mailbox);
 
 /* accept.c: the message is complete: judge it, hand it to the queue, answer. */
 void accept_message(struct session *session);

@@ -7,6 +7,7 @@
 #include "ingress/session_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "shared/log.h"
 
@@ -57,6 +58,7 @@ transaction_leave(struct transaction **mail_ref)
 	draft_free(&mail->draft);
 	arena_free(&mail->arena);
 	free(mail->envelope.recipients);
+	free(mail->mailboxes);
 	free(mail);
 }
 
@@ -67,7 +69,16 @@ transaction_text(struct transaction *mail, const char *text, size_t length)
 }
 
 Recipient *
-transaction_add_recipient(struct transaction *mail)
+transaction_find_recipient(const struct transaction *mail, const char *mailbox)
+{
+	for (size_t i = 0; i < mail->envelope.n_recipients; i++)
+		if (strcmp(mail->mailboxes[i], mailbox) == 0)
+			return mail->envelope.recipients[i];
+	return NULL;
+}
+
+Recipient *
+transaction_add_recipient(struct transaction *mail, const char *mailbox)
 {
 	Envelope *envelope = &mail->envelope;
 	Recipient *recipient = arena_get(&mail->arena, sizeof *recipient);
@@ -76,8 +87,11 @@ transaction_add_recipient(struct transaction *mail)
 		mail->recipients_space = mail->recipients_space ? mail->recipients_space * 2 : 8;
 		envelope->recipients = xrealloc(
 			envelope->recipients, mail->recipients_space * sizeof(Recipient *));
+		mail->mailboxes = xrealloc(
+			mail->mailboxes, mail->recipients_space * sizeof *mail->mailboxes);
 	}
 	recipient__init(recipient);
+	mail->mailboxes[envelope->n_recipients] = transaction_text(mail, mailbox, strlen(mailbox));
 	envelope->recipients[envelope->n_recipients++] = recipient;
 	return recipient;
 }

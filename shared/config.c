@@ -221,6 +221,8 @@ apply_defaults(struct config_loaded *loaded, const struct config_check *check)
 	set_text(&config->dns.trust_anchor, default_anchor());
 	if (!config->ingress.help_url)
 		config->ingress.help_url = xasprintf("https://%s/help", config->hostname);
+	if (!config->ingress.postmaster)
+		config->ingress.postmaster = xasprintf("postmaster@%s", config->hostname);
 	if (!config_check_has(check, "log.level"))
 		config->log.level = LOG_LEVEL_INFO;
 	if (!config_check_has(check, "scanner.enabled"))

@@ -79,8 +79,9 @@ struct config {
 		enum bare_newline bare_newline;
 		bool received_client_address; /* name the client in Received, default false */
 		char *help_url;               /* in refusals; default https://<hostname>/help */
-		unsigned in_flight_max;       /* messages of an account not yet attempted, 10000 */
-		unsigned waiting_max;         /* messages of an account waiting, 200000 */
+		char *postmaster; /* who gets RCPT TO:<postmaster>; default postmaster@<hostname> */
+		unsigned in_flight_max; /* messages of an account not yet attempted, 10000 */
+		unsigned waiting_max;   /* messages of an account waiting, 200000 */
 	} ingress;
 	struct {
 		bool enabled; /* true; false forwards unscanned, and says so at start */

@@ -171,6 +171,7 @@ static const cyaml_schema_field_t ingress_fields[] = {
 	ENUM("bare_newline", CONFIG(ingress.bare_newline), enum bare_newline, newlines),
 	BOOL("received_client_address", CONFIG(ingress.received_client_address)),
 	TEXT("help_url", CONFIG(ingress.help_url)),
+	TEXT("postmaster", CONFIG(ingress.postmaster)),
 	NUMBER("in_flight_max", CONFIG(ingress.in_flight_max)),
 	NUMBER("waiting_max", CONFIG(ingress.waiting_max)),
 	CYAML_FIELD_END,
@@ -258,6 +259,17 @@ wrong_domain(const char *text)
 	return address_domain_valid(text, strlen(text))
 		? NULL
 		: "is not a host name, like mail.example.net";
+}
+
+/* In ASCII: mail for it comes with and without SMTPUTF8. */
+static const char *
+wrong_mailbox(const char *text)
+{
+	struct address address;
+
+	return address_parse(text, strlen(text), &address) == 0 && address.domain && !address.utf8
+		? NULL
+		: "is not a mail address, like postmaster@example.net";
 }
 
 static const char *
@@ -424,6 +436,7 @@ const struct config_rule config_rules[] = {
 	VALUE("ingress.errors_max",      KIND_NUMBER,   ingress.errors_max, "20",   "1",   "1000"),
 	VALUE("ingress.timeout",         KIND_DURATION, ingress.timeout,    "5m",   "1s",  "1h"),
 	CHECKED("ingress.help_url", CONFIG(ingress.help_url), NULL, wrong_url),
+	CHECKED("ingress.postmaster", CONFIG(ingress.postmaster), NULL, wrong_mailbox),
 	VALUE("ingress.in_flight_max",   KIND_NUMBER, ingress.in_flight_max, "10000", "1", "10000000"),
 	VALUE("ingress.waiting_max",     KIND_NUMBER, ingress.waiting_max, "200000", "1", "100000000"),
 	CHECKED("scanner.clamd[]", 0, NULL, wrong_server),

@@ -32,6 +32,31 @@ check_parameters(const char *text, size_t length)
 	assert(text + length == end);
 }
 
+static bool
+is_inside(const struct parameter_text *value, const char *text, size_t length)
+{
+	return !value->text ||
+		(value->text >= text && value->text + value->length <= text + length);
+}
+
+/* Either all is read, or nothing is written. */
+static void
+check_readers(const char *text, size_t length)
+{
+	struct mail_parameters mail = { .ret = NULL };
+	struct rcpt_parameters rcpt = { .notify = 99 };
+	struct parameter bad;
+
+	if (mail_parameters_read(text, length, &mail, &bad) == 0)
+		assert(mail.ret && is_inside(&mail.envid, text, length));
+	else
+		assert(!mail.ret && !mail.size && !mail.envid.text);
+	if (rcpt_parameters_read(text, length, &rcpt, &bad) == 0)
+		assert(rcpt.notify < 16 && is_inside(&rcpt.orcpt, text, length));
+	else
+		assert(rcpt.notify == 99 && !rcpt.orcpt.text);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -49,5 +74,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (path > 0)
 		check_parameters(command.args + path, command.args_length - (size_t)path);
 	check_parameters(line, size);
+	check_readers(line, size);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /*
  * test_command.c - command lines as the standard has them and as old clients write them.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,10 @@
 
 #include "ingress/command.h"
 #include "shared/address.h"
+#include "shared/envelope.h"
+
+#define N10 "1234567890"
+#define N100 N10 N10 N10 N10 N10 N10 N10 N10 N10 N10
 
 static const struct {
 	const char *name, *line;
@@ -252,6 +257,189 @@ xtext_is_decoded_or_refused(void **state)
 	assert_true(xtext_decode("a\0b", 3, out) < 0);
 }
 
+/* What is read: "size=1 8bit utf8 ret=FULL envid=x", or "bad KEY" or "unknown KEY". */
+static const struct {
+	const char *text, *read;
+} mails[] = {
+	{"",								""			 },
+	{ " ",							      ""			 },
+	{ " SIZE=1",							"size=1"                   },
+	{ " size=1000 Body=8bitMIME SMTPutf8 RET=full ENVID=q+2B1 AUTH=<>",
+         "size=1000 8bit utf8 ret=FULL envid=q+2B1"                                                    },
+	{ " BODY=7BIT",						     ""                         },
+	{ " RET=HDRS",						      "ret=HDRS"                 },
+	{ " SIZE=0",							""			 },
+	{ " SIZE=18446744073709551615",                                     "size=18446744073709551605"},
+	{ " SIZE=99999999999999999999",                                     "size=18446744073709551609"},
+	{ " AUTH",							  ""			 },
+	{ " AUTH=",							 ""			 },
+	{ " AUTH=a+40b",						    ""                         },
+	{ " SIZE",							  "bad SIZE"                 },
+	{ " SIZE=",							 "bad SIZE"                 },
+	{ " SIZE=x",							"bad SIZE"                 },
+	{ " SIZE=1x",						       "bad SIZE"                 },
+	{ " SIZE=-1",						       "bad SIZE"                 },
+	{ " SIZE=+1",						       "bad SIZE"                 },
+	{ " SIZE=999999999999999999999",                                    "bad SIZE"                 },
+	{ " SIZE=1 SIZE=2",						 "bad SIZE"                 },
+	{ " SIZE=1 size=1",						 "bad size"                 },
+	{ " BODY",							  "bad BODY"                 },
+	{ " BODY=",							 "bad BODY"                 },
+	{ " BODY=9BIT",						     "bad BODY"                 },
+	{ " BODY=BINARYMIME",					       "bad BODY"                 },
+	{ " BODY=7BIT BODY=8BITMIME",				       "bad BODY"                 },
+	{ " BODY=8BITMIME BODY=x",					  "bad BODY"                 },
+	{ " SMTPUTF8=",						     "bad SMTPUTF8"             },
+	{ " SMTPUTF8=yes",						  "bad SMTPUTF8"             },
+	{ " SMTPUTF8 SMTPUTF8",					     "bad SMTPUTF8"             },
+	{ " RET",							   "bad RET"                  },
+	{ " RET=",							  "bad RET"                  },
+	{ " RET=ALL",						       "bad RET"                  },
+	{ " RET=FULL RET=HDRS",					     "bad RET"                  },
+	{ " ENVID",							 "bad ENVID"                },
+	{ " ENVID=",							"bad ENVID"                },
+	{ " ENVID=+",						       "bad ENVID"                },
+	{ " ENVID=+0D+0Ax",						 "bad ENVID"                },
+	{ " ENVID=a ENVID=b",					       "bad ENVID"                },
+	{ " ENVID=" N100,						   "envid=" N100              },
+	{ " ENVID=" N100 "x",					       "bad ENVID"                },
+	{ " AUTH=<> AUTH=<>",					       "bad AUTH"                 },
+	{ " NOTIFY=NEVER",						  "unknown NOTIFY"           },
+	{ " ORCPT=rfc822;x@y",					      "unknown ORCPT"            },
+	{ " FOO",							   "unknown FOO"              },
+	{ " SIZE=1 FOO=1 BODY=x",					   "unknown FOO"              },
+	{ " SIZE=1 BODY=x FOO",					     "bad BODY"                 },
+	{ " SIZES=1",						       "unknown SIZES"            },
+	{ " =",							     "bad "                     },
+	{ " SIZE=1 >",						      "bad "                     },
+	{ " SIZE=1 RET=FULL ?",					     "bad "                     },
+};
+
+static const char *
+outcome(int err, const struct parameter *bad, char *out, size_t room)
+{
+	snprintf(out, room, "%s %.*s", err == -ENOTSUP ? "unknown" : "bad", (int)bad->key_length,
+		bad->key_length ? bad->key : "");
+	return out;
+}
+
+static const char *
+mail_described(const char *text, size_t length, char *out, size_t room)
+{
+	static const struct mail_parameters untouched = { .size = 7, .ret = "old" };
+	struct mail_parameters read = untouched;
+	struct parameter bad;
+	int err = mail_parameters_read(text, length, &read, &bad);
+
+	if (err) {
+		assert_memory_equal(&read, &untouched, sizeof read);
+		return outcome(err, &bad, out, room);
+	}
+	snprintf(out, room, "%s", "");
+	if (read.size)
+		snprintf(out, room, " size=%llu", (unsigned long long)read.size);
+	snprintf(out + strlen(out), room - strlen(out), "%s%s%s%s%s%.*s",
+		read.body_8bit ? " 8bit" : "", read.smtputf8 ? " utf8" : "",
+		*read.ret ? " ret=" : "", read.ret, read.envid.text ? " envid=" : "",
+		(int)read.envid.length, read.envid.text ? read.envid.text : "");
+	return *out ? out + 1 : out;
+}
+
+static void
+parameters_of_mail_are_all_right_or_leave_nothing(void **state)
+{
+	char got[300];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof mails / sizeof *mails; i++) {
+		size_t length = strlen(mails[i].text);
+		char *text = exact(mails[i].text, length);
+
+		if (strcmp(mail_described(text, length, got, sizeof got), mails[i].read) != 0)
+			fail_msg("%s: %s", mails[i].text, got);
+		free(text);
+		for (size_t cut = 0; cut < length; cut++) {
+			text = exact(mails[i].text, cut);
+			mail_described(text, cut, got, sizeof got);
+			free(text);
+		}
+	}
+}
+
+static const struct {
+	const char *text;
+	int err;
+	unsigned notify;
+	const char *orcpt; /* NULL: none */
+} rcpts[] = {
+	{"",							   0,        0,					      NULL          },
+	{ " NOTIFY=NEVER",					     0,        NOTIFY_NEVER,                                   NULL          },
+	{ " notify=success,Failure,DELAY",                             0,        NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY,
+         NULL																  },
+	{ " NOTIFY=DELAY,DELAY",				       0,        NOTIFY_DELAY,                                   NULL          },
+	{ " ORCPT=rfc822;x+40y NOTIFY=DELAY",                          0,        NOTIFY_DELAY,                                   "rfc822;x+40y"},
+	{ " ORCPT=rfc822;",					    0,        0,					      "rfc822;"     },
+	{ " NOTIFY",						   -EINVAL,  0,					      NULL          },
+	{ " NOTIFY=",						  -EINVAL,  0,					      NULL          },
+	{ " NOTIFY=,",						 -EINVAL,  0,					      NULL          },
+	{ " NOTIFY=DELAY,",					    -EINVAL,  0,					      NULL          },
+	{ " NOTIFY=,DELAY",					    -EINVAL,  0,					      NULL          },
+	{ " NOTIFY=DELAY,,FAILURE",				    -EINVAL,  0,                                              NULL          },
+	{ " NOTIFY=ALWAYS",					    -EINVAL,  0,					      NULL          },
+	{ " NOTIFY=DELA",					      -EINVAL,  0,					      NULL          },
+	{ " NOTIFY=NEVER,DELAY",				       -EINVAL,  0,					      NULL          },
+	{ " NOTIFY=DELAY NOTIFY=DELAY",                                -EINVAL,  0,                                              NULL          },
+	{ " NOTIFY=NEVER ORCPT=rfc822;x NOTIFY=DELAY",                 -EINVAL,  0,                                              NULL          },
+	{ " ORCPT",						    -EINVAL,  0,					      NULL          },
+	{ " ORCPT=",						   -EINVAL,  0,					      NULL          },
+	{ " ORCPT=x",						  -EINVAL,  0,					      NULL          },
+	{ " ORCPT=;x",						 -EINVAL,  0,					      NULL          },
+	{ " ORCPT=rfc822;+",					   -EINVAL,  0,					      NULL          },
+	{ " ORCPT=rfc822;+0A",					 -EINVAL,  0,					      NULL          },
+	{ " ORCPT=rfc822;x ORCPT=rfc822;x",                            -EINVAL,  0,                                              NULL          },
+	{ " ORCPT=rfc822;" N100 N100 N100 N100 "12345678901234567890", 0,        0,
+         "rfc822;" N100 N100 N100 N100 "12345678901234567890"										  },
+	{ " ORCPT=rfc822;" N100 N100 N100 N100 N100,                   -EINVAL,  0,                                              NULL          },
+	{ " NOTIFY=DELAY SIZE=1",				      -ENOTSUP, 0,                                              NULL          },
+	{ " ORCPT=rfc822;x FOO",				       -ENOTSUP, 0,					      NULL          },
+	{ " ORCPT=rfc822;x >",					 -EINVAL,  0,					      NULL          },
+};
+
+static void
+parameters_of_rcpt_are_all_right_or_leave_nothing(void **state)
+{
+	static const struct rcpt_parameters untouched = {
+		.notify = 99, .orcpt = {"old", 3}
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rcpts / sizeof *rcpts; i++) {
+		size_t length = strlen(rcpts[i].text);
+		char *text = exact(rcpts[i].text, length);
+		struct rcpt_parameters read = untouched;
+		struct parameter bad;
+		int err = rcpt_parameters_read(text, length, &read, &bad);
+
+		if (err != rcpts[i].err)
+			fail_msg("%s: %d", rcpts[i].text, err);
+		if (err) {
+			assert_memory_equal(&read, &untouched, sizeof read);
+		} else {
+			assert_int_equal(read.notify, rcpts[i].notify);
+			assert_int_equal(!read.orcpt.text, !rcpts[i].orcpt);
+			if (read.orcpt.text)
+				assert_memory_equal(
+					read.orcpt.text, rcpts[i].orcpt, read.orcpt.length);
+		}
+		free(text);
+		for (size_t cut = 0; cut < length; cut++) {
+			text = exact(rcpts[i].text, cut);
+			rcpt_parameters_read(text, cut, &read, &bad);
+			free(text);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -262,6 +450,8 @@ main(void)
 		cmocka_unit_test(keys_are_compared_in_any_case),
 		cmocka_unit_test(a_whole_command_is_read_in_three_steps),
 		cmocka_unit_test(xtext_is_decoded_or_refused),
+		cmocka_unit_test(parameters_of_mail_are_all_right_or_leave_nothing),
+		cmocka_unit_test(parameters_of_rcpt_are_all_right_or_leave_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
