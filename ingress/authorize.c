@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "shared/address.h"
+#include "shared/text.h"
 
 const char *
 authorize_domain(const char *address)
@@ -75,14 +76,6 @@ is_below_own(const struct account *account, const char *address)
 	return false;
 }
 
-static bool
-is_ascii(const char *text)
-{
-	while (*text && (unsigned char)*text < 0x80)
-		text++;
-	return !*text;
-}
-
 /* Domains that no one on the internet can own (RFC 6761, 6762, 8375 and common habit). What has no
  * A-labels is not among them: mail programs might show it as a domain that somebody owns. */
 static bool
@@ -94,7 +87,7 @@ is_unroutable(const char *address)
 	const char *domain = canonical(address, buffer), *top = strrchr(domain, '.');
 
 	if (!top)
-		return is_ascii(domain);
+		return text_is_ascii(domain, strlen(domain));
 	for (size_t i = 0; i < sizeof tops / sizeof *tops; i++)
 		if (strcmp(top + 1, tops[i]) == 0)
 			return true;

@@ -36,6 +36,15 @@ utf8_valid(const char *text, size_t length)
 	return true;
 }
 
+bool
+text_is_ascii(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)text[i] > 127)
+			return false;
+	return true;
+}
+
 /* U+0080 to U+009F: terminals obey them as they obey C0. */
 static bool
 is_c1(const char *text, size_t step)

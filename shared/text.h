@@ -11,6 +11,7 @@
  * there; 0 when it is none. */
 size_t utf8_length(const char *text, size_t left);
 bool utf8_valid(const char *text, size_t length);
+bool text_is_ascii(const char *text, size_t length);
 
 /*
  * Appends to the NUL-terminated text in `out` (of `size` bytes, `at` of them used): control

@@ -157,6 +157,7 @@ POLICY = {
     "NDR, from another's host below our domain": ("", "From: x@branch.acme.example",
                                                   "550 5.7.1 From <x@branch.acme.example> belongs to another "),
     "from a host of ours, not an NDR": (OURS, "From: root@mail.acme.example", "550 5.7.1 "),
+    "NDR, another's with a full-width dot": ("", "From: c@other\uff0eexample", "550 5.7.1 "),
     "NDR, foreign": ("", f"From: {FOREIGN}", "550 5.7.1 "),
     "NDR, another's": ("", f"From: {OTHERS}", "550 5.7.1 "),
     "NDR, another's, unreadable": ("", f"From: <{OTHERS}", "554 5.6.0 "),

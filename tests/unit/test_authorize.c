@@ -173,6 +173,47 @@ after_an_answer_the_next_from_is_judged(void **state)
 	account_unref(account);
 }
 
+/* A From in a bounce: the dots of other scripts, and what has no A-labels. */
+static const struct {
+	const char *from;
+	enum authorize verdict;
+} spellings[] = {
+	{"x@corp.local",             AUTHORIZE_PASS  },
+	{ "x@CORP\xef\xbc\x8eLocal", AUTHORIZE_PASS  },
+	{ "x@host",                  AUTHORIZE_PASS  },
+	{ "x@acme\xe3\x80\x82"
+	  "example",        AUTHORIZE_PASS  },
+	{ "x@mail\xef\xbc\x8e"
+	  "acme\xef\xbd\xa1"
+	  "example",        AUTHORIZE_ASK   },
+	{ "x@other\xef\xbc\x8e"
+	  "example",        AUTHORIZE_REFUSE},
+	{ "x@other\xe3\x80\x82"
+	  "example",        AUTHORIZE_REFUSE},
+	{ "x@other\xe2\x80\xa4"
+	  "example",        AUTHORIZE_REFUSE},
+	{ "x@\xf0\x9f\x98\x80",      AUTHORIZE_REFUSE},
+};
+
+static void
+a_bounce_s_from_is_judged_by_the_one_form_of_its_domain(void **state)
+{
+	struct account *account = make_account(false);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {
+		const char *from[] = { spellings[i].from }, *address;
+		struct content content = {
+			.from_fields = 1, .from = {from, 1}
+		};
+		size_t at = 0;
+
+		if (authorize_header(account, "", &content, &at, &address) != spellings[i].verdict)
+			fail_msg("%s", spellings[i].from);
+	}
+	account_unref(account);
+}
+
 int
 main(void)
 {
@@ -180,6 +221,7 @@ main(void)
 		cmocka_unit_test(the_sender_is_null_or_in_an_own_domain),
 		cmocka_unit_test(the_header_follows_the_account_s_policy),
 		cmocka_unit_test(after_an_answer_the_next_from_is_judged),
+		cmocka_unit_test(a_bounce_s_from_is_judged_by_the_one_form_of_its_domain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
