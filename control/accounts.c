@@ -22,6 +22,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/scram.h"
+#include "shared/text.h"
 
 int
 fault_set(struct fault *fault, int status, const char *field, const char *format, ...)
@@ -210,13 +211,15 @@ domain_of(json_t *domains, const char *name)
 	return domain;
 }
 
+/* A domain in UTF-8 that has no A-labels can be nobody's. */
 static int
 canonical_domain(const char *text, char out[256])
 {
 	const size_t length = text ? strlen(text) : 0;
 
 	return length <= 253 && address_domain_valid(text, length) &&
-			address_domain_canonical(text, length, out)
+			address_domain_canonical(text, length, out) &&
+			text_is_ascii(out, strlen(out)) && address_domain_valid(out, strlen(out))
 		? 0
 		: -1;
 }

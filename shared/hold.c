@@ -153,6 +153,19 @@ is_mailbox(const char *text)
 	return address_parse(text, strlen(text), &address) == 0 && address.domain;
 }
 
+static bool
+is_same(const char *one, const char *other)
+{
+	struct address a, b;
+	char first[ADDRESS_CANONICAL_MAX], second[ADDRESS_CANONICAL_MAX];
+
+	if (address_parse(one, strlen(one), &a) < 0 || address_parse(other, strlen(other), &b) < 0)
+		return false;
+	address_canonical(&a, first);
+	address_canonical(&b, second);
+	return strcasecmp(first, second) == 0;
+}
+
 static void
 put_notices(struct told *told, const struct account *account)
 {
@@ -161,7 +174,7 @@ put_notices(struct told *told, const struct account *account)
 	told->pending = 1;
 	if (is_mailbox(account->contact))
 		put_notice(told, account->contact);
-	if (strcasecmp(from, account->contact) != 0 && is_originator(account, from))
+	if (!is_same(from, account->contact) && is_originator(account, from))
 		put_notice(told, from);
 	if (--told->pending == 0)
 		told_end(told, 0);

@@ -168,6 +168,46 @@ an_account_by_address_has_no_password(void **state)
 }
 
 static void
+a_domain_is_one_however_it_is_written(void **state)
+{
+	static const char *const same[] = { "b\xc3\xbc"
+					    "cher.example",
+		"B\xc3\x9c"
+		"CHER.example.",
+		"xn--bcher-kva.example", "XN--BCHER-KVA.Example",
+		"bu\xcc\x88"
+		"cher\xe3\x80\x82"
+		"example" };
+	static const char *const none[] = { "\xf0\x9f\x98\x80.example", "-\xc3\xbc.example",
+		"\xc2\xad.example",
+		"other\xe2\x80\xa4"
+		"example",
+		"\xc3\xbc..example", "" };
+	char id[16], other[16], body[128];
+	json_t *domains;
+
+	(void)state;
+	create("{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"d.example\"]}", id);
+	create("{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"e.example\"]}", other);
+	for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+		snprintf(body, sizeof body, "{\"name\":\"%s\",\"verified\":true}", same[i]);
+		assert_int_equal(change(account_add_domain, id, body), 0);
+		domains = json_object_get(directory_get(directory, "account", id), "domains");
+		assert_int_equal(json_array_size(domains), 2);
+		assert_string_equal(
+			json_string_value(json_object_get(json_array_get(domains, 1), "name")),
+			"xn--bcher-kva.example");
+		assert_int_equal(change(account_add_domain, other, body), -1);
+		assert_int_equal(edit.fault.status, 409);
+	}
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+		snprintf(body, sizeof body, "{\"name\":\"%s\"}", none[i]);
+		if (change(account_add_domain, id, body) != -1 || edit.fault.status != 400)
+			fail_msg("%s", none[i]);
+	}
+}
+
+static void
 what_is_wrong_is_named(void **state)
 {
 	static const struct row {
@@ -339,6 +379,7 @@ main(void)
 		TEST(a_new_account_gets_a_user_whose_password_is_shown_and_not_kept),
 		TEST(domains_are_lower_case_and_verified_when_the_operator_says_so),
 		TEST(an_account_by_address_has_no_password),
+		TEST(a_domain_is_one_however_it_is_written),
 		TEST(what_is_wrong_is_named),
 		TEST(an_address_belongs_to_one_account),
 		TEST(a_domain_that_was_removed_may_go_to_another),

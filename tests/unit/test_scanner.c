@@ -219,6 +219,19 @@ only_the_contact_is_told_of_a_null_or_foreign_sender(void **state)
 }
 
 static void
+who_is_the_contact_is_told_once_however_the_address_is_written(void **state)
+{
+	(void)state;
+	start();
+	post_virus(&letters[0], "Boss@Customer.example");
+	post_virus(&letters[1], "\"boss\"@customer.example");
+	AWAIT(arrived(&letters[0]) && arrived(&letters[1]));
+	AWAIT(rig.count == 4);
+	assert_int_equal(notices_to("boss@customer.example"), 2);
+	assert_int_equal(notices_to("\"boss\"@customer.example"), 0);
+}
+
+static void
 a_virus_is_held_also_while_redis_is_away(void **state)
 {
 	(void)state;
@@ -477,6 +490,7 @@ main(void)
 		TEST(missing_fields_go_before_what_is_there),
 		TEST(a_virus_is_held_and_those_concerned_are_told),
 		TEST(only_the_contact_is_told_of_a_null_or_foreign_sender),
+		TEST(who_is_the_contact_is_told_once_however_the_address_is_written),
 		TEST(a_virus_is_held_also_while_redis_is_away),
 		TEST(what_is_nested_too_deep_is_held_as_unscannable),
 		TEST(mail_waits_for_a_clamd_that_was_killed),
