@@ -220,13 +220,15 @@ class Nsd(Server):
         return accepts((self.host, self.port))
 
 
-def make_certificate(directory, names=("shout.test", "localhost")):
+EC_KEY = ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+
+
+def make_certificate(directory, names=("shout.test", "localhost"), key_kind=EC_KEY):
     """A self-signed certificate: (certificate path, key path)."""
     directory = pathlib.Path(directory)
     certificate, key = directory / "cert.pem", directory / "key.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-days", "30", "-subj", f"/CN={names[0]}", "-addext",
+        ["openssl", "req", "-x509", "-newkey", *key_kind, "-nodes", "-days", "30", "-subj", f"/CN={names[0]}", "-addext",
          "subjectAltName=" + ",".join(f"{'IP' if name[0].isdigit() else 'DNS'}:{name}" for name in names), "-keyout", str(key), "-out",
          str(certificate)], check=True, capture_output=True)
     return certificate, key

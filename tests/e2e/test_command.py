@@ -44,6 +44,13 @@ def test_check_tells_what_it_found(file):
     assert "unscanned" in done.stdout and done.stdout.endswith("ok\n")
 
 
+def test_check_tells_who_gets_mail_for_postmaster(file):
+    settings = json.loads(file.read_text())
+    for ingress, name in (({}, "postmaster@shout.test"), ({"postmaster": "ops@dest.example"}, "ops@dest.example")):
+        file.write_text(json.dumps({**settings, "hostname": "shout.test", "ingress": ingress}))
+        assert f"\npostmaster   {name}\n" in shout("check", "-c", file).stdout
+
+
 def test_check_names_file_line_and_key(file):
     file.write_text("state_dir: /tmp\nlog:\n  level: loud\n")
     done = shout("check", "-c", file)

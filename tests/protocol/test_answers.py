@@ -32,7 +32,7 @@ ROWS = {
         (letter("b@other.example", extra="Sender: a@acme.example\r\n"), f"550 5.7.1 From <b@other.example> .*{URL}$")],
     "another account's From": SENT + [(letter("b@other.example"), f"550 5.7.1 From <b@other.example> .*{URL}$")],
     "too many recipients": HELLO + AUTH + MAIL + [(f"RCPT TO:<u{i}@d.example>", "250 ") for i in range(100)]
-    + [("RCPT TO:<u100@d.example>", "452 4.5.3 ")] + DATA + [(letter(), "250 2.0.0 queued")],
+    + [("RCPT TO:<u100@d.example>", "452 4.5.3 "), ("RCPT TO:<u99@D.example.>", "250 ")] + DATA + [(letter(), "250 2.0.0 queued")],
     "too big by SIZE": HELLO + AUTH + [("MAIL FROM:<a@acme.example> SIZE=1048577", "552 5.3.4 "),
                                        ("MAIL FROM:<a@acme.example> SIZE=99999999999999999999", "552 5.3.4 "),
                                        ("MAIL FROM:<a@acme.example> SIZE=1048576", "250 ")],
@@ -62,6 +62,24 @@ ROWS = {
                                        ("RCPT TO:<\u00e9@d.example>", "553 5.6.7 "),
                                        ("RCPT TO:<x@d.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x@d.example",
                                         "250 ")],
+    "MAIL parameters twice": HELLO + AUTH + [
+        (f"MAIL FROM:<a@acme.example> {words}", answer) for words, answer in (
+            ("SIZE=1 SIZE=1", "501 5.5.4 .*: SIZE$"), ("BODY=7BIT BODY=8BITMIME", "501 5.5.4 "),
+            ("SMTPUTF8 SMTPUTF8", "501 "), ("SMTPUTF8=x", "501 "), ("AUTH=<> AUTH=<>", "501 "),
+            ("RET=FULL RET=FULL", "501 "), ("ENVID=a ENVID=a", "501 "), ("SIZE=1 FOO=2", "555 5.5.4 .*: FOO$"))]
+    + [("RCPT TO:<x@d.example>", "503 ")] + MAIL,
+    "a bad MAIL leaves nothing": HELLO + AUTH + [
+        ("MAIL FROM:<a@acme.example> SMTPUTF8 SIZE=99999999 RET=FULL ENVID=x BODY=8BITMIME BODY=x", "501 "),
+        ("MAIL FROM:<\u00e9@acme.example>", "553 "), ("DATA", "503 ")] + MAIL
+    + [("RCPT TO:<\u00e9@d.example>", "553 5.6.7 ")],
+    "a bad MAIL does not end the one before": HELLO + AUTH + MAIL + RCPT + [
+        ("MAIL FROM:<b@acme.example> FOO", "503 "), ("MAIL", "503 "), ("EHLO", "501 "), ("HELO", "501 "),
+        ("STARTTLS", "502 "), ("AUTH PLAIN x", "503 "), ("DATA x", "501 "), ("RCPT TO:<y@d.example> FOO", "555 "),
+        ("NOPE", "500 ")] + DATA + [(letter(), "250 2.0.0 ")],
+    "RCPT parameters twice": HELLO + AUTH + MAIL + [
+        ("RCPT TO:<x@d.example> NOTIFY=NEVER NOTIFY=NEVER", "501 5.5.4 .*: NOTIFY$"),
+        ("RCPT TO:<x@d.example> ORCPT=rfc822;a ORCPT=rfc822;a", "501 5.5.4 "),
+        ("RCPT TO:<x@d.example> NOTIFY=DELAY FOO", "555 "), ("DATA", "503 ")],
     "bad HELO": [(None, "220 "), ("EHLO", "501 "), ("HELO", "501 ")],
     "MAIL before EHLO": [(None, "220 "), ("MAIL FROM:<a@acme.example>", "503 5.5.1 ")],
     "RCPT before MAIL": HELLO + AUTH + [("RCPT TO:<a@b.example>", "503 5.5.1 ")],
@@ -171,11 +189,117 @@ def test_recipients_after_far_too_many_end_the_session(ready):
     one.ended()
 
 
-def test_recipients_given_twice_are_one(ready):
+# What is said in RCPT TO, and the recipients it means: as each was written at first.
+MAILBOXES = {
+    "the same text": (["<x@d.example>"] * 3, ["x@d.example"]),
+    "the domain's case": (["<x@D.Example>", "<x@d.example>", "x@D.EXAMPLE"], ["x@D.Example"]),
+    "a dot behind": (["<x@d.example.>", "<x@d.example>"], ["x@d.example"]),
+    "quotes": (["<x.y@d.example>", '<"x.y"@d.example>', '<"x\\.y"@D.example>', '"x.y"@d.example.'], ["x.y@d.example"]),
+    "quotes first": (['<"x"@d.example>', "<x@d.example>"], ['"x"@d.example']),
+    "quotes that have to be": (['<"x y"@d.example>', '<"x\\ y"@D.example>'], ['"x y"@d.example']),
+    "U-labels and A-labels": (["<x@b\u00fccher.example>", "<x@B\u00dcCHER.example.>", "<x@xn--bcher-kva.example>",
+                               "<x@XN--BCHER-KVA.Example>", "<x@bu\u0308cher.example>"], ["x@b\u00fccher.example"]),
+    "A-labels first": (["<x@xn--bcher-kva.example>", "<x@b\u00fccher.example>"], ["x@xn--bcher-kva.example"]),
+    "dots of other scripts": (["<x@d.example>", "<x@d\u3002example>", "<x@d\uff0eexample\u3002>"], ["x@d.example"]),
+    "a source route": (["<@r.example:x@d.example>", "<x@d.example>"], ["x@d.example"]),
+    "an IPv6 literal": (["<x@[IPv6:2001:db8::1]>", "<x@[ipv6:2001:0DB8:0:0:0:0:0:1]>"], ["x@[IPv6:2001:db8::1]"]),
+    "an IPv4 literal": (["<x@[192.0.2.1]>", "<x@[IPv6:::ffff:192.0.2.1]>"], ["x@[192.0.2.1]"]),
+    "postmaster's case": (["<Postmaster@d.example>", "<POSTMASTER@D.example>"], ["Postmaster@d.example"]),
+    "the local part's case": (["<x@d.example>", "<X@d.example>", '<"X"@d.example>'], ["x@d.example", "X@d.example"]),
+    "the local part's accents": (["<\u00e9@d.example>", "<\u00c9@d.example>", '<"\u00e9"@D.example>'],
+                                 ["\u00e9@d.example", "\u00c9@d.example"]),
+    "other mailboxes": (["<x@d.example>", "<x@e.d.example>", "<x.@d.example>", "<x+y@d.example>", '<"x "@d.example>'],
+                        ["x@d.example", "x@e.d.example", "x.@d.example", "x+y@d.example", '"x "@d.example']),
+}
+
+
+def accepted_to(one, door, paths, mail="", answer="250 2.1.5 "):
+    """The recipients that the event names after a message to all the paths."""
+    one.ask("MAIL FROM:<a@acme.example> SMTPUTF8" + mail, "250 ")
+    for path in paths:
+        one.ask("RCPT TO:" + path, answer)
+    one.ask("DATA", "354 ")
+    message_id = one.raw(letter()).see("250 2.0.0 queued").rsplit(" ", 1)[1]
+    return wait_for(lambda: door.events("accepted", message_id))[0]["to"]
+
+
+@pytest.mark.parametrize("paths, to", MAILBOXES.values(), ids=MAILBOXES.keys())
+def test_one_mailbox_is_one_recipient(ready, door, paths, to):
+    assert accepted_to(ready(), door, paths) == to
+
+
+# Two RCPTs for one mailbox; what the next hop is told: NOTIFY's words, and ORCPT.
+NOTICES = [
+    ("", "", "", ""),
+    ("NOTIFY=NEVER", "NOTIFY=NEVER", "NEVER", ""),
+    ("NOTIFY=NEVER", "NOTIFY=SUCCESS", "SUCCESS", ""),
+    ("NOTIFY=SUCCESS,DELAY", "NOTIFY=NEVER", "SUCCESS DELAY", ""),
+    ("NOTIFY=SUCCESS", "NOTIFY=FAILURE", "SUCCESS FAILURE", ""),
+    ("NOTIFY=SUCCESS", "", "SUCCESS FAILURE DELAY", ""),
+    ("", "NOTIFY=NEVER", "FAILURE DELAY", ""),
+    ("", "NOTIFY=FAILURE", "FAILURE DELAY", ""),
+    ("ORCPT=rfc822;first@o.example", "ORCPT=rfc822;second@o.example", "", "rfc822;first@o.example"),
+    ("", "ORCPT=rfc822;second@o.example", "", "rfc822;second@o.example"),
+    ("NOTIFY=FAILURE", "NOTIFY=DELAY ORCPT=rfc822;a@o.example", "FAILURE DELAY", "rfc822;a@o.example"),
+]
+
+
+def test_of_two_rcpts_for_a_mailbox_each_gets_the_notices_it_asks_for(ready, sink):
     one = ready()
+    for i, (first, second, _, _) in enumerate(NOTICES):
+        one.ask("MAIL FROM:<a@acme.example>", "250 ")
+        one.ask(f"RCPT TO:<n{i}@notices.example> {first}", "250 ")
+        one.ask(f"RCPT TO:<n{i}@NOTICES.example> {second}", "250 ")
+        one.ask("DATA", "354 ")
+        one.raw(letter()).see("250 2.0.0 ")
+    for i, (_, _, notify, orcpt) in enumerate(NOTICES):
+        address = f"n{i}@notices.example"
+        message = wait_for(lambda: sink.find(address))[0]
+        assert message.recipients == [address]
+        given = dict(word.split("=", 1) for word in message.recipient_parameters[address])
+        assert sorted(given.get("NOTIFY", "").replace(",", " ").split()) == sorted(notify.split()), NOTICES[i]
+        assert given.get("ORCPT", "") == orcpt, NOTICES[i]
+
+
+POSTMASTERS = ["<Postmaster>", "<postmaster>", "<POSTMASTER>", "Postmaster", "< postmaster >", '<"Postmaster">',
+               '<"post\\master">', '"POSTMASTER"', "<@r.example:Postmaster>", "<Postmaster> NOTIFY=NEVER",
+               "<postmaster@shout.test>", "<PostMaster@SHOUT.test.>"]
+
+
+def test_postmaster_needs_no_domain(ready, talk, door):
+    one = ready()
+    for path in POSTMASTERS[:-2]:
+        assert accepted_to(one, door, [path]) == ["postmaster@shout.test"], path
+    assert accepted_to(one, door, POSTMASTERS) == ["postmaster@shout.test"]
+    assert accepted_to(one, door, ["<x@d.example>", "<Postmaster>"]) == ["x@d.example", "postmaster@shout.test"]
     one.ask("MAIL FROM:<a@acme.example>", "250 ")
-    for _ in range(9):
-        one.ask("RCPT TO:<same@d.example>", "250 ")
+    for path in ("<postmasters>", "<post.master>", '<"post master">', "<abuse>", "<root>", '<"postmaster ">'):
+        one.ask("RCPT TO:" + path, "550 5.1.3 ")
+    stranger = talk()
+    stranger.hello()
+    stranger.run([("MAIL FROM:<a@acme.example>", "530 5.7.0 "), ("RCPT TO:<Postmaster>", "503 "),
+                  ("MAIL FROM:<>", "530 5.7.0 ")])
+
+
+def test_mail_for_postmaster_is_like_any_other(ready, sink, rig, redis, certificate):
+    own = dialogue.start(rig, redis, sink, certificate, ("plain",), postmaster="Ops@dest.example")
+    with dialogue.Talk(own.ports["plain"]) as one:
+        one.hello()
+        one.login()
+        one.ask("MAIL FROM:<a@acme.example>", "250 ")
+        one.ask("RCPT TO:<Postmaster> ORCPT=rfc822;old@o.example", "250 ")
+        one.ask("RCPT TO:<Ops@DEST.example>", "250 ")
+        one.ask("DATA", "354 ")
+        message_id = one.raw(letter(subject="for you")).see("250 ").rsplit(" ", 1)[1]
+        assert wait_for(lambda: own.events("delivered", message_id))[0]["to"] == ["Ops@dest.example"]
+        message, = sink.find("Ops@dest.example")
+        assert message.recipients == ["Ops@dest.example"] and b"for <Ops@dest.example>" in message.body
+        one.message(letter("b@gmail.example"), rcpt="postmaster").see("550 5.7.1 ")
+        one.ask("MAIL FROM:<b@gmail.example>", "550 5.7.1 ")
+    with dialogue.Talk(own.ports["plain"]) as one:
+        one.hello()
+        one.login("stopped", "pw")
+        one.ask("MAIL FROM:<a@stopped.example>", "550 5.7.1 ")
 
 
 def test_replies_leave_in_order(talk):

@@ -23,6 +23,12 @@ GOOD = {
                                            (b64("secret word") + " ", "235 ")],
     "LOGIN with the username": [("AUTH LOGIN " + b64("joe@acme.example"), "334 UGFzc3dvcmQ6$"),
                                 (b64("secret word"), "235 ")],
+    "LOGIN, an unreadable name first": [("AUTH LOGIN", "334 "), (b64("joe@acme.example\n"), "501 "),
+                                        ("AUTH LOGIN " + b64("joe@acme.example"), "334 "), (b64("secret word"), "235 ")],
+    "PLAIN with the same authzid in capitals": [
+        ("AUTH PLAIN " + plain("joe@acme.example", "secret word", "JOE@Acme.example"), "235 ")],
+    "LOGIN with CRs at the ends": [(b"AUTH LOGIN\r\r\n", "334 "), (b64("joe@acme.example").encode() + b"\r\r\n", "334 "),
+                                   (b64("secret word").encode() + b"\r\r\r\n", "235 ")],
     "a failure, then success": [("AUTH PLAIN " + plain("joe@acme.example", "x"), "535 5.7.8 "),
                                 ("AUTH PLAIN " + plain("joe@acme.example", "secret word"), "235 ")],
 }
@@ -33,7 +39,8 @@ BAD = {
     "no base 64": [("AUTH PLAIN ***", "501 5.5.2 "), ("AUTH PLAIN abc", "501 "), ("AUTH PLAIN =", "501 ")],
     "PLAIN without NULs": [("AUTH PLAIN " + b64("joe"), "501 5.5.2 ")],
     "PLAIN with one NUL": [("AUTH PLAIN " + b64("joe\0pw"), "501 ")],
-    "PLAIN for someone else": [("AUTH PLAIN " + plain("joe@acme.example", "secret word", "o"), "501 ")],
+    "PLAIN for someone else": [("AUTH PLAIN " + plain("joe@acme.example", "secret word", "o"), "535 5.7.8 ")],
+    "SCRAM for someone else": [("AUTH SCRAM-SHA-256 " + b64("n,a=o,n=joe@acme.example,r=abc"), "535 5.7.8 ")],
     "PLAIN without a name": [("AUTH PLAIN " + plain("", "x"), "501 ")],
     "LOGIN without a name": [("AUTH LOGIN", "334 "), ("", "501 ")],
     "LOGIN, wrong password": [("AUTH LOGIN", "334 "), (b64("joe@acme.example"), "334 "), (b64("no"), "535 5.7.8 ")],
@@ -46,6 +53,67 @@ BAD = {
     "SCRAM, final garbage": [("AUTH SCRAM-SHA-256 " + b64("n,,n=joe@acme.example,r=abc"), "334 "),
                              (b64("hello"), "5(01|35) ")],
 }
+
+
+JOE = "joe@acme.example"
+SCRAM = "AUTH SCRAM-SHA-256 "
+SCRAM_BEGUN = (SCRAM + b64(f"n,,n={JOE},r=abc"), "334 ")
+
+# None of them tried a password of joe's, so none may count as his failure. In each the name or a part of
+# it can be seen before what is wrong.
+UNREADABLE = {
+    "PLAIN, a control character in the name": [("AUTH PLAIN " + plain(JOE + "\x01", "x"), "501 5.5.2 ")],
+    "PLAIN, a control character before": [("AUTH PLAIN", "334 "), (plain(JOE[:3] + "\n" + JOE[3:], "x"), "501 ")],
+    "PLAIN, a third NUL": [("AUTH PLAIN " + plain(JOE, "x\0y"), "501 ")],
+    "PLAIN without a password": [("AUTH PLAIN " + b64(f"\0{JOE}"), "501 ")],
+    "PLAIN, a password too long": [("AUTH PLAIN " + plain(JOE, "x" * 1100), "501 ")],
+    "PLAIN, a name too long": [("AUTH PLAIN " + plain(JOE + "x" * 255, "x"), "501 ")],
+    "PLAIN, no base 64": [("AUTH PLAIN " + plain(JOE, "x").rstrip("=") + "*", "501 ")],
+    "PLAIN, hyphens behind": [("AUTH PLAIN " + plain(JOE, "xy") + "----", "501 ")],
+    "PLAIN, padding in the middle": [("AUTH PLAIN " + b64(f"\0{JOE}\0") + "=" + "A===", "501 ")],
+    "PLAIN for someone else": [("AUTH PLAIN " + plain(JOE, "x", "o"), "535 5.7.8 ")],
+    "PLAIN, a line too long": [("AUTH PLAIN", "334 "), (plain(JOE, "x") + "A" * 3000, "500 5.5.2 ")],
+    "LOGIN, a control character behind the name": [("AUTH LOGIN", "334 "), (b64(JOE + "\x01"), "501 5.5.2 ")],
+    "LOGIN, a line end behind the name": [("AUTH LOGIN", "334 "), (b64(JOE + "\r\n"), "501 ")],
+    "LOGIN, a NUL behind the name": [("AUTH LOGIN", "334 "), (b64(JOE + "\0"), "501 ")],
+    "LOGIN, a DEL in the name": [("AUTH LOGIN", "334 "), (b64(JOE[:4] + "\x7f" + JOE[4:]), "501 ")],
+    "LOGIN, the same as initial response": [("AUTH LOGIN " + b64(JOE + "\x01"), "501 5.5.2 ")],
+    "LOGIN, an initial response without a name": [("AUTH LOGIN =", "501 ")],
+    "LOGIN, no base 64 for the password": [("AUTH LOGIN " + b64(JOE), "334 "), ("x", "501 ")],
+    "LOGIN, a NUL in the password": [("AUTH LOGIN " + b64(JOE), "334 "), (b64("a\0b"), "501 ")],
+    "LOGIN, a password too long": [("AUTH LOGIN " + b64(JOE), "334 "), (b64("x" * 1100), "501 ")],
+    "LOGIN, a line too long for the password": [("AUTH LOGIN " + b64(JOE), "334 "), ("A" * 4000, "500 ")],
+    "LOGIN, a control character in the line": [("AUTH LOGIN " + b64(JOE), "334 "), (b"eA\x01==\r\n", "500 ")],
+    "LOGIN, cancelled behind the name": [("AUTH LOGIN " + b64(JOE), "334 "), ("*", "501 5.7.0 ")],
+    "LOGIN, cancelled at the name": [("AUTH LOGIN", "334 "), ("*", "501 5.7.0 ")],
+    "SCRAM, a control character in the name": [(SCRAM + b64(f"n,,n={JOE}\x01,r=abc"), "501 ")],
+    "SCRAM, a bad escape in the name": [(SCRAM + b64(f"n,,n={JOE}=2D,r=abc"), "501 ")],
+    "SCRAM, a bad escape in the authzid": [(SCRAM + b64(f"n,a=j=,n={JOE},r=abc"), "501 ")],
+    "SCRAM, an empty authzid": [(SCRAM + b64(f"n,a=,n={JOE},r=abc"), "501 ")],
+    "SCRAM without a nonce": [(SCRAM + b64(f"n,,n={JOE}"), "501 ")],
+    "SCRAM, no nonce but something else": [(SCRAM + b64(f"n,,n={JOE},x=abc"), "501 ")],
+    "SCRAM, a NUL": [(SCRAM + b64(f"n,,n={JOE},r=a\0c"), "501 ")],
+    "SCRAM for someone else": [(SCRAM + b64(f"n,a=o,n={JOE},r=abc"), "535 5.7.8 ")],
+    "SCRAM, an empty final message": [SCRAM_BEGUN, ("", "501 ")],
+    "SCRAM, a final message that is none": [SCRAM_BEGUN, (b64("c=biws"), "501 ")],
+    "SCRAM, cancelled": [SCRAM_BEGUN, ("*", "501 5.7.0 ")],
+    "SCRAM, no base 64 at last": [SCRAM_BEGUN, ("***", "501 ")],
+}
+
+
+@pytest.mark.parametrize("rows", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_cannot_be_read_counts_against_nobody_and_leaves_nothing(talk, redis, rows):
+    redis.run("DEL", f"fail:{{{JOE}}}:127.0.0.15")
+    one = talk(source="127.0.0.15")
+    one.hello()
+    one.run(rows + [("MAIL FROM:<a@acme.example>", "530 ")])
+    one.ask(b64("secret word"), "500 ")  # no exchange waits for it
+    one.ask("AUTH PLAIN " + plain("nobody-else", "x"), "535 ")  # this failure counts, behind any other
+    wait_for(lambda: redis.run("EXISTS", "fail:{nobody-else}:127.0.0.15") == "1")
+    assert redis.run("EXISTS", f"fail:{{{JOE}}}:127.0.0.15") == "0"
+    redis.run("DEL", "fail:{nobody-else}:127.0.0.15", "fail:{nobody-else}")
+    one.login()
+    one.accepted(letter())
 
 
 @pytest.mark.parametrize("rows", GOOD.values(), ids=GOOD.keys())
@@ -63,15 +131,15 @@ def test_what_is_no_login(talk, rows):
     one.run(rows + [("MAIL FROM:<a@acme.example>", "530 ")])
 
 
-def scram(one, user, password):
+def scram(one, user, password, header="n,,"):
     """The client's side (RFC 5802 3) up to its final message; what the server has to prove."""
     nonce = b64(os.urandom(12))
     bare = f"n={user},r={nonce}"
-    first = base64.b64decode(one.ask("AUTH SCRAM-SHA-256 " + b64("n,," + bare), "334 ")[4:]).decode()
+    first = base64.b64decode(one.ask("AUTH SCRAM-SHA-256 " + b64(header + bare), "334 ")[4:]).decode()
     fields = dict(part.split("=", 1) for part in first.split(","))
     assert fields["r"].startswith(nonce) and fields["i"] == "4096"
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(fields["s"]), 4096)
-    final = f"c=biws,r={fields['r']}"
+    final = f"c={b64(header)},r={fields['r']}"
     said = f"{bare},{first},{final}".encode()
     key = hmac.digest(salted, b"Client Key", "sha256")
     signature = hmac.digest(hashlib.sha256(key).digest(), said, "sha256")
@@ -87,6 +155,25 @@ def test_scram_proves_both_sides(talk):
     assert base64.b64decode(one.see("334 ")[4:]).decode() == f"v={expected}"
     one.ask("", "235 2.7.0 ")
     one.accepted(letter())
+
+
+@pytest.mark.parametrize("header", ["n,,", "y,,", f"n,a={JOE},", f"y,a={JOE},", "n,a=JOE@acme.example,"])
+def test_scram_takes_the_user_s_own_authzid(talk, header):
+    one = talk()
+    one.hello()
+    expected = scram(one, JOE, "secret word", header)
+    assert base64.b64decode(one.see("334 ")[4:]).decode() == f"v={expected}"
+    one.ask("", "235 2.7.0 ")
+
+
+def test_a_proven_client_has_to_end_the_exchange(talk):
+    for last, answer in ((b64("x"), "501 "), ("*", "501 5.7.0 "), ("=", "501 ")):
+        one = talk(source="127.0.0.12")
+        one.hello()
+        scram(one, JOE, "secret word")
+        one.see("334 ")
+        one.ask(last, answer)
+        one.ask("MAIL FROM:<a@acme.example>", "530 ")
 
 
 @pytest.mark.parametrize("user, password", [("joe@acme.example", "wrong"), ("nobody", "x"),

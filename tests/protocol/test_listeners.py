@@ -4,11 +4,12 @@ import signal
 import socket
 import ssl
 import struct
+import subprocess
 
 import dialogue
 import pytest
 from dialogue import CLOSED, KNOWN, letter, plain
-from harness import client_tls, make_certificate, wait_for
+from harness import EC_KEY, client_tls, make_certificate, wait_for
 
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -82,6 +83,63 @@ def test_sni_picks_the_certificate_and_sighup_reads_it_again(rig, redis, sink):
         assert certificate("shout.test") == renewed
 
 
+@pytest.fixture(scope="module")
+def two_kinds(module_rig, redis, sink):
+    """A Shout with an ECDSA and an RSA certificate for its name: (shout, the RSA one's paths)."""
+    pairs = []
+    for kind, key_kind in (("ecdsa", EC_KEY), ("rsa", ["rsa:2048"])):
+        directory = module_rig.path(kind)
+        directory.mkdir()
+        pairs.append(make_certificate(directory, ("shout.test",), key_kind))
+    shout = dialogue.start(module_rig, redis, sink, pairs[0], ("plain", "implicit", "legacy"), tls={
+        "certificate": str(pairs[0][0]), "key": str(pairs[0][1]),
+        "more": [{"certificate": str(pairs[1][0]), "key": str(pairs[1][1])}]})
+    return shout, pairs[1]
+
+
+def certificate_for(shout, ciphers, name="shout.test"):
+    """What a client gets that knows TLS 1.2 with these ciphers."""
+    context = client_tls()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(ciphers)
+    with socket.create_connection(("127.0.0.1", shout.ports["implicit"]), 10) as raw:
+        with context.wrap_socket(raw, server_hostname=name) as tls:
+            return tls.getpeercert(binary_form=True)
+
+
+@pytest.mark.parametrize("name", ["shout.test", None, "unknown.test"])
+def test_an_rsa_and_an_ecdsa_certificate_serve_one_name(two_kinds, name):
+    shout, rsa = two_kinds
+    pem = ssl.PEM_cert_to_DER_cert(rsa[0].read_text())
+    assert certificate_for(shout, "aRSA", name) == pem
+    assert certificate_for(shout, "aECDSA", name) not in (pem, None)
+
+
+def test_either_kind_of_certificate_is_read_again(two_kinds):
+    shout, rsa = two_kinds
+    ecdsa = certificate_for(shout, "aECDSA")
+    make_certificate(rsa[0].parent, ("shout.test",), ["rsa:2048"])
+    renewed = ssl.PEM_cert_to_DER_cert(rsa[0].read_text())
+    shout.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: certificate_for(shout, "aRSA") == renewed)
+    assert certificate_for(shout, "aECDSA") == ecdsa
+
+
+@pytest.mark.parametrize("version", ["-tls1", "-tls1_1"])
+@pytest.mark.parametrize("cipher", ["DHE-RSA-AES128-SHA", "DHE-RSA-AES256-SHA", "AES128-SHA", "ECDHE-RSA-AES128-SHA",
+                                    "ECDHE-ECDSA-AES128-SHA"])
+def test_an_old_device_finds_its_cipher_on_the_legacy_listener(two_kinds, version, cipher):
+    shout = two_kinds[0]
+
+    def connect(listener):
+        return subprocess.run(
+            ["openssl", "s_client", version, "-cipher", f"{cipher}:@SECLEVEL=0", "-brief", "-connect",
+             f"127.0.0.1:{shout.ports[listener]}"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=60).stderr
+    assert f"Ciphersuite: {cipher}\n" in connect("legacy")
+    assert "ESTABLISHED" not in connect("implicit")
+
+
 PROXIED = {
     "version 1": b"PROXY TCP4 127.0.0.2 192.0.2.1 1234 25\r\n",
     "version 2": v2(KNOWN),
@@ -120,6 +178,7 @@ NO_PROXY = {
     "SMTP": b"EHLO c\r\n",
     "garbage": b"\0" * 100,
     "half a header": b"PROXY TCP4 127.0.0.2\r\n",
+    "a CR too many": b"PROXY TCP4 127.0.0.2 192.0.2.1 1234 25\r\r\n",
     "an endless one": b"PROXY TCP4 " + b"1" * 5000,
     "a bad version 2": V2 + b"\x31\x11\0\x0c" + b"x" * 12,
 }

@@ -35,6 +35,11 @@ TOLERATED = {
     "the null sender with blanks": [("MAIL FROM: <> BODY=8BITMIME", "250 ")],
     "a domain in capitals": [("MAIL FROM:<A@ACME.EXAMPLE>", "250 ")],
     "commands that end in LF": [(b"MAIL FROM:<a@acme.example>\n", "250 "), (b"RCPT TO:<x@d.example>\n", "250 ")],
+    "commands that end in CR CR LF": [(b"MAIL FROM:<a@acme.example> SIZE=10\r\r\n", "250 "),
+                                      (b"RCPT TO:<x@d.example>\r\r\n", "250 "), (b"NOOP\r\r\r\r\n", "250 "),
+                                      (b"\r\r\n", "500 "), (b"DATA\r\r\n", "354 ")],
+    "RSET and QUIT that end in CR CR LF": [(b"RSET\r\r\n", "250 "), (b"QUIT\r\r\n", "221 "), (None, CLOSED)],
+    "a CR before the last blank": [(b"NOOP \r \r\n", "500 5.5.2 "), (b"NO\rOP\r\n", "500 5.5.2 ")],
     "an unknown verb first": [("XEXCH50 1 2", "500 "), ("MAIL FROM:<a@acme.example>", "250 ")],
     "every parameter": [("MAIL FROM:<a@acme.example> SIZE=1 BODY=8BITMIME RET=HDRS ENVID=q+2B1 SMTPUTF8", "250 ")],
     "7BIT": [("MAIL FROM:<a@acme.example> body=7bit", "250 ")],
@@ -53,6 +58,18 @@ def test_any_helo_name_will_do(talk, name):
     one.ask("EHLO " + name, "250-")
     one.ask(AUTH, "235 ")
     one.accepted(letter())
+
+
+def test_a_whole_dialogue_ends_its_lines_in_cr_cr_lf(talk):
+    one = talk("optional")
+    one.see("220 ")
+    one.raw(b"EHLO c\r\r\n").see("250-")
+    one.raw(b"STARTTLS\r\r\n").see("220 ")
+    one.tls()
+    one.raw(b"EHLO c\r\r\n").see("250-")
+    one.raw(AUTH.encode() + b"\r\r\n").see("235 ")
+    one.raw(b"MAIL FROM:<a@acme.example>\r\r\nRCPT TO:<x@d.example>\r\r\nDATA\r\r\n")
+    one.run([(None, "250 "), (None, "250 "), (None, "354 "), (letter(), OK), (b"QUIT\r\r\n", "221 "), (None, CLOSED)])
 
 
 def test_a_session_by_helo_may_authenticate_and_send(talk):

@@ -105,6 +105,12 @@ static const struct bad bad_files[] = {
          "F:3: queue.map_size: \"64 GB\" is not a size, like 4096, 256k, 50M or 2G\n"
 		"F:4: queue.events_size: \"99999999999999999999\" is not a size, like 4096, 256k, 50M "
 		"or 2G\n"																      },
+	{ DIR "ingress:\n  postmaster: root\n",
+         "F:3: ingress.postmaster: \"root\" is not a mail address, like postmaster@example.net\n"                                                              },
+	{ DIR "ingress:\n  postmaster: <root@a.example>\n",
+         "F:3: ingress.postmaster: \"<root@a.example>\" is not a mail address, like postmaster@example.net\n"                                                  },
+	{ DIR "ingress:\n  postmaster: root@b\xc3\xbc.example\n",
+         "F:3: ingress.postmaster: \"root@b\xc3\xbc.example\" is not a mail address, like postmaster@example.net\n"                                            },
 	{ DIR "redis:\n  address: unix:redis.sock\n",
          "F:3: redis.address: \"unix:redis.sock\" is neither unix:/PATH nor host:port\n"                                                                       },
 	{ DIR "redis:\n  tls: maybe\n",							 "F:3: redis.tls: \"maybe\" is not one of: true, false\n"       },
@@ -207,6 +213,7 @@ fills_in_defaults(void **state)
 	assert_int_equal(c->ingress.message_size_limit, 50 << 20);
 	assert_int_equal(c->ingress.timeout, 300000);
 	assert_string_equal(c->ingress.help_url, "https://a.example/help");
+	assert_string_equal(c->ingress.postmaster, "postmaster@a.example");
 	assert_true(c->ingress.listen[0].auth);
 	assert_int_equal(c->ingress.listen[0].tls, LISTEN_PLAIN);
 	assert_true(c->scanner.enabled);
