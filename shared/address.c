@@ -119,28 +119,27 @@ int
 address_parse(const char *text, size_t length, struct address *out)
 {
 	size_t local = local_length(text, length);
+	struct address read = { .text = text, .length = length };
 
 	memset(out, 0, sizeof *out);
 	if (local == 0 || length >= ADDRESS_MAX || !utf8_valid(text, local))
 		return -EINVAL;
-	out->text = text;
-	out->length = length;
 	if (local < length) {
 		if (text[local] != '@')
 			return -EINVAL;
-		out->domain = text + local + 1;
-		out->domain_length = length - local - 1;
-		out->literal = out->domain_length && *out->domain == '[';
-		if (!(out->literal ? literal_valid : address_domain_valid)(
-			    out->domain, out->domain_length))
+		read.domain = text + local + 1;
+		read.domain_length = length - local - 1;
+		read.literal = read.domain_length && *read.domain == '[';
+		if (!(read.literal ? literal_valid : address_domain_valid)(
+			    read.domain, read.domain_length))
 			return -EINVAL;
 		if (text[length - 1] == '.') {
-			out->length--;
-			out->domain_length--;
+			read.length--;
+			read.domain_length--;
 		}
 	}
-	for (size_t i = 0; i < length; i++)
-		out->utf8 |= (unsigned char)text[i] >= 0x80;
+	read.utf8 = !text_is_ascii(text, length);
+	*out = read;
 	return 0;
 }
 
@@ -227,20 +226,20 @@ address_parse_path(const char *text, size_t length, struct address *out)
 	return (long)(at + end + 1);
 }
 
-/* Upper case beyond ASCII and compatible forms are mapped, as mail programs and resolvers do; other
- * scripts have dots of their own, and one may be the last character. */
+/* Upper case beyond ASCII and compatible forms are mapped, as mail programs and resolvers do. Other
+ * scripts have dots of their own, and one may be the last character; some characters are mapped to
+ * nothing, which may leave no domain. */
 static void
 to_a_labels(char domain[256])
 {
 	char *ascii = NULL;
+	size_t length;
 
-	if (idn2_to_ascii_8z(domain, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK &&
-		strlen(ascii) < 256) {
-		const size_t length = strlen(ascii);
-
-		memcpy(domain, ascii, length + 1);
-		if (length > 1 && domain[length - 1] == '.')
-			domain[length - 1] = '\0';
+	if (idn2_to_ascii_8z(domain, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK) {
+		length = strlen(ascii);
+		if (address_domain_valid(ascii, length))
+			snprintf(domain, 256, "%.*s", (int)(length - (ascii[length - 1] == '.')),
+				ascii);
 	}
 	idn2_free(ascii);
 }
@@ -267,20 +266,16 @@ literal_canonical(const char *text, size_t length, char out[256])
 bool
 address_domain_canonical(const char *domain, size_t length, char out[256])
 {
-	bool utf8 = false;
-
 	if (literal_canonical(domain, length, out))
 		return true;
 	if (length && domain[length - 1] == '.')
 		length--;
 	if (length < 1 || length > DOMAIN_MAX || memchr(domain, '\0', length))
 		return false;
-	for (size_t i = 0; i < length; i++) {
+	for (size_t i = 0; i < length; i++)
 		out[i] = to_lower(domain[i]);
-		utf8 |= (unsigned char)domain[i] >= 0x80;
-	}
 	out[length] = '\0';
-	if (utf8)
+	if (!text_is_ascii(out, length))
 		to_a_labels(out);
 	return true;
 }

@@ -98,6 +98,8 @@ mailboxes_are_taken_or_refused(void **state)
 
 		if ((address_parse(text, length, &out) < 0) != (row->result < 0))
 			fail_msg("%s", row->name);
+		if (row->result < 0)
+			assert_true(!out.text && !out.length && !out.domain);
 		if (row->result == 0) {
 			assert_ptr_equal(out.text, text);
 			length -= text[length - 1] == '.';
@@ -235,6 +237,7 @@ what_names_the_same_domain_is_the_same_text(void **state)
 		{ "a\xc2\xad"
 		  "cme.example",         "acme.example"         }, /* a soft hyphen */
 		{ "b\xc3\xbc_c.example",                  "xn--b_c-hoa.example"  },
+		{ "x.\xc2\xad.\xc2\xad",                  "x.\xc2\xad.\xc2\xad"  },
 		{ "my_pc.LAN.",                           "my_pc.lan"            },
 		{ "[192.0.2.1]",                          "[192.0.2.1]"          },
 		{ "[IPv6:2001:db8::1]",                   "[ipv6:2001:db8::1]"   },
