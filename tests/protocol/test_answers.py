@@ -115,6 +115,23 @@ def test_answer(talk, rows):
     talk().run(rows)
 
 
+def test_a_refused_starttls_leaves_the_transaction_alone(talk):
+    one = talk("known", source=KNOWN)
+    one.hello()
+    one.begin("a@ip.example")
+    one.run([("STARTTLS now", "501 5.5.4 "), ("EHLO", "501 5.5.4 "), ("DATA", "354 "),
+             (letter("a@ip.example"), "250 2.0.0 ")])
+
+
+@pytest.mark.parametrize("domain", ["xn--bcher-kva.example", "XN--BCHER-KVA.example.", "b\u00fccher.example",
+                                    "B\u00dcCHER.Example.", "bu\u0308cher\u3002example"])
+def test_an_account_s_domain_is_its_own_however_it_is_written(talk, ready, domain):
+    one = ready(user="o", password="pw")
+    one.accepted(letter("a@other.example").replace(b"a@other.example", f"a@{domain}".encode()), sender="a@other.example")
+    one.ask(f"MAIL FROM:<a@{domain}> SMTPUTF8", "250 ")
+    ready().ask(f"MAIL FROM:<a@{domain}> SMTPUTF8", "550 5.7.1 ")
+
+
 def test_quota_is_451_and_names_the_limit(ready):
     one = ready(user="small", password="pw")
     for _ in range(2):

@@ -170,19 +170,10 @@ an_account_by_address_has_no_password(void **state)
 static void
 a_domain_is_one_however_it_is_written(void **state)
 {
-	static const char *const same[] = { "b\xc3\xbc"
-					    "cher.example",
-		"B\xc3\x9c"
-		"CHER.example.",
-		"xn--bcher-kva.example", "XN--BCHER-KVA.Example",
-		"bu\xcc\x88"
-		"cher\xe3\x80\x82"
-		"example" };
-	static const char *const none[] = { "\xf0\x9f\x98\x80.example", "-\xc3\xbc.example",
-		"\xc2\xad.example",
-		"other\xe2\x80\xa4"
-		"example",
-		"\xc3\xbc..example", "" };
+	static const char *const same[] = { "m\xc3\xbcnchen.test", "M\xc3\x9cNCHEN.test.",
+		"xn--mnchen-3ya.test", "XN--MNCHEN-3YA.Test", "mu\xcc\x88nchen\xe3\x80\x82test" };
+	static const char *const none[] = { "\xf0\x9f\x98\x80.test", "-\xc3\xbc.test",
+		"\xc2\xad.test", "other\xe2\x80\xa4test", "\xc3\xbc..test", "" };
 	char id[16], other[16], body[128];
 	json_t *domains;
 
@@ -196,7 +187,7 @@ a_domain_is_one_however_it_is_written(void **state)
 		assert_int_equal(json_array_size(domains), 2);
 		assert_string_equal(
 			json_string_value(json_object_get(json_array_get(domains, 1), "name")),
-			"xn--bcher-kva.example");
+			"xn--mnchen-3ya.test");
 		assert_int_equal(change(account_add_domain, other, body), -1);
 		assert_int_equal(edit.fault.status, 409);
 	}
