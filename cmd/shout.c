@@ -29,8 +29,8 @@
 #include "shared/queue.h"
 #include "shared/role.h"
 #include "shared/tls.h"
+#include "shared/version.h"
 
-#define VERSION "0.1.0"
 #define DEFAULT_FILE "/etc/shout/shout.yaml"
 
 /* In the order of starting. */
@@ -214,7 +214,7 @@ run(const char *command, const struct config *config)
 	raise_descriptor_limit();
 	running.main = loop_new("main");
 	if (start(&running, config) == 0) {
-		LOG_INFO("started", "command", command, "version", VERSION, "pid",
+		LOG_INFO("started", "command", command, "version", SHOUT_VERSION, "pid",
 			log_int(getpid()), "hostname", config->hostname);
 		wait_for_stop(&running);
 		status = 0;
@@ -364,7 +364,7 @@ main(int argc, char **argv)
 	int status;
 
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-		printf("shout %s\n", VERSION);
+		printf("shout %s\n", SHOUT_VERSION);
 		return 0;
 	}
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {

@@ -1,6 +1,7 @@
 /*
  * accounts.c - the commands about accounts.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,11 @@ static json_t *
 number(const char *text)
 {
 	char *end;
-	const long long n = strtoll(text, &end, 10);
+	long long n;
 
-	return end != text && !*end ? json_integer(n) : json_string(text);
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	return end != text && !*end && !errno ? json_integer(n) : json_string(text);
 }
 
 static json_t *
@@ -113,7 +116,7 @@ account_list(const struct ctl *ctl)
 static char *
 account_path(const struct ctl *ctl, const char *what)
 {
-	char *id = ctl_encode(ctl->words[2]);
+	char *id = ctl_encode(ctl->words[0]);
 	char *path = xasprintf("accounts/%s%s%s", id, what ? "/" : "", what ? what : "");
 
 	free(id);
@@ -140,7 +143,7 @@ account_show(const struct ctl *ctl)
 int
 account_status(const struct ctl *ctl)
 {
-	return ctl_ask(ctl, "POST", account_path(ctl, ctl->words[1]), NULL, print_done);
+	return ctl_ask(ctl, "POST", account_path(ctl, ctl->verb), NULL, print_done);
 }
 
 int

@@ -16,18 +16,31 @@ ctl_set(const struct ctl *ctl, json_t *body, const char *option)
 		json_object_set_new(body, option, json_string(value));
 }
 
-char *
-ctl_query(const struct ctl *ctl, const char *path, const char *const *names)
+/* An option's name in the API: "egress_ip". The caller's to free. */
+static char *
+field_of(const char *option)
 {
-	char *uri = xstrdup(path), *longer, *value;
+	char *field = xstrdup(option);
+
+	for (char *c = field; *c; c++)
+		*c = *c == '-' ? '_' : *c;
+	return field;
+}
+
+char *
+ctl_query(const struct ctl *ctl, const char *path, const char *const *options)
+{
+	char *uri = xstrdup(path), *longer, *field, *value;
 	char separator = '?';
 
-	for (; *names; names++) {
-		if (!ctl_option(ctl, *names))
+	for (; *options; options++) {
+		if (!ctl_option(ctl, *options))
 			continue;
-		value = ctl_encode(ctl_option(ctl, *names));
-		longer = xasprintf("%s%c%s=%s", uri, separator, *names, value);
+		field = field_of(*options);
+		value = ctl_encode(ctl_option(ctl, *options));
+		longer = xasprintf("%s%c%s=%s", uri, separator, field, value);
 		free(uri);
+		free(field);
 		free(value);
 		uri = longer;
 		separator = '&';

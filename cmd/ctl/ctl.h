@@ -14,14 +14,24 @@
 /* Exit statuses */
 enum ctl_status { CTL_OK, CTL_FAILED, CTL_USAGE };
 
+struct ctl;
+
+/* An option that some command takes. */
+struct ctl_known {
+	const char *name, *value; /* value: how help calls it; NULL: a switch */
+	const char *help;
+};
+extern const struct ctl_known ctl_known[]; /* ended by a NULL name */
+
 struct ctl_option {
 	const char *name, *value; /* value NULL: a switch */
 };
 
 struct ctl {
-	const char *file;
+	const char *file; /* NULL: not given */
 	bool json;
-	const char *words[CTL_VALUES_MAX]; /* what is no option, in order */
+	const char *verb;                  /* the last word of the command's name */
+	const char *words[CTL_VALUES_MAX]; /* what is no option, in order; behind the name */
 	size_t words_count;
 	struct ctl_option options[CTL_VALUES_MAX];
 	size_t options_count;
@@ -32,13 +42,9 @@ struct ctl {
 
 /* options.c: 0, or -1 after saying what is wrong with the command line. */
 int ctl_parse(struct ctl *ctl, int argc, char **argv);
-/* The value of an option given once at most; NULL: not given. */
+/* The (first) value of an option; NULL: not given, or a switch. */
 const char *ctl_option(const struct ctl *ctl, const char *name);
 bool ctl_has(const struct ctl *ctl, const char *name);
-/* Whether only these (NULL-ended) options were given; says which is not. */
-bool ctl_only(const struct ctl *ctl, const char *const *names);
-/* Whether each was given once at most; says which was not. */
-bool ctl_once(const struct ctl *ctl);
 /* Says what is wrong: on standard error and, with --json, as {"error": ...} on standard output. */
 void
 ctl_error(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -54,8 +60,8 @@ char *ctl_encode(const char *text);
 /* ask.c */
 /* Sets the field of that name to an option's value, if it was given. */
 void ctl_set(const struct ctl *ctl, json_t *body, const char *option);
-/* "path?a=b&c=d" from the options of that name that were given; the caller's to free. */
-char *ctl_query(const struct ctl *ctl, const char *path, const char *const *names);
+/* "path?a=b&c_d=e" from the options (NULL-ended) that were given; the caller's to free. */
+char *ctl_query(const struct ctl *ctl, const char *path, const char *const *options);
 /* Sends; prints by `print` unless --json. `path` and `body` (may be NULL) are taken over. An exit
  * status. */
 int ctl_ask(const struct ctl *ctl, const char *method, char *path, json_t *body,
@@ -74,6 +80,19 @@ int account_add_address(const struct ctl *ctl);
 int account_remove_address(const struct ctl *ctl);
 int account_add_user(const struct ctl *ctl);
 int account_remove_user(const struct ctl *ctl);
+
+/* queue.c: commands, likewise. */
+int queue_list(const struct ctl *ctl);
+int queue_show(const struct ctl *ctl);
+int queue_rule(const struct ctl *ctl);
+int queue_bad_list(const struct ctl *ctl);
+int queue_bad_show(const struct ctl *ctl);
+int queue_bad_remove(const struct ctl *ctl);
+int suspend(const struct ctl *ctl);
+int resume(const struct ctl *ctl);
+int suspensions(const struct ctl *ctl);
+int why(const struct ctl *ctl);
+int rebuild(const struct ctl *ctl);
 
 /* print.c */
 void print_json(const json_t *value);

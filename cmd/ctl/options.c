@@ -1,6 +1,10 @@
 /*
  * options.c - shoutctl's command line: words, and options anywhere between them.
+ *
+ * An option is known by its full name only: what a script abbreviates today may be another option,
+ * or two, tomorrow.
  */
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +13,45 @@
 #include "cmd/ctl/ctl.h"
 #include "shared/log.h"
 
-static const char *const switches[] = { "json", "verified", "raw", "help", NULL };
-static const char *const valued[] = { "name", "contact", "domain", "mode", "ip", "policy",
-	"messages-hour", "messages-day", "recipients-hour", "recipients-day", "username", "id",
-	"site", "account", "state", "limit", "after", "provider", "credential", "egress-ip",
-	"reason", "for", NULL };
+/* clang-format off */
+const struct ctl_known ctl_known[] = {
+	/* every command's */
+	{ "json",            NULL,                  "answers, and what went wrong, as JSON" },
+	{ "help",            NULL,                  "this; -h, too" },
+	{ "version",         NULL,                  "the version" },
+	/* accounts */
+	{ "name",            "NAME",                "of the account, for people" },
+	{ "contact",         "MAIL",                "where notices about it go" },
+	{ "domain",          "DOMAIN",              "a domain; =N behind an account's: its mailboxes" },
+	{ "mode",            "credentials|ip",      "how its servers are known (credentials)" },
+	{ "ip",              "ADDRESS",             "an address, or a network like 192.0.2.0/24" },
+	{ "verified",        NULL,                  "the domain is the account's: it may send from it" },
+	{ "policy",          "strict|resent",       "what From may be (resent)" },
+	{ "messages-hour",   "N",                   "a limit; 0: none" },
+	{ "messages-day",    "N",                   "a limit; 0: none" },
+	{ "recipients-hour", "N",                   "a limit; 0: none" },
+	{ "recipients-day",  "N",                   "a limit; 0: none" },
+	{ "username",        "NAME",                "which of its users" },
+	/* selectors: all that is given must match */
+	{ "id",              "ID",                  "a message" },
+	{ "site",            "SITE",                "as queue list shows it" },
+	{ "provider",        "NAME",                "a site, or the end of its hosts' names" },
+	{ "account",         "ACCOUNT",             "an account's mail" },
+	{ "credential",      "USERNAME|ADDRESS",    "what one of its servers sent" },
+	{ "egress-ip",       "ADDRESS",             "what leaves by this address" },
+	/* lists and commands */
+	{ "state",           "waiting|held",        "only these" },
+	{ "limit",           "N",                   "so many at most" },
+	{ "after",           "PLACE",               "the next page: where the last one ended" },
+	{ "raw",             NULL,                  "the bytes as they are" },
+	{ "reason",          "TEXT",                "for whoever reads the list" },
+	{ "for",             "30m|4h|2d",           "how long" },
+	{ NULL,              NULL,                  NULL }
+};
+/* clang-format on */
+
+#define KNOWN (sizeof ctl_known / sizeof *ctl_known - 1)
+#define FIRST 256 /* what getopt_long() returns for the first of them: no character */
 
 void
 ctl_error(const struct ctl *ctl, const char *format, ...)
@@ -37,15 +75,6 @@ ctl_error(const struct ctl *ctl, const char *format, ...)
 	free(text);
 }
 
-static bool
-listed(const char *const *names, const char *name, size_t length)
-{
-	for (; *names; names++)
-		if (strlen(*names) == length && strncmp(*names, name, length) == 0)
-			return true;
-	return false;
-}
-
 static int
 full(const struct ctl *ctl)
 {
@@ -53,32 +82,71 @@ full(const struct ctl *ctl)
 	return -1;
 }
 
-/* An option at argv[*i]; its value may be the next word or follow a "=". */
 static int
-take_option(struct ctl *ctl, int argc, char **argv, int *i)
+take_word(struct ctl *ctl, const char *word)
 {
-	char *name = argv[*i] + 2;
-	const size_t length = strcspn(name, "=");
-	const char *value = name[length] == '=' ? name + length + 1 : NULL;
-
-	if (ctl->options_count == CTL_VALUES_MAX)
-		return full(ctl);
-	if (listed(switches, name, length) && !value) {
-		/* its name says all */
-	} else if (listed(valued, name, length)) {
-		if (!value && ++*i < argc)
-			value = argv[*i];
-		if (!value || !*value) {
-			ctl_error(ctl, "--%s needs a value", name);
-			return -1;
-		}
-	} else {
-		ctl_error(ctl, "there is no option --%s (see --help)", name);
+	if (!*word) {
+		ctl_error(ctl, "an empty word means nothing");
 		return -1;
 	}
-	name[length] = '\0';
+	if (ctl->words_count == CTL_VALUES_MAX)
+		return full(ctl);
+	ctl->words[ctl->words_count++] = word;
+	return 0;
+}
+
+/* Names the option as it was typed, but without its value, which may be long or a secret. */
+static int
+refuse(const struct ctl *ctl, const char *before, const char *typed, const char *behind)
+{
+	ctl_error(ctl, "%s%.*s %s", before, (int)strcspn(typed, "="), typed, behind);
+	return -1;
+}
+
+static int
+refuse_unknown(const struct ctl *ctl, const char *typed)
+{
+	return refuse(ctl, "there is no option ", typed, "(see --help)");
+}
+
+/* An option, or with no name the file, with the value that getopt_long() found. */
+static int
+take_option(struct ctl *ctl, const char *typed, const char *name, const char *value)
+{
+	const size_t length = strcspn(typed, "=");
+
+	if (name && (strlen(name) + 2 != length || memcmp(typed + 2, name, length - 2) != 0))
+		return refuse_unknown(ctl, typed);
+	if (value && !*value)
+		return refuse(ctl, "", typed, "needs a value");
+	if (value && strncmp(value, "--", 2) == 0 && !typed[length])
+		return refuse(
+			ctl, "", typed, "needs a value (behind a = when the value begins with --)");
+	if (!name) {
+		if (ctl->file)
+			return refuse(ctl, "", typed, "is given twice");
+		ctl->file = value;
+		return 0;
+	}
+	if (ctl->options_count == CTL_VALUES_MAX)
+		return full(ctl);
 	ctl->options[ctl->options_count++] = (struct ctl_option){ name, value };
 	return 0;
+}
+
+static int
+take(struct ctl *ctl, int code, const char *typed)
+{
+	switch (code) {
+	case 1: return take_word(ctl, optarg);
+	case ':': return refuse(ctl, "", typed, "needs a value");
+	case '?':
+		return optopt >= FIRST ? refuse(ctl, "", typed, "takes no value")
+				       : refuse_unknown(ctl, typed);
+	case 'h': return take_option(ctl, "--help", "help", NULL);
+	case 'c': return take_option(ctl, "-c", NULL, optarg);
+	default: return take_option(ctl, typed, ctl_known[code - FIRST].name, optarg);
+	}
 }
 
 /* JSON has no room for other text, and a selector without one of its parts would mean more. */
@@ -100,39 +168,32 @@ all_utf8(const struct ctl *ctl, int argc, char **argv)
 int
 ctl_parse(struct ctl *ctl, int argc, char **argv)
 {
+	struct option options[KNOWN + 1] = { 0 };
+	int code, at = 1;
+
+	for (size_t i = 0; i < KNOWN; i++)
+		options[i] = (struct option){ ctl_known[i].name,
+			ctl_known[i].value ? required_argument : no_argument, NULL,
+			FIRST + (int)i };
 	for (int i = 1; i < argc; i++) /* first, for what is wrong before it */
 		ctl->json = ctl->json || strcmp(argv[i], "--json") == 0;
 	if (!all_utf8(ctl, argc, argv))
 		return -1;
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "-c") == 0) {
-			if (++i == argc) {
-				ctl_error(ctl, "-c needs a file");
-				return -1;
-			}
-			ctl->file = argv[i];
-		} else if (strncmp(argv[i], "--", 2) == 0) {
-			if (take_option(ctl, argc, argv, &i) < 0)
-				return -1;
-		} else if (argv[i][0] == '-' && argv[i][1]) {
-			ctl_error(ctl, "there is no option %s (see --help)", argv[i]);
+	opterr = 0;
+	/* '-': every word comes as it stands, whatever POSIXLY_CORRECT says. */
+	for (; (code = getopt_long(argc, argv, "-:c:h", options, NULL)) != -1; at = optind)
+		if (take(ctl, code, argv[at]) < 0)
 			return -1;
-		} else if (!argv[i][0]) {
-			ctl_error(ctl, "word %d is empty", i);
+	for (; optind < argc; optind++) /* behind "--" */
+		if (take_word(ctl, argv[optind]) < 0)
 			return -1;
-		} else {
-			if (ctl->words_count == CTL_VALUES_MAX)
-				return full(ctl);
-			ctl->words[ctl->words_count++] = argv[i];
-		}
-	}
 	return 0;
 }
 
 const char *
 ctl_option(const struct ctl *ctl, const char *name)
 {
-	for (size_t i = ctl->options_count; i-- > 0;)
+	for (size_t i = 0; i < ctl->options_count; i++)
 		if (strcmp(ctl->options[i].name, name) == 0)
 			return ctl->options[i].value;
 	return NULL;
@@ -145,32 +206,4 @@ ctl_has(const struct ctl *ctl, const char *name)
 		if (strcmp(ctl->options[i].name, name) == 0)
 			return true;
 	return false;
-}
-
-bool
-ctl_only(const struct ctl *ctl, const char *const *names)
-{
-	for (size_t i = 0; i < ctl->options_count; i++) {
-		const char *name = ctl->options[i].name;
-
-		if (strcmp(name, "json") != 0 && !listed(names, name, strlen(name))) {
-			ctl_error(ctl, "this command does not take --%s", name);
-			return false;
-		}
-	}
-	return true;
-}
-
-bool
-ctl_once(const struct ctl *ctl)
-{
-	for (size_t i = 0; i < ctl->options_count; i++) {
-		const struct ctl_option *option = &ctl->options[i];
-
-		if (option->value && ctl_option(ctl, option->name) != option->value) {
-			ctl_error(ctl, "--%s may be given once", option->name);
-			return false;
-		}
-	}
-	return true;
 }

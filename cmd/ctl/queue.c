@@ -1,0 +1,261 @@
+/*
+ * queue.c - the commands about mail that waits, what stops it, and what became of it.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/ctl/ctl.h"
+#include "shared/config.h"
+#include "shared/log.h"
+
+#define PAGE_MAX 1000ul /* rows of one request */
+
+/* Lists */
+
+/* The page behind `before` (NULL: the first), of up to `limit` rows. */
+static json_t *
+queue_page(const struct ctl *ctl, const json_t *before, unsigned long limit)
+{
+	static const char *const names[] = { "id", "site", "provider", "account", "credential",
+		"domain", "egress-ip", "state", NULL };
+	const char *after = before ? json_string_value(json_object_get(before, "next"))
+				   : ctl_option(ctl, "after");
+	char *uri = ctl_query(ctl, "queue", names), *encoded = ctl_encode(after ? after : "");
+	char *path = xasprintf("%s%climit=%lu%s%s", uri, strchr(uri, '?') ? '&' : '?',
+		limit < PAGE_MAX ? limit : PAGE_MAX, after ? "&after=" : "", encoded);
+	json_t *page = ctl_request(ctl, "GET", path, NULL);
+
+	free(uri);
+	free(encoded);
+	free(path);
+	return page;
+}
+
+/* Takes the page; a first page that could not count all knows no total. */
+static void
+queue_join(json_t *all, json_t *page)
+{
+	json_array_extend(json_object_get(all, "rows"), json_object_get(page, "rows"));
+	json_object_set(all, "next", json_object_get(page, "next"));
+	json_decref(page);
+}
+
+int
+queue_list(const struct ctl *ctl)
+{
+	const char *limit_text = ctl_option(ctl, "limit");
+	char *end = NULL;
+	const unsigned long limit = limit_text ? strtoul(limit_text, &end, 10) : 100;
+	json_t *all = NULL, *rows = NULL, *page;
+
+	if (limit_text && (!isdigit((unsigned char)*limit_text) || *end)) {
+		ctl_error(ctl, "--limit takes a number");
+		return CTL_USAGE;
+	}
+	do {
+		page = queue_page(ctl, all, limit - json_array_size(rows));
+		if (!page) {
+			json_decref(all);
+			return CTL_FAILED;
+		}
+		if (!all)
+			rows = json_object_get(all = page, "rows");
+		else
+			queue_join(all, page);
+	} while (json_array_size(rows) < limit && json_is_string(json_object_get(all, "next")));
+	if (ctl->json)
+		print_json(all);
+	else
+		print_queue(all);
+	json_decref(all);
+	return CTL_OK;
+}
+
+/* "<collection>/<the one named>" */
+static char *
+path_of(const struct ctl *ctl, const char *collection)
+{
+	char *name = ctl_encode(ctl->words[0]), *path = xasprintf("%s/%s", collection, name);
+
+	free(name);
+	return path;
+}
+
+int
+queue_show(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "GET", path_of(ctl, "queue"), NULL, print_message);
+}
+
+/* What could not be read */
+
+static void
+print_removed(const json_t *reply)
+{
+	print_field("Removed", json_string_value(json_object_get(reply, "removed")));
+}
+
+int
+queue_bad_list(const struct ctl *ctl)
+{
+	static const char *const names[] = { "limit", "after", NULL };
+
+	return ctl_ask(ctl, "GET", ctl_query(ctl, "queue/bad", names), NULL, print_bad_list);
+}
+
+int
+queue_bad_show(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "GET", path_of(ctl, "queue/bad"), NULL,
+		ctl_has(ctl, "raw") ? print_bad_raw : print_bad);
+}
+
+int
+queue_bad_remove(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "DELETE", path_of(ctl, "queue/bad"), NULL, print_removed);
+}
+
+/* Selectors: by option, and (a rule's) the message named as a word. The names of the API. */
+static const char *const selector_options[][2] = {
+	{"id",          "id"              },
+        { "site",       "site"            },
+        { "provider",   "provider"        },
+        { "account",    "account"         },
+	{ "credential", "credential"      },
+        { "domain",     "recipient_domain"},
+	{ "egress-ip",  "egress_ip"       }
+};
+
+static json_t *
+selector_of(const struct ctl *ctl)
+{
+	json_t *selector = json_object();
+
+	for (size_t i = 0; i < sizeof selector_options / sizeof *selector_options; i++) {
+		const char *value = ctl_option(ctl, selector_options[i][0]);
+
+		if (value)
+			json_object_set_new(selector, selector_options[i][1], json_string(value));
+	}
+	return selector;
+}
+
+static const char *
+who(void)
+{
+	const char *by = getenv("SUDO_USER") ? getenv("SUDO_USER") : getenv("USER");
+
+	return by ? by : "operator";
+}
+
+static void
+print_rule(const json_t *reply)
+{
+	const json_t *entry = json_object_get(reply, "entry");
+	char *selector = print_selector(json_object_get(entry, "selector"));
+
+	printf("%s %s (rule %s)\n", json_string_value(json_object_get(entry, "action")), selector,
+		json_string_value(json_object_get(reply, "rule")));
+	free(selector);
+}
+
+int
+queue_rule(const struct ctl *ctl)
+{
+	json_t *selector = selector_of(ctl);
+
+	if (ctl->words_count > 0)
+		json_object_set_new(selector, "id", json_string(ctl->words[0]));
+	return ctl_ask(ctl, "POST", xstrdup("rules"),
+		json_pack(
+			"{s:s, s:o, s:s}", "action", ctl->verb, "selector", selector, "by", who()),
+		print_rule);
+}
+
+/* Suspensions */
+
+static void
+print_suspended(const json_t *reply)
+{
+	const json_t *suspended = json_object_get(reply, "suspended");
+	char *selector = print_selector(json_object_get(
+		suspended ? suspended : json_object_get(reply, "resumed"), "selector"));
+
+	printf("%s %s\n", suspended ? "suspended" : "resumed", selector);
+	free(selector);
+}
+
+int
+suspend(const struct ctl *ctl)
+{
+	const char *for_text = ctl_option(ctl, "for");
+	uint64_t ms = 0;
+	json_t *body;
+
+	if (for_text && (config_duration(for_text, &ms) < 0 || ms < 1000)) {
+		ctl_error(ctl, "--for takes a duration, like 30m, 4h or 2d");
+		return CTL_USAGE;
+	}
+	body = json_pack("{s:o, s:s}", "selector", selector_of(ctl), "by", who());
+	ctl_set(ctl, body, "reason");
+	if (for_text)
+		json_object_set_new(body, "seconds", json_integer((json_int_t)(ms / 1000)));
+	return ctl_ask(ctl, "POST", xstrdup("suspensions"), body, print_suspended);
+}
+
+int
+resume(const struct ctl *ctl)
+{
+	char *uri = xstrdup("suspensions"), *longer, *encoded;
+	json_t *selector = selector_of(ctl), *value;
+	const char *key;
+	char separator = '?';
+
+	json_object_foreach(selector, key, value)
+	{
+		encoded = ctl_encode(json_string_value(value));
+		longer = xasprintf("%s%c%s=%s", uri, separator, key, encoded);
+		free(encoded);
+		free(uri);
+		uri = longer;
+		separator = '&';
+	}
+	json_decref(selector);
+	return ctl_ask(ctl, "DELETE", uri, NULL, print_suspended);
+}
+
+int
+suspensions(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "GET", xstrdup("suspensions"), NULL, print_suspensions);
+}
+
+/* What happened, and the rest */
+
+int
+why(const struct ctl *ctl)
+{
+	char *query = ctl_encode(ctl->words[0]);
+	char *limit = ctl_encode(ctl_option(ctl, "limit") ? ctl_option(ctl, "limit") : "10");
+	char *path = xasprintf("why?q=%s&limit=%s", query, limit);
+
+	free(query);
+	free(limit);
+	return ctl_ask(ctl, "GET", path, NULL, print_why);
+}
+
+static void
+print_rebuilt(const json_t *reply)
+{
+	printf("%" JSON_INTEGER_FORMAT " entries written\n",
+		json_integer_value(json_object_get(reply, "entries")));
+}
+
+int
+rebuild(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "POST", xstrdup("rebuild"), NULL, print_rebuilt);
+}
