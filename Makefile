@@ -80,6 +80,7 @@ $(LIB): $(OBJS)
 	ar rcs $@ $^
 
 $(B)/shoutctl: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/ctl/*.c))
+$(B)/shoutctl: LDLIBS += $(shell pkg-config --libs libcurl)
 $(PROGS): $(B)/%: $(B)/cmd/%.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
 

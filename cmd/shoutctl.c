@@ -195,7 +195,7 @@ help_commands(FILE *out, const char *noun)
 	bool any = false;
 
 	for (size_t i = 0; i < COMMANDS && !any; i++)
-		any = noun && strncmp(commands[i].name, noun, strlen(noun)) == 0;
+		any = *noun && strncmp(commands[i].name, noun, strlen(noun)) == 0;
 	fprintf(out, "usage: shoutctl [-c FILE] [--json] COMMAND [WORD] [OPTION]...\n\n");
 	for (size_t i = 0; i < COMMANDS; i++) {
 		const struct command *command = &commands[i];
@@ -212,7 +212,7 @@ help_commands(FILE *out, const char *noun)
 static int
 help(struct ctl *ctl)
 {
-	const char *noun = ctl->words_count > 0 ? ctl->words[0] : NULL;
+	const char *noun = ctl->words_count > 0 ? ctl->words[0] : "";
 	const struct command *command = command_take(ctl);
 
 	if (command)
@@ -241,7 +241,7 @@ main(int argc, char **argv)
 		if (ctl.json)
 			ctl_error(&ctl, "which command? (see --help)");
 		else
-			help_commands(stderr, NULL);
+			help_commands(stderr, "");
 		return CTL_USAGE;
 	}
 	command = command_take(&ctl);

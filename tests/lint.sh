@@ -41,6 +41,7 @@ known_to() { # header-pattern file-pattern
 }
 known_to 'lmdb\.h' '^shared/(queue_lmdb|lmdb_|row_table|row_cache)'
 known_to 'librdkafka/' '^shared/(queue_kafka|kafka_)'
+known_to 'curl/' '^cmd/ctl/http'
 known_to 'hiredis/' '^shared/redis'
 known_to 'unbound' '^sender/dns'
 known_to 'gsasl' '^shared/scram|^ingress/auth'

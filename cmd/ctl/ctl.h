@@ -9,6 +9,8 @@
 
 #include <jansson.h>
 
+#include "shared/net.h"
+
 #define CTL_VALUES_MAX 64
 
 /* Exit statuses */
@@ -36,8 +38,7 @@ struct ctl {
 	struct ctl_option options[CTL_VALUES_MAX];
 	size_t options_count;
 	/* from the configuration */
-	char host[128], token[65];
-	unsigned short port;
+	char where[NET_TEXT_MAX], token[65];
 };
 
 /* options.c: 0, or -1 after saying what is wrong with the command line. */

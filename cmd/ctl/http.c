@@ -1,28 +1,31 @@
 /*
  * http.c - one request to control's API at a time, waited for.
+ *
+ * Only the address of the configuration hears the token: no proxy, no redirection, no .netrc.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/buffer.h>
-#include <event2/event.h>
-#include <event2/http.h>
+#include <curl/curl.h>
 
 #include "cmd/ctl/ctl.h"
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/net.h"
 
-#define TIMEOUT_S 120 /* a search of all events takes its time */
+#define CONNECT_TIMEOUT_S 10L
+#define TIMEOUT_S 120L /* a search of all events takes its time */
+#define ANSWER_MAX ((size_t)64 << 20)
 
 static int
 token_read(struct ctl *ctl, const char *state_dir)
 {
 	char *path = xasprintf("%s/control.token", state_dir);
 	FILE *file = fopen(path, "re");
-	const bool ok = file && fread(ctl->token, 1, 64, file) == 64;
+	const bool ok = file && fread(ctl->token, 1, 64, file) == 64 &&
+		strspn(ctl->token, "0123456789abcdef") == 64;
 
 	if (!ok)
 		ctl_error(ctl, "cannot read %s: %s", path,
@@ -33,10 +36,12 @@ token_read(struct ctl *ctl, const char *state_dir)
 	return ok ? 0 : -1;
 }
 
+/* Where it listens; what listens on every address is found on this machine's own. */
 static int
 address_take(struct ctl *ctl, const char *file, const char *listen)
 {
 	struct net_address address;
+	char ip[NET_TEXT_MAX];
 
 	if (!listen) {
 		ctl_error(ctl, "%s: control.listen is not set, so there is no API", file);
@@ -46,12 +51,10 @@ address_take(struct ctl *ctl, const char *file, const char *listen)
 		ctl_error(ctl, "%s: control.listen: \"%s\" is no address:port", file, listen);
 		return -1;
 	}
-	net_format_ip(&address, ctl->host);
-	ctl->port = net_port(&address);
-	if (strcmp(ctl->host, "0.0.0.0") == 0)
-		snprintf(ctl->host, sizeof ctl->host, "127.0.0.1");
-	else if (strcmp(ctl->host, "::") == 0)
-		snprintf(ctl->host, sizeof ctl->host, "::1");
+	net_format_ip(&address, ip);
+	if (strcmp(ip, "0.0.0.0") == 0 || strcmp(ip, "::") == 0)
+		net_parse_ip(*ip == '0' ? "127.0.0.1" : "::1", net_port(&address), &address);
+	net_format(&address, ctl->where);
 	return 0;
 }
 
@@ -80,109 +83,176 @@ ctl_connect(struct ctl *ctl)
 	return err;
 }
 
+/* What came */
+
 struct answer {
-	bool came;
-	int status;
-	json_t *body;
+	char *text;
+	size_t length;
+	bool too_large;
+	char detail[CURL_ERROR_SIZE];
 };
 
-static void
-on_answer(struct evhttp_request *request, void *arg)
+static size_t
+on_data(char *data, size_t size, size_t count, void *arg)
 {
 	struct answer *answer = arg;
-	struct evbuffer *input;
-	size_t length;
+	const size_t length = size * count;
 
-	if (!request || evhttp_request_get_response_code(request) == 0)
-		return;
-	answer->came = true;
-	answer->status = evhttp_request_get_response_code(request);
-	input = evhttp_request_get_input_buffer(request);
-	length = evbuffer_get_length(input);
-	if (length > 0)
-		answer->body = json_loadb(
-			(const char *)evbuffer_pullup(input, -1), length, 0, NULL);
+	answer->too_large = length > ANSWER_MAX - answer->length;
+	if (answer->too_large)
+		return 0;
+	answer->text = xrealloc(answer->text, answer->length + length);
+	memcpy(answer->text + answer->length, data, length);
+	answer->length += length;
+	return length;
 }
 
-static struct evhttp_request *
-request_make(const struct ctl *ctl, struct answer *answer, json_t *body)
+/* Says why no answer came. */
+static void
+tell_failure(const struct ctl *ctl, CURL *curl, CURLcode code, const struct answer *answer)
 {
-	struct evhttp_request *request = evhttp_request_new(on_answer, answer);
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	char bearer[80];
+	const char *why = *answer->detail ? answer->detail : curl_easy_strerror(code);
+	char *method = NULL;
+	long err = 0;
 
-	snprintf(bearer, sizeof bearer, "Bearer %s", ctl->token);
-	evhttp_add_header(headers, "Authorization", bearer);
-	evhttp_add_header(headers, "Host", ctl->host);
-	evhttp_add_header(headers, "Connection", "close");
-	if (text) {
-		evhttp_add_header(headers, "Content-Type", "application/json");
-		evbuffer_add(evhttp_request_get_output_buffer(request), text, strlen(text));
-	} else {
-		evhttp_add_header(headers, "Content-Length", "0");
-	}
-	free(text);
-	json_decref(body);
-	return request;
-}
-
-static enum evhttp_cmd_type
-method_of(const char *name)
-{
-	if (strcmp(name, "POST") == 0)
-		return EVHTTP_REQ_POST;
-	if (strcmp(name, "PATCH") == 0)
-		return EVHTTP_REQ_PATCH;
-	return strcmp(name, "DELETE") == 0 ? EVHTTP_REQ_DELETE : EVHTTP_REQ_GET;
+	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &err);
+	curl_easy_getinfo(curl, CURLINFO_EFFECTIVE_METHOD, &method);
+	if (answer->too_large)
+		ctl_error(ctl, "the answer has more than %zu MiB: ask for less (--limit)",
+			ANSWER_MAX >> 20);
+	else if (code == CURLE_COULDNT_CONNECT)
+		ctl_error(ctl, "no answer from %s: does shout run? (%s)", ctl->where,
+			err ? strerror((int)err) : why);
+	else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
+		ctl_error(ctl,
+			"what answers at %s does not speak HTTP: is it another service, or TLS?",
+			ctl->where);
+	else
+		ctl_error(ctl, "no answer from %s: %s%s", ctl->where, why,
+			method && strcmp(method, "GET") == 0
+				? ""
+				: "; what was asked may still be done: look before you repeat it");
 }
 
 /* The body of a success; NULL after saying what went wrong. */
 static json_t *
-answer_take(const struct ctl *ctl, struct answer *answer)
+answer_take(const struct ctl *ctl, CURL *curl, const struct answer *answer)
 {
-	const char *error = json_string_value(json_object_get(answer->body, "error"));
-	const char *field = json_string_value(json_object_get(answer->body, "field"));
+	json_t *body = json_loadb(answer->text ? answer->text : "", answer->length, 0, NULL);
+	const char *error = json_string_value(json_object_get(body, "error"));
+	const char *field = json_string_value(json_object_get(body, "field"));
+	long status = 0;
 
-	if (!answer->came)
-		ctl_error(ctl, "no answer from %s port %u: does shout run?", ctl->host, ctl->port);
-	else if (answer->status / 100 == 2 && answer->body)
-		return answer->body;
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status / 100 == 2 && json_is_object(body))
+		return body;
+	if (status / 100 == 2)
+		ctl_error(ctl, "what %s answers is no JSON object", ctl->where);
 	else if (error)
 		ctl_error(ctl, "%s%s%s", field ? field : "", field ? ": " : "", error);
 	else
-		ctl_error(ctl, "HTTP status %d", answer->status);
-	json_decref(answer->body);
+		ctl_error(ctl, "%s answers with HTTP status %ld, and not why", ctl->where, status);
+	json_decref(body);
 	return NULL;
+}
+
+/* The request */
+
+static struct curl_slist *
+headers_make(const struct ctl *ctl, bool body)
+{
+	char *bearer = xasprintf("Authorization: Bearer %s", ctl->token);
+	struct curl_slist *headers = curl_slist_append(NULL, bearer), *more;
+
+	/* One with nothing behind its colon is not sent. */
+	more = curl_slist_append(
+		headers, body ? "Content-Type: application/json" : "Content-Type:");
+	explicit_bzero(bearer, strlen(bearer));
+	free(bearer);
+	if (!headers || !more)
+		die("out of memory", "curl_slist_append");
+	return headers;
+}
+
+static void
+connection_set(CURL *curl)
+{
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
+	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
+	curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+}
+
+/* `text` NULL: no body. A POST says that it has none, so that nobody waits for one. */
+static void
+request_set(CURL *curl, const char *method, const char *text)
+{
+	const bool post = strcmp(method, "POST") == 0;
+
+	if (text || post) {
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text ? text : "");
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)(text ? strlen(text) : 0));
+	}
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L); /* an account may be called ".." */
+}
+
+static json_t *
+perform(const struct ctl *ctl, CURL *curl)
+{
+	struct answer answer = { 0 };
+	json_t *reply = NULL;
+	CURLcode code;
+
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, answer.detail);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+	code = curl_easy_perform(curl);
+	if (code)
+		tell_failure(ctl, curl, code, &answer);
+	else
+		reply = answer_take(ctl, curl, &answer);
+	if (answer.text)
+		explicit_bzero(answer.text, answer.length); /* it may hold a new password */
+	free(answer.text);
+	return reply;
 }
 
 json_t *
 ctl_request(const struct ctl *ctl, const char *method, const char *path, json_t *body)
 {
-	struct event_base *base = event_base_new();
-	struct evhttp_connection *connection = evhttp_connection_base_new(
-		base, NULL, ctl->host, ctl->port);
-	char *uri = xasprintf("/api/v1/%s", path);
-	struct answer answer = { 0 };
+	CURL *curl = curl_easy_init();
+	char *uri = xasprintf("http://%s/api/v1/%s", ctl->where, path);
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	struct curl_slist *headers = headers_make(ctl, body);
+	json_t *reply;
 
-	if (!base || !connection)
-		die("out of memory", "evhttp");
-	evhttp_connection_set_timeout(connection, TIMEOUT_S);
-	if (evhttp_make_request(
-		    connection, request_make(ctl, &answer, body), method_of(method), uri) == 0)
-		event_base_dispatch(base);
-	evhttp_connection_free(connection);
-	event_base_free(base);
+	if (!curl || (body && !text))
+		die("out of memory", "a request");
+	connection_set(curl);
+	request_set(curl, method, text);
+	curl_easy_setopt(curl, CURLOPT_URL, uri);
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	reply = perform(ctl, curl);
+	curl_easy_cleanup(curl);
+	curl_slist_free_all(headers);
+	free(text);
 	free(uri);
-	return answer_take(ctl, &answer);
+	json_decref(body);
+	return reply;
 }
 
 char *
 ctl_encode(const char *text)
 {
-	char *encoded = evhttp_uriencode(text, -1, 0);
+	char *escaped = curl_easy_escape(NULL, text, 0), *encoded;
 
-	if (!encoded)
-		die("out of memory", "evhttp_uriencode");
+	if (!escaped)
+		die("out of memory", "curl_easy_escape");
+	encoded = xstrdup(escaped);
+	curl_free(escaped);
 	return encoded;
 }
