@@ -11,26 +11,6 @@
 #define NAME_MAX_BYTES 200
 #define LIMIT_MAX 1000000000000
 
-int
-check_fields(struct fault *fault, const json_t *body, const char *const *known, const char *in)
-{
-	const char *key;
-	json_t *value;
-
-	if (body && !json_is_object(body))
-		return fault_set(fault, 400, in, "a JSON object is needed");
-	json_object_foreach((json_t *)body, key, value)
-	{
-		const char *const *name = known;
-
-		while (*name && strcmp(*name, key) != 0)
-			name++;
-		if (!*name)
-			return fault_set(fault, 400, key, "there is no such field");
-	}
-	return 0;
-}
-
 static bool
 has_control(const char *text)
 {
@@ -87,18 +67,22 @@ take_policy(struct fault *fault, json_t *account, const json_t *body)
 static int
 take_limits(struct fault *fault, json_t *account, const json_t *body)
 {
-	static const char *const known[] = { "messages_hour", "messages_day", "recipients_hour",
-		"recipients_day", NULL };
+	static const struct field known[] = {
+		{"messages_hour",    FIELD_NUMBER },
+                { "messages_day",                 FIELD_NUMBER },
+		{ "recipients_hour",FIELD_NUMBER },
+                { "recipients_day", FIELD_NUMBER },
+                { 0                }
+	};
 	json_t *limits = json_object_get(body, "limits"), *value;
 	const char *key;
 	char field[64];
 
-	if (check_fields(fault, limits, known, "limits") < 0)
+	if (fields_check(fault, limits, known, "limits") < 0)
 		return -1;
 	json_object_foreach(limits, key, value)
 	{
-		if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-			json_integer_value(value) > LIMIT_MAX) {
+		if (json_integer_value(value) < 0 || json_integer_value(value) > LIMIT_MAX) {
 			snprintf(field, sizeof field, "limits.%s", key);
 			return fault_set(fault, 400, field, "a number from 0 (none) up");
 		}

@@ -9,7 +9,6 @@
 #include "control/accounts.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,19 +22,6 @@
 #include "shared/loop.h"
 #include "shared/scram.h"
 #include "shared/text.h"
-
-int
-fault_set(struct fault *fault, int status, const char *field, const char *format, ...)
-{
-	va_list args;
-
-	fault->status = status;
-	snprintf(fault->field, sizeof fault->field, "%s", field ? field : "");
-	va_start(args, format);
-	vsnprintf(fault->error, sizeof fault->error, format, args);
-	va_end(args);
-	return -1;
-}
 
 /* Random text of the given alphabet, each sign equally likely. */
 static void
@@ -224,31 +210,39 @@ canonical_domain(const char *text, char out[256])
 		: -1;
 }
 
-/* `item`: "d.example" or {"name","mailboxes","verified"}. */
+/* `item`: "d.example" or {"name","mailboxes","verified"}; `in` where it stands, NULL: it is the
+ * body. */
 static int
-add_domain(struct edit *edit, json_t *account, const json_t *item, bool verified, const char *field)
+add_domain(struct edit *edit, json_t *account, const json_t *item, bool verified, const char *in)
 {
-	static const char *const known[] = { "name", "mailboxes", "verified", NULL };
+	static const struct field known[] = {
+		{"name",        FIELD_TEXT },
+                { "mailboxes",            FIELD_NUMBER },
+                { "verified",FIELD_SWITCH },
+		{ 0  }
+	};
 	const char *id = json_string_value(json_object_get(account, "id")), *owner;
-	const json_t *mailboxes = json_object_get(item, "mailboxes");
+	const char *field = in ? in : "name";
+	json_t *mailboxes = json_object_get(item, "mailboxes"), *domain;
 	char name[256];
-	json_t *domain;
 
-	if (json_is_object(item) && check_fields(&edit->fault, item, known, field) < 0)
+	if (!json_is_string(item) && fields_check(&edit->fault, item, known, in) < 0)
 		return -1;
 	if (canonical_domain(
 		    json_string_value(json_is_object(item) ? json_object_get(item, "name") : item),
 		    name) < 0)
 		return fault_set(&edit->fault, 400, field, "a domain like acme.example is needed");
-	if (mailboxes && (!json_is_integer(mailboxes) || json_integer_value(mailboxes) < 0))
-		return fault_set(&edit->fault, 400, field, "mailboxes is a number from 0 up");
+	if (json_integer_value(mailboxes) < 0) {
+		snprintf(name, sizeof name, "%s%smailboxes", in ? in : "", in ? "." : "");
+		return fault_set(&edit->fault, 400, name, "a number from 0 up");
+	}
 	owner = directory_domain_owner(edit->directory, name);
 	if (owner && strcmp(owner, id) != 0)
 		return fault_set(
 			&edit->fault, 409, field, "%.200s belongs to account %s", name, owner);
 	domain = domain_of(json_object_get(account, "domains"), name);
 	if (mailboxes)
-		json_object_set(domain, "mailboxes", (json_t *)mailboxes);
+		json_object_set(domain, "mailboxes", mailboxes);
 	if (json_object_get(item, "verified"))
 		verified = json_is_true(json_object_get(item, "verified"));
 	else if (!verified)
@@ -264,7 +258,7 @@ add_domains(struct edit *edit, json_t *account, const json_t *list, bool verifie
 	json_t *item;
 	size_t i;
 
-	if (!json_is_array(list) || json_array_size(list) == 0)
+	if (json_array_size(list) == 0)
 		return fault_set(&edit->fault, 400, "domains", "a list of at least one domain");
 	json_array_foreach(list, i, item)
 	{
@@ -282,8 +276,6 @@ add_addresses(struct edit *edit, const char *id, const json_t *list)
 	json_t *item;
 	size_t i;
 
-	if (list && !json_is_array(list))
-		return fault_set(&edit->fault, 400, "addresses", "a list of addresses");
 	json_array_foreach(list, i, item)
 	{
 		snprintf(field, sizeof field, "addresses[%zu]", i);
@@ -330,8 +322,17 @@ create(struct edit *edit, const char *id, json_t *account, const json_t *body)
 int
 account_create(struct edit *edit, const json_t *body)
 {
-	static const char *const known[] = { "name", "contact", "domains", "verified", "mode",
-		"addresses", "policy", "limits", NULL };
+	static const struct field known[] = {
+		{"name",        FIELD_TEXT },
+                { "contact",            FIELD_TEXT },
+                { "domains",FIELD_LIST },
+		{ "verified",    FIELD_SWITCH },
+                { "mode",            FIELD_TEXT },
+                { "addresses",FIELD_LIST },
+		{ "policy",       FIELD_TEXT },
+                { "limits",            FIELD_OBJECT },
+                { 0     }
+	};
 	json_t *account;
 	char id[11];
 
@@ -340,7 +341,7 @@ account_create(struct edit *edit, const json_t *body)
 		random_text(id, sizeof id - 1, PLAIN_SIGNS);
 	while (directory_get(edit->directory, "account", id));
 	edit->reply = json_pack("{s:s}", "account", id);
-	if (check_fields(&edit->fault, body, known, NULL) < 0)
+	if (fields_check(&edit->fault, body, known, NULL) < 0)
 		return -1;
 	account = json_pack("{s:s, s:s, s:s, s:[], s:{}}", "id", id, "status", "active", "policy",
 		"resent", "domains", "limits");
@@ -351,11 +352,22 @@ account_create(struct edit *edit, const json_t *body)
 int
 account_change(struct edit *edit, const char *id, const json_t *body)
 {
-	static const char *const known[] = { "name", "contact", "policy", "limits", NULL };
+	static const struct field known[] = {
+		{"name",      FIELD_TEXT },
+                { "contact",          FIELD_TEXT },
+                { "policy",FIELD_TEXT },
+		{ "limits",   FIELD_OBJECT },
+                { 0         }
+	};
+	const json_t *limits = json_object_get(body, "limits");
 	json_t *account = edit_account(edit, id);
 
-	if (!account || check_fields(&edit->fault, body, known, NULL) < 0)
+	if (!account || fields_check(&edit->fault, body, known, NULL) < 0)
 		return -1;
+	if (json_object_size(body) == 0 || (limits && json_object_size(limits) == 0))
+		return fault_set(&edit->fault, 400, limits ? "limits" : NULL,
+			"nothing to change: at least one of name, contact, policy, limits (of "
+			"messages_hour, messages_day, recipients_hour, recipients_day)");
 	return take_profile(&edit->fault, account, body, false);
 }
 
@@ -401,10 +413,13 @@ named_user(struct edit *edit, const char *id, const json_t *body)
 int
 account_password(struct edit *edit, const char *id, const json_t *body)
 {
-	static const char *const known[] = { "username", NULL };
+	static const struct field known[] = {
+		{"username", FIELD_TEXT },
+                { 0        }
+	};
 	const char *username;
 
-	if (!edit_account(edit, id) || check_fields(&edit->fault, body, known, NULL) < 0)
+	if (!edit_account(edit, id) || fields_check(&edit->fault, body, known, NULL) < 0)
 		return -1;
 	username = named_user(edit, id, body);
 	if (!username)
@@ -416,12 +431,11 @@ account_password(struct edit *edit, const char *id, const json_t *body)
 }
 
 int
-account_add_user(struct edit *edit, const char *id, const json_t *body)
+account_add_user(struct edit *edit, const char *id)
 {
-	static const char *const known[] = { NULL };
 	const json_t *account = edit_account(edit, id);
 
-	if (!account || check_fields(&edit->fault, body, known, NULL) < 0)
+	if (!account)
 		return -1;
 	add_user(edit, id, json_string_value(json_object_get(account, "name")));
 	return 0;
@@ -452,9 +466,12 @@ account_remove_user(struct edit *edit, const char *id, const char *username)
 int
 account_add_address(struct edit *edit, const char *id, const json_t *body)
 {
-	static const char *const known[] = { "address", NULL };
+	static const struct field known[] = {
+		{"address", FIELD_TEXT },
+                { 0       }
+	};
 
-	if (!edit_account(edit, id) || check_fields(&edit->fault, body, known, NULL) < 0)
+	if (!edit_account(edit, id) || fields_check(&edit->fault, body, known, NULL) < 0)
 		return -1;
 	return add_address(
 		edit, id, json_string_value(json_object_get(body, "address")), "address");
@@ -474,7 +491,7 @@ account_add_domain(struct edit *edit, const char *id, const json_t *body)
 {
 	json_t *account = edit_account(edit, id);
 
-	return account ? add_domain(edit, account, body, false, "name") : -1;
+	return account ? add_domain(edit, account, body, false, NULL) : -1;
 }
 
 int

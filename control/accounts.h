@@ -25,13 +25,13 @@ struct edit {
  * "policy","limits":{}} -> {"account","username","password"}, or {"account","addresses"} with mode
  * ip. The password is in the reply and nowhere else. */
 int account_create(struct edit *edit, const json_t *body);
-/* Any of name, contact, policy, limits. */
+/* At least one of name, contact, policy, limits. */
 int account_change(struct edit *edit, const char *id, const json_t *body);
 int account_set_active(struct edit *edit, const char *id, bool active);
 /* A new password for {"username"}, or the account's only user. */
 int account_password(struct edit *edit, const char *id, const json_t *body);
 /* One more user. */
-int account_add_user(struct edit *edit, const char *id, const json_t *body);
+int account_add_user(struct edit *edit, const char *id);
 int account_remove_user(struct edit *edit, const char *id, const char *username);
 /* {"address"} */
 int account_add_address(struct edit *edit, const char *id, const json_t *body);

@@ -27,6 +27,7 @@
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/net.h"
+#include "shared/text.h"
 
 #define BODY_MAX (256 * 1024) /* an account with some thousand domains */
 #define HEADERS_MAX (16 * 1024)
@@ -34,36 +35,43 @@
 #define SEGMENTS_MAX 8
 #define TOKEN_BYTES 32
 
-/* A star stands for one segment of the path. */
+#define PAGE "limit after"
+#define FILTERS "id site provider account credential egress_ip"
+
+/* A star stands for one segment of the path. Parameters that are not named, and a body where none
+ * is taken, are refused: what is passed over would be a wish that is granted and not done. */
 static const struct route {
 	enum evhttp_cmd_type method;
 	const char *path;
 	void (*handle)(struct exchange *exchange);
+	bool body;
+	const char *query;
 } routes[] = {
-	{EVHTTP_REQ_POST,    "accounts",               api_accounts_create       },
-	{ EVHTTP_REQ_GET,    "accounts",               api_accounts_list         },
-	{ EVHTTP_REQ_GET,    "accounts/*",             api_account_get           },
-	{ EVHTTP_REQ_PATCH,  "accounts/*",             api_account_change        },
-	{ EVHTTP_REQ_POST,   "accounts/*/enable",      api_account_enable        },
-	{ EVHTTP_REQ_POST,   "accounts/*/disable",     api_account_disable       },
-	{ EVHTTP_REQ_POST,   "accounts/*/password",    api_account_password      },
-	{ EVHTTP_REQ_POST,   "accounts/*/users",       api_account_add_user      },
-	{ EVHTTP_REQ_DELETE, "accounts/*/users/*",     api_account_remove_user   },
-	{ EVHTTP_REQ_POST,   "accounts/*/addresses",   api_account_add_address   },
-	{ EVHTTP_REQ_DELETE, "accounts/*/addresses/*", api_account_remove_address},
-	{ EVHTTP_REQ_POST,   "accounts/*/domains",     api_account_add_domain    },
-	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*",   api_account_remove_domain },
-	{ EVHTTP_REQ_GET,    "queue",                  api_queue_list            },
-	{ EVHTTP_REQ_GET,    "queue/bad",              api_bad_list              },
-	{ EVHTTP_REQ_GET,    "queue/bad/*",            api_bad_get               },
-	{ EVHTTP_REQ_DELETE, "queue/bad/*",            api_bad_remove            },
-	{ EVHTTP_REQ_GET,    "queue/*",                api_queue_get             },
-	{ EVHTTP_REQ_POST,   "rules",                  api_rules_create          },
-	{ EVHTTP_REQ_GET,    "suspensions",            api_suspensions_list      },
-	{ EVHTTP_REQ_POST,   "suspensions",            api_suspensions_create    },
-	{ EVHTTP_REQ_DELETE, "suspensions",            api_suspensions_remove    },
-	{ EVHTTP_REQ_GET,    "why",                    api_why                   },
-	{ EVHTTP_REQ_POST,   "rebuild",                api_rebuild               },
+	{EVHTTP_REQ_POST,    "accounts",               api_accounts_create,        true,  ""                           },
+	{ EVHTTP_REQ_GET,    "accounts",               api_accounts_list,          false, PAGE                         },
+	{ EVHTTP_REQ_GET,    "accounts/*",             api_account_get,            false, ""                           },
+	{ EVHTTP_REQ_PATCH,  "accounts/*",             api_account_change,         true,  ""                           },
+	{ EVHTTP_REQ_POST,   "accounts/*/enable",      api_account_enable,         false, ""                           },
+	{ EVHTTP_REQ_POST,   "accounts/*/disable",     api_account_disable,        false, ""                           },
+	{ EVHTTP_REQ_POST,   "accounts/*/password",    api_account_password,       true,  ""                           },
+	{ EVHTTP_REQ_POST,   "accounts/*/users",       api_account_add_user,       false, ""                           },
+	{ EVHTTP_REQ_DELETE, "accounts/*/users/*",     api_account_remove_user,    false, ""                           },
+	{ EVHTTP_REQ_POST,   "accounts/*/addresses",   api_account_add_address,    true,  ""                           },
+	{ EVHTTP_REQ_DELETE, "accounts/*/addresses/*", api_account_remove_address, false, ""                           },
+	{ EVHTTP_REQ_POST,   "accounts/*/domains",     api_account_add_domain,     true,  ""                           },
+	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*",   api_account_remove_domain,  false, ""                           },
+	{ EVHTTP_REQ_GET,    "queue",                  api_queue_list,             false, FILTERS " domain state " PAGE},
+	{ EVHTTP_REQ_GET,    "queue/bad",              api_bad_list,               false, PAGE                         },
+	{ EVHTTP_REQ_GET,    "queue/bad/*",            api_bad_get,                false, ""                           },
+	{ EVHTTP_REQ_DELETE, "queue/bad/*",            api_bad_remove,             false, ""                           },
+	{ EVHTTP_REQ_GET,    "queue/*",                api_queue_get,              false, ""                           },
+	{ EVHTTP_REQ_POST,   "rules",                  api_rules_create,           true,  ""                           },
+	{ EVHTTP_REQ_GET,    "suspensions",            api_suspensions_list,       false, ""                           },
+	{ EVHTTP_REQ_POST,   "suspensions",            api_suspensions_create,     true,  ""                           },
+	{ EVHTTP_REQ_DELETE, "suspensions",            api_suspensions_remove,     false,
+         FILTERS " recipient_domain"										   },
+	{ EVHTTP_REQ_GET,    "why",                    api_why,                    false, "q limit"                    },
+	{ EVHTTP_REQ_POST,   "rebuild",                api_rebuild,                false, ""                           },
 };
 
 /* Replies */
@@ -104,8 +112,12 @@ send_json(struct evhttp_request *request, int status, json_t *reply)
 static json_t *
 fault_json(const char *field, const char *error)
 {
+	char clean[FAULT_ERROR_MAX] = "", name[FAULT_FIELD_MAX] = ""; /* as a request may hold it */
+
+	text_clean(clean, sizeof clean, 0, error, strlen(error));
+	text_clean(name, sizeof name, 0, field, strlen(field));
 	return json_pack(
-		"{s:s, s:o}", "error", error, "field", *field ? json_string(field) : json_null());
+		"{s:s, s:o}", "error", clean, "field", *name ? json_string(name) : json_null());
 }
 
 void
@@ -124,7 +136,7 @@ reply_fault(struct exchange *exchange, const struct fault *fault)
 void
 reply_error(struct exchange *exchange, int status, const char *field, const char *format, ...)
 {
-	char error[256];
+	char error[FAULT_ERROR_MAX];
 	va_list args;
 
 	va_start(args, format);
@@ -152,24 +164,6 @@ query_text(const struct exchange *exchange, const char *name)
 	return evhttp_find_header(&exchange->query, name);
 }
 
-bool
-query_known(struct exchange *exchange, const char *const *known)
-{
-	struct evkeyval *pair;
-
-	for (pair = exchange->query.tqh_first; pair; pair = pair->next.tqe_next) {
-		const char *const *name = known;
-
-		while (*name && strcmp(*name, pair->key) != 0)
-			name++;
-		if (!*name) {
-			reply_error(exchange, 400, pair->key, "there is no such parameter");
-			return false;
-		}
-	}
-	return true;
-}
-
 long
 query_number(struct exchange *exchange, const char *name, long def, long min, long max)
 {
@@ -180,7 +174,7 @@ query_number(struct exchange *exchange, const char *name, long def, long min, lo
 	if (!text)
 		return def;
 	number = strtol(text, &end, 10);
-	if (end != text && !*end && number >= min && number <= max)
+	if (is_digit(*text) && !*end && number >= min && number <= max)
 		return number;
 	reply_error(exchange, 400, name, "a number from %ld to %ld", min, max);
 	return -1;
@@ -318,39 +312,121 @@ route_find(struct evhttp_request *request, struct exchange *exchange, bool *othe
 	return found;
 }
 
+/* Whether a body was announced that libevent did not read: with GET, or without its length. */
+static bool
+body_unread(struct exchange *exchange)
+{
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(exchange->request);
+	const char *length = evhttp_find_header(headers, "Content-Length");
+
+	return evhttp_find_header(headers, "Transfer-Encoding") ||
+		(length && length[strspn(length, "0")]);
+}
+
+static bool
+is_json(struct exchange *exchange)
+{
+	const char *type = evhttp_find_header(
+		evhttp_request_get_input_headers(exchange->request), "Content-Type");
+
+	return !type || text_is(type, strcspn(type, "; "), "application/json");
+}
+
+/* The fault of a body that is not taken; `length` 0: it was not read, and would be taken for the
+ * next request. */
+static bool
+body_fits(struct exchange *exchange, size_t length)
+{
+	if (length == 0) {
+		evhttp_add_header(evhttp_request_get_output_headers(exchange->request),
+			"Connection", "close");
+		reply_error(exchange, 400, "",
+			"a body is taken with POST and PATCH only, and with "
+			"its Content-Length");
+	} else if (length > BODY_MAX) {
+		reply_error(exchange, 413, "", "a body of at most %d bytes", BODY_MAX);
+	} else if (!is_json(exchange)) {
+		reply_error(exchange, 400, "Content-Type", "application/json is needed");
+	} else {
+		return true;
+	}
+	return false;
+}
+
 /* The body as JSON; false after a reply. */
 static bool
-take_body(struct exchange *exchange)
+take_body(struct exchange *exchange, const struct route *route)
 {
 	struct evbuffer *input = evhttp_request_get_input_buffer(exchange->request);
 	const size_t length = evbuffer_get_length(input);
+	struct fault fault;
 	json_error_t error;
 
-	if (length == 0)
+	if (length == 0 && !body_unread(exchange))
 		return true;
-	if (length > BODY_MAX) {
-		reply_error(exchange, 413, "", "a body of at most %d bytes", BODY_MAX);
+	if (!body_fits(exchange, length))
 		return false;
-	}
 	exchange->body = json_loadb(
 		(const char *)evbuffer_pullup(input, -1), length, JSON_REJECT_DUPLICATES, &error);
-	if (exchange->body)
+	if (!exchange->body)
+		reply_error(exchange, 400, "", "the body is no JSON: line %d, column %d: %s",
+			error.line, error.column, error.text);
+	else if (!route->body &&
+		fields_check(&fault, exchange->body, &(struct field){ 0 }, NULL) < 0)
+		reply_fault(exchange, &fault);
+	else
 		return true;
-	reply_error(exchange, 400, "", "the body is no JSON: line %d, column %d: %s", error.line,
-		error.column, error.text);
+	return false;
+}
+
+/* Whether the word is in a text of words. */
+static bool
+is_in(const char *words, const char *word)
+{
+	const size_t length = strlen(word);
+
+	for (size_t size; *words; words += size, words += *words == ' ') {
+		size = strcspn(words, " ");
+		if (size == length && memcmp(words, word, length) == 0)
+			return true;
+	}
 	return false;
 }
 
 static bool
-take_query(struct exchange *exchange)
+take_query(struct exchange *exchange, const struct route *route)
 {
 	const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(exchange->request));
+	const char *wrong = NULL;
+	struct evkeyval *pair;
 
 	if (query && evhttp_parse_query_str(query, &exchange->query) < 0) {
 		reply_error(exchange, 400, "", "the query is no list of name=value");
 		return false;
 	}
-	return true;
+	for (pair = exchange->query.tqh_first; pair && !wrong; pair = pair->next.tqe_next) {
+		if (!is_in(route->query, pair->key))
+			wrong = "there is no such parameter";
+		else if (!*pair->value)
+			wrong = "a value is needed";
+		else if (query_text(exchange, pair->key) != pair->value)
+			wrong = "it is given twice";
+		if (wrong)
+			reply_error(exchange, 400, pair->key, "%s", wrong);
+	}
+	return !wrong;
+}
+
+/* Whether all of the path and the query, decoded, can be shown again, and is used to its end. */
+static bool
+is_text(struct evhttp_request *request)
+{
+	size_t length;
+	char *decoded = evhttp_uridecode(evhttp_request_get_uri(request), 0, &length);
+	const bool good = decoded && !memchr(decoded, '\0', length) && utf8_valid(decoded, length);
+
+	free(decoded);
+	return good;
 }
 
 static void
@@ -376,12 +452,17 @@ on_request(struct evhttp_request *request, void *arg)
 			"the token of state_dir/control.token is needed: Authorization: Bearer ...");
 		return;
 	}
+	if (!is_text(request)) {
+		reply_error(
+			exchange, 400, "", "the path or the query is not UTF-8, or holds a NUL");
+		return;
+	}
 	route = route_find(request, exchange, &other_method);
 	if (!route)
 		reply_error(exchange, other_method ? 405 : 404, "",
 			other_method ? "this path does not take that method"
 				     : "there is no such path under /api/v1");
-	else if (take_query(exchange) && take_body(exchange))
+	else if (take_query(exchange, route) && take_body(exchange, route))
 		route->handle(exchange);
 }
 
@@ -489,8 +570,9 @@ api_new(const struct config *config, struct queue *queue, struct loop *loop, str
 	evhttp_set_max_body_size(api->http, 2 * BODY_MAX);
 	evhttp_set_max_headers_size(api->http, HEADERS_MAX);
 	evhttp_set_timeout(api->http, TIMEOUT_S);
-	evhttp_set_allowed_methods(
-		api->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PATCH | EVHTTP_REQ_DELETE);
+	evhttp_set_allowed_methods(api->http,
+		EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH |
+			EVHTTP_REQ_DELETE);
 	evhttp_set_gencb(api->http, on_request, api);
 	err = token_get(config->state_dir, api->token);
 	if (!err && (err = listen_on(api, config->control.listen)) < 0)

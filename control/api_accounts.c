@@ -193,7 +193,7 @@ api_account_add_user(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, &edit, account_add_user(&edit, x->parameters[0], x->body), 201);
+	edit_end(x, &edit, account_add_user(&edit, x->parameters[0]), 201);
 }
 
 void
@@ -239,14 +239,13 @@ api_account_remove_domain(struct exchange *x)
 void
 api_accounts_list(struct exchange *x)
 {
-	static const char *const known[] = { "limit", "after", NULL };
 	const char *after;
 	json_t *ids, *accounts, *id;
 	size_t i;
 	long limit;
 
-	if (!query_known(x, known) ||
-		(limit = query_number(x, "limit", LIST_DEFAULT, 1, LIST_MAX)) < 0)
+	limit = query_number(x, "limit", LIST_DEFAULT, 1, LIST_MAX);
+	if (limit < 0)
 		return;
 	after = query_text(x, "after");
 	ids = directory_accounts(x->api->directory);

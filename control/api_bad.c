@@ -90,7 +90,6 @@ on_bad(void *arg, const void *key, size_t key_length, const void *value, size_t 
 void
 api_bad_list(struct exchange *x)
 {
-	static const char *const known[] = { "limit", "after", NULL };
 	unsigned char from[KEY_MAX + 1] = { 0 };
 	struct queue_stats stats;
 	struct page page = { 0 };
@@ -98,8 +97,8 @@ api_bad_list(struct exchange *x)
 	size_t length = 0;
 	long limit;
 
-	if (!query_known(x, known) ||
-		(limit = query_number(x, "limit", LIST_DEFAULT, 1, LIST_MAX)) < 0)
+	limit = query_number(x, "limit", LIST_DEFAULT, 1, LIST_MAX);
+	if (limit < 0)
 		return;
 	after = query_text(x, "after");
 	if (after) {

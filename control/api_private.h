@@ -59,8 +59,6 @@ void reply_not_taken(struct exchange *exchange, int err);
 
 /* A parameter of the query, or NULL. */
 const char *query_text(const struct exchange *exchange, const char *name);
-/* Whether the query has only these (NULL-ended) parameters; replies if not. */
-bool query_known(struct exchange *exchange, const char *const *known);
 /* A number in [min, max]; replies and returns -1 if it is none. */
 long query_number(struct exchange *exchange, const char *name, long def, long min, long max);
 

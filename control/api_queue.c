@@ -15,6 +15,7 @@
 #include "shared/date.h"
 #include "shared/log.h"
 #include "shared/selector.h"
+#include "shared/text.h"
 
 #define LIST_DEFAULT 100
 #define LIST_MAX 1000
@@ -354,16 +355,17 @@ take_after(struct exchange *x, struct listing *l)
 {
 	const char *after = query_text(x, "after"), *slash = after ? strchr(after, '/') : NULL;
 	const char *id = l->site && slash ? slash + 1 : after;
-	char text[ID_TEXT_SIZE] = "";
+	char text[ID_TEXT_SIZE] = "", *end;
 
 	if (!after)
 		return 0;
 	l->after = l->started = true;
 	snprintf(text, sizeof text, "%s", id);
 	if (slash && id_parse(text, l->at_id) == 0) {
-		l->at_us = strtoull(after, NULL, 10);
+		l->at_us = strtoull(after, &end, 10);
 		l->at_site = xstrdup(slash + 1);
-		if (l->site ? strlen(id) == ID_TEXT_SIZE - 1 : slash == after + ID_TEXT_SIZE - 1)
+		if (l->site ? is_digit(*after) && end == slash && strlen(id) == ID_TEXT_SIZE - 1
+			    : slash == after + ID_TEXT_SIZE - 1)
 			return 0;
 	}
 	reply_error(x, 400, "after", "\"next\" of the page before, with the same filters");
@@ -400,13 +402,10 @@ take_site(struct listing *l)
 void
 api_queue_list(struct exchange *x)
 {
-	static const char *const known[] = { "id", "site", "provider", "account", "credential",
-		"domain", "egress_ip", "state", "limit", "after", NULL };
+	const long limit = query_number(x, "limit", LIST_DEFAULT, 1, LIST_MAX);
 	struct listing *l;
-	long limit;
 
-	if (!query_known(x, known) ||
-		(limit = query_number(x, "limit", LIST_DEFAULT, 1, LIST_MAX)) < 0)
+	if (limit < 0)
 		return;
 	l = listing_new(x, listing_run);
 	l->limit = (size_t)limit;

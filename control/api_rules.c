@@ -63,7 +63,7 @@ take_selector(const json_t *given, struct fault *fault)
 	else if (err && field && strcmp(field, "id") == 0)
 		fault_set(fault, 400, "id", "26 signs of a message id");
 	else if (err && field)
-		fault_set(fault, 400, field, "texts only: " FIELDS);
+		fault_set(fault, 400, field, "texts that are not empty: " FIELDS);
 	else if (err)
 		fault_set(fault, 400, "selector", "at least one of: " FIELDS);
 	for (int i = 0; !err && i < SELECTOR_FIELDS; i++) {
@@ -110,29 +110,11 @@ suspension_key(const json_t *selector, struct fault *fault)
 }
 
 static bool
-fields_known(const json_t *body, const char *const *known, struct fault *fault)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach((json_t *)body, key, value)
-	{
-		const char *const *name = known;
-
-		while (*name && strcmp(*name, key) != 0)
-			name++;
-		if (!*name)
-			return fault_set(fault, 400, key, "there is no such field") == 0;
-	}
-	return true;
-}
-
-static bool
-is_text(const json_t *body, const char *field, size_t max, struct fault *fault)
+is_short(const json_t *body, const char *field, size_t max, struct fault *fault)
 {
 	const json_t *value = json_object_get(body, field);
 
-	return !value || (json_is_string(value) && json_string_length(value) <= max) ||
+	return json_string_length(value) <= max ||
 		fault_set(fault, 400, field, "a text of at most %zu bytes", max) == 0;
 }
 
@@ -156,9 +138,14 @@ is_action(const char *text)
 static json_t *
 check_rule(const json_t *body, struct fault *fault)
 {
-	static const char *const known[] = { "action", "selector", "by", NULL };
+	static const struct field known[] = {
+		{"action",      FIELD_TEXT },
+                { "selector",            FIELD_OBJECT },
+                { "by",FIELD_TEXT },
+                { 0        }
+	};
 
-	if (!fields_known(body, known, fault) || !is_text(body, "by", REASON_MAX, fault))
+	if (fields_check(fault, body, known, NULL) < 0 || !is_short(body, "by", REASON_MAX, fault))
 		return NULL;
 	if (!is_action(json_string_value(json_object_get(body, "action")))) {
 		fault_set(fault, 400, "action", "one of: retry, bounce, release");
@@ -208,15 +195,21 @@ json_from_suspension(const json_t *entry)
 static json_t *
 check_suspension(const json_t *body, struct fault *fault)
 {
-	static const char *const known[] = { "selector", "reason", "seconds", "by", NULL };
+	static const struct field known[] = {
+		{"selector",  FIELD_OBJECT },
+                { "reason",          FIELD_TEXT },
+                { "seconds",FIELD_NUMBER },
+		{ "by",  FIELD_TEXT },
+                { 0         }
+	};
 	const json_t *seconds = json_object_get(body, "seconds");
 
-	if (!fields_known(body, known, fault) || !is_text(body, "by", REASON_MAX, fault) ||
-		!is_text(body, "reason", REASON_MAX, fault))
+	if (fields_check(fault, body, known, NULL) < 0 ||
+		!is_short(body, "by", REASON_MAX, fault) ||
+		!is_short(body, "reason", REASON_MAX, fault))
 		return NULL;
 	if (seconds &&
-		(!json_is_integer(seconds) || json_integer_value(seconds) < 1 ||
-			json_integer_value(seconds) > FOR_MAX_S)) {
+		(json_integer_value(seconds) < 1 || json_integer_value(seconds) > FOR_MAX_S)) {
 		fault_set(fault, 400, "seconds", "a number from 1 to %ld", FOR_MAX_S);
 		return NULL;
 	}
@@ -250,19 +243,16 @@ api_suspensions_create(struct exchange *x)
 void
 api_suspensions_remove(struct exchange *x)
 {
-	const char *known[SELECTOR_FIELDS + 1] = { NULL };
 	json_t *given = json_object(), *selector = NULL, *entry;
 	struct fault fault;
 	char *key = NULL;
 
-	memcpy(known, selector_names, sizeof selector_names);
-	if (!query_known(x, known)) {
-		json_decref(given);
-		return;
+	for (int i = 0; i < SELECTOR_FIELDS; i++) {
+		const char *text = query_text(x, selector_names[i]);
+
+		if (text)
+			json_object_set_new(given, selector_names[i], json_string(text));
 	}
-	for (int i = 0; i < SELECTOR_FIELDS; i++)
-		if (query_text(x, known[i]))
-			json_object_set_new(given, known[i], json_string(query_text(x, known[i])));
 	if ((selector = take_selector(given, &fault)))
 		key = suspension_key(selector, &fault);
 	entry = key ? directory_entry(x->api->directory, key) : NULL;
@@ -306,8 +296,5 @@ suspensions_now(const struct api *api)
 void
 api_suspensions_list(struct exchange *x)
 {
-	static const char *const known[] = { NULL };
-
-	if (query_known(x, known))
-		reply_json(x, 200, json_pack("{s:o}", "suspensions", suspensions_now(x->api)));
+	reply_json(x, 200, json_pack("{s:o}", "suspensions", suspensions_now(x->api)));
 }

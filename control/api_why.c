@@ -261,15 +261,14 @@ why_release(struct job *job)
 void
 api_why(struct exchange *x)
 {
-	static const char *const known[] = { "q", "limit", NULL };
 	const char *query = query_text(x, "q");
 	size_t length = query ? strlen(query) : 0;
 	uint8_t id[ID_SIZE];
 	struct why *why;
 	long limit;
 
-	if (!query_known(x, known) ||
-		(limit = query_number(x, "limit", MESSAGES_DEFAULT, 1, MESSAGES_MAX)) < 0)
+	limit = query_number(x, "limit", MESSAGES_DEFAULT, 1, MESSAGES_MAX);
+	if (limit < 0)
 		return;
 	if (length >= 2 && query[0] == '<' && query[length - 1] == '>') {
 		query++;

@@ -5,14 +5,34 @@
 #ifndef CONTROL_FAULT_H
 #define CONTROL_FAULT_H
 
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#define FAULT_FIELD_MAX 96
+#define FAULT_ERROR_MAX 256
+
 struct fault {
 	int status;
-	char field[96]; /* "" when it is about no field */
-	char error[256];
+	char field[FAULT_FIELD_MAX]; /* "" when it is about no field */
+	char error[FAULT_ERROR_MAX]; /* either may be cut within a character */
 };
 
 /* Always -1. */
 int fault_set(struct fault *fault, int status, const char *field, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+enum field_type { FIELD_TEXT, FIELD_NUMBER, FIELD_SWITCH, FIELD_LIST, FIELD_OBJECT };
+
+struct field {
+	const char *name;
+	enum field_type type;
+};
+
+/* Whether `body` is an object (or absent) whose fields are all known (a list that ends with a NULL
+ * name) and of their types: one that is passed over would be a wish that is granted and not done.
+ * `in` names the object in the fault; NULL: it is the body itself. 0, or -1 and the fault. */
+int
+fields_check(struct fault *fault, const json_t *body, const struct field *known, const char *in);
 
 #endif

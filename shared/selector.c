@@ -44,10 +44,8 @@ selector_parse(struct selector *selector, const json_t *json, const char **field
 		*field_out = name;
 		text = json_string_value(value);
 		field = field_of(name);
-		if (field < 0 || !text)
+		if (field < 0 || !text || !*text)
 			return -EINVAL;
-		if (!*text)
-			continue;
 		if (field == SELECT_ID && id_parse(text, selector->id) < 0)
 			return -EINVAL;
 		selector->text[field] = xstrdup(text);

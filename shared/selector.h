@@ -1,9 +1,10 @@
 /*
  * selector.h - which mail an operator means: the selector of rules and suspensions in relay.config.
  *
- * JSON: an object of texts, at least one of selector_names[]; a field that is absent or empty means
- * any, and all that are given must match. A provider is a site's name, or the end of the name of
- * the host a site is named after ("outlook.com").
+ * JSON: an object of texts, at least one of selector_names[]; a field that is absent means any, and
+ * all that are given must match. An empty one is refused: it is what a program writes that knows no
+ * value, and would mean more mail than it does. A provider is a site's name, or the end of the name
+ * of the host a site is named after ("outlook.com").
  */
 #ifndef SHARED_SELECTOR_H
 #define SHARED_SELECTOR_H

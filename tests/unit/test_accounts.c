@@ -69,6 +69,13 @@ create_fn(struct edit *e, const char *id, const json_t *body)
 	return account_create(e, body);
 }
 
+static int
+add_user_fn(struct edit *e, const char *id, const json_t *body)
+{
+	(void)body;
+	return account_add_user(e, id);
+}
+
 static const char *
 reply(const char *key)
 {
@@ -205,35 +212,35 @@ what_is_wrong_is_named(void **state)
 		const char *body, *field;
 		int status;
 	} rows[] = {
-		{"{}",									      "name",         400},
-		{ "[]",									     "",             400},
-		{ "{\"name\":\"a\\nb\"}",							   "name",         400},
-		{ "{\"name\":\"n\"}",							       "contact",      400},
-		{ "{\"name\":\"n\",\"contact\":\"postmaster\"}",                                    "contact",      400},
-		{ "{\"name\":\"n\",\"contact\":\"<a@b.example>\"}",                                 "contact",      400},
-		{ "{\"name\":\"n\",\"contact\":\"a@b.example\"}",                                   "domains",      400},
-		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[]}",                    "domains",      400},
+		{"{}",									      "name",                 400},
+		{ "[]",									     "",                     400},
+		{ "{\"name\":\"a\\nb\"}",							   "name",                 400},
+		{ "{\"name\":\"n\"}",							       "contact",              400},
+		{ "{\"name\":\"n\",\"contact\":\"postmaster\"}",                                    "contact",              400},
+		{ "{\"name\":\"n\",\"contact\":\"<a@b.example>\"}",                                 "contact",              400},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\"}",                                   "domains",              400},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[]}",                    "domains",              400},
 		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"-\"]}",               "domains[0]",
-                 400												   },
+                 400													   },
 		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"x.example\",7]}",
-                 "domains[1]",										      400},
+                 "domains[1]",											      400},
 		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"Acme.example\"]}",
-                 "domains[0]",										      409},
+                 "domains[0]",											      409},
 		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[{\"name\":"
-		  "\"x.example\",\"mailboxes\":-1}]}",			     "domains[0]",   400},
+		  "\"x.example\",\"mailboxes\":-1}]}",			     "domains[0].mailboxes", 400},
 		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"x.example\"],"
-		  "\"mode\":\"ip\"}",					      "addresses",    400},
+		  "\"mode\":\"ip\"}",					      "addresses",            400},
 		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"x.example\"],"
-		  "\"mode\":\"tls\"}",					     "mode",         400},
+		  "\"mode\":\"tls\"}",					     "mode",                 400},
 		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"x.example\"],"
-		  "\"addresses\":[\"host\"]}",				     "addresses[0]", 400},
+		  "\"addresses\":[\"host\"]}",				     "addresses[0]",         400},
 		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"policy\":\"forward\"}",            "policy",
-                 400												   },
+                 400													   },
 		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"limits\":{\"messages_hour\":-1}}",
-                 "limits.messages_hour",									    400},
-		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"limits\":{\"speed\":1}}",          "speed",
-                 400												   },
-		{ "{\"nmae\":\"n\"}",							       "nmae",         400},
+                 "limits.messages_hour",										    400},
+		{ "{\"name\":\"n\",\"contact\":\"a@b.example\",\"limits\":{\"speed\":1}}",
+                 "limits.speed",											    400},
+		{ "{\"nmae\":\"n\"}",							       "nmae",                 400},
 	};
 	char id[16];
 
@@ -245,6 +252,109 @@ what_is_wrong_is_named(void **state)
 		assert_int_equal(edit.fault.status, rows[i].status);
 		assert_true(edit.fault.error[0]);
 	}
+}
+
+#define NEW "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"x.example\"],"
+
+/* Each of these was once taken, and something else done, or nothing. */
+static void
+what_is_not_understood_is_not_passed_over(void **state)
+{
+	static const struct row {
+		edit_fn fn;
+		const char *body, *field;
+	} rows[] = {
+		{account_change,       NULL,					       ""                    },
+		{ account_change,      "{}",					       ""                    },
+		{ account_change,      "[]",					       ""                    },
+		{ account_change,      "{\"limits\":{}}",                                  "limits"              },
+		{ account_change,      "{\"name\":\"n\",\"limits\":{}}",                   "limits"              },
+		{ account_change,      "{\"limits\":null}",                                "limits"              },
+		{ account_change,      "{\"limits\":[5]}",                                 "limits"              },
+		{ account_change,      "{\"limits\":{\"messages_hour\":\"5\"}}",
+                 "limits.messages_hour"									  },
+		{ account_change,      "{\"limits\":{\"messages_hour\":1.0}}",             "limits.messages_hour"},
+		{ account_change,      "{\"limits\":{\"messages_hour\":null}}",            "limits.messages_hour"},
+		{ account_change,      "{\"limits\":{\"messages_hour\":1000000000001}}",
+                 "limits.messages_hour"									  },
+		{ account_change,      "{\"messages_hour\":5}",                            "messages_hour"       },
+		{ account_change,      "{\"status\":\"disabled\"}",                        "status"              },
+		{ account_change,      "{\"domains\":[\"y.example\"]}",                    "domains"             },
+		{ account_change,      "{\"name\":null}",                                  "name"                },
+		{ account_change,      "{\"name\":\"\"}",                                  "name"                },
+		{ account_change,      "{\"contact\":[]}",                                 "contact"             },
+		{ account_change,      "{\"policy\":\"Strict\"}",                          "policy"              },
+		{ account_change,      "{\"Name\":\"n\"}",                                 "Name"                },
+		{ account_password,    "[]",					       ""                    },
+		{ account_password,    "{\"username\":5}",                                 "username"            },
+		{ account_password,    "{\"username\":null}",                              "username"            },
+		{ account_password,    "{\"username\":\"\"}",                              "username"            },
+		{ account_password,    "{\"password\":\"mine\"}",                          "password"            },
+		{ account_add_domain,  NULL,					       "name"                },
+		{ account_add_domain,  "[]",					       ""                    },
+		{ account_add_domain,  "{\"name\":5}",                                     "name"                },
+		{ account_add_domain,  "{\"verified\":true}",                              "name"                },
+		{ account_add_domain,  "{\"name\":\"y.example\",\"verified\":\"yes\"}",    "verified"            },
+		{ account_add_domain,  "{\"name\":\"y.example\",\"verified\":null}",       "verified"            },
+		{ account_add_domain,  "{\"name\":\"y.example\",\"mailboxes\":\"5\"}",     "mailboxes"           },
+		{ account_add_domain,  "{\"name\":\"y.example\",\"mailboxes\":-5}",        "mailboxes"           },
+		{ account_add_domain,  "{\"domain\":\"y.example\"}",                       "domain"              },
+		{ account_add_address, NULL,					       "address"             },
+		{ account_add_address, "{}",					       "address"             },
+		{ account_add_address, "{\"address\":[\"192.0.2.1\"]}",                    "address"             },
+		{ account_add_address, "{\"ip\":\"192.0.2.1\"}",                           "ip"                  },
+		{ create_fn,           NEW "\"verified\":1}",                              "verified"            },
+		{ create_fn,           NEW "\"verified\":\"true\"}",                       "verified"            },
+		{ create_fn,           NEW "\"mode\":5}",                                  "mode"                },
+		{ create_fn,           NEW "\"addresses\":\"192.0.2.1\"}",                 "addresses"           },
+		{ create_fn,           NEW "\"addresses\":[5]}",                           "addresses[0]"        },
+		{ create_fn,           NEW "\"limits\":null}",                             "limits"              },
+		{ create_fn,
+                 "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":\"x.example\"}", "domains"             },
+		{ create_fn,
+                 "{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":"
+			"[{\"name\":\"x.example\",\"colour\":1}]}",			"domains[0].colour"   },
+	};
+	json_t *before, *after;
+	char id[16];
+
+	(void)state;
+	create(ACME, id);
+	before = json_deep_copy(directory_entries(directory));
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(change(rows[i].fn, id, rows[i].body), -1);
+		assert_int_equal(edit.fault.status,
+			rows[i].fn == account_password &&
+					!strcmp(rows[i].body, "{\"username\":\"\"}")
+				? 404
+				: 400);
+		assert_string_equal(edit.fault.field, rows[i].field);
+		assert_true(edit.fault.error[0]);
+	}
+	after = directory_entries(directory);
+	assert_true(json_equal(before, after));
+	json_decref(before);
+}
+
+/* Whoever asks for what is so already gets it. */
+static void
+the_same_value_again_is_fine(void **state)
+{
+	static const char *const bodies[] = { "{\"name\":\"Acme S.r.l.\"}",
+		"{\"contact\":\"it@acme.example\"}", "{\"policy\":\"resent\"}",
+		"{\"limits\":{\"messages_day\":7}}", "{\"limits\":{\"messages_day\":7}}",
+		"{\"limits\":{\"messages_day\":0}}" };
+	char id[16];
+
+	(void)state;
+	create(ACME, id);
+	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+		assert_int_equal(change(account_change, id, bodies[i]), 0);
+	assert_int_equal(change(account_add_domain, id, "{\"name\":\"acme.example\"}"), 0);
+	assert_true(json_is_true(json_object_get(
+		json_array_get(
+			json_object_get(directory_get(directory, "account", id), "domains"), 0),
+		"verified")));
 }
 
 static void
@@ -309,7 +419,7 @@ a_new_password_replaces_the_old_one(void **state)
 	assert_true(scram_check(&verifier, reply("password")));
 	assert_int_equal(change(account_password, id, "{\"username\":\"other\"}"), -1);
 	assert_int_equal(edit.fault.status, 404);
-	assert_int_equal(change(account_add_user, id, NULL), 0);
+	assert_int_equal(change(add_user_fn, id, NULL), 0);
 	assert_int_equal(change(account_password, id, NULL), -1); /* which of the two? */
 	assert_string_equal(edit.fault.field, "username");
 	forget();
@@ -372,6 +482,8 @@ main(void)
 		TEST(an_account_by_address_has_no_password),
 		TEST(a_domain_is_one_however_it_is_written),
 		TEST(what_is_wrong_is_named),
+		TEST(what_is_not_understood_is_not_passed_over),
+		TEST(the_same_value_again_is_fine),
 		TEST(an_address_belongs_to_one_account),
 		TEST(a_domain_that_was_removed_may_go_to_another),
 		TEST(a_new_password_replaces_the_old_one),
