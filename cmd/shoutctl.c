@@ -6,6 +6,7 @@
  * Exits 0 when it is done, 1 when it was refused or nobody answers, 2 on a wrong command line; what
  * is wrong goes to standard error and, with --json, to standard output as {"error": ...}.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -222,6 +223,16 @@ help(struct ctl *ctl)
 	return CTL_OK;
 }
 
+/* A new password that nobody can read is no success. */
+static int
+written(const struct ctl *ctl, int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	ctl_error(ctl, "the answer cannot be written: %s", strerror(errno));
+	return CTL_FAILED;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -252,5 +263,5 @@ main(int argc, char **argv)
 		return CTL_USAGE;
 	if (!ctl.file)
 		ctl.file = DEFAULT_FILE;
-	return ctl_connect(&ctl) < 0 ? CTL_FAILED : command->run(&ctl);
+	return ctl_connect(&ctl) < 0 ? CTL_FAILED : written(&ctl, command->run(&ctl));
 }

@@ -312,15 +312,14 @@ route_find(struct evhttp_request *request, struct exchange *exchange, bool *othe
 	return found;
 }
 
-/* Whether a body was announced that libevent did not read: with GET, or without its length. */
+/* Whether a body may follow that libevent did not read: it would be taken for the next request. */
 static bool
 body_unread(struct exchange *exchange)
 {
-	const struct evkeyvalq *headers = evhttp_request_get_input_headers(exchange->request);
-	const char *length = evhttp_find_header(headers, "Content-Length");
+	const char *encoding = evhttp_find_header(
+		evhttp_request_get_input_headers(exchange->request), "Transfer-Encoding");
 
-	return evhttp_find_header(headers, "Transfer-Encoding") ||
-		(length && length[strspn(length, "0")]);
+	return encoding && strcasecmp(encoding, "chunked") != 0;
 }
 
 static bool
@@ -332,20 +331,17 @@ is_json(struct exchange *exchange)
 	return !type || text_is(type, strcspn(type, "; "), "application/json");
 }
 
-/* The fault of a body that is not taken; `length` 0: it was not read, and would be taken for the
- * next request. */
+/* Replies to a body that is not taken. */
 static bool
 body_fits(struct exchange *exchange, size_t length)
 {
-	if (length == 0) {
+	if (body_unread(exchange)) {
 		evhttp_add_header(evhttp_request_get_output_headers(exchange->request),
 			"Connection", "close");
-		reply_error(exchange, 400, "",
-			"a body is taken with POST and PATCH only, and with "
-			"its Content-Length");
+		reply_error(exchange, 400, "Transfer-Encoding", "chunked, or none");
 	} else if (length > BODY_MAX) {
 		reply_error(exchange, 413, "", "a body of at most %d bytes", BODY_MAX);
-	} else if (!is_json(exchange)) {
+	} else if (length > 0 && !is_json(exchange)) {
 		reply_error(exchange, 400, "Content-Type", "application/json is needed");
 	} else {
 		return true;
@@ -362,10 +358,10 @@ take_body(struct exchange *exchange, const struct route *route)
 	struct fault fault;
 	json_error_t error;
 
-	if (length == 0 && !body_unread(exchange))
-		return true;
 	if (!body_fits(exchange, length))
 		return false;
+	if (length == 0)
+		return true;
 	exchange->body = json_loadb(
 		(const char *)evbuffer_pullup(input, -1), length, JSON_REJECT_DUPLICATES, &error);
 	if (!exchange->body)

@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import smtplib
+import socket
 import stat
 import subprocess
 
@@ -90,6 +91,86 @@ def test_every_error_is_json_with_a_field(api):
     assert api("GET", "accounts/nobody")[0] == 404
     assert api("POST", "accounts/nobody/disable")[0] == 404
     assert api("GET", "why")[1]["field"] == "q"
+
+
+JSON, FORM = {"Content-Type": "application/json"}, {"Content-Type": "application/x-www-form-urlencoded"}
+WRONG = [  # A: an account. What is wrong, in the field or the error
+    *((method, path, body, {}, "")
+      for body in (b"{", b"name=x", b"5", b"{} {}", b'{"name": "a"} x', b'{"a": "\xff"}', b'{"a": "\\u0000"}', b"\xef\xbb\xbf{}",
+                   b'{"name": "a", "name": "b"}', b"null", b"[" * 3000)
+      for method, path in (("POST", "accounts"), ("PATCH", "accounts/A"), ("POST", "rules"), ("POST", "suspensions"),
+                           ("POST", "accounts/A/password"), ("POST", "accounts/A/disable"), ("POST", "rebuild"))),
+    *(("PATCH", "accounts/A", body, headers, "Content-Type") for body in (b'{"name": "x"}', b"name=x")
+      for headers in (FORM, {"Content-Type": "text/json"}, {"Content-Type": "application/jsonx"}, {"Content-Type": ""})),
+    *((method, path, b'{"odd": 1}', {}, "odd") for method, path in (
+        ("POST", "accounts"), ("PATCH", "accounts/A"), ("POST", "accounts/A/enable"), ("POST", "accounts/A/disable"),
+        ("POST", "accounts/A/password"), ("POST", "accounts/A/users"), ("POST", "accounts/A/addresses"),
+        ("POST", "accounts/A/domains"), ("POST", "rules"), ("POST", "suspensions"), ("POST", "rebuild"))),
+    *((method, f"{path}?odd=1", None, {}, "odd") for method, path in (
+        ("GET", "accounts"), ("POST", "accounts"), ("GET", "accounts/A"), ("PATCH", "accounts/A"), ("POST", "accounts/A/enable"),
+        ("POST", "accounts/A/disable"), ("POST", "accounts/A/password"), ("POST", "accounts/A/users"),
+        ("DELETE", "accounts/A/users/x"), ("POST", "accounts/A/addresses"), ("DELETE", "accounts/A/addresses/192.0.2.1"),
+        ("POST", "accounts/A/domains"), ("DELETE", "accounts/A/domains/x.example"), ("GET", "queue"), ("GET", "queue/bad"),
+        ("GET", "queue/bad/00"), ("DELETE", "queue/bad/00"), ("GET", "queue/x"), ("POST", "rules"), ("GET", "suspensions"),
+        ("POST", "suspensions"), ("DELETE", "suspensions"), ("GET", "why"), ("POST", "rebuild"))),
+    *(("GET", f"queue?{query}", None, {}, field) for query, field in (
+        ("limit=5&limit=5", "limit"), ("site=", "site"), ("limit=", "limit"), ("limit=%205", "limit"), ("limit=%2B5", "limit"),
+        ("limit=5x", "limit"), ("Limit=5", "Limit"), ("recipient_domain=x", "recipient_domain"), ("site", ""), ("%ff=1", ""),
+        ("site=%ff", ""), ("site=a%00b", ""), ("site=x&after=x/" + "0" * 26, "after"), ("after=x", "after"))),
+    *(("GET", path, None, {}, "UTF-8") for path in ("accounts/%ff", "accounts/A%00", "queue/%ff", "queue/bad/%ff", "why?q=%ff%ff%ff")),
+    *(("DELETE", path, None, {}, "UTF-8") for path in ("accounts/A/domains/%ff", "accounts/A/users/%c3", "suspensions?site=%c3")),
+    *(("POST", path, json.dumps({"action": "bounce", "selector": selector} if path == "rules" else {"selector": selector}).encode(),
+       {}, field) for path in ("rules", "suspensions") for selector, field in (
+        ({}, "selector"), ([], "selector"), (None, "selector"), ("x", "selector"), ({"site": ""}, "site"), ({"site": 5}, "site"),
+        ({"account": "a", "site": ""}, "site"), ({"account": "a", "domain": "x"}, "domain"), ({"id": "x"}, "id"))),
+    ("POST", "suspensions", b'{"selector": {"site": "x"}, "seconds": "60"}', {}, "seconds"),
+    ("POST", "suspensions", b'{"selector": {"site": "x"}, "seconds": 1.0}', {}, "seconds"),
+    ("POST", "suspensions", b'{"selector": {"site": "x"}, "reason": 5}', {}, "reason"),
+    ("POST", "rules", b'{"selector": {"site": "x"}, "action": ["bounce"]}', {}, "action"),
+    ("PATCH", "accounts/A", None, JSON, "nothing to change"), ("PATCH", "accounts/A", b"", JSON, "nothing to change"),
+    ("PATCH", "accounts/A", b"{}", JSON, "nothing to change"), ("PATCH", "accounts/A", b'{"limits": {}}', JSON, "limits"),
+    ("GET", "accounts", b'{"limit": 5}', JSON, "limit"), ("DELETE", "suspensions", b'{"selector": {"site": "x"}}', JSON, "selector"),
+]
+
+
+def test_nothing_of_a_request_is_passed_over(shout, api):
+    account = shout.account_add(domain="passed.example")
+
+    def everything():
+        return api("GET", f"accounts/{account['account']}"), api("GET", "suspensions"), api("GET", "accounts?limit=1000")
+
+    before = everything()
+    for method, path, body, headers, wrong in WRONG:
+        path = path.replace("accounts/A", f"accounts/{account['account']}")
+        status, answer = api(method, path, body, {"Authorization": f"Bearer {api.token}", **headers})
+        assert status == 400, (method, path, body, answer)
+        assert wrong in (answer["field"] or "") or wrong in answer["error"], (method, path, body, answer)
+    assert everything() == before and login(shout, account) == 235
+
+
+def test_a_body_without_its_length_is_none(shout, api):
+    account = shout.account_add(domain="length.example")["account"]
+    body = b'{"name": "x"}'
+    for method, headers in (("PATCH", b""), ("PATCH", b"Transfer-Encoding: gzip\r\n"), ("GET", b"Content-Length: 13\r\n")):
+        with socket.create_connection(("127.0.0.1", api.port), timeout=30) as connection:
+            connection.sendall(f"{method} /api/v1/accounts/{account} HTTP/1.1\r\nAuthorization: Bearer {api.token}\r\n"
+                               .encode() + headers + b"\r\n" + body)
+            connection.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 400 "), (method, headers, answer)
+    assert api("GET", f"accounts/{account}")[1]["name"] == "demo"
+
+
+def test_a_change_in_any_right_way_is_done(shout, api):
+    account = shout.account_add(domain="ways.example")["account"]
+    for number, kind in enumerate((None, "application/json", "Application/JSON", "application/json; charset=utf-8",
+                                   "application/json;charset=utf-8")):
+        headers = {"Authorization": f"bearer {api.token}", **({"Content-Type": kind} if kind else {})}
+        for _ in range(2):  # the same value again is fine
+            assert api("PATCH", f"accounts/{account}", {"name": f"n{number}"}, headers) == (200, {"account": account})
+            assert api("GET", f"accounts/{account}")[1]["name"] == f"n{number}"
+    for body in (None, b"", b"{}"):  # where none is taken, an empty one is fine
+        assert api("POST", f"accounts/{account}/disable", body)[0] == 200
 
 
 def test_a_huge_body_is_refused(api):

@@ -1,7 +1,12 @@
 """shoutctl with whatever is wrong: a clear message, the documented status, and JSON with --json."""
 
+import contextlib
 import json
+import os
+import re
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -38,7 +43,25 @@ WRONGS = [  # what is no command line
     ["queue", "bounce", ""], ["account", "show", ""], ["account", "disable", ""], ["queue", "show", ""], ["why", ""],
     ["queue", "bounce", "--account", "", "--site", "x"], "queue bounce --account a --account b", "suspend --site a --site b",
     [b"queue", b"bounce", b"--account", b"\xff", b"--site", b"x"],
+    "queue bad --raw", "queue bad show 00 --limit 1", "queue bad remove 00 --raw", "queue list -- --limit",
 ]
+NAMED = {  # what is wrong, as it was typed, is in the message
+    "queue list --colour red": "--colour", "queue list --colour=red": "--colour", "--colour queue list": "--colour",
+    "queue list --lim 1": "--lim", "account change a --messages 1": "--messages", "--js queue list": "--js",
+    "account add --verif": "--verif", "queue list --Limit 1": "--Limit", "queue list --l=1": "--l",
+    "queue list -x": "-x", "queue list -limit 1": "-limit", "queue list -xc": "-xc", "queue list -\u00e9": "-\u00e9",
+    "queue list --limit": "--limit", "queue list --limit=": "--limit", "queue list -c": "-c",
+    "queue list --limit --after x": "--limit", "account change a --name --policy strict": "--name", "queue list -c --limit": "-c",
+    "--json=1 queue list": "--json", "account add --verified=no": "--verified", "queue list --help=x": "--help",
+    "queue list --limit 1 --limit 1": "--limit", "-c a -c b queue list": "-c", "account change a --name=a --name=b": "--name",
+    "account add-domain a --domain a.example --domain b.example": "--domain", "suspend --for 1h --for 1d": "--for",
+    "queue list --verified": "--verified", "account show a --name x": "--name", "rebuild --site x": "--site",
+    "account enable a --reason x": "--reason", "why a --account b": "--account", "resume --reason x": "--reason",
+    "account add --name n --contact a@b.example": "--domain", "account add --name n --domain d.example": "--contact",
+    "account add-address a": "--ip", "account remove-domain a": "--domain", "account remove-user a": "--username",
+    "queue show": "ID", "account change": "ACCOUNT", "queue bad show": "KEY", "why": "ADDRESS", "queue show a b": "\"b\"",
+    "suspensions all": "\"all\"", "acount list": "\"acount list\"", "account lst": "\"account lst\"", "queue list x": "\"x\"",
+}
 
 
 def ctl(file, words, *more):
@@ -82,10 +105,61 @@ def test_what_is_no_command_line(shout):
         check(shout.file, words, WRONG)
 
 
+def test_what_is_wrong_is_named_as_it_was_typed(shout):
+    for words, named in NAMED.items():
+        check(shout.file, words, WRONG)
+        assert named in ctl(shout.file, words).stderr, words
+
+
+def test_options_may_be_written_in_any_way(shout):
+    for words in ("queue list --limit 1 --site nowhere.example", "--limit=1 queue --site=nowhere.example list",
+                  "queue list --site nowhere.example --limit=1 --json", "--json --json queue list", "queue -- list"):
+        for environment in ({}, {"POSIXLY_CORRECT": "1"}):
+            done = subprocess.run([BUILD / "shoutctl", f"-c{shout.file}", *words.split()], timeout=60,
+                                  capture_output=True, text=True, env={**os.environ, **environment})
+            assert done.returncode == 0 and done.stdout and not done.stderr, (words, done)
+    assert ctl(shout.file, ["why", "--", "--limit"]).returncode == 0
+
+
+def test_accents_are_no_danger(shout):
+    """A message that is cut within a character once ended the process."""
+    for name in ("a" + "\u00e9" * 60, "\u00e9" * 60, "\u20ac" * 60, "\U0001f600" * 60):
+        for words in (["account", "show", name], ["account", "remove-domain", name, "--domain", name],
+                      ["why", name], ["queue", "show", name], ["queue", "list", "--site", name],
+                      ["account", "remove-address", name, "--ip", name], ["resume", "--account", name],
+                      ["account", "password", name, "--username", name], ["queue", "bad", "show", name]):
+            done = ctl(shout.file, words, "--json")
+            assert done.returncode in (0, REFUSED) and json.loads(done.stdout), done
+    assert ctl(shout.file, "account list").returncode == 0
+
+
+def test_paths_are_taken_as_they_are(shout):
+    """".." once was the path above."""
+    for name in ("..", ".", "a/../b", "../accounts", "%2e%2e", "a?b=c", "a#b", "a b", "a&b", "a%00b", "+"):
+        done = ctl(shout.file, ["account", "show", name])
+        assert done.returncode == REFUSED and f'no account "{name}"' in done.stderr, done
+
+
+def test_an_answer_that_cannot_be_written_is_no_success(shout):
+    account = shout.account_add(domain="full.example")["account"]
+    for words in (["account", "password", account], ["account", "list"], ["--json", "queue", "list"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([BUILD / "shoutctl", "-c", shout.file, *words], timeout=60, stdout=full,
+                                  stderr=subprocess.PIPE, text=True)
+        assert done.returncode == REFUSED and "cannot be written" in done.stderr, done
+
+
 def test_help(tmp_path):
     for words in ("--help", "queue --help", "account add --help", "nonsense --help", "--json --help"):
         done = ctl(tmp_path / "none", words)
         assert done.returncode == 0 and "usage: shoutctl" in done.stdout and not done.stderr, words
+    everything = ctl(tmp_path / "none", "-h").stdout
+    for words in (re.match("[a-z -]+", words)[0].split(" --")[0].strip() for words in (*COMMANDS, "suspend --site")):
+        words = words.rstrip(" 0")
+        assert words in everything
+        assert f"usage: shoutctl [-c FILE] {words}" in ctl(tmp_path / "none", f"{words} -h").stdout, words
+    assert "--messages-hour" in ctl(tmp_path / "none", "account change --help").stdout
+    assert re.fullmatch(r"shoutctl \d+\.\d+\.\d+\n", ctl(tmp_path / "none", "--version").stdout)
 
 
 def test_what_keeps_it_from_asking(shout, tmp_path):
@@ -111,3 +185,107 @@ def test_what_keeps_it_from_asking(shout, tmp_path):
             done = ctl(path, words, "--json")
             assert done.returncode == REFUSED and expected in done.stderr, (expected, words, done)
             assert expected in json.loads(done.stdout)["error"], (expected, words, done)
+
+
+# What answers in its place
+
+class Odd:
+    """Answers every connection with the same bytes, and keeps what it was asked."""
+
+    def __init__(self, answer, more=b"", times=0):
+        self.asked, self.answer, self.more, self.times = [], answer, more, times
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection = self.listener.accept()[0]
+                with connection, contextlib.suppress(OSError):
+                    self.asked.append(connection.recv(65536))
+                    connection.sendall(self.answer)
+                    for _ in range(self.times):
+                        connection.sendall(self.more)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):
+                        pass
+
+    def close(self):
+        self.listener.close()
+
+
+def http(status, body=b"", headers=b""):
+    return b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\n%s\r\n%s" % (status, len(body), headers, body)
+
+
+ODD = [  # what comes, and what is said
+    (b"", "no answer from"), (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"rows\": [", "no answer from"),
+    (b"220 mail.example ESMTP\r\n", "does not speak HTTP"), (b"\x15\x03\x01\x00\x02\x02\x46", "does not speak HTTP"),
+    (b"\x00" * 40, "does not speak HTTP"), (b"-ERR unknown command\r\n", "does not speak HTTP"),
+    (http(b"200 OK"), "no JSON object"), (http(b"200 OK", b"<html>"), "no JSON object"), (http(b"200 OK", b"[]"), "no JSON object"),
+    (http(b"200 OK", b"5"), "no JSON object"), (http(b"204 No Content"), "no JSON object"), (http(b"200 OK", b"{} {}"), "no JSON object"),
+    (http(b"200 OK", b'{"a": "\xff"}'), "no JSON object"), (http(b"500 Oops"), "HTTP status 500"),
+    (http(b"502 Bad", b"<html>"), "HTTP status 502"), (http(b"400 Bad", b'{"error": 5}'), "HTTP status 400"),
+    (http(b"400 Bad", b'{"error": "because", "field": "x"}'), "x: because"), (http(b"404 No", b'{"error": "gone"}'), "gone"),
+    (http(b"401 No", headers=b"WWW-Authenticate: Basic\r\n"), "HTTP status 401"),
+]
+
+
+def elsewhere(shout, tmp_path, port):
+    """Settings with the right token for an API at another port."""
+    settings = json.loads(shout.file.read_text())
+    settings["control"]["listen"] = f"127.0.0.1:{port}"
+    file = tmp_path / f"{port}.yaml"
+    file.write_text(json.dumps(settings))
+    return file
+
+
+def test_odd_answers_are_told_as_what_they_are(shout, tmp_path):
+    token = (shout.state_dir / "control.token").read_text().strip()
+    for answer, expected in ODD:
+        odd = Odd(answer)
+        for words in ("queue list", "account change a --name x", "rebuild", "account remove-user a --username b"):
+            done = ctl(elsewhere(shout, tmp_path, odd.port), words, "--json")
+            assert done.returncode == REFUSED and expected in json.loads(done.stdout)["error"], (answer, done)
+            assert expected in done.stderr and token not in done.stdout + done.stderr, (answer, done)
+            assert ("may still be done" in done.stderr) == ("no answer" in done.stderr and words != "queue list"), done
+        assert len(odd.asked) == 4
+        odd.close()
+
+
+def test_an_endless_answer_ends(shout, tmp_path):
+    odd = Odd(b"HTTP/1.1 200 OK\r\n\r\n[", b" " * (1 << 20), 100)
+    done = ctl(elsewhere(shout, tmp_path, odd.port), "queue list")
+    assert done.returncode == REFUSED and "64 MiB" in done.stderr and not done.stdout
+    odd.close()
+
+
+def test_only_the_api_hears_the_token(shout, tmp_path):
+    """Neither a proxy, nor what it is sent on to, nor what .netrc says."""
+    other = Odd(http(b"200 OK", b'{"rows": []}'))
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    proxy = f"http://127.0.0.1:{other.port}"
+    environment = {"HOME": str(tmp_path), "http_proxy": proxy, "HTTP_PROXY": proxy, "all_proxy": proxy, "ALL_PROXY": proxy}
+    for status in (b"301 Moved", b"302 Found", b"307 Temporary", b"308 Permanent"):
+        odd = Odd(http(status, headers=f"Location: {proxy}/api/v1/queue\r\n".encode()))
+        for words in ("queue list", "rebuild"):
+            done = subprocess.run([BUILD / "shoutctl", "-c", elsewhere(shout, tmp_path, odd.port), *words.split()], timeout=60,
+                                  capture_output=True, text=True, env={**os.environ, **environment})
+            assert done.returncode == REFUSED and f"HTTP status {status[:3].decode()}" in done.stderr, done
+        assert all(asked.count(b"Authorization: Bearer ") == 1 and b"Basic" not in asked for asked in odd.asked)
+        odd.close()
+    assert not other.asked
+    other.close()
+
+
+def test_every_request_says_how_long_it_is(shout, tmp_path):
+    """A PATCH without its length is one without a body."""
+    odd = Odd(http(b"200 OK", b'{"account": "a"}'))
+    for words, method in (("account change a --name x", b"PATCH"), ("account add-user a", b"POST"), ("rebuild", b"POST"),
+                          ("account add-address a --ip 192.0.2.1", b"POST"), ("suspend --site x", b"POST")):
+        assert ctl(elsewhere(shout, tmp_path, odd.port), words).returncode == 0
+        head, _, body = odd.asked[-1].partition(b"\r\n\r\n")
+        assert head.startswith(method) and f"Content-Length: {len(body)}".encode() in head
+        assert (b"Content-Type: application/json" in head) == bool(body)
+    odd.close()
