@@ -87,7 +87,7 @@ ctl_connect(struct ctl *ctl)
 
 struct answer {
 	char *text;
-	size_t length;
+	size_t length, room;
 	bool too_large;
 	char detail[CURL_ERROR_SIZE];
 };
@@ -101,7 +101,10 @@ on_data(char *data, size_t size, size_t count, void *arg)
 	answer->too_large = length > ANSWER_MAX - answer->length;
 	if (answer->too_large)
 		return 0;
-	answer->text = xrealloc(answer->text, answer->length + length);
+	if (length > answer->room - answer->length) {
+		answer->room = 2 * answer->room + length;
+		answer->text = xrealloc(answer->text, answer->room);
+	}
 	memcpy(answer->text + answer->length, data, length);
 	answer->length += length;
 	return length;
