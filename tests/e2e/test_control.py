@@ -93,43 +93,41 @@ def test_every_error_is_json_with_a_field(api):
     assert api("GET", "why")[1]["field"] == "q"
 
 
-JSON, FORM = {"Content-Type": "application/json"}, {"Content-Type": "application/x-www-form-urlencoded"}
-WRONG = [  # A: an account. What is wrong, in the field or the error
-    *((method, path, body, {}, "")
-      for body in (b"{", b"name=x", b"5", b"{} {}", b'{"name": "a"} x', b'{"a": "\xff"}', b'{"a": "\\u0000"}', b"\xef\xbb\xbf{}",
-                   b'{"name": "a", "name": "b"}', b"null", b"[" * 3000)
-      for method, path in (("POST", "accounts"), ("PATCH", "accounts/A"), ("POST", "rules"), ("POST", "suspensions"),
-                           ("POST", "accounts/A/password"), ("POST", "accounts/A/disable"), ("POST", "rebuild"))),
-    *(("PATCH", "accounts/A", body, headers, "Content-Type") for body in (b'{"name": "x"}', b"name=x")
-      for headers in (FORM, {"Content-Type": "text/json"}, {"Content-Type": "application/jsonx"}, {"Content-Type": ""})),
-    *((method, path, b'{"odd": 1}', {}, "odd") for method, path in (
-        ("POST", "accounts"), ("PATCH", "accounts/A"), ("POST", "accounts/A/enable"), ("POST", "accounts/A/disable"),
-        ("POST", "accounts/A/password"), ("POST", "accounts/A/users"), ("POST", "accounts/A/addresses"),
-        ("POST", "accounts/A/domains"), ("POST", "rules"), ("POST", "suspensions"), ("POST", "rebuild"))),
-    *((method, f"{path}?odd=1", None, {}, "odd") for method, path in (
-        ("GET", "accounts"), ("POST", "accounts"), ("GET", "accounts/A"), ("PATCH", "accounts/A"), ("POST", "accounts/A/enable"),
-        ("POST", "accounts/A/disable"), ("POST", "accounts/A/password"), ("POST", "accounts/A/users"),
-        ("DELETE", "accounts/A/users/x"), ("POST", "accounts/A/addresses"), ("DELETE", "accounts/A/addresses/192.0.2.1"),
-        ("POST", "accounts/A/domains"), ("DELETE", "accounts/A/domains/x.example"), ("GET", "queue"), ("GET", "queue/bad"),
-        ("GET", "queue/bad/00"), ("DELETE", "queue/bad/00"), ("GET", "queue/x"), ("POST", "rules"), ("GET", "suspensions"),
-        ("POST", "suspensions"), ("DELETE", "suspensions"), ("GET", "why"), ("POST", "rebuild"))),
-    *(("GET", f"queue?{query}", None, {}, field) for query, field in (
-        ("limit=5&limit=5", "limit"), ("site=", "site"), ("limit=", "limit"), ("limit=%205", "limit"), ("limit=%2B5", "limit"),
-        ("limit=5x", "limit"), ("Limit=5", "Limit"), ("recipient_domain=x", "recipient_domain"), ("site", ""), ("%ff=1", ""),
-        ("site=%ff", ""), ("site=a%00b", ""), ("site=x&after=x/" + "0" * 26, "after"), ("after=x", "after"))),
-    *(("GET", path, None, {}, "UTF-8") for path in ("accounts/%ff", "accounts/A%00", "queue/%ff", "queue/bad/%ff", "why?q=%ff%ff%ff")),
-    *(("DELETE", path, None, {}, "UTF-8") for path in ("accounts/A/domains/%ff", "accounts/A/users/%c3", "suspensions?site=%c3")),
-    *(("POST", path, json.dumps({"action": "bounce", "selector": selector} if path == "rules" else {"selector": selector}).encode(),
-       {}, field) for path in ("rules", "suspensions") for selector, field in (
-        ({}, "selector"), ([], "selector"), (None, "selector"), ("x", "selector"), ({"site": ""}, "site"), ({"site": 5}, "site"),
-        ({"account": "a", "site": ""}, "site"), ({"account": "a", "domain": "x"}, "domain"), ({"id": "x"}, "id"))),
-    ("POST", "suspensions", b'{"selector": {"site": "x"}, "seconds": "60"}', {}, "seconds"),
-    ("POST", "suspensions", b'{"selector": {"site": "x"}, "seconds": 1.0}', {}, "seconds"),
-    ("POST", "suspensions", b'{"selector": {"site": "x"}, "reason": 5}', {}, "reason"),
-    ("POST", "rules", b'{"selector": {"site": "x"}, "action": ["bounce"]}', {}, "action"),
-    ("PATCH", "accounts/A", None, JSON, "nothing to change"), ("PATCH", "accounts/A", b"", JSON, "nothing to change"),
-    ("PATCH", "accounts/A", b"{}", JSON, "nothing to change"), ("PATCH", "accounts/A", b'{"limits": {}}', JSON, "limits"),
-    ("GET", "accounts", b'{"limit": 5}', JSON, "limit"), ("DELETE", "suspensions", b'{"selector": {"site": "x"}}', JSON, "selector"),
+ACCOUNT_POSTS = "enable disable password users addresses domains"
+BODIES = ["POST accounts", "PATCH accounts/A", *(f"POST accounts/A/{what}" for what in ACCOUNT_POSTS.split()),
+          "POST rules", "POST suspensions", "POST rebuild"]
+ROUTES = BODIES + """GET accounts, GET accounts/A, DELETE accounts/A/users/x, DELETE accounts/A/addresses/192.0.2.1,
+    DELETE accounts/A/domains/x.example, GET queue, GET queue/bad, GET queue/bad/00, DELETE queue/bad/00, GET queue/x,
+    GET suspensions, DELETE suspensions, GET why""".replace("\n", "").replace("    ", " ").split(", ")
+NO_JSON = [b"{", b"name=x", b"5", b"null", b"{} {}", b'{"name": "a"} x', b'{"a": "\xff"}', b'{"a": "\\u0000"}',
+           b"[" * 3000, b"\xef\xbb\xbf{}", b'{"name": "a", "name": "b"}']
+OTHER_TYPES = ["application/x-www-form-urlencoded", "text/json", "application/jsonx", ""]
+QUERIES = {
+    "limit=5&limit=5": "limit", "site=": "site", "limit=": "limit", "limit=%205": "limit", "limit=%2B5": "limit",
+    "limit=5x": "limit", "Limit=5": "Limit", "recipient_domain=x": "recipient_domain", "site": "", "%ff=1": "UTF-8",
+    "site=%ff": "UTF-8", "site=a%00b": "UTF-8", "after=x": "after", f"site=x&after=x/{'0' * 26}": "after",
+}
+NO_TEXTS = ["GET accounts/%ff", "GET accounts/A%00", "GET queue/%ff", "GET queue/bad/%ff", "GET why?q=%ff%ff%ff",
+            "DELETE accounts/A/domains/%ff", "DELETE accounts/A/users/%c3", "DELETE suspensions?site=%c3"]
+SELECTORS = [({}, "selector"), ([], "selector"), (None, "selector"), ("x", "selector"), ({"site": ""}, "site"),
+             ({"site": 5}, "site"), ({"account": "a", "site": ""}, "site"), ({"account": "a", "domain": "x"}, "domain"),
+             ({"id": "x"}, "id")]
+X = {"selector": {"site": "x"}}
+WRONG = [  # A: an account. What is wrong is in the field or the error
+    *((route, body, None, "no JSON" if body != b"5" else "") for route in BODIES for body in NO_JSON),
+    *(("PATCH accounts/A", body, kind, "Content-Type") for kind in OTHER_TYPES for body in ({"name": "x"}, b"name=x")),
+    *((route, {"odd": 1}, None, "odd") for route in BODIES),
+    *((f"{route}?odd=1", None, None, "odd") for route in ROUTES),
+    *((f"GET queue?{query}", None, None, wrong) for query, wrong in QUERIES.items()),
+    *((route, None, None, "UTF-8") for route in NO_TEXTS),
+    *(("POST rules", {"action": "bounce", "selector": selector}, None, wrong) for selector, wrong in SELECTORS),
+    *(("POST suspensions", {"selector": selector}, None, wrong) for selector, wrong in SELECTORS),
+    *(("POST suspensions", {**X, "seconds": seconds}, None, "seconds") for seconds in ("60", 1.0, 0, -1, None, 1 << 62)),
+    ("POST suspensions", {**X, "reason": 5}, None, "reason"), ("POST rules", X, None, "action"),
+    ("POST rules", {**X, "action": ["bounce"]}, None, "action"),
+    *(("PATCH accounts/A", body, "application/json", "nothing to change") for body in (None, b"", {})),
+    ("PATCH accounts/A", {"limits": {}}, None, "limits"), ("GET accounts", {"limit": 5}, None, "limit"),
+    ("DELETE suspensions", X, None, "selector"),
 ]
 
 
@@ -137,27 +135,27 @@ def test_nothing_of_a_request_is_passed_over(shout, api):
     account = shout.account_add(domain="passed.example")
 
     def everything():
-        return api("GET", f"accounts/{account['account']}"), api("GET", "suspensions"), api("GET", "accounts?limit=1000")
+        return [api("GET", path) for path in ("accounts?limit=1000", "suspensions")]
 
     before = everything()
-    for method, path, body, headers, wrong in WRONG:
-        path = path.replace("accounts/A", f"accounts/{account['account']}")
-        status, answer = api(method, path, body, {"Authorization": f"Bearer {api.token}", **headers})
-        assert status == 400, (method, path, body, answer)
-        assert wrong in (answer["field"] or "") or wrong in answer["error"], (method, path, body, answer)
+    for route, body, kind, wrong in WRONG:
+        method, path = route.replace("accounts/A", f"accounts/{account['account']}").split()
+        status, answer = api(method, path, body, {"Authorization": f"Bearer {api.token}",
+                                                  **({} if kind is None else {"Content-Type": kind})})
+        assert status == 400, (route, body, answer)
+        assert wrong in (answer["field"] or "") or wrong in answer["error"], (route, body, answer)
     assert everything() == before and login(shout, account) == 235
 
 
 def test_a_body_without_its_length_is_none(shout, api):
     account = shout.account_add(domain="length.example")["account"]
-    body = b'{"name": "x"}'
-    for method, headers in (("PATCH", b""), ("PATCH", b"Transfer-Encoding: gzip\r\n"), ("GET", b"Content-Length: 13\r\n")):
+    for method, header in (("PATCH", ""), ("PATCH", "Transfer-Encoding: gzip\r\n"), ("GET", "Content-Length: 13\r\n")):
         with socket.create_connection(("127.0.0.1", api.port), timeout=30) as connection:
             connection.sendall(f"{method} /api/v1/accounts/{account} HTTP/1.1\r\nAuthorization: Bearer {api.token}\r\n"
-                               .encode() + headers + b"\r\n" + body)
+                               f"{header}\r\n".encode() + b'{"name": "x"}')
             connection.shutdown(socket.SHUT_WR)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
-        assert answer.startswith(b"HTTP/1.1 400 "), (method, headers, answer)
+        assert answer.startswith(b"HTTP/1.1 400 "), (method, header, answer)
     assert api("GET", f"accounts/{account}")[1]["name"] == "demo"
 
 
@@ -403,9 +401,14 @@ def test_what_could_not_be_read_is_listed_shown_and_removed(rig, redis, certific
 
 # The description
 
-def test_openapi_names_every_route_and_no_other():
+def test_openapi_names_every_route_parameter_and_body_and_no_other():
     described = yaml.safe_load((ROOT / "control" / "openapi.yaml").read_text())
-    found = {(method.upper(), re.sub(r"\{\w+\}", "*", path.strip("/")))
-             for path, item in described["paths"].items() for method in item if method != "parameters"}
+    found = {(method.upper(), re.sub(r"\{\w+\}", "*", path.strip("/")), "requestBody" in what,
+              frozenset(one["name"] for one in what.get("parameters", []) if one["in"] == "query"))
+             for path, item in described["paths"].items() for method, what in item.items() if method != "parameters"}
     source = (ROOT / "control" / "api.c").read_text()
-    assert found == set(re.findall(r'EVHTTP_REQ_(\w+),\s*"([^"]+)",\s*api_', source))
+    words = dict(re.findall(r'#define (\w+) "([a-z_ ]+)"', source))
+    rows = re.findall(r'EVHTTP_REQ_(\w+),\s*"([^"]+)",\s*api_\w+,\s*(\w+),\s*([^}]*?)\s*\}', source)
+    assert found == {(method, path, body == "true",
+                      frozenset(" ".join(words.get(part, part) for part in re.findall(r"\w+", query)).split()))
+                     for method, path, body, query in rows}

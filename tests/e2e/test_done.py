@@ -163,9 +163,9 @@ def test_what_is_changed_is_shown(shout):
     first = account.shown()
     for verb in ("disable", "disable", "enable", "enable"):
         assert account.do(verb)["status"] == account.shown()["status"] == f"{verb}d".replace("enabled", "active")
-    for ip, addresses in (("192.0.2.72", ["192.0.2.71", "192.0.2.72"]), ("192.0.2.72/32", ["192.0.2.71", "192.0.2.72"])):
+    for ip in ("192.0.2.72", "192.0.2.72/32"):
         account.do("add-address", "--ip", ip)
-        assert [one["address"] for one in account.shown()["addresses"]] == addresses
+        assert [one["address"] for one in account.shown()["addresses"]] == ["192.0.2.71", "192.0.2.72"]
     account.do("remove-address", "--ip", "192.0.2.71")
     assert [one["address"] for one in account.shown()["addresses"]] == ["192.0.2.72"]
     for words, domain in ((("Other-Domain.example=3",), {"verified": False, "mailboxes": 3}),
@@ -235,7 +235,10 @@ def test_retry_is_tried_now_and_rebuild_fills_redis(shout, sink, redis):
     rule = sink.on("rcpt", "451 4.2.2 later")
     with shout.smtp(account=account.made) as client:
         id = send(client, "me@retry.example", "you@elsewhere.example", BODY % b"retry.example")
-    row = wait_for(lambda: [row for row in shout.shoutctl("queue", "list", "--id", id)["rows"] if row["attempts"] > 0])[0]
+    def tried():
+        return [row for row in shout.shoutctl("queue", "list", "--id", id)["rows"] if row["attempts"] > 0]
+
+    row, = wait_for(tried)
     assert row["last_reply"].startswith("451")
     sink.rules.remove(rule)
     shout.shoutctl("queue", "retry", id)

@@ -24,7 +24,8 @@ COMMANDS = {  # complete, and nothing is there that they name
     f"account remove-address {NOBODY} --ip 192.0.2.1": REFUSED, f"account add-user {NOBODY}": REFUSED,
     f"account remove-user {NOBODY} --username x": REFUSED,
     "account add --name n --contact x --domain d.example": REFUSED,
-    "queue list": 0, "queue list --site nowhere.example": 0, f"queue list --id {NOBODY}": 0, "queue list --state held": 0,
+    "queue list": 0, "queue list --site nowhere.example": 0, f"queue list --id {NOBODY}": 0,
+    "queue list --state held": 0,
     f"queue show {NOBODY}": REFUSED, f"queue retry {NOBODY}": 0, f"queue bounce {NOBODY}": 0,
     f"queue release {NOBODY}": 0, "queue bad": 0, "queue bad show 00": REFUSED, "queue bad remove 00": REFUSED,
     f"resume --account {NOBODY}": REFUSED, "suspensions": 0, f"why {NOBODY}": 0, "rebuild": 0,
@@ -41,7 +42,8 @@ WRONGS = [  # what is no command line
     "suspend --site x --for soon", "suspensions all", "why", "why a b", "rebuild now", "-x", "-c",
     "account add --name n", "account add-domain a", "account remove-user a",
     ["queue", "bounce", ""], ["account", "show", ""], ["account", "disable", ""], ["queue", "show", ""], ["why", ""],
-    ["queue", "bounce", "--account", "", "--site", "x"], "queue bounce --account a --account b", "suspend --site a --site b",
+    ["queue", "bounce", "--account", "", "--site", "x"], "queue bounce --account a --account b",
+    "suspend --site a --site b",
     [b"queue", b"bounce", b"--account", b"\xff", b"--site", b"x"],
     "queue bad --raw", "queue bad show 00 --limit 1", "queue bad remove 00 --raw", "queue list -- --limit",
 ]
@@ -51,16 +53,20 @@ NAMED = {  # what is wrong, as it was typed, is in the message
     "account add --verif": "--verif", "queue list --Limit 1": "--Limit", "queue list --l=1": "--l",
     "queue list -x": "-x", "queue list -limit 1": "-limit", "queue list -xc": "-xc", "queue list -\u00e9": "-\u00e9",
     "queue list --limit": "--limit", "queue list --limit=": "--limit", "queue list -c": "-c",
-    "queue list --limit --after x": "--limit", "account change a --name --policy strict": "--name", "queue list -c --limit": "-c",
+    "queue list --limit --after x": "--limit", "account change a --name --policy strict": "--name",
+    "queue list -c --limit": "-c",
     "--json=1 queue list": "--json", "account add --verified=no": "--verified", "queue list --help=x": "--help",
-    "queue list --limit 1 --limit 1": "--limit", "-c a -c b queue list": "-c", "account change a --name=a --name=b": "--name",
+    "queue list --limit 1 --limit 1": "--limit", "-c a -c b queue list": "-c",
+    "account change a --name=a --name=b": "--name",
     "account add-domain a --domain a.example --domain b.example": "--domain", "suspend --for 1h --for 1d": "--for",
     "queue list --verified": "--verified", "account show a --name x": "--name", "rebuild --site x": "--site",
     "account enable a --reason x": "--reason", "why a --account b": "--account", "resume --reason x": "--reason",
     "account add --name n --contact a@b.example": "--domain", "account add --name n --domain d.example": "--contact",
     "account add-address a": "--ip", "account remove-domain a": "--domain", "account remove-user a": "--username",
-    "queue show": "ID", "account change": "ACCOUNT", "queue bad show": "KEY", "why": "ADDRESS", "queue show a b": "\"b\"",
-    "suspensions all": "\"all\"", "acount list": "\"acount list\"", "account lst": "\"account lst\"", "queue list x": "\"x\"",
+    "queue show": "ID", "account change": "ACCOUNT", "queue bad show": "KEY", "why": "ADDRESS",
+    "queue show a b": "\"b\"",
+    "suspensions all": "\"all\"", "acount list": "\"acount list\"", "account lst": "\"account lst\"",
+    "queue list x": "\"x\"",
 }
 
 
@@ -192,9 +198,9 @@ def test_what_keeps_it_from_asking(shout, tmp_path):
 class Odd:
     """Answers every connection with the same bytes, and keeps what it was asked."""
 
-    def __init__(self, answer, more=b"", times=0):
+    def __init__(self, answer, more=b"", times=0, address="127.0.0.1"):
         self.asked, self.answer, self.more, self.times = [], answer, more, times
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
 
@@ -223,22 +229,35 @@ ODD = [  # what comes, and what is said
     (b"", "no answer from"), (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"rows\": [", "no answer from"),
     (b"220 mail.example ESMTP\r\n", "does not speak HTTP"), (b"\x15\x03\x01\x00\x02\x02\x46", "does not speak HTTP"),
     (b"\x00" * 40, "does not speak HTTP"), (b"-ERR unknown command\r\n", "does not speak HTTP"),
-    (http(b"200 OK"), "no JSON object"), (http(b"200 OK", b"<html>"), "no JSON object"), (http(b"200 OK", b"[]"), "no JSON object"),
-    (http(b"200 OK", b"5"), "no JSON object"), (http(b"204 No Content"), "no JSON object"), (http(b"200 OK", b"{} {}"), "no JSON object"),
+    (http(b"200 OK"), "no JSON object"), (http(b"200 OK", b"<html>"), "no JSON object"),
+    (http(b"200 OK", b"[]"), "no JSON object"),
+    (http(b"200 OK", b"5"), "no JSON object"), (http(b"204 No Content"), "no JSON object"),
+    (http(b"200 OK", b"{} {}"), "no JSON object"),
     (http(b"200 OK", b'{"a": "\xff"}'), "no JSON object"), (http(b"500 Oops"), "HTTP status 500"),
     (http(b"502 Bad", b"<html>"), "HTTP status 502"), (http(b"400 Bad", b'{"error": 5}'), "HTTP status 400"),
-    (http(b"400 Bad", b'{"error": "because", "field": "x"}'), "x: because"), (http(b"404 No", b'{"error": "gone"}'), "gone"),
+    (http(b"400 Bad", b'{"error": "because", "field": "x"}'), "x: because"),
+    (http(b"404 No", b'{"error": "gone"}'), "gone"),
     (http(b"401 No", headers=b"WWW-Authenticate: Basic\r\n"), "HTTP status 401"),
 ]
 
 
-def elsewhere(shout, tmp_path, port):
+def elsewhere(shout, tmp_path, port, address="127.0.0.1"):
     """Settings with the right token for an API at another port."""
     settings = json.loads(shout.file.read_text())
-    settings["control"]["listen"] = f"127.0.0.1:{port}"
+    settings["control"]["listen"] = f"{address}:{port}"
     file = tmp_path / f"{port}.yaml"
     file.write_text(json.dumps(settings))
     return file
+
+
+def test_it_asks_where_the_api_listens(shout, tmp_path):
+    for address in ("127.0.0.1", "localhost", "0.0.0.0"):
+        done = ctl(elsewhere(shout, tmp_path, shout.ports["control"], address), "suspensions")
+        assert done.returncode == 0 and "Nothing is suspended" in done.stdout, (address, done)
+    six = Odd(http(b"200 OK", b'{"suspensions": []}'), address="::1")
+    for address in ("[::1]", "[::]", "[0:0::0:1]"):
+        assert ctl(elsewhere(shout, tmp_path, six.port, address), "suspensions").returncode == 0, address
+    six.close()
 
 
 def test_odd_answers_are_told_as_what_they_are(shout, tmp_path):
@@ -266,11 +285,13 @@ def test_only_the_api_hears_the_token(shout, tmp_path):
     other = Odd(http(b"200 OK", b'{"rows": []}'))
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
     proxy = f"http://127.0.0.1:{other.port}"
-    environment = {"HOME": str(tmp_path), "http_proxy": proxy, "HTTP_PROXY": proxy, "all_proxy": proxy, "ALL_PROXY": proxy}
+    environment = {"HOME": str(tmp_path), "http_proxy": proxy, "HTTP_PROXY": proxy, "all_proxy": proxy,
+                   "ALL_PROXY": proxy}
     for status in (b"301 Moved", b"302 Found", b"307 Temporary", b"308 Permanent"):
         odd = Odd(http(status, headers=f"Location: {proxy}/api/v1/queue\r\n".encode()))
         for words in ("queue list", "rebuild"):
-            done = subprocess.run([BUILD / "shoutctl", "-c", elsewhere(shout, tmp_path, odd.port), *words.split()], timeout=60,
+            done = subprocess.run([BUILD / "shoutctl", "-c", elsewhere(shout, tmp_path, odd.port), *words.split()],
+                                  timeout=60,
                                   capture_output=True, text=True, env={**os.environ, **environment})
             assert done.returncode == REFUSED and f"HTTP status {status[:3].decode()}" in done.stderr, done
         assert all(asked.count(b"Authorization: Bearer ") == 1 and b"Basic" not in asked for asked in odd.asked)
@@ -282,7 +303,8 @@ def test_only_the_api_hears_the_token(shout, tmp_path):
 def test_every_request_says_how_long_it_is(shout, tmp_path):
     """A PATCH without its length is one without a body."""
     odd = Odd(http(b"200 OK", b'{"account": "a"}'))
-    for words, method in (("account change a --name x", b"PATCH"), ("account add-user a", b"POST"), ("rebuild", b"POST"),
+    for words, method in (("account change a --name x", b"PATCH"), ("account add-user a", b"POST"),
+                          ("rebuild", b"POST"),
                           ("account add-address a --ip 192.0.2.1", b"POST"), ("suspend --site x", b"POST")):
         assert ctl(elsewhere(shout, tmp_path, odd.port), words).returncode == 0
         head, _, body = odd.asked[-1].partition(b"\r\n\r\n")
