@@ -185,7 +185,10 @@ loop_run(struct loop *loop)
 static void *
 loop_thread(void *arg)
 {
-	loop_run(arg);
+	struct loop *loop = arg;
+
+	pthread_setname_np(pthread_self(), loop->name); /* before it does anything */
+	loop_run(loop);
 	return NULL;
 }
 
@@ -201,7 +204,6 @@ loop_start(struct loop *loop)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err)
 		die("cannot start a thread", strerror(err));
-	pthread_setname_np(loop->thread, loop->name);
 	loop->started = true;
 }
 

@@ -80,7 +80,8 @@ def test_a_message_that_crashes_the_process_is_held(rig, crash, certificate, rol
     supervised, poison = Supervisor(shout), ids["poison"]
     supervised.on_crash = lambda: doubtful.update(in_flight(redis, sink, ids))
     supervised(lambda: shout.ready() and shout.events("held", poison), "the poison is held")
-    supervised(lambda: len(sink.find("bob@elsewhere.example")) >= OTHERS, "all others arrive")
+    supervised(lambda: len({m.header("Subject") for m in sink.find("bob@elsewhere.example")}) >= OTHERS,
+               "all others arrive")
     assert 3 <= supervised.crashes <= 4  # the first one counts only when it met the poison alone
     event, = shout.events("held", poison)
     assert role in event.get("reason", "") + event.get("signature", "")
