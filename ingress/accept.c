@@ -249,14 +249,34 @@ on_domain(void *arg, int err, struct account *account)
 		"451 4.3.0 Cannot tell whose From it is, try again soon");
 }
 
+/* `count` of From's mailboxes. */
+static void
+refuse_originators(struct session *session, enum authorize verdict, const char *address, long count)
+{
+	if (verdict == AUTHORIZE_REFUSE)
+		refuse(session, REFUSE_ORIGINATOR,
+			"550 5.7.1 From <%s> is not yours to send from, see %s", address,
+			session->worker->ingress->config->ingress.help_url);
+	else if (verdict == AUTHORIZE_TWO_FROM)
+		refuse(session, REFUSE_CONTENT, "554 5.6.0 More than one From field");
+	else if (verdict == AUTHORIZE_LONG_FROM)
+		refuse(session, REFUSE_CONTENT,
+			"554 5.6.0 The From field holds %ld of %d addresses", count, MAILBOXES_MAX);
+	else if (verdict == AUTHORIZE_BAD_FROM)
+		refuse(session, REFUSE_CONTENT, "554 5.6.0 The From field cannot be read");
+	else
+		refuse(session, REFUSE_CONTENT, "554 5.6.0 The From field holds no address");
+}
+
 static void
 judge_originators(struct session *session)
 {
 	struct transaction *mail = session->mail;
-	const char *url = session->worker->ingress->config->ingress.help_url, *address = "";
+	const char *address = "";
 	enum authorize verdict = authorize_header(mail->account, mail->envelope.mail_from,
 		&mail->draft.content, &mail->judged, &address);
 	char text[ADDRESS_SHOWN + 1];
+	long count;
 
 	if (verdict == AUTHORIZE_PASS) {
 		hand_over(session);
@@ -268,15 +288,9 @@ judge_originators(struct session *session)
 		return;
 	}
 	shown(address, text);
+	count = mail->draft.content.from_count;
 	transaction_reset(mail);
-	if (verdict == AUTHORIZE_REFUSE)
-		refuse(session, REFUSE_ORIGINATOR,
-			"550 5.7.1 From <%s> is not yours to send from, see %s", text, url);
-	else if (verdict == AUTHORIZE_TWO_FROM)
-		refuse(session, REFUSE_CONTENT,
-			"554 5.6.0 More than one From field before the first empty line");
-	else
-		refuse(session, REFUSE_CONTENT, "554 5.6.0 The From field holds no address");
+	refuse_originators(session, verdict, text, count);
 }
 
 /* NULL when the bytes themselves are fine. */

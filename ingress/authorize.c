@@ -13,6 +13,7 @@
  *                                    redirects, meeting forwards
  *   unroutable, NDR         pass     pass: Exchange's NDRs come from corp.local
  *   no address, NDR         pass     pass, unless an "@" is in what cannot be read
+ *   an empty group          pass     pass: RFC 6854, as a missing From does
  *   below an own one, NDR   pass unless it is another account's: Postfix's and Exim's NDRs come
  *                           from their host's name
  */
@@ -94,6 +95,16 @@ is_unroutable(const char *address)
 	return false;
 }
 
+static enum authorize
+no_address(const struct content *content, bool ndr)
+{
+	if (!content->from_at && (ndr || content->from_nobody))
+		return AUTHORIZE_PASS;
+	if (content->from_count < 0)
+		return AUTHORIZE_BAD_FROM;
+	return content->from_count ? AUTHORIZE_LONG_FROM : AUTHORIZE_NO_FROM;
+}
+
 enum authorize
 authorize_header(const struct account *account, const char *mail_from,
 	const struct content *content, size_t *at, const char **address)
@@ -104,8 +115,8 @@ authorize_header(const struct account *account, const char *mail_from,
 		return AUTHORIZE_PASS;
 	if (content->from_fields > 1)
 		return AUTHORIZE_TWO_FROM;
-	if (content->from_bad || content->from.count == 0)
-		return ndr && !content->from_at ? AUTHORIZE_PASS : AUTHORIZE_BAD_FROM;
+	if (content->from.count == 0)
+		return no_address(content, ndr);
 	while (*at < content->from.count) {
 		*address = content->from.text[(*at)++];
 		if (is_own(account, *address) || (ndr && is_unroutable(*address)))

@@ -16,7 +16,9 @@ enum authorize {
 	AUTHORIZE_REFUSE, /* the address is not the account's to use */
 	AUTHORIZE_ASK,    /* a foreign domain: passes unless it is another account's */
 	AUTHORIZE_TWO_FROM,
-	AUTHORIZE_BAD_FROM,
+	AUTHORIZE_BAD_FROM,  /* it cannot be read */
+	AUTHORIZE_LONG_FROM, /* more mailboxes than can be judged */
+	AUTHORIZE_NO_FROM,   /* it holds no address */
 };
 
 /* MAIL FROM: the null sender "", or a mailbox in one of the account's domains. */

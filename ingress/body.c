@@ -3,8 +3,8 @@
  *
  * ingress:  dot -> [body] -> accept -> queue_put
  *
- * Our trace fields come first, the message follows as it is read, and the header's fields that do
- * not travel on are taken out before anything reaches a file. So a file is written from front to
+ * Our trace fields come first, the message follows as it is read, and its header is edited
+ * (content.c) before anything reaches a file. So a file is written from front to
  * back, once. It is not synced here: queue_put() makes it durable, or it is removed at the next
  * start. A disk error is kept in `err` and told when the message ends, for a client that is in the
  * middle of sending can hear nothing.
@@ -62,10 +62,12 @@ draft_start(struct draft *draft, struct arena *arena, const char *spool, const c
 static void
 read_header(struct draft *draft, bool whole)
 {
+	size_t size = draft->size - draft->trace;
 	bool ended;
-	size_t size = content_read(draft->data + draft->trace, draft->size - draft->trace,
-		draft->arena, &draft->content, &ended);
 
+	draft_room(draft, content_growth(draft->data + draft->trace, size));
+	size = content_read(
+		draft->data + draft->trace, size, draft->arena, &draft->content, &ended);
 	draft->size = draft->trace + size;
 	draft->header_read = true;
 	if (!ended && !whole)
@@ -124,6 +126,8 @@ draft_finish(struct draft *draft, struct body *out)
 {
 	if (!draft->header_read && !draft->err)
 		read_header(draft, true);
+	if (draft->fd < 0 && draft->size > QUEUE_INLINE_MAX && !draft->err)
+		spill(draft);
 	memset(out, 0, sizeof *out);
 	if (draft->fd < 0) {
 		out->data = draft->data;

@@ -4,7 +4,14 @@
  * ingress:  body -> [content] -> authorize
  *
  * Return-Path belongs to final delivery (RFC 5321 4.4), and a Bcc that is left in would tell every
- * recipient about the hidden ones. Everything else stays byte for byte.
+ * recipient about the hidden ones. The rest is what Postfix's smtpd and cleanup do, so that every
+ * reader behind us takes for header what we took for it:
+ *
+ *   a mailbox file's "From " line before the header   "X-Mailbox-Line: " goes before it
+ *   a line that is no field, or a fold of nothing     the empty line goes before it: it is body
+ *   blanks before a field's colon (RFC 5322 4.5)      go: clamd does not know such a field
+ *
+ * Everything else stays byte for byte.
  */
 #include "ingress/content.h"
 
@@ -12,6 +19,9 @@
 
 #include "shared/envelope.h"
 #include "shared/header.h"
+
+#define MAILBOX_LINE "X-Mailbox-Line: "
+#define MAILBOX_LINES_MAX 100 /* what follows them ends the header, if it is one more */
 
 static void
 add_mailboxes(
@@ -26,8 +36,9 @@ add_mailboxes(
 	list->text = text;
 }
 
-/* false when the field holds no list, or one too long to be judged. */
-static bool
+/* How many mailboxes the field holds, negative when it is no list. More than a list may have are
+ * not kept: nothing is judged by a part of them. */
+static long
 read_mailboxes(struct arena *arena, const struct header_field *field, struct mailbox_list *list)
 {
 	struct address found[MAILBOXES_MAX];
@@ -35,11 +46,9 @@ read_mailboxes(struct arena *arena, const struct header_field *field, struct mai
 	long count = header_addresses(
 		field->value, field->value_length, found, MAILBOXES_MAX, scratch);
 
-	if (count < 0 || count > MAILBOXES_MAX || list->count + (size_t)count > MAILBOXES_MAX)
-		return false;
-	if (count > 0)
+	if (count > 0 && list->count + (size_t)count <= MAILBOXES_MAX)
 		add_mailboxes(arena, found, (size_t)count, list);
-	return true;
+	return count;
 }
 
 static const char *
@@ -57,7 +66,9 @@ read_from(const struct header_field *field, struct arena *arena, struct content 
 {
 	if (out->from_fields++ > 0)
 		return;
-	out->from_bad = !read_mailboxes(arena, field, &out->from);
+	out->from_count = read_mailboxes(arena, field, &out->from);
+	/* Only a group holds a ";" and no mailbox. */
+	out->from_nobody = out->from_count == 0 && memchr(field->value, ';', field->value_length);
 	out->from_at = memchr(field->value, '@', field->value_length);
 }
 
@@ -93,34 +104,6 @@ read_field(const struct header_field *field, struct arena *arena, struct content
 	}
 }
 
-/*
- * Behind a line that is no field, from `at` on. To us, to RFC 5322 and to Postfix (which puts an
- * empty line there) all of that is body. Some mail programs skip the line and read on: a From that
- * they would show has to be the originator's too, and the only one. Nothing else counts: what only
- * some readers see must not vouch for anything. Returns whether the empty line was found.
- */
-static bool
-read_hidden(const char *data, size_t size, size_t at, struct arena *arena, struct content *out)
-{
-	struct header_field field;
-
-	while (at < size) {
-		const size_t before = at;
-
-		if (header_next(data, size, &at, &field) == 1) {
-			if (header_is(&field, "From"))
-				read_from(&field, arena, out);
-		} else if (at > before) {
-			return true;
-		} else {
-			const char *lf = memchr(data + at, '\n', size - at);
-
-			at = lf ? (size_t)(lf + 1 - data) : size;
-		}
-	}
-	return false;
-}
-
 static bool
 stays(const struct header_field *field)
 {
@@ -128,32 +111,112 @@ stays(const struct header_field *field)
 		!header_is(field, "Resent-Bcc");
 }
 
+/* The length of a mailbox file's line at the front of the data (">" quotes it), 0 for another. */
+static size_t
+mailbox_line(const char *data, size_t size)
+{
+	struct header_field field;
+	size_t at = 0, quotes = 0;
+	const char *lf;
+
+	while (quotes < size && data[quotes] == '>')
+		quotes++;
+	if (size - quotes < 5 || memcmp(data + quotes, "From ", 5) != 0 ||
+		header_next(data, size, &at, &field) == 1)
+		return 0;
+	lf = memchr(data, '\n', size);
+	return lf ? (size_t)(lf + 1 - data) : 0;
+}
+
+static size_t
+count_mailbox_lines(const char *data, size_t size)
+{
+	size_t count = 0, at = 0, length;
+
+	while (count < MAILBOX_LINES_MAX && (length = mailbox_line(data + at, size - at)) > 0) {
+		at += length;
+		count++;
+	}
+	return count;
+}
+
+size_t
+content_growth(const char *data, size_t size)
+{
+	return count_mailbox_lines(data, size) * strlen(MAILBOX_LINE) + strlen("\r\n");
+}
+
+/* Makes fields of the mailbox file's lines; *size grows. Returns where they end. */
+static size_t
+name_mailbox_lines(char *data, size_t *size)
+{
+	size_t count = count_mailbox_lines(data, *size), kept = 0;
+	size_t at = count * strlen(MAILBOX_LINE);
+
+	if (count)
+		memmove(data + at, data, *size);
+	*size += at;
+	while (count--) {
+		size_t length = mailbox_line(data + at, *size - at);
+
+		memcpy(data + kept, MAILBOX_LINE, strlen(MAILBOX_LINE));
+		kept += strlen(MAILBOX_LINE);
+		memmove(data + kept, data + at, length);
+		kept += length;
+		at += length;
+	}
+	return kept;
+}
+
+/* Moves a field to the front, without blanks before its colon. Returns its new length. */
+static size_t
+keep_field(char *to, const struct header_field *field)
+{
+	const char *colon = field->value - 1;
+	size_t rest = (size_t)(field->start + field->length - colon);
+
+	memmove(to, field->name, field->name_length);
+	memmove(to + field->name_length, colon, rest);
+	return field->name_length + rest;
+}
+
+/* What follows the last field moves to its end, behind an empty line. */
+static size_t
+keep_body(char *data, size_t kept, size_t from, size_t size, bool empty_line)
+{
+	size_t gap = empty_line || from == size ? 0 : strlen("\r\n");
+
+	if (kept + gap != from)
+		memmove(data + kept + gap, data + from, size - from);
+	memcpy(data + kept, "\r\n", gap);
+	return kept + gap + (size - from);
+}
+
+/* Whether what follows the last field is no field, whatever may come behind it. */
+static bool
+has_ended(const char *rest, size_t size)
+{
+	return size >= HEADER_NAME_MAX || memchr(rest, '\n', size);
+}
+
 size_t
 content_read(char *data, size_t size, struct arena *arena, struct content *out, bool *ended)
 {
 	struct header_field field;
-	size_t at = 0, kept = 0, fields_end = 0;
+	size_t kept = name_mailbox_lines(data, &size), at = kept, fields_end = kept;
 
 	memset(out, 0, sizeof *out);
 	out->missing = MISSING_DATE | MISSING_MESSAGE_ID | MISSING_FROM;
 	while (header_next(data, size, &at, &field) == 1) {
-		size_t start = (size_t)(field.start - data);
-
-		fields_end = start + field.length;
+		fields_end = at;
 		read_field(&field, arena, out);
-		if (!stays(&field))
-			continue;
-		if (kept != start)
-			memmove(data + kept, data + start, field.length);
-		kept += field.length;
+		if (stays(&field))
+			kept += keep_field(data + kept, &field);
 	}
 	if (out->from_fields)
 		out->missing &= ~(unsigned)MISSING_FROM;
-	/* Something follows the last field: the empty line, or a line that is no field. */
-	*ended = at > fields_end || read_hidden(data, size, fields_end, arena, out);
 	if (out->message_id)
 		out->missing &= ~(unsigned)MISSING_MESSAGE_ID;
-	if (kept != fields_end)
-		memmove(data + kept, data + fields_end, size - fields_end);
-	return size - (fields_end - kept);
+	*ended = has_ended(data + fields_end, size - fields_end);
+	return keep_body(data, kept, fields_end, size, at > fields_end);
 }

@@ -9,7 +9,7 @@
 
 #include "ingress/arena.h"
 
-#define RECEIVED_MAX 50  /* RFC 5321 6.3 asks for a large number; ours breaks loops soon enough */
+#define RECEIVED_MAX 100 /* RFC 5321 6.3 */
 #define MAILBOXES_MAX 32 /* in one field */
 #define CONTENT_SUBJECT_MAX 200
 
@@ -20,20 +20,23 @@ struct mailbox_list {
 
 struct content {
 	unsigned from_fields;
-	bool from_bad; /* the From field is no address list, or a very long one */
-	bool from_at;  /* it holds an "@": a mail program may find an address in it all the same */
-	struct mailbox_list from;
+	long from_count;  /* mailboxes in From; negative when it cannot be read */
+	bool from_nobody; /* From is an empty group (RFC 6854) */
+	bool from_at; /* it holds an "@": a mail program may find an address in it all the same */
+	struct mailbox_list from;         /* none when there are more than MAILBOXES_MAX */
 	struct mailbox_list senders;      /* Sender, Resent-From and Resent-Sender */
 	const char *message_id, *subject; /* NULL without */
 	unsigned received;
 	unsigned missing; /* enum missing */
 };
 
+/* How many bytes content_read() may add. */
+size_t content_growth(const char *data, size_t size);
+
 /*
- * Reads the header at `data` (lines end in CRLF), takes Return-Path, Bcc and Resent-Bcc fields out
- * in place, and returns the new size. What `out` points to lives in `arena`. *ended tells whether
- * the end of the header was among the data. From fields behind a line that is no field count as
- * well, though the header ends there: some mail programs read on up to the empty line.
+ * Reads the header at `data` (lines end in CRLF) and edits it in place as content.c says; `data`
+ * has room for content_growth() more. Returns the new size. What `out` points to lives in `arena`.
+ * *ended tells whether the end of the header was among the data.
  */
 size_t content_read(char *data, size_t size, struct arena *arena, struct content *out, bool *ended);
 

@@ -21,12 +21,14 @@ line_end(const char *data, size_t size, size_t at)
 	return lf ? (size_t)(lf + 1 - data) : size;
 }
 
-/* Length of the field name at `line`, 0 when a colon does not follow it. */
+/* Length of the field name at `line`, 0 when a colon does not follow it within HEADER_NAME_MAX. */
 static size_t
 name_length(const char *line, size_t size, size_t *colon)
 {
 	size_t n = 0;
 
+	if (size > HEADER_NAME_MAX)
+		size = HEADER_NAME_MAX;
 	while (n < size && line[n] > ' ' && line[n] < 0x7f && line[n] != ':')
 		n++;
 	*colon = n;
@@ -227,13 +229,15 @@ take_words(struct list *list, struct words *words)
 static bool
 count(struct list *list, const char *start, const char *end, const char *text, size_t length)
 {
-	struct address address = { .text = start };
+	struct address address;
 
+	if (length == 0) /* empty brackets name nobody */
+		return true;
 	if (length == (size_t)(end - start))
 		text = start;
 	else
 		list->scratch += length;
-	if (length && address_parse(text, length, &address) < 0)
+	if (address_parse(text, length, &address) < 0)
 		return false;
 	if ((size_t)list->count < list->max)
 		list->out[list->count] = address;

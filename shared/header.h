@@ -9,6 +9,9 @@
 
 #include "shared/address.h"
 
+/* The longest line of RFC 5322 2.1.1: where the colon of a field has to stand. */
+#define HEADER_NAME_MAX 998
+
 /* A field inside the caller's buffer. `value` starts after the colon and ends before the final
  * line ending; it may hold folds. */
 struct header_field {

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -39,51 +40,49 @@ static const struct {
 static const struct {
 	const char *what, *mail_from;
 	unsigned from_fields;
-	bool from_bad;
+	long count; /* beyond those listed; negative: it cannot be read */
 	const char *from[3], *senders[3];
 	enum authorize strict, resent;
 } headers[] = {
-	{"own From",				       OWN, 1, false, { OWN },                { NULL },         AUTHORIZE_PASS,     AUTHORIZE_PASS  },
-	{ "missing From",				  OWN, 0, false, { NULL },               { NULL },         AUTHORIZE_PASS,     AUTHORIZE_PASS  },
-	{ "two From fields",			       OWN, 2, false, { OWN },                { NULL },         AUTHORIZE_TWO_FROM,
-         AUTHORIZE_TWO_FROM															     },
-	{ "two From fields, NDR",                          "",  2, false, { OWN },                { NULL },         AUTHORIZE_TWO_FROM,
-         AUTHORIZE_TWO_FROM															     },
-	{ "unreadable From",			       OWN, 1, true,  { NULL },               { NULL },         AUTHORIZE_BAD_FROM,
-         AUTHORIZE_BAD_FROM															     },
-	{ "From without a mailbox",                        OWN, 1, false, { NULL },               { NULL },         AUTHORIZE_BAD_FROM,
-         AUTHORIZE_BAD_FROM															     },
-	{ "From without a mailbox, NDR",                   "",  1, false, { NULL },               { NULL },         AUTHORIZE_PASS,
-         AUTHORIZE_PASS																 },
-	{ "foreign From",				  OWN, 1, false, { FOREIGN },            { NULL },         AUTHORIZE_REFUSE,
-         AUTHORIZE_REFUSE															       },
-	{ "foreign From, own Sender",                      OWN, 1, false, { FOREIGN },            { OWN },          AUTHORIZE_REFUSE,
-         AUTHORIZE_ASK																  },
-	{ "foreign From, foreign Sender",                  OWN, 1, false, { FOREIGN },            { FOREIGN },      AUTHORIZE_REFUSE,
-         AUTHORIZE_REFUSE															       },
-	{ "foreign From, one own among the senders",       OWN, 1, false, { FOREIGN },            { FOREIGN, OWN },
-         AUTHORIZE_REFUSE,													      AUTHORIZE_ASK   },
-	{ "several From, all own",                         OWN, 1, false, { OWN, "b@acme.test" }, { NULL },         AUTHORIZE_PASS,
-         AUTHORIZE_PASS																 },
-	{ "several From, one foreign",                     OWN, 1, false, { OWN, FOREIGN },       { NULL },         AUTHORIZE_REFUSE,
-         AUTHORIZE_REFUSE															       },
-	{ "From without a domain",                         OWN, 1, false, { "scanner" },          { NULL },         AUTHORIZE_REFUSE,
-         AUTHORIZE_REFUSE															       },
-	{ "unroutable From",			       OWN, 1, false, { LOCAL },              { NULL },         AUTHORIZE_REFUSE,
-         AUTHORIZE_REFUSE															       },
-	{ "unroutable From, NDR",                          "",  1, false, { LOCAL },              { NULL },         AUTHORIZE_PASS,
-         AUTHORIZE_PASS																 },
-	{ "From without a domain, NDR",                    "",  1, false, { "postmaster" },       { NULL },         AUTHORIZE_PASS,
-         AUTHORIZE_PASS																 },
-	{ "own From, NDR",				 "",  1, false, { OWN },                { NULL },         AUTHORIZE_PASS,     AUTHORIZE_PASS  },
-	{ "From a host below an own domain, NDR",          "",  1, false, { HOST },               { NULL },         AUTHORIZE_ASK,
-         AUTHORIZE_ASK																  },
-	{ "From a host below an own domain",               OWN, 1, false, { HOST },               { NULL },         AUTHORIZE_REFUSE,
-         AUTHORIZE_REFUSE															       },
-	{ "From a host that ends like an own domain, NDR", "",  1, false,
-         { "x@mail.notacme.example" },							    { NULL },         AUTHORIZE_REFUSE,   AUTHORIZE_REFUSE},
-	{ "foreign From, NDR",                             "",  1, false, { FOREIGN },            { NULL },         AUTHORIZE_REFUSE,
-         AUTHORIZE_REFUSE															       },
+	{"own From",				       OWN, 1, 0,  { OWN },                      { NULL },         AUTHORIZE_PASS,      AUTHORIZE_PASS    },
+	{ "missing From",				  OWN, 0, 0,  { NULL },                     { NULL },         AUTHORIZE_PASS,      AUTHORIZE_PASS    },
+	{ "two From fields",			       OWN, 2, 0,  { OWN },                      { NULL },         AUTHORIZE_TWO_FROM,  AUTHORIZE_TWO_FROM},
+	{ "two From fields, NDR",                          "",  2, 0,  { OWN },                      { NULL },         AUTHORIZE_TWO_FROM,
+         AUTHORIZE_TWO_FROM																   },
+	{ "unreadable From",			       OWN, 1, -1, { NULL },                     { NULL },         AUTHORIZE_BAD_FROM,
+         AUTHORIZE_BAD_FROM																   },
+	{ "From without a mailbox",                        OWN, 1, 0,  { NULL },                     { NULL },         AUTHORIZE_NO_FROM,
+         AUTHORIZE_NO_FROM																    },
+	{ "33 mailboxes",				  OWN, 1, 33, { NULL },                     { NULL },         AUTHORIZE_LONG_FROM,
+         AUTHORIZE_LONG_FROM																  },
+	{ "From without a mailbox, NDR",                   "",  1, 0,  { NULL },                     { NULL },         AUTHORIZE_PASS,
+         AUTHORIZE_PASS																       },
+	{ "foreign From",				  OWN, 1, 0,  { FOREIGN },                  { NULL },         AUTHORIZE_REFUSE,    AUTHORIZE_REFUSE  },
+	{ "foreign From, own Sender",                      OWN, 1, 0,  { FOREIGN },                  { OWN },          AUTHORIZE_REFUSE,
+         AUTHORIZE_ASK																	},
+	{ "foreign From, foreign Sender",                  OWN, 1, 0,  { FOREIGN },                  { FOREIGN },      AUTHORIZE_REFUSE,
+         AUTHORIZE_REFUSE																     },
+	{ "foreign From, one own among the senders",       OWN, 1, 0,  { FOREIGN },                  { FOREIGN, OWN },
+         AUTHORIZE_REFUSE,														  AUTHORIZE_ASK     },
+	{ "several From, all own",                         OWN, 1, 0,  { OWN, "b@acme.test" },       { NULL },         AUTHORIZE_PASS,
+         AUTHORIZE_PASS																       },
+	{ "several From, one foreign",                     OWN, 1, 0,  { OWN, FOREIGN },             { NULL },         AUTHORIZE_REFUSE,
+         AUTHORIZE_REFUSE																     },
+	{ "From without a domain",                         OWN, 1, 0,  { "scanner" },                { NULL },         AUTHORIZE_REFUSE,
+         AUTHORIZE_REFUSE																     },
+	{ "unroutable From",			       OWN, 1, 0,  { LOCAL },                    { NULL },         AUTHORIZE_REFUSE,    AUTHORIZE_REFUSE  },
+	{ "unroutable From, NDR",                          "",  1, 0,  { LOCAL },                    { NULL },         AUTHORIZE_PASS,      AUTHORIZE_PASS    },
+	{ "From without a domain, NDR",                    "",  1, 0,  { "postmaster" },             { NULL },         AUTHORIZE_PASS,
+         AUTHORIZE_PASS																       },
+	{ "own From, NDR",				 "",  1, 0,  { OWN },                      { NULL },         AUTHORIZE_PASS,      AUTHORIZE_PASS    },
+	{ "From a host below an own domain, NDR",          "",  1, 0,  { HOST },                     { NULL },         AUTHORIZE_ASK,
+         AUTHORIZE_ASK																	},
+	{ "From a host below an own domain",               OWN, 1, 0,  { HOST },                     { NULL },         AUTHORIZE_REFUSE,
+         AUTHORIZE_REFUSE																     },
+	{ "From a host that ends like an own domain, NDR", "",  1, 0,  { "x@mail.notacme.example" },
+         { NULL },												     AUTHORIZE_REFUSE,    AUTHORIZE_REFUSE  },
+	{ "foreign From, NDR",                             "",  1, 0,  { FOREIGN },                  { NULL },         AUTHORIZE_REFUSE,
+         AUTHORIZE_REFUSE																     },
 };
 
 static struct account *
@@ -121,7 +120,7 @@ judge(const struct account *account, size_t row, size_t *at, const char **addres
 {
 	const char *from[3], *others[3];
 	struct content content = { .from_fields = headers[row].from_fields,
-		.from_bad = headers[row].from_bad };
+		.from_count = headers[row].count };
 
 	memcpy(from, headers[row].from, sizeof from);
 	memcpy(others, headers[row].senders, sizeof others);
@@ -150,6 +149,59 @@ the_header_follows_the_account_s_policy(void **state)
 	}
 	account_unref(strict);
 	account_unref(resent);
+}
+
+static const struct {
+	const char *what, *value;
+	enum authorize sent, ndr;
+} lists[] = {
+	{"an empty group",                        "Automated:;",                        AUTHORIZE_PASS,     AUTHORIZE_PASS},
+	{ "with blanks and a comment",            " Automated (x@y.z) : (none) ;",      AUTHORIZE_NO_FROM,
+         AUTHORIZE_NO_FROM												},
+	{ "of several words, folded",             "Auto\r\n mated.System: \r\n ;\r\n ", AUTHORIZE_PASS,
+         AUTHORIZE_PASS												   },
+	{ "quoted",			       "\"Auto, mated\":;",                  AUTHORIZE_PASS,     AUTHORIZE_PASS},
+	{ "encoded",			      "=?utf-8?q?Autom=C3=A1tico?=:;",      AUTHORIZE_PASS,     AUTHORIZE_PASS},
+	{ "two of them",			  "A:;, B:;",                           AUTHORIZE_PASS,     AUTHORIZE_PASS},
+	{ "with an address for a name",           "\"x@other.example\":;",              AUTHORIZE_NO_FROM,
+         AUTHORIZE_NO_FROM												},
+	{ "a group of our own",                   "Team: a@acme.example, b@acme.test;", AUTHORIZE_PASS,
+         AUTHORIZE_PASS												   },
+	{ "an empty group and a foreign mailbox", "A:;, x@other.example",               AUTHORIZE_REFUSE,
+         AUTHORIZE_REFUSE												 },
+	{ "a group that does not end",            "Automated:",                         AUTHORIZE_NO_FROM,  AUTHORIZE_PASS},
+	{ "empty brackets",                       "<>",                                 AUTHORIZE_NO_FROM,  AUTHORIZE_PASS},
+	{ "nothing",			      "",				   AUTHORIZE_NO_FROM,  AUTHORIZE_PASS},
+	{ "what cannot be read",                  "Joe Public",                         AUTHORIZE_BAD_FROM, AUTHORIZE_PASS},
+	{ "an address in what cannot be read",    "<a@acme.example",                    AUTHORIZE_BAD_FROM,
+         AUTHORIZE_BAD_FROM											       },
+	{ "a semicolon in what cannot be read",   "Joe Public;",                        AUTHORIZE_BAD_FROM, AUTHORIZE_PASS},
+};
+
+static void
+a_from_that_names_nobody_passes_as_a_missing_one(void **state)
+{
+	struct account *account = make_account(false);
+	struct arena arena = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		char data[200];
+		struct content content;
+		const char *address;
+		size_t at = 0;
+		bool ended;
+
+		snprintf(data, sizeof data - 10, "From: %s\r\n\r\n", lists[i].value);
+		content_read(data, strlen(data), &arena, &content, &ended);
+		if (authorize_header(account, OWN, &content, &at, &address) != lists[i].sent)
+			fail_msg("%s", lists[i].what);
+		at = 0;
+		if (authorize_header(account, "", &content, &at, &address) != lists[i].ndr)
+			fail_msg("%s, NDR", lists[i].what);
+	}
+	arena_free(&arena);
+	account_unref(account);
 }
 
 static void
@@ -220,6 +272,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_sender_is_null_or_in_an_own_domain),
 		cmocka_unit_test(the_header_follows_the_account_s_policy),
+		cmocka_unit_test(a_from_that_names_nobody_passes_as_a_missing_one),
 		cmocka_unit_test(after_an_answer_the_next_from_is_judged),
 		cmocka_unit_test(a_bounce_s_from_is_judged_by_the_one_form_of_its_domain),
 	};

@@ -88,24 +88,51 @@ file_exists(void)
 static const struct {
 	const char *what, *in, *out;
 } edits[] = {
-	{"nothing to take out",           "From: a@b.example\r\n\r\nx\r\n",
-         "From: a@b.example\r\n\r\nx\r\n"										     },
-	{ "an empty message",             "",							     ""                  },
-	{ "no header",                    "\r\nBcc: x\r\n",					       "\r\nBcc: x\r\n"    },
-	{ "Bcc first",                    "Bcc: x@y.example\r\nTo: z\r\n\r\nx\r\n",                       "To: z\r\n\r\nx\r\n"},
-	{ "Resent-Bcc",                   "Resent-To: z\r\nResent-Bcc: x@y.example\r\n\r\nx\r\n",
-         "Resent-To: z\r\n\r\nx\r\n"											  },
-	{ "Bcc last",                     "To: z\r\nbcc: x@y.example\r\n\r\nx\r\n",                       "To: z\r\n\r\nx\r\n"},
-	{ "Bcc alone",                    "BCC:\r\n\r\nx\r\n",					    "\r\nx\r\n"         },
-	{ "Bcc folded",                   "A: 1\r\nBcc: x,\r\n\ty,\r\n z\r\nB: 2\r\n\r\nBcc: stays\r\n",
-         "A: 1\r\nB: 2\r\n\r\nBcc: stays\r\n"										 },
-	{ "Return-Path twice",            "Return-Path: <a>\r\nA: 1\r\nReturn-Path: <b>\r\nB: 2\r\n\r\n",
-         "A: 1\r\nB: 2\r\n\r\n"											       },
-	{ "names that begin alike",       "Bcc-Not: 1\r\nReturn-Path-X: 2\r\n\r\n",
-         "Bcc-Not: 1\r\nReturn-Path-X: 2\r\n\r\n"									     },
-	{ "no body",		      "A: 1\r\nBcc: x\r\n",					   "A: 1\r\n"          },
-	{ "a body without an empty line", "A: 1\r\nBcc: x\r\nno field here\r\nBcc: y\r\n",
-         "A: 1\r\nno field here\r\nBcc: y\r\n"										},
+	{"nothing to take out",                    "From: a@b.example\r\n\r\nx\r\n",
+         "From: a@b.example\r\n\r\nx\r\n"																			 },
+	{ "an empty message",                      "",							     ""									     },
+	{ "no header",			     "\r\nBcc: x\r\n",					       "\r\nBcc: x\r\n"							       },
+	{ "Bcc first",			     "Bcc: x@y.example\r\nTo: z\r\n\r\nx\r\n",                       "To: z\r\n\r\nx\r\n"                                                           },
+	{ "Resent-Bcc",			    "Resent-To: z\r\nResent-Bcc: x@y.example\r\n\r\nx\r\n",
+         "Resent-To: z\r\n\r\nx\r\n"																			      },
+	{ "Bcc last",			      "To: z\r\nbcc: x@y.example\r\n\r\nx\r\n",                       "To: z\r\n\r\nx\r\n"                                                           },
+	{ "Bcc alone",			     "BCC:\r\n\r\nx\r\n",					    "\r\nx\r\n"								    },
+	{ "Bcc folded",			    "A: 1\r\nBcc: x,\r\n\ty,\r\n z\r\nB: 2\r\n\r\nBcc: stays\r\n",
+         "A: 1\r\nB: 2\r\n\r\nBcc: stays\r\n"																		     },
+	{ "Return-Path twice",                     "Return-Path: <a>\r\nA: 1\r\nReturn-Path: <b>\r\nB: 2\r\n\r\n",
+         "A: 1\r\nB: 2\r\n\r\n"																				   },
+	{ "names that begin alike",                "Bcc-Not: 1\r\nReturn-Path-X: 2\r\n\r\n",
+         "Bcc-Not: 1\r\nReturn-Path-X: 2\r\n\r\n"																		 },
+	{ "no body",			       "A: 1\r\nBcc: x\r\n",					   "A: 1\r\n"								     },
+	{ "a body without an empty line",          "A: 1\r\nBcc: x\r\nno field here\r\nBcc: y\r\n",
+         "A: 1\r\n\r\nno field here\r\nBcc: y\r\n"																		},
+	{ "a first line that begins with a blank", " x\r\nA: 1\r\n\r\ny\r\n",
+         "\r\n x\r\nA: 1\r\n\r\ny\r\n"																			    },
+	{ "a first line of blanks",                "\t \r\nBcc: x\r\n",                                            "\r\n\t \r\nBcc: x\r\n"                                                        },
+	{ "a first line that is no field",         "hello\r\nA: 1\r\n",                                            "\r\nhello\r\nA: 1\r\n"                                                        },
+	{ "no field at all",                       "hello\r\n",						    "\r\nhello\r\n"								},
+	{ "a colon first",                         "A: 1\r\n: x\r\nB: 2\r\n",                                      "A: 1\r\n\r\n: x\r\nB: 2\r\n"                                                  },
+	{ "a blank in a name",                     "A: 1\r\nB c: 2\r\n",                                           "A: 1\r\n\r\nB c: 2\r\n"                                                       },
+	{ "8-bit in a name",                       "\xc3\xa9: 1\r\n",                                              "\r\n\xc3\xa9: 1\r\n"                                                          },
+	{ "a control character in a name",         "A\x01: 1\r\n",                                                 "\r\nA\x01: 1\r\n"                                                             },
+	{ "a colon in the fold",                   "A\r\n : 1\r\n",                                                "\r\nA\r\n : 1\r\n"                                                            },
+	{ "a fold of blanks stays",                "A: 1\r\n \t\r\n 2\r\n\r\n",                                    "A: 1\r\n \t\r\n 2\r\n\r\n"                                                    },
+	{ "blanks before the colon",               "A : 1\r\nB\t \t: 2\r\n :\r\n\r\nC : 3\r\n",
+         "A: 1\r\nB: 2\r\n :\r\n\r\nC : 3\r\n"																		    },
+	{ "blanks before the colon of a Bcc",      "Bcc : x\r\nReturn-Path\t: y\r\nA : 1\r\n\r\n",
+         "A: 1\r\n\r\n"																					   },
+	{ "a mailbox file's line",                 "From a@b Mon\r\nA: 1\r\n\r\n",
+         "X-Mailbox-Line: From a@b Mon\r\nA: 1\r\n\r\n"																	   },
+	{ "several, quoted and with colons",
+         "From a 00:00\r\n>>From b\r\nBcc: x\r\nA : 1\r\n\r\nz\r\n",					       "X-Mailbox-Line: From a 00:00\r\nX-Mailbox-Line: >>From b\r\nA: 1\r\n\r\nz\r\n"},
+	{ "a fold behind it is none",              "From a\r\n x\r\nA: 1\r\n",
+         "X-Mailbox-Line: From a\r\n\r\n x\r\nA: 1\r\n"																	   },
+	{ "such a line alone",                     "From a\r\n",						   "X-Mailbox-Line: From a\r\n"                                                   },
+	{ "such a line in mid-header",             "A: 1\r\nFrom a\r\nBcc: x\r\n",
+         "A: 1\r\n\r\nFrom a\r\nBcc: x\r\n"																		       },
+	{ "such a line behind what goes",          "Bcc: x\r\nFrom a\r\n",                                         "\r\nFrom a\r\n"                                                               },
+	{ "such a line in small letters",          "from a\r\nA: 1\r\n",                                           "\r\nfrom a\r\nA: 1\r\n"                                                       },
+	{ "a From field with a blank is none",     "From : a\r\n\r\n",                                             "From: a\r\n\r\n"                                                              },
 };
 
 static void
@@ -153,17 +180,43 @@ the_header_s_facts_are_read(void **state)
 	assert_int_equal(content->missing, MISSING_DATE);
 }
 
+#define ALL (MISSING_DATE | MISSING_MESSAGE_ID | MISSING_FROM)
+#define FIELDS "Date: x\r\nMessage-ID: <y>\r\nFrom: a@b.example\r\n"
+
+static const struct {
+	const char *what, *in;
+	unsigned missing;
+} headers[] = {
+	{"all there",			 FIELDS "\r\nx\r\n",                 0  },
+	{ "with blanks before the colons",
+         "Date : x\r\nMessage-ID\t: <y>\r\nFrom : a@b.example\r\n\r\n",           0  },
+	{ "no header",			"\r\n" FIELDS,                      ALL},
+	{ "nothing",			  "",				 ALL},
+	{ "behind a fold of nothing",         " x\r\n" FIELDS "\r\n",             ALL},
+	{ "behind a line that is no field",   "no field\r\n" FIELDS "\r\n",       ALL},
+	{ "behind a line in mid-header",      "Date: x\r\nwrapped\r\n" FIELDS,
+         MISSING_MESSAGE_ID | MISSING_FROM                                           },
+	{ "behind a mailbox file's line",     "From a Mon\r\n" FIELDS "\r\n",     0  },
+	{ "behind such a line in mid-header", "Date: x\r\nFrom a Mon\r\n" FIELDS,
+         MISSING_MESSAGE_ID | MISSING_FROM                                           },
+	{ "a From that names nobody is one",  "From: Automated:;\r\n\r\n",
+         MISSING_DATE | MISSING_MESSAGE_ID                                           },
+};
+
 static void
 missing_fields_are_named(void **state)
 {
-	struct body body;
-
 	(void)state;
-	start();
-	feed("\r\nhello\r\n", 9, 9);
-	assert_int_equal(draft_finish(&draft, &body), 0);
-	assert_int_equal(draft.content.missing, MISSING_DATE | MISSING_MESSAGE_ID | MISSING_FROM);
-	assert_int_equal(draft.content.from_fields, 0);
+	for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+		struct body body;
+
+		start();
+		feed(headers[i].in, strlen(headers[i].in), 5);
+		assert_int_equal(draft_finish(&draft, &body), 0);
+		if (draft.content.missing != headers[i].missing)
+			fail_msg("%s: %u", headers[i].what, draft.content.missing);
+		draft_discard(&draft);
+	}
 }
 
 /* "A: 1", Bcc, an empty line, and `size` bytes of lines. */
@@ -225,6 +278,78 @@ a_header_beyond_256_kib_is_refused(void **state)
 	assert_false(file_exists());
 }
 
+/* With a body of `size` in all, so that what is put in makes it larger than memory may hold. */
+static void
+what_grows_beyond_memory_spills(void **state)
+{
+	static const char *const starts[] = { "no field\r\n", "From a Mon\r\n" };
+	static const char *const outs[] = { TRACE "\r\nno field\r\n",
+		TRACE "X-Mailbox-Line: From a Mon\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		size_t size = QUEUE_INLINE_MAX - strlen(TRACE) - strlen(starts[i]);
+		char *lines = calloc(1, size + 3), *out;
+		struct body body;
+
+		memset(lines, 'x', size);
+		memcpy(lines, "X: ", 3);
+		memcpy(lines + size - 2, "\r\n", 2);
+		start();
+		feed(starts[i], strlen(starts[i]), 99);
+		feed(lines, size, 16000);
+		assert_int_equal(draft_finish(&draft, &body), 0);
+		assert_non_null(body.spill);
+		assert_int_equal(body.size, strlen(outs[i]) + size);
+		out = content_of(&body);
+		assert_memory_equal(out, outs[i], strlen(outs[i]));
+		assert_memory_equal(out + strlen(outs[i]), lines, size);
+		free(out);
+		free(lines);
+		draft_discard(&draft);
+	}
+}
+
+/* A header ends at its last field, however long the line is that ends it. */
+static void
+a_long_line_that_is_no_field_ends_a_header(void **state)
+{
+	char *line = malloc(600000);
+	struct body body;
+	char *out;
+
+	(void)state;
+	memset(line, 'x', 600000);
+	start();
+	feed("A: 1\r\n", 6, 6);
+	feed(line, 600000, 16000);
+	feed(": y\r\n", 5, 5);
+	assert_int_equal(draft_finish(&draft, &body), 0);
+	assert_int_equal(body.size, strlen(TRACE "A: 1\r\n\r\n: y\r\n") + 600000);
+	out = content_of(&body);
+	assert_memory_equal(out, TRACE "A: 1\r\n\r\nxxx", strlen(TRACE "A: 1\r\n\r\nxxx"));
+	free(out);
+	free(line);
+}
+
+/* However many lines of a mailbox file there are, what they become is bounded. */
+static void
+no_more_than_100_lines_of_a_mailbox_file_are_named(void **state)
+{
+	struct body body;
+	char *out;
+
+	(void)state;
+	start();
+	for (int i = 0; i < 150; i++)
+		feed("From a\r\n", 8, 8);
+	assert_int_equal(draft_finish(&draft, &body), 0);
+	assert_int_equal(body.size, strlen(TRACE) + 150 * 8 + 100 * 16 + 2);
+	out = content_of(&body);
+	assert_memory_equal(out + strlen(TRACE) + 100 * 24, "\r\nFrom a\r\n", 10);
+	free(out);
+}
+
 static void
 a_file_that_the_queue_took_stays(void **state)
 {
@@ -269,6 +394,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(large_messages_spill_without_bcc, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_header_beyond_256_kib_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_grows_beyond_memory_spills, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_long_line_that_is_no_field_ends_a_header, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			no_more_than_100_lines_of_a_mailbox_file_are_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_that_the_queue_took_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_disk_error_is_told_at_the_end, setup, teardown),
 	};

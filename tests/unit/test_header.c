@@ -89,6 +89,36 @@ fields_are_found(void **state)
 	}
 }
 
+/* The colon of a field stands within a line as long as RFC 5322 allows. */
+static void
+a_name_is_no_longer_than_a_line_may_be(void **state)
+{
+	static const struct {
+		size_t name, blanks;
+		int found;
+	} rows[] = {
+		{997,     0,   1},
+                { 998,    0,   0},
+                { 2,      995, 1},
+                { 2,      996, 0},
+                { 100000, 0,   0}
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		size_t size = rows[i].name + rows[i].blanks + 3, at = 0;
+		char *data = malloc(size);
+		struct header_field field;
+
+		memset(data, 'x', size);
+		memset(data + rows[i].name, ' ', rows[i].blanks);
+		memcpy(data + size - 3, ":\r\n", 3);
+		assert_int_equal(header_next(data, size, &at, &field), rows[i].found);
+		assert_int_equal(at, rows[i].found ? size : 0);
+		free(data);
+	}
+}
+
 static void
 names_are_compared_in_any_case(void **state)
 {
@@ -193,6 +223,8 @@ address_lists_are_read_or_refused(void **state)
 		size_t length = strlen(lists[i].value);
 		long count = addresses(lists[i].value, length, got, sizeof got);
 
+		if (lists[i].addresses && !*lists[i].addresses && count)
+			fail_msg("%s: %ld", lists[i].name, count);
 		if ((count < 0) != !lists[i].addresses)
 			fail_msg("%s: %ld", lists[i].name, count);
 		if (count >= 0 && strcmp(got, lists[i].addresses) != 0)
@@ -255,6 +287,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fields_are_found),
+		cmocka_unit_test(a_name_is_no_longer_than_a_line_may_be),
 		cmocka_unit_test(names_are_compared_in_any_case),
 		cmocka_unit_test(address_lists_are_read_or_refused),
 		cmocka_unit_test(all_addresses_are_counted_when_there_is_no_room),
