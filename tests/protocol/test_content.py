@@ -46,16 +46,16 @@ def test_the_body_arrives_byte_for_byte(ready, sink, door, body):
 
 
 @pytest.mark.parametrize("size", [100, 900000])
-def test_a_line_that_is_no_field_and_all_behind_it_arrive_as_they_are(ready, sink, door, size):
-    message = SINCE + "no field\r\nX: y\r\n\r\n" + "0123456789\r\n" * (size // 12)
-    session_id = ready().accepted((message + ".\r\n").encode())
-    assert arrived(sink, door, session_id)[1].decode() == message
+def test_a_line_that_is_no_field_gets_the_empty_line_that_makes_it_body(ready, sink, door, size):
+    rest = "no field\r\nBcc: y\r\n\r\n" + "0123456789\r\n" * (size // 12)
+    session_id = ready().accepted((SINCE + rest + ".\r\n").encode())
+    assert arrived(sink, door, session_id)[1].decode() == SINCE + "\r\n" + rest
 
 
-def test_a_large_message_without_an_empty_line_cannot_be_judged(ready):
+def test_a_header_beyond_256_kib_is_refused(ready):
     one = ready()
-    one.message((SINCE + "no field\r\n" + "0123456789\r\n" * 40000 + ".\r\n").encode())
-    one.see("554 5.6.0 ")
+    one.message((SINCE + "X: y\r\n" * 45000 + "\r\nx\r\n.\r\n").encode())
+    one.see("554 5.6.0 The header is larger than 256 KiB")
 
 
 @pytest.mark.parametrize("size", [100, 300000, 900000])
@@ -138,17 +138,14 @@ POLICY = {
     "without a domain": (OURS, "From: scanner", "550 5.7.1 "),
     "two fields": (OURS, f"From: {OURS}\r\nSubject: x\r\nfrom: {OURS}", "554 5.6.0 "),
     "two fields, one after a fold": (OURS, f"From: {OURS}\r\nTo: x,\r\n y\r\nFROM : {OTHERS}", "55[04] "),
-    "behind a line that is no field, own": (OURS, f"Subject: x\r\nno field\r\nFrom: {OURS}", "250 "),
+    "behind a line that is no field, in what is body": (OURS, f"Subject: x\r\nno field\r\nFrom: {FOREIGN}", "250 "),
     "behind an mbox line, own": (OURS, f"From a Mon Jan 1\r\nFrom: {OURS}\r\nSubject: x", "250 "),
     "behind an mbox line, another's": (OURS, f"From a Mon Jan 1\r\nFrom: {OTHERS}", "550 5.7.1 From <c@other.example> "),
-    "behind a fold of nothing, foreign": (OURS, f" x\r\nfrom : {FOREIGN}", "550 5.7.1 "),
-    "a second one behind a line that is no field": (OURS, f"From: {OURS}\r\nno field\r\nFrom: {OTHERS}",
-                                                    "554 5.6.0 "),
-    "behind several such lines": (OURS, f"From: {OURS}\r\n-\r\nX: y\r\n z\r\n=\r\nFrom: {OTHERS}", "554 5.6.0 "),
-    "our Sender behind such a line vouches for nothing": (OURS, f"From: {FOREIGN}\r\nno field\r\nSender: {OURS}",
-                                                          "550 5.7.1 "),
-    "in the body that follows such a line": (OURS, f"From: {OURS}\r\nno field\r\n\r\nFrom: {OTHERS}", "250 "),
-    "NDR, another's behind such a line": ("", f"From: {OURS}\r\nno field\r\nFrom: {OTHERS}", "554 5.6.0 "),
+    "with blanks before the colon, foreign": (OURS, f"from : {FOREIGN}", "550 5.7.1 "),
+    "with blanks before the colon, our Sender": (OURS, f"From\t: {FOREIGN}\r\nSender : {OURS}", "250 "),
+    "a second one in what is body": (OURS, f"From: {OURS}\r\nno field\r\nFrom: {OTHERS}", "250 "),
+    "our Sender in what is body vouches for nothing": (OURS, f"From: {FOREIGN}\r\nno field\r\nSender: {OURS}",
+                                                       "550 5.7.1 "),
     "NDR, unroutable": ("", "From: MicrosoftExchange329e71ec88ae@corp.local", "250 "),
     "NDR, no address": ("", "From: <>", "250 "),
     "NDR, no domain": ("", "From: postmaster", "250 "),
