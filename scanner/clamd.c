@@ -206,13 +206,16 @@ on_piece(void *arg, int err, const void *data, size_t length)
 		clamd_session_fail(session, scan, CLAMD_NO_BODY);
 		return;
 	}
-	clamd_wire_chunk(session->wire, data, length);
+	clamd_wire_chunk(session->wire, scan->clamd->piece,
+		spelling_feed(&scan->spelling, data, length, scan->clamd->piece));
 	scan->sent += length;
 	if (scan->sent < scan->envelope->size) {
 		if (!clamd_wire_full(session->wire))
 			scan_read(scan);
 		return;
 	}
+	clamd_wire_chunk(session->wire, scan->clamd->piece,
+		spelling_end(&scan->spelling, scan->clamd->piece));
 	clamd_wire_stream_end(session->wire);
 	session->streaming = NULL;
 	clamd_dispatch_soon(session->host->clamd);
@@ -235,6 +238,7 @@ scan_start(struct session *session, struct clamd_scan *scan)
 	scan->session = session;
 	scan->sent = 0;
 	scan->doubted = false;
+	spelling_start(&scan->spelling);
 	scan->started_ms = clock_mono_ms();
 	scan->number = ++session->number;
 	TAILQ_INSERT_TAIL(&session->scans, scan, link);

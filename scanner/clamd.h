@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "scanner/spelling.h"
 #include "scanner/verdict.h"
 #include "shared/queue.h"
 
@@ -37,11 +38,12 @@ struct clamd_scan {
 	TAILQ_ENTRY(clamd_scan) link;
 	struct clamd *clamd;
 	struct session *session;   /* NULL: waits */
-	uint64_t sent, started_ms; /* bytes given to clamd; when it began */
-	unsigned number;           /* in the session */
-	bool reading;              /* a piece of the body is on its way to us */
-	bool doubted;              /* room was short meanwhile: an OK means nothing */
-	bool again;                /* its session went while reading: start anew, or fail */
+	uint64_t sent, started_ms; /* bytes of the body given to clamd; when it began */
+	struct spelling spelling;
+	unsigned number; /* in the session */
+	bool reading;    /* a piece of the body is on its way to us */
+	bool doubted;    /* room was short meanwhile: an OK means nothing */
+	bool again;      /* its session went while reading: start anew, or fail */
 	enum clamd_result failure;
 };
 

@@ -66,6 +66,7 @@ struct clamd {
 	unsigned reading; /* scans that wait for a piece of their body */
 	bool ticking, drained;
 	struct clamd_room room;
+	char piece[SPELLING_ROOM(QUEUE_PIECE_MAX)]; /* on its way to a wire */
 };
 
 /* clamd.c: looks for scans that can start, once the running callbacks are done. */
