@@ -56,7 +56,6 @@ spelling_start(struct spelling *spelling)
 {
 	memset(spelling, 0, sizeof *spelling);
 	spelling->state = LINE;
-	spelling->header = true;
 }
 
 static void
@@ -117,7 +116,7 @@ take_name(struct spelling *s, struct cursor *c, char octet)
 			s->state = TEXT;
 	} else if (is_blank(octet) || octet == ':')
 		s->state = COLON;
-	else if (octet <= ' ' || octet == 0x7f)
+	else if (octet <= ' ' || octet == 0x7f || s->column >= COLUMN_MAX)
 		s->state = TEXT;
 	if (s->state == NAME)
 		put(s, c, octet);

@@ -22,7 +22,7 @@ struct spelling {
 	char type[10];             /* in small letters */
 };
 
-/* Before the first byte of a message, which begins with its header. */
+/* Before the first byte of a message. */
 void spelling_start(struct spelling *spelling);
 /* Writes the next `size` bytes to `out`, which holds SPELLING_ROOM(size); returns how many that
  * made. */
