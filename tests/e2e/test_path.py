@@ -34,7 +34,7 @@ BODIES = {
     "blanks and empty lines": b"Subject: blanks\r\n\r\n\r\n \r\ntext \t\r\n\r\n\r\n",
     "a long field": b"References: " + b"<0123456789@customer.example> " * 1000 + b"\r\n\r\ntext\r\n",
     "fields folded and odd": b"subject:a\r\n\tb\r\n  c\r\nX-Empty:\r\nX-Blanks: \t \r\n\r\ntext\r\n",
-    "UTF-8 fields": "Subject: perch\u00e9 no \u2709\r\nX-\u00e9: \u00e9\r\n\r\ntext\r\n".encode(),
+    "UTF-8 fields": "Subject: perch\u00e9 no \u2709\r\nX-Note: \u00e9\r\n\r\ntext\r\n".encode(),
     "8-bit fields": b"Subject: caff\xe8 \xff\r\n\r\ntext\r\n",
     "empty": b"Subject: empty\r\n\r\n",
     "no blank line": b"Subject: no blank line\r\n",
