@@ -320,3 +320,59 @@ address_canonical(const struct address *address, char out[ADDRESS_CANONICAL_MAX]
 		address_domain_canonical(address->domain, address->domain_length, out + n + 1))
 		out[n] = '@';
 }
+
+bool
+address_to_ascii(const char *address, char out[ADDRESS_ASCII_MAX])
+{
+	const size_t length = strlen(address);
+	const char *at = strrchr(address, '@');
+	char domain[256];
+
+	if (!text_is_ascii(address, length) && at &&
+		text_is_ascii(address, (size_t)(at - address)) &&
+		address_domain_canonical(at + 1, strlen(at + 1), domain))
+		snprintf(out, ADDRESS_ASCII_MAX, "%.*s@%s", (int)(at - address), address, domain);
+	else
+		snprintf(out, ADDRESS_ASCII_MAX, "%s", address);
+	return length < ADDRESS_MAX && text_is_ascii(out, strlen(out));
+}
+
+/* `text` is UTF-8. */
+static unsigned
+code_point(const char *text, size_t length)
+{
+	static const unsigned char first_bits[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+	unsigned point = (unsigned char)text[0] & first_bits[length];
+
+	for (size_t i = 1; i < length; i++)
+		point = point << 6 | ((unsigned char)text[i] & 0x3f);
+	return point;
+}
+
+bool
+address_to_xtext(const char *address, bool escaped, char *out, size_t size)
+{
+	const char *end = address + strlen(address);
+	size_t n = 0;
+
+	for (size_t step; address < end; address += step) {
+		char unit[16];
+		size_t length;
+
+		step = utf8_length(address, (size_t)(end - address));
+		if (!step)
+			snprintf(unit, sizeof unit, "?");
+		else if (step > 1 || (!escaped && strchr(" +=\\", *address)))
+			snprintf(unit, sizeof unit, "\\x{%02X}", code_point(address, step));
+		else
+			snprintf(unit, sizeof unit, "%c", *address);
+		step = step ? step : 1;
+		length = strlen(unit);
+		if (n + length >= size)
+			break;
+		memcpy(out + n, unit, length);
+		n += length;
+	}
+	out[n] = '\0';
+	return address == end;
+}

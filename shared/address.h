@@ -53,4 +53,19 @@ bool address_domain_canonical(const char *domain, size_t length, char out[256]);
  */
 void address_canonical(const struct address *address, char out[ADDRESS_CANONICAL_MAX]);
 
+#define ADDRESS_ASCII_MAX (ADDRESS_MAX + 256)
+
+/*
+ * The mailbox as a host without SMTPUTF8 takes it: a domain in UTF-8 as A-labels (RFC 6531 3.2),
+ * what is ASCII as it is. False when there is no such form; `out` is cut at the room there is then.
+ */
+bool address_to_ascii(const char *address, char out[ADDRESS_ASCII_MAX]);
+
+/*
+ * The ASCII form of an address with UTF-8 in DSNs and ORCPT (utf-8-addr-xtext of RFC 6533 3):
+ * "b\x{F8}b@x". `escaped`: its own escapes are in the text already, and stay. False when it does
+ * not fit; `out` is cut between characters then.
+ */
+bool address_to_xtext(const char *address, bool escaped, char *out, size_t size);
+
 #endif

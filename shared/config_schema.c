@@ -15,6 +15,7 @@
 #include "shared/address.h"
 #include "shared/log.h"
 #include "shared/net.h"
+#include "shared/text.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define OPT CYAML_FLAG_OPTIONAL
@@ -256,7 +257,7 @@ const cyaml_schema_value_t config_schema = { CYAML_VALUE_MAPPING(
 static const char *
 wrong_domain(const char *text)
 {
-	return address_domain_valid(text, strlen(text))
+	return address_domain_valid(text, strlen(text)) && text_is_ascii(text, strlen(text))
 		? NULL
 		: "is not a host name, like mail.example.net";
 }

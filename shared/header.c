@@ -107,6 +107,7 @@ struct list {
 	size_t max;
 	long count;
 	bool in_group;
+	bool utf8; /* an address that was counted is not ASCII */
 };
 
 /* What stands before "<", "@", ":" or ",": the words of a display name or of a local part. */
@@ -241,6 +242,7 @@ count(struct list *list, const char *start, const char *end, const char *text, s
 		return false;
 	if ((size_t)list->count < list->max)
 		list->out[list->count] = address;
+	list->utf8 |= address.utf8 && address.domain;
 	list->count++;
 	return true;
 }
@@ -351,7 +353,7 @@ take_element(struct list *list)
 long
 header_addresses(const char *value, size_t length, struct address *out, size_t max, char *scratch)
 {
-	struct list list = { value, value + length, scratch, out, max, 0, false };
+	struct list list = { value, value + length, scratch, out, max, 0, false, false };
 
 	for (;;) {
 		long before = list.count;
@@ -375,4 +377,19 @@ header_addresses(const char *value, size_t length, struct address *out, size_t m
 		default: return -EINVAL;
 		}
 	}
+}
+
+bool
+header_has_utf8_address(const char *value, size_t length, char *scratch)
+{
+	struct list list = { value, value + length, scratch, NULL, 0, 0, false, false };
+
+	while (list.at < list.end) {
+		if (!take_element(&list))
+			while (list.at < list.end && *list.at != ',')
+				list.at++;
+		if (list.at < list.end)
+			list.at++;
+	}
+	return list.utf8;
 }

@@ -41,6 +41,12 @@ bool header_is(const struct header_field *field, const char *name); /* case-inse
 long
 header_addresses(const char *value, size_t length, struct address *out, size_t max, char *scratch);
 
+/*
+ * Whether the address list holds an address, not just a name or a comment, that is not ASCII. What
+ * cannot be read is skipped up to the next comma. `scratch`: as above.
+ */
+bool header_has_utf8_address(const char *value, size_t length, char *scratch);
+
 /* Unfolded, cleaned of control characters, outer blanks dropped, cut at size - 1; NUL-terminated.
  */
 void header_text(const struct header_field *field, char *out, size_t size);

@@ -133,3 +133,20 @@ xasprintf(const char *format, ...)
 	va_end(args);
 	return text;
 }
+
+FILE *
+xopen_memstream(char **text, size_t *length)
+{
+	FILE *stream = open_memstream(text, length);
+
+	if (!stream)
+		die("out of memory", "open_memstream");
+	return stream;
+}
+
+void
+xclose_memstream(FILE *stream)
+{
+	if (fclose(stream))
+		die("out of memory", "open_memstream");
+}

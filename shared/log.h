@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
@@ -40,5 +41,8 @@ void *xrealloc(void *old, unsigned long size);
 char *xstrdup(const char *text);
 char *xstrndup(const char *text, unsigned long length);
 char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A stream into memory: *text and *length are valid, and the caller's, once it is closed. */
+FILE *xopen_memstream(char **text, size_t *length);
+void xclose_memstream(FILE *stream);
 
 #endif

@@ -35,6 +35,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(address_parse(a->text, a->length, &again) == 0);
 	}
 	assert(header_addresses(value, size, NULL, 0, scratch) == count);
+	for (long i = 0; i < count && i < ROOM; i++)
+		if (found[i].utf8 && found[i].domain)
+			assert(header_has_utf8_address(value, size, scratch));
+	header_has_utf8_address(value, size, scratch);
 	free(scratch);
 	return 0;
 }

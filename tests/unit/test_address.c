@@ -358,6 +358,65 @@ the_longest_mailbox_has_room(void **state)
 	assert_int_equal(strncmp(out, text, 64), 0);
 }
 
+static void
+an_address_has_an_ascii_form_or_none(void **state)
+{
+	static const char *const rows[][2] = {
+		{"a@b.example",              "a@b.example"                  },
+                { "A@B.Example.",            "A@B.Example."                 },
+                { "",                        ""                             },
+		{ "postmaster",              "postmaster"                   },
+                { "a@[192.0.2.1]",           "a@[192.0.2.1]"                },
+		{ "\"a@b\"@bücher.example", "\"a@b\"@xn--bcher-kva.example"},
+		{ "a@BÜCHER.Example",       "a@xn--bcher-kva.example"      },
+		{ "a@例え.テスト",      "a@xn--r8jz45g.xn--zckzah"     },
+                { "ä@b.example",            NULL                           },
+		{ "ä@bücher.example",      NULL                           },
+                { "ä",                      NULL                           },
+                { "a@\xff.example",          NULL                           },
+		{ "a@\xe2\x80\xae.example",  NULL                           }, /* no letter */
+	};
+	char out[ADDRESS_ASCII_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		bool good = address_to_ascii(rows[i][0], out);
+
+		if (good != (rows[i][1] != NULL) || (good && strcmp(out, rows[i][1]) != 0))
+			fail_msg("%s: %s", rows[i][0], good ? out : "no");
+	}
+}
+
+static void
+an_address_is_escaped_for_reports(void **state)
+{
+	static const struct {
+		const char *address;
+		bool escaped;
+		size_t size;
+		const char *text;
+		bool whole;
+	} rows[] = {
+		{"a@b.example",       false, 100, "a@b.example",                               true },
+		{ "bøb+x=1\\ @b",    false, 100, "b\\x{F8}b\\x{2B}x\\x{3D}1\\x{5C}\\x{20}@b", true },
+		{ "bø\\x{2B}x+2B@b", true,  100, "b\\x{F8}\\x{2B}x+2B@b",                     true },
+		{ "α例😀",        false, 100, "\\x{3B1}\\x{4F8B}\\x{1F600}",               true },
+		{ "a\xff\xc3",        false, 100, "a??",                                       true },
+		{ "aø",              false, 8,   "a\\x{F8}",                                  true },
+		{ "aø",              false, 7,   "a",					 false},
+		{ "",                 false, 1,   "",					  true },
+	};
+	char out[100];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		bool whole = address_to_xtext(rows[i].address, rows[i].escaped, out, rows[i].size);
+
+		if (whole != rows[i].whole || strcmp(out, rows[i].text) != 0)
+			fail_msg("%s: %s", rows[i].address, out);
+	}
+}
+
 int
 main(void)
 {
@@ -370,6 +429,8 @@ main(void)
 		cmocka_unit_test(paths_are_taken_or_refused),
 		cmocka_unit_test(a_path_cut_anywhere_is_read_within_its_bounds),
 		cmocka_unit_test(domains_are_checked_alone),
+		cmocka_unit_test(an_address_has_an_ascii_form_or_none),
+		cmocka_unit_test(an_address_is_escaped_for_reports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

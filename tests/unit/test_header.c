@@ -247,6 +247,53 @@ all_addresses_are_counted_when_there_is_no_room(void **state)
 }
 
 static const struct {
+	const char *name, *value;
+	bool utf8;
+} utf8_lists[] = {
+	{"an ASCII address",                       "a@b.c",                                 false},
+	{ "a local part",			  "ä@b.c",                                true },
+	{ "a local part in brackets",              "Joe <ä@b.c>",                          true },
+	{ "a quoted local part",                   "\"ä b\"@b.c",                          true },
+	{ "a domain",			      "<a@ä.c>",                              true },
+	{ "an A-label",			    "<a@xn--4ca.c>",                         false},
+	{ "a display name",                        "Jörg <a@b.c>",                         false},
+	{ "a quoted display name with an at sign", "\"ä@b.c\" <a@b.c>",                    false},
+	{ "a comment",			     "a@b.c (ä@b.c)",                        false},
+	{ "a group's name",                        "Gäste: a@b.c;",                        false},
+	{ "an address in a group",                 "g: a@b.c, ä@b.c;",                     true },
+	{ "the last of many",                      "a@b.c, c@d.e, Joe <f@g.h>,\r\n ä@b.c", true },
+	{ "an address as display name",            "ä@b.c <a@b.c>",                        true },
+	{ "a word alone",			  "Verteilergäste",                       false},
+	{ "a word in brackets",                    "<gäste>",                              false},
+	{ "Latin-1",			       "J\xf6rg <j\xf6rg@b.c>",                 false},
+	{ "behind what cannot be read",            "Müller, Jörg ?, b c, <ä@b.c>",       true },
+	{ "behind a comment that does not end",    "a@b.c, (x, ä@b.c",                     false},
+	{ "a folded address",                      "<ä\r\n @b.c>",                         true },
+	{ "nothing",			       "",				      false},
+	{ "marks alone",			   ";:,<>@é",                              false},
+};
+
+static void
+addresses_in_utf8_are_found(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof utf8_lists / sizeof *utf8_lists; i++) {
+		size_t length = strlen(utf8_lists[i].value);
+
+		for (size_t cut = 0; cut <= length; cut++) {
+			char *copy = exact(utf8_lists[i].value, cut),
+			     *scratch = malloc(cut ? cut : 1);
+			bool utf8 = header_has_utf8_address(copy, cut, scratch);
+
+			if (cut == length && utf8 != utf8_lists[i].utf8)
+				fail_msg("%s: %d", utf8_lists[i].name, utf8);
+			free(copy);
+			free(scratch);
+		}
+	}
+}
+
+static const struct {
 	const char *name, *value, *text;
 	size_t room;
 } texts[] = {
@@ -291,6 +338,7 @@ main(void)
 		cmocka_unit_test(names_are_compared_in_any_case),
 		cmocka_unit_test(address_lists_are_read_or_refused),
 		cmocka_unit_test(all_addresses_are_counted_when_there_is_no_room),
+		cmocka_unit_test(addresses_in_utf8_are_found),
 		cmocka_unit_test(header_text_is_clean),
 	};
 
