@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "ingress/authorize.h"
+#include "shared/address.h"
 #include "shared/event.h"
 #include "shared/log.h"
 #include "shared/metrics.h"
@@ -70,10 +71,15 @@ from_clause(const struct session *session, char *out, size_t size)
 static int
 for_clause(const Envelope *envelope, char *out, size_t size)
 {
+	char ascii[ADDRESS_ASCII_MAX];
+	const char *address;
+
 	*out = '\0';
 	if (envelope->n_recipients != 1)
 		return 0;
-	return snprintf(out, size, "\r\n\tfor <%s>", envelope->recipients[0]->address);
+	address = envelope->recipients[0]->address;
+	return snprintf(
+		out, size, "\r\n\tfor <%s>", address_to_ascii(address, ascii) ? ascii : address);
 }
 
 /* Without `received_client_address` nothing of the customer's network shows, its name neither. */
@@ -81,7 +87,7 @@ size_t
 accept_trace(struct session *session, char *out, size_t size)
 {
 	const struct transaction *mail = session->mail;
-	char from[400], rcpt[400], date[64];
+	char from[400], rcpt[ADDRESS_ASCII_MAX + 10], date[64];
 	time_t now = time(NULL);
 	struct tm tm;
 	int length;
@@ -187,6 +193,7 @@ fill_envelope(struct session *session, uint64_t size)
 	envelope->received = content->received;
 	envelope->missing = content->missing;
 	envelope->mime_8bit = mail->dot.flags & DOT_8BIT;
+	envelope->header_utf8 = content->utf8_address;
 }
 
 static void

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 
 #include "shared/log.h"
+#include "shared/text.h"
 
 #define SLICE (16u * 1024)
 #define SLOWEST_BYTES_PER_S 500 /* over the whole message, beside one timeout */
@@ -28,6 +29,8 @@ start_message(struct session *session)
 	draft_start(&mail->draft, &mail->arena, queue_spool_dir(session->worker->ingress->queue),
 		mail->id_text, trace, length);
 	dot_start(&mail->dot);
+	if (!text_is_ascii(trace, length))
+		mail->dot.flags |= DOT_8BIT;
 	mail->started_ms = clock_mono_ms();
 	session->state = ST_DATA;
 	reply(session, "354 End data with <CR><LF>.<CR><LF>");

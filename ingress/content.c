@@ -19,6 +19,7 @@
 
 #include "shared/envelope.h"
 #include "shared/header.h"
+#include "shared/text.h"
 
 #define MAILBOX_LINE "X-Mailbox-Line: "
 #define MAILBOX_LINES_MAX 100 /* what follows them ends the header, if it is one more */
@@ -109,6 +110,31 @@ stays(const struct header_field *field)
 {
 	return !header_is(field, "Return-Path") && !header_is(field, "Bcc") &&
 		!header_is(field, "Resent-Bcc");
+}
+
+/* RFC 5322 3.6.2, 3.6.3 and 3.6.6, RFC 8098 2.1, and what mail programs added. */
+static bool
+holds_addresses(const struct header_field *field)
+{
+	static const char *const names[] = { "From", "Sender", "Reply-To", "To", "Cc",
+		"Resent-From", "Resent-Sender", "Resent-Reply-To", "Resent-To", "Resent-Cc",
+		"Disposition-Notification-To", "Return-Receipt-To", "Errors-To", "Mail-Reply-To",
+		"Mail-Followup-To" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (header_is(field, names[i]))
+			return true;
+	return false;
+}
+
+static void
+look_for_utf8(const struct header_field *field, struct arena *arena, struct content *out)
+{
+	if (out->utf8_address || text_is_ascii(field->value, field->value_length) ||
+		!holds_addresses(field))
+		return;
+	out->utf8_address = header_has_utf8_address(
+		field->value, field->value_length, arena_get(arena, field->value_length + 1));
 }
 
 /* The length of a mailbox file's line at the front of the data (">" quotes it), 0 for another. */
@@ -210,8 +236,10 @@ content_read(char *data, size_t size, struct arena *arena, struct content *out, 
 	while (header_next(data, size, &at, &field) == 1) {
 		fields_end = at;
 		read_field(&field, arena, out);
-		if (stays(&field))
-			kept += keep_field(data + kept, &field);
+		if (!stays(&field))
+			continue;
+		look_for_utf8(&field, arena, out);
+		kept += keep_field(data + kept, &field);
 	}
 	if (out->from_fields)
 		out->missing &= ~(unsigned)MISSING_FROM;

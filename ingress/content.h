@@ -27,7 +27,8 @@ struct content {
 	struct mailbox_list senders;      /* Sender, Resent-From and Resent-Sender */
 	const char *message_id, *subject; /* NULL without */
 	unsigned received;
-	unsigned missing; /* enum missing */
+	unsigned missing;  /* enum missing */
+	bool utf8_address; /* in any field that holds addresses */
 };
 
 /* How many bytes content_read() may add. */

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "shared/address.h"
 #include "shared/date.h"
 
 static void
@@ -33,7 +34,7 @@ append(char *out, size_t *length, const char *format, ...)
 size_t
 fixup_build(const Envelope *envelope, const char *hostname, char out[FIXUP_MAX])
 {
-	char date[DATE_SIZE], id[ID_TEXT_SIZE];
+	char date[DATE_SIZE], id[ID_TEXT_SIZE], from[ADDRESS_ASCII_MAX];
 	size_t length = 0;
 
 	date_format(envelope->accepted_us, date);
@@ -45,7 +46,8 @@ fixup_build(const Envelope *envelope, const char *hostname, char out[FIXUP_MAX])
 	if (!(envelope->missing & MISSING_FROM))
 		return length;
 	if (*envelope->mail_from)
-		append(out, &length, "From: <%s>\r\n", envelope->mail_from);
+		append(out, &length, "From: <%s>\r\n",
+			address_to_ascii(envelope->mail_from, from) ? from : envelope->mail_from);
 	else
 		append(out, &length, "From: <MAILER-DAEMON@%s>\r\n", hostname);
 	return length;

@@ -32,6 +32,7 @@
 #include "shared/poison.h"
 #include "shared/queue.h"
 #include "shared/role.h"
+#include "shared/text.h"
 
 #define WINDOW 500
 #define STRIKES 3
@@ -193,6 +194,7 @@ add_missing_fields(struct message *message)
 		memcpy(message->prefix + size, envelope->prefix.data, envelope->prefix.len);
 	envelope->prefix.data = message->prefix;
 	envelope->prefix.len += size;
+	envelope->mime_8bit = envelope->mime_8bit || !text_is_ascii(fields, size);
 	envelope->missing = 0;
 }
 
