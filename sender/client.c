@@ -352,6 +352,8 @@ enter_ready(struct client *client)
 {
 	if (conn_pending(&client->conn))
 		client_gone(client, NULL);
+	else if (client->transaction)
+		client_begin(client);
 	else if (client->quitting)
 		client_enter(client, ST_QUIT);
 	else
@@ -464,20 +466,16 @@ client_open(struct client_context *context, struct route *route, const struct cl
 void
 client_send(struct client *client, struct transaction *transaction)
 {
-	struct outcome refusal;
-
 	assert(client->state == ST_READY && !client->transaction);
 	assert(transaction->count > 0 && transaction->count <= TRANSACTION_RECIPIENTS_MAX);
 	client->transaction = transaction;
-	client->recipient_at = client->accepted = 0;
-	memset(client->fates, FATE_OPEN, transaction->count);
-	client_enter(client, client_refusal(client, &refusal) ? ST_REFUSE : ST_MAIL);
+	client_begin(client);
 }
 
 void
 client_quit(struct client *client)
 {
-	if (client->state < ST_READY)
+	if (client->state < ST_READY && !client->transaction)
 		client_enter(client, ST_CLOSE);
 	else if (client->state == ST_READY)
 		client_enter(client, ST_QUIT);

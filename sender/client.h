@@ -8,6 +8,9 @@
  *                  on_gone)
  *   on_gone at any time: the connection ended; a transaction in hand gets its on_done first
  *
+ * A message that a host cannot have (its SIZE, no SMTPUTF8) takes the client on to the next hosts
+ * of the route, and is its last one then.
+ *
  * Callbacks come from the loop, never from inside client_open(), client_send() or client_quit().
  * Inside on_ready the owner may call client_send() or client_quit(); inside on_done it only takes
  * note. A client is never freed inside its own callback: after on_gone it frees itself on the

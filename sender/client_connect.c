@@ -44,13 +44,26 @@ host_reply_failed(struct client *client)
 	client_host_failed(client, &failure);
 }
 
+/* A transaction in hand had a host, which could not have it: nothing is wrong with the site. */
+static void
+no_host_left(struct client *client)
+{
+	if (!client->transaction) {
+		client_gone(client, &client->failure);
+		return;
+	}
+	client->failure.scope = SCOPE_MESSAGE;
+	client_transaction_lost(client, &client->failure);
+	client_gone(client, NULL);
+}
+
 /* This host and all less preferred ones are cut (RFC 5321 5.1). */
 static void
 host_is_us(struct client *client, const struct outcome *failure)
 {
 	if (host_of(client)->preference == client->route->hosts[0].preference)
 		client->failure = *failure;
-	client_gone(client, &client->failure);
+	no_host_left(client);
 }
 
 void
@@ -62,19 +75,34 @@ client_host_failed(struct client *client, const struct outcome *failure)
 		host_is_us(client, failure);
 		return;
 	}
-	if (client->never || failure->kind != OUTCOME_BOUNCE)
+	if (failure->kind != OUTCOME_BOUNCE || (client->never && !client->transaction))
 		client->failure = *failure;
 	client->never = client->never && failure->kind == OUTCOME_BOUNCE;
 	client->address_at++;
 	if (client->tries >= CLIENT_TRIES_MAX) {
-		client_gone(client, &client->failure);
+		no_host_left(client);
 	} else if (client->address_at < client->address_count) {
 		client_enter(client, ST_CONNECT);
 	} else if (++client->host_at < client->route->count) {
 		client_enter(client, ST_RESOLVE);
 	} else {
-		client_gone(client, &client->failure);
+		no_host_left(client);
 	}
+}
+
+/* Afterwards the connection has served: other mail goes to the hosts in their order. */
+bool
+client_next_host(struct client *client)
+{
+	if (client->tries >= CLIENT_TRIES_MAX || client->host_at + 1 >= client->route->count)
+		return false;
+	evbuffer_add(client->conn.out, "QUIT\r\n", 6);
+	conn_flush(&client->conn);
+	conn_close(&client->conn);
+	client->quitting = true;
+	client->host_at++;
+	client_enter(client, ST_RESOLVE);
+	return true;
 }
 
 static void
@@ -159,7 +187,7 @@ enter_connect(struct client *client)
 	reply_start(&client->reply);
 	set_host(client, address);
 	err = conn_connect(&client->conn, address, context->has_source ? &context->source : NULL);
-	if (err == -ENETUNREACH && !client->never)
+	if (err == -ENETUNREACH && (!client->never || client->transaction))
 		client_host_failed(client, &client->failure);
 	else if (err < 0)
 		client_fail_error(client, strerror(-err));

@@ -9,62 +9,51 @@
  * more than HIGH_WATER and a piece is in memory. A lost connection defers whatever is open.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <event2/buffer.h>
 
 #include "sender/client_private.h"
 #include "shared/config.h"
+#include "shared/log.h"
 #include "shared/queue.h"
 
 #define HIGH_WATER QUEUE_PIECE_MAX
 #define PIECES_PER_TURN 16
 #define SLOWEST_BYTES_PER_MS 8 /* the whole message at this speed, or it is given up */
 
-static uint64_t
-message_size(const struct transaction *transaction)
-{
-	return transaction->envelope->prefix.len + transaction->envelope->size;
-}
-
 static bool
-is_ascii(const char *text)
+nobody_may_have(const struct client *client)
 {
-	for (; *text; text++)
-		if (*text & 0x80)
+	for (size_t i = 0; i < client->transaction->count; i++)
+		if (client_may_have(client, i))
 			return false;
 	return true;
 }
 
-/* RFC 6531 3.4: not whenever the client asked for it, but when the mail would break without. */
+/* Whether this host cannot have the message for any of the recipients. */
 static bool
-needs_smtputf8(const struct transaction *transaction)
+is_refused(const struct client *client, struct outcome *out)
 {
-	const Envelope *envelope = transaction->envelope;
-
-	if (!is_ascii(envelope->mail_from))
-		return true;
-	for (size_t i = 0; i < transaction->count; i++)
-		if (!is_ascii(transaction->recipients[i]->address))
-			return true;
-	return envelope->smtputf8 &&
-		(!is_ascii(envelope->header_from) || !is_ascii(envelope->subject));
-}
-
-bool
-client_refusal(const struct client *client, struct outcome *out)
-{
-	const struct transaction *transaction = client->transaction;
-
-	if (client->size_limit && message_size(transaction) > client->size_limit) {
+	if (client->size_limit && client_message_size(client->transaction) > client->size_limit)
 		outcome_bounce(out, "5.3.4", "message is larger than the server takes");
-	} else if (!(client->offers & OFFER_SMTPUTF8) && needs_smtputf8(transaction)) {
+	else if (nobody_may_have(client))
 		outcome_bounce(out, "5.6.7", "server does not take internationalized mail");
-	} else {
+	else
 		return false;
-	}
 	snprintf(out->host, sizeof out->host, "%s", client->host);
 	return true;
+}
+
+void
+client_begin(struct client *client)
+{
+	struct outcome refusal;
+
+	client->recipient_at = client->accepted = 0;
+	memset(client->fates, FATE_OPEN, client->transaction->count);
+	client_enter(client, is_refused(client, &refusal) ? ST_REFUSE : ST_MAIL);
 }
 
 static void
@@ -82,7 +71,7 @@ static void
 settle_rest(struct client *client, const struct outcome *outcome)
 {
 	for (size_t i = 0; i < client->transaction->count; i++)
-		if (client->fates[i] != FATE_SETTLED)
+		if (client->fates[i] < FATE_SETTLED)
 			settle(client, i, outcome);
 }
 
@@ -120,14 +109,18 @@ client_transaction_lost(struct client *client, const struct outcome *failure)
 	hand_back(client);
 }
 
+/* Another host may take what this one refuses; one that is down for now may, too. */
 void
 client_refuse(struct client *client)
 {
-	struct outcome outcome;
+	struct outcome refusal;
 
-	if (!client_refusal(client, &outcome))
-		outcome_defer(&outcome, SCOPE_MESSAGE, "4.3.0", "refused without a reason");
-	settle_rest(client, &outcome);
+	if (is_refused(client, &refusal) && client->never)
+		client->failure = refusal;
+	if (client_next_host(client))
+		return;
+	client->failure.scope = SCOPE_MESSAGE;
+	settle_rest(client, &client->failure);
 	finish(client, ST_READY);
 }
 
@@ -143,64 +136,42 @@ odd_reply(struct client *client)
 	client_fail(client, &failure);
 }
 
+/* Those that this host cannot have go in a transaction of their own, to a host that they can have
+ * or to their end. */
 static void
-add_mail(struct client *client)
+set_aside(struct client *client)
 {
-	const Envelope *envelope = client->transaction->envelope;
-	struct evbuffer *out = client->conn.out;
+	struct outcome later;
 
-	evbuffer_add_printf(out, "MAIL FROM:<%s>", envelope->mail_from);
-	if (client->offers & OFFER_SIZE)
-		evbuffer_add_printf(
-			out, " SIZE=%llu", (unsigned long long)message_size(client->transaction));
-	if ((client->offers & OFFER_8BITMIME) && envelope->mime_8bit)
-		evbuffer_add_printf(out, " BODY=8BITMIME");
-	if ((client->offers & OFFER_SMTPUTF8) &&
-		(envelope->smtputf8 || needs_smtputf8(client->transaction)))
-		evbuffer_add_printf(out, " SMTPUTF8");
-	if ((client->offers & OFFER_DSN) && envelope->ret[0])
-		evbuffer_add_printf(out, " RET=%s", envelope->ret);
-	if ((client->offers & OFFER_DSN) && envelope->envid[0])
-		evbuffer_add_printf(out, " ENVID=%s", envelope->envid);
-	evbuffer_add(out, "\r\n", 2);
+	outcome_defer(&later, SCOPE_RECIPIENT, "4.6.7", "goes apart, with SMTPUTF8");
+	later.retry_now = true;
+	for (size_t i = 0; i < client->transaction->count; i++)
+		if (!client_may_have(client, i)) {
+			settle(client, i, &later);
+			client->fates[i] = FATE_ASIDE;
+		}
 }
 
-static void
-add_notify(struct evbuffer *out, unsigned notify)
+/* The first recipient at or behind `at` that the host is told of. */
+static size_t
+next_recipient(const struct client *client, size_t at)
 {
-	if (notify & NOTIFY_NEVER) {
-		evbuffer_add_printf(out, " NOTIFY=NEVER");
-		return;
-	}
-	evbuffer_add_printf(out, " NOTIFY=%s%s%s%s%s", notify & NOTIFY_SUCCESS ? "SUCCESS" : "",
-		(notify & NOTIFY_SUCCESS) && (notify & (NOTIFY_FAILURE | NOTIFY_DELAY)) ? "," : "",
-		notify & NOTIFY_FAILURE ? "FAILURE" : "",
-		(notify & NOTIFY_FAILURE) && (notify & NOTIFY_DELAY) ? "," : "",
-		notify & NOTIFY_DELAY ? "DELAY" : "");
-}
-
-static void
-add_rcpt(struct client *client, size_t i)
-{
-	const Recipient *recipient = client->transaction->recipients[i];
-	struct evbuffer *out = client->conn.out;
-
-	evbuffer_add_printf(out, "RCPT TO:<%s>", recipient->address);
-	if ((client->offers & OFFER_DSN) && recipient->notify)
-		add_notify(out, recipient->notify);
-	if ((client->offers & OFFER_DSN) && recipient->orcpt[0])
-		evbuffer_add_printf(out, " ORCPT=%s", recipient->orcpt);
-	evbuffer_add(out, "\r\n", 2);
+	while (at < client->transaction->count && client->fates[at] == FATE_ASIDE)
+		at++;
+	return at;
 }
 
 void
 enter_mail(struct client *client)
 {
+	set_aside(client);
+	client->recipient_at = next_recipient(client, 0);
 	client->pipelined = client->offers & OFFER_PIPELINING;
-	add_mail(client);
+	client_add_mail(client);
 	if (client->pipelined) {
-		for (size_t i = 0; i < client->transaction->count; i++)
-			add_rcpt(client, i);
+		for (size_t i = client->recipient_at; i < client->transaction->count;
+			i = next_recipient(client, i + 1))
+			client_add_rcpt(client, i);
 		evbuffer_add(client->conn.out, "DATA\r\n", 6);
 	}
 	conn_flush(&client->conn);
@@ -226,7 +197,7 @@ enter_rcpt(struct client *client)
 {
 	if (client->pipelined)
 		return;
-	add_rcpt(client, client->recipient_at);
+	client_add_rcpt(client, client->recipient_at);
 	conn_flush(&client->conn);
 }
 
@@ -271,7 +242,8 @@ rcpt_reply(struct client *client)
 			refuse_recipient(client);
 		}
 	}
-	if (++client->recipient_at < client->transaction->count)
+	client->recipient_at = next_recipient(client, client->recipient_at + 1);
+	if (client->recipient_at < client->transaction->count)
 		client_enter(client, ST_RCPT);
 	else if (client->pipelined || client->accepted)
 		client_enter(client, ST_DATA);
@@ -345,6 +317,29 @@ add_stuffed(struct client *client, const void *data, size_t length)
 	}
 }
 
+/*
+ * The body, a piece of it. Only a message that is returned in a report makes mail of ours 8-bit
+ * (dsn.h), or its need of SMTPUTF8: a host without 8BITMIME gets "?" for it. A customer's mail is
+ * not touched.
+ */
+static void
+add_piece(struct client *client, const char *data, size_t length)
+{
+	const Envelope *envelope = client->transaction->envelope;
+	char *ascii;
+
+	if (envelope->kind == ENVELOPE__KIND__MAIL || !envelope->mime_8bit || envelope->smtputf8 ||
+		(client->offers & OFFER_8BITMIME)) {
+		add_stuffed(client, data, length);
+		return;
+	}
+	ascii = xmalloc(length);
+	for (size_t i = 0; i < length; i++)
+		ascii[i] = data[i] & 0x80 ? '?' : data[i];
+	add_stuffed(client, ascii, length);
+	free(ascii);
+}
+
 void
 enter_body(struct client *client)
 {
@@ -353,7 +348,7 @@ enter_body(struct client *client)
 	client->body_at = 0;
 	client->body_deadline_ms = clock_mono_ms() +
 		client->context->config->sender.timeout.command +
-		message_size(client->transaction) / SLOWEST_BYTES_PER_MS;
+		client_message_size(client->transaction) / SLOWEST_BYTES_PER_MS;
 	stuff_start(&client->stuff);
 	add_stuffed(client, envelope->prefix.data, envelope->prefix.len);
 	client_pump(client);
@@ -380,7 +375,7 @@ on_body(void *arg, int err, const void *data, size_t length)
 		if (err || !length) {
 			body_missing(client);
 		} else {
-			add_stuffed(client, data, length);
+			add_piece(client, data, length);
 			client->body_at += length;
 			if (!client->pumping)
 				client_pump(client);

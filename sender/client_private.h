@@ -1,6 +1,7 @@
 /*
  * client_private.h - what the files of the SMTP client share: client.c (life and states),
- * client_connect.c (hosts, connection, greeting, TLS), client_mail.c (transactions).
+ * client_connect.c (hosts, connection, greeting, TLS), client_mail.c (transactions),
+ * client_envelope.c (what MAIL and RCPT say).
  */
 #ifndef SENDER_CLIENT_PRIVATE_H
 #define SENDER_CLIENT_PRIVATE_H
@@ -54,7 +55,8 @@ enum {
 	OFFER_SIZE = 32
 };
 
-enum fate { FATE_OPEN, FATE_ACCEPTED, FATE_SETTLED };
+/* Aside: not for this host, which is not told of it. */
+enum fate { FATE_OPEN, FATE_ACCEPTED, FATE_SETTLED, FATE_ASIDE };
 
 struct client_context {
 	struct loop *loop;
@@ -88,7 +90,7 @@ struct client {
 	size_t host_at, address_at, address_count;
 	struct net_address addresses[CLIENT_ADDRESSES_MAX];
 	unsigned tries;
-	bool never;             /* so far every host failed for ever */
+	bool never; /* so far every host failed for ever, or cannot have the transaction */
 	struct outcome failure; /* of the last host */
 	char host[OUTCOME_HOST_MAX];
 
@@ -124,6 +126,8 @@ void client_unhold(struct client *client);
 
 /* client_connect.c */
 void client_host_failed(struct client *client, const struct outcome *failure);
+/* Leaves for the route's next host with the transaction in hand; false when there is none. */
+bool client_next_host(struct client *client);
 void enter_resolve(struct client *client);
 void enter_connect(struct client *client);
 void enter_ehlo(struct client *client);
@@ -138,6 +142,13 @@ void ehlo_line(void *arg, const char *text, size_t length);
 void client_secured(struct client *client);
 /* The connection broke in or right after the handshake. */
 void client_tls_broken(struct client *client, const char *why);
+
+/* client_envelope.c */
+uint64_t client_message_size(const struct transaction *transaction);
+/* Whether the message may be sent to that recipient through this host. */
+bool client_may_have(const struct client *client, size_t recipient);
+void client_add_mail(struct client *client);
+void client_add_rcpt(struct client *client, size_t recipient);
 
 /* client_mail.c */
 void enter_mail(struct client *client);
@@ -157,9 +168,9 @@ void rset_reply(struct client *client);
 void client_pump(struct client *client);
 /* The connection is lost: what is open ends with `failure`. The owner hears of it. */
 void client_transaction_lost(struct client *client, const struct outcome *failure);
-/* The transaction that we refuse ourselves (ST_REFUSE). */
+/* The transaction in hand, at a host that is ready. */
+void client_begin(struct client *client);
+/* This host cannot have it (ST_REFUSE): to another one, or to its end. */
 void client_refuse(struct client *client);
-/* Whether the transaction must not be sent through this connection, and why. */
-bool client_refusal(const struct client *client, struct outcome *out);
 
 #endif
