@@ -15,9 +15,11 @@
 
 #include "sender/dsn.h"
 #include "sender/sender_private.h"
+#include "shared/address.h"
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/text.h"
 
 #define CHUNK DSN_RECIPIENTS_MAX
 
@@ -104,20 +106,13 @@ bounce_choose(struct bounce *bounce)
 	return n;
 }
 
-static bool
-is_ascii(const char *text)
-{
-	while (*text && (unsigned char)*text < 0x80)
-		text++;
-	return !*text;
-}
-
 static void
 bounce_put(struct bounce *bounce, const struct dsn *dsn)
 {
 	const struct sender *sender = bounce->item->mail->sender;
 	Recipient to = RECIPIENT__INIT, *list[] = { &to };
 	Envelope envelope = ENVELOPE__INIT;
+	char ascii[ADDRESS_ASCII_MAX];
 	uint8_t id[ID_SIZE];
 	size_t size;
 
@@ -131,8 +126,8 @@ bounce_put(struct bounce *bounce, const struct dsn *dsn)
 	envelope.size = size;
 	envelope.recipients = list;
 	envelope.n_recipients = 1;
-	envelope.body_8bit = envelope.mime_8bit = dsn_is_8bit(bounce->text, size);
-	envelope.smtputf8 = !is_ascii(to.address);
+	envelope.mime_8bit = !text_is_ascii(bounce->text, size);
+	envelope.smtputf8 = !address_to_ascii(to.address, ascii);
 	envelope.partition = dsn->about->partition;
 	queue_put(sender->queue, TOPIC_READY, &envelope,
 		&(struct body){ .data = bounce->text, .size = size }, on_put, bounce);

@@ -4,26 +4,29 @@
  * sender (end state, delay) -> [dsn] -> mail.ready
  *
  * Three parts (RFC 6522): what a person reads, what a program reads (RFC 3464, for UTF-8 addresses
- * RFC 6533), and the header of the message or all of it. Replies, addresses, ENVID and ORCPT were
- * written by others: each goes through put_words() or put_field(), which clean it, so that none can
- * begin a line of its own. The boundary holds an id that the message's author could not know, and
- * is not in the original whatever its author knew.
+ * RFC 6533), and the header of the message or all of it. Each is labelled by what it holds. Which
+ * host will take a report is not known yet, so it is ASCII, but for a message that is returned
+ * whole, and unless the sender's own address cannot do without SMTPUTF8 anyway.
+ *
+ * Replies, addresses, ENVID and ORCPT were written by others: each goes through put_words() or
+ * put_field(), which clean it, so that none can begin a line of its own. The boundary holds an id
+ * that the message's author could not know, and is not in the original whatever its author knew.
  */
-#include "sender/dsn.h"
+#include "sender/dsn_private.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/address.h"
 #include "shared/date.h"
-#include "shared/header.h"
 #include "shared/log.h"
+#include "shared/mime.h"
 #include "shared/text.h"
 
 #define COLUMNS 76
-#define LINE_MAX_BYTES 998 /* RFC 5322 2.1.1 */
-#define VALUE_MAX 900      /* leaves room for the field's name */
+#define VALUE_MAX 900 /* leaves room for the field's name */
 
 static const struct {
 	unsigned notify;
@@ -68,45 +71,25 @@ dsn_id(const struct dsn *dsn, uint8_t id[ID_SIZE])
 	char **addresses = xcalloc(dsn->count + 1, sizeof *addresses);
 	char *text = NULL;
 	size_t length;
-	FILE *out = open_memstream(&text, &length);
+	FILE *out = xopen_memstream(&text, &length);
 
-	if (!out)
-		die("out of memory", "open_memstream");
 	for (size_t i = 0; i < dsn->count; i++)
 		addresses[i] = dsn->recipients[i].recipient->address;
 	qsort(addresses, dsn->count, sizeof *addresses, by_address);
 	fprintf(out, "dsn %s", kinds[dsn->kind].name);
 	for (size_t i = 0; i < dsn->count; i++)
 		fprintf(out, "\n%s", addresses[i]);
-	if (fclose(out))
-		die("out of memory", "open_memstream");
+	xclose_memstream(out);
 	id_derive(id, dsn->about->id.data, text, length);
 	free(text);
 	free(addresses);
 }
 
-bool
-dsn_is_8bit(const char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)text[i] > 127)
-			return true;
-	return false;
-}
-
 static bool
-is_8bit(const char *text)
+is_ascii(const char *text)
 {
-	return dsn_is_8bit(text, strlen(text));
+	return text_is_ascii(text, strlen(text));
 }
-
-/* What is being written. */
-struct writer {
-	FILE *out;
-	const struct dsn *dsn;
-	char boundary[ID_TEXT_SIZE + 16];
-	bool utf8; /* a recipient's address needs RFC 6533 */
-};
 
 /* ---- text of others ---- */
 
@@ -199,14 +182,37 @@ xtext_decode(const char *text, char *out, size_t size)
 	out[at] = '\0';
 }
 
-/* ---- the first part: for a person ---- */
+/* ---- parts ---- */
 
-static void
-put_part(struct writer *writer, const char *type, bool eight_bit)
+void
+dsn_part_begin(struct writer *writer)
 {
-	fprintf(writer->out, "--%s\r\nContent-Type: %s\r\n%s\r\n", writer->boundary, type,
-		eight_bit ? "Content-Transfer-Encoding: 8bit\r\n" : "");
+	writer->out = xopen_memstream(&writer->part, &writer->part_length);
 }
+
+void
+dsn_part_end(struct writer *writer, const char *type)
+{
+	const char *label = "Content-Transfer-Encoding: 8bit\r\n";
+
+	xclose_memstream(writer->out);
+	if (text_is_ascii(writer->part, writer->part_length))
+		label = "";
+	fprintf(writer->body, "--%s\r\nContent-Type: %s\r\n%s\r\n", writer->boundary, type, label);
+	fwrite(writer->part, 1, writer->part_length, writer->body);
+	free(writer->part);
+}
+
+void
+dsn_part_end_text(struct writer *writer, const char *type)
+{
+	xclose_memstream(writer->out);
+	fprintf(writer->body, "--%s\r\n", writer->boundary);
+	mime_put_text(writer->body, type, writer->part, writer->part_length);
+	free(writer->part);
+}
+
+/* ---- the first part: for a person ---- */
 
 static void
 put_quoted(struct writer *writer, const char *name, const char *text)
@@ -285,13 +291,14 @@ put_advice(struct writer *writer)
 static void
 put_human(struct writer *writer)
 {
-	put_part(writer, "text/plain; charset=utf-8", true);
+	dsn_part_begin(writer);
 	fprintf(writer->out, "This is the mail system at %s.\r\n\r\n%s\r\n\r\n",
 		writer->dsn->hostname, kinds[writer->dsn->kind].opening);
 	for (size_t i = 0; i < writer->dsn->count; i++)
 		put_told(writer, writer->dsn->recipients + i);
 	put_message(writer);
 	put_advice(writer);
+	dsn_part_end_text(writer, "text/plain");
 }
 
 /* ---- the second part: for a program ---- */
@@ -308,11 +315,37 @@ status(const struct writer *writer, const struct outcome *outcome)
 	return is_expired(writer, outcome) ? "5.4.7" : ours; /* RFC 3463 3.5 */
 }
 
+/* RFC 6533 3: 8-bit only in a report that goes with SMTPUTF8. */
+static void
+address_for_status(
+	const struct writer *writer, const char *address, bool escaped, char *out, size_t size)
+{
+	if (writer->utf8)
+		text_clean(out, size, 0, address, strlen(address));
+	else
+		address_to_xtext(address, escaped, out, size);
+}
+
+static void
+put_final_recipient(struct writer *writer, const char *address)
+{
+	char text[VALUE_MAX] = "", ascii[ADDRESS_ASCII_MAX];
+
+	if (is_ascii(address)) {
+		put_field(writer, "Final-Recipient", "rfc822;", address);
+	} else if (!writer->utf8 && address_to_ascii(address, ascii)) {
+		put_field(writer, "Final-Recipient", "rfc822;", ascii);
+	} else {
+		address_for_status(writer, address, false, text, sizeof text);
+		put_field(writer, "Final-Recipient", "utf-8;", text);
+	}
+}
+
 static void
 put_original_recipient(struct writer *writer, const char *orcpt)
 {
 	const char *semicolon = strchr(orcpt, ';');
-	char type[64] = "", address[VALUE_MAX];
+	char type[64] = "", address[VALUE_MAX] = "";
 
 	if (!semicolon || semicolon == orcpt || (size_t)(semicolon - orcpt) > sizeof type - 2)
 		return;
@@ -322,7 +355,7 @@ put_original_recipient(struct writer *writer, const char *orcpt)
 	memcpy(type, orcpt, (size_t)(semicolon - orcpt) + 1);
 	/* RFC 6533 3: an address of this type has an escape of its own, which stays. */
 	if (text_is(type, strlen(type) - 1, "utf-8"))
-		snprintf(address, sizeof address, "%s", semicolon + 1);
+		address_for_status(writer, semicolon + 1, true, address, sizeof address);
 	else
 		xtext_decode(semicolon + 1, address, sizeof address);
 	put_field(writer, "Original-Recipient", type, address);
@@ -353,8 +386,7 @@ put_recipient(struct writer *writer, const struct dsn_recipient *told)
 
 	fputs("\r\n", writer->out);
 	put_original_recipient(writer, recipient->orcpt);
-	put_field(writer, "Final-Recipient", is_8bit(recipient->address) ? "utf-8;" : "rfc822;",
-		recipient->address);
+	put_final_recipient(writer, recipient->address);
 	fprintf(writer->out, "Action: %s\r\nStatus: %s\r\n", kinds[writer->dsn->kind].action,
 		status(writer, outcome));
 	put_remote(writer, outcome->host);
@@ -374,9 +406,7 @@ put_status(struct writer *writer)
 	const struct dsn *dsn = writer->dsn;
 	char envid[VALUE_MAX];
 
-	put_part(writer,
-		writer->utf8 ? "message/global-delivery-status" : "message/delivery-status",
-		writer->utf8);
+	dsn_part_begin(writer);
 	put_field(writer, "Reporting-MTA", "dns; ", dsn->hostname);
 	if (*dsn->about->envid) {
 		xtext_decode(dsn->about->envid, envid, sizeof envid);
@@ -386,92 +416,11 @@ put_status(struct writer *writer)
 	for (size_t i = 0; i < dsn->count; i++)
 		put_recipient(writer, dsn->recipients + i);
 	fputs("\r\n", writer->out);
-}
-
-/* ---- the third part: the message ---- */
-
-/* Where a line of `length` bytes that is too long is cut: not inside a character. */
-static size_t
-cut(const char *line, size_t length, size_t most)
-{
-	size_t at = most;
-
-	if (length <= most)
-		return length;
-	while (at > most - 4 && ((unsigned char)line[at] & 0xc0) == 0x80)
-		at--;
-	return at;
-}
-
-/* Lines of any ending; too long ones go on in lines that begin with `fold`. */
-static void
-put_lines(struct writer *writer, const char *text, size_t length, const char *fold)
-{
-	const char *end = length ? text + length : text;
-
-	while (text < end) {
-		const char *stop = text;
-		size_t room = LINE_MAX_BYTES;
-
-		while (stop < end && *stop != '\r' && *stop != '\n')
-			stop++;
-		for (size_t part;
-			(part = cut(text, (size_t)(stop - text), room)) > 0 && text + part < stop;
-			text += part) {
-			fwrite(text, 1, part, writer->out);
-			fprintf(writer->out, "\r\n%s", fold);
-			room = LINE_MAX_BYTES - strlen(fold);
-		}
-		fwrite(text, 1, (size_t)(stop - text), writer->out);
-		fputs("\r\n", writer->out);
-		text = stop + (end - stop > 1 && stop[0] == '\r' && stop[1] == '\n' ? 2 : 1);
-	}
-}
-
-/* Where the header's last field ends; a field cut off by the end of what we have is left out. */
-static size_t
-header_length(const struct dsn *dsn, size_t *body)
-{
-	struct header_field field;
-	size_t at = 0, length = 0;
-
-	while (header_next(dsn->original, dsn->original_length, &at, &field)) {
-		if (at == dsn->original_length && at < dsn->about->size)
-			break;
-		length = at;
-	}
-	*body = at;
-	return length;
-}
-
-static bool
-returns_all(const struct dsn *dsn)
-{
-	return dsn->kind == DSN_FAILURE &&
-		text_is(dsn->about->ret, strlen(dsn->about->ret), "FULL") &&
-		dsn->about->size <= DSN_FULL_MAX && dsn->original_length == dsn->about->size;
-}
-
-static void
-put_original(struct writer *writer)
-{
-	static const char *const types[2][2] = {
-		{"text/rfc822-headers",     "message/rfc822"},
-		{ "message/global-headers", "message/global"},
-	};
-	const struct dsn *dsn = writer->dsn;
-	const ProtobufCBinaryData *prefix = &dsn->about->prefix;
-	bool all = returns_all(dsn), eight_bit;
-	size_t body, header = header_length(dsn, &body);
-
-	eight_bit = dsn_is_8bit((const char *)prefix->data, prefix->len) ||
-		dsn_is_8bit(dsn->original, all ? dsn->original_length : header);
-	put_part(writer, types[dsn->about->smtputf8][all], eight_bit);
-	put_lines(writer, (const char *)prefix->data, prefix->len, " ");
-	put_lines(writer, dsn->original, header, " ");
-	fputs("\r\n", writer->out);
-	if (all)
-		put_lines(writer, dsn->original + body, dsn->original_length - body, "");
+	fflush(writer->out);
+	dsn_part_end(writer,
+		text_is_ascii(writer->part, writer->part_length)
+			? "message/delivery-status"
+			: "message/global-delivery-status");
 }
 
 /* ---- all of it ---- */
@@ -491,16 +440,14 @@ choose_boundary(struct writer *writer, const char *id)
 }
 
 static void
-put_header(struct writer *writer, const uint8_t id[ID_SIZE])
+put_header(FILE *out, const struct writer *writer, const char *id, bool eight_bit)
 {
 	const struct dsn *dsn = writer->dsn;
-	char text[ID_TEXT_SIZE], date[DATE_SIZE], to[VALUE_MAX + 1] = "";
+	char date[DATE_SIZE], to[ADDRESS_ASCII_MAX] = "";
 
-	id_format(id, text);
 	date_format(dsn->now_us, date);
-	text_clean(to, sizeof to, 0, dsn->about->mail_from, strlen(dsn->about->mail_from));
-	choose_boundary(writer, text);
-	fprintf(writer->out,
+	text_clean(to, sizeof to, 0, writer->to, strlen(writer->to));
+	fprintf(out,
 		"Date: %s\r\n"
 		"From: Mail Delivery System <postmaster@%s>\r\n"
 		"To: <%s>\r\n"
@@ -508,30 +455,37 @@ put_header(struct writer *writer, const uint8_t id[ID_SIZE])
 		"Subject: %s\r\n"
 		"Auto-Submitted: auto-replied\r\n"
 		"MIME-Version: 1.0\r\n"
+		"%s"
 		"Content-Type: multipart/report; report-type=delivery-status;\r\n"
 		"\tboundary=\"%s\"\r\n"
 		"\r\n",
-		date, dsn->hostname, to, text, dsn->hostname, kinds[dsn->kind].subject,
-		writer->boundary);
+		date, dsn->hostname, to, id, dsn->hostname, kinds[dsn->kind].subject,
+		eight_bit ? "Content-Transfer-Encoding: 8bit\r\n" : "", writer->boundary);
 }
 
 void
 dsn_build(const struct dsn *dsn, char **text_out, size_t *length_out)
 {
-	struct writer writer = { .out = open_memstream(text_out, length_out), .dsn = dsn };
+	struct writer writer = { .dsn = dsn };
+	char id_text[ID_TEXT_SIZE], *body = NULL;
 	uint8_t id[ID_SIZE];
+	size_t length;
+	FILE *out;
 
-	if (!writer.out)
-		die("out of memory", "open_memstream");
-	for (size_t i = 0; i < dsn->count; i++)
-		writer.utf8 = writer.utf8 || is_8bit(dsn->recipients[i].recipient->address);
 	dsn_id(dsn, id);
-	put_header(&writer, id);
+	id_format(id, id_text);
+	choose_boundary(&writer, id_text);
+	writer.utf8 = !address_to_ascii(dsn->about->mail_from, writer.to);
+	writer.body = xopen_memstream(&body, &length);
 	put_human(&writer);
 	put_status(&writer);
 	if (dsn->original)
-		put_original(&writer);
-	fprintf(writer.out, "\r\n--%s--\r\n", writer.boundary);
-	if (fclose(writer.out))
-		die("out of memory", "open_memstream");
+		dsn_put_original(&writer);
+	fprintf(writer.body, "\r\n--%s--\r\n", writer.boundary);
+	xclose_memstream(writer.body);
+	out = xopen_memstream(text_out, length_out);
+	put_header(out, &writer, id_text, !text_is_ascii(body, length));
+	fwrite(body, 1, length, out);
+	xclose_memstream(out);
+	free(body);
 }

@@ -16,10 +16,12 @@
 enum dsn_kind { DSN_FAILURE, DSN_DELAY, DSN_RELAYED };
 
 /* With at most so many recipients a report fits QUEUE_INLINE_MAX, however long all texts are. */
-#define DSN_RECIPIENTS_MAX 40
+#define DSN_RECIPIENTS_MAX 20
 
 /* A whole message of at most this size is returned when its sender asked for it (RET=FULL). */
 #define DSN_FULL_MAX (50u * 1024)
+/* So much of a header is returned otherwise. */
+#define DSN_HEADER_MAX (32u * 1024)
 /* So many of a message's first bytes are enough for dsn.original in any case. */
 #define DSN_ORIGINAL_MAX (64u * 1024)
 
@@ -56,10 +58,9 @@ void dsn_id(const struct dsn *dsn, uint8_t id[ID_SIZE]);
 /*
  * An RFC 5322 mail with CRLF line ends, for about->mail_from, malloc()ed; dsn_id() is its
  * Message-ID. The whole original goes into a failure when its sender asked for it and `original`
- * holds all of it, else its header alone. Its envelope needs body_8bit and mime_8bit when
- * dsn_is_8bit(), and smtputf8 when about->mail_from is not ASCII.
+ * holds all of it, else its header alone. Only that original is 8-bit, and addresses, when the
+ * sender's has no ASCII form (address_to_ascii()).
  */
 void dsn_build(const struct dsn *dsn, char **text_out, size_t *length_out);
-bool dsn_is_8bit(const char *text, size_t length);
 
 #endif

@@ -29,6 +29,7 @@
 #include "shared/notice.h"
 #include "shared/redis.h"
 #include "shared/score.h"
+#include "shared/text.h"
 
 #define NOTICE_MS 5000
 #define RETRY_MS 250
@@ -99,7 +100,7 @@ static void
 put_notice(struct told *told, const char *to)
 {
 	const Envelope *about = told->envelope;
-	char what[1024];
+	char what[1024], ascii[ADDRESS_ASCII_MAX];
 	uint8_t id[ID_SIZE];
 	Recipient recipient = RECIPIENT__INIT, *recipients[] = { &recipient };
 	Envelope envelope = ENVELOPE__INIT;
@@ -127,10 +128,9 @@ put_notice(struct told *told, const char *to)
 	envelope.size = size;
 	envelope.n_recipients = 1;
 	envelope.recipients = recipients;
-	envelope.body_8bit = envelope.mime_8bit = true;
+	envelope.mime_8bit = !text_is_ascii(body.data, size);
+	envelope.smtputf8 = !address_to_ascii(to, ascii);
 	envelope.partition = about->partition;
-	for (const char *c = to; *c; c++)
-		envelope.smtputf8 = envelope.smtputf8 || (unsigned char)*c > 127;
 	told->pending++;
 	queue_put(told->hold->queue, TOPIC_READY, &envelope, &body, on_put, told);
 }

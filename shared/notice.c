@@ -13,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/address.h"
 #include "shared/date.h"
 #include "shared/log.h"
+#include "shared/mime.h"
 #include "shared/text.h"
 
 #define RECIPIENTS_MAX 10
@@ -96,11 +98,13 @@ static const struct held_text {
 static void
 put_header(FILE *out, const struct notice *notice, const struct held_text *text)
 {
-	char id[ID_TEXT_SIZE], date[DATE_SIZE], to[QUOTED_MAX + 1] = "";
+	char id[ID_TEXT_SIZE], date[DATE_SIZE], ascii[ADDRESS_ASCII_MAX];
+	char to[ADDRESS_ASCII_MAX] = "";
+	const char *address = address_to_ascii(notice->to, ascii) ? ascii : notice->to;
 
 	id_format(notice->id, id);
 	date_format(notice->now_us, date);
-	text_clean(to, sizeof to, 0, notice->to, strlen(notice->to));
+	text_clean(to, sizeof to, 0, address, strlen(address));
 	fprintf(out,
 		"Date: %s\r\n"
 		"From: Postmaster <postmaster@%s>\r\n"
@@ -108,10 +112,7 @@ put_header(FILE *out, const struct notice *notice, const struct held_text *text)
 		"Message-ID: <%s@%s>\r\n"
 		"Subject: %s\r\n"
 		"Auto-Submitted: auto-replied\r\n"
-		"MIME-Version: 1.0\r\n"
-		"Content-Type: text/plain; charset=utf-8\r\n"
-		"Content-Transfer-Encoding: 8bit\r\n"
-		"\r\n",
+		"MIME-Version: 1.0\r\n",
 		date, notice->hostname, to, id, notice->hostname, text->subject);
 }
 
@@ -147,20 +148,31 @@ text_for(const struct notice *notice)
 								     : &texts[HELD_UNSCANNABLE];
 }
 
+/* The two languages, one below the other. */
+static char *
+both(const struct notice *notice, const struct held_text *held, size_t *size_out)
+{
+	uint64_t days = (notice->held_lifetime_ms + DAY_MS - 1) / DAY_MS;
+	char *text = NULL;
+	FILE *out = xopen_memstream(&text, size_out);
+
+	put_italian(out, notice, held, days);
+	put_english(out, notice, held, days);
+	xclose_memstream(out);
+	return text;
+}
+
 char *
 notice_held(const struct notice *notice, size_t *size_out)
 {
 	const struct held_text *held = text_for(notice);
-	uint64_t days = (notice->held_lifetime_ms + DAY_MS - 1) / DAY_MS;
-	char *text = NULL;
-	FILE *out = open_memstream(&text, size_out);
+	size_t length;
+	char *mail = NULL, *text = both(notice, held, &length);
+	FILE *out = xopen_memstream(&mail, size_out);
 
-	if (!out)
-		die("out of memory", "open_memstream");
 	put_header(out, notice, held);
-	put_italian(out, notice, held, days);
-	put_english(out, notice, held, days);
-	if (fclose(out))
-		die("out of memory", "open_memstream");
-	return text;
+	mime_put_text(out, "text/plain", text, length);
+	xclose_memstream(out);
+	free(text);
+	return mail;
 }

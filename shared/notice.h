@@ -21,8 +21,8 @@ struct notice {
 	uint64_t held_lifetime_ms; /* how long the message is kept */
 };
 
-/* "A message of yours is held": an RFC 5322 mail with CRLF line ends, 8-bit UTF-8 (so its envelope
- * needs body_8bit and mime_8bit). The result is malloc()ed. */
+/* "A message of yours is held": an RFC 5322 mail with CRLF line ends, in ASCII unless `to` has no
+ * such form (address_to_ascii()). The result is malloc()ed. */
 char *notice_held(const struct notice *notice, size_t *size_out);
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "sender/dsn.h"
+#include "shared/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -80,7 +81,7 @@ static void
 check(const struct dsn *dsn)
 {
 	char *text, boundary[64];
-	size_t length, header;
+	size_t length, header, eight_bit;
 	const char *at;
 
 	dsn_build(dsn, &text, &length);
@@ -93,7 +94,9 @@ check(const struct dsn *dsn)
 	at = memmem(text, length, "\r\n\r\n", 4);
 	header = (size_t)(at - text);
 	assert(count(text, header, "\r\nTo: ") == 1 && count(text, header, "\r\nFrom: ") == 1);
-	assert(count(text, header, "\r\n") == 8);
+	eight_bit = count(text, header, "\r\nContent-Transfer-Encoding: 8bit");
+	assert(count(text, header, "\r\n") == 8 + eight_bit);
+	assert(text_is_ascii(at, (size_t)(text + length - at)) == !eight_bit);
 	free(text);
 }
 

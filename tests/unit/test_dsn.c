@@ -71,8 +71,42 @@ read_boundary(const char *text, char boundary[64])
 	assert_int_equal(sscanf(at, "boundary=\"%60[^\"]", boundary), 1);
 }
 
+static bool
+is_8bit(const char *text, const char *end)
+{
+	for (; text < end; text++)
+		if (*text & 0x80)
+			return true;
+	return false;
+}
+
+/* Between its own header and `end`, an entity holds 8-bit if and only if it says so. */
+static void
+check_label(const char *entity, const char *end)
+{
+	static const char label[] = "\r\nContent-Transfer-Encoding: 8bit\r\n";
+	const char *body = strstr(entity, "\r\n\r\n");
+
+	assert_true(body && body < end);
+	assert_int_equal(is_8bit(body, end),
+		memmem(entity, (size_t)(body + 2 - entity), label, sizeof label - 1) != NULL);
+}
+
+/* The report and each of its parts. */
+static void
+check_labels(const char *text, const char *boundary)
+{
+	char delimiter[80];
+	const char *at, *next;
+
+	snprintf(delimiter, sizeof delimiter, "\r\n--%s", boundary);
+	check_label(text, text + strlen(text));
+	for (at = strstr(text, delimiter); (next = strstr(at + 1, delimiter)); at = next)
+		check_label(at + strlen(delimiter), next);
+}
+
 /* What every report must be, whatever went into it: CRLF lines of at most 998 octets, no control
- * characters, three parts. */
+ * characters, three parts, labelled by what they hold. */
 static void
 check_form(const char *text, size_t length)
 {
@@ -94,6 +128,7 @@ check_form(const char *text, size_t length)
 		assert_true(++column <= 998);
 	}
 	assert_int_equal(parts, dsn.original ? 4 : 3);
+	check_labels(text, boundary);
 }
 
 static char *
@@ -327,14 +362,15 @@ what_the_sender_named_comes_back_decoded(void **state)
 		const char *orcpt, *field;
 	} rows[] = {
 		{"rfc822;bob+2Bx@remote.example",
-                 "\r\nOriginal-Recipient: rfc822;bob+x@remote.e"                                   },
-		{ "rfc822;bob+zz+2",              "\r\nOriginal-Recipient: rfc822;bob+zz+2\r\n"    },
-		{ "rfc822;b+0D+0AAction:+20x",    "\r\nOriginal-Recipient: rfc822;b  Action: x\r\n"},
-		{ "utf-8;b\\x{E9}@x+2B",          "\r\nOriginal-Recipient: utf-8;b\\x{E9}@x+2B\r\n"},
-		{ "X-odd;y",                      "\r\nOriginal-Recipient: X-odd;y\r\n"            },
-		{ "none",                         NULL					     },
-		{ ";none",                        NULL					     },
-		{ "a b;none",                     NULL					     },
+                 "\r\nOriginal-Recipient: rfc822;bob+x@remote.e"                                       },
+		{ "rfc822;bob+zz+2",              "\r\nOriginal-Recipient: rfc822;bob+zz+2\r\n"        },
+		{ "rfc822;b+0D+0AAction:+20x",    "\r\nOriginal-Recipient: rfc822;b  Action: x\r\n"    },
+		{ "utf-8;b\\x{E9}@x+2B",          "\r\nOriginal-Recipient: utf-8;b\\x{E9}@x+2B\r\n"    },
+		{ "utf-8;bé\\x{2B}@x",           "\r\nOriginal-Recipient: utf-8;b\\x{E9}\\x{2B}@x\r\n"},
+		{ "X-odd;y",                      "\r\nOriginal-Recipient: X-odd;y\r\n"                },
+		{ "none",                         NULL						 },
+		{ ";none",                        NULL						 },
+		{ "a b;none",                     NULL						 },
 	};
 
 	(void)state;
@@ -401,7 +437,6 @@ utf8_addresses_are_reported_as_such(void **state)
 		"\r\nContent-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit",
 		"\r\nFinal-Recipient: utf-8;bøb@remote.example\r\n",
 		"\r\nDiagnostic-Code: smtp; 550 nö\r\n",
-		"\r\nContent-Type: message/global-headers\r\n",
 		NULL,
 	};
 
@@ -414,21 +449,101 @@ utf8_addresses_are_reported_as_such(void **state)
 }
 
 static void
-a_status_for_ascii_addresses_is_ascii(void **state)
+text_is_in_a_form_that_every_host_takes(void **state)
 {
 	char *text;
 
 	(void)state;
 	snprintf(outcome.text, sizeof outcome.text, "550 nö \xff");
 	text = build();
-	assert_has(text, "It answered: 550 nö ?\r\n");
+	assert_has(text,
+		"\r\nContent-Type: text/plain; charset=utf-8\r\n"
+		"Content-Transfer-Encoding: quoted-printable\r\n\r\nThis is");
+	assert_has(text, "It answered: 550 n=C3=B6 ?\r\n");
 	assert_has(text, "\r\nDiagnostic-Code: smtp; 550 n? ?\r\n");
-	assert_true(dsn_is_8bit(text, strlen(text)));
 	free(text);
 	snprintf(outcome.text, sizeof outcome.text, "550 no");
 	text = build();
-	assert_false(dsn_is_8bit(text, strlen(text)));
+	assert_has(text, "\r\nContent-Type: text/plain\r\n\r\nThis is");
+	assert_lacks(text, "Content-Transfer-Encoding");
 	free(text);
+}
+
+#define HEADERS "\r\nContent-Type: text/rfc822-headers"
+#define SAYS(label) "Content-Transfer-Encoding: " label "\r\n"
+
+/* Only a sender whose address has no other form needs SMTPUTF8, and only a message that is returned
+ * whole 8BITMIME: one that says what it holds. */
+static void
+a_report_is_as_plain_as_it_can_be(void **state)
+{
+	static const char quoted[] =
+		"; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n";
+	static const char eight[] = "\r\nContent-Transfer-Encoding: 8bit\r\n";
+	static const struct {
+		const char *from, *to, *original, *ret;
+		bool smtputf8, ascii;
+		const char *has[4];
+	} rows[] = {
+		{"a@b.example",        "c@d.example",        "Subject: x\r\n\r\nx\r\n",             "FULL", true,  true,
+                 { "\r\nContent-Type: message/rfc822\r\n\r\n",
+				"Final-Recipient: rfc822;c@d.e" }									    },
+		{ "a@b.example",       "c@d.example",        "Subject: ä\r\n\r\nx\r\n",            "HDRS", false, true,
+                 { HEADERS, quoted, "\r\n\r\nSubject: =C3=A4\r\n" }                                                                          },
+		{ "a@b.example",       "c@d.example",        "Subject: \xe4=\r\n\r\nx\r\n",         "",     true,  true,
+                 { HEADERS "\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+				  "Subject: =E4=3D\r\n" }										    },
+		{ "a@b.example",       "c@d.example",        "Subject: x\r\n\r\nä\r\n",            "HDRS", false, true,
+                 { HEADERS "\r\n\r\nSubject" }											       },
+		{ "a@b.example",       "c@d.example",        SAYS("8BIT ") "\r\nä\r\n",            "FULL", true,  false,
+                 { "\r\nContent-Type: message/rfc822", eight, "\r\n\r\nä\r\n" }                                                             },
+		{ "a@b.example",       "c@d.example",        SAYS("binary") "\r\nä\r\n",           "FULL", false, false,
+                 { "\r\nContent-Type: message/rfc822", eight }									       },
+		{ "a@b.example",       "c@d.example",        SAYS("7bit") "\r\nä\r\n",             "FULL", false, true,
+                 { HEADERS "\r\n\r\nContent-T" }											     },
+		{ "a@b.example",       "c@d.example",        "Subject: x\r\n\r\nä\r\n",            "FULL", false, true,
+                 { HEADERS "\r\n\r\nSubject" }											       },
+		{ "a@b.example",       "c@d.example",        SAYS("8bit") "To: ä@x\r\n\r\nä\r\n", "FULL", true,
+                 true,												    { HEADERS, quoted }},
+		{ "a@b.example",       "ø+1@d.example",     "Subject: x\r\n\r\nx\r\n",             "",     true,  true,
+                 { "\r\nContent-Type: message/delivery-status\r\n\r\n",
+				"\r\nFinal-Recipient: utf-8;\\x{F8}\\x{2B}1@d.example\r\n",
+				"\r\n<=C3=B8+1@d.example>\r\n" }									     },
+		{ "a@b.example",       "c@bücher.example",  "Subject: x\r\n\r\nx\r\n",             "",     true,  true,
+                 { "\r\nFinal-Recipient: rfc822;c@xn--bcher-kva.example\r\n" }                                                               },
+		{ "a@bücher.example", "c@d.example",        "Subject: x\r\n\r\nx\r\n",             "",     true,  true,
+                 { "\r\nTo: <a@xn--bcher-kva.example>\r\n" }										 },
+		{ "ä@b.example",      "c@d.example",        "To: ä@x\r\n\r\nx\r\n",               "FULL", true,  false,
+                 { "\r\nTo: <ä@b.example>\r\n",
+				"\r\nContent-Type: message/delivery-status\r\n\r\n",
+				"\r\nContent-Type: message/global\r\nContent-Transfer-Encoding: 8bit\r\n" }                                  },
+		{ "ä@b.example",      "ø@bücher.example", "To: ä@x\r\n\r\nx\r\n",               "",     true,  false,
+                 { "\r\nContent-Type: message/global-delivery-status\r\n"
+			  "Content-Transfer-Encoding: 8bit",
+				"\r\nFinal-Recipient: utf-8;ø@bücher.example\r\n",
+				"\r\nContent-Type: message/global-headers\r\n"
+				"Content-Transfer-Encoding: 8bit" }									  },
+		{ "ä@b.example",      "c@d.example",        "Subject: \xe4\r\n\r\nx\r\n",          "",     true,  false,
+                 { HEADERS "\r\nContent-Transfer-Encoding: quoted-printable\r\n" }                                                           },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		char *text;
+
+		about.mail_from = (char *)(uintptr_t)rows[i].from;
+		about.ret = (char *)(uintptr_t)rows[i].ret;
+		about.smtputf8 = rows[i].smtputf8;
+		bob.address = (char *)(uintptr_t)rows[i].to;
+		dsn.original = rows[i].original;
+		dsn.original_length = about.size = strlen(rows[i].original);
+		text = build();
+		for (size_t n = 0; n < 4 && rows[i].has[n]; n++)
+			assert_has(text, rows[i].has[n]);
+		if (is_8bit(text, text + strlen(text)) == rows[i].ascii)
+			fail_msg("row %zu:\n%s", i, text);
+		free(text);
+	}
 }
 
 /* Nothing of this may begin a line, in the header, in the status or as a boundary. */
@@ -597,20 +712,41 @@ long_text(const char *prefix, size_t length)
 	return text;
 }
 
+/* `text` all of one character, but for its first and every `step`-th octets. */
 static void
-the_largest_report_fits_the_queue(void **state)
+fill(char *text, size_t size, const char *with, size_t step)
 {
-	static struct dsn_recipient all[DSN_RECIPIENTS_MAX];
-	char *address = long_text("", ADDRESS_MAX), *orcpt = long_text("rfc822;", 500);
+	size_t length = strlen(with);
+
+	for (size_t i = 0; i < size; i++)
+		if (text[i] == 'x')
+			text[i] = with[i % length];
+	for (size_t i = step; step && i < size; i += step)
+		text[i] = ' ';
+}
+
+/* Whatever its texts are made of. */
+static void
+check_largest(const char *with)
+{
+	struct dsn_recipient all[DSN_RECIPIENTS_MAX];
+	char *address = long_text("", ADDRESS_MAX), *orcpt = long_text("utf-8;", 500);
+	char *subject = long_text("", 200), *message_id = long_text("", 998);
 	char *mail = long_text("X: ", DSN_ORIGINAL_MAX), *text;
 	size_t length;
 
-	(void)state;
+	fill(address, ADDRESS_MAX, with, 0);
+	fill(orcpt, 500, with, 0);
+	fill(subject, 200, with, 0);
+	fill(message_id, 998, with, 0);
+	fill(mail, DSN_ORIGINAL_MAX, with, 0);
 	bob.address = address;
 	bob.orcpt = orcpt;
+	about.subject = subject;
+	about.message_id = message_id;
 	memset(outcome.host, 'h', sizeof outcome.host - 1);
-	for (size_t i = 0; i < sizeof outcome.text - 1; i++)
-		outcome.text[i] = i % 38 ? 't' : ' '; /* the folds that cost most */
+	memset(outcome.text, 'x', sizeof outcome.text - 1);
+	fill(outcome.text, sizeof outcome.text - 1, with, 38); /* the folds that cost most */
 	for (size_t i = 0; i < DSN_RECIPIENTS_MAX; i++)
 		all[i] = told;
 	dsn.recipients = all;
@@ -620,12 +756,27 @@ the_largest_report_fits_the_queue(void **state)
 	dsn.original = mail;
 	dsn.original_length = about.size = DSN_ORIGINAL_MAX;
 	dsn_build(&dsn, &text, &length);
-	assert_true(length > DSN_ORIGINAL_MAX);
+	assert_true(length > DSN_HEADER_MAX);
 	assert_true(length <= QUEUE_INLINE_MAX);
 	free(text);
 	free(mail);
+	free(message_id);
+	free(subject);
 	free(orcpt);
 	free(address);
+}
+
+static void
+the_largest_report_fits_the_queue(void **state)
+{
+	(void)state;
+	check_largest("x");
+	check_largest("+");
+	check_largest("=");
+	check_largest("ä");
+	check_largest("α");
+	check_largest("😀");
+	check_largest("\xe4");
 }
 
 int
@@ -645,7 +796,8 @@ main(void)
 		TEST(the_whole_message_comes_back_when_asked_for_and_small),
 		TEST(a_report_needs_no_original),
 		TEST(utf8_addresses_are_reported_as_such),
-		TEST(a_status_for_ascii_addresses_is_ascii),
+		TEST(text_is_in_a_form_that_every_host_takes),
+		TEST(a_report_is_as_plain_as_it_can_be),
 		TEST(nothing_from_outside_begins_a_line),
 		TEST(long_replies_are_folded),
 		TEST(odd_originals_become_lines),

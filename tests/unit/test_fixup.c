@@ -52,6 +52,8 @@ static const struct {
 	{ "From",				MISSING_FROM,				     "a@b.c",       "From: <a@b.c>\r\n"                      },
 	{ "From of the null sender",             MISSING_FROM,                                     "",            "From: <MAILER-DAEMON@relay.example>\r\n"},
 	{ "From of a quoted sender",             MISSING_FROM,                                     "\"a b\"@c.d", "From: <\"a b\"@c.d>\r\n"                },
+	{ "From of a sender in UTF-8",           MISSING_FROM,                                     "ä@c.d",      "From: <ä@c.d>\r\n"                     },
+	{ "From of a domain in UTF-8",           MISSING_FROM,                                     "a@ä.d",      "From: <a@xn--4ca.d>\r\n"                },
 	{ "all three",			   MISSING_DATE | MISSING_MESSAGE_ID | MISSING_FROM, "a@b.c",
          DATE ID "From: <a@b.c>\r\n"														       },
 	{ "bits of later versions mean nothing", 1u << 20,                                         "a@b.c",       ""                                       },

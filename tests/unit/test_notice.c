@@ -129,6 +129,31 @@ a_hostile_subject_adds_no_lines(void **state)
 	free(text);
 }
 
+static void
+a_notice_is_ascii_for_every_host(void **state)
+{
+	static const Envelope__Verdict verdicts[] = { ENVELOPE__VERDICT__INFECTED,
+		ENVELOPE__VERDICT__UNSCANNABLE };
+	size_t size;
+	char *text;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		Envelope about = ENVELOPE__INIT;
+
+		about.verdict = verdicts[i];
+		about.subject = (char[]){ "perch\xc3\xa9" };
+		text = build(&about, &size);
+		for (const char *c = text; *c; c++)
+			assert_false(*c & 0x80);
+		assert_non_null(strstr(text,
+			"\r\nContent-Type: text/plain; charset=utf-8\r\n"
+			"Content-Transfer-Encoding: quoted-printable\r\n\r\n"));
+		assert_non_null(strstr(text, "  Oggetto / Subject: perch=C3=A9\r\n"));
+		free(text);
+	}
+}
+
 int
 main(void)
 {
@@ -137,6 +162,7 @@ main(void)
 		cmocka_unit_test(a_notice_names_the_message_in_both_languages),
 		cmocka_unit_test(what_could_not_be_scanned_is_not_called_a_virus),
 		cmocka_unit_test(a_hostile_subject_adds_no_lines),
+		cmocka_unit_test(a_notice_is_ascii_for_every_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
