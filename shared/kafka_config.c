@@ -242,17 +242,19 @@ handle_new(struct kafka_queue *queue)
 	return rk;
 }
 
+/* News go out as they come: consuming by batches waits for more of them. */
 static void
 follow(struct kafka_watch *watch, rd_kafka_topic_t *topic)
 {
-	rd_kafka_message_t *batch[BATCH];
+	rd_kafka_message_t *message;
 
 	while (!has_ended(watch)) {
-		ssize_t count = rd_kafka_consume_batch(topic, 0, POLL_MS, batch, BATCH);
-
-		for (ssize_t i = 0; i < count; i++) {
-			take(watch, batch[i]);
-			rd_kafka_message_destroy(batch[i]);
+		for (int i = 0; i < BATCH; i++) {
+			message = rd_kafka_consume(topic, 0, i ? 0 : POLL_MS);
+			if (!message)
+				break;
+			take(watch, message);
+			rd_kafka_message_destroy(message);
 		}
 		news_send(watch);
 	}
