@@ -5,8 +5,8 @@
  *     drain all -> ingress, scanner, sender, control -> queue -> metrics   (stop)
  *
  * A role is started before those that hand it mail, and stopped after them. The main thread runs a
- * loop for signals only. Exits 0 after a stop that was asked for, 1 when something could not start,
- * 2 on a wrong command line.
+ * loop for signals and owner.c only. Exits 0 after a stop that was asked for, 1 when something
+ * could not start, 2 on a wrong command line.
  */
 #include <errno.h>
 #include <signal.h>
@@ -26,6 +26,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
+#include "shared/owner.h"
 #include "shared/queue.h"
 #include "shared/role.h"
 #include "shared/tls.h"
@@ -167,6 +168,7 @@ start(struct running *running, const struct config *config)
 	running->queue = queue_open(config);
 	if (!running->queue)
 		return -1;
+	owner_watch(running->queue, running->main);
 	for (; running->started < running->count; running->started++) {
 		const struct role *role = running->roles[running->started];
 		log_set_role(role->name);
@@ -186,6 +188,8 @@ stop(struct running *running)
 		running->roles[i]->drain();
 	while (running->started > 0)
 		running->roles[--running->started]->stop();
+	owner_unwatch();
+	loop_free(&running->main); /* before the queue: what it posted lies in the mailbox */
 	queue_close(&running->queue);
 	if (running->metrics) {
 		loop_stop(running->metrics);
@@ -193,7 +197,6 @@ stop(struct running *running)
 	}
 	metrics_close();
 	loop_free(&running->metrics);
-	loop_free(&running->main);
 }
 
 static int

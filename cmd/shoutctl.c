@@ -56,7 +56,7 @@ static const struct command {
 	{ "resume", "", "id " SELECTOR, resume, "the same selector as suspended" },
 	{ "suspensions", "", "", suspensions, "what is suspended" },
 	{ "why", "ID|MESSAGE-ID|ADDRESS", "limit", why, "what became of a message" },
-	{ "rebuild", "", "", rebuild, "write the accounts into Redis anew" },
+	{ "rebuild", "", "take-over", rebuild, "write the accounts into Redis anew" },
   /* clang-format on */
 };
 #define COMMANDS (sizeof commands / sizeof *commands)

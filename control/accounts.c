@@ -20,6 +20,7 @@
 #include "shared/address.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/owner.h"
 #include "shared/scram.h"
 #include "shared/text.h"
 
@@ -46,6 +47,15 @@ now_version(const json_t *old)
 	const json_int_t last = json_integer_value(json_object_get(old, "version"));
 
 	return now > last ? now : last + 1; /* also when the clock was set back */
+}
+
+json_t *
+owner_entry_new(void)
+{
+	char id[OWNER_ID_SIZE];
+
+	random_text(id, OWNER_ID_LENGTH, "0123456789abcdef");
+	return json_pack("{s:I, s:s}", "version", now_version(NULL), "id", id);
 }
 
 /* The entry to change, a copy with a new version that is in the changes already. */

@@ -40,6 +40,9 @@ int account_remove_address(struct edit *edit, const char *id, const char *networ
 int account_add_domain(struct edit *edit, const char *id, const json_t *body);
 int account_remove_domain(struct edit *edit, const char *id, const char *domain);
 
+/* A new entry OWNER_KEY of relay.config (shared/owner.h). */
+json_t *owner_entry_new(void);
+
 /* How an account is shown: its entry, "users" and "addresses" (without verifiers); NULL: none. */
 json_t *account_show(const struct directory *directory, const char *id);
 

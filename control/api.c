@@ -71,7 +71,7 @@ static const struct route {
 	{ EVHTTP_REQ_DELETE, "suspensions",            api_suspensions_remove,     false,
          FILTERS " recipient_domain"										   },
 	{ EVHTTP_REQ_GET,    "why",                    api_why,                    false, "q limit"                    },
-	{ EVHTTP_REQ_POST,   "rebuild",                api_rebuild,                false, ""                           },
+	{ EVHTTP_REQ_POST,   "rebuild",                api_rebuild,                false, "take_over"                  },
 };
 
 /* Replies */

@@ -15,6 +15,7 @@
 
 #include "control/api_private.h"
 #include "shared/log.h"
+#include "shared/owner.h"
 #include "shared/score.h"
 
 #define LIST_DEFAULT 100
@@ -131,7 +132,13 @@ commit_start(struct exchange *exchange, int status, json_t *changes, json_t *rep
 static void
 edit_end(struct exchange *exchange, struct edit *edit, int err, int status)
 {
+	const char *doubt = applier_doubt(exchange->api->applier);
+
+	if (doubt)
+		err = fault_set(&edit->fault, 503, "", "%s", doubt);
 	if (!err) {
+		if (!*directory_owner(edit->directory))
+			json_object_set_new(edit->changes, OWNER_KEY, owner_entry_new());
 		commit_start(exchange, status, edit->changes, edit->reply);
 		return;
 	}
@@ -314,9 +321,10 @@ on_rebuilt(void *arg, int err, uint64_t entries)
 {
 	struct exchange *x = arg;
 
-	if (err == -EAGAIN)
-		reply_error(x, 503, "",
-			"relay.config has not been read yet; /readyz tells when it has");
+	const char *doubt = applier_doubt(x->api->applier);
+
+	if (err && doubt)
+		reply_error(x, 503, "", "%s", doubt);
 	else if (err)
 		reply_error(x, 503, "", "Redis does not take it: %s", strerror(-err));
 	else
@@ -326,5 +334,8 @@ on_rebuilt(void *arg, int err, uint64_t entries)
 void
 api_rebuild(struct exchange *x)
 {
-	applier_rebuild(x->api->applier, on_rebuilt, x);
+	const long take_over = query_number(x, "take_over", 0, 0, 1);
+
+	if (take_over >= 0)
+		applier_rebuild(x->api->applier, take_over > 0, on_rebuilt, x);
 }

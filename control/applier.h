@@ -15,8 +15,16 @@ struct redis;
 
 struct applier *applier_new(
 	struct loop *loop, struct queue *queue, struct redis *redis, struct directory *directory);
-/* Watches relay.config from now on, and keeps `directory` too; `on_loaded` once that is whole. */
-void applier_start(struct applier *applier, void (*on_loaded)(void *arg), void *arg);
+struct applier_hooks {
+	void (*on_loaded)(void *arg); /* `directory` is whole */
+	/* First as soon as it is known whose accounts Redis holds, or that Redis is away; then when
+	 * that changes. `doubt`: as applier_doubt(). */
+	void (*on_state)(void *arg, const char *doubt);
+};
+/* Watches relay.config from now on, and keeps `directory` too. */
+void applier_start(struct applier *applier, const struct applier_hooks *hooks, void *arg);
+/* `on_closed` once the queue owes no answer. On the loop. */
+void applier_close(struct applier *applier, void (*on_closed)(void *arg), void *arg);
 /* On the loop, or once that no longer runs. */
 void applier_free(struct applier **applier);
 
@@ -29,7 +37,12 @@ typedef void (*applier_cb)(void *arg, int err, uint64_t entries);
 /* Writes one entry of the directory into Redis, now; `cb` when Redis has it, or has not. */
 void applier_push(struct applier *applier, const char *key, applier_cb cb, void *arg);
 
-/* Writes everything anew, removes from Redis what relay.config does not know. */
-void applier_rebuild(struct applier *applier, applier_cb cb, void *arg);
+/* Writes everything anew, removes from Redis what relay.config does not know. -EPERM while Redis is
+ * doubted, unless `take_over`; -EAGAIN before relay.config has been read. */
+void applier_rebuild(struct applier *applier, bool take_over, applier_cb cb, void *arg);
+
+/* Why accounts cannot be changed now, or NULL: relay.config has not been read yet, or Redis holds
+ * what is not ours (view.h). */
+const char *applier_doubt(const struct applier *applier);
 
 #endif

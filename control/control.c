@@ -35,8 +35,16 @@ on_loaded(void *arg)
 {
 	(void)arg;
 	prune_start(control.prune);
-	probe_set(probe_new("control"), HEALTH_READY, NULL);
 }
+
+static void
+on_state(void *arg, const char *doubt)
+{
+	(void)arg;
+	probe_set(probe_new("control"), doubt ? HEALTH_FAILED : HEALTH_READY, doubt);
+}
+
+static const struct applier_hooks hooks = { on_loaded, on_state };
 
 static void
 take_name(struct task *task)
@@ -83,7 +91,7 @@ control_start(const struct config *config, struct queue *queue)
 		}
 		LOG_INFO("control: the API listens", "address", config->control.listen);
 	}
-	applier_start(control.applier, on_loaded, NULL);
+	applier_start(control.applier, &hooks, NULL);
 	control.name_loop.run = control.name_worker.run = take_name;
 	loop_post(control.loop, &control.name_loop);
 	loop_post(control.worker, &control.name_worker);
@@ -99,10 +107,16 @@ control_drain(void)
 }
 
 static void
-on_api_closed(void *arg)
+on_applier_closed(void *arg)
 {
 	(void)arg;
 	loop_stop(control.loop);
+}
+
+static void
+on_api_closed(void *arg)
+{
+	applier_close(control.applier, on_applier_closed, arg);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "shared/log.h"
+#include "shared/owner.h"
 
 struct directory {
 	json_t *entries; /* key: value */
@@ -136,6 +137,38 @@ json_t *
 directory_entries(const struct directory *directory)
 {
 	return directory->entries;
+}
+
+const char *
+directory_owner(const struct directory *directory)
+{
+	const char *id = text(directory_entry(directory, OWNER_KEY), "id");
+
+	return id && strlen(id) == OWNER_ID_LENGTH ? id : "";
+}
+
+json_int_t
+directory_version(const json_t *entry)
+{
+	return json_integer_value(json_object_get(entry, "version"));
+}
+
+bool
+directory_is_account_key(const char *key)
+{
+	return strncmp(key, "account/", 8) == 0 || strncmp(key, "user/", 5) == 0 ||
+		strncmp(key, "ip/", 3) == 0;
+}
+
+bool
+directory_has_accounts(const struct directory *directory)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(
+		directory->entries, key, value) if (directory_is_account_key(key)) return true;
+	return false;
 }
 
 const char *

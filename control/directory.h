@@ -5,6 +5,8 @@
 #ifndef CONTROL_DIRECTORY_H
 #define CONTROL_DIRECTORY_H
 
+#include <stdbool.h>
+
 #include <jansson.h>
 
 struct directory;
@@ -20,6 +22,14 @@ json_t *directory_get(const struct directory *directory, const char *kind, const
 json_t *directory_entry(const struct directory *directory, const char *key);
 /* All entries by key, in no order; borrowed, unchanged until the next directory_set(). */
 json_t *directory_entries(const struct directory *directory);
+/* The owner that relay.config names (shared/owner.h), or "". */
+const char *directory_owner(const struct directory *directory);
+/* The time of its last change; 0: it does not say. */
+json_int_t directory_version(const json_t *entry);
+/* Whether there are accounts, users or addresses. */
+bool directory_has_accounts(const struct directory *directory);
+/* Whether a key of relay.config is one of these three: what Redis gets. */
+bool directory_is_account_key(const char *key);
 /* The id of the account that has a domain (verified or not), or NULL. */
 const char *directory_domain_owner(const struct directory *directory, const char *domain);
 /* An object whose keys are the "user/..." and "ip/..." keys of an account; NULL: none. */

@@ -226,6 +226,14 @@ shown(const char *address, char out[ADDRESS_SHOWN + 1])
 
 static void judge_originators(struct session *session);
 
+static void
+from_unsure(struct session *session)
+{
+	transaction_reset(session->mail);
+	refuse(session, REFUSE_UNAVAILABLE,
+		"451 4.3.0 Cannot tell whose From it is, try again soon");
+}
+
 /* Whether a foreign domain is another account's. */
 static void
 on_domain(void *arg, int err, struct account *account)
@@ -240,7 +248,7 @@ on_domain(void *arg, int err, struct account *account)
 		judge_originators(session);
 		return;
 	}
-	if (err == 0) {
+	if (err == 0 && account_store_sure(session->worker->accounts)) {
 		const char *address = mail->draft.content.from.text[mail->judged - 1];
 		char text[ADDRESS_SHOWN + 1];
 
@@ -251,9 +259,7 @@ on_domain(void *arg, int err, struct account *account)
 			session->worker->ingress->config->ingress.help_url);
 		return;
 	}
-	transaction_reset(mail);
-	refuse(session, REFUSE_UNAVAILABLE,
-		"451 4.3.0 Cannot tell whose From it is, try again soon");
+	from_unsure(session);
 }
 
 /* `count` of From's mailboxes. */
@@ -292,6 +298,10 @@ judge_originators(struct session *session)
 	if (verdict == AUTHORIZE_ASK) {
 		account_by_domain(session->worker->accounts, authorize_domain(address), on_domain,
 			session_arg(session));
+		return;
+	}
+	if (verdict == AUTHORIZE_REFUSE && !account_store_sure(session->worker->accounts)) {
+		from_unsure(session);
 		return;
 	}
 	shown(address, text);

@@ -19,6 +19,8 @@
 #include "shared/log.h"
 #include "shared/metrics.h"
 
+#define UNSURE "Cannot check this now, try again soon"
+
 struct mechanism {
 	const char *name;
 	void (*line)(struct session *session, const char *line, size_t length);
@@ -71,7 +73,10 @@ void
 auth_failed(struct session *session, const char *reason)
 {
 	limits_auth_failed(session->worker->limits, session->client_text, session->auth->username);
-	deny(session, reason, "Wrong username or password");
+	if (account_store_sure(session->worker->accounts))
+		deny(session, reason, "Wrong username or password");
+	else /* the password may be a new one */
+		auth_unsure(session, UNSURE);
 }
 
 void
@@ -142,7 +147,7 @@ on_user(void *arg, int err, struct account *account, const char *verifier, bool 
 	if (!auth)
 		return;
 	if (err == -EAGAIN) {
-		auth_unsure(session, "Cannot check this now, try again soon");
+		auth_unsure(session, UNSURE);
 		return;
 	}
 	auth->exists = err == 0 && strlen(verifier) < sizeof auth->verifier_text &&
@@ -310,8 +315,7 @@ static void
 refuse_in_clear(struct session *session)
 {
 	if (session->known == KNOWN_UNSURE)
-		refuse(session, REFUSE_UNAVAILABLE,
-			"454 4.7.0 Cannot check this now, try again soon");
+		refuse(session, REFUSE_UNAVAILABLE, "454 4.7.0 " UNSURE);
 	else
 		refuse(session, REFUSE_TLS, "538 5.7.11 Encryption is required for AUTH");
 }

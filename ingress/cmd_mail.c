@@ -29,6 +29,10 @@ mail_identified(struct session *session)
 
 	if (!account)
 		nobody(session);
+	else if ((!account->active || !authorize_sender(account, mail->envelope.mail_from)) &&
+		!account_store_sure(session->worker->accounts))
+		refuse(session, REFUSE_UNAVAILABLE,
+			"451 4.3.0 Cannot check your account now, try again soon");
 	else if (!account->active)
 		refuse(session, REFUSE_SUSPENDED, "550 5.7.1 This account is suspended, see %s",
 			ingress->config->ingress.help_url);

@@ -4,7 +4,8 @@
  * ingress:  cmd_hello, cmd_mail -> [identify] -> account store -> back by session id
  *
  * Asked anew for every message (the store's copies are seconds old at most), so that a suspension
- * reaches sessions that stay open for days. While Redis does not answer, who is known stays known.
+ * reaches sessions that stay open for days. While Redis does not answer, or holds what is not ours,
+ * who is known stays known, and nobody is refused for good.
  */
 #include "ingress/session_private.h"
 
@@ -50,8 +51,13 @@ on_user(void *arg, int err, struct account *account, const char *verifier, bool 
 	struct session *session = session_find(arg);
 
 	(void)verifier;
-	if (session && session->then)
-		identified(session, err == 0 && !enabled ? -ENOENT : err, account);
+	if (!session || !session->then)
+		return;
+	if (err == 0 && !enabled) {
+		err = account_store_sure(session->worker->accounts) ? -ENOENT : -EAGAIN;
+		set_account(session, NULL);
+	}
+	identified(session, err, account);
 }
 
 void

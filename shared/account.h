@@ -2,7 +2,8 @@
  * account.h - who may send: accounts, credentials and addresses as Redis holds them, with a copy in
  * memory for when it does not answer (<= 24 h old). One store per loop.
  *
- * Redis holds JSON documents, written by control's applier from relay.config:
+ * Redis holds JSON documents, written by control's applier from relay.config, each with "owner" and
+ * "version" (who wrote it, and when):
  *   account:{<id>}  {"id","name","contact","status":"active|disabled","policy":"strict|resent",
  *                    "domains":["d.example",...], "limits":{"messages_hour","messages_day",
  *                    "recipients_hour","recipients_day"} (0 or absent: none)}
@@ -10,8 +11,10 @@
  *   ip:<network>    {"account","active":true}   IPv4 address, IPv6 /64 as "2001:db8:0:1::/64",
  *                    or an operator's network; networks are listed in the set "ip:networks"
  *   domain:<name>   {"account"}   whose verified domain this is (address_domain_canonical)
- *   config:applied  exists once everything is written. While it does not (a Redis that was
- * flushed), what is not found is -EAGAIN, not -ENOENT
+ *   config:applied  "<time of the newest write> <owner>" (owner.h; without one before the first
+ *                   account): exists once everything is written
+ *   config:owner    whose accounts these are, also while they are being written
+ *   config:keys     the set of the keys of all documents
  */
 #ifndef SHARED_ACCOUNT_H
 #define SHARED_ACCOUNT_H
@@ -60,9 +63,9 @@ void account_store_free(struct account_store **store);
 /*
  * Look-ups; the callback may come before the call returns, and comes exactly once. `ticket`-like
  * safety is the caller's: pass an id in `arg`, not a pointer that may be gone.
- * err: 0 found; -ENOENT surely not there; -EAGAIN cannot tell now (Redis down and no copy). What
- * the callback gets is borrowed. Usernames are looked up in lower case. account_store_free() ends
- * what is pending with -EAGAIN.
+ * err: 0 found; -ENOENT surely not there; -EAGAIN cannot tell now (no copy, and Redis is down,
+ * being filled, or holds another owner's accounts). What the callback gets is borrowed. Usernames
+ * are looked up in lower case. account_store_free() ends what is pending with -EAGAIN.
  */
 typedef void (*account_user_cb)(
 	void *arg, int err, struct account *account, const char *verifier, bool enabled);
@@ -75,5 +78,9 @@ void account_by_address(
 void account_by_id(struct account_store *store, const char *id, account_cb cb, void *arg);
 /* Whose verified domain this is, in whatever way it is written. */
 void account_by_domain(struct account_store *store, const char *domain, account_cb cb, void *arg);
+
+/* Whether what is found is what control wrote last. While it is not, it lets nobody in who was not
+ * known, and is no reason to refuse for good. */
+bool account_store_sure(const struct account_store *store);
 
 #endif

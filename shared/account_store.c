@@ -1,17 +1,25 @@
 /*
  * account_store.c - one loop's copy of the auth tables.
  *
- * ingress -> [account_store] -> Redis
+ * ingress -> account_lookup -> [account_store] -> Redis
  *
  * Every Redis key that was asked for is an entry: parsed, with the time it was fetched. Fresh
- * entries answer at once; look-ups of one key share one request. When Redis does not answer, what
- * is known counts for 24 h; what is not known is -EAGAIN, never "no such user". So is what Redis
- * does not hold while the marker "config:applied" is missing: then it was flushed, and is refilled.
+ * entries answer at once; look-ups of one key share one request. What Redis says counts by whose
+ * accounts it holds, which is read together with each document:
+ *
+ *   ours, complete        all of it
+ *   ours, being filled,   what is found. What is not there is doubted
+ *   or relay.config has
+ *   not been read yet
+ *   another owner's       nothing, as if Redis did not answer
+ *
+ * When nothing counts, what is known does so for 24 h; what is not known is -EAGAIN, never "no such
+ * user". So is what was there and has gone without a word of control's: a removal moves the marker.
  *
  * Bounded: the entries used longest ago go, known and unknown ones counted apart, so that guessing
  * names does not push the customers out.
  */
-#include "shared/account.h"
+#include "shared/account_private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -22,9 +30,9 @@
 
 #include <jansson.h>
 
-#include "shared/address.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/owner.h"
 #include "shared/redis.h"
 
 #define FRESH_MS 5000
@@ -33,12 +41,8 @@
 #define TIMEOUT_MS 2000
 #define KNOWN_MAX 50000
 #define UNKNOWN_MAX 5000
-#define NAME_MAX_BYTES 255
-#define NETWORKS_KEY "ip:networks"
 #define MARKER_KEY "config:applied"
-
-struct cached;
-typedef void (*entry_cb)(void *arg, int err, struct cached *entry);
+#define CLAIM_KEY "config:owner"
 
 struct waiter {
 	struct waiter *next;
@@ -56,27 +60,11 @@ struct lru {
 	size_t count;
 };
 
-struct cached {
-	char *key; /* first: the tree compares by it */
-	struct account_store *store;
-	struct cached *newer, *older;
-	struct lru *lru;
-	struct waiter *waiters, **last_waiter;
-	struct fetch *fetch;
-	uint64_t fetched_ms; /* 0: never */
-	bool found;
-	/* what it says, by kind of key */
-	struct account *account;
-	char *account_id, *verifier;
-	bool on;
-	char **networks;
-	size_t networks_count;
-};
-
 struct account_store {
 	struct redis *redis;
 	void *tree;
 	struct lru known, unknown;
+	bool sure; /* so was the newest answer */
 };
 
 /* Least recently used */
@@ -245,60 +233,60 @@ entry_answer(struct cached *entry, int err)
 	}
 }
 
+/* Whose accounts Redis held when it had this marker. */
+static const char *
+marker_owner(const char *marker)
+{
+	const char *blank = strchr(marker, ' ');
+
+	return blank ? blank + 1 : "";
+}
+
 static int
 last_good(const struct cached *entry)
 {
-	const bool usable = entry->found && clock_mono_ms() - entry->fetched_ms < KEEP_MS;
+	const bool usable = entry->found && clock_mono_ms() - entry->fetched_ms < KEEP_MS &&
+		owner_compare(marker_owner(entry->marker)) != OWNER_OTHER;
 
 	return usable ? 0 : -EAGAIN;
 }
 
+/* A document, and whose it is, in one step: between two reads Redis may be flushed or refilled. */
+static struct redis_script document_script = {
+	.text = "return {redis.call(ARGV[1], KEYS[1]), redis.call('GET', KEYS[2]),\n"
+		"  redis.call('GET', KEYS[3])}\n",
+};
+enum { DOCUMENT, MARKER, CLAIM }; /* places in its answer */
+
+/* How much of an answer counts. */
+enum trust { TRUST_NONE, TRUST_FOUND, TRUST_ALL };
+
+/* `marker` gets the marker of the answer; of an incomplete view as it would be. */
+static enum trust
+take_marker(const struct redis_reply *reply, char marker[MARKER_SIZE])
+{
+	const char *text = redis_reply_str(redis_reply_at(reply, MARKER), NULL);
+	const char *claim = redis_reply_str(redis_reply_at(reply, CLAIM), NULL);
+	enum owner_match match;
+
+	if (text)
+		snprintf(marker, MARKER_SIZE, "%s", text);
+	else
+		snprintf(marker, MARKER_SIZE, "0%s%s", claim ? " " : "", claim ? claim : "");
+	match = owner_compare(marker_owner(marker));
+	if (match == OWNER_OTHER)
+		return TRUST_NONE;
+	return text && match == OWNER_SAME ? TRUST_ALL : TRUST_FOUND;
+}
+
 static void
-entry_settle(struct cached *entry, bool found)
+entry_settle(struct cached *entry, bool found, const char *marker)
 {
 	entry->found = found;
 	entry->fetched_ms = clock_mono_ms();
+	snprintf(entry->marker, sizeof entry->marker, "%s", marker);
 	lru_put(found ? &entry->store->known : &entry->store->unknown, entry);
 	entry_answer(entry, found ? 0 : -ENOENT);
-}
-
-/* In one step: a flush or a refill between two reads would make "unknown" of a customer. */
-static struct redis_script whether_known = {
-	.text = "return redis.call('EXISTS', KEYS[1]) * 2 + redis.call('EXISTS', KEYS[2])"
-};
-enum { FLUSHED, UNKNOWN }; /* its answers; greater: the key is there by now */
-
-/* The entry of an answer, unless the store has gone; the request is over. */
-static struct cached *
-fetch_end(struct fetch *fetch)
-{
-	struct cached *entry = fetch->entry;
-
-	free(fetch);
-	if (entry)
-		entry->fetch = NULL;
-	return entry;
-}
-
-static void entry_fetch(struct cached *entry);
-
-static void
-on_whether_known(void *arg, int err, const struct redis_reply *reply)
-{
-	struct cached *entry = fetch_end(arg);
-	const int64_t answer = err || redis_reply_kind(reply) != REDIS_INT ? FLUSHED
-									   : redis_reply_int(reply);
-
-	if (!entry)
-		return;
-	if (answer == FLUSHED) {
-		entry_answer(entry, last_good(entry));
-	} else if (answer == UNKNOWN) {
-		entry_clear(entry);
-		entry_settle(entry, false);
-	} else {
-		entry_fetch(entry);
-	}
 }
 
 static bool
@@ -310,28 +298,11 @@ is_nothing(const struct redis_reply *reply)
 }
 
 static void
-on_document(void *arg, int err, const struct redis_reply *reply)
+take_found(struct cached *entry, const struct redis_reply *document, const char *marker)
 {
-	struct fetch *fetch = arg;
-	struct cached *entry = fetch->entry;
-	const enum redis_kind kind = err ? REDIS_ERR : redis_reply_kind(reply);
-
-	if (entry && !err && is_nothing(reply)) {
-		const char *keys[] = { entry->key, MARKER_KEY };
-
-		redis_run(entry->store->redis, &whether_known, TIMEOUT_MS, on_whether_known, fetch,
-			2, 2, keys);
-		return;
-	}
-	if (!fetch_end(fetch))
-		return;
-	if (kind == REDIS_ERR) {
-		entry_answer(entry, last_good(entry));
-		return;
-	}
 	entry_clear(entry);
-	if (take_document(entry, reply)) {
-		entry_settle(entry, true);
+	if (take_document(entry, document)) {
+		entry_settle(entry, true, marker);
 	} else {
 		LOG_WARN("account: an unreadable document in Redis", "key", entry->key);
 		entry->fetched_ms = 0;
@@ -340,19 +311,56 @@ on_document(void *arg, int err, const struct redis_reply *reply)
 }
 
 static void
+take_nothing(struct cached *entry, enum trust trust, const char *marker)
+{
+	const bool vanished = last_good(entry) == 0 && strcmp(entry->marker, marker) == 0;
+
+	if (trust != TRUST_ALL || vanished) {
+		entry_answer(entry, last_good(entry));
+		return;
+	}
+	entry_clear(entry);
+	entry_settle(entry, false, marker);
+}
+
+static void
+on_document(void *arg, int err, const struct redis_reply *reply)
+{
+	struct fetch *fetch = arg;
+	struct cached *entry = fetch->entry;
+	const bool good = !err && redis_reply_kind(reply) == REDIS_LIST;
+	char marker[MARKER_SIZE];
+	enum trust trust;
+
+	free(fetch);
+	if (!entry)
+		return;
+	entry->fetch = NULL;
+	trust = good ? take_marker(reply, marker) : TRUST_NONE;
+	entry->store->sure = trust == TRUST_ALL;
+	if (trust == TRUST_NONE)
+		entry_answer(entry, last_good(entry));
+	else if (is_nothing(redis_reply_at(reply, DOCUMENT)))
+		take_nothing(entry, trust, marker);
+	else
+		take_found(entry, redis_reply_at(reply, DOCUMENT), marker);
+}
+
+static void
 entry_fetch(struct cached *entry)
 {
-	const char *argv[] = { strcmp(entry->key, NETWORKS_KEY) ? "GET" : "SMEMBERS", entry->key };
+	const char *read = strcmp(entry->key, NETWORKS_KEY) == 0 ? "SMEMBERS" : "GET";
+	const char *argv[] = { entry->key, MARKER_KEY, CLAIM_KEY, read };
 
 	if (entry->fetch)
 		return;
 	entry->fetch = xmalloc(sizeof *entry->fetch);
 	entry->fetch->entry = entry;
-	redis_command(entry->store->redis, TIMEOUT_MS, on_document, entry->fetch, 2, argv, NULL);
+	redis_run(entry->store->redis, &document_script, TIMEOUT_MS, on_document, entry->fetch, 3,
+		4, argv);
 }
 
-/* `cb` with the entry of `key`, at once where the copy is fresh, or all there is. */
-static void
+void
 entry_need(struct account_store *store, const char *key, entry_cb cb, void *arg)
 {
 	struct cached *entry = entry_get(store, key);
@@ -376,189 +384,10 @@ entry_need(struct account_store *store, const char *key, entry_cb cb, void *arg)
 	entry_fetch(entry);
 }
 
-/* Look-ups: a grant (user, address or domain), then its account. */
-
-struct lookup {
-	struct account_store *store;
-	account_user_cb user_cb; /* one of the two */
-	account_cb cb;
-	void *arg;
-	char *verifier;
-	bool on;
-	bool doubt; /* Redis may know the address itself, but does not answer */
-	struct net_address address;
-};
-
-static void
-lookup_end(struct lookup *lookup, int err, struct account *account)
+bool
+account_store_sure(const struct account_store *store)
 {
-	if (account)
-		account_ref(account); /* whatever the callback does to the store */
-	if (lookup->user_cb)
-		lookup->user_cb(lookup->arg, err, account, err ? NULL : lookup->verifier,
-			err ? false : lookup->on);
-	else
-		lookup->cb(lookup->arg, err, account);
-	account_unref(account);
-	if (lookup->verifier)
-		explicit_bzero(lookup->verifier, strlen(lookup->verifier));
-	free(lookup->verifier);
-	free(lookup);
-}
-
-static void
-on_account(void *arg, int err, struct cached *entry)
-{
-	lookup_end(arg, err, err ? NULL : entry->account);
-}
-
-static void
-on_grant(void *arg, int err, struct cached *entry)
-{
-	struct lookup *lookup = arg;
-	char key[320];
-
-	/* An address that is not active is nobody's. */
-	if (!err && lookup->address.length && !entry->on)
-		err = -ENOENT;
-	if (err) {
-		lookup_end(lookup, err, NULL);
-		return;
-	}
-	lookup->on = entry->on;
-	lookup->verifier = entry->verifier ? xstrdup(entry->verifier) : NULL;
-	snprintf(key, sizeof key, "account:{%s}", entry->account_id);
-	entry_need(lookup->store, key, on_account, lookup);
-}
-
-static struct lookup *
-lookup_new(struct account_store *store, account_cb cb, void *arg)
-{
-	struct lookup *lookup = xmalloc(sizeof *lookup);
-
-	*lookup = (struct lookup){ .store = store, .cb = cb, .arg = arg };
-	return lookup;
-}
-
-/* The key "<kind><name>" in lower case; false when no such name can exist. */
-static bool
-key_make(const char *kind, const char *name, char key[320])
-{
-	const int length = snprintf(key, 320, "%s%s", kind, name);
-
-	if (!*name || strlen(name) > NAME_MAX_BYTES || length >= 320)
-		return false;
-	for (char *c = key + strlen(kind); *c; c++)
-		if (*c >= 'A' && *c <= 'Z')
-			*c = (char)(*c + 32);
-	return true;
-}
-
-void
-account_by_user(struct account_store *store, const char *username, account_user_cb cb, void *arg)
-{
-	char key[320];
-	struct lookup *lookup;
-
-	if (!key_make("user:", username, key)) {
-		cb(arg, -ENOENT, NULL, NULL, false);
-		return;
-	}
-	lookup = lookup_new(store, NULL, arg);
-	lookup->user_cb = cb;
-	entry_need(store, key, on_grant, lookup);
-}
-
-void
-account_by_domain(struct account_store *store, const char *domain, account_cb cb, void *arg)
-{
-	char key[320], canonical[256];
-	struct lookup *lookup;
-
-	if (!address_domain_canonical(domain, strlen(domain), canonical) ||
-		!key_make("domain:", canonical, key)) {
-		cb(arg, -ENOENT, NULL);
-		return;
-	}
-	lookup = lookup_new(store, cb, arg);
-	entry_need(store, key, on_grant, lookup);
-}
-
-void
-account_by_id(struct account_store *store, const char *id, account_cb cb, void *arg)
-{
-	char key[320];
-	struct lookup *lookup;
-
-	if (!*id || snprintf(key, sizeof key, "account:{%s}", id) >= (int)sizeof key) {
-		cb(arg, -ENOENT, NULL);
-		return;
-	}
-	lookup = lookup_new(store, cb, arg);
-	entry_need(store, key, on_account, lookup);
-}
-
-/* The narrowest of the operator's networks that the address is in, or NULL. */
-static const char *
-network_of(const struct cached *entry, const struct net_address *address)
-{
-	const char *best = NULL;
-	unsigned prefix = 0;
-	struct network network;
-
-	for (size_t i = 0; i < entry->networks_count; i++) {
-		if (network_parse(entry->networks[i], &network) < 0 ||
-			!network_contains(&network, address) || (best && network.prefix <= prefix))
-			continue;
-		best = entry->networks[i];
-		prefix = network.prefix;
-	}
-	return best;
-}
-
-static void
-on_networks(void *arg, int err, struct cached *entry)
-{
-	struct lookup *lookup = arg;
-	const char *network = err ? NULL : network_of(entry, &lookup->address);
-	char key[320];
-
-	if (!network) {
-		lookup_end(lookup, err == -EAGAIN || lookup->doubt ? -EAGAIN : -ENOENT, NULL);
-		return;
-	}
-	snprintf(key, sizeof key, "ip:%s", network);
-	entry_need(lookup->store, key, on_grant, lookup);
-}
-
-static void
-on_address(void *arg, int err, struct cached *entry)
-{
-	struct lookup *lookup = arg;
-
-	lookup->doubt = err == -EAGAIN;
-	if (err)
-		entry_need(lookup->store, NETWORKS_KEY, on_networks, lookup);
-	else
-		on_grant(arg, err, entry);
-}
-
-void
-account_by_address(
-	struct account_store *store, const struct net_address *address, account_cb cb, void *arg)
-{
-	char ip[NET_TEXT_MAX], text[NET_TEXT_MAX], key[320];
-	struct lookup *lookup;
-
-	net_format_ip(address, ip);
-	if (account_network_text(ip, text) < 0) {
-		cb(arg, -ENOENT, NULL);
-		return;
-	}
-	lookup = lookup_new(store, cb, arg);
-	lookup->address = *address;
-	snprintf(key, sizeof key, "ip:%s", text);
-	entry_need(store, key, on_address, lookup);
+	return store->sure && redis_up(store->redis);
 }
 
 struct account_store *
@@ -568,6 +397,7 @@ account_store_new(struct loop *loop, struct redis *redis)
 
 	(void)loop;
 	store->redis = redis;
+	store->sure = true;
 	return store;
 }
 

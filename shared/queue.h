@@ -186,6 +186,7 @@ bool rows_complete(struct rows *rows);
  *                    "domains":[{"name","verified","mailboxes"}],"created_us"}
  *   user/<name>     {"version","account","enabled","verifier","created_us"}
  *   ip/<network>    {"version","account","active","created_us"}
+ *   owner           {"version","id"}: whose accounts these are (owner.h)
  *   rule/<number>   {"number","action":"retry|bounce|release","selector","accepted_before_us",
  *                    "by"}: an operator's command for the rows that match the selector
  *                    (selector.h). Numbers are 20 digits in the key and grow, so that Row.rule

@@ -46,6 +46,7 @@ const struct ctl_known ctl_known[] = {
 	{ "raw",             NULL,                  "the bytes as they are" },
 	{ "reason",          "TEXT",                "for whoever reads the list" },
 	{ "for",             "30m|4h|2d",           "how long" },
+	{ "take-over",       NULL,                  "also from another owner, whose accounts go" },
 	{ NULL,              NULL,                  NULL }
 };
 /* clang-format on */

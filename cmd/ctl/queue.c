@@ -257,5 +257,7 @@ print_rebuilt(const json_t *reply)
 int
 rebuild(const struct ctl *ctl)
 {
-	return ctl_ask(ctl, "POST", xstrdup("rebuild"), NULL, print_rebuilt);
+	const char *path = ctl_has(ctl, "take-over") ? "rebuild?take_over=1" : "rebuild";
+
+	return ctl_ask(ctl, "POST", xstrdup(path), NULL, print_rebuilt);
 }

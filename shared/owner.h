@@ -1,0 +1,29 @@
+/*
+ * owner.h - whose accounts this process serves: the owner that relay.config names.
+ *
+ * Redis may be shared by mistake, or exchanged. So relay.config has an entry "owner" from its first
+ * account on, and what control writes into Redis carries the same id (account.h); who reads it
+ * compares. An id is OWNER_ID_LENGTH signs, 128 random bits; "" stands for none.
+ */
+#ifndef SHARED_OWNER_H
+#define SHARED_OWNER_H
+
+#define OWNER_KEY "owner" /* of relay.config: {"version","id"} */
+#define OWNER_ID_LENGTH 32
+#define OWNER_ID_SIZE (OWNER_ID_LENGTH + 1)
+
+struct loop;
+struct queue;
+
+/* Once a process: follows relay.config on `loop`, until owner_unwatch(), called there or once it no
+ * longer runs. Where nobody watches, the owner is "". */
+void owner_watch(struct queue *queue, struct loop *loop);
+void owner_unwatch(void);
+/* What control knows sooner: the owner it is about to write. From any thread. */
+void owner_set(const char *id);
+
+enum owner_match { OWNER_SAME, OWNER_OTHER, OWNER_NOT_READ /* relay.config, so far */ };
+/* From any thread. */
+enum owner_match owner_compare(const char *id);
+
+#endif
