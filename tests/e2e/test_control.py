@@ -374,8 +374,8 @@ def test_nobody_answers(shout, tmp_path):
 
 # What could not be read
 
-def test_what_could_not_be_read_is_listed_shown_and_removed(rig, redis, certificate, sink):
-    shout = rig.shout(redis, route=sink.host, certificate=certificate)
+def test_what_could_not_be_read_is_listed_shown_and_removed(rig, certificate, sink):
+    shout = rig.shout(rig.redis(), route=sink.host, certificate=certificate)
     assert shout.stop() == 0
     dump = "VERSION=3\nformat=bytevalue\ntype=btree\nHEADER=END\n " + "00" * 7 + "01\n ff00ff\nDATA=END\n"
     subprocess.run(["mdb_load", "-n", "-s", "inbound", shout.state_dir / "queue.mdb"], input=dump,

@@ -85,9 +85,9 @@ def test_one_broker_of_three_takes_nothing_and_says_451(door):
     wait_for(taken, 120, "mail is taken again")
 
 
-def test_a_broker_that_hangs_is_451_and_counted_and_what_is_asked_may_still_be_done(rig, redis, certificate):
+def test_a_broker_that_hangs_is_451_and_counted_and_what_is_asked_may_still_be_done(rig, certificate):
     broker = rig.add(kafka.Kafka(rig.path("kafka")))
-    door = Door(rig, broker, redis, certificate)
+    door = Door(rig, broker, rig.redis(), certificate)
     door.send()
     with broker.brokers[0].paused():
         with pytest.raises(AssertionError, match="451"):
@@ -99,7 +99,7 @@ def test_a_broker_that_hangs_is_451_and_counted_and_what_is_asked_may_still_be_d
     wait_for(lambda: len(door.control.shoutctl("account", "list")["accounts"]) == 2, 60, "so is the account")
 
 
-def test_brokers_are_reached_by_tls_and_password(rig, redis, certificate):
+def test_brokers_are_reached_by_tls_and_password(rig, certificate):
     directory = rig.path("store")
     directory.mkdir()
     cert, key = make_certificate(directory, names=("127.0.0.1", "localhost"))
@@ -117,7 +117,7 @@ def test_brokers_are_reached_by_tls_and_password(rig, redis, certificate):
                   "listener.name.client.plain.sasl.jaas.config": jaas}))
     secure = {"tls": True, "ca": str(cert),
               "sasl": {"mechanism": "PLAIN", "username": "shout", "password": "secret"}}
-    door = Door(rig, broker, redis, certificate, **secure)
+    door = Door(rig, broker, rig.redis(), certificate, **secure)
     assert door.send()
     door.ingress.settings["queue"]["sasl"]["password"] = "wrong"
     door.ingress.write()

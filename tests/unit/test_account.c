@@ -7,8 +7,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sys/syscall.h>
+#include <time.h>
 
 #include "shared/account.h"
+#include "shared/owner.h"
 #include "tests/unit/redis_rig.h"
 
 #define ACCOUNT                                                                                    \
@@ -84,6 +87,7 @@ setup(void **state)
 
 	(void)state;
 	loop = loop_new("test");
+	owner_set("");
 	if (!server.pid && redis_server_start(&server) < 0)
 		return -1;
 	open_at(server.unix_address, REDIS_SERVER_PASSWORD);
@@ -216,7 +220,7 @@ lookups_of_one_key_share_one_request_and_fresh_ones_none(void **state)
 		"return tonumber(string.match(redis.call('INFO', 'commandstats'), "
 		"'cmdstat_get:calls=(%d+)'))",
 		"0");
-	assert_int_equal(after.number, 2); /* the user, the account */
+	assert_int_equal(after.number, 6); /* the user, the account: each with whose they are */
 	account_by_user(store, "acme", on_user, &f[0]);
 	assert_int_equal(f[0].count, 2); /* at once */
 }
@@ -276,6 +280,129 @@ networks_of_a_flushed_redis_are_not_kept(void **state)
 	ASK(&a, "SADD", "ip:networks", "10.0.0.0/8");
 	ASK(&a, "SET", "config:applied", "1");
 	assert_int_equal(address("10.9.9.9").err, 0);
+}
+
+#define US "0123456789abcdef0123456789abcdef"
+#define THEM "fedcba9876543210fedcba9876543210"
+
+/* Redis as we left it, and everybody known. */
+static void
+ours(void)
+{
+	struct answer a;
+
+	owner_set(US);
+	ASK(&a, "SET", "config:owner", US);
+	ASK(&a, "SET", "config:applied", "1 " US);
+	assert_int_equal(user("acme").err, 0);
+	assert_int_equal(address("192.0.2.1").err, 0);
+	assert_int_equal(address("10.1.2.3").err, 0);
+	assert_int_equal(domain("acme.example").err, 0);
+	assert_int_equal(user("nobody").err, -ENOENT);
+	assert_true(account_store_sure(store));
+}
+
+static time_t passed_s;
+
+/* In place of the C library's: time passes when a test says so. */
+int
+clock_gettime(clockid_t id, struct timespec *now)
+{
+	const int err = (int)syscall(SYS_clock_gettime, id, now);
+
+	if (!err && id == CLOCK_MONOTONIC)
+		now->tv_sec += passed_s;
+	return err;
+}
+
+/* No copy is fresh any more. */
+static void
+copies_grow_old(void)
+{
+	passed_s += 6;
+}
+
+static void
+known_ones_are_served(void)
+{
+	assert_string_equal(user("acme").id, "acme");
+	assert_string_equal(address("192.0.2.1").id, "acme");
+	assert_string_equal(address("10.1.2.3").id, "acme");
+	assert_string_equal(domain("acme.example").id, "acme");
+}
+
+/* What Redis becomes, and whether a user counts that is found there and was not known before. */
+static void
+nobody_is_unknown_while_the_accounts_are_not_surely_ours(void **state)
+{
+	static const struct {
+		const char *owner, *marker; /* NULL: none */
+		bool emptied, found;
+	} rows[] = {
+		{US,    NULL,      true,  true },
+                { NULL, NULL,      true,  false},
+		{ US,   "1",       true,  false}, /* an older build */
+		{ US,   "2 " THEM, true,  false},
+                { THEM, NULL,      true,  false},
+		{ THEM, "2 " THEM, true,  false},
+                { THEM, "2 " THEM, false, false},
+		{ US,   "1 " US,   true,  true }, /* nobody says who did it */
+	};
+	struct answer a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(teardown(NULL) | setup(NULL), 0);
+		ours();
+		if (rows[i].emptied)
+			ASK(&a, "FLUSHALL");
+		ASK(&a, "SET", "user:new", "{\"account\":\"acme\",\"enabled\":true}");
+		ASK(&a, "SET", "ip:192.0.2.9", "{\"account\":\"them\",\"active\":true}");
+		ASK(&a, "DEL", "config:applied", "config:owner");
+		if (rows[i].owner)
+			ASK(&a, "SET", "config:owner", rows[i].owner);
+		if (rows[i].marker)
+			ASK(&a, "SET", "config:applied", rows[i].marker);
+		copies_grow_old();
+		assert_int_equal(user("new").err, rows[i].found ? 0 : -EAGAIN);
+		known_ones_are_served();
+		if (!rows[i].marker || strcmp(rows[i].marker, "1 " US) != 0) {
+			assert_int_equal(user("nobody").err, -EAGAIN);
+			assert_int_equal(address("198.51.100.1").err, -EAGAIN);
+			assert_int_equal(domain("unknown.example").err, -EAGAIN);
+			assert_false(account_store_sure(store));
+		}
+	}
+}
+
+static void
+copies_of_what_was_anothers_do_not_count(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	ours();
+	owner_set(THEM);
+	copies_grow_old();
+	assert_int_equal(user("acme").err, -EAGAIN);
+	ASK(&a, "SET", "config:applied", "2 " THEM);
+	assert_int_equal(user("acme").err, 0);
+}
+
+static void
+who_is_removed_is_unknown_at_once(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	ours();
+	ASK(&a, "DEL", "user:acme", "ip:192.0.2.1", "ip:networks");
+	ASK(&a, "SET", "config:applied", "2 " US);
+	copies_grow_old();
+	assert_int_equal(user("acme").err, -ENOENT);
+	assert_int_equal(address("192.0.2.1").err, -ENOENT);
+	assert_int_equal(address("10.1.2.3").err, -ENOENT);
+	assert_true(account_store_sure(store));
 }
 
 /* Empties Redis and fills it again, each in one step, as fast as it can. */
@@ -361,6 +488,9 @@ main(void)
 		TEST(a_flushed_redis_says_nothing_about_anyone),
 		TEST(networks_of_a_flushed_redis_are_not_kept),
 		TEST(a_refill_makes_no_customer_unknown),
+		TEST(nobody_is_unknown_while_the_accounts_are_not_surely_ours),
+		TEST(copies_of_what_was_anothers_do_not_count),
+		TEST(who_is_removed_is_unknown_at_once),
 		TEST(an_unreadable_document_is_no_answer),
 		TEST(freeing_the_store_ends_lookups),
 	};
