@@ -94,6 +94,12 @@ item_schedule(struct item *item)
 		mail_check(item->mail);
 		return;
 	}
+	if (item_unwanted(item)) {
+		item->parked = !item->counted;
+		item->state = ITEM_SETTLING;
+		settle_advance(item);
+		return;
+	}
 	item->state = ITEM_WAITING;
 	item_unmark(item);
 	schedule_add(sender->schedule, &item->entry, item->route->site, item->route->smarthost,
@@ -155,7 +161,7 @@ attempt_begin(struct item *item)
 		item_count_attempt(item);
 		item->state = ITEM_SETTLING;
 		settle_advance(item);
-	} else if (must_wait(item, &until))
+	} else if (!item_unwanted(item) && must_wait(item, &until))
 		settle_park(item, until);
 	else
 		item_schedule(item);
@@ -420,7 +426,8 @@ connection_send(struct connection *connection)
 	}
 	if (!connection->ready)
 		return;
-	if (!rows_mine(item->mail->sender->rows, (int)item->mail->envelope->partition)) {
+	if (item_unwanted(item) ||
+		!rows_mine(item->mail->sender->rows, (int)item->mail->envelope->partition)) {
 		connection_spare(connection);
 		return;
 	}
@@ -534,6 +541,18 @@ attempt_pump(struct sender *sender)
 	}
 	while (schedule_next(sender->schedule, clock_us(), &step) != SCHEDULE_NOTHING)
 		step_do(sender, &step);
+}
+
+void
+attempt_break_off(const struct item *item)
+{
+	struct connection *connection;
+
+	TAILQ_FOREACH(connection, &item->mail->sender->connections, link)
+	if (connection->item == item)
+		break;
+	if (connection && connection->peer)
+		client_break_off(connection->peer->client);
 }
 
 void

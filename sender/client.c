@@ -489,6 +489,19 @@ client_has_sent(const struct client *client)
 }
 
 void
+client_break_off(struct client *client)
+{
+	struct outcome failure;
+
+	if (!client->transaction || client->state == ST_DOT)
+		return;
+	outcome_defer(&failure, SCOPE_MESSAGE, "4.3.2", "broken off by the operator");
+	failure.retry_now = true;
+	client_transaction_lost(client, &failure);
+	client_gone(client, NULL);
+}
+
+void
 client_abort(struct client *client)
 {
 	struct outcome failure;

@@ -72,6 +72,9 @@ void client_quit(struct client *client);
 /* At once, for shutdown: the transaction in hand ends with a deferral (ambiguous after the dot).
  * on_done and on_gone come before this returns. */
 void client_abort(struct client *client);
+/* The same to a transaction whose message is not out yet: nobody has failed. Nothing is done to any
+ * other. */
+void client_break_off(struct client *client);
 /* Whether a message is out whole and its reply is awaited: given up now, it may arrive twice. */
 bool client_has_sent(const struct client *client);
 

@@ -93,7 +93,6 @@ item_free(struct item *item)
 	free(item->last_reply);
 	free(item->last_host);
 	free(item->reason);
-	free(item->bounce_domain);
 	free(item);
 	mail_free_if_done(mail);
 }
@@ -145,6 +144,15 @@ item_name(struct item *item)
 	}
 }
 
+bool
+item_unwanted(const struct item *item)
+{
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].unwanted && item->targets[i].state != TARGET_CLOSED)
+			return true;
+	return false;
+}
+
 enum retry_wait
 item_wait(const struct item *item)
 {
@@ -175,7 +183,9 @@ item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **reci
 	if (item->reason)
 		row->reason = item->reason;
 	row->delay_sent = item->delay_sent;
-	row->rule = item->rule;
+	/* what a rule asks for is done, or the row meets the rule once more */
+	row->rule = item->meets_rules || item_unwanted(item) ? item->rule : item->met;
+	row->held_rule = item->held_rule;
 	row->released = item->released;
 	row->crashes = item->crashes;
 }
@@ -243,13 +253,13 @@ mail_rows_live(struct mail *mail)
 {
 	struct deferral *deferral = mail->sender->deferral;
 	struct item *item, *next;
-	bool meets = mail->meets_rules;
+	bool meets = false;
 
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
 		next = TAILQ_NEXT(item, link);
 		deferral_added(deferral, mail->envelope);
 		if (item->state == ITEM_PARKED) {
-			meets = meets || item->meets_rules;
+			meets = meets || item->meets_rules || item_unwanted(item);
 			suspensions_row_stored(mail->sender->suspensions, item);
 			item_free(item);
 			continue;
@@ -417,6 +427,24 @@ mail_check(struct mail *mail)
 		mail_defer(mail);
 }
 
+void
+mail_each_item(struct sender *sender, void (*fn)(void *arg, struct item *item), void *arg)
+{
+	struct mail *mail, *next_mail;
+	struct item *item, *next;
+
+	for (mail = TAILQ_FIRST(&sender->arrivals); mail; mail = next_mail) {
+		next_mail = TAILQ_NEXT(mail, link);
+		mail->busy++;
+		for (item = TAILQ_FIRST(&mail->items); item; item = next) {
+			next = TAILQ_NEXT(item, link);
+			fn(arg, item);
+		}
+		mail->busy--;
+		mail_check(mail);
+	}
+}
+
 uint64_t
 mail_age(struct sender *sender, uint64_t now)
 {
@@ -441,7 +469,7 @@ item_hold(struct item *item, const char *reason)
 {
 	item->held = true;
 	item->reason = xstrdup(reason);
-	item->rule = rules_newest(item->mail->sender->rules);
+	item->held_rule = rules_newest(item->mail->sender->rules);
 }
 
 void
@@ -451,6 +479,7 @@ mail_hold(struct mail *mail, const char *reason)
 
 	item_hold(item, reason);
 	item_add(item, mail->envelope->recipients, mail->envelope->n_recipients, NULL);
+	rules_begin(mail->sender->rules, item, false);
 	mail->state = MAIL_TRYING;
 	if (mail->redelivered)
 		settle_ask(item);
@@ -520,7 +549,8 @@ item_from_row(struct mail *mail)
 	item->held = row->state == ROW__STATE__HELD;
 	item->released = row->released;
 	item->delay_sent = row->delay_sent;
-	item->rule = row->rule;
+	item->rule = item->met = row->rule;
+	item->held_rule = row->held_rule;
 	item->crashes = row->crashes;
 	item_add(item, mail->envelope->recipients, mail->envelope->n_recipients, NULL);
 	return item;
@@ -543,33 +573,23 @@ void
 mail_from_row(struct sender *sender, Row *row, enum row_use use)
 {
 	struct item *item = item_load(sender, row);
+	bool unwanted;
 
 	if (!item->count) { /* nobody is left: it goes */
 		item->state = ITEM_SETTLING;
 		settle_advance(item);
 		return;
 	}
-	if (use == ROW_ATTEMPT) {
+	rules_begin(sender->rules, item, use == ROW_ATTEMPT);
+	unwanted = item_unwanted(item);
+	if (use == ROW_ATTEMPT && !unwanted) {
 		poison_start(sender->poison, &item->mail->work, row->envelope->id.data,
 			poison_row_begin);
 		return;
 	}
-	if (use == ROW_SUSPEND)
+	if (use == ROW_SUSPEND || (unwanted && !row->due_us))
 		suspensions_mark_row(sender->suspensions, item);
-	settle_park(item, 0);
-}
-
-/* What is left of it waits as it did. */
-void
-mail_bounce_row(struct sender *sender, Row *row, const char *why, const char *domain)
-{
-	struct item *item = item_load(sender, row);
-
-	if (!row->due_us)
-		suspensions_mark_row(sender->suspensions, item);
-	item->bounce_why = why;
-	item->bounce_domain = domain ? xstrdup(domain) : NULL;
-	settle_park(item, row->due_us);
+	settle_park(item, unwanted ? row->due_us : 0);
 }
 
 static void

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "sender/deferral.h"
+#include "sender/rule.h"
 #include "sender/sender_private.h"
 #include "sender/suspend.h"
 #include "shared/address.h"
@@ -131,6 +132,7 @@ record_routed(struct mail *mail)
 	mail->busy++;
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
 		next = TAILQ_NEXT(item, link);
+		rules_begin(mail->sender->rules, item, true);
 		attempt_begin(item);
 	}
 	mail->busy--;

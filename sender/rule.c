@@ -5,8 +5,11 @@
  *
  * A sweep reads all rows, a slice on each turn of the loop, and does to each what the rules say
  * that are newer than the newest one it has seen (Row.rule). So a rule survives a restart, and is
- * not done twice. Rows in memory are reached through their item. A sweep also wakes what slept
- * through a suspension that has ended. Sweeps for age alone come at intervals.
+ * not done twice. What is in memory is reached through its item: a bounce marks the recipients, and
+ * whatever is next done to them is that; an attempt is broken off as long as its message is not
+ * out, and a result that comes all the same counts. Row.rule only moves past a bounce once the
+ * bounce is done. A sweep also wakes what slept through a suspension that has ended. Sweeps for age
+ * alone come at intervals.
  */
 #include "sender/rule.h"
 
@@ -138,13 +141,43 @@ rule_insert(struct rules *rules, struct rule *rule)
 	*at = rule;
 }
 
+/* A message that is named was there before the command, whatever the clocks of two nodes say. */
 static bool
-row_matches(const struct rules *rules, const struct rule *rule, const Row *row)
+rule_is_for(const struct rule *rule, const Envelope *envelope)
+{
+	return !rule->before_us || envelope->accepted_us < rule->before_us ||
+		rule->selector.text[SELECT_ID];
+}
+
+static const char *
+own_egress(const struct rules *rules)
 {
 	const char *own = rules->sender->config->sender.source_address;
 
-	return (!rule->before_us || row->envelope->accepted_us < rule->before_us) &&
-		selector_matches_row(&rule->selector, row, own ? own : "");
+	return own ? own : "";
+}
+
+static bool
+row_matches(const struct rules *rules, const struct rule *rule, const Row *row)
+{
+	return rule_is_for(rule, row->envelope) &&
+		selector_matches_row(&rule->selector, row, own_egress(rules));
+}
+
+/* The site is that of the row it is, or would become. */
+static bool
+item_matches(const struct rules *rules, const struct rule *rule, const struct item *item)
+{
+	const Envelope *envelope = item->mail->envelope;
+	const Row *row = item->mail->row;
+	const char *egress = row && *row->egress ? row->egress : own_egress(rules);
+	const char *site = item->site ? item->site : item->held ? SITE_HELD : "";
+
+	return rule_is_for(rule, envelope) &&
+		(selector_matches(&rule->selector, envelope, site, egress) ||
+			(item->route &&
+				selector_matches(
+					&rule->selector, envelope, item->route->site, egress)));
 }
 
 /* Doing it. */
@@ -161,43 +194,81 @@ tell_released(struct sender *sender, const struct rule *rule, const Envelope *en
 	mail_event_send(&sender->event, sender->queue, NULL, NULL);
 }
 
-static const char bounced[] = "bounced by the operator";
-
 /* What waits for its turn has it now; of what is under way the row hears that is left of it, for an
  * attempt that began earlier may still fail, and the site rest for that. */
 static void
-let_go_in_memory(struct sender *sender, const struct rule *rule, struct item *item)
+retry_in_memory(struct sender *sender, struct item *item)
 {
-	if (item->state == ITEM_WAITING)
-		item->rule = rule->number;
-	else
-		item->meets_rules = true;
-	if (rule->action != ACTION_RETRY || !item->site)
+	item->meets_rules = item->meets_rules || item->state != ITEM_WAITING;
+	if (!item->site)
 		return;
 	schedule_wake(sender->schedule, item->site);
 	deferral_poke(sender->deferral, item->site);
 }
 
-/* The row's mail is at work: its end can still be decided. One at a time: what is left of it meets
- * the next rule when it is loaded again. */
-static void
-do_in_memory(struct sender *sender, const struct rule *rule, struct item *item)
+static bool
+item_mark_unwanted(const struct rule *rule, struct item *item)
 {
-	const char *domain = rule->selector.text[SELECT_DOMAIN];
+	bool any = false;
 
-	if (item->rule >= rule->number || item->bounce_why)
-		return;
-	if (rule->action != ACTION_BOUNCE) {
-		let_go_in_memory(sender, rule, item);
-		return;
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].state != TARGET_CLOSED &&
+			selector_has_domain(&rule->selector, item->targets[i].recipient))
+			any = item->targets[i].unwanted = true;
+	return any;
+}
+
+static bool
+can_release(const struct rule *rule, bool held, uint64_t held_rule)
+{
+	return held && rule->number > held_rule;
+}
+
+void
+rules_begin(struct rules *rules, struct item *item, bool is_tried)
+{
+	for (const struct rule *rule = rules->first; rule; rule = rule->next) {
+		if (rule->number <= item->met || !item_matches(rules, rule, item))
+			continue;
+		if (rule->action == ACTION_BOUNCE)
+			item_mark_unwanted(rule, item);
+		else if (rule->action == ACTION_RELEASE)
+			item->meets_rules = item->meets_rules ||
+				can_release(rule, item->held, item->held_rule);
+		else if (!item->held && !is_tried)
+			retry_in_memory(rules->sender, item);
 	}
-	item->rule = rule->number;
-	item->bounce_why = bounced;
-	item->bounce_domain = domain ? xstrdup(domain) : NULL;
-	if (item->state != ITEM_WAITING)
+	if (item->met < rules_newest(rules))
+		item->met = rules_newest(rules);
+}
+
+/* What waits for its turn has not begun; what is under way may still be broken off, or fail. */
+static void
+item_end_unwanted(struct sender *sender, struct item *item)
+{
+	if (!item_unwanted(item))
 		return;
-	schedule_remove(item->mail->sender->schedule, &item->entry);
-	settle_park(item, 0);
+	if (item->state == ITEM_WAITING) {
+		schedule_remove(sender->schedule, &item->entry);
+		settle_park(item, 0);
+	} else if (item->state == ITEM_ATTEMPTING)
+		attempt_break_off(item);
+}
+
+static void
+on_item_of_record(void *arg, struct item *item)
+{
+	struct rules *rules = arg;
+
+	rules_begin(rules, item, false);
+	item_end_unwanted(rules->sender, item);
+}
+
+/* The sweep ends what is unwanted, a slice at a time: each is told by a DSN. */
+static void
+on_item_of_row(void *arg, struct item *item)
+{
+	rules_begin(arg, item, false);
 }
 
 struct rewrite {
@@ -241,24 +312,21 @@ do_rule(struct sender *sender, const struct rule *rule, Row *row)
 {
 	const bool held = row->state == ROW__STATE__HELD;
 
-	row->rule = rule->number;
-	switch (rule->action) {
-	case ACTION_BOUNCE:
-		mail_bounce_row(sender, row, bounced, rule->selector.text[SELECT_DOMAIN]);
+	if (rule->action == ACTION_BOUNCE) {
+		mail_from_row(sender, row, ROW_BOUNCE);
 		return true;
-	case ACTION_RELEASE:
-		if (!held)
-			return false;
+	}
+	row->rule = rule->number;
+	if (rule->action == ACTION_RELEASE && can_release(rule, held, row->held_rule)) {
 		tell_released(sender, rule, row->envelope);
 		row->released = true;
 		row->state = ROW__STATE__WAITING;
+		row->due_us = clock_us();
 		mail_from_row(sender, row, ROW_ATTEMPT);
 		return true;
-	case ACTION_RETRY:
-		if (!held)
-			row_rewrite(sender, row, true);
-		return false;
 	}
+	if (rule->action == ACTION_RETRY && !held)
+		row_rewrite(sender, row, true);
 	return false;
 }
 
@@ -300,17 +368,20 @@ row_do(struct rules *rules, Row *row)
 	struct item *item = deferral_find(sender->deferral, row->envelope->id.data, row->site);
 	const struct rule *rule = rules->first;
 
-	for (; (rule = rule_for(rules, rule, row)); rule = rule->next) {
-		if (item)
-			do_in_memory(sender, rule, item);
-		else if (do_rule(sender, rule, row))
-			return;
+	if (item) {
+		rules_begin(rules, item, false);
+		item_end_unwanted(sender, item);
+		row_free(row);
+		return;
 	}
-	if (!item && row_expired(sender, row, clock_us())) {
+	for (; (rule = rule_for(rules, rule, row)); rule = rule->next)
+		if (do_rule(sender, rule, row))
+			return;
+	if (row_expired(sender, row, clock_us())) {
 		mail_from_row(sender, row, ROW_EXPIRE);
 		return;
 	}
-	if (!item && row_wakes(sender, row))
+	if (row_wakes(sender, row))
 		row_rewrite(sender, row, false);
 	row_free(row);
 }
@@ -318,16 +389,8 @@ row_do(struct rules *rules, Row *row)
 void
 rules_load(struct rules *rules, Row *row)
 {
-	const struct rule *rule = rule_for(rules, rules->first, row);
-
-	while (rule && rule->action != ACTION_BOUNCE)
-		rule = rule_for(rules, rule->next, row);
-	if (rule)
-		do_rule(rules->sender, rule, row);
-	else
-		mail_from_row(rules->sender, row,
-			suspensions_hold_row(rules->sender->suspensions, row) ? ROW_SUSPEND
-									      : ROW_ATTEMPT);
+	mail_from_row(rules->sender, row,
+		suspensions_hold_row(rules->sender->suspensions, row) ? ROW_SUSPEND : ROW_ATTEMPT);
 }
 
 /* Sweeping. */
@@ -453,16 +516,6 @@ rules_meet(struct rules *rules, const uint8_t id[ID_SIZE])
 		rows_of(rules->sender->rows, id, on_row_of, rules);
 }
 
-/* What is not a row yet, and may become one, is not seen by a sweep. */
-static void
-records_meet(struct sender *sender)
-{
-	struct mail *mail;
-
-	TAILQ_FOREACH(mail, &sender->arrivals, link)
-	mail->meets_rules = true;
-}
-
 static void
 on_rule(struct rules *rules, const char *key, const char *json)
 {
@@ -479,8 +532,9 @@ on_rule(struct rules *rules, const char *key, const char *json)
 	rule_insert(rules, rule);
 	if (!rules->known)
 		return;
-	records_meet(rules->sender);
 	LOG_INFO("operator's rule", "key", key, "action", actions[rule->action], "by", rule->by);
+	mail_each_item(rules->sender, on_item_of_record, rules);
+	deferral_each(rules->sender->deferral, on_item_of_row, rules);
 	if (rule->selector.text[SELECT_ID])
 		rules_meet(rules, rule->selector.id);
 	else

@@ -1,10 +1,12 @@
 /*
- * rule.h - what operators decided about waiting mail, from relay.config ("rule/<number>" and
- * "suspension/...", see queue.h). All of a rule's selector must match.
+ * rule.h - what operators decided about mail that is not delivered yet, from relay.config
+ * ("rule/<number>" and "suspension/...", see queue.h). All of a rule's selector must match.
  *
- * retry, bounce and release are done once to the mail that waits: rows are swept in slices, and a
- * row that is due meets the rules it has not met yet. The same sweep ends mail that has lived too
- * long, whatever state its site is in, and wakes what is no longer suspended.
+ * A rule means the mail that was accepted before it, wherever that is: rows are swept in slices,
+ * what is in memory meets the rule at once, and mail that comes in later (as a row, or a record
+ * that was on its way through the queue) meets the rules before anything is done to it. The sweep
+ * also ends mail that has lived too long, whatever state its site is in, and wakes what is no
+ * longer suspended.
  */
 #ifndef SENDER_RULE_H
 #define SENDER_RULE_H
@@ -14,6 +16,7 @@
 
 #include "shared/envelope.h"
 
+struct item;
 struct rules;
 struct sender;
 
@@ -34,5 +37,8 @@ void rules_sweep(struct rules *rules);
 void rules_meet(struct rules *rules, const uint8_t id[ID_SIZE]);
 /* Takes a row that is due (and its memory) into work, or has it wait. */
 void rules_load(struct rules *rules, Row *row);
+/* Marks what the rules say that the item has not met yet: whom to bounce (item_unwanted()), and
+ * whether its row is to meet the rules. `is_tried`: it is about to be tried, as a retry asks. */
+void rules_begin(struct rules *rules, struct item *item, bool is_tried);
 
 #endif

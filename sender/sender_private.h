@@ -53,10 +53,14 @@ enum target_state {
 	TARGET_CLOSED
 };
 
+/* Why it FAILED. */
+enum target_end { END_REFUSED, END_EXPIRED, END_OPERATOR };
+
 struct target {
 	Recipient *recipient; /* in the mail's envelope */
 	enum target_state state;
-	bool expired;
+	enum target_end end;
+	bool unwanted;           /* an operator wants it bounced */
 	struct outcome *outcome; /* FAILED, DEFERRED */
 };
 
@@ -84,18 +88,18 @@ struct item {
 	bool counted;  /* this pass counts as an attempt */
 	bool given_up; /* the queue refuses while we end: what is durable counts */
 	bool held, released, delay_sent;
-	bool meets_rules; /* an operator's command came meanwhile: its row is to meet it */
+	bool meets_rules; /* a retry or release came meanwhile: its row is to meet it */
 	bool marked;      /* counted in its mail's marks */
 	bool suspended;   /* its row gets no due time */
 	uint64_t lifted;  /* of suspensions, when that was decided */
 	unsigned pending; /* answers awaited: queue, ledger, timer */
 	unsigned stalls;
 	uint64_t parked_until_us; /* 0: its site says when */
-	uint64_t due_us, first_attempt_us, last_attempt_us, rule;
+	uint64_t due_us, first_attempt_us, last_attempt_us;
+	uint64_t rule, held_rule; /* as its row has them */
+	uint64_t met;             /* the newest rule that was looked at for it */
 	uint32_t attempts, crashes;
 	char *last_reply, *last_host, *reason;
-	const char *bounce_why; /* an operator wants it bounced */
-	char *bounce_domain;    /* these recipients only; NULL: all */
 	struct target *targets;
 	size_t count;
 };
@@ -113,7 +117,6 @@ struct mail {
 	bool rest;              /* of its recipients: others have rows (rest.c) */
 	bool blamed;            /* held for what it did to us */
 	bool visited;           /* mail_each() */
-	bool meets_rules;       /* a command came while it was a record: its rows are to meet it */
 	bool lost;              /* its partition is somebody else's; something of it is under way */
 	unsigned lookups, busy; /* what keeps it in memory beside its record and items */
 	struct lookup *first_lookup;
@@ -167,19 +170,22 @@ void sender_wake_later(struct sender *sender);
 
 /* mail.c */
 void mail_on_record(void *arg, struct record *record);
-enum row_use { ROW_ATTEMPT, ROW_EXPIRE, ROW_SUSPEND };
-/* Takes a row (also the memory) into work. */
+enum row_use { ROW_ATTEMPT, ROW_EXPIRE, ROW_SUSPEND, ROW_BOUNCE };
+/* Takes a row (also the memory) into work. When an operator wants some of its recipients bounced,
+ * that is done first, and the others wait as they did. */
 void mail_from_row(struct sender *sender, Row *row, enum row_use use);
-/* Likewise, to bounce it: `why` is static; `domain` NULL: all recipients, else those in it. */
-void mail_bounce_row(struct sender *sender, Row *row, const char *why, const char *domain);
 /* Records that came a minute ago become rows; returns when the next one will, 0: none. */
 uint64_t mail_age(struct sender *sender, uint64_t now_us);
 /* What is to be done with a record's mail now that one of its items has settled. */
 void mail_check(struct mail *mail);
+/* Calls `fn` for each item of the records in hand; it may settle the item. */
+void mail_each_item(struct sender *sender, void (*fn)(void *arg, struct item *item), void *arg);
 /* Fills a row that borrows everything from the item. `recipients` has room for item->count. */
 void item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **recipients);
 /* Which time it has. */
 enum retry_wait item_wait(const struct item *item);
+/* Whether an operator wants somebody bounced who has not come to an end. */
+bool item_unwanted(const struct item *item);
 void item_free(struct item *item);
 struct item *item_new(struct mail *mail, struct route *route);
 void item_add(struct item *item, Recipient *const *recipients, size_t count,
@@ -229,6 +235,8 @@ void routing_domain(const struct sender *sender, const Recipient *recipient, cha
 /* attempt.c */
 void attempt_pump(struct sender *sender);
 void attempt_begin(struct item *item);
+/* Ends the attempt at the item before its message is out, if there is one. */
+void attempt_break_off(const struct item *item);
 /* `but_sent`: not those that only await the reply to a message that is out. */
 void attempt_abort_all(struct sender *sender, bool but_sent);
 void attempt_free_all(struct sender *sender);

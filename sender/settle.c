@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/random.h>
 
 #include <event2/event.h>
@@ -162,15 +161,17 @@ target_expire(struct item *item, struct target *target)
 				: item->last_reply ? item->last_reply
 						   : "could not be delivered in time");
 	target_set(target, TARGET_FAILED, &outcome);
-	target->expired = true;
+	target->end = END_EXPIRED;
 }
 
-static bool
-must_bounce(const struct item *item, const Recipient *recipient)
+static void
+target_refuse(struct target *target)
 {
-	const char *at = strrchr(recipient->address, '@');
+	struct outcome outcome;
 
-	return !item->bounce_domain || (at && !strcasecmp(at + 1, item->bounce_domain));
+	outcome_bounce(&outcome, "5.7.1", "bounced by the operator");
+	target_set(target, TARGET_FAILED, &outcome);
+	target->end = END_OPERATOR;
 }
 
 /* What waits may have no time left, or an operator may not want it to. */
@@ -181,18 +182,14 @@ settle_end_waiting(struct item *item)
 	const bool late = clock_us() >=
 			retry_expiry_us(&sender->times, item->mail->envelope, item_wait(item)) &&
 		trust_clock(sender->trust);
-	struct outcome outcome;
 
-	for (size_t i = 0; (late || item->bounce_why) && i < item->count; i++) {
-		if (!target_waits(&item->targets[i]) ||
-			(!late && !must_bounce(item, item->targets[i].recipient)))
+	for (size_t i = 0; i < item->count; i++) {
+		if (!target_waits(&item->targets[i]))
 			continue;
-		if (late) {
+		if (item->targets[i].unwanted)
+			target_refuse(&item->targets[i]);
+		else if (late)
 			target_expire(item, &item->targets[i]);
-			continue;
-		}
-		outcome_bounce(&outcome, "5.7.1", item->bounce_why);
-		target_set(&item->targets[i], TARGET_FAILED, &outcome);
 	}
 }
 
@@ -271,7 +268,7 @@ on_row(void *arg, int err)
 {
 	struct item *item = arg;
 	struct sender *sender = item->mail->sender;
-	const bool meets = first_waiting(item) && (item->bounce_domain || item->meets_rules);
+	const bool meets = first_waiting(item) && (item_unwanted(item) || item->meets_rules);
 	uint8_t id[ID_SIZE];
 
 	if (err ==

@@ -231,7 +231,7 @@ score_end(const struct item *item, const struct target *like, unsigned n)
 	const char *account = item->mail->envelope->account;
 
 	scores_add(scores, account, SCORE_RECIPIENTS, n);
-	if (like->expired || item->bounce_why)
+	if (like->end != END_REFUSED)
 		return;
 	if (outcome_is_hard_bounce(like->outcome))
 		scores_add(scores, account, SCORE_HARD_BOUNCES, n);
@@ -262,7 +262,8 @@ on_ended(void *arg, int err)
 	for (size_t i = 0; !err && i < ended->count; i++)
 		item->targets[ended->indices[i]].state = TARGET_CLOSED;
 	if (!err) {
-		metric_add(like->expired ? sender->metrics.expired : sender->metrics.bounced,
+		metric_add(like->end == END_EXPIRED ? sender->metrics.expired
+						    : sender->metrics.bounced,
 			(int64_t)ended->count);
 		score_end(item, like, (unsigned)ended->count);
 		item_answered(item);
@@ -281,13 +282,14 @@ ended_event(struct ended *ended)
 
 	for (size_t i = 0; i < ended->count; i++)
 		to[i] = item->targets[ended->indices[i]].recipient;
-	settle_event(sender, item, like->expired ? "expired" : "bounced", item->attempts);
+	settle_event(
+		sender, item, like->end == END_EXPIRED ? "expired" : "bounced", item->attempts);
 	mail_event_recipients(&sender->event, to, ended->count);
 	settle_event_outcome(sender, like->outcome);
-	if (!like->expired) {
+	if (like->end != END_EXPIRED) {
 		json_str(&sender->event.json, "enhanced", like->outcome->enhanced);
 		json_str(&sender->event.json, "reason",
-			item->bounce_why ? item->bounce_why : "refused");
+			like->end == END_OPERATOR ? like->outcome->text : "refused");
 	}
 	free(to);
 	mail_event_send(&sender->event, sender->queue, on_ended, ended);
@@ -303,7 +305,7 @@ end_alike(struct item *item, size_t first)
 	for (size_t i = first; i < item->count; i++) {
 		struct target *target = &item->targets[i];
 
-		if (target->state != TARGET_FAILED || target->expired != like->expired ||
+		if (target->state != TARGET_FAILED || target->end != like->end ||
 			strcmp(target->outcome->text, like->outcome->text))
 			continue;
 		target->state = TARGET_ENDING;

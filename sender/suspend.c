@@ -298,21 +298,9 @@ on_item(void *arg, struct item *item)
 void
 suspensions_apply(struct suspensions *s)
 {
-	struct mail *mail, *next_mail;
-	struct item *item, *next;
-
 	if (!s->first)
 		return;
-	for (mail = TAILQ_FIRST(&s->sender->arrivals); mail; mail = next_mail) {
-		next_mail = TAILQ_NEXT(mail, link);
-		mail->busy++;
-		for (item = TAILQ_FIRST(&mail->items); item; item = next) {
-			next = TAILQ_NEXT(item, link);
-			item_park(s, item);
-		}
-		mail->busy--;
-		mail_check(mail);
-	}
+	mail_each_item(s->sender, on_item, s);
 	deferral_each(s->sender->deferral, on_item, s);
 	sender_wake(s->sender);
 }

@@ -613,10 +613,10 @@ an_event_that_was_taken_is_not_repeated(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		outcome_bounce(&outcome, "5.1.1", i ? "no such user" : "no such domain");
 		target_set(&item->targets[i], TARGET_FAILED, &outcome);
+		item->targets[i].end = END_OPERATOR;
 	}
 	t.mail->envelope->mail_from[0] = '\0'; /* nobody is told */
 	t.sender.times.null_lifetime_us = 1ull << 40;
-	item->bounce_why = "bounced by a test";
 	item->state = ITEM_SETTLING;
 	settle_advance(item);
 	assert_int_equal(t.events, 2);
@@ -638,7 +638,7 @@ failed_item(void)
 	item_add(item, t.mail->envelope->recipients, 1, NULL);
 	outcome_bounce(&outcome, "5.1.1", "no such user");
 	target_set(&item->targets[0], TARGET_FAILED, &outcome);
-	item->bounce_why = "bounced by a test";
+	item->targets[0].end = END_OPERATOR;
 	item->state = ITEM_SETTLING;
 	return item;
 }
