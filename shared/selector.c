@@ -7,18 +7,186 @@
  */
 #include "shared/selector.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "shared/address.h"
 #include "shared/log.h"
 
-#define HASH_DIGITS 8 /* "-1a2b3c4d" ends the name of a site with several hosts */
+#define SITE_DOMAIN "domain:" /* a row named after a domain (sender) */
+#define HASH_DIGITS 8         /* "-1a2b3c4d" ends the name of a site with several hosts */
 
 const char *const selector_names[SELECTOR_FIELDS] = { "id", "site", "provider", "account",
 	"credential", "recipient_domain", "egress_ip" };
+
+const char *
+selector_right(enum selector_field field)
+{
+	static const char *const right[SELECTOR_FIELDS] = { "26 signs of a message id",
+		"the name of a site, like mx.rossi.example",
+		"a provider's name, or the end of its hosts' names, like outlook.com",
+		"an account's id", "a username, or an address", "a domain, like rossi.example",
+		"an IP address" };
+
+	return right[field];
+}
+
+/* The one form of an address, or NULL: it is none. */
+static char *
+canonical_ip(const char *text)
+{
+	const int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+	char out[INET6_ADDRSTRLEN];
+	unsigned char bytes[16];
+
+	if (inet_pton(family, text, bytes) != 1 || !inet_ntop(family, bytes, out, sizeof out))
+		return NULL;
+	return xstrdup(out);
+}
+
+/* The length of the host's name a site is named after. */
+static size_t
+host_length(const char *site)
+{
+	const size_t length = strlen(site);
+	const char *hash = length > HASH_DIGITS + 1 ? site + length - HASH_DIGITS - 1 : "";
+
+	if (*hash != '-')
+		return length;
+	for (int i = 1; i <= HASH_DIGITS; i++)
+		if (!isxdigit((unsigned char)hash[i]))
+			return length;
+	return length - HASH_DIGITS - 1;
+}
+
+static char *
+canonical_host(const char *text)
+{
+	const size_t length = host_length(text);
+	char out[256], *host;
+
+	if (!address_domain_valid(text, length) || !address_domain_canonical(text, length, out))
+		return NULL;
+	host = xasprintf("%s%s", out, text + length);
+	for (char *c = host + strlen(out); *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return host;
+}
+
+/* That of a recipient: also a literal. */
+static char *
+canonical_domain(const char *text)
+{
+	char *mailbox = xasprintf("x@%s", text), out[256], *domain = NULL;
+	struct address address;
+
+	if (!address_parse(mailbox, strlen(mailbox), &address) && address.domain &&
+		address_domain_canonical(address.domain, address.domain_length, out))
+		domain = xstrdup(out);
+	free(mailbox);
+	return domain;
+}
+
+static char *
+canonical_bracketed(const char *text)
+{
+	const size_t length = strlen(text);
+	char *inside, *ip = NULL, *out = NULL;
+
+	if (length < 3 || text[length - 1] != ']')
+		return NULL;
+	inside = xstrndup(text + 1, length - 2);
+	ip = canonical_ip(inside);
+	if (ip)
+		out = xasprintf("[%s]", ip);
+	free(inside);
+	free(ip);
+	return out;
+}
+
+/* "host:25", "[::1]:25": the one smarthost. */
+static char *
+canonical_smarthost(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	char *name, *host, *site = NULL;
+
+	if (!colon || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")])
+		return NULL;
+	name = xstrndup(text, (size_t)(colon - text));
+	host = *name == '[' ? canonical_bracketed(name) : canonical_host(name);
+	if (host)
+		site = xasprintf("%s%s", host, colon);
+	free(name);
+	free(host);
+	return site;
+}
+
+/* A host's or provider's name, or one that the sender made. */
+static char *
+canonical_site(const char *text)
+{
+	char *host, *site = NULL;
+
+	if (strncasecmp(text, SITE_DOMAIN, strlen(SITE_DOMAIN)) != 0) {
+		site = canonical_host(text);
+		return site ? site : canonical_smarthost(text);
+	}
+	host = canonical_domain(text + strlen(SITE_DOMAIN));
+	if (host)
+		site = xasprintf(SITE_DOMAIN "%s", host);
+	free(host);
+	return site;
+}
+
+/* Names that are given out: no blanks, nothing that cannot be seen. */
+static char *
+canonical_name(const char *text)
+{
+	for (const char *c = text; *c; c++)
+		if ((unsigned char)*c <= ' ' || *c == 0x7f)
+			return NULL;
+	return *text ? xstrdup(text) : NULL;
+}
+
+static char *
+canonical_credential(const char *text)
+{
+	char *ip = canonical_ip(text);
+
+	return ip ? ip : canonical_name(text);
+}
+
+static char *
+canonical_provider(const char *text)
+{
+	return canonical_site(*text == '.' ? text + 1 : text);
+}
+
+static char *
+canonical_id(const char *text)
+{
+	uint8_t id[ID_SIZE];
+
+	return id_parse(text, id) == 0 ? xstrdup(text) : NULL;
+}
+
+int
+selector_set(struct selector *selector, enum selector_field field, const char *text)
+{
+	static char *(*const canonical[SELECTOR_FIELDS])(const char *text) = { canonical_id,
+		canonical_site, canonical_provider, canonical_name, canonical_credential,
+		canonical_domain, canonical_ip };
+
+	selector->text[field] = canonical[field](text);
+	if (selector->text[field] && field == SELECT_ID)
+		id_parse(text, selector->id);
+	return selector->text[field] ? 0 : -EINVAL;
+}
 
 static int
 field_of(const char *name)
@@ -44,11 +212,8 @@ selector_parse(struct selector *selector, const json_t *json, const char **field
 		*field_out = name;
 		text = json_string_value(value);
 		field = field_of(name);
-		if (field < 0 || !text || !*text)
+		if (field < 0 || !text || selector_set(selector, (enum selector_field)field, text))
 			return -EINVAL;
-		if (field == SELECT_ID && id_parse(text, selector->id) < 0)
-			return -EINVAL;
-		selector->text[field] = xstrdup(text);
 		given++;
 	}
 	*field_out = NULL;
@@ -64,25 +229,9 @@ selector_wipe(struct selector *selector)
 	}
 }
 
-/* The length of the host's name a site is named after. */
-static size_t
-host_length(const char *site)
-{
-	const size_t length = strlen(site);
-	const char *hash = length > HASH_DIGITS + 1 ? site + length - HASH_DIGITS - 1 : "";
-
-	if (*hash != '-')
-		return length;
-	for (int i = 1; i <= HASH_DIGITS; i++)
-		if (!isxdigit((unsigned char)hash[i]))
-			return length;
-	return length - HASH_DIGITS - 1;
-}
-
 static bool
-ends_in(const char *site, const char *provider)
+ends_in(const char *site, const char *suffix)
 {
-	const char *suffix = *provider == '.' ? provider + 1 : provider;
 	const size_t length = host_length(site), suffix_length = strlen(suffix);
 
 	return length >= suffix_length &&
@@ -128,8 +277,12 @@ bool
 selector_has_domain(const struct selector *s, const Recipient *recipient)
 {
 	const char *at = strrchr(recipient->address, '@');
+	char domain[256];
 
-	return !s->text[SELECT_DOMAIN] || (at && !strcasecmp(at + 1, s->text[SELECT_DOMAIN]));
+	if (!s->text[SELECT_DOMAIN])
+		return true;
+	return at && address_domain_canonical(at + 1, strlen(at + 1), domain) &&
+		!strcmp(domain, s->text[SELECT_DOMAIN]);
 }
 
 bool

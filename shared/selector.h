@@ -2,9 +2,11 @@
  * selector.h - which mail an operator means: the selector of rules and suspensions in relay.config.
  *
  * JSON: an object of texts, at least one of selector_names[]; a field that is absent means any, and
- * all that are given must match. An empty one is refused: it is what a program writes that knows no
- * value, and would mean more mail than it does. A provider is a site's name, or the end of the name
- * of the host a site is named after ("outlook.com").
+ * all that are given must match. A provider is a site's name, or the end of the name of the host a
+ * site is named after ("outlook.com"). What means the same has one form: domains and hosts as
+ * address_domain_canonical() writes them, addresses as inet_ntop() does. What can match nothing is
+ * refused, and so is an empty one: it is what a program writes that knows no value, and would mean
+ * more mail than it does.
  */
 #ifndef SHARED_SELECTOR_H
 #define SHARED_SELECTOR_H
@@ -29,10 +31,14 @@ enum selector_field {
 extern const char *const selector_names[SELECTOR_FIELDS];
 
 struct selector {
-	char *text[SELECTOR_FIELDS]; /* NULL: any */
+	char *text[SELECTOR_FIELDS]; /* in the one form; NULL: any */
 	uint8_t id[ID_SIZE];
 };
 
+/* Sets a field that has no value yet; -EINVAL when nothing can match the text. */
+int selector_set(struct selector *selector, enum selector_field field, const char *text);
+/* What is right for a field, for people. */
+const char *selector_right(enum selector_field field);
 /* 0, or -EINVAL with the name of the field that is wrong (borrowed from `json`; NULL: the whole).
  * What it holds is freed with selector_wipe(), after an error too. */
 int selector_parse(struct selector *selector, const json_t *json, const char **field_out);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -85,12 +86,118 @@ all_that_is_given_must_match(void **state)
 	}
 }
 
+static const struct {
+	enum selector_field field;
+	const char *text, *one; /* NULL: refused */
+} forms[] = {
+	{SELECT_DOMAIN,
+         "b\xc3\xbc"
+		"cher.example",			   "xn--bcher-kva.example"       },
+	{ SELECT_DOMAIN,
+         "B\xc3\x9c"
+		"CHER.Example.",			  "xn--bcher-kva.example"       },
+	{ SELECT_DOMAIN,
+         "bu\xcc\x88"
+		"cher.example",			   "xn--bcher-kva.example"       },
+	{ SELECT_DOMAIN,     "XN--BCHER-KVA.example.",    "xn--bcher-kva.example"       },
+	{ SELECT_DOMAIN,     "example",                   "example"                     },
+	{ SELECT_DOMAIN,     "[192.0.2.1]",               "[192.0.2.1]"                 },
+	{ SELECT_DOMAIN,     "[ipv6:2001:DB8::1]",        "[ipv6:2001:db8::1]"          },
+	{ SELECT_DOMAIN,     "",                          NULL                          },
+	{ SELECT_DOMAIN,     ".",                         NULL                          },
+	{ SELECT_DOMAIN,     ".example",                  NULL                          },
+	{ SELECT_DOMAIN,     "a..example",                NULL                          },
+	{ SELECT_DOMAIN,     "a.example..",               NULL                          },
+	{ SELECT_DOMAIN,     "a b.example",               NULL                          },
+	{ SELECT_DOMAIN,     "x@a.example",               NULL                          },
+	{ SELECT_DOMAIN,     "@a.example",                NULL                          },
+	{ SELECT_DOMAIN,     "*.example",                 NULL                          },
+	{ SELECT_DOMAIN,     "a.example\n",               NULL                          },
+	{ SELECT_DOMAIN,     "a,b.example",               NULL                          },
+	{ SELECT_DOMAIN,     "[192.0.2.300]",             NULL                          },
+	{ SELECT_DOMAIN,     "\xff.example",              NULL                          },
+	{ SELECT_SITE,
+         "MX.B\xc3\x9c"
+		"CHER.example.",			  "mx.xn--bcher-kva.example"    },
+	{ SELECT_SITE,       "mx.rossi.example-1A2b3c4d", "mx.rossi.example-1a2b3c4d"   },
+	{ SELECT_SITE,       "Google",                    "google"                      },
+	{ SELECT_SITE,       "held",                      "held"                        },
+	{ SELECT_SITE,       "Relay.example:25",          "relay.example:25"            },
+	{ SELECT_SITE,       "127.0.0.1:2525",            "127.0.0.1:2525"              },
+	{ SELECT_SITE,       "[0::1]:25",                 "[::1]:25"                    },
+	{ SELECT_SITE,
+         "domain:B\xc3\xbc"
+		"cher.example",			   "domain:xn--bcher-kva.example"},
+	{ SELECT_SITE,       "domain:",                   NULL                          },
+	{ SELECT_SITE,       "mx..example",               NULL                          },
+	{ SELECT_SITE,       "mx example",                NULL                          },
+	{ SELECT_SITE,       "[::1",                      NULL                          },
+	{ SELECT_SITE,       "[::1]:",                    NULL                          },
+	{ SELECT_SITE,       ":25",                       NULL                          },
+	{ SELECT_SITE,       "",                          NULL                          },
+	{ SELECT_PROVIDER,   ".Outlook.com.",             "outlook.com"                 },
+	{ SELECT_PROVIDER,   ".",                         NULL                          },
+	{ SELECT_PROVIDER,   "..com",                     NULL                          },
+	{ SELECT_ACCOUNT,    "",                          NULL                          },
+	{ SELECT_ACCOUNT,    "a b",                       NULL                          },
+	{ SELECT_CREDENTIAL, "relay-17",                  "relay-17"                    },
+	{ SELECT_CREDENTIAL, "2001:DB8:0::1",             "2001:db8::1"                 },
+	{ SELECT_CREDENTIAL, " ",                         NULL                          },
+	{ SELECT_EGRESS,     "2001:DB8:0::1",             "2001:db8::1"                 },
+	{ SELECT_EGRESS,     "192.0.2",                   NULL                          },
+	{ SELECT_ID,         ID,			  ID			    },
+	{ SELECT_ID,         "",			  NULL                          },
+};
+
+static void
+what_means_the_same_has_one_form(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		struct selector selector = { 0 };
+		const int err = selector_set(&selector, forms[i].field, forms[i].text);
+		const char *got = selector.text[forms[i].field];
+
+		if (forms[i].one ? err || strcmp(got, forms[i].one) != 0 : !err || got)
+			fail_msg("%s: %s", forms[i].text, got ? got : "refused");
+		selector_wipe(&selector);
+	}
+}
+
+/* Whatever form the client gave the recipient's domain, and the operator the selector's. */
+static void
+a_domain_is_one_in_all_its_forms(void **state)
+{
+	static const char *const same[] = { "b\xc3\xbc"
+					    "cher.example",
+		"B\xc3\x9c"
+		"CHER.EXAMPLE",
+		"xn--bcher-kva.example", "XN--bcher-KVA.example.",
+		"b\xc3\xbc"
+		"cher.example." };
+	const size_t count = sizeof same / sizeof *same;
+
+	(void)state;
+	for (size_t i = 0; i < count * count; i++) {
+		char address[64];
+		Recipient recipient = RECIPIENT__INIT;
+		struct selector selector = { 0 };
+
+		snprintf(address, sizeof address, "\"a@b\"@%s", same[i / count]);
+		recipient.address = address;
+		assert_int_equal(selector_set(&selector, SELECT_DOMAIN, same[i % count]), 0);
+		assert_true(selector_has_domain(&selector, &recipient));
+		selector_wipe(&selector);
+	}
+}
+
 static void
 what_cannot_be_understood_is_refused(void **state)
 {
 	static const char *const wrong[] = { "{}", "[]", "{\"id\":\"short\"}",
 		"{\"colour\":\"red\"}", "{\"account\":7}", "{\"account\":\"\"}",
-		"{\"account\":\"7f3k2m\",\"site\":\"\"}" };
+		"{\"account\":\"7f3k2m\",\"site\":\"\"}",
+		"{\"account\":\"7f3k2m\",\"recipient_domain\":\"a..b\"}" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -126,6 +233,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(all_that_is_given_must_match, setup),
+		cmocka_unit_test(what_means_the_same_has_one_form),
+		cmocka_unit_test(a_domain_is_one_in_all_its_forms),
 		cmocka_unit_test(what_cannot_be_understood_is_refused),
 		cmocka_unit_test_setup(a_rows_own_egress_address_counts_before_ours, setup),
 	};
