@@ -12,6 +12,8 @@
 #include "shared/config.h"
 #include "shared/log.h"
 
+const char *const kafka_group_name[TOPIC_COUNT] = { KAFKA_GROUP_SCANNER, KAFKA_GROUP_SENDER };
+
 const char *const kafka_topic_name[KAFKA_TOPICS] = {
 	[KAFKA_NONE] = "",
 	[KAFKA_INBOUND] = "mail.inbound",
@@ -140,6 +142,24 @@ kafka_find_offsets(
 	return err;
 }
 
+rd_kafka_topic_partition_list_t *
+kafka_find_partitions(rd_kafka_t *rk, enum kafka_topic number, int timeout_ms)
+{
+	const char *name = kafka_topic_name[number];
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, name, NULL);
+	const struct rd_kafka_metadata *metadata;
+	rd_kafka_topic_partition_list_t *partitions = NULL;
+
+	if (!rd_kafka_metadata(rk, 0, topic, &metadata, timeout_ms)) {
+		partitions = rd_kafka_topic_partition_list_new(12);
+		for (int i = 0; metadata->topic_cnt && i < metadata->topics[0].partition_cnt; i++)
+			rd_kafka_topic_partition_list_add(partitions, name, i);
+		rd_kafka_metadata_destroy(metadata);
+	}
+	rd_kafka_topic_destroy(topic);
+	return partitions;
+}
+
 rd_kafka_resp_err_t
 kafka_find_ends(rd_kafka_t *rk, enum kafka_topic topic, int32_t partition, int timeout_ms,
 	int64_t *low, int64_t *high)
@@ -156,6 +176,30 @@ kafka_find_ends(rd_kafka_t *rk, enum kafka_topic topic, int32_t partition, int t
 	*high = entry->offset;
 	rd_kafka_topic_partition_list_destroy(list);
 	return err;
+}
+
+Envelope *
+kafka_envelope(enum kafka_topic topic, const rd_kafka_message_t *message)
+{
+	rd_kafka_headers_t *headers;
+	const void *data;
+	size_t size;
+	Envelope *envelope;
+
+	if (rd_kafka_message_headers(message, &headers) ||
+		rd_kafka_header_get_last(headers, KAFKA_ENVELOPE, &data, &size))
+		return NULL;
+	envelope = envelope_unpack(data, size);
+	if (envelope && envelope->id.len != ID_SIZE) {
+		envelope_free(envelope);
+		envelope = NULL;
+	}
+	if (!envelope)
+		return NULL;
+	envelope->partition = (uint32_t)message->partition;
+	envelope->body_topic = (uint32_t)topic;
+	envelope->body_offset = message->offset;
+	return envelope;
 }
 
 int

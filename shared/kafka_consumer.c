@@ -469,7 +469,7 @@ kafka_consume(struct queue *base, enum topic topic, struct loop *loop, unsigned 
 		.base.ops = base->ops,
 		.queue = queue,
 		.topic = kafka_topic_of(topic),
-		.group = topic == TOPIC_INBOUND ? KAFKA_GROUP_SCANNER : KAFKA_GROUP_SENDER,
+		.group = kafka_group_name[topic],
 		.loop = loop,
 		.window = window,
 		.on_record = on_record,

@@ -38,7 +38,8 @@ struct feed {
 	bool running; /* the rest is the thread's */
 	bool touched, wipe;
 	int64_t next, epoch, end;
-	int64_t kept_next, kept_epoch; /* as of the last commit */
+	int64_t kept_next; /* as of the last commit; written under lock */
+	int64_t kept_epoch;
 	uint64_t retry_ms, stored_us;
 };
 
@@ -145,7 +146,9 @@ feed_start(struct follower *f, struct feed *feed, int32_t partition)
 	LOG_DEBUG("reading mail.state", "partition", log_int(partition), "from",
 		log_int(feed->next), "to", log_int(feed->end));
 	feed->retry_ms = 0;
+	pthread_mutex_lock(&f->lock);
 	feed->kept_next = feed->next;
+	pthread_mutex_unlock(&f->lock);
 	feed->kept_epoch = feed->epoch;
 	feed->running = feed->touched = true;
 	return true;
@@ -339,7 +342,9 @@ feeds_done(struct follower *f)
 		if (!feed->touched)
 			continue;
 		feed->touched = false;
+		pthread_mutex_lock(&f->lock);
 		feed->kept_next = feed->next;
+		pthread_mutex_unlock(&f->lock);
 		feed->kept_epoch = feed->epoch;
 		if (f->hooks.folded && feed->running)
 			f->hooks.folded(f->hooks.arg, i, feed->next);
@@ -552,6 +557,19 @@ follower_complete(struct follower *f)
 	return !atomic_load(&f->behind) && !atomic_load(&f->stuck);
 }
 
+bool
+follower_reached(struct follower *f, const rd_kafka_topic_partition_list_t *ends)
+{
+	bool reached;
+
+	pthread_mutex_lock(&f->lock);
+	reached = ends->cnt <= f->feeds_count;
+	for (int i = 0; reached && i < ends->cnt; i++)
+		reached = f->feeds[i].kept_next >= ends->elems[i].offset;
+	pthread_mutex_unlock(&f->lock);
+	return reached;
+}
+
 uint64_t
 follower_remaining(struct follower *f)
 {
@@ -579,18 +597,4 @@ rd_kafka_queue_t *
 follower_admin_answers(struct follower *f)
 {
 	return f->answers;
-}
-
-int32_t
-follower_partitions(struct follower *f)
-{
-	const struct rd_kafka_metadata *metadata;
-	int32_t count = 0;
-
-	if (rd_kafka_metadata(f->handle, 0, f->topic, &metadata, ASK_MS))
-		return 0;
-	if (metadata->topic_cnt == 1 && !metadata->topics[0].err)
-		count = metadata->topics[0].partition_cnt;
-	rd_kafka_metadata_destroy(metadata);
-	return count < ROW_PARTITIONS_MAX ? count : ROW_PARTITIONS_MAX;
 }

@@ -255,25 +255,6 @@ is_doubtful(struct kafka_consumer *consumer, const Envelope *envelope)
 	return *slot == id;
 }
 
-static Envelope *
-read_envelope(const rd_kafka_message_t *message)
-{
-	rd_kafka_headers_t *headers;
-	const void *data;
-	size_t size;
-	Envelope *envelope;
-
-	if (rd_kafka_message_headers(message, &headers) ||
-		rd_kafka_header_get_last(headers, KAFKA_ENVELOPE, &data, &size))
-		return NULL;
-	envelope = envelope_unpack(data, size);
-	if (envelope && envelope->id.len != ID_SIZE) {
-		envelope_free(envelope);
-		return NULL;
-	}
-	return envelope;
-}
-
 static void
 take_bad(struct partition *partition, const rd_kafka_message_t *message)
 {
@@ -292,14 +273,11 @@ partition_take(struct partition *partition, const rd_kafka_message_t *message)
 	if (!kafka_offsets_receive(partition->offsets, message->offset) ||
 		in_hand(partition, message->offset))
 		return NULL;
-	envelope = read_envelope(message);
+	envelope = kafka_envelope(consumer->topic, message);
 	if (!envelope) {
 		take_bad(partition, message);
 		return NULL;
 	}
-	envelope->partition = (uint32_t)partition->number;
-	envelope->body_topic = (uint32_t)consumer->topic;
-	envelope->body_offset = message->offset;
 	record = xmalloc(sizeof *record);
 	*record = (struct kafka_record){
 		.base = {.ops = consumer->base.ops, .envelope = envelope},

@@ -19,6 +19,7 @@
  * kafka_follow.c, kafka_fold.c, kafka_rows.c, kafka_view.c, kafka_trim.c, kafka_renew.c
  *                   its parts: kafka_state_private.h
  * row_table.c       rows by key and by due time in a local LMDB, by partition
+ * kafka_look.c      reads what is unfinished in a topic, whoever has it in hand
  * kafka_config.c    relay.config: those who watch it
  * kafka_events.c    mail.events: reading
  * kafka_stats.c     what waits in the whole cluster, and whether the brokers answer
@@ -47,6 +48,7 @@
 /* Who reads mail.inbound and mail.ready. */
 #define KAFKA_GROUP_SCANNER "shout-scanner"
 #define KAFKA_GROUP_SENDER "shout-sender"
+extern const char *const kafka_group_name[TOPIC_COUNT];
 /* The largest record on the wire: message_size_limit, its key and envelope. */
 #define KAFKA_MESSAGE_MAX "67108864"
 
@@ -100,6 +102,11 @@ rd_kafka_resp_err_t kafka_find_offsets(
 /* Both of one partition; each wait is `timeout_ms` at most. */
 rd_kafka_resp_err_t kafka_find_ends(rd_kafka_t *rk, enum kafka_topic topic, int32_t partition,
 	int timeout_ms, int64_t *low, int64_t *high);
+/* All of a topic, without offsets; NULL: the brokers do not answer. */
+rd_kafka_topic_partition_list_t *
+kafka_find_partitions(rd_kafka_t *rk, enum kafka_topic topic, int timeout_ms);
+/* A record's, with the place of its body; NULL: it has none that can be read. */
+Envelope *kafka_envelope(enum kafka_topic topic, const rd_kafka_message_t *message);
 /* What became of a DeleteRecords request: its own error, or the first of a partition. */
 rd_kafka_resp_err_t kafka_deleted(rd_kafka_event_t *event);
 /* 0, -ETIMEDOUT, -ENOSPC or -EIO for what librdkafka calls an error. */
@@ -233,6 +240,7 @@ size_t kafka_rows_scan(struct rows *base, int partition, const uint8_t *after_id
 size_t kafka_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);
 uint64_t kafka_rows_count(struct rows *base, const char *site);
 bool kafka_rows_complete(struct rows *base);
+bool kafka_rows_refresh(struct rows *base);
 bool kafka_rows_mine(struct rows *base, int partition);
 /* Where the body of a message that waits is now, when that is not where its envelope says any more:
  * it was deferred since, or appended anew. False: no row of ours has it. */
@@ -256,6 +264,9 @@ void
 kafka_bad_remove(struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg);
 const char *kafka_bad_machine(const struct queue *base);
 uint64_t kafka_bad_count(const struct kafka_queue *queue);
+
+/* kafka_look.c: queue_look() */
+bool kafka_look(struct queue *base, enum topic topic, queue_seen_cb on_seen, void *arg);
 
 /* kafka_config.c, kafka_events.c */
 struct config_watch *kafka_config_watch(struct queue *base, struct loop *loop,

@@ -70,12 +70,12 @@ struct row_cache *follower_cache(struct follower *follower);
 bool follower_stuck(struct follower *follower);
 /* Whether the cache holds all there was when the reading of each partition began. */
 bool follower_complete(struct follower *follower);
+/* Whether each partition of the list was read up to its offset. */
+bool follower_reached(struct follower *follower, const rd_kafka_topic_partition_list_t *ends);
 /* The brokers' time by the newest record read; 0: none was. */
 uint64_t follower_clock_us(struct follower *follower);
 /* Records still to be read until where the log ended when the reading began. */
 uint64_t follower_remaining(struct follower *follower);
-/* How many partitions the topic has, asking the brokers: 0 when they do not answer. */
-int32_t follower_partitions(struct follower *follower);
 rd_kafka_t *follower_handle(struct follower *follower);
 /* For its owner's requests to the brokers. */
 rd_kafka_queue_t *follower_admin_answers(struct follower *follower);

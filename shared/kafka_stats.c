@@ -44,26 +44,7 @@ struct kafka_stats {
 	bool was_full;
 };
 
-static const char *const groups[TOPIC_COUNT] = { KAFKA_GROUP_SCANNER, KAFKA_GROUP_SENDER };
-
 typedef rd_kafka_topic_partition_list_t list;
-
-static list *
-partitions_of(rd_kafka_t *rk, const char *name)
-{
-	rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, name, NULL);
-	const struct rd_kafka_metadata *metadata;
-	list *partitions = NULL;
-
-	if (!rd_kafka_metadata(rk, 0, topic, &metadata, ASK_MS)) {
-		partitions = rd_kafka_topic_partition_list_new(12);
-		for (int i = 0; metadata->topic_cnt && i < metadata->topics[0].partition_cnt; i++)
-			rd_kafka_topic_partition_list_add(partitions, name, i);
-		rd_kafka_metadata_destroy(metadata);
-	}
-	rd_kafka_topic_destroy(topic);
-	return partitions;
-}
 
 /* Leaves in the list the partitions where something waits, each with the offset of its oldest. */
 static int
@@ -130,7 +111,7 @@ static int
 ask_topic(struct kafka_stats *stats, enum topic topic)
 {
 	rd_kafka_t *rk = stats->handles[topic];
-	list *partitions = partitions_of(rk, kafka_topic_name[kafka_topic_of(topic)]);
+	list *partitions = kafka_find_partitions(rk, kafka_topic_of(topic), ASK_MS);
 	uint64_t waiting = 0, age_ms = 0;
 	int status = -1;
 
@@ -271,7 +252,7 @@ kafka_stats_new(struct kafka_queue *queue)
 	pthread_cond_init(&stats->closing_changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	for (enum topic topic = 0; topic < TOPIC_COUNT; topic++)
-		stats->handles[topic] = handle_new(queue, groups[topic]);
+		stats->handles[topic] = handle_new(queue, kafka_group_name[topic]);
 	stats->ages_ms[0] = 1000;
 	for (int i = 1; i < AGES; i++)
 		stats->ages_ms[i] = stats->ages_ms[i - 1] * 5 / 4;

@@ -12,11 +12,26 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shared/log.h"
 
 #define ASK_MS 60000
 #define ASK_AGAIN_MS 1000 /* when the brokers did not answer */
+#define ASK_TIMEOUT_MS 5000
+#define LOOK_AGAIN_US 10000
+
+static int32_t
+count_partitions(struct follower *follower)
+{
+	rd_kafka_topic_partition_list_t *partitions = kafka_find_partitions(
+		follower_handle(follower), KAFKA_STATE, ASK_TIMEOUT_MS);
+	const int32_t count = partitions ? partitions->cnt : 0;
+
+	if (partitions)
+		rd_kafka_topic_partition_list_destroy(partitions);
+	return count < ROW_PARTITIONS_MAX ? count : ROW_PARTITIONS_MAX;
+}
 
 void
 view_all_turn(void *arg)
@@ -30,7 +45,7 @@ view_all_turn(void *arg)
 	pthread_mutex_lock(&state->lock);
 	follower = state->all; /* not set yet on its first turns, perhaps */
 	pthread_mutex_unlock(&state->lock);
-	count = follower ? follower_partitions(follower) : 0;
+	count = follower ? count_partitions(follower) : 0;
 	for (; state->all_count < count; state->all_count++)
 		follower_want(follower, state->all_count, true);
 	state->all_ask_ms = clock_mono_ms() + (count ? ASK_MS : follower ? ASK_AGAIN_MS : 0);
@@ -108,6 +123,34 @@ kafka_rows_complete(struct rows *base)
 	follower = view_follower(view);
 	pthread_mutex_unlock(&view->state->lock);
 	return follower && follower_complete(follower);
+}
+
+bool
+kafka_rows_refresh(struct rows *base)
+{
+	struct kafka_view *view = (struct kafka_view *)base;
+	const uint64_t until_ms = clock_mono_ms() + QUEUE_SEEN_MS;
+	rd_kafka_topic_partition_list_t *ends;
+	struct follower *follower;
+	rd_kafka_t *handle;
+	bool ok;
+
+	pthread_mutex_lock(&view->state->lock);
+	follower = view_follower(view);
+	pthread_mutex_unlock(&view->state->lock);
+	if (!follower)
+		return false;
+	handle = follower_handle(follower);
+	ends = kafka_find_partitions(handle, KAFKA_STATE, QUEUE_SEEN_MS);
+	if (!ends)
+		return false;
+	ok = !kafka_find_offsets(handle, ends, RD_KAFKA_OFFSET_END, QUEUE_SEEN_MS);
+	while (ok && !follower_reached(follower, ends)) {
+		usleep(LOOK_AGAIN_US);
+		ok = clock_mono_ms() < until_ms;
+	}
+	rd_kafka_topic_partition_list_destroy(ends);
+	return ok;
 }
 
 /* The partitions that the view shows; `only` or ROWS_ANY. */

@@ -304,3 +304,62 @@ lmdb_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, voi
 		at += row_pack(op->packed + at, rows[i]);
 	op_submit(record->consumer->queue, op);
 }
+
+/* Looking. */
+
+#define LOOK_STEP 64 /* envelopes of one transaction, each with up to a thousand recipients */
+
+/* The records behind *after; moves it. */
+static size_t
+look_step(struct lmdb_queue *queue, const struct topic_state *topic, uint64_t *after,
+	Envelope *envelopes[LOOK_STEP])
+{
+	struct reader *reader = reader_begin(queue);
+	unsigned char from[8];
+	MDB_val key = { sizeof from, from }, value;
+	MDB_cursor *cursor;
+	size_t count = 0;
+	int rc = mdb_cursor_open(reader->txn, topic->dbi, &cursor);
+
+	if (rc)
+		lmdb_die(topic->name, rc);
+	put_be64(from, *after + 1);
+	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	for (; !rc && count < LOOK_STEP; rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+		*after = get_be64(key.mv_data);
+		/* NULL, what cannot be read: its consumer sets it aside */
+		envelopes[count++] = envelope_unpack(value.mv_data, value.mv_size);
+	}
+	if (rc && rc != MDB_NOTFOUND)
+		lmdb_die(topic->name, rc);
+	mdb_cursor_close(cursor);
+	reader_end(queue, reader);
+	return count;
+}
+
+bool
+lmdb_look(struct queue *base, enum topic number, queue_seen_cb on_seen, void *arg)
+{
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
+	const struct topic_state *topic = &queue->topics[number];
+	Envelope *envelopes[LOOK_STEP];
+	uint64_t after = 0, seen = 0;
+	size_t count;
+	bool more = true;
+
+	do {
+		count = look_step(queue, topic, &after, envelopes);
+		for (size_t i = 0; i < count; i++) {
+			if (more && envelopes[i])
+				more = on_seen(arg,
+					&(struct queue_seen){ .envelope = envelopes[i],
+						.topic = number,
+						.since_us = number == TOPIC_INBOUND
+							? envelopes[i]->accepted_us
+							: 0 });
+			envelope_free(envelopes[i]);
+		}
+		seen += count;
+	} while (more && count == LOOK_STEP && seen < QUEUE_SEEN_MAX);
+	return more && count < LOOK_STEP;
+}

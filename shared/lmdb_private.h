@@ -7,10 +7,10 @@
  *
  * queue_lmdb.c opens, closes and reads; lmdb_writer.c is the writer thread; lmdb_apply.c says
  * what each operation does to the tables; lmdb_space.c knows what room there is; lmdb_memory.c
- * keeps RSS small; lmdb_body.c is the bytes of messages; lmdb_consumer.c hands out records;
- * lmdb_rows.c is waiting mail; lmdb_bad.c is what could not be read; lmdb_config.c watches
- * relay.config; lmdb_spool.c keeps spilled bodies and the small pool for what must not hold up the
- * writer; event_file.c keeps the events.
+ * keeps RSS small; lmdb_body.c is the bytes of messages; lmdb_consumer.c hands out records, and
+ * lets others look at them; lmdb_rows.c is waiting mail; lmdb_bad.c is what could not be read;
+ * lmdb_config.c watches relay.config; lmdb_spool.c keeps spilled bodies and the small pool for what
+ * must not hold up the writer; event_file.c keeps the events.
  *
  * Tables:
  *   body     id                  -> 'i' or 's' (the file spool/<id text> is the body), its size
@@ -170,6 +170,7 @@ void lmdb_forward(
 	struct record *base, enum topic topic, const Envelope *envelope, queue_cb cb, void *arg);
 void lmdb_finish(struct record *base);
 void lmdb_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, void *arg);
+bool lmdb_look(struct queue *base, enum topic topic, queue_seen_cb on_seen, void *arg);
 void lmdb_row_put(struct queue *base, const Row *row, queue_cb cb, void *arg);
 void lmdb_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg);
 struct rows *lmdb_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,

@@ -88,6 +88,12 @@ queue_finish(struct record *record)
 	record->ops->finish(record);
 }
 
+bool
+queue_look(struct queue *queue, enum topic topic, queue_seen_cb on_seen, void *arg)
+{
+	return queue->ops->look(queue, topic, on_seen, arg);
+}
+
 void
 queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
 	queue_body_cb cb, void *arg)
@@ -170,6 +176,12 @@ bool
 rows_complete(struct rows *rows)
 {
 	return !rows->ops->rows_complete || rows->ops->rows_complete(rows);
+}
+
+bool
+rows_refresh(struct rows *rows)
+{
+	return !rows->ops->rows_refresh || rows->ops->rows_refresh(rows);
 }
 
 void

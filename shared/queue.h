@@ -103,6 +103,25 @@ void queue_forward(
 void queue_finish(struct record *record);
 
 /*
+ * Reads the records of a topic that are not finished, oldest first (in a cluster by partition),
+ * whoever has them in hand. Blocks, for a disk or (QUEUE_SEEN_MS at most) for brokers. Mail goes on
+ * meanwhile: who reads the topics in the order of its flow, and the rows after them, may see it
+ * twice but cannot miss it. In a cluster what ended within the last second may be among it.
+ * Returns whether all was seen: not when `on_seen` returned false, when it is more than
+ * QUEUE_SEEN_MAX records or QUEUE_SEEN_BYTES of a cluster, or when brokers do not answer in time.
+ */
+#define QUEUE_SEEN_MS 5000
+#define QUEUE_SEEN_MAX 200000
+#define QUEUE_SEEN_BYTES (128u << 20)
+struct queue_seen {
+	const Envelope *envelope; /* valid during the call */
+	enum topic topic;
+	uint64_t since_us; /* when it came into the topic; 0: the queue does not know */
+};
+typedef bool (*queue_seen_cb)(void *arg, const struct queue_seen *seen);
+bool queue_look(struct queue *queue, enum topic topic, queue_seen_cb on_seen, void *arg);
+
+/*
  * Reads min(length, QUEUE_PIECE_MAX) bytes of a message's body at `offset`. The bytes are valid
  * during the callback only. err: 0, -ENOENT when there is no such body (any more), another one when
  * it cannot be read now; length 0 at the end of the body.
@@ -178,6 +197,9 @@ size_t rows_of(struct rows *rows, const uint8_t id[ID_SIZE], queue_row_cb on_row
 uint64_t rows_count(struct rows *rows, const char *site);
 /* False: a cluster's rows are still being read, as after a start; there may be more than shown. */
 bool rows_complete(struct rows *rows);
+/* Waits (QUEUE_SEEN_MS at most) until the view shows all that was durable when this was called;
+ * false: it does not. Of ROWS_ALL. */
+bool rows_refresh(struct rows *rows);
 
 /*
  * relay.config: the truth for accounts, settings and operator rules. Keys are text

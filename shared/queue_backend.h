@@ -46,6 +46,7 @@ struct queue_ops {
 	void (*finish)(struct record *record);
 	void (*defer)(
 		struct record *record, Row *const *rows, size_t count, queue_cb cb, void *arg);
+	bool (*look)(struct queue *queue, enum topic topic, queue_seen_cb on_seen, void *arg);
 	void (*body)(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
 		queue_body_cb cb, void *arg);
 	void (*body_place)(struct queue *queue, const Envelope *envelope, char *out);
@@ -62,6 +63,7 @@ struct queue_ops {
 	size_t (*rows_of)(struct rows *rows, const uint8_t *id, queue_row_cb on_row, void *arg);
 	uint64_t (*rows_count)(struct rows *rows, const char *site);
 	bool (*rows_complete)(struct rows *rows); /* NULL: always */
+	bool (*rows_refresh)(struct rows *rows);  /* NULL: it does at any time */
 	void (*config_put)(
 		struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);
 	struct config_watch *(*config_watch)(struct queue *queue, struct loop *loop,

@@ -491,6 +491,7 @@ static const struct queue_ops lmdb_ops = {
 	.forward = lmdb_forward,
 	.finish = lmdb_finish,
 	.defer = lmdb_defer,
+	.look = lmdb_look,
 	.body = lmdb_body,
 	.body_place = lmdb_body_place,
 	.row_put = lmdb_row_put,
