@@ -116,6 +116,7 @@ edit_remove(struct edit *edit, const char *kind, const char *name)
 
 #define PASSWORD_LENGTH 24 /* 140 bits */
 #define PLAIN_SIGNS "23456789abcdefghjkmnpqrstuvwxyz"
+#define ACCOUNT_ID_LENGTH 10
 #define PASSWORD_SIGNS PLAIN_SIGNS "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 static void
@@ -329,6 +330,12 @@ create(struct edit *edit, const char *id, json_t *account, const json_t *body)
 	return 0;
 }
 
+bool
+account_id_valid(const char *id)
+{
+	return strlen(id) == ACCOUNT_ID_LENGTH && strspn(id, PLAIN_SIGNS) == ACCOUNT_ID_LENGTH;
+}
+
 int
 account_create(struct edit *edit, const json_t *body)
 {
@@ -344,7 +351,7 @@ account_create(struct edit *edit, const json_t *body)
                 { 0     }
 	};
 	json_t *account;
-	char id[11];
+	char id[ACCOUNT_ID_LENGTH + 1];
 
 	edit->changes = json_object();
 	do

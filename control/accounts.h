@@ -43,6 +43,8 @@ int account_remove_domain(struct edit *edit, const char *id, const char *domain)
 /* A new entry OWNER_KEY of relay.config (shared/owner.h). */
 json_t *owner_entry_new(void);
 
+/* Whether an account can have such an id. */
+bool account_id_valid(const char *id);
 /* How an account is shown: its entry, "users" and "addresses" (without verifiers); NULL: none. */
 json_t *account_show(const struct directory *directory, const char *id);
 

@@ -69,7 +69,7 @@ static const struct route {
 	{ EVHTTP_REQ_GET,    "suspensions",            api_suspensions_list,       false, ""                           },
 	{ EVHTTP_REQ_POST,   "suspensions",            api_suspensions_create,     true,  ""                           },
 	{ EVHTTP_REQ_DELETE, "suspensions",            api_suspensions_remove,     false,
-         FILTERS " recipient_domain"										   },
+         FILTERS " recipient_domain dry_run"									   },
 	{ EVHTTP_REQ_GET,    "why",                    api_why,                    false, "q limit"                    },
 	{ EVHTTP_REQ_POST,   "rebuild",                api_rebuild,                false, "take_over"                  },
 };
@@ -187,7 +187,9 @@ job_reply(struct task *task)
 {
 	struct job *job = (struct job *)task;
 
-	if (job->result)
+	if (job->then)
+		job->then(job);
+	else if (job->result)
 		reply_json(job->exchange, 200, job->result);
 	else
 		reply_fault(job->exchange, &job->fault);

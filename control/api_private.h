@@ -19,6 +19,7 @@
 #include "control/fault.h"
 #include "shared/loop.h"
 #include "shared/queue.h"
+#include "shared/selector.h"
 
 #define PARAMETERS_MAX 2
 
@@ -63,12 +64,13 @@ const char *query_text(const struct exchange *exchange, const char *name);
 long query_number(struct exchange *exchange, const char *name, long def, long min, long max);
 
 /* Work that reads a lot: `run` on the worker makes `result` or `fault`, and must not touch the
- * exchange; then the reply goes. */
+ * exchange; then the reply goes, unless `then` (on the API's loop) ends the exchange. */
 struct job {
 	struct task task;
 	struct exchange *exchange;
 	struct api *api;
 	void (*run)(struct job *job);
+	void (*then)(struct job *job);    /* may be NULL */
 	void (*release)(struct job *job); /* frees what the job holds, and the job */
 	json_t *result;
 	struct fault fault;
@@ -81,6 +83,10 @@ json_t *json_from_time(uint64_t us);
 json_t *suspensions_now(const struct api *api);
 /* How a waiting row is shown. */
 json_t *json_from_row(const Row *row);
+
+/* Sets a field of a selector; a fault (400) when nothing can match the text. */
+int take_selector_field(struct selector *selector, enum selector_field field, const char *text,
+	struct fault *fault);
 
 /* Writes `changes` ({key of relay.config: entry or null}) and answers with `reply` once they are
  * durable; takes both. */

@@ -377,23 +377,23 @@ take_selector(struct exchange *x, struct selector *selector)
 {
 	static const char *const names[SELECTOR_FIELDS] = { "id", "site", "provider", "account",
 		"credential", "domain", "egress_ip" };
+	struct fault fault;
 	const char *text;
 
-	for (int i = 0; i < SELECTOR_FIELDS; i++)
-		if ((text = query_text(x, names[i])))
-			selector->text[i] = xstrdup(text);
-	if (!selector->text[SELECT_ID] || id_parse(selector->text[SELECT_ID], selector->id) == 0)
-		return 0;
-	reply_error(x, 400, "id", "26 signs of a message id");
-	return -1;
+	for (int i = 0; i < SELECTOR_FIELDS; i++) {
+		text = query_text(x, names[i]);
+		if (text && take_selector_field(selector, (enum selector_field)i, text, &fault)) {
+			reply_error(x, 400, names[i], "%s", fault.error);
+			return -1;
+		}
+	}
+	return 0;
 }
 
-/* The site whose index is read. Sites' names are lower case. */
+/* The site whose index is read. */
 static void
 take_site(struct listing *l)
 {
-	for (char *c = l->selector.text[SELECT_SITE]; c && *c; c++)
-		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
 	l->site = l->selector.text[SELECT_SITE];
 	if (!l->site && l->state == (int)ROW__STATE__HELD)
 		l->site = SITE_HELD;
@@ -420,16 +420,44 @@ refused:
 	listing_release(&l->job);
 }
 
+/* On its way to the sender, or in somebody's hands: it is no row yet. */
+static bool
+on_seen(void *arg, const struct queue_seen *seen)
+{
+	static const char *const states[TOPIC_COUNT] = { "inbound", "ready" };
+	struct listing *l = arg;
+	const Envelope *envelope = seen->envelope;
+	Row row = ROW__INIT;
+	json_t *shown;
+
+	if (memcmp(envelope->id.data, l->selector.id, ID_SIZE) != 0)
+		return !atomic_load(&l->job.api->hurry);
+	row.envelope = (Envelope *)envelope;
+	shown = json_from_row(&row);
+	json_object_set_new(shown, "state", json_string(states[seen->topic]));
+	json_object_set_new(shown, "since",
+		json_from_time(seen->since_us ? seen->since_us : envelope->accepted_us));
+	show_whole(l, &row, shown);
+	json_array_append_new(l->rows, shown);
+	return false;
+}
+
 static void
 message_run(struct job *job)
 {
+	struct listing *l = (struct listing *)job;
+
 	listing_run(job);
-	if (json_array_size(json_object_get(job->result, "rows")) > 0)
+	for (enum topic topic = 0; topic < TOPIC_COUNT && !json_array_size(l->rows); topic++)
+		queue_look(job->api->queue, topic, on_seen, l);
+	if (!json_array_size(l->rows)) /* it became rows meanwhile, perhaps */
+		rows_of(job->api->rows, l->selector.id, on_row, l);
+	if (json_array_size(l->rows) > 0)
 		return;
 	json_decref(job->result);
 	job->result = NULL;
 	fault_set(&job->fault, 404, "id",
-		"no message with this id waits: \"why\" tells what became of it");
+		"no message with this id is open: \"why\" tells what became of it");
 }
 
 void

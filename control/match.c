@@ -1,0 +1,197 @@
+/*
+ * match.c - how much mail an operator's command is about.
+ *
+ * queue (topics, rows) -> [match] -> api_rules
+ *
+ * Reads mail in the order of its flow, so that what moves on meanwhile is not missed, and counts
+ * messages once that are seen twice. On the worker.
+ */
+#include "control/match.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/log.h"
+#include "shared/queue.h"
+
+#define ROWS_MAX 200000
+#define STEP 256
+
+struct count {
+	struct match *match;
+	struct rows *rows;
+	const atomic_bool *hurry;
+	struct selector anywhere; /* the selector without site and provider; borrowed */
+	uint8_t (*ids)[ID_SIZE];  /* of the records that match, later sorted */
+	size_t ids_count, ids_space;
+	uint64_t examined;
+	bool named; /* the one message that is meant was found */
+	/* the row before */
+	uint8_t at_id[ID_SIZE];
+	char *at_site;
+	bool matched; /* its message was counted */
+};
+
+static bool
+is_for(const struct match *match, const Envelope *envelope)
+{
+	return envelope->accepted_us < match->before_us || match->selector->text[SELECT_ID];
+}
+
+static bool
+has_domain(const struct selector *selector, const Envelope *envelope)
+{
+	for (size_t i = 0; i < envelope->n_recipients; i++)
+		if (selector_has_domain(selector, envelope->recipients[i]))
+			return true;
+	return !selector->text[SELECT_DOMAIN];
+}
+
+/* Records */
+
+/* The sender holds it as soon as it has it. */
+static bool
+is_found(const Envelope *envelope)
+{
+	return envelope->verdict == ENVELOPE__VERDICT__INFECTED ||
+		envelope->verdict == ENVELOPE__VERDICT__UNSCANNABLE;
+}
+
+static void
+ids_add(struct count *count, const uint8_t *id)
+{
+	if (count->ids_count == count->ids_space) {
+		count->ids_space = count->ids_space ? 2 * count->ids_space : 16;
+		count->ids = xrealloc(count->ids, count->ids_space * sizeof *count->ids);
+	}
+	memcpy(count->ids[count->ids_count++], id, ID_SIZE);
+}
+
+static bool
+on_seen(void *arg, const struct queue_seen *seen)
+{
+	struct count *count = arg;
+	struct match *match = count->match;
+	const Envelope *envelope = seen->envelope;
+
+	if (atomic_load(count->hurry))
+		return false;
+	if (!is_for(match, envelope) ||
+		!selector_matches(&count->anywhere, envelope, "", match->egress) ||
+		!has_domain(match->selector, envelope))
+		return true;
+	if (match->selector->text[SELECT_SITE] || match->selector->text[SELECT_PROVIDER]) {
+		match->exact = false;
+		return true;
+	}
+	match->open = true;
+	if (match->state == MATCH_ANY || (match->state == MATCH_WAITING && !is_found(envelope)))
+		ids_add(count, envelope->id.data);
+	count->named = match->selector->text[SELECT_ID];
+	return !count->named;
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	return memcmp(a, b, ID_SIZE);
+}
+
+static void
+count_records(struct count *count, struct queue *queue)
+{
+	size_t kept = 0;
+	bool all = true;
+
+	for (enum topic topic = 0; topic < TOPIC_COUNT && !count->named; topic++)
+		all = queue_look(queue, topic, on_seen, count) && all;
+	count->match->exact = count->match->exact && (all || count->named);
+	if (!count->ids_count)
+		return;
+	qsort(count->ids, count->ids_count, sizeof *count->ids, by_id);
+	for (size_t i = 1; i < count->ids_count; i++)
+		if (by_id(count->ids[kept], count->ids[i]))
+			memmove(count->ids[++kept], count->ids[i], ID_SIZE);
+	count->ids_count = kept + 1;
+	count->match->matched = count->ids_count;
+}
+
+/* Rows: those of a message follow each other. */
+
+static bool
+has_state(const struct match *match, const Row *row)
+{
+	const bool held = row->state == ROW__STATE__HELD;
+
+	return match->state == MATCH_ANY || held == (match->state == MATCH_HELD);
+}
+
+static void
+row_count(struct count *count, const Row *row)
+{
+	struct match *match = count->match;
+	const uint8_t *id = row->envelope->id.data;
+
+	if (!is_for(match, row->envelope) ||
+		!selector_matches_row(match->selector, row, match->egress))
+		return;
+	match->open = true;
+	if (count->matched || !has_state(match, row))
+		return;
+	count->matched = true;
+	if (!count->ids_count ||
+		!bsearch(id, count->ids, count->ids_count, sizeof *count->ids, by_id))
+		match->matched++;
+}
+
+static void
+on_row(void *arg, Row *row)
+{
+	struct count *count = arg;
+
+	if (!count->at_site || memcmp(count->at_id, row->envelope->id.data, ID_SIZE) != 0)
+		count->matched = false;
+	memcpy(count->at_id, row->envelope->id.data, ID_SIZE);
+	free(count->at_site);
+	count->at_site = xstrdup(row->site);
+	count->examined++;
+	row_count(count, row);
+	row_free(row);
+}
+
+static void
+count_rows(struct count *count)
+{
+	const struct match *match = count->match;
+	size_t got;
+
+	if (match->selector->text[SELECT_ID]) {
+		rows_of(count->rows, match->selector->id, on_row, count);
+		return;
+	}
+	do
+		got = rows_scan(count->rows, ROWS_ANY, count->at_site ? count->at_id : NULL,
+			count->at_site, STEP, on_row, count);
+	while (got == STEP && count->examined < ROWS_MAX && !atomic_load(count->hurry));
+	if (got == STEP)
+		count->match->exact = false;
+}
+
+void
+match_count(struct match *match, struct queue *queue, struct rows *rows, const atomic_bool *hurry)
+{
+	struct count count = {
+		.match = match, .rows = rows, .hurry = hurry, .anywhere = *match->selector
+	};
+
+	count.anywhere.text[SELECT_SITE] = count.anywhere.text[SELECT_PROVIDER] = NULL;
+	match->matched = 0;
+	match->open = false;
+	match->exact = true;
+	count_records(&count, queue);
+	if (!rows_refresh(rows) || !rows_complete(rows))
+		match->exact = false;
+	count_rows(&count);
+	free(count.at_site);
+	free(count.ids);
+}
