@@ -18,6 +18,7 @@
 #define EVERY "json help version"
 #define LIMITS "messages-hour messages-day recipients-hour recipients-day"
 #define SELECTOR "site provider account credential domain egress-ip"
+#define COMMAND SELECTOR " dry-run"
 
 /* Words in brackets may be left out. Behind an option, "!" says that it must be given, "+" that it
  * may be given more than once. */
@@ -45,15 +46,15 @@ static const struct command {
 	  "one more user; the password is shown once" },
 	{ "account remove-user", "ACCOUNT", "username!", account_remove_user, "one user less" },
 	{ "queue list", "", "id " SELECTOR " state limit after", queue_list, "what waits, and how much" },
-	{ "queue show", "ID", "", queue_show, "one message that waits" },
-	{ "queue retry", "[ID]", SELECTOR, queue_rule, "what waits is due now" },
-	{ "queue bounce", "[ID]", SELECTOR, queue_rule, "what waits is refused for good" },
-	{ "queue release", "[ID]", SELECTOR, queue_rule, "what is held goes on" },
+	{ "queue show", "ID", "", queue_show, "one message that is not delivered yet" },
+	{ "queue retry", "[ID]", COMMAND, queue_rule, "what waits is due now" },
+	{ "queue bounce", "[ID]", COMMAND, queue_rule, "what is not delivered yet is refused for good" },
+	{ "queue release", "[ID]", COMMAND, queue_rule, "what is held goes on" },
 	{ "queue bad", "", "limit after", queue_bad_list, "what could not be read, set aside" },
 	{ "queue bad show", "KEY", "raw", queue_bad_show, "its bytes, as a dump" },
 	{ "queue bad remove", "KEY", "", queue_bad_remove, "for ever: save it first" },
-	{ "suspend", "", "id " SELECTOR " reason for", suspend, "what matches waits, now and later" },
-	{ "resume", "", "id " SELECTOR, resume, "the same selector as suspended" },
+	{ "suspend", "", "id " COMMAND " reason for", suspend, "what matches waits, now and later" },
+	{ "resume", "", "id " COMMAND, resume, "the same selector as suspended" },
 	{ "suspensions", "", "", suspensions, "what is suspended" },
 	{ "why", "ID|MESSAGE-ID|ADDRESS", "limit", why, "what became of a message" },
 	{ "rebuild", "", "take-over", rebuild, "write the accounts into Redis anew" },

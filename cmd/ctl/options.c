@@ -47,6 +47,7 @@ const struct ctl_known ctl_known[] = {
 	{ "reason",          "TEXT",                "for whoever reads the list" },
 	{ "for",             "30m|4h|2d",           "how long" },
 	{ "take-over",       NULL,                  "also from another owner, whose accounts go" },
+	{ "dry-run",         NULL,                  "says how much mail matches, and does nothing" },
 	{ NULL,              NULL,                  NULL }
 };
 /* clang-format on */

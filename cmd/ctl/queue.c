@@ -152,13 +152,27 @@ who(void)
 }
 
 static void
+print_matched(const json_t *reply)
+{
+	const json_int_t matched = json_integer_value(json_object_get(reply, "matched"));
+
+	printf("%s%" JSON_INTEGER_FORMAT " message%s %s\n",
+		json_is_false(json_object_get(reply, "exact")) ? "at least " : "", matched,
+		matched == 1 ? "" : "s",
+		json_is_true(json_object_get(reply, "dry_run")) ? "would match; nothing is done"
+								: "matched");
+}
+
+static void
 print_rule(const json_t *reply)
 {
 	const json_t *entry = json_object_get(reply, "entry");
 	char *selector = print_selector(json_object_get(entry, "selector"));
 
-	printf("%s %s (rule %s)\n", json_string_value(json_object_get(entry, "action")), selector,
-		json_string_value(json_object_get(reply, "rule")));
+	if (entry)
+		printf("%s %s (rule %s)\n", json_string_value(json_object_get(entry, "action")),
+			selector, json_string_value(json_object_get(reply, "rule")));
+	print_matched(reply);
 	free(selector);
 }
 
@@ -170,8 +184,8 @@ queue_rule(const struct ctl *ctl)
 	if (ctl->words_count > 0)
 		json_object_set_new(selector, "id", json_string(ctl->words[0]));
 	return ctl_ask(ctl, "POST", xstrdup("rules"),
-		json_pack(
-			"{s:s, s:o, s:s}", "action", ctl->verb, "selector", selector, "by", who()),
+		json_pack("{s:s, s:o, s:s, s:b}", "action", ctl->verb, "selector", selector, "by",
+			who(), "dry_run", ctl_has(ctl, "dry-run")),
 		print_rule);
 }
 
@@ -184,7 +198,9 @@ print_suspended(const json_t *reply)
 	char *selector = print_selector(json_object_get(
 		suspended ? suspended : json_object_get(reply, "resumed"), "selector"));
 
-	printf("%s %s\n", suspended ? "suspended" : "resumed", selector);
+	if (json_is_false(json_object_get(reply, "dry_run")))
+		printf("%s %s\n", suspended ? "suspended" : "resumed", selector);
+	print_matched(reply);
 	free(selector);
 }
 
@@ -199,7 +215,8 @@ suspend(const struct ctl *ctl)
 		ctl_error(ctl, "--for takes a duration, like 30m, 4h or 2d");
 		return CTL_USAGE;
 	}
-	body = json_pack("{s:o, s:s}", "selector", selector_of(ctl), "by", who());
+	body = json_pack("{s:o, s:s, s:b}", "selector", selector_of(ctl), "by", who(), "dry_run",
+		ctl_has(ctl, "dry-run"));
 	ctl_set(ctl, body, "reason");
 	if (for_text)
 		json_object_set_new(body, "seconds", json_integer((json_int_t)(ms / 1000)));
@@ -209,19 +226,18 @@ suspend(const struct ctl *ctl)
 int
 resume(const struct ctl *ctl)
 {
-	char *uri = xstrdup("suspensions"), *longer, *encoded;
+	char *uri = xasprintf("suspensions?dry_run=%s", ctl_has(ctl, "dry-run") ? "true" : "false");
+	char *longer, *encoded;
 	json_t *selector = selector_of(ctl), *value;
 	const char *key;
-	char separator = '?';
 
 	json_object_foreach(selector, key, value)
 	{
 		encoded = ctl_encode(json_string_value(value));
-		longer = xasprintf("%s%c%s=%s", uri, separator, key, encoded);
+		longer = xasprintf("%s&%s=%s", uri, key, encoded);
 		free(encoded);
 		free(uri);
 		uri = longer;
-		separator = '&';
 	}
 	json_decref(selector);
 	return ctl_ask(ctl, "DELETE", uri, NULL, print_suspended);
