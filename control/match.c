@@ -17,15 +17,22 @@
 #define ROWS_MAX 200000
 #define STEP 256
 
+/* A record that matches. */
+struct seen {
+	uint8_t id[ID_SIZE];
+	enum topic topic;
+	bool counts; /* it has the state that is asked for */
+};
+
 struct count {
 	struct match *match;
 	struct rows *rows;
 	const atomic_bool *hurry;
 	struct selector anywhere; /* the selector without site and provider; borrowed */
-	uint8_t (*ids)[ID_SIZE];  /* of the records that match, later sorted */
-	size_t ids_count, ids_space;
+	struct seen *seen;        /* later one a message, by id */
+	size_t seen_count, seen_space;
+	bool named; /* the one message that is meant was found in a topic */
 	uint64_t examined;
-	bool named; /* the one message that is meant was found */
 	/* the row before */
 	uint8_t at_id[ID_SIZE];
 	char *at_site;
@@ -58,13 +65,19 @@ is_found(const Envelope *envelope)
 }
 
 static void
-ids_add(struct count *count, const uint8_t *id)
+seen_add(struct count *count, const struct queue_seen *seen)
 {
-	if (count->ids_count == count->ids_space) {
-		count->ids_space = count->ids_space ? 2 * count->ids_space : 16;
-		count->ids = xrealloc(count->ids, count->ids_space * sizeof *count->ids);
+	const enum match_state state = count->match->state;
+	struct seen *at;
+
+	if (count->seen_count == count->seen_space) {
+		count->seen_space = count->seen_space ? 2 * count->seen_space : 16;
+		count->seen = xrealloc(count->seen, count->seen_space * sizeof *count->seen);
 	}
-	memcpy(count->ids[count->ids_count++], id, ID_SIZE);
+	at = &count->seen[count->seen_count++];
+	memcpy(at->id, seen->envelope->id.data, ID_SIZE);
+	at->topic = seen->topic;
+	at->counts = state == MATCH_ANY || (state == MATCH_WAITING && !is_found(seen->envelope));
 }
 
 static bool
@@ -85,8 +98,7 @@ on_seen(void *arg, const struct queue_seen *seen)
 		return true;
 	}
 	match->open = true;
-	if (match->state == MATCH_ANY || (match->state == MATCH_WAITING && !is_found(envelope)))
-		ids_add(count, envelope->id.data);
+	seen_add(count, seen);
 	count->named = match->selector->text[SELECT_ID];
 	return !count->named;
 }
@@ -94,26 +106,40 @@ on_seen(void *arg, const struct queue_seen *seen)
 static int
 by_id(const void *a, const void *b)
 {
-	return memcmp(a, b, ID_SIZE);
+	return memcmp(((const struct seen *)a)->id, ((const struct seen *)b)->id, ID_SIZE);
 }
 
+static int
+by_flow(const void *a, const void *b)
+{
+	const int order = by_id(a, b);
+
+	return order ? order
+		     : (int)((const struct seen *)a)->topic - (int)((const struct seen *)b)->topic;
+}
+
+/* What a cluster's topics still hold of a message that has gone on does not count: the last one
+ * stays. */
 static void
 count_records(struct count *count, struct queue *queue)
 {
 	size_t kept = 0;
-	bool all = true;
 
-	for (enum topic topic = 0; topic < TOPIC_COUNT && !count->named; topic++)
-		all = queue_look(queue, topic, on_seen, count) && all;
-	count->match->exact = count->match->exact && (all || count->named);
-	if (!count->ids_count)
-		return;
-	qsort(count->ids, count->ids_count, sizeof *count->ids, by_id);
-	for (size_t i = 1; i < count->ids_count; i++)
-		if (by_id(count->ids[kept], count->ids[i]))
-			memmove(count->ids[++kept], count->ids[i], ID_SIZE);
-	count->ids_count = kept + 1;
-	count->match->matched = count->ids_count;
+	for (enum topic topic = 0; topic < TOPIC_COUNT; topic++) {
+		count->named = false;
+		if (!queue_look(queue, topic, on_seen, count) && !count->named)
+			count->match->exact = false;
+	}
+	if (count->seen_count)
+		qsort(count->seen, count->seen_count, sizeof *count->seen, by_flow);
+	for (size_t i = 0; i < count->seen_count; i++) {
+		if (i > 0 && by_id(&count->seen[kept - 1], &count->seen[i]) == 0)
+			kept--;
+		count->seen[kept++] = count->seen[i];
+	}
+	count->seen_count = kept;
+	for (size_t i = 0; i < kept; i++)
+		count->match->matched += count->seen[i].counts;
 }
 
 /* Rows: those of a message follow each other. */
@@ -126,11 +152,25 @@ has_state(const struct match *match, const Row *row)
 	return match->state == MATCH_ANY || held == (match->state == MATCH_HELD);
 }
 
+/* The row tells what has become of the record. */
+static void
+record_forget(struct count *count, const uint8_t *id)
+{
+	struct seen key, *seen = NULL;
+
+	memcpy(key.id, id, ID_SIZE);
+	if (count->seen_count)
+		seen = bsearch(&key, count->seen, count->seen_count, sizeof key, by_id);
+	if (!seen || !seen->counts)
+		return;
+	seen->counts = false;
+	count->match->matched--;
+}
+
 static void
 row_count(struct count *count, const Row *row)
 {
 	struct match *match = count->match;
-	const uint8_t *id = row->envelope->id.data;
 
 	if (!is_for(match, row->envelope) ||
 		!selector_matches_row(match->selector, row, match->egress))
@@ -139,9 +179,7 @@ row_count(struct count *count, const Row *row)
 	if (count->matched || !has_state(match, row))
 		return;
 	count->matched = true;
-	if (!count->ids_count ||
-		!bsearch(id, count->ids, count->ids_count, sizeof *count->ids, by_id))
-		match->matched++;
+	match->matched++;
 }
 
 static void
@@ -155,6 +193,7 @@ on_row(void *arg, Row *row)
 	free(count->at_site);
 	count->at_site = xstrdup(row->site);
 	count->examined++;
+	record_forget(count, row->envelope->id.data);
 	row_count(count, row);
 	row_free(row);
 }
@@ -193,5 +232,5 @@ match_count(struct match *match, struct queue *queue, struct rows *rows, const a
 		match->exact = false;
 	count_rows(&count);
 	free(count.at_site);
-	free(count.ids);
+	free(count.seen);
 }
