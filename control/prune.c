@@ -27,14 +27,29 @@ struct prune {
 	struct event *timer;
 };
 
-static bool
-is_over(const char *key, const json_t *entry, uint64_t now)
+/* When the oldest mail was accepted that is no row yet; UINT64_MAX: there is none. */
+static uint64_t
+oldest_us(struct queue *queue)
 {
-	const json_t *before = json_object_get(entry, "accepted_before_us");
+	struct queue_stats stats;
+	uint64_t oldest = UINT64_MAX;
+
+	queue_stats(queue, &stats);
+	for (enum topic topic = 0; topic < TOPIC_COUNT; topic++)
+		if (stats.oldest_us[topic] && stats.oldest_us[topic] < oldest)
+			oldest = stats.oldest_us[topic];
+	return oldest;
+}
+
+static bool
+is_over(const struct prune *prune, const char *key, const json_t *entry, uint64_t now)
+{
+	const uint64_t before = (uint64_t)json_integer_value(
+		json_object_get(entry, "accepted_before_us"));
 	const json_t *until = json_object_get(entry, "until_us");
 
 	if (strncmp(key, "rule/", 5) == 0)
-		return (uint64_t)json_integer_value(before) + RULES_KEPT_US < now;
+		return before + RULES_KEPT_US < now && oldest_us(prune->queue) >= before;
 	return strncmp(key, "suspension/", 11) == 0 && json_integer_value(until) &&
 		(uint64_t)json_integer_value(until) < now;
 }
@@ -50,8 +65,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	event_add(prune->timer, &hour);
-	json_object_foreach(
-		directory_entries(prune->directory), key, entry) if (is_over(key, entry, now))
+	json_object_foreach(directory_entries(prune->directory), key,
+		entry) if (is_over(prune, key, entry, now))
 		queue_config_put(prune->queue, key, "", NULL, NULL);
 }
 

@@ -210,9 +210,10 @@ bool rows_refresh(struct rows *rows);
  *   ip/<network>    {"version","account","active","created_us"}
  *   owner           {"version","id"}: whose accounts these are (owner.h)
  *   rule/<number>   {"number","action":"retry|bounce|release","selector","accepted_before_us",
- *                    "by"}: an operator's command for the rows that match the selector
- *                    (selector.h). Numbers are 20 digits in the key and grow, so that Row.rule
- *                    says which are done. Kept 6 days.
+ *                    "by"}: an operator's command for the mail that matches the selector
+ *                    (selector.h) and was accepted before it, wherever that is. Numbers are 20
+ *                    digits in the key and grow, so that Row.rule says which are done. Kept 6
+ *                    days, and as long as older mail is no row yet.
  *   suspension/<selector>  {"version","selector","reason","by","since_us","until_us"}: what
  *                    matches waits until the entry is removed, or (not 0) until then. In the key
  *                    stand the selector's fields as in a query, so that there is one for each.
