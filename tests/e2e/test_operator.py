@@ -7,15 +7,16 @@ import time
 
 import pytest
 
-from harness import BUILD, wait_for
+from harness import BUILD, EICAR, wait_for
 from operator_steps import *  # noqa: F401, F403  (the steps that both queues take)
 from operator_steps import Desk, Sites
 
 
 class Embedded(Desk):
-    def __init__(self, rig, certificate):
+    def __init__(self, rig, certificate, clamd):
         sites = Sites(rig)
-        self.shout = rig.shout(rig.redis(), certificate=certificate, settings=sites.settings)
+        self.clamd = clamd
+        self.shout = rig.shout(rig.redis(), certificate=certificate, clamd=clamd, settings=sites.settings)
         super().__init__(sites, self.shout)
 
     def door(self):
@@ -33,8 +34,8 @@ class Embedded(Desk):
 
 
 @pytest.fixture
-def desk(rig, certificate):
-    return Embedded(rig, certificate)
+def desk(rig, certificate, clamd):
+    return Embedded(rig, certificate, clamd)
 
 
 def write_config(shout, entries):
@@ -79,6 +80,46 @@ def test_commands_while_no_sender_runs_are_done_when_it_returns(desk):
                           capture_output=True, check=True).stdout
     # what is over is gone: the rule after 6 days, the suspension after its end
     assert f"rule/{now:020}" in kept and f"rule/{1:020}" not in kept and f"suspension/account={account}" not in kept
+
+
+def test_what_was_on_its_way_is_bounced_after_a_restart(desk):
+    """Commands given right before, and while nobody runs; those that contradict each other in either order."""
+    found = [desk.post("one", f"a{i}@good.example", more=EICAR) for i in range(2)]
+    for message_id in found:
+        desk.is_state(message_id, "held")
+    with desk.clamd.paused():
+        before, meanwhile = desk.post("one", "b@good.example"), desk.post("two", "c@good.example")
+        desk.is_state(meanwhile, "inbound")
+        desk.ctl("queue", "bounce", before)
+        desk.shout.kill()
+    now = int(time.time() * 1e6)
+    commands = [("bounce", meanwhile), ("bounce", found[0]), ("release", found[0]), ("release", found[1]),
+                ("bounce", found[1])]
+    write_config(desk.shout, {
+        f"rule/{now + i:020}": {"number": now + i, "action": action, "selector": {"id": message_id},
+                                "accepted_before_us": now - 3600_000_000, "by": "me"}  # a clock behind: the id counts
+        for i, (action, message_id) in enumerate(commands)})
+    desk.shout.restart()
+    for message_id in (*found, before, meanwhile):
+        wait_for(lambda one=message_id: desk.events("bounced", one), 60, "all end")
+    desk.wait(0)
+    assert not desk.good.messages
+
+
+def test_a_command_counts_whatever_the_clock_was(desk):
+    """A rule from a time when the clock was ahead: commands after it are no older."""
+    found = desk.post("one", "a@good.example", more=EICAR)
+    desk.is_state(found, "held")
+    desk.shout.stop()
+    ahead = int((time.time() + 3600) * 1e6)
+    write_config(desk.shout, {f"rule/{ahead:020}": {
+        "number": ahead, "action": "release", "selector": {"account": "2222222222"}, "accepted_before_us": ahead}})
+    desk.shout.restart()
+    also = desk.post("one", "b@good.example", more=EICAR)  # the newest rule is no release of it
+    desk.is_state(also, "held")
+    for message_id in (found, also):
+        desk.ctl("queue", "release", message_id)
+        wait_for(lambda one=message_id: desk.events("delivered", one), 60, "it is released")
 
 
 def ctl(shout, *words):

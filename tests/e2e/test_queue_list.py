@@ -8,6 +8,7 @@ import rows
 from harness import BUILD, wait_for
 
 COUNT = 20000
+ASLEEP = "asxeep2222"  # an account
 
 
 def pile():
@@ -17,7 +18,7 @@ def pile():
         elif i % 10 == 0:
             yield rows.row(i, site="mx.few.example", domain="few.example", credential="c2")
         elif i % 10 == 1:
-            yield rows.row(i, due_us=0, account="asleep")
+            yield rows.row(i, due_us=0, account=ASLEEP)
         else:
             yield rows.row(i)
 
@@ -26,7 +27,7 @@ def pile():
 def shout(module_rig, redis, certificate, sink):
     shout = module_rig.shout(redis, route=sink.host, certificate=certificate, settings={
         "sender": {"retry": {"first": "1h", "max": "1d"}}})  # rows are due in a day
-    shout.shoutctl("suspend", "--account", "asleep", "--reason", "enough")
+    shout.shoutctl("suspend", "--account", ASLEEP, "--reason", "enough")
     assert shout.stop() == 0
     rows.write(shout.state_dir, pile())
     shout.restart()
@@ -48,7 +49,7 @@ def every_page(shout, *words):
     ((), COUNT), (("--site", "mx.few.example"), 2000), (("--site", "MX.pile.example"), 17800),
     (("--state", "held"), 200), (("--state", "waiting"), 19800), (("--account", "a2"), 200),
     (("--credential", "c2"), 2000), (("--domain", "few.example"), 2000), (("--provider", "few.example"), 2000),
-    (("--site", "mx.pile.example", "--account", "asleep"), 2000), (("--account", "nobody"), 0),
+    (("--site", "mx.pile.example", "--account", ASLEEP), 2000), (("--account", "nobody"), 0),
     (("--site", "mx.few.example", "--state", "held"), 0)])
 def test_each_filter_has_its_total_and_its_pages(shout, words, count):
     first = shout.shoutctl("queue", "list", "--limit", 7, *words)
@@ -71,14 +72,14 @@ def test_a_site_is_listed_by_due_time(shout):
 
 
 def test_a_message_is_shown_whole(shout):
-    asleep = shout.shoutctl("queue", "list", "--account", "asleep", "--limit", 1)["rows"][0]
+    asleep = shout.shoutctl("queue", "list", "--account", ASLEEP, "--limit", 1)["rows"][0]
     row, = shout.shoutctl("queue", "show", asleep["id"])["rows"]
     assert row["body"] == "queue.mdb" and row["attempts"] == 1 and row["due"] is None
-    assert row["suspension"]["selector"] == {"account": "asleep"} and row["suspension"]["reason"] == "enough"
+    assert row["suspension"]["selector"] == {"account": ASLEEP} and row["suspension"]["reason"] == "enough"
     assert row["credential"] == "c1" and row["last_reply"].startswith("451") and row["client"] == "192.0.2.7"
     done = subprocess.run([BUILD / "shoutctl", "-c", shout.file, "queue", "show", asleep["id"]], capture_output=True,
                           text=True, timeout=60)
-    assert "account asleep: enough" in done.stdout
+    assert f"account {ASLEEP}: enough" in done.stdout
 
 
 def test_the_cursor_of_another_list_is_refused(shout):
@@ -89,6 +90,6 @@ def test_the_cursor_of_another_list_is_refused(shout):
 def test_suspended_rows_cost_no_timer_and_wake_on_resume(shout):
     assert shout.metric("shout_sender_timers") == 2
     assert shout.metric("shout_sender_loaded") == 0
-    shout.shoutctl("resume", "--account", "asleep")
-    wait_for(lambda: shout.shoutctl("queue", "list", "--account", "asleep")["total"] == 0, 120, "all have gone")
+    shout.shoutctl("resume", "--account", ASLEEP)
+    wait_for(lambda: shout.shoutctl("queue", "list", "--account", ASLEEP)["total"] == 0, 120, "all have gone")
     assert shout.metric("shout_sender_delivered_total") == 2000

@@ -26,14 +26,16 @@ COMMANDS = {  # complete, and nothing is there that they name
     "account add --name n --contact x --domain d.example": REFUSED,
     "queue list": 0, "queue list --site nowhere.example": 0, f"queue list --id {NOBODY}": 0,
     "queue list --state held": 0,
-    f"queue show {NOBODY}": REFUSED, f"queue retry {NOBODY}": 0, f"queue bounce {NOBODY}": 0,
-    f"queue release {NOBODY}": 0, "queue bad": 0, "queue bad show 00": REFUSED, "queue bad remove 00": REFUSED,
+    f"queue show {NOBODY}": REFUSED, f"queue retry {NOBODY}": REFUSED, f"queue bounce {NOBODY}": REFUSED,
+    f"queue release {NOBODY}": REFUSED, "queue bad": 0, "queue bad show 00": REFUSED, "queue bad remove 00": REFUSED,
     f"resume --account {NOBODY}": REFUSED, "suspensions": 0, f"why {NOBODY}": 0, "rebuild": 0,
 }
 REFUSALS = [  # what the API is asked and refuses
     "queue retry", "queue bounce", "queue release", "suspend", "resume", "queue show short",
     "queue list --state sleeping", "queue list --limit 0", "queue list --after nowhere", "why x --limit 0",
     "why x --limit 1&q=y", "account list --limit many", "suspend --egress-ip here", "queue retry short",
+    "suspend --domain a..example", "suspend --account nobody", "queue bounce --domain nowhere.example",
+    "queue bounce --domain nowhere.example --dry-run",
 ]
 WRONGS = [  # what is no command line
     "", "account", "queue", "nonsense", "account nonsense", "account show", "account show a b", "queue show",

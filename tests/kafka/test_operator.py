@@ -24,7 +24,7 @@ class Office(Desk):
         for node in self.nodes.values():
             rig.add(node)
         self.senders = [self.nodes["sender-1"], self.nodes["sender-2"]]
-        self.redis, self.turn = redis, 0
+        self.redis, self.clamd, self.turn = redis, clamd, 0
         super().__init__(sites, self.nodes["control"])
         self.both_own()
 
@@ -78,8 +78,8 @@ class Office(Desk):
             self.ctl("resume", *(word for key, value in one["selector"].items()
                                  for word in (f"--{words.get(key, key)}", value)))
         for account in self.accounts.values():
-            for action in ("release", "retry"):
-                self.ctl("queue", action, "--account", account["account"])
+            for action in ("release", "retry"):  # when there is anything
+                self.control.shoutctl("queue", action, "--account", account["account"], check=False)
         self.wait(0)
         self.restart("sender-1", "sender-2")
 
@@ -159,8 +159,8 @@ def test_the_list_counts_what_waits_at_both_senders(desk):
 def test_held_mail_is_released_at_both_senders(desk):
     ids = [desk.post("one", "x@good.example", more=EICAR) for _ in range(SPREAD)]
     wait_for(lambda: desk.ctl("queue", "list", "--state", "held")["total"] == SPREAD, 60, "all are held")
-    desk.ctl("queue", "retry", "--account", desk.accounts["one"]["account"])
-    desk.ctl("queue", "release", "--account", desk.accounts["two"]["account"])
+    desk.refused("queue", "retry", "--account", desk.accounts["one"]["account"])
+    desk.refused("queue", "release", "--account", desk.accounts["two"]["account"])
     desk.ctl("queue", "release", ids[0])
     desk.all_have("delivered", ids[:1])
     assert desk.ctl("queue", "list", "--state", "held")["total"] == SPREAD - 1
@@ -169,6 +169,22 @@ def test_held_mail_is_released_at_both_senders(desk):
     desk.nodes["sender-1"].restart()
     desk.all_have("delivered", ids)
     desk.wait(0)
+
+
+def test_mail_that_waits_for_a_sender_is_bounced(desk):
+    for sender in desk.senders:
+        sender.kill()
+    ids = [desk.post("one", "x@good.example") for _ in range(SPREAD)]
+    for message_id in ids:
+        desk.is_state(message_id, "ready")
+    assert desk.ctl("queue", "bounce", "--account", desk.accounts["one"]["account"], "--dry-run")["matched"] == SPREAD
+    assert desk.ctl("queue", "bounce", ids[0])["matched"] == 1
+    desk.control.kill()
+    for node in (desk.control, *desk.senders):
+        node.restart()
+    desk.all_have("bounced", ids[:1])
+    desk.all_have("delivered", ids[1:])
+    assert not desk.events("delivered", ids[0])
 
 
 def logs_in(node, account):

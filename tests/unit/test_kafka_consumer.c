@@ -356,11 +356,61 @@ a_consumer_after_a_stopped_one_gets_what_was_given_back(void **state)
 	assert_int_equal(member->redelivered, 3);
 }
 
+/* What a look saw, by the number a record was sent with. */
+struct looked {
+	size_t count, most;
+	bool saw[200];
+};
+
+static bool
+on_seen(void *arg, const struct queue_seen *seen)
+{
+	struct looked *looked = arg;
+
+	assert_int_equal(seen->topic, TOPIC_INBOUND);
+	assert_true(seen->since_us > 0);
+	looked->saw[atol(seen->envelope->mail_from)] = true;
+	return ++looked->count < looked->most;
+}
+
+static void
+a_look_sees_what_is_unfinished(void **state)
+{
+	struct member *member = &rig.members[0];
+	struct queue *base = &rig.producer.queue.base;
+	struct looked nobody = { .most = 1000 }, in_hand = { .most = 1000 }, some = { .most = 3 };
+
+	(void)state;
+	assert_true(kafka_look(base, TOPIC_INBOUND, on_seen, &nobody));
+	assert_int_equal(nobody.count, 0);
+	put_numbered(KAFKA_INBOUND, 40, PARTITIONS);
+	assert_true(kafka_look(base, TOPIC_INBOUND, on_seen, &nobody));
+	assert_int_equal(nobody.count, 40);
+	assert_false(kafka_look(base, TOPIC_INBOUND, on_seen, &some));
+	assert_int_equal(some.count, 3);
+	member_open(member);
+	consume(member, TOPIC_INBOUND, 1000);
+	AWAIT(member->count == 40);
+	for (size_t i = 1; i < 40; i += 2)
+		finish(member, i);
+	finish(member, 0);
+	await_commit();
+	put(KAFKA_INBOUND, 2, "99", "body", 4);
+	assert_true(kafka_look(base, TOPIC_INBOUND, on_seen, &in_hand));
+	assert_int_equal(in_hand.count, 20);
+	for (size_t i = 1; i < 40; i++)
+		assert_int_equal(in_hand.saw[i], i % 2 == 0);
+	assert_true(in_hand.saw[99]);
+	put(KAFKA_INBOUND, 1, "100", "body", 4);
+	AWAIT(member->count == 42); /* the group was not disturbed */
+}
+
 int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(records_come_in_order_and_once),
+		TEST(a_look_sees_what_is_unfinished),
 		TEST(after_a_crash_only_what_was_unfinished_comes_again),
 		TEST(what_was_handed_on_again_is_told),
 		TEST(no_more_than_the_window_is_in_hand),

@@ -47,6 +47,9 @@ static struct {
 	int put_err;
 	char *put_text;
 	void (*on_body)(void); /* while the body is being read */
+	void (*on_entry)(void *arg, const char *key, const char *json); /* of relay.config */
+	void *config_arg;
+	uint64_t row_rule[2], held_rule; /* of the rows that were deferred */
 } t;
 
 /* In place of ledger.c: one recipient has every message already. */
@@ -125,9 +128,12 @@ fake_defer(struct record *record, Row *const *rows, size_t count, queue_cb cb, v
 		assert_int_equal(rows[0]->envelope->n_recipients, 1);
 		t.held_for = xstrdup(rows[0]->envelope->recipients[0]->address);
 	}
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		if (!strcmp(rows[i]->site, "quick"))
 			t.packed_size = row__pack(rows[i], t.packed);
+		t.row_rule[i] = rows[i]->rule;
+		t.held_rule = rows[i]->held_rule;
+	}
 	t.rows = count;
 	t.cb = cb;
 	t.arg = arg;
@@ -206,6 +212,52 @@ fake_rows_of(struct rows *rows, const uint8_t *id, queue_row_cb on_row, void *ar
 	return 1;
 }
 
+static size_t
+fake_rows_scan(struct rows *rows, int partition, const uint8_t *after_id, const char *after_site,
+	size_t limit, queue_row_cb on_row, void *arg)
+{
+	(void)rows, (void)partition, (void)after_id, (void)after_site, (void)limit, (void)on_row;
+	(void)arg;
+	return 0;
+}
+
+static bool
+fake_rows_mine(struct rows *rows, int partition)
+{
+	(void)rows, (void)partition;
+	return true;
+}
+
+static struct config_watch *
+fake_config_watch(struct queue *queue, struct loop *loop,
+	void (*on_entry)(void *arg, const char *key, const char *json), void *arg)
+{
+	(void)queue, (void)loop;
+	t.on_entry = on_entry;
+	t.config_arg = arg;
+	return NULL;
+}
+
+static void
+on_known(struct sender *sender)
+{
+	(void)sender;
+}
+
+/* An operator's command about a domain. */
+static void
+command(unsigned number, const char *action, const char *domain)
+{
+	char json[256], key[32];
+
+	snprintf(key, sizeof key, "rule/%020u", number);
+	snprintf(json, sizeof json,
+		"{\"number\":%u,\"action\":\"%s\",\"selector\":{\"recipient_domain\":\"%s\"},"
+		"\"accepted_before_us\":%llu}",
+		number, action, domain, (unsigned long long)clock_us() + 1000000);
+	t.on_entry(t.config_arg, key, json);
+}
+
 static void
 count_load(void *arg, Row *row)
 {
@@ -225,6 +277,9 @@ static const struct queue_ops ops = {
 	.event_put = fake_event_put,
 	.rows_due = fake_rows_due,
 	.rows_of = fake_rows_of,
+	.rows_scan = fake_rows_scan,
+	.rows_mine = fake_rows_mine,
+	.config_watch = fake_config_watch,
 };
 static struct queue queue = { &ops };
 static struct record record = { .ops = &ops };
@@ -318,7 +373,8 @@ setup(void **state)
 		.rest_until = never_rests,
 		.room = all_room,
 		.waiting = no_waiting });
-	sender->rules = rules_new(sender, NULL);
+	sender->rules = rules_new(sender, on_known);
+	rules_start(sender->rules);
 	sender->metrics.in_hand = metric_gauge("shout_test_in_hand", "Of a test", NULL);
 	sender->metrics.bounced = metric_counter("shout_test_bounced", "Of a test", NULL);
 	sender->metrics.delivered = metric_counter("shout_test_delivered", "Of a test", NULL);
@@ -599,6 +655,69 @@ who_has_a_held_mail_already_is_not_held_again(void **state)
 	free(t.held_for);
 }
 
+/* It was in a scan when it was bounced, and was found infected after that. */
+static void
+what_is_to_be_bounced_is_not_held(void **state)
+{
+	static const char *const recipients[] = { "c@quick.example", "b@slow.example" };
+
+	(void)state;
+	command(7, "bounce", "quick.example");
+	command(8, "release", "slow.example");
+	hold_again(recipients, 1);
+	assert_int_equal(t.puts, 1);
+	assert_non_null(strstr(t.put_text, "bounced by the operator"));
+	assert_int_equal(t.finished, 1);
+	assert_int_equal(t.rows, 0);
+	hold_again(recipients, 2);
+	assert_int_equal(t.puts, 2);
+	assert_int_equal(t.rows, 1);
+	assert_string_equal(t.held_for, recipients[1]);
+	assert_int_equal(t.row_rule[0], 8); /* all that was asked for is done */
+	assert_int_equal(t.held_rule, 8);   /* the release was not about what was found after it */
+	t.cb(t.arg, 0);
+	free(t.held_for);
+}
+
+/* One has been tried and waits, one is being tried. */
+static void
+a_record_that_becomes_rows_takes_a_bounce_along(void **state)
+{
+	(void)state;
+	t.on_entry(t.config_arg, NULL, NULL);
+	command(3, "bounce", "elsewhere.example");
+	mail_check(t.mail);
+	assert_int_equal(t.rows, 2);
+	assert_true(t.row_rule[0] == 3 && t.row_rule[1] == 3);
+	command(4, "bounce", "quick.example");
+	command(5, "retry", "slow.example");
+	t.cb(t.arg, -ENOSPC);
+	t.mail->busy--; /* the pause is over */
+	mail_check(t.mail);
+	/* both are to meet the rules, should we end before it is done */
+	assert_true(t.row_rule[0] < 4 && t.row_rule[1] < 4);
+	t.cb(t.arg, 0);
+	t.ends->state = ITEM_SETTLING; /* the attempt has failed for now */
+	t.ends->targets[0].state = TARGET_DEFERRED;
+	settle_advance(t.ends);
+	assert_int_equal(t.puts, 1);
+	assert_string_equal(t.removed_site, "quick");
+	t.mail = NULL;
+}
+
+static void
+what_waits_for_its_turn_is_bounced_at_once(void **state)
+{
+	(void)state;
+	t.on_entry(t.config_arg, NULL, NULL);
+	t.ends->state = ITEM_WAITING;
+	command(4, "bounce", "quick.example");
+	assert_int_equal(t.puts, 1);
+	assert_int_equal(t.rows, 1); /* the other one's */
+	t.cb(t.arg, 0);
+	t.mail = NULL;
+}
+
 /* Two failures of different kinds: the event of the second is refused once. */
 static void
 an_event_that_was_taken_is_not_repeated(void **state)
@@ -724,6 +843,9 @@ main(void)
 		TEST(who_has_no_row_yet_is_still_the_records),
 		TEST(a_record_whose_rows_are_all_there_is_finished),
 		TEST(who_has_a_held_mail_already_is_not_held_again),
+		TEST(what_is_to_be_bounced_is_not_held),
+		TEST(a_record_that_becomes_rows_takes_a_bounce_along),
+		TEST(what_waits_for_its_turn_is_bounced_at_once),
 		TEST(a_body_that_cannot_be_read_now_is_waited_for),
 		TEST(a_body_that_is_gone_is_told_in_the_dsn),
 		TEST(no_dsn_begins_once_the_sender_ends),

@@ -135,6 +135,59 @@ a_forwarded_record_moves_with_its_new_envelope_and_its_body(void **state)
 	AWAIT_STATS(now.bodies == 0);
 }
 
+static bool
+on_seen(void *arg, const struct queue_seen *seen)
+{
+	const uint8_t *wanted = arg;
+
+	assert_string_equal(seen->envelope->recipients[0]->address, "bob@elsewhere.example");
+	return !wanted || memcmp(seen->envelope->id.data, wanted, ID_SIZE) != 0;
+}
+
+static size_t seen_count;
+
+static bool
+on_counted(void *arg, const struct queue_seen *seen)
+{
+	assert_int_equal(seen->topic, *(enum topic *)arg);
+	seen_count++;
+	return on_seen(NULL, seen);
+}
+
+static size_t
+look(enum topic topic)
+{
+	seen_count = 0;
+	assert_true(queue_look(rig.queue, topic, on_counted, &topic));
+	return seen_count;
+}
+
+static void
+what_is_unfinished_is_seen_whoever_has_it(void **state)
+{
+	size_t inbound = 0, ready = 0;
+
+	(void)state;
+	assert_int_equal(look(TOPIC_INBOUND), 0);
+	put_letters(TOPIC_INBOUND, 64); /* a step */
+	assert_int_equal(look(TOPIC_INBOUND), 64);
+	put_letters(TOPIC_INBOUND, 6);
+	assert_int_equal(look(TOPIC_INBOUND), 70);
+	assert_false(queue_look(rig.queue, TOPIC_INBOUND, on_seen, letters[5].id));
+	consume(TOPIC_INBOUND, 100);
+	record_at(69);
+	for (size_t i = 0; i < 3; i++)
+		finish(rig.records[i * 7]);
+	assert_int_equal(
+		forward(rig.records[30], TOPIC_READY, record_envelope(rig.records[30])), 0);
+	for (int i = 0; i < 1000 && (inbound != 66 || ready != 1); i++) { /* once committed */
+		inbound = look(TOPIC_INBOUND);
+		ready = look(TOPIC_READY);
+	}
+	assert_int_equal(inbound, 66);
+	assert_int_equal(ready, 1);
+}
+
 static void
 a_known_id_makes_no_second_record(void **state)
 {
@@ -560,6 +613,7 @@ main(void)
 		TEST(records_with_many_recipients_count_more),
 		TEST(unfinished_records_come_again_after_a_restart_in_any_order_of_finishing),
 		TEST(a_forwarded_record_moves_with_its_new_envelope_and_its_body),
+		TEST(what_is_unfinished_is_seen_whoever_has_it),
 		TEST(a_known_id_makes_no_second_record),
 		TEST(a_record_that_is_put_twice_is_done_once_or_says_so),
 		TEST(a_body_is_read_back_in_pieces_of_any_size),
