@@ -1,7 +1,7 @@
 /*
- * prune.h - takes out of relay.config what is over: rules 6 days old (what waited then has met them)
- * that no mail on its way to the sender is older than, and suspensions that have ended. The only
- * place that does.
+ * prune.h - takes out of relay.config what is over: rules 6 days old (what waited then has met
+ * them) that no mail on its way to the sender is older than, and suspensions that have ended. The
+ * only place that does.
  */
 #ifndef CONTROL_PRUNE_H
 #define CONTROL_PRUNE_H
