@@ -156,7 +156,7 @@ has_state(const struct match *match, const Row *row)
 static void
 record_forget(struct count *count, const uint8_t *id)
 {
-	struct seen key, *seen = NULL;
+	struct seen key = { .counts = false }, *seen = NULL;
 
 	memcpy(key.id, id, ID_SIZE);
 	if (count->seen_count)

@@ -186,6 +186,9 @@ what_is_unfinished_is_seen_whoever_has_it(void **state)
 	}
 	assert_int_equal(inbound, 66);
 	assert_int_equal(ready, 1);
+	for (size_t i = 0; i < 70; i++)
+		if (i != 0 && i != 7 && i != 14 && i != 30)
+			finish(rig.records[i]);
 }
 
 static void
