@@ -95,9 +95,7 @@ item_schedule(struct item *item)
 		return;
 	}
 	if (item_unwanted(item)) {
-		item->parked = !item->counted;
-		item->state = ITEM_SETTLING;
-		settle_advance(item);
+		settle_unwanted(item, 0);
 		return;
 	}
 	item->state = ITEM_WAITING;

@@ -589,7 +589,10 @@ mail_from_row(struct sender *sender, Row *row, enum row_use use)
 	}
 	if (use == ROW_SUSPEND || (unwanted && !row->due_us))
 		suspensions_mark_row(sender->suspensions, item);
-	settle_park(item, unwanted ? row->due_us : 0);
+	if (unwanted)
+		settle_unwanted(item, row->due_us);
+	else
+		settle_park(item, 0);
 }
 
 static void

@@ -250,7 +250,7 @@ item_end_unwanted(struct sender *sender, struct item *item)
 		return;
 	if (item->state == ITEM_WAITING) {
 		schedule_remove(sender->schedule, &item->entry);
-		settle_park(item, 0);
+		settle_unwanted(item, 0);
 	} else if (item->state == ITEM_ATTEMPTING)
 		attempt_break_off(item);
 }

@@ -252,8 +252,11 @@ void settle_delivered(
 /* Likewise those of the targets that the ledger has: `found` has `count` entries. */
 void settle_known(
 	struct item *item, const size_t *indices, size_t count, const enum ledger_entry *found);
-/* Asks the ledger for all of a new item's recipients: those that have the mail are not to wait. */
+/* Asks the ledger for the item's open recipients: those that have the mail are not to wait. */
 void settle_ask(struct item *item);
+/* Whom an operator wants bounced is, unless a crash hid that they have the mail. What else is open
+ * waits until `until_us`. */
+void settle_unwanted(struct item *item, uint64_t until_us);
 /* A call whose answer comes to the item: it lives, and the role, until then. */
 void item_pend(struct item *item);
 void item_answered(struct item *item);

@@ -371,6 +371,17 @@ settle_advance(struct item *item)
 }
 
 void
+settle_unwanted(struct item *item, uint64_t until)
+{
+	if (item->row || item->mail->redelivered)
+		settle_ask(item);
+	item->parked = !item->counted;
+	item->parked_until_us = until;
+	item->state = ITEM_SETTLING;
+	settle_advance(item);
+}
+
+void
 settle_park(struct item *item, uint64_t until)
 {
 	item->parked = true;

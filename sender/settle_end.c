@@ -203,9 +203,11 @@ settle_ask(struct item *item)
 	for (size_t at = 0; at < item->count;) {
 		question = xmalloc(sizeof *question);
 		question->item = item;
-		for (n = 0; n < TRANSACTION_RECIPIENTS_MAX && at < item->count; n++, at++) {
+		for (n = 0; n < TRANSACTION_RECIPIENTS_MAX && at < item->count; at++) {
+			if (item->targets[at].state != TARGET_OPEN)
+				continue;
 			question->indices[n] = at;
-			question->recipients[n] = item->targets[at].recipient;
+			question->recipients[n++] = item->targets[at].recipient;
 		}
 		question->count = n;
 		item_pend(item);

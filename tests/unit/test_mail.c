@@ -679,6 +679,30 @@ what_is_to_be_bounced_is_not_held(void **state)
 	free(t.held_for);
 }
 
+/* The process that delivered it ended before it could tell. */
+static void
+who_has_a_mail_already_is_not_told_that_it_was_bounced(void **state)
+{
+	static const char *const recipients[] = { "c@quick.example" };
+	Row row = ROW__INIT;
+
+	(void)state;
+	command(4, "bounce", "quick.example");
+	row.envelope = envelope_new(recipients, 1);
+	row.site = (char *)"quick";
+	row.due_us = 1;
+	t.ledger_has = recipients[0];
+	mail_from_row(&t.sender, row_copy(&row), ROW_BOUNCE);
+	assert_int_equal(t.puts, 0);
+	assert_int_equal(t.events, 1);
+	assert_string_equal(t.removed_site, "quick");
+	t.ledger_has = NULL;
+	mail_from_row(&t.sender, row_copy(&row), ROW_BOUNCE);
+	assert_int_equal(t.puts, 1);
+	assert_int_equal(t.removed, 2);
+	envelope_free(row.envelope);
+}
+
 /* One has been tried and waits, one is being tried. */
 static void
 a_record_that_becomes_rows_takes_a_bounce_along(void **state)
@@ -844,6 +868,7 @@ main(void)
 		TEST(a_record_whose_rows_are_all_there_is_finished),
 		TEST(who_has_a_held_mail_already_is_not_held_again),
 		TEST(what_is_to_be_bounced_is_not_held),
+		TEST(who_has_a_mail_already_is_not_told_that_it_was_bounced),
 		TEST(a_record_that_becomes_rows_takes_a_bounce_along),
 		TEST(what_waits_for_its_turn_is_bounced_at_once),
 		TEST(a_body_that_cannot_be_read_now_is_waited_for),
