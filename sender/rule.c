@@ -13,21 +13,18 @@
  */
 #include "sender/rule.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <event2/event.h>
-#include <jansson.h>
 
 #include "sender/deferral.h"
+#include "sender/rule_private.h"
 #include "sender/sender_private.h"
 #include "sender/suspend.h"
 #include "sender/trust.h"
-#include "shared/config.h"
 #include "shared/log.h"
 #include "shared/loop.h"
-#include "shared/selector.h"
 
 #define SLICE 500
 #define BUSY_MAX 2000 /* items being settled: the sweep pauses */
@@ -36,17 +33,6 @@
 #define PERIOD_MAX_US (3600ull * 1000000)
 #define PREFIX "rule/"
 #define PREFIX_SUSPENSION "suspension/"
-
-enum action { ACTION_RETRY, ACTION_BOUNCE, ACTION_RELEASE };
-static const char *const actions[] = { "retry", "bounce", "release" };
-
-struct rule {
-	struct rule *next; /* by number */
-	uint64_t number, before_us;
-	enum action action;
-	char *key, *by;
-	struct selector selector;
-};
 
 struct rules {
 	struct sender *sender;
@@ -62,123 +48,6 @@ struct rules {
 	Row *slice[SLICE];
 	size_t count;
 };
-
-/* Rules. */
-
-static void
-rule_free(struct rule *rule)
-{
-	free(rule->key);
-	free(rule->by);
-	selector_wipe(&rule->selector);
-	free(rule);
-}
-
-static char *
-text_of(const json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text && *text ? xstrdup(text) : NULL;
-}
-
-static int
-action_of(const char *name)
-{
-	for (int i = 0; name && i < (int)(sizeof actions / sizeof *actions); i++)
-		if (!strcmp(name, actions[i]))
-			return i;
-	return -EINVAL;
-}
-
-static struct rule *
-rule_parse(const char *key, const char *text)
-{
-	json_t *json = json_loads(text, 0, NULL);
-	int action = action_of(json_string_value(json_object_get(json, "action")));
-	struct rule *rule = xcalloc(1, sizeof *rule);
-	const char *field;
-
-	if (action >= 0 &&
-		!selector_parse(&rule->selector, json_object_get(json, "selector"), &field)) {
-		rule->number = (uint64_t)json_integer_value(json_object_get(json, "number"));
-		rule->before_us = (uint64_t)json_integer_value(
-			json_object_get(json, "accepted_before_us"));
-		rule->action = (enum action)action;
-		rule->key = xstrdup(key);
-		rule->by = text_of(json, "by");
-	} else {
-		rule_free(rule);
-		rule = NULL;
-	}
-	json_decref(json);
-	return rule;
-}
-
-static void
-rule_forget(struct rules *rules, const char *key)
-{
-	struct rule **at = &rules->first, *rule;
-
-	while ((rule = *at)) {
-		if (strcmp(rule->key, key)) {
-			at = &rule->next;
-			continue;
-		}
-		*at = rule->next;
-		rule_free(rule);
-	}
-}
-
-static void
-rule_insert(struct rules *rules, struct rule *rule)
-{
-	struct rule **at = &rules->first;
-
-	while (*at && (*at)->number <= rule->number)
-		at = &(*at)->next;
-	rule->next = *at;
-	*at = rule;
-}
-
-/* A message that is named was there before the command, whatever the clocks of two nodes say. */
-static bool
-rule_is_for(const struct rule *rule, const Envelope *envelope)
-{
-	return !rule->before_us || envelope->accepted_us < rule->before_us ||
-		rule->selector.text[SELECT_ID];
-}
-
-static const char *
-own_egress(const struct rules *rules)
-{
-	const char *own = rules->sender->config->sender.source_address;
-
-	return own ? own : "";
-}
-
-static bool
-row_matches(const struct rules *rules, const struct rule *rule, const Row *row)
-{
-	return rule_is_for(rule, row->envelope) &&
-		selector_matches_row(&rule->selector, row, own_egress(rules));
-}
-
-/* The site is that of the row it is, or would become. */
-static bool
-item_matches(const struct rules *rules, const struct rule *rule, const struct item *item)
-{
-	const Envelope *envelope = item->mail->envelope;
-	const Row *row = item->mail->row;
-	const char *egress = row && *row->egress ? row->egress : own_egress(rules);
-	const char *site = item->site ? item->site : item->held ? SITE_HELD : "";
-
-	return rule_is_for(rule, envelope) &&
-		(selector_matches(&rule->selector, envelope, site, egress) ||
-			(item->route &&
-				selector_matches(
-					&rule->selector, envelope, item->route->site, egress)));
-}
 
 /* Doing it. */
 
@@ -228,7 +97,7 @@ void
 rules_begin(struct rules *rules, struct item *item, bool is_tried)
 {
 	for (const struct rule *rule = rules->first; rule; rule = rule->next) {
-		if (rule->number <= item->met || !item_matches(rules, rule, item))
+		if (rule->number <= item->met || !rule_matches_item(rules->sender, rule, item))
 			continue;
 		if (rule->action == ACTION_BOUNCE)
 			item_mark_unwanted(rule, item);
@@ -348,7 +217,7 @@ rule_for(const struct rules *rules, const struct rule *from, const Row *row)
 {
 	const struct rule *rule = from;
 
-	while (rule && (rule->number <= row->rule || !row_matches(rules, rule, row)))
+	while (rule && (rule->number <= row->rule || !rule_matches_row(rules->sender, rule, row)))
 		rule = rule->next;
 	return rule;
 }
@@ -521,7 +390,7 @@ on_rule(struct rules *rules, const char *key, const char *json)
 {
 	struct rule *rule;
 
-	rule_forget(rules, key);
+	rule_list_drop(&rules->first, key);
 	if (!json)
 		return;
 	rule = rule_parse(key, json);
@@ -529,10 +398,10 @@ on_rule(struct rules *rules, const char *key, const char *json)
 		LOG_WARN("a rule that cannot be read", "key", key);
 		return;
 	}
-	rule_insert(rules, rule);
+	rule_list_add(&rules->first, rule);
 	if (!rules->known)
 		return;
-	LOG_INFO("operator's rule", "key", key, "action", actions[rule->action], "by", rule->by);
+	LOG_INFO("operator's rule", "key", key, "action", rule_action(rule), "by", rule->by);
 	mail_each_item(rules->sender, on_item_of_record, rules);
 	deferral_each(rules->sender->deferral, on_item_of_row, rules);
 	if (rule->selector.text[SELECT_ID])
@@ -595,25 +464,17 @@ rules_known(const struct rules *rules)
 uint64_t
 rules_newest(const struct rules *rules)
 {
-	const struct rule *rule = rules->first;
-
-	while (rule && rule->next)
-		rule = rule->next;
-	return rule ? rule->number : 0;
+	return rule_list_newest(rules->first);
 }
 
 void
 rules_free(struct rules **rules_ref)
 {
 	struct rules *rules = *rules_ref;
-	struct rule *rule;
 
 	if (!rules)
 		return;
-	while ((rule = rules->first)) {
-		rules->first = rule->next;
-		rule_free(rule);
-	}
+	rule_list_drop(&rules->first, NULL);
 	suspensions_free(&rules->sender->suspensions);
 	free(rules->after_site);
 	free(rules);
