@@ -89,6 +89,7 @@ auth_succeeded(struct session *session)
 	account_unref(session->account);
 	session->account = account_ref(auth->account);
 	session->known = KNOWN_YES;
+	session_known(session);
 	free(session->credential);
 	session->credential = xstrdup(auth->username);
 	auth_free(session);
@@ -297,6 +298,7 @@ start(struct session *session, const char *args, size_t length)
 		refuse(session, REFUSE_SYNTAX, "504 5.5.4 Unknown mechanism");
 		return;
 	}
+	session_step(session);
 	session->auth = xcalloc(1, sizeof *session->auth);
 	session->auth->mechanism = mechanism;
 	session->auth->scram = mechanism->line == scram_line;

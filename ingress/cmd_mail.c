@@ -46,6 +46,7 @@ mail_identified(struct session *session)
 	else if (queue_space(ingress->queue) < 0)
 		refuse(session, REFUSE_SPACE, "452 4.3.1 No space for mail, try again later");
 	else {
+		session_known(session);
 		mail->account = account_ref(session->account);
 		mail->open = true;
 		reply(session, "250 2.1.0 Ok");

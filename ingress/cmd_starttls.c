@@ -4,8 +4,6 @@
  */
 #include "ingress/session_private.h"
 
-#define SHAKE_MS 30000
-
 static void
 start_handshake(struct session *session)
 {
@@ -18,7 +16,7 @@ start_handshake(struct session *session)
 		session_close(session);
 		return;
 	}
-	wire_set_timeout(session->wire, SHAKE_MS);
+	session_set_timeout(session, SHAKE_MS);
 	wire_start_tls(session->wire, tls_server_session(session->listener->tls));
 }
 
@@ -31,6 +29,6 @@ cmd_starttls(struct session *session, const struct command *command)
 		refuse(session, REFUSE_ORDER, "502 5.5.1 No STARTTLS here");
 	else if (command->args_length > 0)
 		refuse(session, REFUSE_SYNTAX, "501 5.5.4 STARTTLS takes no parameter");
-	else
+	else if (session_may_shake(session))
 		start_handshake(session);
 }

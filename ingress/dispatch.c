@@ -65,7 +65,7 @@ allowed(struct session *session, unsigned flags, const char *verb)
 	else if ((flags & V_IDLE) && ++session->idle_commands > IDLE_COMMANDS_MAX)
 		session_end(session, "421 4.7.0 Too many commands without a message");
 	else
-		return true;
+		return !(flags & V_IDLE) || session_may_try(session);
 	return false;
 }
 

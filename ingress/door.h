@@ -1,25 +1,75 @@
 /*
- * door.h - how many connections there are, in all and from each address. The one thing that the
- * loops share, since the kernel spreads the connections of one address over them.
+ * door.h - who is let in, and who has to go for it. The one thing that the loops share, since the
+ * kernel spreads the connections of one address over them. From any thread.
+ *
+ * A guest is a connection, and has a place:
+ *   stranger  nobody has logged in, and no customer came from its address lately (familiar.h).
+ *             Strangers have a part of all places, less of them for one network, little time, and
+ *             rates an address.
+ *   idle      a customer, or from a customer's address, outside of a transaction
+ *   busy      in a transaction: never turned out
+ *
+ * Where there is no room, whoever has stood still longest goes: a stranger of the same network, any
+ * stranger, at last a customer who has been idle for a while.
  */
 #ifndef INGRESS_DOOR_H
 #define INGRESS_DOOR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "shared/net.h"
 
 struct door;
+struct familiar;
+struct guest;
+struct loop;
 
-struct door *door_new(unsigned total_max, unsigned per_address_max);
+enum door_answer {
+	DOOR_OPEN,
+	DOOR_FULL,         /* all places are taken by others who use them */
+	DOOR_ADDRESS_FULL, /* by the address itself */
+	DOOR_TOO_OFTEN,    /* the rate of the address */
+};
+
+enum door_rate { RATE_CONNECTIONS, RATE_HANDSHAKES, RATE_COMMANDS, RATE_COUNT };
+
+enum guest_place { PLACE_STRANGER, PLACE_IDLE, PLACE_BUSY };
+
+struct door_options {
+	unsigned total_max, per_address_max;
+	unsigned strangers_max, strangers_per_network;
+	unsigned rates[RATE_COUNT]; /* of a stranger's address, a minute, all of them at once if
+				       need be */
+	uint64_t patience_ms; /* with a stranger; a third while half of their places are taken */
+	struct familiar *familiar;
+	void (*turn_out)(void *session); /* on the guest's loop */
+};
+
+struct door *door_new(const struct door_options *options);
+/* All guests have left, and their loops have been freed. */
 void door_free(struct door **door);
 
-/* From any thread. false: too many, and nothing to leave. */
-bool door_enter(struct door *door);
-void door_leave(struct door *door);
+/* A connection that `loop` has accepted. `client` is NULL where a PROXY header will name it: until
+ * then it counts as a stranger, and for no address. DOOR_OPEN gives a guest, to be seated. */
+enum door_answer door_enter(struct door *door, const struct net_address *client, struct loop *loop,
+	struct guest **guest_out);
 unsigned door_count(struct door *door);
-/* An IPv6 /64 counts as one address. */
-bool door_enter_address(struct door *door, const struct net_address *address);
-void door_leave_address(struct door *door, const struct net_address *address);
+
+/* The rest is the guest's loop's alone. What door_options.turn_out gets. */
+void guest_seat(struct guest *guest, void *session);
+/* The PROXY header has come. Unless the answer is DOOR_OPEN the guest has to leave. */
+enum door_answer guest_name(struct guest *guest, const struct net_address *client);
+/* A customer: no stranger from now on, and its address is familiar. */
+void guest_know(struct guest *guest);
+/* Takes a place, also the same anew: a stranger who came further is behind the others then. */
+void guest_place(struct guest *guest, enum guest_place place);
+bool guest_is_stranger(const struct guest *guest);
+/* Whether a stranger's address may do that once more; others may. */
+bool guest_spend(struct guest *guest, enum door_rate rate);
+/* A stranger's time until MAIL in ms, 0 when it is up; UINT64_MAX for others. */
+uint64_t guest_time_left(struct guest *guest);
+/* Takes NULL. */
+void guest_leave(struct guest **guest);
 
 #endif

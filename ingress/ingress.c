@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@
 
 #include <event2/event.h>
 
+#include "ingress/familiar.h"
 #include "ingress/password.h"
 #include "ingress/session.h"
 #include "ingress/stats.h"
@@ -32,6 +34,7 @@
 #define DRAIN_MS 20000
 #define QUEUE_MS 25000 /* more than any answer of the queue takes */
 #define ACCEPT_BATCH 16
+#define FAMILIAR_MAX 65536
 #define MINUTE_S 60
 
 static struct ingress ingress;
@@ -46,28 +49,50 @@ worker_here(void)
 /* ---- accepting ---- */
 
 static void
-turn_away(const struct listener *listener, int fd, const char *text, enum refusal why)
+turn_away(const struct listener *listener, int fd, struct turned_away away)
 {
-	metric_add(stats.refused[why], 1);
+	char line[256];
+	int length = snprintf(line, sizeof line, "%s\r\n", away.text);
+
+	metric_add(stats.refused[away.why], 1);
 	if (listener->config->tls != LISTEN_IMPLICIT)
-		(void)!send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)!send(fd, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
 	shutdown(fd, SHUT_WR);
 	close(fd);
+}
+
+/* Where a proxy speaks for its clients, whose connection it is comes later. */
+static void
+let_in(struct acceptor *acceptor, int fd, const struct net_address *peer)
+{
+	struct worker *worker = acceptor->worker;
+	const struct listener *listener = acceptor->listener;
+	struct guest *guest;
+	enum door_answer answer = door_enter(
+		ingress.door, listener->config->proxy ? NULL : peer, worker->loop, &guest);
+	struct turned_away away;
+	char client[NET_TEXT_MAX];
+
+	if (answer == DOOR_OPEN) {
+		session_open(worker, listener, fd, peer, guest);
+		return;
+	}
+	away = session_turned_away(answer);
+	net_format_ip(peer, client);
+	tally_add(worker->tally, TALLY_REJECTED, client, NULL, away.text);
+	turn_away(listener, fd, away);
 }
 
 static void
 take_connection(struct acceptor *acceptor, int fd, const struct net_address *peer)
 {
-	struct worker *worker = acceptor->worker;
+	static const struct turned_away shutting_down = { "421 4.3.2 Shutting down, try again soon",
+		REFUSE_SHUTDOWN };
 
-	if (worker->draining)
-		turn_away(acceptor->listener, fd, "421 4.3.2 Shutting down, try again soon\r\n",
-			REFUSE_SHUTDOWN);
-	else if (!door_enter(ingress.door))
-		turn_away(acceptor->listener, fd, "421 4.3.2 Too many connections\r\n",
-			REFUSE_CONNECTIONS);
+	if (acceptor->worker->draining)
+		turn_away(acceptor->listener, fd, shutting_down);
 	else
-		session_open(worker, acceptor->listener, fd, peer);
+		let_in(acceptor, fd, peer);
 }
 
 static void
@@ -323,6 +348,7 @@ close_all(void)
 	tls_server_free(&ingress.tls[TLS_MODERN]);
 	tls_server_free(&ingress.tls[TLS_LEGACY]);
 	door_free(&ingress.door);
+	familiar_free(&ingress.familiar);
 	memset(&ingress, 0, sizeof ingress);
 }
 
@@ -387,6 +413,27 @@ open_all(void)
 	return 0;
 }
 
+static void
+open_door(const struct config *config)
+{
+	const unsigned total = config->ingress.connections_max;
+	struct door_options options = {
+		.total_max = total,
+		.per_address_max = config->ingress.connections_per_address,
+		.strangers_max = total -
+			(unsigned)((uint64_t)total * config->ingress.known_share / 100),
+		.strangers_per_network = config->ingress.strangers_per_network,
+		.rates = {config->ingress.stranger_rates.connections,
+			  config->ingress.stranger_rates.handshakes,
+			  config->ingress.stranger_rates.commands},
+		.patience_ms = config->ingress.stranger_timeout,
+		.turn_out = session_turn_out
+	};
+
+	ingress.familiar = options.familiar = familiar_new(FAMILIAR_MAX);
+	ingress.door = door_new(&options);
+}
+
 static int
 ingress_start(const struct config *config, struct queue *queue)
 {
@@ -394,8 +441,7 @@ ingress_start(const struct config *config, struct queue *queue)
 	probe_set(probe_new("ingress"), HEALTH_FAILED, "starting");
 	ingress.config = config;
 	ingress.queue = queue;
-	ingress.door = door_new(
-		config->ingress.connections_max, config->ingress.connections_per_address);
+	open_door(config);
 	ingress.listeners = xcalloc(config->ingress.listen_count, sizeof *ingress.listeners);
 	ingress.passwords = passwords_new();
 	if (open_all() < 0) {

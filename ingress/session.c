@@ -27,7 +27,7 @@
 #define REPLY_MAX 1024
 #define KEY_SHOWN 40
 #define COMMAND_READ (8u * 1024) /* of input at a time between messages */
-#define SHAKE_MS 30000           /* for a PROXY header, and for a TLS handshake */
+#define PROXY_MS 5000            /* for a PROXY header: a proxy sends it at once */
 #define SLOT_BITS 20
 #define TOO_SLOW "421 4.4.2 Idle, or too slow, for too long"
 
@@ -94,6 +94,18 @@ in_transaction(const struct session *session)
 	return session->mail && session->mail->open;
 }
 
+/* Who is in a transaction keeps the connection, whoever else may need it. */
+static void
+tell_door(struct session *session)
+{
+	bool working = in_transaction(session);
+
+	if (working == session->working)
+		return;
+	session->working = working;
+	guest_place(session->guest, working ? PLACE_BUSY : PLACE_IDLE);
+}
+
 void
 reply(struct session *session, const char *format, ...)
 {
@@ -104,6 +116,7 @@ reply(struct session *session, const char *format, ...)
 	va_end(args);
 	session->busy = false;
 	session->answered = true;
+	tell_door(session);
 	if (session->worker->draining && !in_transaction(session))
 		session_end(session, "421 4.3.2 Shutting down, try again soon");
 	else
@@ -140,7 +153,8 @@ refuse(struct session *session, enum refusal why, const char *format, ...)
 		session_end(session, "%s\r\n421 4.7.0 Too many errors", text);
 		return;
 	}
-	reply(session, "%s", text);
+	if (!refusal_is_fault(why) || session_may_try(session))
+		reply(session, "%s", text);
 }
 
 void
@@ -204,9 +218,7 @@ session_close(struct session *session)
 	session->state = ST_CLOSED;
 	transaction_leave(&session->mail); /* first: the queue may still read the message */
 	session_forget(session);
-	if (session->counted)
-		door_leave_address(worker->ingress->door, &session->client);
-	door_leave(worker->ingress->door);
+	guest_leave(&session->guest);
 	metric_add(stats.sessions, -1);
 	worker->sessions[session->id & ((1u << SLOT_BITS) - 1)] = NULL;
 	session->next_dead = worker->dead;
@@ -305,7 +317,7 @@ renew_timeout(struct session *session)
 	if (left == 0)
 		session_end(session, TOO_SLOW);
 	else if (renews)
-		wire_set_timeout(session->wire, left);
+		session_set_timeout(session, left);
 }
 
 /* Works on the first `size` bytes of scratch. A client that does not take its replies is not read.
@@ -403,6 +415,8 @@ on_timeout(void *arg)
 		tls_failed(session, "no handshake in time");
 	else if (session->state == ST_PROXY)
 		session_close(session);
+	else if (guest_time_left(session->guest) == 0)
+		session_end(session, "421 4.4.2 Too long without mail, and not logged in");
 	else
 		session_end(session, TOO_SLOW);
 }
@@ -418,7 +432,8 @@ on_session_tls(void *arg, const char *error)
 	}
 	metric_add(stats.tls_ok, 1);
 	tls_describe(wire_tls(session->wire), session->tls, sizeof session->tls);
-	wire_set_timeout(session->wire, session->worker->ingress->config->ingress.timeout);
+	session_step(session);
+	session_set_timeout(session, session->worker->ingress->config->ingress.timeout);
 	if (session->listener->config->tls == LISTEN_IMPLICIT)
 		session_banner(session);
 	else
@@ -445,35 +460,6 @@ session_banner(struct session *session)
 	} else {
 		reply(session, "220 %s ESMTP Shout", session->worker->ingress->config->hostname);
 	}
-}
-
-/* The client's address is known: from here on it counts. */
-static void
-admit(struct session *session)
-{
-	char text[NET_TEXT_MAX];
-
-	net_format_ip(&session->client, text);
-	snprintf(session->client_text, sizeof session->client_text, "%.*s", CLIENT_TEXT_MAX - 1,
-		text);
-	session->counted = door_enter_address(session->worker->ingress->door, &session->client);
-	if (!session->counted) {
-		metric_add(stats.refused[REFUSE_CONNECTIONS], 1);
-		tally_add(session->worker->tally, TALLY_REJECTED, session->client_text, NULL,
-			"421 4.3.2 Too many connections");
-	}
-	if (session->listener->config->tls == LISTEN_IMPLICIT) {
-		session->state = ST_SHAKE;
-		if (!session->counted)
-			session_close(session);
-		else
-			wire_start_tls(session->wire, tls_server_session(session->listener->tls));
-		return;
-	}
-	if (!session->counted)
-		session_end(session, "421 4.3.2 Too many connections from your address");
-	else
-		session_banner(session);
 }
 
 static void
@@ -514,8 +500,10 @@ proxy_input(struct session *session)
 	if (result == 0)
 		return;
 	if (header.client.length > 0)
-		session->client = header.client;
-	admit(session);
+		session_admit_named(session, &header.client);
+	else
+		session_admit(
+			session); /* the proxy for itself: nobody's client, and no client of many */
 }
 
 static bool
@@ -536,22 +524,24 @@ static const struct wire_calls calls = {
 
 void
 session_open(struct worker *worker, const struct listener *listener, int fd,
-	const struct net_address *peer)
+	const struct net_address *peer, struct guest *guest)
 {
 	struct session *session = xcalloc(1, sizeof *session);
 
 	session->worker = worker;
 	session->listener = listener;
-	session->client = *peer;
+	session->guest = guest;
+	guest_seat(guest, session);
+	session_set_client(session, peer);
 	register_session(worker, session);
 	session->wire = wire_new(loop_base(worker->loop), &worker->wires, fd, &calls, session);
 	atomic_fetch_add(&worker->ingress->busy, 1);
 	metric_add(stats.connections, 1);
 	metric_add(stats.sessions, 1);
-	wire_set_timeout(session->wire, SHAKE_MS);
+	session_set_timeout(session, PROXY_MS);
 	session->state = ST_PROXY;
 	if (!listener->config->proxy)
-		admit(session);
+		session_admit(session);
 	else if (!is_proxy(listener, peer))
 		proxy_failed(session);
 }

@@ -4,14 +4,24 @@
 #ifndef INGRESS_SESSION_H
 #define INGRESS_SESSION_H
 
+#include "ingress/door.h"
 #include "shared/net.h"
 
 struct listener;
 struct worker;
 
-/* Takes a connection over, on the worker's loop. */
+/* What a client hears who is not let in, and why (enum refusal, of stats.h). */
+struct turned_away {
+	const char *text;
+	int why;
+};
+struct turned_away session_turned_away(enum door_answer answer);
+
+/* Takes a connection and its guest over, on the worker's loop. */
 void session_open(struct worker *worker, const struct listener *listener, int fd,
-	const struct net_address *peer);
+	const struct net_address *peer, struct guest *guest);
+/* For the door: others need the session's place. */
+void session_turn_out(void *session);
 /* 421 to idle sessions; the others end when their transaction has. */
 void session_drain_all(struct worker *worker);
 /* At once, whatever they do. */

@@ -19,6 +19,7 @@
 
 #define CLIENT_TEXT_MAX 64
 #define HELO_MAX 255
+#define SHAKE_MS 30000 /* for a TLS handshake */
 
 enum session_state {
 	ST_PROXY,   /* waits for a PROXY header */
@@ -74,7 +75,8 @@ struct session {
 	bool in_turn;  /* input is being worked on further up the stack */
 	bool answered; /* a reply was given since the timeout was set */
 	bool quit;     /* the client said so */
-	bool counted;  /* the door knows the client's address */
+	bool working;  /* the door knows that it is in a transaction */
+	struct guest *guest;
 	struct net_address client;
 	char client_text[CLIENT_TEXT_MAX];
 
@@ -125,6 +127,24 @@ void session_discard_input(struct session *session);
  */
 void session_identify(struct session *session, void (*then)(struct session *session));
 bool session_may_auth(const struct session *session);
+
+/* admit.c. Whose connection it is. */
+void session_set_client(struct session *session, const struct net_address *client);
+/* The door has let the client in: the banner, or TLS. */
+void session_admit(struct session *session);
+/* A PROXY header has named the client: asks the door. */
+void session_admit_named(struct session *session, const struct net_address *client);
+/* The client came further than a command that leads nowhere. */
+void session_step(struct session *session);
+/* The session speaks for a customer. */
+void session_known(struct session *session);
+/* on_timeout after this long; sooner where a stranger's time is up. */
+void session_set_timeout(struct session *session, uint64_t ms);
+/* Whether the client's address may have another handshake; false after ending the session. */
+bool session_may_shake(struct session *session);
+/* The same for a command that leads nowhere. */
+bool session_may_try(struct session *session);
+
 void session_banner(struct session *session);
 void on_session_tls(void *arg, const char *error);
 

@@ -29,6 +29,7 @@ static const struct {
 	[REFUSE_SPACE] = { "space",       false, true },
 	[REFUSE_UNAVAILABLE] = { "unavailable", false, true },
 	[REFUSE_CONNECTIONS] = { "connections", false, true },
+	[REFUSE_RATE] = { "rate",        false, true },
 	[REFUSE_PROXY] = { "proxy",       false, false},
 	[REFUSE_SHUTDOWN] = { "shutdown",    false, false},
 };
@@ -63,6 +64,10 @@ stats_register(void)
 	stats.connections = metric_counter(
 		"shout_ingress_connections_total", "Connections accepted", NULL);
 	stats.sessions = metric_gauge("shout_ingress_sessions", "Sessions open now", NULL);
+	stats.strangers = metric_gauge(
+		"shout_ingress_strangers", "Sessions open now of clients who are not known", NULL);
+	stats.turned_out = metric_counter("shout_ingress_turned_out_total",
+		"Idle connections closed because others needed their place", NULL);
 	stats.accepted = metric_counter(
 		"shout_ingress_messages_total", "Messages acknowledged with 250", NULL);
 	stats.bytes = metric_counter(

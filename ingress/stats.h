@@ -24,13 +24,14 @@ enum refusal {
 	REFUSE_SPACE,
 	REFUSE_UNAVAILABLE,
 	REFUSE_CONNECTIONS,
+	REFUSE_RATE,
 	REFUSE_PROXY,
 	REFUSE_SHUTDOWN,
 	REFUSE_COUNT
 };
 
 struct stats {
-	struct metric *connections, *sessions, *accepted, *bytes, *latency;
+	struct metric *connections, *sessions, *strangers, *turned_out, *accepted, *bytes, *latency;
 	struct metric *auth_ok, *auth_failed, *auth_unsure, *tls_ok, *tls_failed;
 	struct metric *refused[REFUSE_COUNT];
 };

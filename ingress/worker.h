@@ -24,6 +24,7 @@
 
 #define SCRATCH_SIZE (64u * 1024)
 
+struct familiar;
 struct passwords;
 struct password_cache;
 struct session;
@@ -54,6 +55,7 @@ struct ingress {
 	struct worker *workers;
 	unsigned workers_count;
 	struct door *door;
+	struct familiar *familiar;
 	struct passwords *passwords;
 	atomic_uint busy; /* sessions, and messages that the queue has not acknowledged */
 };

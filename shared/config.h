@@ -74,8 +74,14 @@ struct config {
 		unsigned recipients_max;          /* 1000 */
 		unsigned connections_max;         /* of a process, 2000 */
 		unsigned connections_per_address; /* 100 */
-		unsigned errors_max;              /* bad commands before 421, 20 */
-		uint64_t timeout;                 /* of an idle client, 5m */
+		unsigned known_share;             /* percent kept for who is known, 50 */
+		unsigned strangers_per_network;   /* of a /24 or /48 who are not known, 250 */
+		uint64_t stranger_timeout;        /* until MAIL, 30s */
+		struct {
+			unsigned connections, handshakes, commands; /* 600, 120, 1200 */
+		} stranger_rates;                                   /* of an address, a minute */
+		unsigned errors_max; /* bad commands before 421, 20 */
+		uint64_t timeout;    /* of an idle client, 5m */
 		enum bare_newline bare_newline;
 		bool received_client_address; /* name the client in Received, default false */
 		char *help_url;               /* in refusals; default https://<hostname>/help */

@@ -158,6 +158,13 @@ static const cyaml_schema_field_t tls_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t rate_fields[] = {
+	NUMBER("connections", CONFIG(ingress.stranger_rates.connections)),
+	NUMBER("handshakes", CONFIG(ingress.stranger_rates.handshakes)),
+	NUMBER("commands", CONFIG(ingress.stranger_rates.commands)),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t ingress_fields[] = {
 	LIST("listen", CONFIG(ingress.listen), CONFIG(ingress.listen_count), struct listen_config,
 		&listen_entry),
@@ -167,6 +174,10 @@ static const cyaml_schema_field_t ingress_fields[] = {
 	NUMBER("recipients_max", CONFIG(ingress.recipients_max)),
 	NUMBER("connections_max", CONFIG(ingress.connections_max)),
 	NUMBER("connections_per_address", CONFIG(ingress.connections_per_address)),
+	NUMBER("known_share", CONFIG(ingress.known_share)),
+	NUMBER("strangers_per_network", CONFIG(ingress.strangers_per_network)),
+	TEXT("stranger_timeout", CONFIG(ingress.stranger_timeout)),
+	MAPPING("stranger_rates", rate_fields),
 	NUMBER("errors_max", CONFIG(ingress.errors_max)),
 	TEXT("timeout", CONFIG(ingress.timeout)),
 	ENUM("bare_newline", CONFIG(ingress.bare_newline), enum bare_newline, newlines),
@@ -434,6 +445,16 @@ const struct config_rule config_rules[] = {
 	VALUE("ingress.connections_max", KIND_NUMBER,   ingress.connections_max, "2000", "1", "100000"),
 	VALUE("ingress.connections_per_address", KIND_NUMBER,
 		ingress.connections_per_address, "100", "1", "100000"),
+	VALUE("ingress.known_share",     KIND_NUMBER,   ingress.known_share, "50",  "0",   "90"),
+	VALUE("ingress.strangers_per_network", KIND_NUMBER,
+		ingress.strangers_per_network, "250", "1", "100000"),
+	VALUE("ingress.stranger_timeout", KIND_DURATION, ingress.stranger_timeout, "30s", "1s", "1h"),
+	VALUE("ingress.stranger_rates.connections", KIND_NUMBER,
+		ingress.stranger_rates.connections, "600", "1", "1000000"),
+	VALUE("ingress.stranger_rates.handshakes", KIND_NUMBER,
+		ingress.stranger_rates.handshakes, "120", "1", "1000000"),
+	VALUE("ingress.stranger_rates.commands", KIND_NUMBER,
+		ingress.stranger_rates.commands, "1200", "1", "1000000"),
 	VALUE("ingress.errors_max",      KIND_NUMBER,   ingress.errors_max, "20",   "1",   "1000"),
 	VALUE("ingress.timeout",         KIND_DURATION, ingress.timeout,    "5m",   "1s",  "1h"),
 	CHECKED("ingress.help_url", CONFIG(ingress.help_url), NULL, wrong_url),

@@ -218,19 +218,6 @@ def test_connections_of_one_address_are_limited(rig, redis, sink, certificate):
         one.socket.close()
 
 
-def test_connections_of_all_are_limited(rig, redis, sink, certificate):
-    shout = small(rig, redis, sink, certificate, connections_max=10)
-    talks = []
-    wait_for(lambda: shout.metric("shout_ingress_sessions") == 0)
-    for i in range(10):
-        talks.append(dialogue.Talk(shout.ports["plain"], source=f"127.0.1.{i + 1}"))
-        talks[-1].hello()
-    with dialogue.Talk(shout.ports["plain"]) as one:
-        one.run([(None, "421 4.3.2 "), (None, CLOSED)])
-    for one in talks:
-        one.socket.close()
-
-
 def test_an_idle_client_hears_421(rig, redis, sink, certificate):
     shout = small(rig, redis, sink, certificate, timeout="10s")
     with dialogue.Talk(shout.ports["plain"]) as one:

@@ -327,6 +327,10 @@ the_example_shows_the_defaults(void **state)
 	SAME(ingress.recipients_max);
 	SAME(ingress.connections_max);
 	SAME(ingress.connections_per_address);
+	SAME(ingress.known_share);
+	SAME(ingress.strangers_per_network);
+	SAME(ingress.stranger_timeout);
+	SAME(ingress.stranger_rates);
 	SAME(ingress.errors_max);
 	SAME(ingress.timeout);
 	SAME(ingress.bare_newline);

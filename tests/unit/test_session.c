@@ -17,6 +17,7 @@
 
 #include <event2/event.h>
 
+#include "ingress/familiar.h"
 #include "ingress/session_private.h"
 #include "ingress/tally.h"
 #include "shared/config.h"
@@ -102,13 +103,23 @@ setup(void **state)
 	config.ingress.timeout = 60000;
 	config.ingress.errors_max = 20;
 	config.ingress.message_size_limit = 100000;
+	stats_register();
 	ingress.queue = &fake_queue;
-	ingress.door = door_new(10, 10);
+	ingress.familiar = familiar_new(10);
+	ingress.door = door_new(&(struct door_options){
+		.total_max = 10,
+		.per_address_max = 10,
+		.strangers_max = 10,
+		.strangers_per_network = 10,
+		.rates = {1000, 1000, 1000},
+		.patience_ms = 60000,
+		.familiar = ingress.familiar,
+		.turn_out = session_turn_out
+        });
 	worker.loop = loop_new("test");
 	worker.reaper = event_new(loop_base(worker.loop), -1, 0, on_reap, &worker);
 	worker.scratch = xmalloc(SCRATCH_SIZE);
 	worker.tally = tally_new(&fake_queue);
-	stats_register();
 	return 0;
 }
 
@@ -129,6 +140,7 @@ teardown(void **state)
 	worker.sessions = NULL;
 	worker.sessions_space = 0;
 	door_free(&ingress.door);
+	familiar_free(&ingress.familiar);
 	return 0;
 }
 
@@ -136,13 +148,14 @@ static struct session *
 connect_client(void)
 {
 	struct net_address peer;
+	struct guest *guest;
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
 	assert_int_equal(net_parse("192.0.2.1:1234", &peer), 0);
 	client = pair[1];
-	assert_true(door_enter(ingress.door));
-	session_open(&worker, &listener, pair[0], &peer);
+	assert_int_equal(door_enter(ingress.door, &peer, worker.loop, &guest), DOOR_OPEN);
+	session_open(&worker, &listener, pair[0], &peer, guest);
 	assert_non_null(worker.sessions[0]);
 	return worker.sessions[0];
 }
