@@ -9,6 +9,7 @@
  * could not start, 2 on a wrong command line.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include <event2/event.h>
 
 #include "shared/config.h"
+#include "shared/descriptors.h"
 #include "shared/event.h"
 #include "shared/kafka_topics.h"
 #include "shared/log.h"
@@ -291,6 +293,18 @@ print_scanner(const struct config *config)
 	printf("\n");
 }
 
+static void
+print_descriptors(const struct config *config)
+{
+	struct descriptors share = descriptors_share(config);
+
+	printf("open files   %" PRIu64 " needed", share.needed);
+	if (share.connections < config->ingress.connections_max)
+		printf(", but the limit is %" PRIu64 ": at most %u clients at once instead of %u",
+			share.limit, share.connections, config->ingress.connections_max);
+	printf("\n");
+}
+
 static int
 check(const struct config *config)
 {
@@ -312,6 +326,7 @@ check(const struct config *config)
 	printf("DNSSEC       %s\n", config->dns.trust_anchor);
 	printf("control      %s\n", config->control.listen ? config->control.listen : "off");
 	printf("metrics      %s\n", config->metrics.listen ? config->metrics.listen : "off");
+	print_descriptors(config);
 	printf("%s\n", good ? "ok" : "NOT ok");
 	return good ? 0 : 1;
 }

@@ -20,18 +20,18 @@
 
 #include <event2/buffer.h>
 #include <event2/event.h>
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 #include "control/api_private.h"
 #include "shared/config.h"
+#include "shared/descriptors.h"
 #include "shared/log.h"
 #include "shared/net.h"
 #include "shared/text.h"
 
 #define BODY_MAX (256 * 1024) /* an account with some thousand domains */
 #define HEADERS_MAX (16 * 1024)
-#define TIMEOUT_S 30
+#define DEADLINE_S 30
 #define SEGMENTS_MAX 8
 #define TOKEN_BYTES 32
 
@@ -91,7 +91,7 @@ exchange_end(struct exchange *exchange)
 }
 
 static void
-send_json(struct evhttp_request *request, int status, json_t *reply)
+send_json(struct api *api, struct evhttp_request *request, int status, json_t *reply)
 {
 	struct evbuffer *buffer = evbuffer_new();
 	char *text = json_dumps(reply, JSON_INDENT(1));
@@ -102,7 +102,7 @@ send_json(struct evhttp_request *request, int status, json_t *reply)
 	evhttp_add_header(
 		evhttp_request_get_output_headers(request), "Content-Type", "application/json");
 	evhttp_add_header(evhttp_request_get_output_headers(request), "Cache-Control", "no-store");
-	evhttp_send_reply(request, status, NULL, buffer);
+	http_door_reply(api->door, request, status, buffer);
 	explicit_bzero(text, strlen(text)); /* it may hold a new password */
 	free(text);
 	evbuffer_free(buffer);
@@ -123,7 +123,7 @@ fault_json(const char *field, const char *error)
 void
 reply_json(struct exchange *exchange, int status, json_t *reply)
 {
-	send_json(exchange->request, status, reply);
+	send_json(exchange->api, exchange->request, status, reply);
 	exchange_end(exchange);
 }
 
@@ -219,14 +219,8 @@ job_start(struct job *job)
 static bool
 authorized(const struct api *api, struct evhttp_request *request)
 {
-	const char *given = evhttp_find_header(
-		evhttp_request_get_input_headers(request), "Authorization");
-
-	if (!given || strncasecmp(given, "Bearer ", 7) != 0)
-		return false;
-	given += 7;
-	return strlen(given) == strlen(api->token) &&
-		CRYPTO_memcmp(given, api->token, strlen(api->token)) == 0;
+	return http_door_token_is(api->token,
+		evhttp_find_header(evhttp_request_get_input_headers(request), "Authorization"));
 }
 
 /* Splits a path at its slashes, decoded; the number of segments, or -1 when there are too many. */
@@ -439,6 +433,7 @@ on_request(struct evhttp_request *request, void *arg)
 	exchange->request = request;
 	exchange->query.tqh_last = &exchange->query.tqh_first;
 	api->open++;
+	http_door_take(api->door, request);
 	if (api->on_closed) {
 		reply_error(exchange, 503, "", "shutting down");
 		return;
@@ -543,8 +538,28 @@ listen_on(struct api *api, const char *text)
 	fd = net_listen(&address);
 	if (fd < 0)
 		return fd;
-	api->socket = evhttp_accept_socket_with_handle(api->http, fd);
+	api->socket = evhttp_accept_socket_with_handle(http_door_server(api->door), fd);
 	return api->socket ? 0 : -ENOMEM;
+}
+
+static void
+open_door(struct api *api)
+{
+	const struct http_door_options options = { .connections_max = CONTROL_CONNECTIONS_MAX,
+		.per_address_max = CONTROL_CONNECTIONS_MAX / 2,
+		.deadline_s = DEADLINE_S,
+		.token = api->token };
+	struct evhttp *server;
+
+	api->door = http_door_new(api->loop, &options);
+	server = http_door_server(api->door);
+	/* What is above BODY_MAX only gets a better answer. */
+	evhttp_set_max_body_size(server, 2 * BODY_MAX);
+	evhttp_set_max_headers_size(server, HEADERS_MAX);
+	evhttp_set_allowed_methods(server,
+		EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH |
+			EVHTTP_REQ_DELETE);
+	evhttp_set_gencb(server, on_request, api);
 }
 
 struct api *
@@ -562,16 +577,7 @@ api_new(const struct config *config, struct queue *queue, struct loop *loop, str
 		.worker = worker,
 		.directory = directory,
 		.applier = applier };
-	api->http = loop_http(loop);
-	/* The token is checked once libevent has all of a request: it holds no more than this of
-	 * anybody. What is above BODY_MAX only gets a better answer. */
-	evhttp_set_max_body_size(api->http, 2 * BODY_MAX);
-	evhttp_set_max_headers_size(api->http, HEADERS_MAX);
-	evhttp_set_timeout(api->http, TIMEOUT_S);
-	evhttp_set_allowed_methods(api->http,
-		EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH |
-			EVHTTP_REQ_DELETE);
-	evhttp_set_gencb(api->http, on_request, api);
+	open_door(api);
 	err = token_get(config->state_dir, api->token);
 	if (!err && (err = listen_on(api, config->control.listen)) < 0)
 		LOG_ERROR("control: cannot listen", "address", config->control.listen, "error",
@@ -592,7 +598,7 @@ api_close(struct api *api, void (*on_closed)(void *arg), void *arg)
 {
 	api->on_closed = on_closed;
 	api->closed_arg = arg;
-	evhttp_del_accept_socket(api->http, api->socket);
+	evhttp_del_accept_socket(http_door_server(api->door), api->socket);
 	if (api->open == 0)
 		on_closed(arg);
 }
@@ -602,7 +608,7 @@ api_free(struct api **api)
 {
 	if (!*api)
 		return;
-	evhttp_free((*api)->http);
+	http_door_free(&(*api)->door);
 	rows_close(&(*api)->rows);
 	explicit_bzero((*api)->token, sizeof(*api)->token);
 	free(*api);

@@ -17,6 +17,7 @@
 #include "control/applier.h"
 #include "control/directory.h"
 #include "control/fault.h"
+#include "shared/http_door.h"
 #include "shared/loop.h"
 #include "shared/queue.h"
 #include "shared/selector.h"
@@ -31,7 +32,7 @@ struct api {
 	struct redis *redis;
 	struct directory *directory;
 	struct applier *applier;
-	struct evhttp *http;
+	struct http_door *door;
 	struct evhttp_bound_socket *socket;
 	char token[65];
 	uint64_t last_rule;

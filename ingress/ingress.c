@@ -27,6 +27,7 @@
 #include "ingress/stats.h"
 #include "ingress/tally.h"
 #include "ingress/worker.h"
+#include "shared/descriptors.h"
 #include "shared/log.h"
 #include "shared/metrics.h"
 #include "shared/role.h"
@@ -413,10 +414,26 @@ open_all(void)
 	return 0;
 }
 
-static void
-open_door(const struct config *config)
+/* How many may come at once; 0: the process cannot have enough files open. */
+static unsigned
+places(const struct config *config)
 {
-	const unsigned total = config->ingress.connections_max;
+	struct descriptors share = descriptors_share(config);
+
+	if (share.connections == 0)
+		LOG_ERROR("the limit of open files leaves none for clients", "limit",
+			log_int((int64_t)share.limit), "needed", log_int((int64_t)share.needed));
+	else if (share.connections < config->ingress.connections_max)
+		LOG_WARN("the limit of open files lets in fewer clients than "
+			 "ingress.connections_max",
+			"limit", log_int((int64_t)share.limit), "needed",
+			log_int((int64_t)share.needed), "connections", log_int(share.connections));
+	return share.connections;
+}
+
+static void
+open_door(const struct config *config, unsigned total)
+{
 	struct door_options options = {
 		.total_max = total,
 		.per_address_max = config->ingress.connections_per_address,
@@ -437,11 +454,16 @@ open_door(const struct config *config)
 static int
 ingress_start(const struct config *config, struct queue *queue)
 {
+	unsigned total;
+
 	stats_register();
 	probe_set(probe_new("ingress"), HEALTH_FAILED, "starting");
 	ingress.config = config;
 	ingress.queue = queue;
-	open_door(config);
+	total = places(config);
+	if (total == 0)
+		return -1;
+	open_door(config, total);
 	ingress.listeners = xcalloc(config->ingress.listen_count, sizeof *ingress.listeners);
 	ingress.passwords = passwords_new();
 	if (open_all() < 0) {

@@ -19,9 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <event2/http.h>
 
 #include "shared/log.h"
 
@@ -144,26 +142,6 @@ struct event_base *
 loop_base(struct loop *loop)
 {
 	return loop->base;
-}
-
-static struct bufferevent *
-new_bufferevent(struct event_base *base, void *arg)
-{
-	(void)arg;
-	return bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-}
-
-/* evhttp on its own closes a socket first and takes it out of the epoll set then, when its number
- * may be a socket of another thread. */
-struct evhttp *
-loop_http(struct loop *loop)
-{
-	struct evhttp *http = evhttp_new(loop->base);
-
-	if (!http)
-		die("out of memory", "evhttp_new");
-	evhttp_set_bevcb(http, new_bufferevent, NULL);
-	return http;
 }
 
 struct loop *

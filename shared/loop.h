@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 struct event_base;
-struct evhttp;
 struct loop;
 
 /*
@@ -25,8 +24,6 @@ struct task {
 /* A loop named for logs and thread lists (at most 15 characters). Never NULL. */
 struct loop *loop_new(const char *name);
 struct event_base *loop_base(struct loop *loop);
-/* An HTTP server on the loop, the caller's to free. Use it, not evhttp_new(). */
-struct evhttp *loop_http(struct loop *loop);
 
 /* Runs `loop` in a new thread, or in the calling one, until loop_stop(). Signals stay with the
  * thread that called loop_start(). */

@@ -20,12 +20,14 @@
 #include <event2/event.h>
 #include <event2/http.h>
 
+#include "shared/descriptors.h"
+#include "shared/http_door.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/net.h"
 
 #define WHY_SIZE 256
-#define CLIENT_TIMEOUT_S 10
+#define DEADLINE_S 10
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_GAUGE_FROM, METRIC_HISTOGRAM };
 
@@ -55,7 +57,7 @@ struct probe {
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct metric *metrics;
 static struct probe *probes;
-static struct evhttp *server;
+static struct http_door *door;
 
 /* The place in the list for `name`: metrics of one name stand together, as the format asks. */
 static struct metric **
@@ -264,7 +266,8 @@ static void
 reply(struct evhttp_request *request, int code, const char *type, struct evbuffer *page)
 {
 	evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", type);
-	evhttp_send_reply(request, code, NULL, page);
+	http_door_take(door, request);
+	http_door_reply(door, request, code, page);
 	evbuffer_free(page);
 }
 
@@ -331,6 +334,12 @@ on_readyz(struct evhttp_request *request, void *arg)
 int
 metrics_listen(struct loop *loop, const char *address)
 {
+	static const struct http_door_options options = {
+		.connections_max = METRICS_CONNECTIONS_MAX,
+		.per_address_max = METRICS_CONNECTIONS_MAX / 2,
+		.deadline_s = DEADLINE_S
+	};
+	struct evhttp *server;
 	struct net_address where;
 	int err = net_parse(address, &where), fd;
 
@@ -339,11 +348,11 @@ metrics_listen(struct loop *loop, const char *address)
 	fd = net_listen(&where);
 	if (fd < 0)
 		return fd;
-	server = loop_http(loop);
+	door = http_door_new(loop, &options);
+	server = http_door_server(door);
 	evhttp_set_allowed_methods(server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
 	evhttp_set_max_headers_size(server, 16384);
 	evhttp_set_max_body_size(server, 0);
-	evhttp_set_timeout(server, CLIENT_TIMEOUT_S);
 	evhttp_set_cb(server, "/metrics", on_metrics, NULL);
 	evhttp_set_cb(server, "/livez", on_livez, NULL);
 	evhttp_set_cb(server, "/readyz", on_readyz, NULL);
@@ -358,7 +367,5 @@ metrics_listen(struct loop *loop, const char *address)
 void
 metrics_close(void)
 {
-	if (server)
-		evhttp_free(server);
-	server = NULL;
+	http_door_free(&door);
 }
