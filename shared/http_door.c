@@ -49,6 +49,7 @@ struct http_door {
 	struct evhttp *server;
 	struct event_base *base;
 	TAILQ_HEAD(, caller) callers; /* the oldest first */
+	struct caller *coming;        /* has not arrived, or NULL */
 	struct metric *for_others, *late, *without_token;
 };
 
@@ -69,6 +70,8 @@ static void
 caller_free(struct caller *caller)
 {
 	TAILQ_REMOVE(&caller->door->callers, caller, entry);
+	if (caller->door->coming == caller)
+		caller->door->coming = NULL;
 	event_free(caller->next);
 	event_free(caller->timer);
 	free(caller);
@@ -272,6 +275,8 @@ arrive(struct caller *caller)
 	struct net_address peer;
 	void *connection;
 
+	event_del(caller->next);
+	caller->door->coming = NULL;
 	bufferevent_getcb(caller->stream, NULL, NULL, NULL, &connection);
 	caller->connection = connection;
 	evhttp_connection_set_closecb(caller->connection, on_closed, caller);
@@ -294,13 +299,18 @@ on_next(evutil_socket_t fd, short what, void *arg)
 }
 
 /* evhttp on its own closes a socket first and takes it out of the epoll set then, when its number
- * may be a socket of another thread. The socket comes in a moment. */
+ * may be a socket of another thread. The socket comes in a moment; the one before has arrived, of
+ * however many evhttp accepts at a time. */
 static struct bufferevent *
 new_stream(struct event_base *base, void *arg)
 {
 	struct http_door *door = arg;
-	struct caller *caller = xcalloc(1, sizeof *caller);
+	struct caller *caller;
 
+	if (door->coming)
+		arrive(door->coming);
+	caller = xcalloc(1, sizeof *caller);
+	door->coming = caller;
 	caller->door = door;
 	caller->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	caller->next = event_new(base, -1, 0, on_next, caller);
@@ -358,8 +368,8 @@ http_door_free(struct http_door **door_ref)
 	if (!door)
 		return;
 	evhttp_free(door->server);
-	while (!TAILQ_EMPTY(&door->callers)) /* those that have not arrived */
-		caller_free(TAILQ_FIRST(&door->callers));
+	if (door->coming)
+		caller_free(door->coming);
 	free(door);
 	*door_ref = NULL;
 }
