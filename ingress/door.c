@@ -27,7 +27,6 @@
 #define RESTING_MAX 16384u /* addresses and networks without a connection */
 #define MINUTE_US 60000000ull
 #define NETWORK_RATE 8   /* an IPv6 /48 may do as much as so many of its /64 */
-#define IDLE_MS 10000    /* a customer's who may be turned out */
 #define STRANGERS_FEW 10 /* percent of all places for which idle customers go, too */
 
 TAILQ_HEAD(guests, guest); /* the one who stood still longest first */
@@ -238,7 +237,7 @@ idle_customer(const struct door *door, bool for_stranger)
 	struct guest *guest = TAILQ_FIRST(&door->places[PLACE_IDLE]);
 	unsigned few = door->options.total_max * STRANGERS_FEW / 100;
 
-	if (!guest || clock_mono_ms() - guest->since_ms < IDLE_MS)
+	if (!guest || clock_mono_ms() - guest->since_ms < door->options.idle_ms)
 		return NULL;
 	return for_stranger && door->strangers > few ? NULL : guest;
 }

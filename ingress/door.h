@@ -41,6 +41,7 @@ struct door_options {
 	unsigned strangers_max, strangers_per_network;
 	unsigned rates[RATE_COUNT]; /* of a stranger's address, a minute, all of them at once if
 				       need be */
+	uint64_t idle_ms;           /* of a customer, before it may be turned out */
 	uint64_t patience_ms; /* with a stranger; a third while half of their places are taken */
 	struct familiar *familiar;
 	void (*turn_out)(void *session); /* on the guest's loop */

@@ -36,6 +36,7 @@
 #define QUEUE_MS 25000 /* more than any answer of the queue takes */
 #define ACCEPT_BATCH 16
 #define FAMILIAR_MAX 65536
+#define CUSTOMER_IDLE_MS 10000
 #define MINUTE_S 60
 
 static struct ingress ingress;
@@ -443,6 +444,7 @@ open_door(const struct config *config, unsigned total)
 		.rates = {config->ingress.stranger_rates.connections,
 			  config->ingress.stranger_rates.handshakes,
 			  config->ingress.stranger_rates.commands},
+		.idle_ms = CUSTOMER_IDLE_MS,
 		.patience_ms = config->ingress.stranger_timeout,
 		.turn_out = session_turn_out
 	};

@@ -237,6 +237,44 @@ a_guest_may_leave_before_it_hears_that_it_was_turned_out(void **state)
 	assert_int_equal(door_count(door), 1);
 }
 
+/* One customer's connections that only stand there do not keep the others out. */
+static void
+idle_customers_give_way_to_customers_and_to_a_few_strangers(void **state)
+{
+	(void)state;
+	open_door(&(struct door_options){ .total_max = 20,
+		.per_address_max = 99,
+		.strangers_max = 10,
+		.strangers_per_network = 9 });
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(come(i, "192.0.2.1"), DOOR_OPEN);
+		guest_know(guests[i]);
+	}
+	guest_place(guests[0], PLACE_BUSY);
+	assert_int_equal(come(20, "192.0.2.1"), DOOR_OPEN);
+	turn();
+	assert_ptr_equal(last_out, &guests[1]);
+	guest_place(guests[2], PLACE_IDLE); /* it came further */
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(come(30 + i, "192.0.3.1"), DOOR_OPEN);
+	turn();
+	assert_int_equal(out, 4);
+	assert_non_null(guests[0]);
+	assert_non_null(guests[2]);
+	assert_int_equal(come(33, "192.0.3.1"), DOOR_OPEN); /* a stranger's place */
+	turn();
+	assert_ptr_equal(last_out, &guests[30]);
+	for (unsigned i = 0; i < MANY; i++)
+		if (guests[i] && !guest_is_stranger(guests[i]))
+			guest_place(guests[i], PLACE_BUSY);
+	for (unsigned i = 40; i < 43; i++) {
+		assert_int_equal(come(i, "192.0.2.1"), DOOR_OPEN); /* the strangers' */
+		guest_place(guests[i], PLACE_BUSY);
+	}
+	assert_int_equal(come(43, "192.0.2.1"), DOOR_FULL);
+	assert_int_equal(come(43, "192.0.4.1"), DOOR_FULL);
+}
+
 static void
 strangers_have_less_time_under_load(void **state)
 {
@@ -314,6 +352,7 @@ main(void)
 		TEST(neighbours_in_an_ipv4_network_do_not_spend_each_other_s_rate),
 		TEST(whoever_moved_on_before_the_loop_turned_stays),
 		TEST(a_guest_may_leave_before_it_hears_that_it_was_turned_out),
+		TEST(idle_customers_give_way_to_customers_and_to_a_few_strangers),
 		TEST(strangers_have_less_time_under_load),
 		TEST(addresses_are_remembered_in_bounds),
 		TEST(a_million_addresses_are_no_memory),
