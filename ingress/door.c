@@ -27,7 +27,7 @@
 #define RESTING_MAX 16384u /* addresses and networks without a connection */
 #define MINUTE_US 60000000ull
 #define NETWORK_RATE 8   /* an IPv6 /48 may do as much as so many of its /64 */
-#define STRANGERS_FEW 10 /* percent of all places for which idle customers go, too */
+#define STRANGERS_FEW 10 /* percent of all places, for which idle customers go */
 
 TAILQ_HEAD(guests, guest); /* the one who stood still longest first */
 
@@ -230,28 +230,29 @@ turn_out(struct guest *guest)
 	return true;
 }
 
-/* For a customer's address, and for the first few strangers: one of them may be a customer. */
+/* A customer who has been idle for a while. */
 static struct guest *
-idle_customer(const struct door *door, bool for_stranger)
+idle_customer(const struct door *door)
 {
 	struct guest *guest = TAILQ_FIRST(&door->places[PLACE_IDLE]);
-	unsigned few = door->options.total_max * STRANGERS_FEW / 100;
 
-	if (!guest || clock_mono_ms() - guest->since_ms < door->options.idle_ms)
-		return NULL;
-	return for_stranger && door->strangers > few ? NULL : guest;
+	return guest && clock_mono_ms() - guest->since_ms >= door->options.idle_ms ? guest : NULL;
 }
 
-/* Room for one more, who has no place yet. */
+/* Room for one more, who has no place yet. One of a few strangers may well be a customer. */
 static bool
 make_room(struct door *door, bool for_stranger)
 {
 	struct guest *stranger = TAILQ_FIRST(&door->places[PLACE_STRANGER]);
+	unsigned few = door->options.total_max * STRANGERS_FEW / 100;
 
 	if (for_stranger && door->strangers >= door->options.strangers_max)
 		return turn_out(stranger);
-	return door->total < door->options.total_max || turn_out(stranger) ||
-		turn_out(idle_customer(door, for_stranger));
+	if (door->total < door->options.total_max)
+		return true;
+	if (for_stranger && door->strangers < few && turn_out(idle_customer(door)))
+		return true;
+	return turn_out(stranger) || (!for_stranger && turn_out(idle_customer(door)));
 }
 
 /* The address, and for a stranger the network, have room for a guest who has no place yet. */
