@@ -96,6 +96,7 @@ take_account(const json_t *object)
 {
 	const char *status = json_string_value(json_object_get(object, "status"));
 	const char *policy = json_string_value(json_object_get(object, "policy"));
+	const char *display = json_string_value(json_object_get(object, "display_address"));
 	const json_t *limits = json_object_get(object, "limits");
 	struct account *account;
 
@@ -108,6 +109,7 @@ take_account(const json_t *object)
 	account->contact = text_of(object, "contact");
 	account->active = strcmp(status, "active") == 0;
 	account->policy = policy && strcmp(policy, "strict") == 0 ? POLICY_STRICT : POLICY_RESENT;
+	account->display_address = display && strcmp(display, "pass") == 0;
 	account->limits.messages_hour = limit_of(limits, "messages_hour");
 	account->limits.messages_day = limit_of(limits, "messages_day");
 	account->limits.recipients_hour = limit_of(limits, "recipients_hour");

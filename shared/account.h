@@ -5,6 +5,7 @@
  * Redis holds JSON documents, written by control's applier from relay.config, each with "owner" and
  * "version" (who wrote it, and when):
  *   account:{<id>}  {"id","name","contact","status":"active|disabled","policy":"strict|resent",
+ *                    "display_address":"refuse|pass",
  *                    "domains":["d.example",...], "limits":{"messages_hour","messages_day",
  *                    "recipients_hour","recipients_day"} (0 or absent: none)}
  *   user:<name>     {"account","enabled":true,"verifier":"<SCRAM, see scram.h>"}
@@ -40,7 +41,8 @@ struct account {
 	char *id, *name, *contact;
 	bool active;
 	enum originator_policy policy;
-	char **domains; /* canonical, sorted */
+	bool display_address; /* names may show addresses of other accounts */
+	char **domains;       /* canonical, sorted */
 	size_t domains_count;
 	struct account_limits limits;
 	unsigned references;
@@ -78,6 +80,9 @@ void account_by_address(
 void account_by_id(struct account_store *store, const char *id, account_cb cb, void *arg);
 /* Whose verified domain this is, in whatever way it is written. */
 void account_by_domain(struct account_store *store, const char *domain, account_cb cb, void *arg);
+/* Whose the domain is, by the closest verified domain at or above it. `domain` is as
+ * address_domain_named() makes it. err also: -E2BIG, for more labels than are looked at. */
+void account_above(struct account_store *store, const char *domain, account_cb cb, void *arg);
 
 /* Whether what is found is what control wrote last. While it is not, it lets nobody in who was not
  * known, and is no reason to refuse for good. */

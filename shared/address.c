@@ -229,19 +229,22 @@ address_parse_path(const char *text, size_t length, struct address *out)
 /* Upper case beyond ASCII and compatible forms are mapped, as mail programs and resolvers do. Other
  * scripts have dots of their own, and one may be the last character; some characters are mapped to
  * nothing, which may leave no domain. */
-static void
+static bool
 to_a_labels(char domain[256])
 {
 	char *ascii = NULL;
 	size_t length;
+	bool valid = false;
 
 	if (idn2_to_ascii_8z(domain, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK) {
 		length = strlen(ascii);
-		if (address_domain_valid(ascii, length))
+		valid = address_domain_valid(ascii, length);
+		if (valid)
 			snprintf(domain, 256, "%.*s", (int)(length - (ascii[length - 1] == '.')),
 				ascii);
 	}
 	idn2_free(ascii);
+	return valid;
 }
 
 /* An IPv4 address within IPv6 leads to the same host as itself. */
@@ -278,6 +281,22 @@ address_domain_canonical(const char *domain, size_t length, char out[256])
 	if (!text_is_ascii(out, length))
 		to_a_labels(out);
 	return true;
+}
+
+bool
+address_domain_named(const char *domain, size_t length, char out[256])
+{
+	const char *top;
+
+	if (!address_domain_canonical(domain, length, out))
+		return false;
+	if (out[0] == '[')
+		return literal_valid(out, strlen(out));
+	if (strstr(out, "xn--") && !to_a_labels(out)) /* which reads A-labels back */
+		return false;
+	top = strrchr(out, '.');
+	return text_is_ascii(out, strlen(out)) && address_domain_valid(out, strlen(out)) &&
+		!(top && strchr(top, '_'));
 }
 
 /* A local part without the quotes and backslashes that it can do without; its new length. */

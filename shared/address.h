@@ -43,6 +43,10 @@ bool address_domain_valid(const char *domain, size_t length);
  * empty or too long. */
 bool address_domain_canonical(const char *domain, size_t length, char out[256]);
 
+/* The same; false as well for what has no such form: invisible characters that change a name, signs
+ * that no name may have, A-labels that stand for those. */
+bool address_domain_named(const char *domain, size_t length, char out[256]);
+
 #define ADDRESS_CANONICAL_MAX (ADDRESS_MAX + 256)
 #define ADDRESS_POSTMASTER "postmaster"
 

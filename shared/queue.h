@@ -204,8 +204,8 @@ bool rows_refresh(struct rows *rows);
 /*
  * relay.config: the truth for accounts, settings and operator rules. Keys are text
  * ("account/<id>", "rule/<id>"), values JSON; the last value of a key counts, an empty one removes.
- *   account/<id>    {"version","id","name","contact","status","policy","limits":{...},
- *                    "domains":[{"name","verified","mailboxes"}],"created_us"}
+ *   account/<id>    {"version","id","name","contact","status","policy","display_address",
+ *                    "limits":{...},"domains":[{"name","verified","mailboxes"}],"created_us"}
  *   user/<name>     {"version","account","enabled","verifier","created_us"}
  *   ip/<network>    {"version","account","active","created_us"}
  *   owner           {"version","id"}: whose accounts these are (owner.h)

@@ -131,6 +131,7 @@ a_document_becomes_a_snapshot(void **state)
 	assert_true(account_has_domain(a, "zeta.example", 12));
 	assert_false(account_has_domain(a, "acme.exampl", 11));
 	assert_false(account_has_domain(a, "acme.example.net", 16));
+	assert_false(a->display_address);
 	account_unref(account_ref(a));
 	account_unref(a);
 	assert_null(account_from_json("{", 1));
@@ -457,6 +458,70 @@ an_unreadable_document_is_no_answer(void **state)
 	assert_int_equal(user("acme").err, -EAGAIN);
 }
 
+static struct found
+above(const char *name)
+{
+	struct found found = { 0 };
+
+	account_above(store, name, on_found, &found);
+	WAIT_FOR(found.count > 0);
+	assert_int_equal(found.count, 1);
+	return found;
+}
+
+static void
+a_domain_is_the_closest_verified_parent_s(void **state)
+{
+	static const struct {
+		const char *domain, *owner;
+		int err;
+	} rows[] = {
+		{"acme.example",                               "acme",   0      },
+		{ "mail.acme.example",                         "acme",   0      },
+		{ "branch.acme.example",                       "branch", 0      },
+		{ "a.b.branch.acme.example",                   "branch", 0      },
+		{ "abranch.acme.example",                      "acme",   0      },
+		{ "notacme.example",                           "",       -ENOENT},
+		{ "example",				   "",       -ENOENT},
+		{ "[192.0.2.1]",                               "",       -ENOENT},
+		{ "gone.example",                              "",       -ENOENT},
+		{ "a.b.c.d.e.f.g.h.i.j.acme.example",          "acme",   0      },
+		{ "a.b.c.d.e.f.g.h.i.j.k.branch.acme.example", "",       -E2BIG },
+	};
+	struct answer a;
+
+	(void)state;
+	ASK(&a, "SET", "account:{branch}", "{\"id\":\"branch\",\"status\":\"disabled\"}");
+	ASK(&a, "SET", "domain:branch.acme.example", "{\"account\":\"branch\"}");
+	ASK(&a, "SET", "domain:gone.example", "{\"account\":\"gone\"}");
+	for (unsigned again = 0; again < 2; again++) { /* the copies say the same */
+		for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+			struct found f = above(rows[i].domain);
+
+			if (f.err != rows[i].err || strcmp(f.id, rows[i].owner) != 0)
+				fail_msg("%s: %d %s", rows[i].domain, f.err, f.id);
+		}
+	}
+}
+
+/* A closer one may be another account's. */
+static void
+a_doubt_about_a_closer_parent_is_a_doubt(void **state)
+{
+	struct found f = { 0 };
+
+	(void)state;
+	assert_int_equal(above("acme.example").err, 0);
+	redis_server_kill(&server);
+	WAIT_FOR(!redis_up(redis));
+	assert_int_equal(above("acme.example").err, 0);
+	assert_int_equal(above("branch.acme.example").err, -EAGAIN);
+	account_above(store, "x.y.example", on_found, &f);
+	account_store_free(&store);
+	assert_int_equal(f.count, 1);
+	assert_int_equal(f.err, -EAGAIN);
+}
+
 static void
 freeing_the_store_ends_lookups(void **state)
 {
@@ -492,6 +557,8 @@ main(void)
 		TEST(copies_of_what_was_anothers_do_not_count),
 		TEST(who_is_removed_is_unknown_at_once),
 		TEST(an_unreadable_document_is_no_answer),
+		TEST(a_domain_is_the_closest_verified_parent_s),
+		TEST(a_doubt_about_a_closer_parent_is_a_doubt),
 		TEST(freeing_the_store_ends_lookups),
 	};
 	int failed;

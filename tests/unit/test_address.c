@@ -264,6 +264,47 @@ what_names_the_same_domain_is_the_same_text(void **state)
 	}
 }
 
+static void
+what_names_no_domain_has_no_name(void **state)
+{
+	static const char *const rows[][2] = {
+		{"ACME.example.",                  "acme.example"         },
+		{ "my_pc.LAN",                     "my_pc.lan"            },
+		{ "a\xef\xbc\x8e"
+		  "b",            "a.b"                  },
+		{ "B\xc3\xbc"
+		  "cher.example", "xn--bcher-kva.example"},
+		{ "XN--Bcher-kva.example",         "xn--bcher-kva.example"},
+		{ "[192.0.2.1]",                   "[192.0.2.1]"          },
+		{ "[acme.example]",                NULL                   },
+		{ "ac\xe2\x80\x8dme.example",      NULL                   }, /* a joiner */
+		{ "\xe2\x80\xae"
+		  "acme.example", NULL                   }, /* from right to left */
+		{ "\xf0\x9f\x98\x80.example",      NULL                   }, /* a picture */
+		{ "x.\xc2\xad",                    "x"                    },
+		{ "xn--acme-.example",             NULL                   }, /* A-labels of ASCII, */
+		{ "xn--acme-676a.example",         NULL                   }, /* of a joiner, */
+		{ "xn--cme-n76s.example",          NULL                   }, /* of a full-width letter */
+		{ "xn--0.example",                 NULL                   },
+		{ "acme.example_",                 NULL                   },
+		{ "a..b",			  NULL                   },
+		{ "a b",			   NULL                   },
+		{ "\xff",			  NULL                   },
+		{ "",			      NULL                   },
+	};
+	char out[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char *text = exact(rows[i][0], strlen(rows[i][0]));
+		bool good = address_domain_named(text, strlen(rows[i][0]), out);
+
+		free(text);
+		if (good != (rows[i][1] != NULL) || (good && strcmp(out, rows[i][1]) != 0))
+			fail_msg("%s: %s", rows[i][0], good ? out : "no");
+	}
+}
+
 /* What names the same mailbox, and by what. */
 static const struct {
 	const char *text, *canonical;
@@ -422,6 +463,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_names_the_same_domain_is_the_same_text),
+		cmocka_unit_test(what_names_no_domain_has_no_name),
 		cmocka_unit_test(what_names_the_same_mailbox_is_the_same_text),
 		cmocka_unit_test(the_longest_mailbox_has_room),
 		cmocka_unit_test(mailboxes_are_taken_or_refused),
