@@ -28,11 +28,11 @@ static const struct command {
 	const char *help;
 } commands[] = {
   /* clang-format off */
-	{ "account add", "", "name! contact! domain!+ mode ip+ verified policy " LIMITS, account_add,
+	{ "account add", "", "name! contact! domain!+ mode ip+ verified policy display-address " LIMITS, account_add,
 	  "a new account; its password is shown once" },
 	{ "account list", "", "limit after", account_list, "all accounts" },
 	{ "account show", "ACCOUNT", "", account_show, "one account, and what its mail did" },
-	{ "account change", "ACCOUNT", "name contact policy " LIMITS, account_change,
+	{ "account change", "ACCOUNT", "name contact policy display-address " LIMITS, account_change,
 	  "what is given; the rest stays" },
 	{ "account disable", "ACCOUNT", "", account_status, "it sends no more" },
 	{ "account enable", "ACCOUNT", "", account_status, "it sends again" },

@@ -50,17 +50,19 @@ take_contact(struct fault *fault, json_t *account, const json_t *body, bool must
 	return json_object_set(account, "contact", value);
 }
 
+/* A field of one word out of two. */
 static int
-take_policy(struct fault *fault, json_t *account, const json_t *body)
+take_choice(struct fault *fault, json_t *account, const json_t *body, const char *field,
+	const char *one, const char *other)
 {
-	json_t *value = json_object_get(body, "policy");
+	json_t *value = json_object_get(body, field);
 	const char *text = json_string_value(value);
 
 	if (!value)
 		return 0;
-	if (!text || (strcmp(text, "strict") != 0 && strcmp(text, "resent") != 0))
-		return fault_set(fault, 400, "policy", "one of: strict, resent");
-	return json_object_set(account, "policy", value);
+	if (!text || (strcmp(text, one) != 0 && strcmp(text, other) != 0))
+		return fault_set(fault, 400, field, "one of: %s, %s", one, other);
+	return json_object_set(account, field, value);
 }
 
 /* Limits that are not named stay as they are; 0 is none. */
@@ -96,7 +98,9 @@ take_profile(struct fault *fault, json_t *account, const json_t *body, bool all)
 {
 	if (take_name(fault, account, body, all) < 0 ||
 		take_contact(fault, account, body, all) < 0 ||
-		take_policy(fault, account, body) < 0 || take_limits(fault, account, body) < 0)
+		take_choice(fault, account, body, "policy", "strict", "resent") < 0 ||
+		take_choice(fault, account, body, "display_address", "refuse", "pass") < 0 ||
+		take_limits(fault, account, body) < 0)
 		return -1;
 	return 0;
 }

@@ -347,8 +347,9 @@ account_create(struct edit *edit, const json_t *body)
                 { "mode",            FIELD_TEXT },
                 { "addresses",FIELD_LIST },
 		{ "policy",       FIELD_TEXT },
-                { "limits",            FIELD_OBJECT },
-                { 0     }
+                { "display_address",            FIELD_TEXT },
+		{ "limits",      FIELD_OBJECT },
+                { 0    }
 	};
 	json_t *account;
 	char id[ACCOUNT_ID_LENGTH + 1];
@@ -360,8 +361,8 @@ account_create(struct edit *edit, const json_t *body)
 	edit->reply = json_pack("{s:s}", "account", id);
 	if (fields_check(&edit->fault, body, known, NULL) < 0)
 		return -1;
-	account = json_pack("{s:s, s:s, s:s, s:[], s:{}}", "id", id, "status", "active", "policy",
-		"resent", "domains", "limits");
+	account = json_pack("{s:s, s:s, s:s, s:s, s:[], s:{}}", "id", id, "status", "active",
+		"policy", "resent", "display_address", "refuse", "domains", "limits");
 	edit_add(edit, "account", id, account);
 	return create(edit, id, account, body);
 }
@@ -373,8 +374,9 @@ account_change(struct edit *edit, const char *id, const json_t *body)
 		{"name",      FIELD_TEXT },
                 { "contact",          FIELD_TEXT },
                 { "policy",FIELD_TEXT },
-		{ "limits",   FIELD_OBJECT },
-                { 0         }
+		{ "display_address",   FIELD_TEXT },
+                { "limits",          FIELD_OBJECT },
+                { 0}
 	};
 	const json_t *limits = json_object_get(body, "limits");
 	json_t *account = edit_account(edit, id);
@@ -383,8 +385,8 @@ account_change(struct edit *edit, const char *id, const json_t *body)
 		return -1;
 	if (json_object_size(body) == 0 || (limits && json_object_size(limits) == 0))
 		return fault_set(&edit->fault, 400, limits ? "limits" : NULL,
-			"nothing to change: at least one of name, contact, policy, limits (of "
-			"messages_hour, messages_day, recipients_hour, recipients_day)");
+			"nothing to change: at least one of name, contact, policy, "
+			"display_address, limits (of messages_hour, messages_day, recipients_hour, recipients_day)");
 	return take_profile(&edit->fault, account, body, false);
 }
 

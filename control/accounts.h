@@ -22,10 +22,10 @@ struct edit {
 };
 
 /* {"name","contact","domains":["d" | {"name","mailboxes"}],"verified","mode","addresses":[],
- * "policy","limits":{}} -> {"account","username","password"}, or {"account","addresses"} with mode
+ * "policy","display_address","limits":{}} -> {"account","username","password"}, or {"account","addresses"} with mode
  * ip. The password is in the reply and nowhere else. */
 int account_create(struct edit *edit, const json_t *body);
-/* At least one of name, contact, policy, limits. */
+/* At least one of name, contact, policy, display_address, limits. */
 int account_change(struct edit *edit, const char *id, const json_t *body);
 int account_set_active(struct edit *edit, const char *id, bool active);
 /* A new password for {"username"}, or the account's only user. */

@@ -10,7 +10,7 @@
 
 #include "control/fault.h"
 
-/* name, contact, policy and limits, from a request into an account; `all`: name and contact must
+/* name, contact, policies and limits, from a request into an account; `all`: name and contact must
  * be there. */
 int take_profile(struct fault *fault, json_t *account, const json_t *body, bool all);
 

@@ -49,6 +49,9 @@ profile_body(const struct ctl *ctl)
 	ctl_set(ctl, body, "name");
 	ctl_set(ctl, body, "contact");
 	ctl_set(ctl, body, "policy");
+	if (ctl_option(ctl, "display-address"))
+		json_object_set_new(
+			body, "display_address", json_string(ctl_option(ctl, "display-address")));
 	for (size_t i = 0; i < sizeof limit_options / sizeof *limit_options; i++) {
 		const char *value = ctl_option(ctl, limit_options[i].option);
 

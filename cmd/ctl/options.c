@@ -27,6 +27,7 @@ const struct ctl_known ctl_known[] = {
 	{ "ip",              "ADDRESS",             "an address, or a network like 192.0.2.0/24" },
 	{ "verified",        NULL,                  "the domain is the account's: it may send from it" },
 	{ "policy",          "strict|resent",       "what From may be (resent)" },
+	{ "display-address", "refuse|pass",         "a name with another account's address (refuse)" },
 	{ "messages-hour",   "N",                   "a limit; 0: none" },
 	{ "messages-day",    "N",                   "a limit; 0: none" },
 	{ "recipients-hour", "N",                   "a limit; 0: none" },

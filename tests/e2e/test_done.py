@@ -92,7 +92,7 @@ def test_add_makes_what_is_asked(shout):
     (("--name", "New & Söhne"), "name", "New & Söhne"), (("--name=--new",), "name", "--new"),
     (("--contact", "new@b.example"), "contact", "new@b.example"), (("--policy", "strict"), "policy", "strict"),
     (("--policy=resent",), "policy", "resent"), (("--messages-hour", "5"), "limits", {"messages_hour": 5}),
-    (("--messages-day=5",), "limits", {"messages_day": 5}),
+    (("--display-address", "pass"), "display_address", "pass"), (("--messages-day=5",), "limits", {"messages_day": 5}),
     (("--recipients-hour", "5", "--recipients-day=6"), "limits", {"recipients_hour": 5, "recipients_day": 6}),
     (("--messages-hour", "0"), "limits", {"messages_hour": 0})])
 @pytest.mark.parametrize("people", [False, True])
@@ -110,7 +110,7 @@ def test_a_change_of_nothing_is_none(shout):
     status, output, errors = ctl(shout, "account", "change", account.id)
     assert status == 1 and "nothing to change" in errors and "limits" in errors and not output
     for words in (("--messages-hour", "many"), ("--messages-hour", "-1"), ("--messages-hour", "1.5"),
-                  ("--messages-hour", "9" * 30), ("--policy", "Strict"), ("--contact", "nobody"), ("--name", "a\nb")):
+                  ("--messages-hour", "9" * 30), ("--policy", "Strict"), ("--display-address", "no"), ("--contact", "nobody"), ("--name", "a\nb")):
         status, output, errors = ctl(shout, "account", "change", account.id, *words)
         assert status == 1 and words[0][2:].replace("-", "_") in errors and not output, (words, errors)
     assert account.do("show") == before
@@ -132,19 +132,25 @@ def foreign(account):
     return account.post(*(text % account.domain for text in FOREIGN))
 
 
+def shown(account):
+    return account.post(None, f"{account.domain}> (ceo@named.example), <you@{account.domain}")
+
+
 def other_domain(account):
     return account.post(f"me@other-{account.domain}", f"other-{account.domain}")
 
 
 def test_what_is_changed_counts_at_smtp(shout):
     """Copies in memory, which each of them uses before, are five seconds old at most."""
+    Account(shout, "named.example")
     cases = [Counts(shout, number, *case) for number, case in enumerate([
         (("change", "--policy", "strict"), ("change", "--policy=resent"), foreign, (250, 550)),
+        (("change", "--display-address", "pass"), ("change", "--display-address=refuse"), shown, (550, 250)),
         (("change", "--messages-hour", "1"), ("change", "--messages-hour=0"), Account.post, (250, 451)),
         (("change", "--recipients-day", "1"), ("change", "--recipients-day=0"), Account.post, (250, 451)),
         (("disable",), ("enable",), Account.post, (250, 550)),
-        (("add-domain", "--verified", "--domain", "Other-counts4.example"),
-         ("remove-domain", "--domain=OTHER-counts4.example"), other_domain, (550, 250)),
+        (("add-domain", "--verified", "--domain", "Other-counts5.example"),
+         ("remove-domain", "--domain=OTHER-counts5.example"), other_domain, (550, 250)),
         (("add-address", "--ip", "127.0.0.71"), ("remove-address", "--ip", "127.0.0.71"),
          lambda account: account.post(source="127.0.0.71"), (530, 250)),
         (("add-address", "--ip", "127.0.1.1/24"), ("remove-address", "--ip", "127.0.1.0/24"),
