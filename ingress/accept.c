@@ -174,6 +174,7 @@ fill_envelope(struct session *session, uint64_t size)
 {
 	struct transaction *mail = session->mail;
 	const struct content *content = &mail->draft.content;
+	const struct originator_list *from = &content->originators.from;
 	Envelope *envelope = &mail->envelope;
 	struct arena *arena = &mail->arena;
 	const char *who = session->credential ? session->credential : session->client_text;
@@ -189,7 +190,7 @@ fill_envelope(struct session *session, uint64_t size)
 	envelope->tls = arena_text(arena, session->tls, strlen(session->tls));
 	envelope->message_id = (char *)(content->message_id ? content->message_id : "");
 	envelope->subject = (char *)(content->subject ? content->subject : "");
-	envelope->header_from = (char *)(content->from.count ? content->from.text[0] : "");
+	envelope->header_from = (char *)(from->count ? from->items[0].text : "");
 	envelope->received = content->received;
 	envelope->missing = content->missing;
 	envelope->mime_8bit = mail->dot.flags & DOT_8BIT;
@@ -224,6 +225,29 @@ shown(const char *address, char out[ADDRESS_SHOWN + 1])
 	return out;
 }
 
+/* The originator judged last: "From <address>", fit for a reply. */
+static void
+name_originator(const struct transaction *mail, char out[ADDRESS_SHOWN + 20])
+{
+	const char *where;
+	const struct originator *originator = authorize_originator(
+		&mail->draft.content.originators, mail->judged - 1, &where);
+	char text[ADDRESS_SHOWN + 1];
+
+	snprintf(out, ADDRESS_SHOWN + 20, "%s <%s>", where, shown(originator->text, text));
+}
+
+static void
+refuse_originator(struct session *session, const char *why)
+{
+	char name[ADDRESS_SHOWN + 20];
+
+	name_originator(session->mail, name);
+	transaction_reset(session->mail);
+	refuse(session, REFUSE_ORIGINATOR, "550 5.7.1 %s %s, see %s", name, why,
+		session->worker->ingress->config->ingress.help_url);
+}
+
 static void judge_originators(struct session *session);
 
 static void
@@ -236,47 +260,44 @@ from_unsure(struct session *session)
 
 /* Whether a foreign domain is another account's. */
 static void
-on_domain(void *arg, int err, struct account *account)
+on_owner(void *arg, int err, struct account *account)
 {
 	struct session *session = session_find(arg);
 	struct transaction *mail = session ? session->mail : NULL;
 
-	(void)account;
 	if (!mail || !mail->open)
 		return;
-	if (err == -ENOENT) {
+	if (err == -ENOENT || (err == 0 && strcmp(account->id, mail->account->id) == 0))
 		judge_originators(session);
-		return;
-	}
-	if (err == 0 && account_store_sure(session->worker->accounts)) {
-		const char *address = mail->draft.content.from.text[mail->judged - 1];
-		char text[ADDRESS_SHOWN + 1];
-
-		shown(address, text);
-		transaction_reset(mail);
-		refuse(session, REFUSE_ORIGINATOR,
-			"550 5.7.1 From <%s> belongs to another customer, see %s", text,
-			session->worker->ingress->config->ingress.help_url);
-		return;
-	}
-	from_unsure(session);
+	else if (err == 0 && account_store_sure(session->worker->accounts))
+		refuse_originator(session, "belongs to another customer");
+	else if (err == -E2BIG)
+		refuse_originator(session, "is not yours to send from");
+	else
+		from_unsure(session);
 }
 
 /* `count` of From's mailboxes. */
 static void
-refuse_originators(struct session *session, enum authorize verdict, const char *address, long count)
+refuse_originators(struct session *session, enum authorize verdict, long count)
 {
-	if (verdict == AUTHORIZE_REFUSE)
-		refuse(session, REFUSE_ORIGINATOR,
-			"550 5.7.1 From <%s> is not yours to send from, see %s", address,
-			session->worker->ingress->config->ingress.help_url);
-	else if (verdict == AUTHORIZE_TWO_FROM)
+	if (verdict == AUTHORIZE_TWO_FROM)
 		refuse(session, REFUSE_CONTENT, "554 5.6.0 More than one From field");
 	else if (verdict == AUTHORIZE_LONG_FROM)
 		refuse(session, REFUSE_CONTENT,
 			"554 5.6.0 The From field holds %ld of %d addresses", count, MAILBOXES_MAX);
+	else if (verdict == AUTHORIZE_LONG)
+		refuse(session, REFUSE_CONTENT,
+			"554 5.6.0 From, Sender and Resent-From hold more than %d addresses",
+			MAILBOXES_MAX);
+	else if (verdict == AUTHORIZE_TURNED)
+		refuse(session, REFUSE_CONTENT,
+			"554 5.6.0 From, Sender or Resent-From turns its letters round (U+202E)");
 	else if (verdict == AUTHORIZE_BAD_FROM)
 		refuse(session, REFUSE_CONTENT, "554 5.6.0 The From field cannot be read");
+	else if (verdict == AUTHORIZE_BAD_SENDER)
+		refuse(session, REFUSE_CONTENT,
+			"554 5.6.0 The Sender or a Resent- field cannot be read");
 	else
 		refuse(session, REFUSE_CONTENT, "554 5.6.0 The From field holds no address");
 }
@@ -285,29 +306,26 @@ static void
 judge_originators(struct session *session)
 {
 	struct transaction *mail = session->mail;
-	const char *address = "";
-	enum authorize verdict = authorize_header(mail->account, mail->envelope.mail_from,
-		&mail->draft.content, &mail->judged, &address);
-	char text[ADDRESS_SHOWN + 1];
-	long count;
+	const struct originators *all = &mail->draft.content.originators;
+	enum authorize verdict = authorize_header(
+		mail->account, mail->envelope.mail_from, all, &mail->judged);
+	const char *where;
+	long count = all->from_count;
 
 	if (verdict == AUTHORIZE_PASS) {
 		hand_over(session);
-		return;
-	}
-	if (verdict == AUTHORIZE_ASK) {
-		account_by_domain(session->worker->accounts, authorize_domain(address), on_domain,
+	} else if (verdict == AUTHORIZE_ASK) {
+		account_above(session->worker->accounts,
+			authorize_originator(all, mail->judged - 1, &where)->domain, on_owner,
 			session_arg(session));
-		return;
-	}
-	if (verdict == AUTHORIZE_REFUSE && !account_store_sure(session->worker->accounts)) {
+	} else if (verdict != AUTHORIZE_REFUSE) {
+		transaction_reset(mail);
+		refuse_originators(session, verdict, count);
+	} else if (account_store_sure(session->worker->accounts)) {
+		refuse_originator(session, "is not yours to send from");
+	} else {
 		from_unsure(session);
-		return;
 	}
-	shown(address, text);
-	count = mail->draft.content.from_count;
-	transaction_reset(mail);
-	refuse_originators(session, verdict, text, count);
 }
 
 /* NULL when the bytes themselves are fine. */

@@ -1,7 +1,7 @@
 /*
  * content.c - what the header of a message says, and the fields that do not travel on.
  *
- * ingress:  body -> [content] -> authorize
+ * ingress:  body -> [content] -> originators, authorize
  *
  * Return-Path belongs to final delivery (RFC 5321 4.4), and a Bcc that is left in would tell every
  * recipient about the hidden ones. The rest is what Postfix's smtpd and cleanup do, so that every
@@ -24,34 +24,6 @@
 #define MAILBOX_LINE "X-Mailbox-Line: "
 #define MAILBOX_LINES_MAX 100 /* what follows them ends the header, if it is one more */
 
-static void
-add_mailboxes(
-	struct arena *arena, const struct address *found, size_t count, struct mailbox_list *list)
-{
-	const char **text = arena_get(arena, (list->count + count) * sizeof *text);
-
-	if (list->count)
-		memcpy(text, list->text, list->count * sizeof *text);
-	for (size_t i = 0; i < count; i++)
-		text[list->count++] = arena_text(arena, found[i].text, found[i].length);
-	list->text = text;
-}
-
-/* How many mailboxes the field holds, negative when it is no list. More than a list may have are
- * not kept: nothing is judged by a part of them. */
-static long
-read_mailboxes(struct arena *arena, const struct header_field *field, struct mailbox_list *list)
-{
-	struct address found[MAILBOXES_MAX];
-	char *scratch = arena_get(arena, field->value_length + 1);
-	long count = header_addresses(
-		field->value, field->value_length, found, MAILBOXES_MAX, scratch);
-
-	if (count > 0 && list->count + (size_t)count <= MAILBOXES_MAX)
-		add_mailboxes(arena, found, (size_t)count, list);
-	return count;
-}
-
 static const char *
 read_text(struct arena *arena, const struct header_field *field, size_t max)
 {
@@ -63,27 +35,16 @@ read_text(struct arena *arena, const struct header_field *field, size_t max)
 }
 
 static void
-read_from(const struct header_field *field, struct arena *arena, struct content *out)
-{
-	if (out->from_fields++ > 0)
-		return;
-	out->from_count = read_mailboxes(arena, field, &out->from);
-	/* Only a group holds a ";" and no mailbox. */
-	out->from_nobody = out->from_count == 0 && memchr(field->value, ';', field->value_length);
-	out->from_at = memchr(field->value, '@', field->value_length);
-}
-
-static void
 read_field(const struct header_field *field, struct arena *arena, struct content *out)
 {
 	switch (field->name[0] | 0x20) {
 	case 'f':
 		if (header_is(field, "From"))
-			read_from(field, arena, out);
+			originators_read_from(&out->originators, field, arena);
 		break;
 	case 's':
 		if (header_is(field, "Sender"))
-			read_mailboxes(arena, field, &out->senders);
+			originators_read_sender(&out->originators, field, arena);
 		else if (header_is(field, "Subject") && !out->subject)
 			out->subject = read_text(arena, field, CONTENT_SUBJECT_MAX);
 		break;
@@ -91,7 +52,7 @@ read_field(const struct header_field *field, struct arena *arena, struct content
 		if (header_is(field, "Received"))
 			out->received++;
 		else if (header_is(field, "Resent-From") || header_is(field, "Resent-Sender"))
-			read_mailboxes(arena, field, &out->senders);
+			originators_read_sender(&out->originators, field, arena);
 		break;
 	case 'm':
 		if (header_is(field, "Message-ID") && !out->message_id)
@@ -241,7 +202,7 @@ content_read(char *data, size_t size, struct arena *arena, struct content *out, 
 		look_for_utf8(&field, arena, out);
 		kept += keep_field(data + kept, &field);
 	}
-	if (out->from_fields)
+	if (out->originators.from_fields)
 		out->missing &= ~(unsigned)MISSING_FROM;
 	if (out->message_id)
 		out->missing &= ~(unsigned)MISSING_MESSAGE_ID;

@@ -8,23 +8,13 @@
 #include <stddef.h>
 
 #include "ingress/arena.h"
+#include "ingress/originators.h"
 
 #define RECEIVED_MAX 100 /* RFC 5321 6.3 */
-#define MAILBOXES_MAX 32 /* in one field */
 #define CONTENT_SUBJECT_MAX 200
 
-struct mailbox_list {
-	const char **text; /* "local@domain", NUL-terminated */
-	size_t count;
-};
-
 struct content {
-	unsigned from_fields;
-	long from_count;  /* mailboxes in From; negative when it cannot be read */
-	bool from_nobody; /* From is an empty group (RFC 6854) */
-	bool from_at; /* it holds an "@": a mail program may find an address in it all the same */
-	struct mailbox_list from;         /* none when there are more than MAILBOXES_MAX */
-	struct mailbox_list senders;      /* Sender, Resent-From and Resent-Sender */
+	struct originators originators;
 	const char *message_id, *subject; /* NULL without */
 	unsigned received;
 	unsigned missing;  /* enum missing */

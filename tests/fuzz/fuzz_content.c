@@ -23,7 +23,7 @@ read_once(char *data, size_t size, struct content *content)
 	bool ended;
 
 	got = content_read(data, size, &arena, content, &ended);
-	assert(got <= most && content->from.count <= MAILBOXES_MAX);
+	assert(got <= most && content->originators.from.count <= MAILBOXES_MAX);
 	arena_free(&arena);
 	return got;
 }

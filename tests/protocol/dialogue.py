@@ -39,10 +39,10 @@ def verifier(password):
     return f"SCRAM-SHA-256$4096:{b64(salt)}${b64(stored)}:{b64(server)}"
 
 
-def seed(redis, name, domains, users=(), addresses=(), status="active", policy="resent", limits=None):
+def seed(redis, name, domains, users=(), addresses=(), status="active", policy="resent", limits=None, **fields):
     """An account in Redis, in the documents that shared/account.h describes."""
     account = {"id": name, "name": name, "contact": f"it@{domains[0]}", "status": status,
-               "policy": policy, "domains": list(domains), "limits": limits or {}}
+               "policy": policy, "domains": list(domains), "limits": limits or {}, **fields}
     redis.run("SET", f"account:{{{name}}}", json.dumps(account))
     for domain in domains:
         redis.run("SET", f"domain:{domain}", json.dumps({"account": name}))
@@ -58,6 +58,7 @@ def seed_all(redis):
          users=[("joe@acme.example", "secret word", True), ("old@acme.example", "secret", False)])
     seed(redis, "strict", ["strict.example"], users=[("s", "pw", True)], policy="strict")
     seed(redis, "other", ["other.example", "xn--bcher-kva.example"], users=[("o", "pw", True)])
+    seed(redis, "names", ["names.example"], users=[("names", "pw", True)], display_address="pass")
     seed(redis, "branch", ["branch.acme.example"])
     seed(redis, "stopped", ["stopped.example"], users=[("stopped", "pw", True)], status="disabled")
     seed(redis, "small", ["small.example"], users=[("small", "pw", True)], limits={"messages_hour": 2})

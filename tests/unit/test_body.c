@@ -162,18 +162,19 @@ the_header_s_facts_are_read(void **state)
 			 "Received: b\r\nSender: s@e.example\r\nResent-From: r@f.example\r\n"
 			 "Message-ID: <1@b.example>\r\nSubject: some\r\n thing\r\n\r\nFrom: no\r\n";
 	const struct content *content = &draft.content;
+	const struct originators *originators = &content->originators;
 	struct body body;
 
 	(void)state;
 	start();
 	feed(in, strlen(in), strlen(in));
 	assert_int_equal(draft_finish(&draft, &body), 0);
-	assert_int_equal(content->from_fields, 1);
-	assert_int_equal(content->from.count, 2);
-	assert_string_equal(content->from.text[0], "a@b.example");
-	assert_string_equal(content->from.text[1], "c@d.example");
-	assert_int_equal(content->senders.count, 2);
-	assert_string_equal(content->senders.text[1], "r@f.example");
+	assert_int_equal(originators->from_fields, 1);
+	assert_int_equal(originators->from.count, 2);
+	assert_string_equal(originators->from.items[0].text, "a@b.example");
+	assert_string_equal(originators->from.items[1].text, "c@d.example");
+	assert_int_equal(originators->senders.count, 2);
+	assert_string_equal(originators->senders.items[1].text, "r@f.example");
 	assert_int_equal(content->received, 2);
 	assert_string_equal(content->message_id, "<1@b.example>");
 	assert_string_equal(content->subject, "some thing");
