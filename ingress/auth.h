@@ -4,6 +4,7 @@
 #ifndef INGRESS_AUTH_H
 #define INGRESS_AUTH_H
 
+#include "ingress/password.h"
 #include "ingress/sasl.h"
 #include "ingress/session_private.h"
 #include "shared/scram.h"
@@ -16,13 +17,15 @@ struct auth {
 	bool scram;
 	char username[SASL_NAME_MAX + 1]; /* "": not said yet */
 	char password[SASL_PASSWORD_MAX + 1];
+	bool heard; /* the limits let it try: unless it succeeds it has failed */
 	bool exists, enabled;
 	char verifier_text[SCRAM_TEXT_MAX];
 	struct scram_verifier verifier;
 	struct account *account;
-	struct Gsasl_session *gsasl; /* SCRAM's */
-	char *first;                 /* SCRAM: the client's first message */
-	bool proven;                 /* SCRAM: the client waits for our proof */
+	struct password_check *check; /* that of its password, under way */
+	struct Gsasl_session *gsasl;  /* SCRAM's */
+	char *first;                  /* SCRAM: the client's first message */
+	bool proven;                  /* SCRAM: the client waits for our proof */
 };
 
 /* Sends a challenge (base 64 already) and waits for a line. */
@@ -32,7 +35,8 @@ void auth_ask(struct session *session, const char *challenge);
 void auth_named(struct session *session, int err);
 void auth_malformed(struct session *session);
 void auth_unsure(struct session *session, const char *text);
-void auth_failed(struct session *session, const char *reason);
+/* A proof was wrong, or none can be right. */
+void auth_failed(struct session *session);
 void auth_succeeded(struct session *session);
 
 /* auth_scram.c */

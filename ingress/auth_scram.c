@@ -132,10 +132,7 @@ final_message(struct session *session, const char *text, size_t length)
 	} else if (result == GSASL_MECHANISM_PARSE_ERROR) {
 		auth_malformed(session);
 	} else {
-		auth_failed(session,
-			!auth->exists            ? "unknown user"
-				: !auth->enabled ? "disabled user"
-						 : "wrong password");
+		auth_failed(session);
 	}
 	gsasl_free(out);
 }

@@ -5,7 +5,8 @@
  *                                                   SCRAM: libgsasl, one more line  -^
  *
  * Each arrow in brackets may take its time; it finds the session again by its id. Unknown users go
- * the same way with a verifier that no password matches, so that time tells nothing.
+ * the same way with a verifier that no password matches, so that time tells nothing. Whoever the
+ * limits let try and who does not succeed has failed, also by going away in the middle.
  */
 #include "ingress/auth.h"
 
@@ -14,14 +15,17 @@
 #include <string.h>
 #include <strings.h>
 
-#include "ingress/password.h"
+#include <event2/event.h>
+
 #include "ingress/tally.h"
 #include "shared/log.h"
+#include "shared/loop.h"
 #include "shared/metrics.h"
 
 #define UNSURE "Cannot check this now, try again soon"
+#define DOUBTS_FREE 3 /* answers of 454 that are no fault of the client's */
 
-struct mechanism {
+	struct mechanism {
 	const char *name;
 	void (*line)(struct session *session, const char *line, size_t length);
 	const char *prompt; /* asks for the first line when AUTH came without one */
@@ -36,6 +40,10 @@ auth_free(struct session *session)
 
 	if (!auth)
 		return;
+	if (auth->heard)
+		limits_auth_failed(session->worker->limits, &session->client);
+	if (auth->check)
+		passwords_take_back(session->worker->ingress->passwords, auth->check);
 	scram_end(auth);
 	explicit_bzero(auth, sizeof *auth);
 	free(auth);
@@ -44,12 +52,15 @@ auth_free(struct session *session)
 		session->state = ST_COMMAND;
 }
 
+/* Whoever goes on asking has more to do with the answer than we have. */
 void
 auth_unsure(struct session *session, const char *text)
 {
+	const bool fault = ++session->doubts > DOUBTS_FREE;
+
 	metric_add(stats.auth_unsure, 1);
 	auth_free(session);
-	refuse(session, REFUSE_UNAVAILABLE, "454 4.7.0 %s", text);
+	refuse(session, fault ? REFUSE_AUTH : REFUSE_UNAVAILABLE, "454 4.7.0 %s", text);
 }
 
 void
@@ -69,14 +80,43 @@ deny(struct session *session, const char *reason, const char *text)
 	refuse(session, REFUSE_AUTH, "535 5.7.8 %s", text);
 }
 
-void
-auth_failed(struct session *session, const char *reason)
+static void
+failed(struct session *session)
 {
-	limits_auth_failed(session->worker->limits, session->client_text, session->auth->username);
+	const struct auth *auth = session->auth;
+	const char *reason = !auth->exists ? "unknown user"
+		: !auth->enabled           ? "disabled user"
+					   : "wrong password";
+
 	if (account_store_sure(session->worker->accounts))
 		deny(session, reason, "Wrong username or password");
 	else /* the password may be a new one */
 		auth_unsure(session, UNSURE);
+}
+
+static void
+on_late(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *session = session_find(arg);
+
+	(void)fd;
+	(void)what;
+	if (session && session->auth)
+		failed(session);
+}
+
+void
+auth_failed(struct session *session)
+{
+	const unsigned late_ms = limits_auth_failed(session->worker->limits, &session->client);
+	const struct timeval late = { late_ms / 1000, late_ms % 1000 * 1000 };
+
+	session->auth->heard = false;
+	if (late_ms == 0)
+		failed(session);
+	else
+		event_base_once(loop_base(session->worker->loop), -1, EV_TIMEOUT, on_late,
+			session_arg(session), &late);
 }
 
 void
@@ -85,7 +125,8 @@ auth_succeeded(struct session *session)
 	struct auth *auth = session->auth;
 
 	metric_add(stats.auth_ok, 1);
-	limits_auth_succeeded(session->worker->limits, session->client_text, auth->username);
+	auth->heard = false;
+	limits_auth_succeeded(session->worker->limits, &session->client, auth->username);
 	account_unref(session->account);
 	session->account = account_ref(auth->account);
 	session->known = KNOWN_YES;
@@ -98,12 +139,6 @@ auth_succeeded(struct session *session)
 
 /* ---- looking the user up ---- */
 
-static const char *
-failure(const struct auth *auth)
-{
-	return !auth->exists ? "unknown user" : !auth->enabled ? "disabled user" : "wrong password";
-}
-
 static void
 password_checked(struct session *session, bool right)
 {
@@ -113,7 +148,7 @@ password_checked(struct session *session, bool right)
 		password_cache_add(session->worker->cache, auth->verifier_text, auth->password);
 		auth_succeeded(session);
 	} else {
-		auth_failed(session, failure(auth));
+		auth_failed(session);
 	}
 }
 
@@ -122,21 +157,26 @@ on_password(void *arg, bool right)
 {
 	struct session *session = session_find(arg);
 
-	if (session && session->auth)
-		password_checked(session, right);
+	session->auth->check = NULL;
+	password_checked(session, right);
 }
 
 static void
 check_password(struct session *session)
 {
+	struct worker *worker = session->worker;
 	struct auth *auth = session->auth;
+	char address[NET_TEXT_MAX];
 
 	if (auth->exists && auth->enabled &&
-		password_cache_has(session->worker->cache, auth->verifier_text, auth->password))
+		password_cache_has(worker->cache, auth->verifier_text, auth->password)) {
 		auth_succeeded(session);
-	else if (!passwords_check(session->worker->ingress->passwords, &auth->verifier,
-			 auth->password, on_password, session_arg(session)))
-		auth_unsure(session, "Too many logins at once, try again soon");
+		return;
+	}
+	if (account_network_text(session->client_text, address) < 0)
+		memcpy(address, session->client_text, sizeof session->client_text);
+	auth->check = passwords_check(worker->ingress->passwords, address, &auth->verifier,
+		auth->password, on_password, session_arg(session));
 }
 
 static void
@@ -148,6 +188,7 @@ on_user(void *arg, int err, struct account *account, const char *verifier, bool 
 	if (!auth)
 		return;
 	if (err == -EAGAIN) {
+		auth->heard = false;
 		auth_unsure(session, UNSURE);
 		return;
 	}
@@ -174,18 +215,20 @@ on_allowed(void *arg, unsigned wait_s, const char *which)
 	(void)which;
 	if (!session || !session->auth)
 		return;
-	if (wait_s > 0)
-		auth_unsure(session, "Too many failures, try again later");
-	else
-		account_by_user(session->worker->accounts, session->auth->username, on_user,
-			session_arg(session));
+	if (wait_s > 0) {
+		auth_unsure(session, "Too many failures from your address, try again later");
+		return;
+	}
+	session->auth->heard = true;
+	account_by_user(
+		session->worker->accounts, session->auth->username, on_user, session_arg(session));
 }
 
 static void
 find_user(struct session *session)
 {
 	session->state = ST_COMMAND;
-	limits_auth_allowed(session->worker->limits, session->client_text, session->auth->username,
+	limits_auth_allowed(session->worker->limits, &session->client, session->auth->username,
 		on_allowed, session_arg(session));
 }
 

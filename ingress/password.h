@@ -13,9 +13,14 @@ struct passwords *passwords_new(void);
 /* After the loops that asked have ended. */
 void passwords_free(struct passwords **passwords);
 
-/* The callback comes on the calling loop, later. false: too many wait already, nothing comes. */
-bool passwords_check(struct passwords *passwords, const struct scram_verifier *verifier,
-	const char *password, void (*cb)(void *arg, bool right), void *arg);
+/* Addresses take turns; an IPv6 /64 is one. The callback comes on the calling loop, later, and ends
+ * the check. */
+typedef void (*password_cb)(void *arg, bool right);
+struct password_check;
+struct password_check *passwords_check(struct passwords *passwords, const char *address,
+	const struct scram_verifier *verifier, const char *password, password_cb cb, void *arg);
+/* The callback will not come. On the loop that asked, which then has the check no more. */
+void passwords_take_back(struct passwords *passwords, struct password_check *check);
 
 /* One a loop. `verifier` is its text: a changed password makes another entry. */
 struct password_cache;

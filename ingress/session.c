@@ -51,7 +51,10 @@ find_id(struct worker *worker, uint64_t id)
 struct session *
 session_find(void *arg)
 {
-	return find_id(worker_here(), (uint64_t)(uintptr_t)arg);
+	struct worker *worker = worker_here();
+
+	/* What is still pending when a worker is freed ends on the main thread. */
+	return worker ? find_id(worker, (uint64_t)(uintptr_t)arg) : NULL;
 }
 
 static void

@@ -95,6 +95,7 @@ struct session {
 	void (*then)(struct session *session); /* what waits for an answer from elsewhere */
 
 	unsigned errors, idle_commands;
+	unsigned doubts;   /* how often AUTH was answered with 454 */
 	struct auth *auth; /* the exchange in hand */
 	struct transaction *mail;
 };

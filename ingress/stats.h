@@ -11,7 +11,7 @@ struct metric;
 enum refusal {
 	REFUSE_SYNTAX,
 	REFUSE_ORDER,
-	REFUSE_AUTH, /* no AUTH, or a failed one */
+	REFUSE_AUTH, /* no AUTH, a failed one, or one too often */
 	REFUSE_TLS,
 	REFUSE_ORIGINATOR,
 	REFUSE_SUSPENDED,

@@ -43,10 +43,15 @@ void limits_give_back(struct limits *limits, const struct account *account, unsi
 void limits_attempted(struct limits *limits, const char *account, unsigned n);
 void limits_waiting(struct limits *limits, const char *account, int64_t rows);
 
-/* AUTH failures, per (address, user) and per user. wait_s > 0: refuse without checking (454). */
-void limits_auth_allowed(
-	struct limits *limits, const char *address, const char *username, limits_cb cb, void *arg);
-void limits_auth_failed(struct limits *limits, const char *address, const char *username);
-void limits_auth_succeeded(struct limits *limits, const char *address, const char *username);
+/*
+ * AUTH, by the client's address (an IPv6 /64 is one). wait_s > 0: its failures are too many to
+ * check one more (454); users who logged in from it within 30 days are always checked.
+ */
+void limits_auth_allowed(struct limits *limits, const struct net_address *client,
+	const char *username, limits_cb cb, void *arg);
+/* How many ms the answer has to wait, since the address fails too often. */
+unsigned limits_auth_failed(struct limits *limits, const struct net_address *client);
+void limits_auth_succeeded(
+	struct limits *limits, const struct net_address *client, const char *username);
 
 #endif

@@ -119,58 +119,41 @@ local function nodes()
 	return redis.call('ZCARD', KEYS[1])
 end
 
--- AUTH: KEYS failures of (address, user), failures of the user, known addresses of the user;
--- ARGV address. Hash of failures: start of the window, count, level, locked until.
-local WINDOW, MONTH = 600, 30 * DAY
+-- AUTH: KEYS failures of the address, users known there, failures of its IPv6 /48; ARGV user, microseconds
+-- until a failure is forgotten, most failures of the address, of the /48 (0: it has none). Failures are
+-- the time at which all of them are forgotten.
+local MONTH = 30 * DAY
 
-local function locked(key)
-	local untl = tonumber(redis.call('HGET', key, 'until') or 0)
-	return math.max(0, math.ceil((untl - now) / 1000000))
+local function ahead(key)
+	return math.max(0, tonumber(redis.call('GET', key) or 0) - now)
 end
 
-local function known(address)
-	local seen = redis.call('ZSCORE', KEYS[3], address)
-	return seen and tonumber(seen) > now - MONTH * 1000000
+local function auth_look()
+	local users = redis.call('ZRANGEBYSCORE', KEYS[2], now - MONTH * 1000000, '+inf')
+	return { ahead(KEYS[1]), ahead(KEYS[3]), users }
 end
 
-local function auth_allowed()
-	local wait = locked(KEYS[1])
-	if not known(ARGV[2]) then wait = math.max(wait, locked(KEYS[2])) end
-	return wait
-end
-
--- `most` failures in a window lock for `first` seconds, doubled each time up to `longest`.
-local function failed(key, most, first, longest)
-	local h = redis.call('HMGET', key, 'start', 'count', 'level')
-	local start, count, level = tonumber(h[1] or 0), tonumber(h[2] or 0), tonumber(h[3] or 0)
-	if now - start > WINDOW * 1000000 then start, count = now, 0 end
-	count = count + 1
-	if count >= most then
-		local lock = math.min(first * 2 ^ level, longest)
-		redis.call('HSET', key, 'until', string.format('%.0f', now + lock * 1000000))
-		count, level = 0, math.min(level + 1, 20)
-	end
-	redis.call('HSET', key, 'start', string.format('%.0f', start), 'count', count, 'level', level)
-	redis.call('EXPIRE', key, DAY)
+local function fill(key, cost, most)
+	local failures = math.min(ahead(key) + cost, 2 * most * cost)
+	redis.call('SET', key, string.format('%.0f', now + failures), 'PX', math.ceil(failures / 1000))
 end
 
 local function auth_failed()
-	failed(KEYS[1], 10, 60, 3600)
-	if not known(ARGV[2]) then failed(KEYS[2], 20, 2, 60) end
+	fill(KEYS[1], ARGV[3], ARGV[4])
+	if tonumber(ARGV[5]) > 0 then fill(KEYS[3], ARGV[3], ARGV[5]) end
 	return 0
 end
 
 local function auth_succeeded()
-	redis.call('DEL', KEYS[1])
-	redis.call('ZADD', KEYS[3], now, ARGV[2])
-	redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - MONTH * 1000000)
-	redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -101)
-	redis.call('EXPIRE', KEYS[3], MONTH)
+	redis.call('ZADD', KEYS[2], now, ARGV[2])
+	redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - MONTH * 1000000)
+	redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -101)
+	redis.call('EXPIRE', KEYS[2], MONTH)
 	return 0
 end
 
 local operations = {
-	take = take, attempted = attempted, correct = correct, nodes = nodes, auth_allowed = auth_allowed,
+	take = take, attempted = attempted, correct = correct, nodes = nodes, auth_look = auth_look,
 	auth_failed = auth_failed, auth_succeeded = auth_succeeded,
 }
 return operations[ARGV[1]]()

@@ -140,6 +140,19 @@ a_refusal_of_many_recipients_does_not_refuse_few(void **state)
 	assert_int_equal(take(limits, 1, 10).passed, 1);
 }
 
+/* Since the statistics were reset. */
+static int64_t
+calls(void)
+{
+	struct answer a;
+
+	ASK(&a, "EVAL",
+		"return tonumber(string.match(redis.call('INFO', 'commandstats'), "
+		"'cmdstat_evalsha:calls=(%d+)') or 0)",
+		"0");
+	return a.number;
+}
+
 static void
 a_thousand_messages_under_load_cost_few_calls(void **state)
 {
@@ -156,11 +169,7 @@ a_thousand_messages_under_load_cost_few_calls(void **state)
 	}
 	WAIT_FOR(v.count == 1000);
 	assert_int_equal(v.passed, 1000);
-	ASK(&a, "EVAL",
-		"return tonumber(string.match(redis.call('INFO', 'commandstats'), "
-		"'cmdstat_evalsha:calls=(%d+)'))",
-		"0");
-	assert_in_range(a.number, 1, 50);
+	assert_in_range(calls(), 1, 50);
 }
 
 static void
@@ -330,69 +339,197 @@ without_redis_a_share_is_applied_and_told_later(void **state)
 
 /* AUTH */
 
+#define FAILURES 20 /* of an address at once */
+#define WIDE 16     /* an IPv6 /48: so many addresses' */
+
+static const struct net_address *
+client(const char *ip)
+{
+	static struct net_address address;
+
+	assert_int_equal(net_parse_ip(ip, 25, &address), 0);
+	return &address;
+}
+
 static struct verdict
-allowed(const char *address, const char *user)
+allowed(struct limits *from, const char *ip, const char *user)
 {
 	struct verdict v = { 0 };
 
-	limits_auth_allowed(limits, address, user, on_verdict, &v);
+	limits_auth_allowed(from, client(ip), user, on_verdict, &v);
 	WAIT_FOR(v.count == 1);
 	return v;
 }
 
 static void
-ten_failures_lock_the_pair_and_nobody_else(void **state)
+guess(const char *ip, unsigned times)
 {
-	(void)state;
-	for (int i = 0; i < 10; i++) {
-		assert_int_equal(allowed("192.0.2.1", "user").passed, 1);
-		limits_auth_failed(limits, "192.0.2.1", i % 2 ? "user" : "USER");
-	}
-	assert_in_range(allowed("192.0.2.1", "User").wait_s, 1, 60);
-	assert_int_equal(allowed("192.0.2.2", "user").passed, 1);
-	assert_int_equal(allowed("192.0.2.1", "printer").passed, 1);
+	for (unsigned i = 0; i < times; i++)
+		limits_auth_failed(limits, client(ip));
+}
+
+/* A number that Redis has of a key. */
+static int64_t
+count(const char *command, const char *key)
+{
+	struct answer a;
+
+	ASK(&a, command, key);
+	return a.number;
+}
+
+static int64_t
+keys(void)
+{
+	struct answer a;
+
+	ASK(&a, "DBSIZE");
+	return a.number;
 }
 
 static void
-a_lock_grows_each_time(void **state)
+failures_count_by_address_whatever_name_they_try(void **state)
+{
+	char user[16];
+
+	(void)state;
+	for (int i = 0; i < FAILURES; i++) {
+		snprintf(user, sizeof user, "user%d", i);
+		assert_int_equal(allowed(limits, "192.0.2.1", user).passed, 1);
+		guess("192.0.2.1", 1);
+	}
+	assert_in_range(allowed(limits, "192.0.2.1", "new").wait_s, 1, 6);
+	assert_in_range(allowed(other, "192.0.2.1", "new").wait_s, 1, 6); /* from Redis */
+	assert_int_equal(allowed(limits, "::ffff:192.0.2.1", "new").refused, 1);
+	assert_int_equal(allowed(limits, "192.0.2.2", "new").passed, 1);
+	assert_int_equal(allowed(other, "192.0.2.2", "user1").passed, 1);
+}
+
+static void
+an_ipv6_network_is_one_address(void **state)
+{
+	char ip[64];
+
+	(void)state;
+	for (int i = 0; i < FAILURES; i++) {
+		snprintf(ip, sizeof ip, "2001:db8:0:1::%x", i);
+		assert_int_equal(allowed(limits, ip, "user").passed, 1);
+		guess(ip, 1);
+	}
+	assert_int_equal(allowed(limits, "2001:db8:0:1:ffff::1", "user").refused, 1);
+	assert_int_equal(allowed(limits, "2001:db8:0:2::1", "user").passed, 1);
+}
+
+/* What has a /48 has 65,536 addresses: memory, keys and checks are bounded by the network. */
+static void
+a_whole_ipv6_site_is_limited_too(void **state)
+{
+	unsigned passed = 0;
+	char ip[64];
+
+	(void)state;
+	for (unsigned i = 0; i < 3 * FAILURES * WIDE; i++) {
+		snprintf(ip, sizeof ip, "2001:db8:0:%x::1", i);
+		if (allowed(limits, ip, "user").passed) {
+			passed++;
+			guess(ip, 1);
+		}
+	}
+	assert_in_range(passed, FAILURES * WIDE, FAILURES * WIDE + WIDE);
+	assert_in_range(keys(), 1, FAILURES * WIDE + WIDE + 2);
+	assert_int_equal(allowed(limits, "2001:db8:1:1::1", "user").passed, 1);
+}
+
+static void
+who_logged_in_from_an_address_is_always_heard_there(void **state)
+{
+	(void)state;
+	limits_auth_succeeded(other, client("192.0.2.1"), "Server");
+	guess("192.0.2.1", 10 * FAILURES);
+	assert_int_equal(allowed(limits, "192.0.2.1", "SERVER").passed, 1);
+	assert_int_equal(allowed(limits, "192.0.2.1", "printer").refused, 1);
+	/* Not even its own failures keep it out: they are answered late. */
+	assert_in_range(limits_auth_failed(limits, client("192.0.2.1")), 1000, 10000);
+	assert_int_equal(allowed(limits, "192.0.2.1", "server").passed, 1);
+	/* IPv6: known in all of its /64. */
+	limits_auth_succeeded(other, client("2001:db8:0:1::1"), "server");
+	guess("2001:db8:0:1::5", 2 * FAILURES);
+	assert_int_equal(allowed(limits, "2001:db8:0:1::9", "server").passed, 1);
+}
+
+static void
+whoever_guesses_at_a_user_keeps_it_out_nowhere_else(void **state)
+{
+	char ip[32];
+
+	(void)state;
+	for (int i = 1; i < 50; i++) {
+		snprintf(ip, sizeof ip, "198.51.100.%d", i);
+		guess(ip, 2 * FAILURES);
+	}
+	assert_int_equal(allowed(limits, "198.51.100.1", "user").refused, 1);
+	assert_int_equal(allowed(limits, "203.0.113.1", "user").passed, 1);
+}
+
+static void
+failures_leave_one_key_an_address_for_minutes(void **state)
+{
+	(void)state;
+	guess("192.0.2.1", 1000);
+	assert_int_equal(keys(), 1);
+	assert_in_range(
+		count("PTTL", "auth:{192.0.2.1}:failed:192.0.2.1"), 100000, 2 * FAILURES * 6000);
+	limits_auth_succeeded(limits, client("192.0.2.2"), "user");
+	limits_auth_succeeded(limits, client("192.0.2.2"), "USER");
+	assert_int_equal(count("ZCARD", "auth:{192.0.2.2}:known:192.0.2.2"), 1);
+}
+
+static void
+users_known_at_an_address_are_the_latest_hundred(void **state)
+{
+	char user[16];
+
+	(void)state;
+	for (int i = 0; i < 150; i++) {
+		snprintf(user, sizeof user, "user%d", i);
+		limits_auth_succeeded(limits, client("192.0.2.1"), user);
+	}
+	assert_int_equal(count("ZCARD", "auth:{192.0.2.1}:known:192.0.2.1"), 100);
+	guess("192.0.2.1", 2 * FAILURES);
+	assert_int_equal(allowed(other, "192.0.2.1", "user149").passed, 1);
+	assert_int_equal(allowed(other, "192.0.2.1", "user0").refused, 1);
+	assert_int_equal(allowed(limits, "192.0.2.1", "user149").passed, 1);
+}
+
+static void
+an_address_in_use_costs_few_questions(void **state)
 {
 	struct answer a;
 
 	(void)state;
-	for (int i = 0; i < 30; i++)
-		limits_auth_failed(limits, "192.0.2.1", "user");
-	ASK(&a, "PING");
-	assert_in_range(allowed("192.0.2.1", "user").wait_s, 200, 240);
+	ASK(&a, "CONFIG", "RESETSTAT");
+	for (int i = 0; i < 200; i++) {
+		assert_int_equal(allowed(limits, "192.0.2.1", "user").passed, 1);
+		limits_auth_succeeded(limits, client("192.0.2.1"), "user");
+	}
+	assert_in_range(calls(), 1, 10);
 }
 
 static void
-a_success_clears_the_pair(void **state)
+without_redis_each_loop_counts_alone(void **state)
 {
 	struct answer a;
 
 	(void)state;
-	for (int i = 0; i < 9; i++)
-		limits_auth_failed(limits, "192.0.2.1", "user");
-	limits_auth_succeeded(limits, "192.0.2.1", "user");
-	for (int i = 0; i < 9; i++)
-		limits_auth_failed(limits, "192.0.2.1", "user");
+	limits_auth_succeeded(limits, client("192.0.2.1"), "server");
 	ASK(&a, "PING");
-	assert_int_equal(allowed("192.0.2.1", "user").passed, 1);
-}
-
-static void
-guessing_from_everywhere_slows_unknown_addresses_only(void **state)
-{
-	char address[32];
-
-	(void)state;
-	limits_auth_succeeded(other, "192.0.2.1", "user");
-	for (int i = 0; i < 20; i++) {
-		snprintf(address, sizeof address, "198.51.100.%d", i);
-		limits_auth_failed(limits, address, "user");
-	}
-	assert_in_range(allowed("203.0.113.1", "user").wait_s, 1, 2);
-	assert_int_equal(allowed("192.0.2.1", "user").passed, 1);
+	redis_server_kill(&server);
+	WAIT_FOR(!redis_up(redis));
+	guess("192.0.2.1", FAILURES);
+	assert_int_equal(allowed(limits, "192.0.2.1", "user").refused, 1);
+	assert_int_equal(allowed(limits, "192.0.2.1", "server").passed, 1);
+	assert_int_equal(allowed(limits, "192.0.2.2", "user").passed, 1);
+	assert_int_equal(redis_server_start(&server), 0);
 }
 
 int
@@ -413,10 +550,15 @@ main(void)
 		TEST(waiting_messages_are_capped),
 		TEST(more_attempts_than_messages_make_no_debt),
 		TEST(without_redis_a_share_is_applied_and_told_later),
-		TEST(ten_failures_lock_the_pair_and_nobody_else),
-		TEST(a_lock_grows_each_time),
-		TEST(a_success_clears_the_pair),
-		TEST(guessing_from_everywhere_slows_unknown_addresses_only),
+		TEST(failures_count_by_address_whatever_name_they_try),
+		TEST(an_ipv6_network_is_one_address),
+		TEST(a_whole_ipv6_site_is_limited_too),
+		TEST(who_logged_in_from_an_address_is_always_heard_there),
+		TEST(whoever_guesses_at_a_user_keeps_it_out_nowhere_else),
+		TEST(failures_leave_one_key_an_address_for_minutes),
+		TEST(users_known_at_an_address_are_the_latest_hundred),
+		TEST(an_address_in_use_costs_few_questions),
+		TEST(without_redis_each_loop_counts_alone),
 	};
 	int failed;
 
