@@ -3,7 +3,8 @@
  *
  * ingress:  session, cmd_auth -> [tally] -> mail.events
  *
- * The table is bounded: when it is full everything in it goes out at once.
+ * A minute's events are bounded, whoever floods from wherever: what finds no room in the table is
+ * counted only. Strangers leave a part of it to customers.
  */
 #include "ingress/tally.h"
 
@@ -15,6 +16,7 @@
 #include "shared/loop.h"
 
 #define ENTRIES_MAX 256u
+#define STRANGERS_MAX 192u /* entries without an account */
 
 struct entry {
 	enum tally_kind kind;
@@ -26,8 +28,9 @@ struct entry {
 struct tally {
 	struct queue *queue;
 	struct mail_event event; /* the buffer of all of them */
-	unsigned used;
+	unsigned used, strangers;
 	struct entry entries[ENTRIES_MAX];
+	struct entry others[TALLY_KINDS]; /* what found no room */
 };
 
 /* The fields that event.h lists for each kind. */
@@ -54,7 +57,7 @@ send_entry(struct tally *tally, const struct entry *entry)
 	struct json *json = &tally->event.json;
 
 	mail_event_begin(&tally->event, kinds[entry->kind].event, NULL);
-	json_str(json, "client", entry->client);
+	json_str(json, "client", *entry->client ? entry->client : NULL);
 	if (*entry->who && kinds[entry->kind].who)
 		json_str(json, kinds[entry->kind].who, entry->who);
 	json_str(json, kinds[entry->kind].what, entry->what);
@@ -68,7 +71,12 @@ tally_flush(struct tally *tally)
 {
 	for (unsigned i = 0; i < tally->used; i++)
 		send_entry(tally, &tally->entries[i]);
-	tally->used = 0;
+	for (int i = 0; i < TALLY_KINDS; i++) {
+		if (tally->others[i].count)
+			send_entry(tally, &tally->others[i]);
+		tally->others[i].count = 0;
+	}
+	tally->used = tally->strangers = 0;
 }
 
 void
@@ -94,27 +102,48 @@ copy_text(char *out, size_t size, const char *text)
 	out[length] = '\0';
 }
 
+static struct entry *
+find(struct tally *tally, const struct entry *like)
+{
+	for (unsigned i = 0; i < tally->used; i++) {
+		struct entry *entry = &tally->entries[i];
+
+		if (entry->kind == like->kind && strcmp(entry->client, like->client) == 0 &&
+			strcmp(entry->who, like->who) == 0)
+			return entry;
+	}
+	return NULL;
+}
+
+static struct entry *
+make(struct tally *tally, const struct entry *like)
+{
+	const bool stranger = like->kind != TALLY_REJECTED || !*like->who;
+	struct entry *entry = &tally->others[like->kind];
+
+	if (tally->used < ENTRIES_MAX && !(stranger && tally->strangers == STRANGERS_MAX)) {
+		entry = &tally->entries[tally->used++];
+		*entry = *like;
+		tally->strangers += stranger;
+	} else if (!entry->count) {
+		*entry = (struct entry){
+			.kind = like->kind, .first_us = like->first_us, .what = "of further clients"
+		};
+	}
+	return entry;
+}
+
 void
 tally_add(struct tally *tally, enum tally_kind kind, const char *client, const char *who,
 	const char *what)
 {
-	struct entry *entry = tally->entries;
-	char name[sizeof entry->who];
+	struct entry like = { .kind = kind, .first_us = clock_us() }, *entry;
 
-	copy_text(name, sizeof name, who);
-	for (unsigned i = 0; i < tally->used; i++, entry++)
-		if (entry->kind == kind && strcmp(entry->client, client) == 0 &&
-			strcmp(entry->who, name) == 0) {
-			entry->count++;
-			return;
-		}
-	if (tally->used == ENTRIES_MAX)
-		tally_flush(tally);
-	entry = &tally->entries[tally->used++];
-	entry->kind = kind;
-	entry->count = 1;
-	entry->first_us = clock_us();
-	copy_text(entry->client, sizeof entry->client, client);
-	memcpy(entry->who, name, sizeof name);
-	copy_text(entry->what, sizeof entry->what, what);
+	copy_text(like.client, sizeof like.client, client);
+	copy_text(like.who, sizeof like.who, who);
+	copy_text(like.what, sizeof like.what, what);
+	entry = find(tally, &like);
+	if (!entry)
+		entry = make(tally, &like);
+	entry->count++;
 }

@@ -1,5 +1,6 @@
 /*
- * tally.h - events that come in floods, summed up: one a minute for each kind, client and name.
+ * tally.h - events that come in floods, summed up: one a minute for each kind, client and name, as
+ * long as there are few of these, and one for all others.
  */
 #ifndef INGRESS_TALLY_H
 #define INGRESS_TALLY_H
@@ -8,7 +9,7 @@
 
 struct tally;
 
-enum tally_kind { TALLY_REJECTED, TALLY_AUTH_FAILED, TALLY_TLS_FAILED };
+enum tally_kind { TALLY_REJECTED, TALLY_AUTH_FAILED, TALLY_TLS_FAILED, TALLY_KINDS };
 
 struct tally *tally_new(struct queue *queue);
 /* Sends what there is; to be called once a minute. */

@@ -54,6 +54,7 @@ struct config {
 		uint64_t map_size;    /* lmdb, 64G (address space, not disk) */
 		unsigned min_free;    /* percent of the disk, 10 */
 		uint64_t events_size; /* cap of the event files, 1G */
+		uint64_t floods_size; /* of those of what strangers cause, 100M */
 		uint64_t events_keep; /* ms, 30d */
 	} queue;
 	struct {

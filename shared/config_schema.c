@@ -111,6 +111,7 @@ static const cyaml_schema_field_t queue_fields[] = {
 	TEXT("map_size", CONFIG(queue.map_size)),
 	NUMBER("min_free", CONFIG(queue.min_free)),
 	TEXT("events_size", CONFIG(queue.events_size)),
+	TEXT("floods_size", CONFIG(queue.floods_size)),
 	TEXT("events_keep", CONFIG(queue.events_keep)),
 	CYAML_FIELD_END,
 };
@@ -427,6 +428,7 @@ const struct config_rule config_rules[] = {
 	VALUE("queue.map_size",          KIND_SIZE,     queue.map_size,     "64G",  "64M", "16T"),
 	VALUE("queue.min_free",          KIND_NUMBER,   queue.min_free,     "10",   "0",   "90"),
 	VALUE("queue.events_size",       KIND_SIZE,     queue.events_size,  "1G",   "1M",  "1T"),
+	VALUE("queue.floods_size",       KIND_SIZE,     queue.floods_size,  "100M", "1M",  "1T"),
 	VALUE("queue.events_keep",       KIND_DURATION, queue.events_keep,  "30d",  "1h",  "3650d"),
 	CHECKED("redis.address", CONFIG(redis.address), "unix:/run/redis/redis-server.sock",
 		wrong_server),

@@ -17,12 +17,24 @@ mail_event_set_node(const char *hostname)
 	strncpy(node, hostname, sizeof node - 1);
 }
 
+static bool
+is_flood(const char *name)
+{
+	static const char *const floods[] = { "rejected", "auth-failed", "tls-failed" };
+
+	for (size_t i = 0; i < sizeof floods / sizeof *floods; i++)
+		if (strcmp(name, floods[i]) == 0)
+			return true;
+	return false;
+}
+
 /* "time" comes first: readers look for it there. */
 void
 mail_event_begin(struct mail_event *event, const char *name, const Envelope *envelope)
 {
 	char id[ID_TEXT_SIZE];
 
+	event->class = is_flood(name) ? EVENT_FLOOD : EVENT_OF_MAIL;
 	json_begin(&event->json);
 	json_time(&event->json, "time", clock_us());
 	json_str(&event->json, "event", name);
@@ -62,7 +74,7 @@ mail_event_send(struct mail_event *event, struct queue *queue, queue_cb cb, void
 {
 	const char *text = json_end(&event->json);
 
-	queue_event_put(queue, text, event->json.length, cb, arg);
+	queue_event_put(queue, event->class, text, event->json.length, cb, arg);
 }
 
 void

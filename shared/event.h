@@ -28,6 +28,7 @@
 
 struct mail_event {
 	struct json json;
+	enum event_class class; /* by its name */
 };
 
 /* Named once at start; used as "node". */

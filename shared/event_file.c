@@ -1,6 +1,8 @@
 /*
  * event_file.c - the events of the embedded queue: state_dir/events/YYYYMMDDTHH.jsonl, a file an
- * hour (and parts _01, _02 of a busy one), one JSON object a line.
+ * hour (and parts _01, _02 of a busy one), one JSON object a line. Floods have files of their own
+ * beside them, YYYYMMDDTHH.floods.jsonl, and a cap of their own: they cannot push out what proves
+ * that mail was delivered.
  *
  * The queue's writer thread gathers lines and writes them by one write(2); the pool makes them
  * durable once a second and removes the oldest files beyond the cap in size or age.
@@ -33,9 +35,12 @@
 #define PRUNE_MS 60000
 #define TIME_PREFIX "{\"time\":\""
 #define NAME_SIZE 48
+#define HOUR_LENGTH 11 /* YYYYMMDDTHH */
+#define TIME_LENGTH 33 /* TIME_PREFIX and the time */
 
 struct event_file {
 	char *dir;
+	const char *ending; /* of its files' names */
 	int dir_fd;
 	uint64_t size_max, keep_ms;
 	/* writer thread */
@@ -66,7 +71,21 @@ compare_names(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-/* All event files, oldest first. */
+/* "YYYYMMDDTHH<ending>", or with "_NN" between. */
+static bool
+is_ours(const struct event_file *file, const char *name)
+{
+	const size_t length = strlen(name);
+
+	if (length <= HOUR_LENGTH || length >= NAME_SIZE)
+		return false;
+	name += HOUR_LENGTH;
+	if (*name == '_')
+		name += strcspn(name, ".");
+	return strcmp(name, file->ending) == 0;
+}
+
+/* All files of the kind, oldest first. */
 static struct names
 list_files(struct event_file *file)
 {
@@ -75,16 +94,13 @@ list_files(struct event_file *file)
 	struct dirent *entry;
 
 	while (dir && (entry = readdir(dir))) {
-		size_t length = strlen(entry->d_name);
-
-		if (length < 17 || length >= NAME_SIZE ||
-			strcmp(entry->d_name + length - 6, ".jsonl") != 0)
+		if (!is_ours(file, entry->d_name))
 			continue;
 		if (list.count == list.space) {
 			list.space = list.space * 2 + 64;
 			list.names = xrealloc(list.names, list.space * sizeof *list.names);
 		}
-		memcpy(list.names[list.count++], entry->d_name, length + 1);
+		snprintf(list.names[list.count++], NAME_SIZE, "%s", entry->d_name);
 	}
 	if (dir)
 		closedir(dir);
@@ -94,7 +110,7 @@ list_files(struct event_file *file)
 }
 
 static void
-hour_name(char name[NAME_SIZE], uint64_t us, unsigned part)
+hour_name(const struct event_file *file, char name[NAME_SIZE], uint64_t us, unsigned part)
 {
 	time_t seconds = (time_t)(us / 1000000);
 	struct tm tm;
@@ -103,9 +119,9 @@ hour_name(char name[NAME_SIZE], uint64_t us, unsigned part)
 	gmtime_r(&seconds, &tm);
 	length = strftime(name, NAME_SIZE, "%Y%m%dT%H", &tm);
 	if (part)
-		snprintf(name + length, NAME_SIZE - length, "_%02u.jsonl", part);
+		snprintf(name + length, NAME_SIZE - length, "_%02u%s", part, file->ending);
 	else
-		snprintf(name + length, NAME_SIZE - length, ".jsonl");
+		snprintf(name + length, NAME_SIZE - length, "%s", file->ending);
 }
 
 /* A crash may have cut the last line short: the next one must not continue it. */
@@ -150,7 +166,7 @@ turn(struct event_file *file)
 		return 0;
 	file->part = hour == file->hour ? file->part + (file->fd >= 0) : 0;
 	file->hour = hour;
-	hour_name(name, now_us, file->part);
+	hour_name(file, name, now_us, file->part);
 	fd = openat(file->dir_fd, name, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -222,7 +238,7 @@ log_instead(struct event_file *file, int err)
 void
 event_file_flush(struct event_file *file)
 {
-	int err = append(file);
+	int err = file->length ? append(file) : 0;
 
 	if ((err == -ENOSPC || err == -EDQUOT) && remove_oldest(file))
 		err = append(file);
@@ -311,11 +327,12 @@ event_file_tidy(struct event_file *file)
 }
 
 struct event_file *
-event_file_open(const char *dir, uint64_t size_max, uint64_t keep_ms)
+event_file_open(const char *dir, enum event_class class, uint64_t size_max, uint64_t keep_ms)
 {
 	struct event_file *file = xcalloc(1, sizeof *file);
 
 	file->dir = xstrdup(dir);
+	file->ending = class == EVENT_FLOOD ? ".floods.jsonl" : ".jsonl";
 	file->size_max = size_max;
 	file->keep_ms = keep_ms;
 	file->fd = file->retired = -1;
@@ -356,59 +373,117 @@ event_file_lost(struct event_file *file)
 	return atomic_load(&file->lost);
 }
 
+/* Where a reader is in the files of one kind. */
+struct cursor {
+	struct event_file *file;
+	struct names list;
+	size_t next; /* file */
+	FILE *stream;
+	char *line; /* NULL: at the end */
+	size_t space;
+	ssize_t length;
+};
+
 /* `since` is what an event of that time begins with. A line that does not begin with its time is
  * handed over: better too much than too little. */
 static bool
-is_since(const char *line, size_t length, const char *since, size_t since_length)
+is_since(const char *line, size_t length, const struct json *since)
 {
-	if (length < since_length || memcmp(line, TIME_PREFIX, sizeof TIME_PREFIX - 1) != 0)
+	if (length < since->length || memcmp(line, TIME_PREFIX, sizeof TIME_PREFIX - 1) != 0)
 		return true;
-	return memcmp(line, since, since_length) >= 0;
+	return memcmp(line, since->text, since->length) >= 0;
 }
 
+/* A line without its end is still being written, or was cut off by a crash. */
 static bool
-read_lines(struct event_file *file, const char *name, const struct json *since,
-	bool (*on_event)(void *arg, const char *json, size_t length), void *arg)
+take_line(struct cursor *cursor, const struct json *since)
 {
-	int fd = openat(file->dir_fd, name, O_RDONLY | O_CLOEXEC);
-	FILE *stream = fd < 0 ? NULL : fdopen(fd, "r");
-	char *line = NULL;
-	size_t space = 0;
 	ssize_t length;
-	bool more = true;
 
-	while (stream && more && (length = getline(&line, &space, stream)) > 0) {
-		/* A line without its end is still being written, or was cut off by a crash. */
-		if (length < 3 || line[length - 1] != '\n' || line[length - 2] != '}')
+	while (cursor->stream &&
+		(length = getline(&cursor->line, &cursor->space, cursor->stream)) > 0) {
+		if (length < 3 || cursor->line[length - 1] != '\n' ||
+			cursor->line[length - 2] != '}')
 			continue;
-		line[--length] = '\0';
-		if (is_since(line, (size_t)length, since->text, since->length))
-			more = on_event(arg, line, (size_t)length);
+		cursor->line[--length] = '\0';
+		cursor->length = length;
+		if (is_since(cursor->line, (size_t)length, since))
+			return true;
 	}
-	free(line);
-	if (stream)
-		fclose(stream);
-	return more;
+	return false;
+}
+
+static void
+cursor_advance(struct cursor *cursor, const struct json *since)
+{
+	while (!take_line(cursor, since)) {
+		int fd;
+
+		if (cursor->stream)
+			fclose(cursor->stream);
+		cursor->stream = NULL;
+		if (cursor->next == cursor->list.count) {
+			free(cursor->line);
+			cursor->line = NULL;
+			return;
+		}
+		fd = openat(cursor->file->dir_fd, cursor->list.names[cursor->next++],
+			O_RDONLY | O_CLOEXEC);
+		cursor->stream = fd < 0 ? NULL : fdopen(fd, "r");
+	}
+}
+
+static void
+cursor_start(
+	struct cursor *cursor, struct event_file *file, uint64_t since_us, const struct json *since)
+{
+	char first[NAME_SIZE];
+
+	cursor->file = file;
+	cursor->list = list_files(file);
+	/* An event gets its time a little before it is written, so begin in the hour before. */
+	hour_name(file, first, since_us > 60000000 ? since_us - 60000000 : 0, 0);
+	while (cursor->next < cursor->list.count &&
+		strncmp(cursor->list.names[cursor->next], first, HOUR_LENGTH) < 0)
+		cursor->next++;
+	cursor_advance(cursor, since);
+}
+
+static void
+cursor_end(struct cursor *cursor)
+{
+	if (cursor->stream)
+		fclose(cursor->stream);
+	free(cursor->line);
+	free(cursor->list.names);
+}
+
+static struct cursor *
+older(struct cursor *a, struct cursor *b)
+{
+	if (!a->line || !b->line)
+		return a->line ? a : b;
+	return strncmp(a->line, b->line, TIME_LENGTH) <= 0 ? a : b;
 }
 
 void
-event_file_read(struct event_file *file, uint64_t since_us,
+event_files_read(struct event_file *const files[EVENT_CLASSES], uint64_t since_us,
 	bool (*on_event)(void *arg, const char *json, size_t length), void *arg)
 {
-	struct names list = list_files(file);
+	struct cursor cursors[EVENT_CLASSES] = { 0 }, *cursor;
 	struct json since = { 0 };
-	char first[NAME_SIZE];
-	bool more = true;
 
 	json_begin(&since);
 	json_time(&since, "time", since_us);
 	json_end(&since);
 	since.length -= 3; /* up to the milliseconds: without Z"} */
-	/* An event gets its time a little before it is written, so begin in the hour before. */
-	hour_name(first, since_us > 60000000 ? since_us - 60000000 : 0, 0);
-	for (size_t i = 0; i < list.count && more; i++)
-		if (strncmp(list.names[i], first, 11) >= 0)
-			more = read_lines(file, list.names[i], &since, on_event, arg);
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		if (files[i])
+			cursor_start(&cursors[i], files[i], since_us, &since);
+	while ((cursor = older(&cursors[0], &cursors[1]))->line &&
+		on_event(arg, cursor->line, (size_t)cursor->length))
+		cursor_advance(cursor, &since);
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		cursor_end(&cursors[i]);
 	json_free(&since);
-	free(list.names);
 }

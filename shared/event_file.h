@@ -1,6 +1,6 @@
 /*
  * event_file.h - the events of the embedded queue: hourly files of JSON lines in state_dir/events,
- * capped in size and age.
+ * capped in size and age. Each class of events has files and caps of its own.
  */
 #ifndef SHARED_EVENT_FILE_H
 #define SHARED_EVENT_FILE_H
@@ -9,10 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/queue.h"
+
 struct event_file;
 
 /* `dir` is made when missing. NULL after logging why. */
-struct event_file *event_file_open(const char *dir, uint64_t size_max, uint64_t keep_ms);
+struct event_file *
+event_file_open(const char *dir, enum event_class class, uint64_t size_max, uint64_t keep_ms);
 /* Makes what was written durable. */
 void event_file_close(struct event_file **file);
 
@@ -25,8 +28,9 @@ bool event_file_dirty(struct event_file *file);
 /* fdatasync of what was written, then old files go. From any one thread. */
 void event_file_tidy(struct event_file *file);
 
-/* Lines since `since_us`, oldest first, until `on_event` returns false. From any thread. */
-void event_file_read(struct event_file *file, uint64_t since_us,
+/* Lines of all classes (NULL: none of that) since `since_us`, oldest first, until `on_event`
+ * returns false. From any thread. */
+void event_files_read(struct event_file *const files[EVENT_CLASSES], uint64_t since_us,
 	bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
 
 /* Events that found no room (they went to the log instead). */

@@ -71,6 +71,7 @@ struct op {
 	int err;
 	bool cancelled, given_up; /* writer: answered before it began; refused in this batch */
 	enum topic topic, from;
+	enum event_class event;
 	uint64_t sequence; /* of the record, in `from` */
 	uint8_t id[ID_SIZE];
 	struct loop *loop;
@@ -121,7 +122,7 @@ struct lmdb_queue {
 	struct state_dir state_dir;
 	int spool_fd;
 	char *spool_dir;
-	struct event_file *events;
+	struct event_file *events[EVENT_CLASSES];
 	unsigned min_free;
 	void *map; /* of the environment's file; NULL: not found */
 	size_t map_length;

@@ -85,7 +85,8 @@ spool_work(struct lmdb_queue *queue, struct op *op, int slot)
 	else if (kind == OP_UNLINK)
 		spool_unlink(queue, op);
 	else
-		event_file_tidy(queue->events);
+		for (int i = 0; i < EVENT_CLASSES; i++)
+			event_file_tidy(queue->events[i]);
 	pthread_mutex_lock(&queue->lock);
 	queue->working[slot] = NULL;
 	if (kind == OP_EVENTS)

@@ -370,11 +370,11 @@ write_events(struct lmdb_queue *queue, struct op *ops)
 			op_list_add(&others, op);
 			continue;
 		}
-		event_file_add(queue->events, (const char *)op->packed, op->packed_size);
+		event_file_add(queue->events[op->event], (const char *)op->packed, op->packed_size);
 		op_list_add(&events, op);
 	}
-	if (events.first)
-		event_file_flush(queue->events);
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		event_file_flush(queue->events[i]);
 	pthread_mutex_lock(&queue->lock);
 	queue->batch = others.first;
 	pthread_mutex_unlock(&queue->lock);

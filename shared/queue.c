@@ -225,9 +225,10 @@ queue_bad_machine(const struct queue *queue)
 }
 
 void
-queue_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg)
+queue_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
+	queue_cb cb, void *arg)
 {
-	queue->ops->event_put(queue, json, length, cb, arg);
+	queue->ops->event_put(queue, class, json, length, cb, arg);
 }
 
 void

@@ -228,9 +228,13 @@ struct config_watch *queue_config_watch(struct queue *queue, struct loop *loop,
  * longer runs. NULL is fine. */
 void queue_config_unwatch(struct config_watch **watch);
 
+/* Floods are events that strangers can make as many of as they like: on one machine they are kept
+ * apart, under a cap of their own. */
+enum event_class { EVENT_OF_MAIL, EVENT_FLOOD, EVENT_CLASSES };
 /* mail.events: one JSON object (no newline); `cb` (may be NULL) once it is on its way to disk. One
  * that cannot be written and has no `cb` goes to the log. Use event.h. */
-void queue_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg);
+void queue_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
+	queue_cb cb, void *arg);
 /* Reads events from `since_us` on, oldest first, until `on_event` returns false. Blocking; for
  * shoutctl why and tests. */
 void queue_events_read(struct queue *queue, uint64_t since_us,

@@ -74,8 +74,8 @@ struct queue_ops {
 	void (*bad_remove)(
 		struct queue *queue, const void *key, size_t key_length, queue_cb cb, void *arg);
 	const char *(*bad_machine)(const struct queue *queue); /* NULL: always NULL */
-	void (*event_put)(
-		struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg);
+	void (*event_put)(struct queue *queue, enum event_class class, const char *json,
+		size_t length, queue_cb cb, void *arg);
 	void (*events_read)(struct queue *queue, uint64_t since_us,
 		bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
 	uint64_t (*clock_us)(struct queue *queue);

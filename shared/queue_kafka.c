@@ -183,12 +183,16 @@ on_event_ack(struct kafka_message *message, int err, int64_t offset)
 	on_put_ack(message, err, offset);
 }
 
+/* The topic keeps events for a time, whatever their size: its floods are bounded by ingress's
+ * tally. */
 static void
-kafka_event_put(struct queue *base, const char *json, size_t length, queue_cb cb, void *arg)
+kafka_event_put(struct queue *base, enum event_class class, const char *json, size_t length,
+	queue_cb cb, void *arg)
 {
 	struct kafka_queue *queue = (struct kafka_queue *)base;
 	struct put *put = put_new(queue, KAFKA_EVENTS, length + 1, cb, arg);
 
+	(void)class;
 	memcpy(put->data, json, length);
 	put->data[length] = '\0';
 	put->message.on_ack = on_event_ack;

@@ -146,12 +146,20 @@ find_last(struct lmdb_queue *queue, struct topic_state *topic)
 	reader_end(queue, reader);
 }
 
+static uint64_t
+events_lost(struct lmdb_queue *queue)
+{
+	return event_file_lost(queue->events[EVENT_OF_MAIL]) +
+		event_file_lost(queue->events[EVENT_FLOOD]);
+}
+
 static void
 tidy_events(struct lmdb_queue *queue)
 {
 	bool submit;
 
-	if (!event_file_dirty(queue->events))
+	if (!event_file_dirty(queue->events[EVENT_OF_MAIL]) &&
+		!event_file_dirty(queue->events[EVENT_FLOOD]))
 		return;
 	pthread_mutex_lock(&queue->lock);
 	submit = !queue->events_syncing;
@@ -204,7 +212,7 @@ metrics_refresh(struct lmdb_queue *queue)
 	metric_set(metrics.rows, (int64_t)entries(reader, queue->rows.rows));
 	metric_set(metrics.bad, (int64_t)entries(reader, queue->bad));
 	reader_end(queue, reader);
-	metric_set(metrics.events_lost, (int64_t)event_file_lost(queue->events));
+	metric_set(metrics.events_lost, (int64_t)events_lost(queue));
 }
 
 /* Once a second: late answers, free space, numbers, and the sync of the events by the pool. */
@@ -300,23 +308,38 @@ release(struct lmdb_queue *queue)
 }
 
 static int
+events_open(struct lmdb_queue *queue, const struct config *config)
+{
+	const uint64_t sizes[] = { config->queue.events_size, config->queue.floods_size };
+	char *dir = xasprintf("%s/events", config->state_dir);
+	bool ok = true;
+
+	for (int i = 0; i < EVENT_CLASSES; i++) {
+		queue->events[i] = event_file_open(
+			dir, (enum event_class)i, sizes[i], config->queue.events_keep);
+		ok = ok && queue->events[i];
+	}
+	free(dir);
+	return ok ? 0 : -1;
+}
+
+static void
+events_close(struct lmdb_queue *queue)
+{
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		event_file_close(&queue->events[i]);
+}
+
+static int
 open_parts(struct lmdb_queue *queue, const struct config *config)
 {
-	char *events;
-
 	if (state_dir_open(&queue->state_dir, config->state_dir) || open_environment(queue, config))
 		return -1;
 	space_open(queue, config->queue.map_size);
 	memory_open(queue);
 	for (int i = 0; i < TOPIC_COUNT; i++)
 		find_last(queue, &queue->topics[i]);
-	events = xasprintf("%s/events", config->state_dir);
-	queue->events = event_file_open(
-		events, config->queue.events_size, config->queue.events_keep);
-	free(events);
-	if (!queue->events)
-		return -1;
-	return spool_open(queue);
+	return events_open(queue, config) ? -1 : spool_open(queue);
 }
 
 /* The pool hands its last puts to the writer, the writer its last unlinks to the pool. */
@@ -345,7 +368,7 @@ lmdb_close(struct queue *base)
 	writer_stop(queue);
 	spool_close(queue);
 	config_close(queue);
-	event_file_close(&queue->events);
+	events_close(queue);
 	release(queue);
 }
 
@@ -410,11 +433,13 @@ lmdb_body(struct queue *base, const Envelope *envelope, uint64_t offset, size_t 
 }
 
 static void
-lmdb_event_put(struct queue *base, const char *json, size_t length, queue_cb cb, void *arg)
+lmdb_event_put(struct queue *base, enum event_class class, const char *json, size_t length,
+	queue_cb cb, void *arg)
 {
 	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	struct op *op = op_new(queue, OP_EVENT, length, cb, arg);
 
+	op->event = class;
 	memcpy(op->packed, json, length);
 	op_submit(queue, op);
 }
@@ -424,7 +449,7 @@ lmdb_events_read(struct queue *base, uint64_t since_us,
 	bool (*on_event)(void *arg, const char *json, size_t length), void *arg)
 {
 	struct lmdb_queue *queue = (struct lmdb_queue *)base;
-	event_file_read(queue->events, since_us, on_event, arg);
+	event_files_read(queue->events, since_us, on_event, arg);
 }
 
 static uint64_t
@@ -464,7 +489,7 @@ lmdb_stats(struct queue *base, struct queue_stats *out)
 	mdb_env_info(queue->env, &info);
 	out->map_bytes = info.me_mapsize;
 	out->used_bytes = space_used(queue);
-	out->events_lost = event_file_lost(queue->events);
+	out->events_lost = events_lost(queue);
 }
 
 static void
@@ -522,7 +547,7 @@ queue_lmdb_open(const struct config *config)
 	queue->base.ops = &lmdb_ops;
 	init(queue, config);
 	if (open_parts(queue, config)) {
-		event_file_close(&queue->events);
+		events_close(queue);
 		release(queue);
 		return NULL;
 	}

@@ -116,7 +116,7 @@ on_ready(void *arg, struct record *record)
 
 	(void)arg;
 	queue_body(queue, record_envelope(record), 0, SIZE, on_piece, NULL);
-	queue_event_put(queue, event, sizeof event - 1, on_event, record);
+	queue_event_put(queue, EVENT_OF_MAIL, event, sizeof event - 1, on_event, record);
 }
 
 static void
@@ -158,7 +158,7 @@ main(int argc, char **argv)
 	if (!mkdtemp(dir))
 		die("mkdtemp", dir);
 	config.queue.map_size = UINT64_C(64) << 30;
-	config.queue.events_size = 1 << 30;
+	config.queue.events_size = config.queue.floods_size = 1 << 30;
 	config.queue.events_keep = 86400000;
 	queue = queue_open(&config);
 	if (!queue)

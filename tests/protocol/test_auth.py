@@ -91,9 +91,12 @@ UNREADABLE = {
     "SCRAM, a bad escape in the authzid": [(SCRAM + b64(f"n,a=j=,n={JOE},r=abc"), "501 ")],
     "SCRAM, an empty authzid": [(SCRAM + b64(f"n,a=,n={JOE},r=abc"), "501 ")],
     "SCRAM without a nonce": [(SCRAM + b64(f"n,,n={JOE}"), "501 ")],
-    "SCRAM, no nonce but something else": [(SCRAM + b64(f"n,,n={JOE},x=abc"), "501 ")],
     "SCRAM, a NUL": [(SCRAM + b64(f"n,,n={JOE},r=a\0c"), "501 ")],
     "SCRAM for someone else": [(SCRAM + b64(f"n,a=o,n={JOE},r=abc"), "535 5.7.8 ")],
+}
+# Whoever has asked for a user's salt has tried, whatever comes then.
+ABANDONED = {
+    "SCRAM, no nonce but something else": [(SCRAM + b64(f"n,,n={JOE},x=abc"), "501 ")],
     "SCRAM, an empty final message": [SCRAM_BEGUN, ("", "501 ")],
     "SCRAM, a final message that is none": [SCRAM_BEGUN, (b64("c=biws"), "501 ")],
     "SCRAM, cancelled": [SCRAM_BEGUN, ("*", "501 5.7.0 ")],
@@ -101,19 +104,45 @@ UNREADABLE = {
 }
 
 
+def failures(redis, address):
+    """How many failures of the address count now."""
+    left = int(redis.run("PTTL", f"auth:{{{address}}}:failed:{address}"))
+    return -(-(left - 100) // 6000) if left > 0 else 0
+
+
+SOURCES = (f"127.0.{third}.{fourth}" for third in range(15, 256) for fourth in range(1, 255))
+
+
 @pytest.mark.parametrize("rows", UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_what_cannot_be_read_counts_against_nobody_and_leaves_nothing(talk, redis, rows):
-    redis.run("DEL", f"fail:{{{JOE}}}:127.0.0.15")
-    one = talk(source="127.0.0.15")
+    source = next(SOURCES)
+    one = talk(source=source)
     one.hello()
     one.run(rows + [("MAIL FROM:<a@acme.example>", "530 ")])
     one.ask(b64("secret word"), "500 ")  # no exchange waits for it
     one.ask("AUTH PLAIN " + plain("nobody-else", "x"), "535 ")  # this failure counts, behind any other
-    wait_for(lambda: redis.run("EXISTS", "fail:{nobody-else}:127.0.0.15") == "1")
-    assert redis.run("EXISTS", f"fail:{{{JOE}}}:127.0.0.15") == "0"
-    redis.run("DEL", "fail:{nobody-else}:127.0.0.15", "fail:{nobody-else}")
+    assert wait_for(lambda: failures(redis, source)) == 1
     one.login()
     one.accepted(letter())
+
+
+@pytest.mark.parametrize("rows", ABANDONED.values(), ids=ABANDONED.keys())
+def test_an_exchange_that_is_given_up_is_a_failure(talk, redis, rows):
+    source = next(SOURCES)
+    one = talk(source=source)
+    one.hello()
+    one.run(rows + [("MAIL FROM:<a@acme.example>", "530 ")])
+    assert wait_for(lambda: failures(redis, source)) == 1
+    one.login()
+
+
+def test_a_client_that_goes_away_in_the_middle_has_failed(talk, redis):
+    source = next(SOURCES)
+    one = talk(source=source)
+    one.hello()
+    one.run([SCRAM_BEGUN])
+    one.socket.close()
+    assert wait_for(lambda: failures(redis, source)) == 1
 
 
 @pytest.mark.parametrize("rows", GOOD.values(), ids=GOOD.keys())
@@ -246,20 +275,112 @@ def test_a_credential_counts_more_than_the_address(talk):
     one.accepted(letter())
 
 
-def test_too_many_failures_are_454_for_that_address_and_user_alone(talk):
-    one = talk(source="127.0.0.20")
-    one.hello()
-    for _ in range(20):
-        one.say("AUTH PLAIN " + plain("s", "wrong"))
-        if one.see("(535 5.7.8|454 4.7.0) ").startswith("454"):
-            break
+def guess(one, name, mechanism="PLAIN"):
+    """A wrong login; the first three digits of its answer."""
+    if mechanism == "PLAIN":
+        one.say("AUTH PLAIN " + plain(name, "wrong"))
     else:
-        raise AssertionError("20 failures in a row")
-    one.ask("AUTH PLAIN " + plain("s", "pw"), "454 4.7.0 ")
-    one.login()
-    other = talk(source="127.0.0.21")
+        one.say(SCRAM + b64(f"n,,n={name},r=abc"))
+        reply = one.see("(334|454) ")
+        if reply.startswith("454"):
+            return "454"
+        nonce = dict(part.split("=", 1) for part in base64.b64decode(reply[4:]).decode().split(","))["r"]
+        one.say(b64(f"c=biws,r={nonce},p={b64(bytes(32))}"))
+    return one.see("(535 5.7.8|454 4.7.0) ")[:3]
+
+
+def guess_until_refused(talk, source, mechanism="PLAIN", names=lambda n: f"name{n}"):
+    """Wrong logins of one address, on as many connections as they need; how many were heard."""
+    for number in range(100):
+        if number % 10 == 0:
+            one = talk(source=source)
+            one.hello()
+        if guess(one, names(number), mechanism) == "454":
+            return number
+    raise AssertionError("100 guesses in a row were heard")
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM"])
+def test_each_new_name_counts_against_the_address(talk, redis, mechanism):
+    source = next(SOURCES)
+    assert 20 <= guess_until_refused(talk, source, mechanism) <= 50  # two loops count 20 each until they have heard
+    assert redis.run("KEYS", "*name1*") == ""
+    wait_for(lambda: failures(redis, source) > 10)
+    other = talk(source=next(SOURCES))
     other.hello()
     other.login("s", "pw")
+
+
+def test_a_users_own_address_always_lets_it_in(talk, redis):
+    """The office's server beside a misconfigured device, behind the same address."""
+    source = next(SOURCES)
+    for _ in range(2):
+        server = talk(source=source)
+        server.hello()
+        server.login()
+    wait_for(lambda: redis.run("ZCARD", f"auth:{{{source}}}:known:{source}") == "1")
+    guess_until_refused(talk, source)
+    for _ in range(4):
+        server = talk(source=source)
+        server.hello()
+        server.login()
+        server.accepted(letter())
+
+
+def test_guesses_from_fifty_addresses_keep_a_new_one_of_the_customer_s_in(talk, redis):
+    strangers = [next(SOURCES) for _ in range(50)]
+    for source in strangers:
+        one = talk(source=source)
+        one.hello()
+        for _ in range(5):
+            assert guess(one, "s") == "535"
+    new = talk(source=next(SOURCES))
+    new.hello()
+    new.login("s", "pw")
+    assert redis.run("KEYS", "*{s}*") == ""
+
+
+def test_an_ipv6_64_is_one_address(redis, talk):
+    """As a proxy names them."""
+    codes = []
+    for host in range(60):
+        one = talk("proxy", first=f"PROXY TCP6 2001:db8:0:7::{host + 1:x} ::1 1 25\r\n".encode())
+        one.hello()
+        codes.append(guess(one, f"name{host}"))
+    assert codes[:20] == ["535"] * 20 and codes[-1] == "454"
+    other = talk("proxy", first=b"PROXY TCP6 2001:db8:0:8::1 ::1 1 25\r\n")
+    other.hello()
+    other.login("s", "pw")
+
+
+def test_who_goes_on_against_454_is_disconnected(talk):
+    source = next(SOURCES)
+    guess_until_refused(talk, source)
+    one = talk(source=source)
+    one.hello()
+    for number in range(3 + 20 + 1):
+        one.ask("AUTH PLAIN " + plain("name", "x"), "454 4.7.0 Too many failures from your address")
+    one.see("421 4.7.0 Too many errors")
+    one.run([(None, CLOSED)])
+
+
+def test_right_logins_take_turns_with_floods(talk, redis):
+    """Four addresses that ask for 95 checks at a time each, and right logins beside."""
+    floods = []
+    for _ in range(4):
+        source = next(SOURCES)
+        for _ in range(95):
+            floods.append(talk(source=source))
+    for one in floods:
+        one.hello()
+    for number, one in enumerate(floods):
+        one.say("AUTH PLAIN " + plain(f"name{number}", "wrong"))
+    for _ in range(20):
+        one = talk(source=next(SOURCES))
+        one.hello()
+        one.login()
+    for one in floods:
+        one.see("(535|454) ")
 
 
 def test_a_changed_password_counts_soon_in_spite_of_the_cache(rig, redis, sink, certificate):

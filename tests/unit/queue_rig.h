@@ -231,7 +231,7 @@ config_put(const char *key, const char *json)
 static inline void
 ask_event_put(struct ask *ask)
 {
-	queue_event_put(rig.queue, ask->json, strlen(ask->json), on_answer, ask);
+	queue_event_put(rig.queue, EVENT_OF_MAIL, ask->json, strlen(ask->json), on_answer, ask);
 }
 
 static inline int
@@ -451,7 +451,7 @@ rig_init(void)
 	rig.config.state_dir = rig.dir;
 	rig.config.queue.map_size = UINT64_C(1) << 30;
 	rig.config.queue.min_free = 0;
-	rig.config.queue.events_size = 1 << 30;
+	rig.config.queue.events_size = rig.config.queue.floods_size = 1 << 30;
 	rig.config.queue.events_keep = UINT64_C(30) * 86400 * 1000;
 	return 0;
 }

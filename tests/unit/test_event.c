@@ -128,7 +128,7 @@ the_oldest_files_go_when_there_is_too_much(void **state)
 	write_file("20200101T01.jsonl", "", 600000);
 	write_file("20200101T01_01.jsonl", "", 200000);
 	write_file("notes.txt", "", 5000000);
-	file = event_file_open(dir, 1000000, UINT64_C(1) << 40);
+	file = event_file_open(dir, EVENT_OF_MAIL, 1000000, UINT64_C(1) << 40);
 	event_file_add(file, "{\"a\":1}", 7);
 	event_file_flush(file);
 	assert_true(event_file_dirty(file));
@@ -152,7 +152,7 @@ old_files_go(void **state)
 	write_file("19700112T13.jsonl", "{}\n", 3);
 	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
 	write_file("20200101T01.jsonl", "{}\n", 3);
-	file = event_file_open(dir, 1000000, 86400000);
+	file = event_file_open(dir, EVENT_OF_MAIL, 1000000, 86400000);
 	event_file_add(file, "{\"a\":1}", 7);
 	event_file_flush(file);
 	event_file_tidy(file);
@@ -165,7 +165,7 @@ old_files_go(void **state)
 static void
 a_busy_hour_has_several_files_read_in_order(void **state)
 {
-	struct event_file *file = event_file_open(dir, 800, UINT64_C(1) << 40);
+	struct event_file *file = event_file_open(dir, EVENT_OF_MAIL, 800, UINT64_C(1) << 40);
 	struct seen seen = { 0 };
 
 	(void)state;
@@ -176,13 +176,13 @@ a_busy_hour_has_several_files_read_in_order(void **state)
 		event_file_flush(file);
 		free(line);
 	}
-	event_file_read(file, 0, on_event, &seen);
+	event_files_read((struct event_file *const[]){ file, NULL }, 0, on_event, &seen);
 	assert_int_equal(seen.count, 20);
 	for (size_t i = 1; i < 20; i++)
 		assert_true(strcmp(seen.lines[i - 1], seen.lines[i]) < 0);
 	forget(&seen);
 	event_file_tidy(file);
-	event_file_read(file, 0, on_event, &seen);
+	event_files_read((struct event_file *const[]){ file, NULL }, 0, on_event, &seen);
 	assert_true(seen.count >= 10 && seen.count < 20 + 1);
 	forget(&seen);
 	event_file_close(&file);
@@ -200,14 +200,83 @@ half_a_line_spoils_no_other(void **state)
 	(void)state;
 	strftime(name, sizeof name, "%Y%m%dT%H.jsonl", gmtime_r(&now, &tm));
 	write_file(name, "{\"a\":1}\n{\"b\":", 13);
-	file = event_file_open(dir, 1000000, UINT64_C(1) << 40);
+	file = event_file_open(dir, EVENT_OF_MAIL, 1000000, UINT64_C(1) << 40);
 	event_file_add(file, "{\"c\":1}", 7);
 	event_file_flush(file);
-	event_file_read(file, 0, on_event, &seen);
+	event_files_read((struct event_file *const[]){ file, NULL }, 0, on_event, &seen);
 	assert_int_equal(seen.count, 2);
 	assert_string_equal(seen.lines[1], "{\"c\":1}");
 	forget(&seen);
 	event_file_close(&file);
+}
+
+static void
+put_at(struct event_file *file, const char *second, const char *name)
+{
+	char *line = xasprintf(
+		"{\"time\":\"2026-01-02T03:04:%s.000Z\",\"event\":\"%s\"}", second, name);
+
+	event_file_add(file, line, strlen(line));
+	event_file_flush(file);
+	free(line);
+}
+
+static void
+floods_have_files_of_their_own_and_are_read_in_their_place(void **state)
+{
+	static const char *const names[] = { "accepted", "rejected", "delivered", "auth-failed" };
+	struct event_file *files[EVENT_CLASSES] = {
+		event_file_open(dir, EVENT_OF_MAIL, 1000000, UINT64_C(1) << 40),
+		event_file_open(dir, EVENT_FLOOD, 1000, UINT64_C(1) << 40),
+	};
+	struct seen seen = { 0 };
+
+	(void)state;
+	put_at(files[EVENT_OF_MAIL], "01", names[0]);
+	put_at(files[EVENT_FLOOD], "02", names[1]);
+	put_at(files[EVENT_OF_MAIL], "03", names[2]);
+	put_at(files[EVENT_FLOOD], "04", names[3]);
+	event_files_read(files, 0, on_event, &seen);
+	assert_int_equal(seen.count, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_non_null(strstr(seen.lines[i], names[i]));
+	forget(&seen);
+	for (int i = 0; i < 200; i++)
+		put_at(files[EVENT_FLOOD], "05", "rejected");
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		event_file_tidy(files[i]);
+	event_files_read(files, 0, on_event, &seen);
+	assert_non_null(strstr(seen.lines[0], "accepted"));
+	assert_non_null(strstr(seen.lines[1], "delivered"));
+	assert_in_range(seen.count, 3, 2 + 30);
+	forget(&seen);
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		event_file_close(&files[i]);
+}
+
+static void
+what_strangers_cause_is_a_flood(void **state)
+{
+	static const struct {
+		const char *name;
+		enum event_class class;
+	} rows[] = {
+		{"rejected",     EVENT_FLOOD  },
+		{ "auth-failed", EVENT_FLOOD  },
+		{ "tls-failed",  EVENT_FLOOD  },
+		{ "accepted",    EVENT_OF_MAIL},
+		{ "held",        EVENT_OF_MAIL},
+		{ "delivered",   EVENT_OF_MAIL},
+	};
+	struct mail_event event = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		mail_event_begin(&event, rows[i].name, NULL);
+		assert_int_equal(event.class, rows[i].class);
+		json_end(&event.json);
+	}
+	mail_event_free(&event);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -222,6 +291,8 @@ main(void)
 		TEST(old_files_go),
 		TEST(a_busy_hour_has_several_files_read_in_order),
 		TEST(half_a_line_spoils_no_other),
+		TEST(floods_have_files_of_their_own_and_are_read_in_their_place),
+		TEST(what_strangers_cause_is_a_flood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,7 +47,7 @@ one_that_nobody_waits_for_is_counted_and_logged(void **state)
 	(void)state;
 	refuse_one();
 	file = log_to_file(&stderr_fd);
-	queue_event_put(rig.queue, EVENT, strlen(EVENT), NULL, NULL);
+	queue_event_put(rig.queue, EVENT_OF_MAIL, EVENT, strlen(EVENT), NULL, NULL);
 	rig_close_queue(); /* waits for it */
 	log_back(file, stderr_fd, text, sizeof text);
 	rig_open_queue();

@@ -64,9 +64,10 @@ fake_put(struct queue *queue, enum topic topic, const Envelope *envelope, const 
 }
 
 static void
-fake_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg)
+fake_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
+	queue_cb cb, void *arg)
 {
-	(void)queue, (void)cb, (void)arg;
+	(void)queue, (void)class, (void)cb, (void)arg;
 	assert_true(length < sizeof put.event);
 	memcpy(put.event, json, length);
 	put.event[length] = '\0';
