@@ -65,18 +65,19 @@ take_choice(struct fault *fault, json_t *account, const json_t *body, const char
 	return json_object_set(account, field, value);
 }
 
-/* Limits that are not named stay as they are; 0 is none. */
+/* Limits that are not named stay as they are; 0 is none; "default" is that of the configuration. */
 static int
 take_limits(struct fault *fault, json_t *account, const json_t *body)
 {
 	static const struct field known[] = {
-		{"messages_hour",    FIELD_NUMBER },
-                { "messages_day",                 FIELD_NUMBER },
-		{ "recipients_hour",FIELD_NUMBER },
-                { "recipients_day", FIELD_NUMBER },
+		{"messages_hour",    FIELD_LIMIT },
+                { "messages_day",                 FIELD_LIMIT },
+		{ "recipients_hour",FIELD_LIMIT },
+                { "recipients_day", FIELD_LIMIT },
                 { 0                }
 	};
 	json_t *limits = json_object_get(body, "limits"), *value;
+	json_t *own = json_object_get(account, "limits");
 	const char *key;
 	char field[64];
 
@@ -88,7 +89,10 @@ take_limits(struct fault *fault, json_t *account, const json_t *body)
 			snprintf(field, sizeof field, "limits.%s", key);
 			return fault_set(fault, 400, field, "a number from 0 (none) up");
 		}
-		json_object_set(json_object_get(account, "limits"), key, value);
+		if (json_is_string(value))
+			json_object_del(own, key);
+		else
+			json_object_set(own, key, value);
 	}
 	return 0;
 }
@@ -105,8 +109,32 @@ take_profile(struct fault *fault, json_t *account, const json_t *body, bool all)
 	return 0;
 }
 
+static json_t *
+limits_in_force(const json_t *account, const struct account_limits *defaults)
+{
+	const struct {
+		const char *name;
+		uint64_t number;
+	} rows[] = {
+		{"messages_hour",    defaults->messages_hour  },
+		{ "messages_day",    defaults->messages_day   },
+		{ "recipients_hour", defaults->recipients_hour},
+		{ "recipients_day",  defaults->recipients_day },
+	};
+	json_t *shown = json_object();
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		json_t *own = json_object_get(json_object_get(account, "limits"), rows[i].name);
+
+		json_object_set_new(shown, rows[i].name,
+			own ? json_incref(own) : json_integer((json_int_t)rows[i].number));
+	}
+	return shown;
+}
+
 json_t *
-account_show(const struct directory *directory, const char *id)
+account_show(
+	const struct directory *directory, const struct account_limits *defaults, const char *id)
 {
 	const json_t *account = directory_get(directory, "account", id);
 	json_t *shown, *users, *addresses, *value;
@@ -132,5 +160,6 @@ account_show(const struct directory *directory, const char *id)
 	}
 	json_object_set_new(shown, "users", users);
 	json_object_set_new(shown, "addresses", addresses);
+	json_object_set_new(shown, "limits_in_force", limits_in_force(account, defaults));
 	return shown;
 }

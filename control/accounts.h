@@ -14,6 +14,7 @@
 
 #include "control/directory.h"
 #include "control/fault.h"
+#include "shared/account.h"
 
 struct edit {
 	const struct directory *directory;
@@ -45,7 +46,9 @@ json_t *owner_entry_new(void);
 
 /* Whether an account can have such an id. */
 bool account_id_valid(const char *id);
-/* How an account is shown: its entry, "users" and "addresses" (without verifiers); NULL: none. */
-json_t *account_show(const struct directory *directory, const char *id);
+/* How an account is shown: its entry, "users" and "addresses" (without verifiers), and as
+ * "limits_in_force" its own limits, or else the default ones; NULL: none. */
+json_t *account_show(
+	const struct directory *directory, const struct account_limits *defaults, const char *id);
 
 #endif

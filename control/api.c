@@ -571,6 +571,7 @@ api_new(const struct config *config, struct queue *queue, struct loop *loop, str
 
 	*api = (struct api){ .queue = queue,
 		.egress = config->sender.source_address,
+		.limits = account_limits_default(config),
 		.rows = rows_open(queue, ROWS_ALL, NULL, NULL, NULL),
 		.loop = loop,
 		.redis = redis,

@@ -262,8 +262,8 @@ api_accounts_list(struct exchange *x)
 		if ((after && strcmp(json_string_value(id), after) <= 0) ||
 			json_array_size(accounts) >= (size_t)limit)
 			continue;
-		json_array_append_new(
-			accounts, account_show(x->api->directory, json_string_value(id)));
+		json_array_append_new(accounts,
+			account_show(x->api->directory, &x->api->limits, json_string_value(id)));
 	}
 	reply_json(x, 200,
 		json_pack("{s:o, s:I}", "accounts", accounts, "total",
@@ -292,7 +292,8 @@ static void
 on_score(void *arg, int err, const uint64_t counts[SCORE_WINDOWS][SCORES])
 {
 	struct exchange *x = arg;
-	json_t *account = account_show(x->api->directory, x->parameters[0]), *score;
+	json_t *account = account_show(x->api->directory, &x->api->limits, x->parameters[0]),
+	       *score;
 
 	if (!account) {
 		reply_no_account(x);

@@ -26,8 +26,9 @@
 
 struct api {
 	struct queue *queue;
-	struct rows *rows;  /* all of them */
-	const char *egress; /* sender.source_address */
+	struct rows *rows;            /* all of them */
+	const char *egress;           /* sender.source_address */
+	struct account_limits limits; /* of accounts that have none of their own */
 	struct loop *loop, *worker;
 	struct redis *redis;
 	struct directory *directory;

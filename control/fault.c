@@ -26,6 +26,9 @@ is_type(const json_t *value, enum field_type type)
 	switch (type) {
 	case FIELD_TEXT: return json_is_string(value);
 	case FIELD_NUMBER: return json_is_integer(value);
+	case FIELD_LIMIT:
+		return json_is_integer(value) ||
+			(json_is_string(value) && strcmp(json_string_value(value), "default") == 0);
 	case FIELD_SWITCH: return json_is_boolean(value);
 	case FIELD_LIST: return json_is_array(value);
 	case FIELD_OBJECT: return json_is_object(value);
@@ -39,6 +42,7 @@ fields_check(struct fault *fault, const json_t *body, const struct field *known,
 	static const char *const types[] = {
 		[FIELD_TEXT] = "a text",
 		[FIELD_NUMBER] = "a whole number",
+		[FIELD_LIMIT] = "a whole number, or \"default\"",
 		[FIELD_SWITCH] = "true or false",
 		[FIELD_LIST] = "a list",
 		[FIELD_OBJECT] = "a JSON object",

@@ -22,7 +22,7 @@ struct fault {
 int fault_set(struct fault *fault, int status, const char *field, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-enum field_type { FIELD_TEXT, FIELD_NUMBER, FIELD_SWITCH, FIELD_LIST, FIELD_OBJECT };
+enum field_type { FIELD_TEXT, FIELD_NUMBER, FIELD_LIMIT, FIELD_SWITCH, FIELD_LIST, FIELD_OBJECT };
 
 struct field {
 	const char *name;

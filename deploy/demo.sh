@@ -276,7 +276,8 @@ start() {
 		start_shout
 	fi
 	"$build/shoutctl" -c "$file" --json account add --name demo --contact boss@customer.example \
-		--domain customer.example --mode credentials --verified >"$run/account.json" ||
+		--domain customer.example --mode credentials --verified --messages-hour 0 --messages-day 0 \
+		--recipients-hour 0 --recipients-day 0 >"$run/account.json" ||
 		fail "no account was added"
 
 	say "sending a clean message and EICAR, by STARTTLS and AUTH"

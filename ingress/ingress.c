@@ -258,7 +258,8 @@ worker_helpers(struct worker *worker)
 	const struct config *config = ingress.config;
 	struct redis_options redis = { config->redis.address, config->redis.password,
 		config->redis.tls, config->redis.ca };
-	struct limits_options limits = { .in_flight_max = config->ingress.in_flight_max,
+	struct limits_options limits = { .defaults = account_limits_default(config),
+		.in_flight_max = config->ingress.in_flight_max,
 		.waiting_max = config->ingress.waiting_max,
 		.queued = messages_queued };
 

@@ -15,6 +15,7 @@
 #include <jansson.h>
 
 #include "shared/address.h"
+#include "shared/config.h"
 #include "shared/log.h"
 
 struct account *
@@ -67,9 +68,21 @@ text_of(const json_t *object, const char *key)
 static uint64_t
 limit_of(const json_t *object, const char *key)
 {
-	const json_int_t n = json_integer_value(json_object_get(object, key));
+	const json_t *value = json_object_get(object, key);
+	const json_int_t n = json_integer_value(value);
 
-	return n > 0 ? (uint64_t)n : 0;
+	return !value ? LIMIT_DEFAULT : n > 0 ? (uint64_t)n : 0;
+}
+
+struct account_limits
+account_limits_default(const struct config *config)
+{
+	return (struct account_limits){
+		.messages_hour = config->limits.defaults.messages_hour,
+		.messages_day = config->limits.defaults.messages_day,
+		.recipients_hour = config->limits.defaults.recipients_hour,
+		.recipients_day = config->limits.defaults.recipients_day,
+	};
 }
 
 static void

@@ -7,7 +7,7 @@
  *   account:{<id>}  {"id","name","contact","status":"active|disabled","policy":"strict|resent",
  *                    "display_address":"refuse|pass",
  *                    "domains":["d.example",...], "limits":{"messages_hour","messages_day",
- *                    "recipients_hour","recipients_day"} (0 or absent: none)}
+ *                    "recipients_hour","recipients_day"} (0: none; absent: default)}
  *   user:<name>     {"account","enabled":true,"verifier":"<SCRAM, see scram.h>"}
  *   ip:<network>    {"account","active":true}   IPv4 address, IPv6 /64 as "2001:db8:0:1::/64",
  *                    or an operator's network; networks are listed in the set "ip:networks"
@@ -27,11 +27,13 @@
 #include "shared/net.h"
 
 struct account_store;
+struct config;
 struct loop;
 struct redis;
 
 enum originator_policy { POLICY_STRICT, POLICY_RESENT };
 
+#define LIMIT_DEFAULT UINT64_MAX /* the account says nothing: that of the configuration */
 struct account_limits {
 	uint64_t messages_hour, messages_day, recipients_hour, recipients_day; /* 0: none */
 };
@@ -51,6 +53,8 @@ struct account *account_ref(struct account *account);
 void account_unref(struct account *account);
 /* Whether the domain, in whatever way it is written, is one of the account's. */
 bool account_has_domain(const struct account *account, const char *domain, size_t length);
+/* Those of the configuration. */
+struct account_limits account_limits_default(const struct config *config);
 /* NULL when the text is no such document. */
 struct account *account_from_json(const char *json, size_t length);
 

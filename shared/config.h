@@ -91,6 +91,12 @@ struct config {
 		unsigned waiting_max;   /* messages of an account waiting, 200000 */
 	} ingress;
 	struct {
+		/* Of accounts that have none of their own: 1000, 5000, 5000, 20000; 0: none. */
+		struct {
+			unsigned messages_hour, messages_day, recipients_hour, recipients_day;
+		} defaults; /* key default */
+	} limits;
+	struct {
 		bool enabled; /* true; false forwards unscanned, and says so at start */
 		char **clamd;
 		unsigned clamd_count;

@@ -190,6 +190,19 @@ static const cyaml_schema_field_t ingress_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t default_fields[] = {
+	NUMBER("messages_hour", CONFIG(limits.defaults.messages_hour)),
+	NUMBER("messages_day", CONFIG(limits.defaults.messages_day)),
+	NUMBER("recipients_hour", CONFIG(limits.defaults.recipients_hour)),
+	NUMBER("recipients_day", CONFIG(limits.defaults.recipients_day)),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t limits_fields[] = {
+	MAPPING("default", default_fields),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t scanner_fields[] = {
 	BOOL("enabled", CONFIG(scanner.enabled)),
 	TEXT_LIST("clamd", scanner.clamd),
@@ -255,6 +268,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	MAPPING("queue", queue_fields),
 	MAPPING("redis", redis_fields),
 	MAPPING("ingress", ingress_fields),
+	MAPPING("limits", limits_fields),
 	MAPPING("scanner", scanner_fields),
 	MAPPING("sender", sender_fields),
 	MAPPING("dns", dns_fields),
@@ -463,6 +477,14 @@ const struct config_rule config_rules[] = {
 	CHECKED("ingress.postmaster", CONFIG(ingress.postmaster), NULL, wrong_mailbox),
 	VALUE("ingress.in_flight_max",   KIND_NUMBER, ingress.in_flight_max, "10000", "1", "10000000"),
 	VALUE("ingress.waiting_max",     KIND_NUMBER, ingress.waiting_max, "200000", "1", "100000000"),
+	VALUE("limits.default.messages_hour", KIND_NUMBER,
+		limits.defaults.messages_hour, "1000", "0", "1000000000"),
+	VALUE("limits.default.messages_day", KIND_NUMBER,
+		limits.defaults.messages_day, "5000", "0", "1000000000"),
+	VALUE("limits.default.recipients_hour", KIND_NUMBER,
+		limits.defaults.recipients_hour, "5000", "0", "1000000000"),
+	VALUE("limits.default.recipients_day", KIND_NUMBER,
+		limits.defaults.recipients_day, "20000", "0", "1000000000"),
 	CHECKED("scanner.clamd[]", 0, NULL, wrong_server),
 	CHECKED("scanner.clamd_temporary", CONFIG(scanner.clamd_temporary), NULL, wrong_directory),
 	VALUE("scanner.timeout",         KIND_DURATION, scanner.timeout,    "60s",  "1s",  "1h"),

@@ -363,6 +363,21 @@ wait_add(struct bucket *bucket, unsigned recipients, limits_cb cb, void *arg)
 	ask_more(bucket);
 }
 
+static void
+set_limits(struct bucket *bucket, const struct account_limits *own,
+	const struct account_limits *defaults)
+{
+	const uint64_t pairs[DIMENSIONS][2] = {
+		{own->messages_hour,    defaults->messages_hour  },
+		{ own->messages_day,    defaults->messages_day   },
+		{ own->recipients_hour, defaults->recipients_hour},
+		{ own->recipients_day,  defaults->recipients_day },
+	};
+
+	for (int i = 0; i < DIMENSIONS; i++)
+		bucket->limit[i] = pairs[i][pairs[i][0] == LIMIT_DEFAULT];
+}
+
 void
 limits_take(struct limits *limits, const struct account *account, unsigned recipients, limits_cb cb,
 	void *arg)
@@ -371,10 +386,7 @@ limits_take(struct limits *limits, const struct account *account, unsigned recip
 	const uint64_t now = clock_mono_ms();
 
 	bucket->used_ms = now;
-	bucket->limit[0] = account->limits.messages_hour;
-	bucket->limit[1] = account->limits.messages_day;
-	bucket->limit[2] = account->limits.recipients_hour;
-	bucket->limit[3] = account->limits.recipients_day;
+	set_limits(bucket, &account->limits, &limits->options.defaults);
 	bucket->per_message = (bucket->per_message * 15 + recipients * 16) / 16;
 	if (!bucket->waiters && spend(bucket, recipients)) {
 		if (runs_low(bucket) && now >= bucket->denied_until_ms && redis_up(limits->redis))

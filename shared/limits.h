@@ -16,8 +16,9 @@
 struct limits;
 
 struct limits_options {
-	unsigned in_flight_max; /* messages accepted and not yet attempted */
-	unsigned waiting_max;   /* rows waiting */
+	struct account_limits defaults; /* of accounts that have none of their own */
+	unsigned in_flight_max;         /* messages accepted and not yet attempted */
+	unsigned waiting_max;           /* rows waiting */
 	/* How many messages, of all accounts, have had no attempt yet; UINT64_MAX: nobody can tell.
 	 * NULL: likewise. */
 	uint64_t (*queued)(void *arg);

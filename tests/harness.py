@@ -313,6 +313,8 @@ class Shout(Server):
             "redis": {"address": redis.address},
             "ingress": {"listen": listen, "threads": 2,
                         "tls": {"certificate": str(self.certificate), "key": str(self.key)}},
+            "limits": {"default": {f"{what}_{period}": 0 for what in ("messages", "recipients")
+                                   for period in ("hour", "day")}},
             "scanner": {"enabled": clamd is not None,
                         **({"clamd": [clamd.address], "clamd_temporary": clamd.unpacks_in()} if clamd else {})},
             "sender": {"route": route, "allow_networks": ["127.0.0.0/8", "::1"],

@@ -162,6 +162,18 @@ print_score(const json_t *score)
 	}
 }
 
+static void
+print_limit(const char *key, const json_t *value, const json_t *own)
+{
+	char *number = xasprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	char *text = xasprintf("%s %s%s", key, json_integer_value(value) ? number : "none",
+		json_object_get(own, key) ? "" : " (default)");
+
+	print_field("Limit", text);
+	free(text);
+	free(number);
+}
+
 void
 print_account(const json_t *account)
 {
@@ -180,13 +192,8 @@ print_account(const json_t *account)
 		print_field("Username", text_of(item, "username"));
 	json_array_foreach(json_object_get(account, "addresses"), i, item)
 		print_field("Address", text_of(item, "address"));
-	json_object_foreach(json_object_get(account, "limits"), key, item)
-	{
-		char *text = xasprintf("%s %" JSON_INTEGER_FORMAT, key, json_integer_value(item));
-
-		print_field("Limit", text);
-		free(text);
-	}
+	json_object_foreach(json_object_get(account, "limits_in_force"), key, item)
+		print_limit(key, item, json_object_get(account, "limits"));
 	print_score(json_object_get(account, "score"));
 }
 

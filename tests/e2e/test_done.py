@@ -101,7 +101,23 @@ def test_change_changes_what_is_given_and_nothing_else(shout, words, field, valu
     before = account.shown()
     for _ in range(2):  # the same again is fine
         account.do("change", *words, people=people)
-        assert account.shown() == {**before, field: value}
+        expected = {**before, field: value}
+        if field == "limits":
+            expected["limits_in_force"] = {**before["limits_in_force"], **value}
+        assert account.shown() == expected
+
+
+def test_a_limit_of_its_own_goes_back_to_the_default_one(shout):
+    account = Account(shout, "limits.example", "--messages-hour=5", "--recipients-day=default")
+    before = account.shown()
+    assert before["limits"] == {"messages_hour": 5} and before["limits_in_force"]["messages_hour"] == 5
+    status, people, _ = ctl(shout, "account", "show", account.id)
+    assert status == 0 and "messages_hour 5\n" in people and "recipients_day none (default)\n" in people
+    account.do("change", "--messages-hour", "default", "--messages-day=0")
+    after = account.shown()
+    assert after["limits"] == {"messages_day": 0} and after["limits_in_force"]["messages_hour"] == 0
+    _, people, _ = ctl(shout, "account", "show", account.id)
+    assert "messages_hour none (default)\n" in people and "messages_day none\n" in people
 
 
 def test_a_change_of_nothing_is_none(shout):

@@ -67,7 +67,7 @@ def seed_all(redis):
         redis.run("SET", "config:applied", "1")
 
 
-def start(rig, redis, sink, certificate, listeners=tuple(LISTENERS), stuck=False, queue=None, **ingress):
+def start(rig, redis, sink, certificate, listeners=tuple(LISTENERS), stuck=False, queue=None, limits=None, **ingress):
     """`shout all` with the named listeners. `stuck`: its scanner has no clamd, so that mail stays where
     it is. Keywords are settings of ingress."""
     shout = harness.Shout(rig.path("shout"), redis, route=sink.host, certificate=certificate)
@@ -76,6 +76,7 @@ def start(rig, redis, sink, certificate, listeners=tuple(LISTENERS), stuck=False
     shout.settings["ingress"] |= {"listen": listen, "threads": 2, "recipients_max": 100,
                                   "message_size_limit": "1M", "help_url": HELP, **ingress}
     shout.settings["queue"] |= queue or {}
+    shout.settings["limits"] |= limits or {}
     if stuck:
         shout.settings["scanner"] = {"enabled": True, "clamd": [f"unix:{rig.path('nobody')}"]}
         shout.ready = lambda: harness.accepts(("127.0.0.1", shout.ports[listeners[0]]))

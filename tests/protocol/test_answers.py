@@ -142,6 +142,20 @@ def test_quota_is_451_and_names_the_limit(ready):
     one.ask("QUIT", "221 ")
 
 
+def test_accounts_without_limits_have_the_default_ones(rig, redis, sink, certificate):
+    dialogue.seed(redis, "free", ["free.example"], users=[("free", "pw", True)], limits={"messages_hour": 0})
+    shout = dialogue.start(rig, redis, sink, certificate, ("plain",), limits={"default": {"messages_hour": 3}})
+    for user, domain, passes in (("s", "strict.example", 3), ("small", "small.example", 2), ("free", "free.example", 4)):
+        with dialogue.Talk(shout.ports["plain"]) as one:
+            redis.run("DEL", "rate:{small}:gcra")
+            one.hello()
+            one.login(user, "pw")
+            for _ in range(passes):
+                one.accepted(letter(f"a@{domain}"), sender=f"a@{domain}")
+            one.begin(f"a@{domain}")
+            one.ask("DATA", "354 " if user == "free" else "451 4.7.1 .*messages per hour")
+
+
 def test_mail_that_nobody_has_tried_to_deliver_is_capped(rig, redis, sink, certificate):
     """The scanner has no clamd, so everything stays in flight; other accounts go on."""
     shout = dialogue.start(rig, redis, sink, certificate, ("plain",), stuck=True, in_flight_max=3)

@@ -182,9 +182,10 @@ fake_abandon(struct record *record)
 }
 
 static inline void
-fake_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg)
+fake_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
+	queue_cb cb, void *arg)
 {
-	(void)queue, (void)json, (void)length;
+	(void)queue, (void)class, (void)json, (void)length;
 	if (!t.events++)
 		t.puts_before_event = (int)t.puts;
 	if (t.events > 1 && t.refused) {

@@ -126,7 +126,7 @@ a_document_becomes_a_snapshot(void **state)
 	assert_true(a->active);
 	assert_int_equal(a->policy, POLICY_STRICT);
 	assert_int_equal(a->limits.messages_hour, 100);
-	assert_int_equal(a->limits.recipients_day, 0);
+	assert_true(a->limits.recipients_day == LIMIT_DEFAULT);
 	assert_true(account_has_domain(a, "ACME.example", 12));
 	assert_true(account_has_domain(a, "zeta.example", 12));
 	assert_false(account_has_domain(a, "acme.exampl", 11));

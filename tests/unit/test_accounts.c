@@ -14,6 +14,7 @@
 #include "control/directory.h"
 #include "shared/scram.h"
 
+static const struct account_limits defaults = { .messages_hour = 1000, .messages_day = 7 };
 static struct directory *directory;
 static struct edit edit;
 
@@ -462,14 +463,14 @@ an_account_is_shown_without_secrets(void **state)
 	(void)state;
 	create(ACME, id);
 	assert_int_equal(change(account_add_address, id, "{\"address\":\"192.0.2.1\"}"), 0);
-	shown = account_show(directory, id);
+	shown = account_show(directory, &defaults, id);
 	text = json_dumps(shown, 0);
 	assert_null(strstr(text, "SCRAM"));
 	assert_int_equal(json_array_size(json_object_get(shown, "users")), 1);
 	assert_int_equal(json_array_size(json_object_get(shown, "addresses")), 1);
 	free(text);
 	json_decref(shown);
-	assert_null(account_show(directory, "nobody"));
+	assert_null(account_show(directory, &defaults, "nobody"));
 }
 
 int

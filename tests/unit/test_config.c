@@ -320,6 +320,7 @@ the_example_shows_the_defaults(void **state)
 	assert_non_null(b);
 #define SAME(member) assert_memory_equal(&a->member, &b->member, sizeof a->member)
 	SAME(log);
+	SAME(limits);
 	SAME(queue);
 	SAME(redis.tls);
 	SAME(ingress.threads);

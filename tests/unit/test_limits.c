@@ -121,6 +121,41 @@ each_limit_holds_across_instances_and_says_which_it_is(void **state)
 	}
 }
 
+/* Each limit that the account says nothing about is that of the configuration. */
+static void
+accounts_without_limits_of_their_own_have_the_default_ones(void **state)
+{
+	const struct limits_options options = {
+		.defaults = {.messages_hour = 5, .recipients_day = 30},
+		.in_flight_max = 10000,
+		.waiting_max = 200000,
+	};
+	const struct row {
+		uint64_t messages_hour, recipients_day;
+		unsigned passes;
+	} rows[] = {
+		{LIMIT_DEFAULT,  LIMIT_DEFAULT, 5 },
+		{ 8,             LIMIT_DEFAULT, 8 },
+		{ 2,             LIMIT_DEFAULT, 2 },
+		{ 0,             LIMIT_DEFAULT, 10}, /* as many messages as it likes */
+		{ 0,             0,             20},
+		{ LIMIT_DEFAULT, 6,             2 },
+	};
+	struct answer a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		ASK(&a, "FLUSHALL");
+		limits_free(&limits);
+		limits = limits_new(loop, redis, &options);
+		account.limits = (struct account_limits){ .messages_hour = rows[i].messages_hour,
+			.messages_day = LIMIT_DEFAULT,
+			.recipients_hour = LIMIT_DEFAULT,
+			.recipients_day = rows[i].recipients_day };
+		assert_int_equal(take(limits, 20, 3).passed, rows[i].passes);
+	}
+}
+
 static void
 a_message_to_more_recipients_than_the_limit_goes_when_all_of_it_is_free(void **state)
 {
@@ -538,6 +573,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		TEST(each_limit_holds_across_instances_and_says_which_it_is),
+		TEST(accounts_without_limits_of_their_own_have_the_default_ones),
 		TEST(a_message_to_more_recipients_than_the_limit_goes_when_all_of_it_is_free),
 		TEST(a_refusal_of_many_recipients_does_not_refuse_few),
 		TEST(a_thousand_messages_under_load_cost_few_calls),
