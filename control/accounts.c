@@ -52,10 +52,12 @@ now_version(const json_t *old)
 json_t *
 owner_entry_new(void)
 {
-	char id[OWNER_ID_SIZE];
+	char id[OWNER_ID_SIZE], secret[OWNER_ID_SIZE];
 
 	random_text(id, OWNER_ID_LENGTH, "0123456789abcdef");
-	return json_pack("{s:I, s:s}", "version", now_version(NULL), "id", id);
+	random_text(secret, OWNER_ID_LENGTH, "0123456789abcdef");
+	return json_pack(
+		"{s:I, s:s, s:s}", "version", now_version(NULL), "id", id, "secret", secret);
 }
 
 /* The entry to change, a copy with a new version that is in the changes already. */

@@ -21,11 +21,12 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
+#include "shared/owner.h"
 
 #define UNSURE "Cannot check this now, try again soon"
 #define DOUBTS_FREE 3 /* answers of 454 that are no fault of the client's */
 
-	struct mechanism {
+struct mechanism {
 	const char *name;
 	void (*line)(struct session *session, const char *line, size_t length);
 	const char *prompt; /* asks for the first line when AUTH came without one */
@@ -184,6 +185,7 @@ on_user(void *arg, int err, struct account *account, const char *verifier, bool 
 {
 	struct session *session = session_find(arg);
 	struct auth *auth = session ? session->auth : NULL;
+	char secret[OWNER_ID_SIZE];
 
 	if (!auth)
 		return;
@@ -199,7 +201,8 @@ on_user(void *arg, int err, struct account *account, const char *verifier, bool 
 		memcpy(auth->verifier_text, verifier, strlen(verifier) + 1);
 		auth->account = account_ref(account);
 	} else {
-		scram_dummy(auth->username, &auth->verifier);
+		owner_secret(secret);
+		scram_dummy(secret, auth->username, &auth->verifier);
 	}
 	if (auth->scram)
 		scram_challenge(session);

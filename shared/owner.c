@@ -20,7 +20,7 @@ static struct {
 	pthread_mutex_t lock;
 	/* under lock */
 	bool unread;
-	char id[OWNER_ID_SIZE];
+	char id[OWNER_ID_SIZE], secret[OWNER_ID_SIZE];
 } owner = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void
@@ -44,6 +44,22 @@ owner_compare(const char *id)
 	return match;
 }
 
+void
+owner_secret(char out[OWNER_ID_SIZE])
+{
+	pthread_mutex_lock(&owner.lock);
+	memcpy(out, owner.secret, OWNER_ID_SIZE);
+	pthread_mutex_unlock(&owner.lock);
+}
+
+static void
+set_secret(const char *secret)
+{
+	pthread_mutex_lock(&owner.lock);
+	snprintf(owner.secret, sizeof owner.secret, "%s", secret ? secret : "");
+	pthread_mutex_unlock(&owner.lock);
+}
+
 static void
 set_unread(bool unread)
 {
@@ -56,7 +72,7 @@ static void
 on_entry(void *arg, const char *key, const char *json)
 {
 	json_t *entry;
-	const char *id;
+	const char *id, *secret;
 
 	(void)arg;
 	if (!key) {
@@ -65,6 +81,8 @@ on_entry(void *arg, const char *key, const char *json)
 		entry = json ? json_loads(json, 0, NULL) : NULL;
 		id = json_string_value(json_object_get(entry, "id"));
 		owner_set(id ? id : "");
+		secret = json_string_value(json_object_get(entry, "secret"));
+		set_secret(secret ? secret : id);
 		json_decref(entry);
 	}
 }

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,28 +149,30 @@ scram_check(const struct scram_verifier *verifier, const char *password)
 	return good && same;
 }
 
-static uint8_t secret[KEY_SIZE]; /* of this process; set once */
-
+/* Names that one look-up finds are one name (account_by_user()). */
 static void
-secret_make(void)
+lower(const char *text, char *out, size_t space)
 {
-	if (RAND_bytes(secret, sizeof secret) != 1)
-		die("no random numbers", "OpenSSL");
+	size_t i;
+
+	for (i = 0; text[i] && i + 1 < space; i++)
+		out[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];
+	out[i] = '\0';
 }
 
 void
-scram_dummy(const char *username, struct scram_verifier *out)
+scram_dummy(const char *key, const char *username, struct scram_verifier *out)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	uint8_t salt[KEY_SIZE];
+	char name[SCRAM_NAME_MAX + 1];
 
-	pthread_once(&once, secret_make);
 	memset(out, 0, sizeof *out);
 	out->iterations = SCRAM_ITERATIONS;
 	out->salt_length = SALT_SIZE;
-	hmac(secret, sizeof secret, username, strlen(username), salt);
+	lower(username, name, sizeof name);
+	hmac(key, strlen(key), name, strlen(name), salt);
 	memcpy(out->salt, salt, SALT_SIZE);
 	/* Nobody knows a password whose keys these are. */
-	hmac(secret, sizeof secret, salt, sizeof salt, out->stored_key);
-	hmac(secret, sizeof secret, out->stored_key, KEY_SIZE, out->server_key);
+	hmac(key, strlen(key), salt, sizeof salt, out->stored_key);
+	hmac(key, strlen(key), out->stored_key, KEY_SIZE, out->server_key);
 }

@@ -12,6 +12,7 @@
 
 #define SCRAM_ITERATIONS 4096
 #define SCRAM_TEXT_MAX 256
+#define SCRAM_NAME_MAX 255
 
 struct scram_verifier {
 	unsigned iterations;
@@ -26,8 +27,9 @@ int scram_parse(const char *text, struct scram_verifier *out);
 int scram_make(const char *password, char out[SCRAM_TEXT_MAX]);
 /* Slow (PBKDF2), constant-time compare: call it on a worker. */
 bool scram_check(const struct scram_verifier *verifier, const char *password);
-/* A verifier that no password matches, for unknown users, the same for the same name as long as
- * the process lives: takes as long to check as a real one. */
-void scram_dummy(const char *username, struct scram_verifier *out);
+/* A verifier that no password matches, for unknown users: it looks like one that scram_make() made,
+ * and takes as long to check. It is always the same for the same name (in whatever case) and key:
+ * one that changed would tell that the user does not exist. */
+void scram_dummy(const char *key, const char *username, struct scram_verifier *out);
 
 #endif

@@ -1,6 +1,7 @@
 """Two relays that were given one Redis, and a relay whose state_dir is not mounted: nobody's accounts are
 erased, who was known is never refused for good, and an operator is told what to do."""
 
+import base64
 import json
 import re
 import smtplib
@@ -125,6 +126,31 @@ def test_what_is_taken_over_on_purpose_is_the_new_owners_and_can_be_taken_back(r
     assert json.loads(redis_own.run("GET", f"ip:{LOCAL}"))["account"] == first.account["account"]
     wait_for(lambda: doubt(other))
     assert {code for code in hears(other, theirs, sender="a@theirs.example")} <= {235, 250, 451, 454}
+
+
+def challenge(shout, user):
+    """The salt and the iteration count that SCRAM names for the user."""
+    first = base64.b64encode(f"n,,n={user},r=abc".encode()).decode()
+    with smtplib.SMTP("127.0.0.1", shout.ports["plain"], timeout=30) as client:
+        client.ehlo()
+        code, text = client.docmd("AUTH", "SCRAM-SHA-256 " + first)
+        assert code == 334, text
+        fields = dict(part.split("=", 1) for part in base64.b64decode(text).decode().split(","))
+        client.docmd("*")
+    return fields["s"], fields["i"]
+
+
+def test_a_restart_does_not_tell_who_exists(rig, redis_own, first, certificate, sink):
+    names = [first.account["username"], "ghost", "GHOST", "ghost@customer.example"]
+    before = [challenge(first, name) for name in names]
+    assert before[1] == before[2] and len(set(before)) == 3
+    assert {(len(salt), count) for salt, count in before} == {(len(before[0][0]), before[0][1])}
+    first.stop()
+    first.start()
+    assert [challenge(first, name) for name in names] == before
+    other = rig.shout(rig.redis(), route=sink.host, certificate=certificate)
+    other.account_add()
+    assert challenge(other, "ghost")[0] != before[1][0]
 
 
 def test_an_empty_state_dir_erases_nothing(redis_own, first):

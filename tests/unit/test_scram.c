@@ -84,16 +84,35 @@ what_is_no_verifier_is_refused(void **state)
 static void
 an_unknown_user_gets_one_verifier_that_nothing_matches(void **state)
 {
-	struct scram_verifier a, again, b;
+	char text[SCRAM_TEXT_MAX];
+	struct scram_verifier real, a, again, b, elsewhere;
 
 	(void)state;
-	scram_dummy("nobody", &a);
-	scram_dummy("nobody", &again);
-	scram_dummy("somebody", &b);
+	scram_dummy("key", "nobody", &a);
+	scram_dummy("key", "NoBody", &again); /* a real user is found so, too */
+	scram_dummy("key", "somebody", &b);
+	scram_dummy("other key", "nobody", &elsewhere);
 	assert_memory_equal(&a, &again, sizeof a);
 	assert_memory_not_equal(a.salt, b.salt, a.salt_length);
-	assert_int_equal(a.iterations, SCRAM_ITERATIONS);
+	assert_memory_not_equal(a.salt, elsewhere.salt, a.salt_length);
 	assert_false(scram_check(&a, "nobody"));
+	assert_int_equal(scram_make("pencil", text), 0);
+	assert_int_equal(scram_parse(text, &real), 0);
+	assert_int_equal(a.iterations, real.iterations);
+	assert_int_equal(a.salt_length, real.salt_length);
+}
+
+/* The processes of a cluster, before and after a restart, whatever version they are of. */
+static void
+the_salt_of_a_name_is_the_same_for_ever(void **state)
+{
+	static const uint8_t salt[] = { 0x6a, 0x01, 0x81, 0xad, 0xa3, 0x15, 0x74, 0x00, 0xcf, 0xc1,
+		0x66, 0x35, 0x21, 0xf2, 0xb5, 0xc5 };
+	struct scram_verifier v;
+
+	(void)state;
+	scram_dummy("0123456789abcdef0123456789abcdef", "ghost", &v);
+	assert_memory_equal(v.salt, salt, sizeof salt);
 }
 
 int
@@ -105,6 +124,7 @@ main(void)
 		cmocka_unit_test(passwords_are_saslprepped),
 		cmocka_unit_test(what_is_no_verifier_is_refused),
 		cmocka_unit_test(an_unknown_user_gets_one_verifier_that_nothing_matches),
+		cmocka_unit_test(the_salt_of_a_name_is_the_same_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
