@@ -8,6 +8,9 @@
  * a missed one is logged. Their ids depend on the message's alone, so a crash makes no second one;
  * the event does come again when a crash falls between it and the forward, with the same event_id,
  * by which readers drop it.
+ *
+ * Who sends viruses by the thousand does not make us mail their account's contact by the thousand:
+ * beyond a few notices an hour the contact gets one that lists the others (gather.c).
  */
 #include "shared/hold.h"
 
@@ -23,6 +26,7 @@
 #include "shared/address.h"
 #include "shared/config.h"
 #include "shared/event.h"
+#include "shared/gather.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
@@ -42,6 +46,9 @@ struct hold {
 	struct redis *redis;
 	struct account_store *accounts;
 	struct scores *scores;
+	struct gather *gather;
+	struct several *several; /* on its way to the queue */
+	bool closing;
 	struct mail_event event;
 	struct metric *missed;
 };
@@ -51,6 +58,7 @@ struct told {
 	struct hold *hold;
 	const Envelope *envelope;
 	const char *why;
+	struct account *account;
 	queue_cb cb;
 	void *arg;
 	uint64_t deadline_ms;
@@ -61,16 +69,23 @@ struct told {
 };
 
 static void
+told_free(struct told *told)
+{
+	for (unsigned i = 0; i < told->texts_count; i++)
+		free(told->texts[i]);
+	account_unref(told->account);
+	if (told->retry)
+		event_free(told->retry);
+	free(told);
+}
+
+static void
 told_end(struct told *told, int err)
 {
 	queue_cb cb = told->cb;
 	void *arg = told->arg;
 
-	for (unsigned i = 0; i < told->texts_count; i++)
-		free(told->texts[i]);
-	if (told->retry)
-		event_free(told->retry);
-	free(told);
+	told_free(told);
 	cb(arg, err);
 }
 
@@ -96,43 +111,110 @@ on_put(void *arg, int err)
 		told_end(told, 0);
 }
 
+/* Our own mail to one mailbox; its id depends on `id` alone. */
+static void
+put_mail(struct hold *hold, uint8_t id[ID_SIZE], const char *to, char *text, size_t size,
+	uint32_t partition, queue_cb cb, void *arg)
+{
+	const struct body body = { .data = text, .size = size };
+	Recipient recipient = RECIPIENT__INIT, *recipients[] = { &recipient };
+	Envelope envelope = ENVELOPE__INIT;
+	char ascii[ADDRESS_ASCII_MAX];
+
+	recipient.address = (char *)(uintptr_t)to;
+	envelope.id = (ProtobufCBinaryData){ ID_SIZE, id };
+	envelope.kind = ENVELOPE__KIND__NOTICE;
+	envelope.accepted_us = clock_us();
+	envelope.size = size;
+	envelope.n_recipients = 1;
+	envelope.recipients = recipients;
+	envelope.mime_8bit = !text_is_ascii(text, size);
+	envelope.smtputf8 = !address_to_ascii(to, ascii);
+	envelope.partition = partition;
+	queue_put(hold->queue, TOPIC_READY, &envelope, &body, cb, arg);
+}
+
+static struct notice
+notice_of(const struct hold *hold, const uint8_t *id, const char *to)
+{
+	return (struct notice){
+		.hostname = hold->config->hostname,
+		.id = id,
+		.to = to,
+		.now_us = clock_us(),
+		.held_lifetime_ms = hold->config->sender.held_lifetime,
+	};
+}
+
+static void
+derive(uint8_t id[ID_SIZE], const uint8_t *about, const char *what, const char *to)
+{
+	char text[1024];
+	const int length = snprintf(text, sizeof text, "notice %s %.500s", what, to);
+
+	id_derive(id, about, text, (size_t)length);
+}
+
 static void
 put_notice(struct told *told, const char *to)
 {
 	const Envelope *about = told->envelope;
-	char what[1024], ascii[ADDRESS_ASCII_MAX];
 	uint8_t id[ID_SIZE];
-	Recipient recipient = RECIPIENT__INIT, *recipients[] = { &recipient };
-	Envelope envelope = ENVELOPE__INIT;
-	struct notice notice = {
-		.hostname = told->hold->config->hostname,
-		.id = id,
-		.to = to,
-		.now_us = clock_us(),
-		.about = about,
-		.why = told->why,
-		.held_lifetime_ms = told->hold->config->sender.held_lifetime,
-	};
-	struct body body = { 0 };
+	struct notice notice = notice_of(told->hold, id, to);
 	size_t size;
-	int length;
+	char *text;
 
-	length = snprintf(what, sizeof what, "notice held %.500s", to);
-	id_derive(id, about->id.data, what, (size_t)length);
-	body.data = told->texts[told->texts_count++] = notice_held(&notice, &size);
-	body.size = size;
-	recipient.address = (char *)(uintptr_t)to;
-	envelope.id = (ProtobufCBinaryData){ ID_SIZE, id };
-	envelope.kind = ENVELOPE__KIND__NOTICE;
-	envelope.accepted_us = notice.now_us;
-	envelope.size = size;
-	envelope.n_recipients = 1;
-	envelope.recipients = recipients;
-	envelope.mime_8bit = !text_is_ascii(body.data, size);
-	envelope.smtputf8 = !address_to_ascii(to, ascii);
-	envelope.partition = about->partition;
+	derive(id, about->id.data, "held", to);
+	notice.about = about;
+	notice.why = told->why;
+	text = told->texts[told->texts_count++] = notice_held(&notice, &size);
 	told->pending++;
-	queue_put(told->hold->queue, TOPIC_READY, &envelope, &body, on_put, told);
+	put_mail(told->hold, id, to, text, size, about->partition, on_put, told);
+}
+
+/* ---- notices that were gathered ---- */
+
+struct several {
+	struct hold *hold; /* NULL: freed */
+	struct gathered *gathered;
+	char *text;
+};
+
+static void
+on_several(void *arg, int err)
+{
+	struct several *several = arg;
+
+	if (err)
+		LOG_WARN("a notice of held messages could not be sent", "to", several->gathered->to,
+			"error", strerror(-err));
+	gather_done(several->hold ? several->hold->gather : NULL, several->gathered, err);
+	if (several->hold)
+		several->hold->several = NULL;
+	free(several->text);
+	free(several);
+}
+
+static void
+on_due(void *arg, struct gathered *gathered)
+{
+	struct hold *hold = arg;
+	struct several *several = xmalloc(sizeof *several);
+	uint8_t first[ID_SIZE] = { 0 }, id[ID_SIZE];
+	struct notice notice = notice_of(hold, id, gathered->to);
+	size_t size;
+	char *entries = NULL;
+	FILE *out = xopen_memstream(&entries, &size);
+
+	for (size_t i = 0; i < gathered->count; i++)
+		fputs(gathered->entries[i].text, out);
+	xclose_memstream(out);
+	(void)id_parse(gathered->entries[0].key, first);
+	derive(id, first, "gathered", gathered->to);
+	*several = (struct several){ hold, gathered, notice_gathered(&notice, entries, &size) };
+	hold->several = several;
+	free(entries);
+	put_mail(hold, id, gathered->to, several->text, size, 0, on_several, several);
 }
 
 /* The originator, when it is a mailbox of the account (anyone else never asked for our mail). */
@@ -166,9 +248,11 @@ is_same(const char *one, const char *other)
 	return strcasecmp(first, second) == 0;
 }
 
+/* The originator is told singly as long as the contact is. */
 static void
-put_notices(struct told *told, const struct account *account)
+put_notices(struct told *told)
 {
+	const struct account *account = told->account;
 	const char *from = told->envelope->mail_from;
 
 	told->pending = 1;
@@ -180,6 +264,37 @@ put_notices(struct told *told, const struct account *account)
 		told_end(told, 0);
 }
 
+static void
+on_gathered(void *arg, bool single)
+{
+	struct told *told = arg;
+
+	if (told->hold->closing)
+		told_free(told);
+	else if (single)
+		put_notices(arg);
+	else
+		told_end(arg, 0);
+}
+
+static void
+gather(struct told *told)
+{
+	const struct notice notice = { .about = told->envelope, .why = told->why };
+	const char *contact = told->account->contact, *from = told->envelope->mail_from;
+	char id[ID_TEXT_SIZE], *entry;
+
+	if (!is_mailbox(contact) && !is_originator(told->account, from)) {
+		told_end(told, 0);
+		return;
+	}
+	id_format(told->envelope->id.data, id);
+	entry = notice_entry(&notice);
+	gather_add(told->hold->gather, is_mailbox(contact) ? contact : from, id, entry, on_gathered,
+		told);
+	free(entry);
+}
+
 static void on_retry(evutil_socket_t fd, short what, void *arg);
 
 static void
@@ -188,8 +303,13 @@ on_account(void *arg, int err, struct account *account)
 	struct told *told = arg;
 	const struct timeval retry = { 0, RETRY_MS * 1000 };
 
+	if (told->hold->closing) {
+		told_free(told);
+		return;
+	}
 	if (!err) {
-		put_notices(told, account);
+		told->account = account_ref(account);
+		gather(told);
 		return;
 	}
 	if (err != -EAGAIN || clock_mono_ms() >= told->deadline_ms) {
@@ -265,6 +385,7 @@ hold_new(struct loop *loop, struct queue *queue, const struct config *config)
 	hold->redis = redis_new(loop, &options);
 	hold->accounts = account_store_new(loop, hold->redis);
 	hold->scores = scores_new(loop, hold->redis);
+	hold->gather = gather_new(loop, hold->redis, on_due, hold);
 	hold->missed = metric_counter("shout_held_notices_missed_total",
 		"Notices of held messages that could not be sent", NULL);
 	return hold;
@@ -277,6 +398,10 @@ hold_free(struct hold **hold_ref)
 
 	if (!hold)
 		return;
+	hold->closing = true; /* the messages of what is pending have gone */
+	if (hold->several)
+		hold->several->hold = NULL;
+	gather_free(&hold->gather);
 	account_store_free(&hold->accounts);
 	scores_free(&hold->scores);
 	redis_free(&hold->redis);

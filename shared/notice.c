@@ -58,7 +58,7 @@ put_message(FILE *out, const struct notice *notice)
 	fputs("\r\n", out);
 }
 
-enum held { HELD_INFECTED, HELD_UNSCANNABLE, HELD_HARMFUL };
+enum held { HELD_INFECTED, HELD_UNSCANNABLE, HELD_HARMFUL, HELD_SEVERAL };
 
 static const struct held_text {
 	const char *subject, *italian, *italian_hint, *english, *english_hint;
@@ -93,6 +93,15 @@ static const struct held_text {
 		"several times. It is held; the recipients named above did not receive it.",
 		"Our staff has been informed.",
 	},
+	[HELD_SEVERAL] = {
+		"Messaggi trattenuti / Messages held",
+		"Diversi messaggi inviati tramite il nostro servizio sono trattenuti: nessun\r\n"
+		"destinatario li ha ricevuti.",
+		"Vi preghiamo di controllare i computer da cui sono partiti.",
+		"Several messages sent through our service, described above, are held;\r\n"
+		"no recipient has received them.",
+		"Please check the computers that sent them.",
+	},
 };
 
 static void
@@ -117,10 +126,10 @@ put_header(FILE *out, const struct notice *notice, const struct held_text *text)
 }
 
 static void
-put_italian(FILE *out, const struct notice *notice, const struct held_text *text, uint64_t days)
+put_italian(FILE *out, const struct notice *notice, const struct held_text *text, uint64_t days,
+	const char *described)
 {
-	fprintf(out, "(English below)\r\n\r\n%s\r\n\r\n", text->italian);
-	put_message(out, notice);
+	fprintf(out, "(English below)\r\n\r\n%s\r\n\r\n%s", text->italian, described);
 	fprintf(out,
 		"%s\r\n"
 		"Se ritenete che si tratti di un errore, scrivete entro %" PRIu64
@@ -150,24 +159,37 @@ text_for(const struct notice *notice)
 
 /* The two languages, one below the other. */
 static char *
-both(const struct notice *notice, const struct held_text *held, size_t *size_out)
+both(const struct notice *notice, const struct held_text *held, const char *described,
+	size_t *size_out)
 {
 	uint64_t days = (notice->held_lifetime_ms + DAY_MS - 1) / DAY_MS;
 	char *text = NULL;
 	FILE *out = xopen_memstream(&text, size_out);
 
-	put_italian(out, notice, held, days);
+	put_italian(out, notice, held, days, described);
 	put_english(out, notice, held, days);
 	xclose_memstream(out);
 	return text;
 }
 
 char *
-notice_held(const struct notice *notice, size_t *size_out)
+notice_entry(const struct notice *notice)
 {
-	const struct held_text *held = text_for(notice);
+	size_t size;
+	char *text = NULL;
+	FILE *out = xopen_memstream(&text, &size);
+
+	put_message(out, notice);
+	xclose_memstream(out);
+	return text;
+}
+
+static char *
+make_mail(const struct notice *notice, const struct held_text *held, const char *described,
+	size_t *size_out)
+{
 	size_t length;
-	char *mail = NULL, *text = both(notice, held, &length);
+	char *mail = NULL, *text = both(notice, held, described, &length);
 	FILE *out = xopen_memstream(&mail, size_out);
 
 	put_header(out, notice, held);
@@ -175,4 +197,20 @@ notice_held(const struct notice *notice, size_t *size_out)
 	xclose_memstream(out);
 	free(text);
 	return mail;
+}
+
+char *
+notice_held(const struct notice *notice, size_t *size_out)
+{
+	char *described = notice_entry(notice);
+	char *mail = make_mail(notice, text_for(notice), described, size_out);
+
+	free(described);
+	return mail;
+}
+
+char *
+notice_gathered(const struct notice *notice, const char *entries, size_t *size_out)
+{
+	return make_mail(notice, &texts[HELD_SEVERAL], entries, size_out);
 }

@@ -25,4 +25,9 @@ struct notice {
  * such form (address_to_ascii()). The result is malloc()ed. */
 char *notice_held(const struct notice *notice, size_t *size_out);
 
+/* What such a mail says of its message, malloc()ed, for notice_gathered(). */
+char *notice_entry(const struct notice *notice);
+/* One mail of several messages: `about` and `why` are not looked at, `entries` describe them. */
+char *notice_gathered(const struct notice *notice, const char *entries, size_t *size_out);
+
 #endif

@@ -20,15 +20,14 @@ static struct clamd_server clamd, other;
 static struct redis_server redis_server;
 static char *hosts[2];
 
+/* A command, as a shell reads it. */
 static void
-redis_set(const char *key, const char *value)
+redis_do(const char *words)
 {
 	char command[1024];
 
-	snprintf(command, sizeof command,
-		"redis-cli -s %s -a %s --no-auth-warning SET '%s' '%s'"
-		" >/dev/null",
-		redis_server.unix_address + 5, REDIS_SERVER_PASSWORD, key, value);
+	snprintf(command, sizeof command, "redis-cli -s %s -a %s --no-auth-warning %s >/dev/null",
+		redis_server.unix_address + 5, REDIS_SERVER_PASSWORD, words);
 	assert_int_equal(system(command), 0);
 }
 
@@ -68,6 +67,8 @@ set_up(void **state)
 	rig.config.scanner.timeout = 1000;
 	rig.config.scanner.signature_age = 172800000;
 	consume(TOPIC_READY, RECORDS_MAX);
+	redis_do("DEL notices:{held}:due notices:{held}:count:boss@customer.example "
+		 "notices:{held}:list:boss@customer.example");
 	return clamd.pid ? 0 : clamd_server_start(&clamd);
 }
 
@@ -229,6 +230,51 @@ who_is_the_contact_is_told_once_however_the_address_is_written(void **state)
 	AWAIT(rig.count == 4);
 	assert_int_equal(notices_to("boss@customer.example"), 2);
 	assert_int_equal(notices_to("\"boss\"@customer.example"), 0);
+}
+
+/* How many of the letters the latest notice names. */
+static unsigned
+named_in_the_latest(const struct letter *of, unsigned count)
+{
+	struct reading reading = { .length = 4096, .data = xcalloc(1, 1 << 20) };
+	char id[ID_TEXT_SIZE];
+	unsigned named = 0;
+
+	for (size_t i = 0; i < rig.count; i++)
+		if (record_envelope(rig.records[i])->kind == ENVELOPE__KIND__NOTICE)
+			reading.envelope = record_envelope(rig.records[i]);
+	run_on(rig.loop, read_run, &reading);
+	AWAIT(reading.done);
+	for (unsigned i = 0; i < count; i++) {
+		id_format(of[i].envelope.id.data, id);
+		named += strstr((char *)reading.data, id) != NULL;
+	}
+	free(reading.data);
+	return named;
+}
+
+/* Five an hour; the others together, whatever happens to the process meanwhile. */
+static void
+many_viruses_are_told_of_together(void **state)
+{
+	static struct letter many[12];
+
+	(void)state;
+	start();
+	for (int i = 0; i < 12; i++) {
+		post_virus(&many[i], "anna@customer.example");
+		AWAIT(arrived(&many[i]));
+	}
+	AWAIT_STATS(now.records[TOPIC_INBOUND] == 0);
+	assert_int_equal(notices_to("boss@customer.example"), 5);
+	assert_int_equal(notices_to("anna@customer.example"), 5);
+	scanner_role.stop();
+	restart();
+	redis_do("ZADD notices:{held}:due 0 boss@customer.example");
+	AWAIT(notices_to("boss@customer.example") == 6);
+	assert_int_equal(named_in_the_latest(many, 5), 0);
+	assert_int_equal(named_in_the_latest(many + 5, 7), 7);
+	assert_int_equal(notices_to("anna@customer.example"), 5);
 }
 
 static void
@@ -466,8 +512,8 @@ begin(void **state)
 		clamd_server_init(&other, "AlertExceedsMax no") < 0 ||
 		redis_server_start(&redis_server) < 0)
 		return -1;
-	redis_set("account:{acme}", ACCOUNT);
-	redis_set("config:applied", "1");
+	redis_do("SET account:{acme} '" ACCOUNT "'");
+	redis_do("SET config:applied 1");
 	return 0;
 }
 
@@ -491,6 +537,7 @@ main(void)
 		TEST(a_virus_is_held_and_those_concerned_are_told),
 		TEST(only_the_contact_is_told_of_a_null_or_foreign_sender),
 		TEST(who_is_the_contact_is_told_once_however_the_address_is_written),
+		TEST(many_viruses_are_told_of_together),
 		TEST(a_virus_is_held_also_while_redis_is_away),
 		TEST(what_is_nested_too_deep_is_held_as_unscannable),
 		TEST(mail_waits_for_a_clamd_that_was_killed),
