@@ -29,14 +29,14 @@ KNOWN = "127.0.0.2"  # the address of account "ipacct"
 STRANGER = "127.0.0.3"
 
 
-def verifier(password):
+def verifier(password, iterations=4096):
     """The stored form of a password (shared/scram.h)."""
     salt = os.urandom(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 4096)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
     client = hmac.digest(salted, b"Client Key", "sha256")
     server = hmac.digest(salted, b"Server Key", "sha256")
     stored = hashlib.sha256(client).digest()
-    return f"SCRAM-SHA-256$4096:{b64(salt)}${b64(stored)}:{b64(server)}"
+    return f"SCRAM-SHA-256${iterations}:{b64(salt)}${b64(stored)}:{b64(server)}"
 
 
 def seed(redis, name, domains, users=(), addresses=(), status="active", policy="resent", limits=None, **fields):
