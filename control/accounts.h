@@ -23,8 +23,8 @@ struct edit {
 };
 
 /* {"name","contact","domains":["d" | {"name","mailboxes"}],"verified","mode","addresses":[],
- * "policy","display_address","limits":{}} -> {"account","username","password"}, or {"account","addresses"} with mode
- * ip. The password is in the reply and nowhere else. */
+ * "policy","display_address","limits":{}} -> {"account","username","password"}, or
+ * {"account","addresses"} with mode ip. The password is in the reply and nowhere else. */
 int account_create(struct edit *edit, const json_t *body);
 /* At least one of name, contact, policy, display_address, limits. */
 int account_change(struct edit *edit, const char *id, const json_t *body);
