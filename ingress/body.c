@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shared/header.h"
 #include "shared/log.h"
 
 #define FIRST_SPACE (16u * 1024)
@@ -58,19 +59,21 @@ draft_start(struct draft *draft, struct arena *arena, const char *spool, const c
 	draft->size = draft->trace = trace_length;
 }
 
-/* With `whole` false the header must have ended already. */
+/*
+ * A header is too large when more than QUEUE_INLINE_MAX bytes may be needed to see its end,
+ * whatever pieces the message came in: a line that is no field is known after HEADER_NAME_MAX
+ * bytes.
+ */
 static void
-read_header(struct draft *draft, bool whole)
+read_header(struct draft *draft)
 {
-	size_t size = draft->size - draft->trace;
-	bool ended;
+	const size_t size = draft->size - draft->trace;
 
 	draft_room(draft, content_growth(draft->data + draft->trace, size));
-	size = content_read(
-		draft->data + draft->trace, size, draft->arena, &draft->content, &ended);
-	draft->size = draft->trace + size;
+	draft->size = draft->trace +
+		content_read(draft->data + draft->trace, size, draft->arena, &draft->content);
 	draft->header_read = true;
-	if (!ended && !whole)
+	if (draft->trace + draft->content.header_size + HEADER_NAME_MAX > QUEUE_INLINE_MAX)
 		draft->err = -EMSGSIZE;
 }
 
@@ -95,7 +98,7 @@ static void
 spill(struct draft *draft)
 {
 	if (!draft->header_read)
-		read_header(draft, false);
+		read_header(draft);
 	if (draft->err)
 		return;
 	draft->fd = open(draft->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -125,7 +128,7 @@ int
 draft_finish(struct draft *draft, struct body *out)
 {
 	if (!draft->header_read && !draft->err)
-		read_header(draft, true);
+		read_header(draft);
 	if (draft->fd < 0 && draft->size > QUEUE_INLINE_MAX && !draft->err)
 		spill(draft);
 	memset(out, 0, sizeof *out);

@@ -179,15 +179,8 @@ keep_body(char *data, size_t kept, size_t from, size_t size, bool empty_line)
 	return kept + gap + (size - from);
 }
 
-/* Whether what follows the last field is no field, whatever may come behind it. */
-static bool
-has_ended(const char *rest, size_t size)
-{
-	return size >= HEADER_NAME_MAX || memchr(rest, '\n', size);
-}
-
 size_t
-content_read(char *data, size_t size, struct arena *arena, struct content *out, bool *ended)
+content_read(char *data, size_t size, struct arena *arena, struct content *out)
 {
 	struct header_field field;
 	size_t kept = name_mailbox_lines(data, &size), at = kept, fields_end = kept;
@@ -206,6 +199,6 @@ content_read(char *data, size_t size, struct arena *arena, struct content *out, 
 		out->missing &= ~(unsigned)MISSING_FROM;
 	if (out->message_id)
 		out->missing &= ~(unsigned)MISSING_MESSAGE_ID;
-	*ended = has_ended(data + fields_end, size - fields_end);
+	out->header_size = fields_end;
 	return keep_body(data, kept, fields_end, size, at > fields_end);
 }

@@ -17,8 +17,9 @@ struct content {
 	struct originators originators;
 	const char *message_id, *subject; /* NULL without */
 	unsigned received;
-	unsigned missing;  /* enum missing */
-	bool utf8_address; /* in any field that holds addresses */
+	unsigned missing;   /* enum missing */
+	bool utf8_address;  /* in any field that holds addresses */
+	size_t header_size; /* up to the end of its last field, before it was edited */
 };
 
 /* How many bytes content_read() may add. */
@@ -27,8 +28,7 @@ size_t content_growth(const char *data, size_t size);
 /*
  * Reads the header at `data` (lines end in CRLF) and edits it in place as content.c says; `data`
  * has room for content_growth() more. Returns the new size. What `out` points to lives in `arena`.
- * *ended tells whether the end of the header was among the data.
  */
-size_t content_read(char *data, size_t size, struct arena *arena, struct content *out, bool *ended);
+size_t content_read(char *data, size_t size, struct arena *arena, struct content *out);
 
 #endif

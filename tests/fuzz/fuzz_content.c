@@ -20,9 +20,8 @@ read_once(char *data, size_t size, struct content *content)
 {
 	struct arena arena = { 0 };
 	size_t most = size + content_growth(data, size), got;
-	bool ended;
 
-	got = content_read(data, size, &arena, content, &ended);
+	got = content_read(data, size, &arena, content);
 	assert(got <= most && content->originators.from.count <= MAILBOXES_MAX);
 	arena_free(&arena);
 	return got;

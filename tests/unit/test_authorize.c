@@ -212,10 +212,9 @@ judge(const struct account *account, const char *mail_from, const char *header, 
 	size_t room = strlen(header) + 10, at = 0, n = 0;
 	char *data = malloc(room);
 	enum authorize verdict;
-	bool ended;
 
 	snprintf(data, room, "%s\r\n\r\n", header);
-	content_read(data, strlen(data), &arena, &content, &ended);
+	content_read(data, strlen(data), &arena, &content);
 	while ((verdict = authorize_header(account, mail_from, &content.originators, &at)) ==
 		AUTHORIZE_ASK) {
 		const char *where;
