@@ -40,6 +40,7 @@ struct step {
 	const char *name;
 	enum outcome_step step;
 	enum limit limit; /* RFC 5321 4.5.3.2 */
+	bool alone;       /* all replies have been read, so that no input may wait */
 	void (*enter)(struct client *client);
 	void (*reply)(struct client *client);
 };
@@ -52,27 +53,27 @@ static void quit_reply(struct client *client);
 
 /* clang-format off */
 static const struct step steps[ST_COUNT] = {
-	/*                 name        step           limit          on entering     on a reply */
-	[ST_START]    = { "start",    STEP_CONNECT,  LIMIT_AT_ONCE, NULL,           NULL },
-	[ST_RESOLVE]  = { "resolve",  STEP_DNS,      LIMIT_NONE,    enter_resolve,  NULL },
-	[ST_CONNECT]  = { "connect",  STEP_CONNECT,  LIMIT_CONNECT, enter_connect,  NULL },
-	[ST_BANNER]   = { "greeting", STEP_BANNER,   LIMIT_COMMAND, NULL,           banner_reply },
-	[ST_EHLO]     = { "EHLO",     STEP_EHLO,     LIMIT_COMMAND, enter_ehlo,     ehlo_reply },
-	[ST_HELO]     = { "HELO",     STEP_EHLO,     LIMIT_COMMAND, enter_helo,     helo_reply },
-	[ST_STARTTLS] = { "STARTTLS", STEP_STARTTLS, LIMIT_COMMAND, enter_starttls, starttls_reply },
-	[ST_TLS]      = { "TLS",      STEP_STARTTLS, LIMIT_COMMAND, enter_tls,      NULL },
-	[ST_READY]    = { "ready",    STEP_MAIL,     LIMIT_IDLE,    enter_ready,    ready_reply },
-	[ST_REFUSE]   = { "refuse",   STEP_MAIL,     LIMIT_AT_ONCE, NULL,           ready_reply },
-	[ST_MAIL]     = { "MAIL",     STEP_MAIL,     LIMIT_COMMAND, enter_mail,     mail_reply },
-	[ST_RCPT]     = { "RCPT",     STEP_RCPT,     LIMIT_COMMAND, enter_rcpt,     rcpt_reply },
-	[ST_DATA]     = { "DATA",     STEP_DATA,     LIMIT_COMMAND, enter_data,     data_reply },
-	[ST_BODY]     = { "body",     STEP_BODY,     LIMIT_COMMAND, enter_body,     body_reply },
-	[ST_DOT]      = { "dot",      STEP_DOT,      LIMIT_DOT,     NULL,           dot_reply },
-	[ST_ABANDON]  = { "abandon",  STEP_DATA,     LIMIT_COMMAND, enter_abandon,  abandon_reply },
-	[ST_RSET]     = { "RSET",     STEP_MAIL,     LIMIT_COMMAND, enter_rset,     rset_reply },
-	[ST_QUIT]     = { "QUIT",     STEP_MAIL,     LIMIT_QUIT,    enter_quit,     quit_reply },
-	[ST_CLOSE]    = { "close",    STEP_MAIL,     LIMIT_AT_ONCE, enter_close,    NULL },
-	[ST_GONE]     = { "gone",     STEP_MAIL,     LIMIT_NONE,    NULL,           NULL },
+	/*                 name        step           limit          alone  on entering     on a reply */
+	[ST_START]    = { "start",    STEP_CONNECT,  LIMIT_AT_ONCE, false, NULL,           NULL },
+	[ST_RESOLVE]  = { "resolve",  STEP_DNS,      LIMIT_NONE,    false, enter_resolve,  NULL },
+	[ST_CONNECT]  = { "connect",  STEP_CONNECT,  LIMIT_CONNECT, false, enter_connect,  NULL },
+	[ST_BANNER]   = { "greeting", STEP_BANNER,   LIMIT_COMMAND, false, NULL,           banner_reply },
+	[ST_EHLO]     = { "EHLO",     STEP_EHLO,     LIMIT_COMMAND, true,  enter_ehlo,     ehlo_reply },
+	[ST_HELO]     = { "HELO",     STEP_EHLO,     LIMIT_COMMAND, true,  enter_helo,     helo_reply },
+	[ST_STARTTLS] = { "STARTTLS", STEP_STARTTLS, LIMIT_COMMAND, true,  enter_starttls, starttls_reply },
+	[ST_TLS]      = { "TLS",      STEP_STARTTLS, LIMIT_COMMAND, false, enter_tls,      NULL },
+	[ST_READY]    = { "ready",    STEP_MAIL,     LIMIT_IDLE,    false, enter_ready,    ready_reply },
+	[ST_REFUSE]   = { "refuse",   STEP_MAIL,     LIMIT_AT_ONCE, false, NULL,           ready_reply },
+	[ST_MAIL]     = { "MAIL",     STEP_MAIL,     LIMIT_COMMAND, true,  enter_mail,     mail_reply },
+	[ST_RCPT]     = { "RCPT",     STEP_RCPT,     LIMIT_COMMAND, true,  enter_rcpt,     rcpt_reply },
+	[ST_DATA]     = { "DATA",     STEP_DATA,     LIMIT_COMMAND, true,  enter_data,     data_reply },
+	[ST_BODY]     = { "body",     STEP_BODY,     LIMIT_COMMAND, false, enter_body,     body_reply },
+	[ST_DOT]      = { "dot",      STEP_DOT,      LIMIT_DOT,     false, NULL,           dot_reply },
+	[ST_ABANDON]  = { "abandon",  STEP_DATA,     LIMIT_COMMAND, true,  enter_abandon,  abandon_reply },
+	[ST_RSET]     = { "RSET",     STEP_MAIL,     LIMIT_COMMAND, true,  enter_rset,     rset_reply },
+	[ST_QUIT]     = { "QUIT",     STEP_MAIL,     LIMIT_QUIT,    false, enter_quit,     quit_reply },
+	[ST_CLOSE]    = { "close",    STEP_MAIL,     LIMIT_AT_ONCE, false, enter_close,    NULL },
+	[ST_GONE]     = { "gone",     STEP_MAIL,     LIMIT_NONE,    false, NULL,           NULL },
 };
 /* clang-format on */
 
@@ -118,9 +119,30 @@ disarm(struct client *client)
 	client->timer_ms = 0;
 }
 
+/* Whether replies to commands of a pipelined envelope are still to come. */
+static bool
+in_batch(const struct client *client, enum client_state next)
+{
+	return client->pipelined && (next == ST_RCPT || next == ST_DATA);
+}
+
+static void
+more_than_asked(struct client *client)
+{
+	struct outcome failure;
+
+	outcome_from_error(&failure, client_step(client),
+		"the peer answered more than it was asked", client->host);
+	client_out_of_step(client, &failure);
+}
+
 void
 client_enter(struct client *client, enum client_state next)
 {
+	if (steps[next].alone && !in_batch(client, next) && conn_pending(&client->conn)) {
+		more_than_asked(client);
+		return;
+	}
 	LOG_DEBUG("client", "host", client->host, "from", steps[client->state].name, "to",
 		steps[next].name);
 	client->state = next;
@@ -182,11 +204,8 @@ client_gone(struct client *client, const struct outcome *failure)
 }
 
 static void
-remember_pipelining(struct client *client)
+avoid_pipelining(struct client *client)
 {
-	if (!client->pipelined || client->finished ||
-		(client->state != ST_MAIL && client->state != ST_RCPT && client->state != ST_DATA))
-		return;
 	host_memory_add(client->context->memory,
 		client->route->hosts[client->order[client->host_at]].name, HOST_NO_PIPELINING,
 		clock_mono_ms());
@@ -208,6 +227,8 @@ client_fail(struct client *client, const struct outcome *failure)
 	} else if (client->state < ST_READY) {
 		client_host_failed(client, failure);
 	} else if (client->transaction) {
+		if (client->joined && client->state <= ST_DATA)
+			client_forget_refusals(client);
 		client_transaction_lost(client, failure);
 		client_gone(client, failure->retry_now ? NULL : failure);
 	} else {
@@ -215,24 +236,65 @@ client_fail(struct client *client, const struct outcome *failure)
 	}
 }
 
+/* Some reply was to another command than we think: none of them counts. */
 void
-client_fail_error(struct client *client, const char *why)
+client_out_of_step(struct client *client, const struct outcome *failure)
+{
+	if (client->transaction && client->pipelined)
+		avoid_pipelining(client);
+	client_forget_refusals(client);
+	client_fail(client, failure);
+}
+
+/* Whether what was read of a reply whose rest will not come says enough: a refusal does, and a 2xx
+ * to a message that is out. Where not even a line is whole its beginning counts. */
+static bool
+take_cut_reply(struct client *client)
+{
+	struct reply *reply = &client->reply;
+	size_t length;
+	const char *rest = conn_rest(&client->conn, &length);
+
+	if (!reply->code && length)
+		reply_line(reply, rest, length, NULL, NULL);
+	return reply->code >= 400 || (reply->code / 100 == 2 && client_has_sent(client));
+}
+
+static void
+describe_error(const struct client *client, const char *why, char *text, size_t size)
 {
 	static const char *const after[] = { [ST_CONNECT] = "while connecting",
 		[ST_TLS] = "in the TLS handshake",
 		[ST_BODY] = "while sending the message",
 		[ST_DOT] = "after the message was sent: it may have arrived" };
-	const struct step *step = &steps[client->state];
+	enum client_state state = client->state;
+
+	if (state == ST_DOT && !client_has_sent(client))
+		state = ST_BODY;
+	if (state < sizeof after / sizeof *after && after[state])
+		snprintf(text, size, "%s %s", why, after[state]);
+	else
+		snprintf(
+			text, size, "%s while waiting for the reply to %s", why, steps[state].name);
+}
+
+void
+client_fail_error(struct client *client, const char *why)
+{
+	const bool cut = take_cut_reply(client);
 	struct outcome failure;
 	char text[OUTCOME_TEXT_MAX];
 
-	if (client->state < sizeof after / sizeof *after && after[client->state])
-		snprintf(text, sizeof text, "%s %s", why, after[client->state]);
-	else
-		snprintf(
-			text, sizeof text, "%s while waiting for the reply to %s", why, step->name);
-	outcome_from_error(&failure, step->step, text, client->host);
-	remember_pipelining(client);
+	describe_error(client, why, text, sizeof text);
+	outcome_from_error(&failure, client_step(client), text, client->host);
+	failure.ambiguous = client_has_sent(client);
+	if (cut && client->state < ST_READY)
+		outcome_from_reply(&failure, client_step(client), &client->reply, client->host);
+	else if (cut && client->transaction)
+		client_settle_cut(client);
+	if (client->pipelined && client->transaction && !client->finished &&
+		client->state <= ST_DATA)
+		avoid_pipelining(client);
 	client_fail(client, &failure);
 }
 
@@ -273,12 +335,27 @@ closing_reply(struct client *client)
 static void
 on_reply(struct client *client)
 {
+	const bool more_come = client->pipelined &&
+		(client->state == ST_MAIL || client->state == ST_RCPT);
+
 	client->tls_fresh = false;
 	if (client->reply.code == 421)
 		closing_reply(client);
 	else if (steps[client->state].reply)
 		steps[client->state].reply(client);
+	client->joined = client->joined || (more_come && client->reply.lines > 1);
 	reply_start(&client->reply);
+}
+
+/* What is said about a message that is out, and decides nothing: the answer may follow. */
+static bool
+says_nothing(struct client *client, int complete)
+{
+	if (!client_has_sent(client) || client->reply.lines == REPLY_LINES_MAX)
+		return false;
+	if (complete > 0 && client->reply.code / 100 == 3)
+		client->reply.code = 0;
+	return !client->reply.code;
 }
 
 static void
@@ -291,13 +368,15 @@ on_input(struct client *client)
 		int complete = reply_line(&client->reply, line, length,
 			client->state == ST_EHLO ? ehlo_line : NULL, client);
 
+		if (!complete || says_nothing(client, complete))
+			continue;
 		if (complete > 0)
 			on_reply(client);
-		else if (complete < 0)
+		else
 			client_fail_error(client, "the peer talks no SMTP");
 	}
-	if (conn_pending(&client->conn) > REPLY_LINE_MAX + 2)
-		client_fail_error(client, "the peer sends an endless line");
+	if (client->state == ST_READY && conn_pending(&client->conn))
+		ready_reply(client);
 }
 
 static void
@@ -350,7 +429,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 static void
 enter_ready(struct client *client)
 {
-	if (conn_pending(&client->conn))
+	if (!conn_between_lines(&client->conn))
 		client_gone(client, NULL);
 	else if (client->transaction)
 		client_begin(client);
@@ -485,7 +564,7 @@ client_quit(struct client *client)
 bool
 client_has_sent(const struct client *client)
 {
-	return client->transaction && client->state == ST_DOT;
+	return client->transaction && client->state == ST_DOT && !conn_unsent(&client->conn);
 }
 
 void
@@ -507,9 +586,12 @@ client_abort(struct client *client)
 	struct outcome failure;
 
 	outcome_defer(&failure, SCOPE_MESSAGE, "4.3.2",
-		client->state == ST_DOT
+		client_has_sent(client)
 			? "we shut down after the message was sent: it may have arrived"
 			: "we shut down");
+	failure.ambiguous = client_has_sent(client);
+	if (client->transaction && take_cut_reply(client))
+		client_settle_cut(client);
 	if (client->transaction)
 		client_transaction_lost(client, &failure);
 	client_gone(client, NULL);

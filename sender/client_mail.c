@@ -52,6 +52,7 @@ client_begin(struct client *client)
 	struct outcome refusal;
 
 	client->recipient_at = client->accepted = 0;
+	client->joined = false;
 	memset(client->fates, FATE_OPEN, client->transaction->count);
 	client_enter(client, is_refused(client, &refusal) ? ST_REFUSE : ST_MAIL);
 }
@@ -95,11 +96,11 @@ hand_back(struct client *client)
 }
 
 static void
-finish(struct client *client, enum client_state next)
+finish(struct client *client)
 {
 	hand_back(client);
 	if (client->state != ST_GONE)
-		client_enter(client, next);
+		client_enter(client, ST_READY);
 }
 
 void
@@ -107,6 +108,14 @@ client_transaction_lost(struct client *client, const struct outcome *failure)
 {
 	settle_rest(client, failure);
 	hand_back(client);
+}
+
+void
+client_forget_refusals(struct client *client)
+{
+	for (size_t i = 0; client->transaction && i < client->transaction->count; i++)
+		if (client->fates[i] == FATE_SETTLED)
+			client->fates[i] = FATE_OPEN;
 }
 
 /* Another host may take what this one refuses; one that is down for now may, too. */
@@ -121,7 +130,7 @@ client_refuse(struct client *client)
 		return;
 	client->failure.scope = SCOPE_MESSAGE;
 	settle_rest(client, &client->failure);
-	finish(client, ST_READY);
+	finish(client);
 }
 
 /* A reply of a class that the step does not know: we are out of step with the server. */
@@ -133,7 +142,7 @@ odd_reply(struct client *client)
 	outcome_from_reply(&failure, client_step(client), &client->reply, client->host);
 	if (failure.kind != OUTCOME_DEFER)
 		outcome_from_error(&failure, client_step(client), client->reply.text, client->host);
-	client_fail(client, &failure);
+	client_out_of_step(client, &failure);
 }
 
 /* Those that this host cannot have go in a transaction of their own, to a host that they can have
@@ -188,7 +197,7 @@ mail_reply(struct client *client)
 		if (client->pipelined)
 			client_enter(client, ST_RCPT);
 		else
-			finish(client, ST_READY);
+			finish(client);
 	}
 }
 
@@ -245,10 +254,17 @@ rcpt_reply(struct client *client)
 	client->recipient_at = next_recipient(client, client->recipient_at + 1);
 	if (client->recipient_at < client->transaction->count)
 		client_enter(client, ST_RCPT);
-	else if (client->pipelined || client->accepted)
-		client_enter(client, ST_DATA);
 	else
-		finish(client, ST_RSET);
+		client_enter(client, client->pipelined || client->accepted ? ST_DATA : ST_RSET);
+}
+
+void
+client_settle_cut(struct client *client)
+{
+	if (client->state != ST_RCPT)
+		settle_rest_by_reply(client);
+	else if (client->fates[client->recipient_at] == FATE_OPEN)
+		refuse_recipient(client);
 }
 
 void
@@ -264,14 +280,9 @@ void
 data_reply(struct client *client)
 {
 	switch (client->reply.code / 100) {
-	case 3:
-		if (client->accepted)
-			client_enter(client, ST_BODY);
-		else
-			finish(client, ST_ABANDON);
-		break;
+	case 3: client_enter(client, client->accepted ? ST_BODY : ST_ABANDON); break;
 	case 2: odd_reply(client); break;
-	default: settle_rest_by_reply(client); finish(client, ST_RSET);
+	default: settle_rest_by_reply(client); client_enter(client, ST_RSET);
 	}
 }
 
@@ -286,7 +297,7 @@ enter_abandon(struct client *client)
 void
 abandon_reply(struct client *client)
 {
-	client_enter(client, ST_READY);
+	finish(client);
 }
 
 static void
@@ -345,6 +356,10 @@ enter_body(struct client *client)
 {
 	const Envelope *envelope = client->transaction->envelope;
 
+	/* What came with the 354 answers no message: it is read first, and nothing is sent. */
+	client->body_waits = conn_pending(&client->conn);
+	if (client->body_waits)
+		return;
 	client->body_at = 0;
 	client->body_deadline_ms = clock_mono_ms() +
 		client->context->config->sender.timeout.command +
@@ -441,35 +456,40 @@ body_reply(struct client *client)
 	client_gone(client, NULL);
 }
 
+/* A reply that comes before the dot is out was not to it. */
 void
 dot_reply(struct client *client)
 {
-	if (evbuffer_get_length(client->conn.out)) {
+	if (!client_has_sent(client)) {
 		body_reply(client);
-	} else if (client->reply.code / 100 == 3) {
-		odd_reply(client);
-	} else {
-		settle_rest_by_reply(client);
-		finish(client, ST_READY);
+		return;
 	}
+	settle_rest_by_reply(client);
+	finish(client);
 }
 
 void
 enter_rset(struct client *client)
 {
-	if (client->quitting) {
-		client_enter(client, ST_QUIT);
-		return;
-	}
 	evbuffer_add(client->conn.out, "RSET\r\n", 6);
 	conn_flush(&client->conn);
 }
 
+/* Only now it is sure that each reply was to the command that we think, so that the refusals
+ * count. A server may know no RSET; after a pipelined envelope that may as well be a reply to
+ * something else. */
 void
 rset_reply(struct client *client)
 {
-	if (client->reply.code / 100 == 2)
-		client_enter(client, ST_READY);
-	else
+	const bool good = client->reply.code / 100 == 2;
+	const bool unknown = !client->pipelined && client->reply.code / 10 == 50;
+
+	if ((!good && !unknown) || conn_pending(&client->conn)) {
+		odd_reply(client);
+	} else if (good) {
+		finish(client);
+	} else {
+		hand_back(client);
 		client_gone(client, NULL);
+	}
 }

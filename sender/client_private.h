@@ -105,6 +105,8 @@ struct client {
 	/* the transaction in hand */
 	struct transaction *transaction;
 	bool pipelined;
+	bool joined; /* a reply of several lines may have been those to several commands of the
+			envelope that went out at once */
 	bool body_waits, pumping;
 	size_t recipient_at, accepted;
 	uint8_t fates[TRANSACTION_RECIPIENTS_MAX];
@@ -117,6 +119,8 @@ void client_enter(struct client *client, enum client_state next);
 /* The connection, or the host, cannot be used: `failure` says why. */
 void client_fail(struct client *client, const struct outcome *failure);
 void client_fail_error(struct client *client, const char *text);
+/* The replies are not those to our commands: all of the transaction is deferred. */
+void client_out_of_step(struct client *client, const struct outcome *failure);
 /* The end; `failure` NULL for a quiet one. */
 void client_gone(struct client *client, const struct outcome *failure);
 /* The state's time is up in `ms`. */
@@ -168,6 +172,10 @@ void rset_reply(struct client *client);
 void client_pump(struct client *client);
 /* The connection is lost: what is open ends with `failure`. The owner hears of it. */
 void client_transaction_lost(struct client *client, const struct outcome *failure);
+/* Refusals in hand no longer count: they may have been meant for others. */
+void client_forget_refusals(struct client *client);
+/* The reply was cut off and counts nevertheless. */
+void client_settle_cut(struct client *client);
 /* The transaction in hand, at a host that is ready. */
 void client_begin(struct client *client);
 /* This host cannot have it (ST_REFUSE): to another one, or to its end. */

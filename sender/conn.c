@@ -133,6 +133,20 @@ read_some(struct conn *conn)
 	return tls_result(conn, n);
 }
 
+/* What follows the part of a long line that was shown. */
+static void
+drop_rest(struct conn *conn)
+{
+	const char *start = conn->in + conn->in_start, *end;
+	size_t length = conn->in_end - conn->in_start;
+
+	if (!conn->dropped)
+		return;
+	end = memchr(start, '\n', length);
+	conn->in_start = end ? (size_t)(end + 1 - conn->in) : conn->in_end;
+	conn->dropped = end ? 0 : conn->dropped + length;
+}
+
 static void
 make_space(struct conn *conn)
 {
@@ -149,9 +163,10 @@ conn_read(struct conn *conn)
 	long n;
 
 	do {
+		drop_rest(conn);
 		make_space(conn);
-		if (conn->in_end == sizeof conn->in) {
-			conn_closed(conn, "the peer sends without end");
+		if (conn->in_end == sizeof conn->in || conn->dropped > CONN_DROP_MAX) {
+			conn_closed(conn, "the peer sends a line without end");
 			return;
 		}
 		n = read_some(conn);
@@ -266,6 +281,7 @@ conn_connect(struct conn *conn, const struct net_address *to, const struct net_a
 	if (fd < 0)
 		return fd;
 	conn->fd = fd;
+	conn->in_start = conn->in_end = conn->dropped = 0;
 	event_assign(&conn->readable, conn->base, fd, EV_READ | EV_PERSIST, on_readable, conn);
 	event_assign(&conn->writable, conn->base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
 	want_writable(conn, true);
@@ -288,11 +304,18 @@ conn_start_tls(struct conn *conn, SSL *ssl)
 const char *
 conn_line(struct conn *conn, size_t *length)
 {
+	size_t pending = conn->fd < 0 ? 0 : conn_pending(conn);
 	char *start = conn->in + conn->in_start;
-	char *end = memchr(start, '\n', conn->in_end - conn->in_start);
+	char *end = memchr(start, '\n', pending < CONN_LINE_MAX ? pending : CONN_LINE_MAX);
 
-	if (!end)
+	if (!end && pending < CONN_LINE_MAX)
 		return NULL;
+	if (!end) {
+		conn->in_start += CONN_LINE_MAX;
+		conn->dropped = 1;
+		*length = CONN_LINE_MAX;
+		return start;
+	}
 	conn->in_start = (size_t)(end + 1 - conn->in);
 	if (end > start && end[-1] == '\r')
 		end--;
@@ -301,9 +324,31 @@ conn_line(struct conn *conn, size_t *length)
 }
 
 size_t
-conn_pending(const struct conn *conn)
+conn_pending(struct conn *conn)
 {
+	drop_rest(conn);
 	return conn->in_end - conn->in_start;
+}
+
+bool
+conn_between_lines(struct conn *conn)
+{
+	return !conn_pending(conn) && !conn->dropped;
+}
+
+const char *
+conn_rest(const struct conn *conn, size_t *length)
+{
+	*length = conn->dropped ? 0 : conn->in_end - conn->in_start;
+	return conn->in + conn->in_start;
+}
+
+bool
+conn_unsent(const struct conn *conn)
+{
+	if (conn->fd < 0)
+		return conn->cut_short;
+	return conn->broken || evbuffer_get_length(conn->out);
 }
 
 void
@@ -321,12 +366,12 @@ conn_close(struct conn *conn)
 		ERR_clear_error();
 	}
 	close(conn->fd);
+	conn->cut_short = conn_unsent(conn);
 	evbuffer_drain(conn->out, evbuffer_get_length(conn->out));
 	conn->fd = -1;
 	conn->ssl = NULL;
 	conn->connected = conn->handshake = conn->broken = false;
 	conn->read_waits = conn->writable_added = false;
-	conn->in_start = conn->in_end = 0;
 	conn->generation++;
 }
 

@@ -19,6 +19,8 @@ struct evbuffer;
 struct net_address;
 
 #define CONN_IN_MAX 8192
+#define CONN_LINE_MAX 4096         /* of a longer line only the beginning is shown ... */
+#define CONN_DROP_MAX (64u * 1024) /* ... and its peer is left when the line goes on for longer */
 
 enum conn_event {
 	CONN_CONNECTED,
@@ -42,7 +44,9 @@ struct conn {
 	struct event readable, writable;
 	bool writable_added;
 	struct evbuffer *out;
+	bool cut_short; /* closed before all output was written */
 	size_t in_start, in_end;
+	size_t dropped; /* bytes of the rest of a long line; 0: we are at the beginning of a line */
 	char in[CONN_IN_MAX];
 };
 
@@ -56,10 +60,17 @@ void conn_start_tls(struct conn *conn, SSL *ssl);
 void conn_flush(struct conn *conn);
 /* The same on the loop's next turn, then CONN_SPACE: lets others have their turn in between. */
 void conn_flush_later(struct conn *conn);
-/* The next line without its line ending, or NULL. Valid until the next call. */
+/* The next line without its line ending, or NULL. Of a line longer than CONN_LINE_MAX so much is
+ * the line, as soon as it is there. Valid until the next call. */
 const char *conn_line(struct conn *conn, size_t *length);
 /* How much input waits. */
-size_t conn_pending(const struct conn *conn);
+size_t conn_pending(struct conn *conn);
+/* Whether none does, and the end of the last line was read, too. */
+bool conn_between_lines(struct conn *conn);
+/* The beginning of a line that has no end yet, also when the stream was closed within it. */
+const char *conn_rest(const struct conn *conn, size_t *length);
+/* Whether output was not written, and will not be once the stream is closed. */
+bool conn_unsent(const struct conn *conn);
 /* To connect again, or for good. */
 void conn_close(struct conn *conn);
 /* conn_close(), and the output buffer goes as well. */

@@ -146,7 +146,7 @@ outcome_from_reply(
 
 	out->kind = decisions[decision].kind;
 	out->scope = decisions[decision].scope;
-	out->retry_now = out->relayed = false;
+	out->retry_now = out->ambiguous = out->relayed = false;
 	out->code = reply->code;
 	out->tls[0] = '\0';
 	set_enhanced(out, reply);
@@ -167,7 +167,7 @@ outcome_ours(struct outcome *out, enum outcome_kind kind, enum outcome_scope sco
 {
 	out->kind = kind;
 	out->scope = scope;
-	out->retry_now = out->relayed = false;
+	out->retry_now = out->ambiguous = out->relayed = false;
 	out->code = 0;
 	out->host[0] = out->tls[0] = '\0';
 	set_text(out->enhanced, sizeof out->enhanced, enhanced);

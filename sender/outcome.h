@@ -38,6 +38,7 @@ struct outcome {
 	bool retry_now;    /* a deferral that is nobody's failure: try again at once, uncounted (a
 			      cached connection had gone, or the rest goes in a transaction of its own)
 			    */
+	bool ambiguous;    /* a deferral of a message that is out: it may have been taken */
 	bool relayed;      /* delivered to a host that does not offer DSN: it tells nobody */
 	int code;          /* SMTP code of the remote, 0 when it gave none */
 	char enhanced[16]; /* "5.1.1": the remote's, else ours */

@@ -57,41 +57,75 @@ take_enhanced(struct reply *reply, const char *text, size_t length)
 	reply->enhanced[n] = '\0';
 }
 
-static int
-code_of(const char *line, size_t length)
+/* A code may be followed by anything but a digit. */
+static bool
+has_code(const char *line, size_t length)
 {
-	if (length < 3 || digits(line, 3, 3) != 3 || line[0] < '2' || line[0] > '5')
-		return -1;
-	if (length > 3 && line[3] != ' ' && line[3] != '-')
-		return -1;
+	return length >= 3 && line[0] >= '2' && line[0] <= '5' && digits(line, length, 4) == 3;
+}
+
+static int
+code_of(const char *line)
+{
 	return (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
 }
 
 static void
 keep(struct reply *reply, const char *text, size_t length)
 {
+	if (length && reply->text_length)
+		reply->text_length = text_clean(
+			reply->text, sizeof reply->text, reply->text_length, " ", 1);
 	reply->text_length = text_clean(
 		reply->text, sizeof reply->text, reply->text_length, text, length);
+}
+
+/* The first line that has the code that counts, and an enhanced one, names the reason. */
+static void
+take_code(struct reply *reply, const char *line, const char *text, size_t length)
+{
+	int code = code_of(line);
+
+	if (reply->code != code) {
+		reply->code = code;
+		reply->enhanced[0] = '\0';
+		keep(reply, line, 3);
+	}
+	if (!reply->enhanced[0])
+		take_enhanced(reply, text, length);
+}
+
+/* A line without a code: it says something only as the first one of a reply. */
+static int
+bare_line(struct reply *reply, const char *line, size_t length)
+{
+	keep(reply, line, length);
+	if (reply->more || !length)
+		return 0;
+	if (line[0] < '2' || line[0] > '5')
+		return -1;
+	reply->code = (line[0] - '0') * 100;
+	return 1;
 }
 
 int
 reply_line(struct reply *reply, const char *line, size_t length,
 	void (*on_line)(void *arg, const char *text, size_t length), void *arg)
 {
-	int code = length <= REPLY_LINE_MAX ? code_of(line, length) : -1;
-	size_t skip = length > 3 ? 4 : 3;
+	size_t skip;
 
-	if (code < 0 || (reply->more && code != reply->code) || reply->lines == REPLY_LINES_MAX)
+	if (reply->lines == REPLY_LINES_MAX)
 		return -1;
-	if (reply->lines++ == 0) {
-		reply->code = code;
-		keep(reply, line, 3);
-		take_enhanced(reply, line + skip, length - skip);
+	reply->lines++;
+	while (!reply->more && length && memchr(" \t\r", *line, 4)) {
+		line++;
+		length--;
 	}
-	if (length > skip) {
-		keep(reply, " ", 1);
-		keep(reply, line + skip, length - skip);
-	}
+	if (!has_code(line, length))
+		return bare_line(reply, line, length);
+	skip = length > 3 && !is_alnum(line[3]) ? 4 : 3;
+	take_code(reply, line, line + skip, length - skip);
+	keep(reply, line + skip, length - skip);
 	reply->more = length > 3 && line[3] == '-';
 	if (on_line)
 		on_line(arg, line + skip, length - skip);

@@ -1,5 +1,10 @@
 /*
  * reply.h - parser of SMTP replies as a client reads them (RFC 5321 4.2, RFC 2034). Pure.
+ *
+ * Hosts are taken as they are: what a line means is decided by its first digit wherever that can be
+ * read. The codes of the lines of one reply may differ, then the last one counts; a line in between
+ * may have none. Behind the three digits anything may follow but another digit. A first line that
+ * begins with a digit and has no code ("25 OK", "2.0.0 OK") stands for its class: 200, 400, 500.
  */
 #ifndef SENDER_REPLY_H
 #define SENDER_REPLY_H
@@ -7,15 +12,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define REPLY_LINE_MAX 4096 /* longer: the peer talks garbage */
 #define REPLY_TEXT_MAX 2048 /* what is kept of all lines together */
 #define REPLY_LINES_MAX 200
 
 struct reply {
-	int code;                  /* 200..599 */
+	int code;                  /* 200..599, of the last line that has one; 0: none so far */
 	char enhanced[16];         /* "5.1.1", or "" */
-	char text[REPLY_TEXT_MAX]; /* lines joined by a blank, cleaned, with code: "550 5.1.1 no
-				      such user" */
+	char text[REPLY_TEXT_MAX]; /* lines joined by a blank, cleaned, with the code where it
+				      changes: "550 5.1.1 no such user" */
 	size_t text_length;
 	unsigned lines;
 	bool more; /* inside a multi-line reply */
@@ -23,8 +27,8 @@ struct reply {
 
 void reply_start(struct reply *reply);
 /*
- * One line without its line ending. 1: the reply is complete; 0: another line follows;
- * -1: this is no SMTP reply (bad code, changed code, too long, too many lines).
+ * One line without its line ending. 1: the reply is complete; 0: another line follows; -1: no reply
+ * can begin like that, or it has too many lines. What was read before stays as it is.
  * `on_line` sees the text behind the code (EHLO keywords); may be NULL.
  */
 int reply_line(struct reply *reply, const char *line, size_t length,

@@ -4,8 +4,10 @@
  * The peer runs on a thread of its own and plays one script for each connection it accepts:
  *   <text     sends a line        >text    expects a line that starts so
  *   =a|b|     sends lines at once !body    reads a message up to its dot
+ *   =a^@b     ^ a bare LF, @ a NUL; what does not end with | has no line ending
  *   !tls      TLS handshake       !junk    answers the handshake with garbage
  *   !endless  a line without end  !lines   a reply without end
+ *   !long     6,000 bytes of a line
  *   !drip     a byte now and then, until the client gives up
  *   !hang     reads until the client closes
  *   !stall    reads nothing until the client has given up
@@ -145,6 +147,15 @@ peer_flood(struct wire *wire, const char *text)
 }
 
 static inline void
+peer_long(struct wire *wire)
+{
+	char bytes[6000];
+
+	memset(bytes, 'x', sizeof bytes);
+	wire_write(wire, bytes, sizeof bytes);
+}
+
+static inline void
 peer_drip(struct wire *wire)
 {
 	struct pollfd poll_fd = { .fd = wire->fd, .events = POLLIN };
@@ -185,6 +196,8 @@ peer_special(struct peer *peer, struct wire *wire, const char *what, size_t leng
 		peer_flood(wire, "2222222222222222");
 	} else if (strncmp(what, "!lines", length) == 0) {
 		peer_flood(wire, "250-more\r\n");
+	} else if (strncmp(what, "!long", length) == 0) {
+		peer_long(wire);
 	} else if (strncmp(what, "!drip", length) == 0) {
 		peer_drip(wire);
 	} else if (strncmp(what, "!stall", length) == 0) {
@@ -203,7 +216,9 @@ peer_lines(struct wire *wire, const char *text, size_t length)
 	for (size_t i = 0; i < length; i++) {
 		if (text[i] == '|')
 			lines[size++] = '\r';
-		lines[size++] = text[i] == '|' ? '\n' : text[i];
+		lines[size++] = text[i] == '|' || text[i] == '^' ? '\n'
+			: text[i] == '@'                         ? '\0'
+								 : text[i];
 	}
 	wire_write(wire, lines, size);
 }

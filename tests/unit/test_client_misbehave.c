@@ -61,7 +61,9 @@ static const struct row rows[] = {
 	{ "dot 421", plain_ehlo, false,
 		TO_DOT "<421 4.4.2 bye\n", { OUTCOME_DEFER, SCOPE_SITE, 421, "4.4.2", false } },
 	{ "dot 354", plain_ehlo, false,
-		TO_DOT "<354 go\n!hang\n", { OUTCOME_DEFER, SCOPE_SITE, 354, "4.0.0", false } },
+		TO_DOT "<354 go\n", { OUTCOME_DEFER, SCOPE_SITE, 0, "4.4.2", false } },
+	{ "dot 354, then the answer", plain_ehlo, true,
+		TO_DOT "<354 go\n<250 ok\n>QUIT\n", { OUTCOME_DELIVERED, SCOPE_MESSAGE, 250, "2.0.0", false } },
 	{ "dot multi-line", plain_ehlo, true,
 		TO_DATA "<354-go\n<354 on\n!body\n<250-2.0.0 a\n<250-b\n<250 c\n>QUIT\n", { OUTCOME_DELIVERED, SCOPE_MESSAGE, 250, "2.0.0", false } },
 	{ "greeting 5xx", NULL, false,
@@ -137,7 +139,7 @@ silence_runs_into_the_timeout_at_every_step(void **state)
 		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n!drip\n",                                                 true },
 		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n<250 ok\n>RCPT\n!hang\n",                                 true },
 		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n<250 ok\n>RCPT\n<250 ok\n>DATA\n!hang\n",                 true },
-		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n<250 ok\n>RCPT\n<250 ok\n>DATA\n<354 go\n!body\n!drip\n",
+		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n<250 ok\n>RCPT\n<250 ok\n>DATA\n<354 go\n!body\n!hang\n",
                  true											   },
 	};
 	static const struct expected want = { OUTCOME_DEFER, SCOPE_SITE, 0, "4.4.2", false };

@@ -63,22 +63,44 @@ static const struct {
 	{ "an intermediate reply has none",                "354 3.0.0 go on",             1,  354, "",          "354 3.0.0 go on"       },
 	{ "a transient one",			       "421 closing",                 1,  421, "4.0.0",     "421 closing"           },
 	{ "several lines",				 "550-5.1.1 a\n550 5.1.1 b",    1,  550, "5.1.1",     "550 5.1.1 a 5.1.1 b"   },
-	{ "the first line's enhanced code counts",         "550-a\n550 5.1.1 b",          1,  550, "5.0.0",
+	{ "an enhanced code may come later",               "550-a\n550 5.1.1 b",          1,  550, "5.1.1",
          "550 a 5.1.1 b"														},
+	{ "the first enhanced code counts",                "550-5.1.2 a\n550 5.1.1 b",    1,  550, "5.1.2",
+         "550 5.1.2 a 5.1.1 b"													  },
 	{ "a last line without text",                      "250-a\n250",                  1,  250, "2.0.0",     "250 a"                 },
-	{ "the code changes",			      "250-a\n251 b",                -1, 250, NULL,        NULL                    },
-	{ "a line without a code in between",              "250-a\nb",                    -1, 250, NULL,        NULL                    },
+	{ "the code changes, the last one counts",         "250-a\n251 b",                1,  251, "2.0.0",     "250 a 251 b"           },
+	{ "with its enhanced code",                        "550-5.1.1 a\n554 5.7.1 b",    1,  554, "5.7.1",
+         "550 5.1.1 a 554 5.7.1 b"												      },
+	{ "or without one",				"550-5.1.1 a\n554 b",          1,  554, "5.0.0",     "550 5.1.1 a 554 b"     },
+	{ "the class changes",                             "220-hi\n521 no mail",         1,  521, "5.0.0",     "220 hi 521 no mail"    },
+	{ "and back",				      "250-a\n451-b\n250 c",         1,  250, "2.0.0",     "250 a 451 b 250 c"     },
+	{ "a line without a code in between",              "250-a\nb\n250 c",             1,  250, "2.0.0",     "250 a b c"             },
+	{ "an empty one",				  "250-a\n\n250 c",              1,  250, "2.0.0",     "250 a c"               },
+	{ "one with a short number",                       "550-try\n2 times\n550 c",     1,  550, "5.0.0",
+         "550 try 2 times c"													    },
+	{ "one with a long number",                        "550-in\n2500 years\n550 c",   1,  550, "5.0.0",
+         "550 in 2500 years c"													  },
+	{ "an indented code is text",                      "550-a\n 250 b\n550 c",        1,  550, "5.0.0",     "550 a  250 b c"        },
+	{ "a line without a code at the end goes on",      "250-a\nb",                    0,  250, "2.0.0",     "250 a b"               },
 	{ "control characters become blanks",              "550 a\tb\x1b[0m\rc",          1,  550, "5.0.0",
          "550 a b [0m c"														},
 	{ "bytes that are no UTF-8 become question marks", "550 n\xf6",                   1,  550, "5.0.0",     "550 n?"                },
 	{ "UTF-8 is kept",				 "550 n\xc3\xb6",               1,  550, "5.0.0",     "550 n\xc3\xb6"         },
-	{ "a code of two digits",                          "25 OK",                       -1, 0,   NULL,        NULL                    },
-	{ "a code of four digits",                         "2500 OK",                     -1, 0,   NULL,        NULL                    },
+	{ "a code of two digits is its class",             "25 OK",                       1,  200, "2.0.0",     "25 OK"                 },
+	{ "a code of one digit",                           "5 no",                        1,  500, "5.0.0",     "5 no"                  },
+	{ "a digit alone",				 "4",                           1,  400, "4.0.0",     "4"                     },
+	{ "an enhanced code in place of the code",         "2.0.0 OK",                    1,  200, "2.0.0",     "2.0.0 OK"              },
+	{ "a code of four digits",                         "2500 OK",                     1,  200, "2.0.0",     "2500 OK"               },
+	{ "letters in the code",                           "2a0 OK",                      1,  200, "2.0.0",     "2a0 OK"                },
 	{ "a code under 200",			      "199 OK",                      -1, 0,   NULL,        NULL                    },
 	{ "a code over 599",			       "600 OK",                      -1, 0,   NULL,        NULL                    },
-	{ "letters in the code",                           "2a0 OK",                      -1, 0,   NULL,        NULL                    },
-	{ "a tab behind the code",                         "250\tOK",                     -1, 0,   NULL,        NULL                    },
-	{ "a blank before the code",                       " 250 OK",                     -1, 0,   NULL,        NULL                    },
+	{ "a tab behind the code",                         "250\tOK",                     1,  250, "2.0.0",     "250 OK"                },
+	{ "a low line",				    "550_5.1.1 no",                1,  550, "5.1.1",     "550 5.1.1 no"          },
+	{ "nothing",				       "250OK",                       1,  250, "2.0.0",     "250 OK"                },
+	{ "a CR too many",				 "250\r",                       1,  250, "2.0.0",     "250"                   },
+	{ "a blank before the code",                       " 250 OK",                     1,  250, "2.0.0",     "250 OK"                },
+	{ "many of them, and lines",                       "\n \t 550 5.1.1 no",          1,  550, "5.1.1",     "550 5.1.1 no"          },
+	{ "a blank before a line that goes on",            "\t250-a\n250 b",              1,  250, "2.0.0",     "250 a b"               },
 	{ "an HTTP answer",				"HTTP/1.1 400 Bad Request",    -1, 0,   NULL,        NULL                    },
 	{ "an SSH banner",				 "SSH-2.0-OpenSSH_9.2",         -1, 0,   NULL,        NULL                    },
 	{ "a TLS alert",				   "\x15\x03\x01",                -1, 0,   NULL,        NULL                    },
@@ -107,15 +129,24 @@ replies_are_read_or_refused(void **state)
 }
 
 static void
-an_empty_line_and_a_nul_are_refused(void **state)
+an_empty_line_and_a_nul_say_nothing(void **state)
 {
 	struct reply reply;
 
 	(void)state;
 	reply_start(&reply);
-	assert_int_equal(reply_line(&reply, "", 0, NULL, NULL), -1);
-	assert_int_equal(reply_line(&reply, "25\0 OK", 6, NULL, NULL), -1);
-	assert_int_equal(reply_line(&reply, "250\0OK", 6, NULL, NULL), -1);
+	assert_int_equal(reply_line(&reply, "", 0, NULL, NULL), 0);
+	assert_int_equal(reply_line(&reply,
+				 "\0"
+				 "250\0OK",
+				 7, NULL, NULL),
+		1);
+	assert_int_equal(reply.code, 250);
+	assert_string_equal(reply.text, "250 OK");
+	reply_start(&reply);
+	assert_int_equal(reply_line(&reply, "25\0 OK", 6, NULL, NULL), 1);
+	assert_int_equal(reply.code, 200);
+	reply_start(&reply);
 	assert_int_equal(reply_line(&reply, "250 a\0b", 7, NULL, NULL), 1);
 	assert_string_equal(reply.text, "250 a b");
 }
@@ -123,18 +154,16 @@ an_empty_line_and_a_nul_are_refused(void **state)
 static void
 what_is_kept_of_a_long_reply_is_cut(void **state)
 {
-	static char line[REPLY_LINE_MAX + 2] = "250-";
+	static char line[REPLY_TEXT_MAX + 100] = "250-";
 	struct reply reply;
 
 	(void)state;
 	memset(line + 4, 'x', sizeof line - 4);
 	reply_start(&reply);
-	assert_int_equal(reply_line(&reply, line, REPLY_LINE_MAX, NULL, NULL), 0);
+	assert_int_equal(reply_line(&reply, line, sizeof line, NULL, NULL), 0);
 	assert_int_equal(reply.text_length, REPLY_TEXT_MAX - 1);
 	assert_int_equal(reply_line(&reply, "250 end", 7, NULL, NULL), 1);
 	assert_int_equal(strlen(reply.text), REPLY_TEXT_MAX - 1);
-	reply_start(&reply);
-	assert_int_equal(reply_line(&reply, line, REPLY_LINE_MAX + 1, NULL, NULL), -1);
 }
 
 static void
@@ -147,6 +176,25 @@ too_many_lines_are_no_reply(void **state)
 	for (int i = 0; i < REPLY_LINES_MAX; i++)
 		assert_int_equal(reply_line(&reply, "250-x", 5, NULL, NULL), 0);
 	assert_int_equal(reply_line(&reply, "250 x", 5, NULL, NULL), -1);
+	assert_int_equal(reply.code, 250);
+	reply_start(&reply);
+	for (int i = 0; i < REPLY_LINES_MAX; i++)
+		assert_int_equal(reply_line(&reply, "", 0, NULL, NULL), 0);
+	assert_int_equal(reply_line(&reply, "250 x", 5, NULL, NULL), -1);
+}
+
+static void
+what_begins_no_reply_leaves_it_as_it_was(void **state)
+{
+	struct reply reply;
+
+	(void)state;
+	reply_start(&reply);
+	assert_int_equal(reply_line(&reply, "please wait", 11, NULL, NULL), -1);
+	assert_int_equal(reply.code, 0);
+	assert_int_equal(reply_line(&reply, "250-ok", 6, NULL, NULL), 0);
+	assert_int_equal(reply_line(&reply, "250 ok", 6, NULL, NULL), 1);
+	assert_string_equal(reply.text, "please wait 250 ok ok");
 }
 
 static void
@@ -178,9 +226,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(replies_are_read_or_refused),
-		cmocka_unit_test(an_empty_line_and_a_nul_are_refused),
+		cmocka_unit_test(an_empty_line_and_a_nul_say_nothing),
 		cmocka_unit_test(what_is_kept_of_a_long_reply_is_cut),
 		cmocka_unit_test(too_many_lines_are_no_reply),
+		cmocka_unit_test(what_begins_no_reply_leaves_it_as_it_was),
 		cmocka_unit_test(each_line_is_shown_without_its_code),
 	};
 
