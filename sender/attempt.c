@@ -15,6 +15,7 @@
 #include "sender/ledger.h"
 #include "sender/sender_private.h"
 #include "sender/suspend.h"
+#include "shared/config.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
@@ -361,17 +362,34 @@ feedback_of(const struct transaction *transaction)
 	return feedback;
 }
 
+/* What may have arrived is sent again a few times only: each may be a copy. */
+static bool
+too_ambiguous(const struct item *item, Recipient *recipient, const struct outcome *outcome)
+{
+	const struct sender *sender = item->mail->sender;
+
+	if (!outcome->ambiguous)
+		return false;
+	metric_add(sender->metrics.ambiguous, 1);
+	return recipient->ambiguous++ >= sender->config->sender.ambiguous_retries;
+}
+
 /* Returns whether the target is decided in this pass. */
 static bool
-target_apply(struct target *target, const struct outcome *outcome, bool stalled)
+target_apply(struct item *item, struct target *target, const struct outcome *outcome)
 {
 	switch (outcome->kind) {
 	case OUTCOME_DELIVERED: return true;
 	case OUTCOME_BOUNCE: target_set(target, TARGET_FAILED, outcome); return true;
 	case OUTCOME_DEFER:
-		if (outcome->retry_now && !stalled)
+		if (outcome->retry_now && item->stalls < STALLS_MAX)
 			return false;
-		target_set(target, TARGET_DEFERRED, outcome);
+		if (!too_ambiguous(item, target->recipient, outcome)) {
+			target_set(target, TARGET_DEFERRED, outcome);
+			return true;
+		}
+		target_set(target, TARGET_FAILED, outcome);
+		target->end = END_EXPIRED;
 		return true;
 	}
 	return true;
@@ -385,8 +403,8 @@ transaction_apply(struct item *item, struct connection *connection)
 	const struct outcome *first = NULL;
 
 	for (size_t i = 0; i < t->count; i++) {
-		decided += target_apply(&item->targets[connection->indices[i]], &t->outcomes[i],
-			item->stalls >= STALLS_MAX);
+		decided += target_apply(
+			item, &item->targets[connection->indices[i]], &t->outcomes[i]);
 		if (t->outcomes[i].kind != OUTCOME_DELIVERED)
 			continue;
 		delivered[n++] = connection->indices[i];

@@ -249,6 +249,18 @@ is_expired(const struct writer *writer, const struct outcome *outcome)
 }
 
 static void
+put_ambiguous(struct writer *writer, uint32_t times)
+{
+	if (!times || writer->dsn->kind != DSN_FAILURE)
+		return;
+	fprintf(writer->out,
+		"    It was sent in full %" PRIu32
+		" time%s without an answer from the server, so that\r\n"
+		"    IT MAY HAVE BEEN DELIVERED. Ask the recipient before you send it again.\r\n",
+		times, times > 1 ? "s" : "");
+}
+
+static void
 put_told(struct writer *writer, const struct dsn_recipient *told)
 {
 	const struct outcome *outcome = told->outcome;
@@ -258,7 +270,8 @@ put_told(struct writer *writer, const struct dsn_recipient *told)
 	text_clean(
 		clean, sizeof clean, 0, told->recipient->address, strlen(told->recipient->address));
 	fprintf(writer->out, "<%s>\r\n", clean);
-	if (is_expired(writer, outcome))
+	put_ambiguous(writer, told->recipient->ambiguous);
+	if (is_expired(writer, outcome) && !outcome->ambiguous)
 		fputs("    It could not be delivered in the time that we keep trying.\r\n",
 			writer->out);
 	if (outcome->code && *outcome->host) {
@@ -312,7 +325,9 @@ status(const struct writer *writer, const struct outcome *outcome)
 
 	if (code[0] == ours[0] && code[1] == '.' && !code[strspn(code, "0123456789.")])
 		return code;
-	return is_expired(writer, outcome) ? "5.4.7" : ours; /* RFC 3463 3.5 */
+	if (is_expired(writer, outcome)) /* RFC 3463 3.5 */
+		return outcome->ambiguous ? "5.4.2" : "5.4.7";
+	return ours;
 }
 
 /* RFC 6533 3: 8-bit only in a report that goes with SMTPUTF8. */

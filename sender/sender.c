@@ -202,7 +202,10 @@ metrics_new(struct sender_metrics *m)
 	m->bounced = metric_counter(
 		"shout_sender_bounced_total", "Recipients refused for good", NULL);
 	m->expired = metric_counter(
-		"shout_sender_expired_total", "Recipients given up after their lifetime", NULL);
+		"shout_sender_expired_total", "Recipients given up without a refusal", NULL);
+	m->ambiguous = metric_counter("shout_sender_ambiguous_total",
+		"Recipients whose message went out whole and got no answer: it may have arrived",
+		NULL);
 	m->attempt_seconds = metric_histogram(
 		"shout_sender_attempt_seconds", "From MAIL to the last reply", NULL);
 	m->in_hand = metric_gauge("shout_sender_records", "Records of mail.ready in memory", NULL);

@@ -53,7 +53,7 @@ enum target_state {
 	TARGET_CLOSED
 };
 
-/* Why it FAILED. */
+/* Why it FAILED. Expired: without a refusal, since no time is left, or no more ambiguous retry. */
 enum target_end { END_REFUSED, END_EXPIRED, END_OPERATOR };
 
 struct target {
@@ -127,7 +127,7 @@ struct mail {
 };
 
 struct sender_metrics {
-	struct metric *delivered, *deferred, *bounced, *expired, *attempt_seconds;
+	struct metric *delivered, *deferred, *bounced, *expired, *ambiguous, *attempt_seconds;
 	struct metric *in_hand, *attempting, *sites, *resting, *connections, *waiting, *rows;
 	struct metric *loaded, *timers, *oldest_due;
 };

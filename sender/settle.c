@@ -108,6 +108,18 @@ settle_event_outcome(struct sender *sender, const struct outcome *outcome)
 	json_str(&sender->event.json, "reply", outcome->text);
 }
 
+void
+settle_event_ambiguous(struct sender *sender, Recipient *const *recipients, size_t count)
+{
+	uint32_t most = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (recipients[i]->ambiguous > most)
+			most = recipients[i]->ambiguous;
+	if (most)
+		json_int(&sender->event.json, "ambiguous", most);
+}
+
 static void
 on_bounced(void *arg, int err)
 {
@@ -244,6 +256,7 @@ settle_tell_deferred(struct item *item)
 	settle_event(sender, item, "deferred", item->attempts);
 	mail_event_recipients(&sender->event, to, n);
 	settle_event_outcome(sender, outcome);
+	settle_event_ambiguous(sender, to, n);
 	json_time(&sender->event.json, "due", item->due_us);
 	mail_event_send(&sender->event, sender->queue, NULL, NULL);
 	metric_add(sender->metrics.deferred, (int64_t)n);

@@ -288,6 +288,7 @@ ended_event(struct ended *ended)
 		sender, item, like->end == END_EXPIRED ? "expired" : "bounced", item->attempts);
 	mail_event_recipients(&sender->event, to, ended->count);
 	settle_event_outcome(sender, like->outcome);
+	settle_event_ambiguous(sender, to, ended->count);
 	if (like->end != END_EXPIRED) {
 		json_str(&sender->event.json, "enhanced", like->outcome->enhanced);
 		json_str(&sender->event.json, "reason",

@@ -18,6 +18,8 @@ void
 settle_event(struct sender *sender, const struct item *item, const char *name, uint32_t attempts);
 /* The remote's host and reply. */
 void settle_event_outcome(struct sender *sender, const struct outcome *outcome);
+/* How often the message went out whole to one of them, without an answer. */
+void settle_event_ambiguous(struct sender *sender, Recipient *const *recipients, size_t count);
 
 /* settle_end.c: the DSN is durable, the event of those that failed is next. */
 void settle_failed(struct item *item);

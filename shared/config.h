@@ -114,6 +114,7 @@ struct config {
 		struct {
 			uint64_t first, max; /* 5m, 4h */
 		} retry;
+		unsigned ambiguous_retries;                  /* of what may have arrived, 3 */
 		uint64_t delay_dsn;                          /* 4h */
 		unsigned concurrency_start, concurrency_max; /* connections per site: 5, 20 */
 		unsigned connections_max;                    /* of the process, 1000 */

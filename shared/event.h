@@ -15,10 +15,10 @@
  *   tls-failed     client error count                 (aggregated)
  *   held           verdict signature reason event_id
  *   released       rule by
- *   deferred       site to[] host reply attempts due  (one per row and attempt)
+ *   deferred       site to[] host reply ambiguous attempts due  (one per row and attempt)
  *   delivered      site to[] host reply attempts tls verdict queued_ms
- *   bounced        site to[] host reply enhanced reason attempts
- *   expired        site to[] reply attempts
+ *   bounced        site to[] host reply ambiguous enhanced reason attempts
+ *   expired        site to[] host reply ambiguous attempts
  */
 #ifndef SHARED_EVENT_H
 #define SHARED_EVENT_H
