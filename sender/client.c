@@ -22,7 +22,6 @@
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/metrics.h"
-#include "shared/tls.h"
 
 #define QUIT_MS 2000
 
@@ -62,6 +61,7 @@ static const struct step steps[ST_COUNT] = {
 	[ST_HELO]     = { "HELO",     STEP_EHLO,     LIMIT_COMMAND, true,  enter_helo,     helo_reply },
 	[ST_STARTTLS] = { "STARTTLS", STEP_STARTTLS, LIMIT_COMMAND, true,  enter_starttls, starttls_reply },
 	[ST_TLS]      = { "TLS",      STEP_STARTTLS, LIMIT_COMMAND, false, enter_tls,      NULL },
+	[ST_DOUBT]    = { "doubt",    STEP_STARTTLS, LIMIT_COMMAND, false, NULL,           ready_reply },
 	[ST_READY]    = { "ready",    STEP_MAIL,     LIMIT_IDLE,    false, enter_ready,    ready_reply },
 	[ST_REFUSE]   = { "refuse",   STEP_MAIL,     LIMIT_AT_ONCE, false, NULL,           ready_reply },
 	[ST_MAIL]     = { "MAIL",     STEP_MAIL,     LIMIT_COMMAND, true,  enter_mail,     mail_reply },
@@ -332,6 +332,13 @@ closing_reply(struct client *client)
 	client_fail(client, &failure);
 }
 
+static bool
+lacks_tls(const struct client *client)
+{
+	return client->state >= ST_MAIL && client->state <= ST_DOT && !client->conn.ssl &&
+		outcome_wants_tls(&client->reply);
+}
+
 static void
 on_reply(struct client *client)
 {
@@ -339,7 +346,9 @@ on_reply(struct client *client)
 		(client->state == ST_MAIL || client->state == ST_RCPT);
 
 	client->tls_fresh = false;
-	if (client->reply.code == 421)
+	if (lacks_tls(client))
+		client_tls_demanded(client);
+	else if (client->reply.code == 421)
 		closing_reply(client);
 	else if (steps[client->state].reply)
 		steps[client->state].reply(client);
@@ -444,7 +453,7 @@ ready_reply(struct client *client)
 {
 	struct outcome failure;
 
-	outcome_from_error(&failure, STEP_MAIL, "an unexpected reply", client->host);
+	outcome_from_error(&failure, client_step(client), "an unexpected reply", client->host);
 	client_fail(client, &failure);
 }
 
@@ -465,61 +474,6 @@ static void
 enter_close(struct client *client)
 {
 	conn_close(&client->conn);
-}
-
-static void
-register_metrics(struct client_context *context)
-{
-	static const char hosts[] = "shout_sender_hosts_total";
-	static const char help[] = "Mail hosts tried: ready for mail, or failed before that.";
-
-	context->open = metric_gauge(
-		"shout_sender_connections", "Connections to mail hosts.", NULL);
-	context->greeted = metric_counter(hosts, help, "result=\"ready\"");
-	context->failed = metric_counter(hosts, help, "result=\"failed\"");
-	context->broken_tls = metric_counter("shout_sender_broken_tls_total",
-		"Connections that fell back to plain because of broken TLS.", NULL);
-}
-
-struct client_context *
-client_context_new(struct loop *loop, const struct config *config, struct queue *queue,
-	struct site_resolver *resolver)
-{
-	struct client_context *context = xcalloc(1, sizeof *context);
-	const char *source = config->sender.source_address;
-
-	context->loop = loop;
-	context->config = config;
-	context->queue = queue;
-	context->resolver = resolver;
-	context->tls = tls_client_new();
-	context->memory = host_memory_new();
-	context->has_source = source && net_parse_ip(source, 0, &context->source) == 0;
-	LIST_INIT(&context->clients);
-	register_metrics(context);
-	return context;
-}
-
-void
-client_context_free(struct client_context **context_ref)
-{
-	struct client_context *context = *context_ref;
-	struct client *client;
-
-	if (!context)
-		return;
-	while ((client = LIST_FIRST(&context->clients))) {
-		LIST_REMOVE(client, entry);
-		metric_add(context->open, -1);
-		event_del(&client->timer);
-		conn_free(&client->conn);
-		route_unref(client->route);
-		free(client);
-	}
-	tls_client_free(&context->tls);
-	host_memory_free(&context->memory);
-	free(context);
-	*context_ref = NULL;
 }
 
 struct client *

@@ -31,6 +31,7 @@ struct client;
 struct config;
 struct loop;
 struct queue;
+struct redis;
 
 #define TRANSACTION_RECIPIENTS_MAX 100
 
@@ -44,11 +45,11 @@ struct transaction {
 	void *arg;
 };
 
-/* What all clients of the sender share: configuration, TLS context, memory of broken TLS, metrics.
- */
+/* What all clients of the sender share: configuration, TLS context, what is known of hosts,
+ * metrics. `redis` is borrowed, and may be NULL. */
 struct client_context;
 struct client_context *client_context_new(struct loop *loop, const struct config *config,
-	struct queue *queue, struct site_resolver *resolver);
+	struct queue *queue, struct site_resolver *resolver, struct redis *redis);
 /* Clients that still live are freed without a callback. Free the resolver right after it: neither
  * it nor the queue may call back in between. */
 void client_context_free(struct client_context **context);

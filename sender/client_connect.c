@@ -17,6 +17,7 @@
 
 #include "sender/client_private.h"
 #include "sender/host_memory.h"
+#include "sender/tls_memory.h"
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/metrics.h"
@@ -78,6 +79,7 @@ client_host_failed(struct client *client, const struct outcome *failure)
 	if (failure->kind != OUTCOME_BOUNCE || (client->never && !client->transaction))
 		client->failure = *failure;
 	client->never = client->never && failure->kind == OUTCOME_BOUNCE;
+	client->plain = false;
 	client->address_at++;
 	if (client->tries >= CLIENT_TRIES_MAX) {
 		no_host_left(client);
@@ -141,7 +143,6 @@ void
 enter_resolve(struct client *client)
 {
 	snprintf(client->host, sizeof client->host, "%s", host_of(client)->name);
-	client->plain = false;
 	client->address_at = client->address_count = 0;
 	client->holds++;
 	site_addresses(client->context->resolver, client->route, client->order[client->host_at],
@@ -267,11 +268,105 @@ ehlo_line(void *arg, const char *text, size_t length)
 }
 
 static bool
-may_start_tls(const struct client *client)
+knows(const struct client *client, const char *host, enum host_fact fact)
 {
-	return (client->offers & OFFER_STARTTLS) && !client->conn.ssl && !client->plain &&
-		!host_memory_has(client->context->memory, host_of(client)->name, HOST_BROKEN_TLS,
-			clock_mono_ms());
+	return host_memory_has(client->context->memory, host, fact, clock_mono_ms());
+}
+
+/* Clear text, here or in a connection of its own; others need not find out for themselves. */
+static void
+go_plain(struct client *client)
+{
+	host_memory_add(client->context->memory, client->host, HOST_PLAIN, clock_mono_ms());
+	client->plain = true;
+	if (client->conn.fd >= 0) {
+		host_ready(client);
+		return;
+	}
+	LOG_INFO("TLS is broken, going on without", "host", client->host, "error", client->lack);
+	client_enter(client, ST_CONNECT);
+}
+
+static void
+no_plain(struct client *client, const char *why)
+{
+	struct outcome failure;
+	char text[OUTCOME_TEXT_MAX];
+
+	snprintf(text, sizeof text, "no clear text for a host that %s; %.300s", why, client->lack);
+	outcome_from_error(&failure, STEP_STARTTLS, text, client->host);
+	client_host_failed(client, &failure);
+}
+
+/* Postmasters have to know: either the host gave TLS up, or somebody is in between. */
+static void
+tell_lost(struct client *client, uint64_t since_ms)
+{
+	struct client_context *context = client->context;
+	struct json *json = &context->event.json;
+
+	LOG_WARN("no TLS for an hour, going on without", "host", client->host, "error",
+		client->lack);
+	metric_add(context->lost_tls, 1);
+	mail_event_begin(&context->event, "tls-lost", NULL);
+	json_str(json, "host", client->host);
+	json_str(json, "error", client->lack);
+	json_time(json, "since", clock_us() - (clock_mono_ms() - since_ms) * 1000);
+	mail_event_send(&context->event, context->queue, NULL, NULL);
+}
+
+/* The client may be at another host when the answer comes. */
+static void
+on_lack(void *arg, const char *host, enum tls_lack lack, uint64_t since_ms)
+{
+	struct client *client = arg;
+
+	if (client->state == ST_DOUBT && strcmp(host, host_of(client)->name) == 0) {
+		if (lack == TLS_LACK_LASTS)
+			tell_lost(client, since_ms);
+		if (lack == TLS_LACK_NEW)
+			no_plain(client, "had TLS lately");
+		else
+			go_plain(client);
+	}
+	client_unhold(client);
+}
+
+/* TLS was broken, refused or not offered (`why`). */
+static void
+tls_lacks(struct client *client, const char *why)
+{
+	snprintf(client->lack, sizeof client->lack, "%s", why);
+	client_enter(client, ST_DOUBT);
+	if (knows(client, host_of(client)->name, HOST_NEEDS_TLS)) {
+		no_plain(client, "asks for TLS");
+		return;
+	}
+	client->holds++;
+	tls_memory_lacks(client->context->tls_memory, host_of(client)->name, clock_mono_ms(),
+		on_lack, client);
+}
+
+/* TLS was just tried in vain here, so that it would be again. */
+static bool
+goes_plain(const struct client *client)
+{
+	return client->plain ||
+		(knows(client, client->host, HOST_PLAIN) &&
+			!knows(client, host_of(client)->name, HOST_NEEDS_TLS));
+}
+
+/* An EHLO, or HELO, was taken, and TLS is up or will not be. */
+static void
+session_ready(struct client *client)
+{
+	if (client->conn.ssl)
+		tls_memory_done(
+			client->context->tls_memory, host_of(client)->name, clock_mono_ms());
+	if (client->conn.ssl || goes_plain(client))
+		host_ready(client);
+	else
+		tls_lacks(client, "STARTTLS is not offered");
 }
 
 void
@@ -279,13 +374,12 @@ ehlo_reply(struct client *client)
 {
 	switch (client->reply.code / 100) {
 	case 2:
-		if (host_memory_has(client->context->memory, host_of(client)->name,
-			    HOST_NO_PIPELINING, clock_mono_ms()))
+		if (knows(client, host_of(client)->name, HOST_NO_PIPELINING))
 			client->offers &= ~(unsigned)OFFER_PIPELINING;
-		if (may_start_tls(client))
+		if ((client->offers & OFFER_STARTTLS) && !client->conn.ssl && !goes_plain(client))
 			client_enter(client, ST_STARTTLS);
 		else
-			host_ready(client);
+			session_ready(client);
 		break;
 	case 5: client_enter(client, ST_HELO); break;
 	default: host_reply_failed(client);
@@ -296,7 +390,7 @@ void
 helo_reply(struct client *client)
 {
 	if (client->reply.code / 100 == 2)
-		host_ready(client);
+		session_ready(client);
 	else
 		host_reply_failed(client);
 }
@@ -314,8 +408,8 @@ void
 starttls_reply(struct client *client)
 {
 	if (client->reply.code != 220)
-		host_ready(client);
-	else if (conn_pending(&client->conn))
+		tls_lacks(client, client->reply.text);
+	else if (!conn_between_lines(&client->conn))
 		client_tls_broken(client, "bytes in the clear after the reply to STARTTLS");
 	else
 		client_enter(client, ST_TLS);
@@ -345,11 +439,23 @@ client_secured(struct client *client)
 void
 client_tls_broken(struct client *client, const char *why)
 {
-	LOG_INFO("TLS is broken, going on without", "host", client->host, "error", why);
-	host_memory_add(
-		client->context->memory, host_of(client)->name, HOST_BROKEN_TLS, clock_mono_ms());
 	metric_add(client->context->broken_tls, 1);
-	client->plain = true;
 	conn_close(&client->conn);
-	client_enter(client, ST_CONNECT);
+	tls_lacks(client, why);
+}
+
+void
+client_tls_demanded(struct client *client)
+{
+	struct host_memory *memory = client->context->memory;
+	struct outcome failure;
+
+	outcome_from_error(&failure, STEP_STARTTLS, client->reply.text, client->host);
+	failure.code = client->reply.code;
+	failure.retry_now = client->offers & OFFER_STARTTLS;
+	if (failure.retry_now) {
+		host_memory_forget(memory, client->host, HOST_PLAIN);
+		host_memory_add(memory, host_of(client)->name, HOST_NEEDS_TLS, clock_mono_ms());
+	}
+	client_fail(client, &failure);
 }

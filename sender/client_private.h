@@ -15,6 +15,7 @@
 #include "sender/conn.h"
 #include "sender/reply.h"
 #include "sender/stuff.h"
+#include "shared/event.h"
 #include "shared/loop.h"
 #include "shared/net.h"
 
@@ -30,6 +31,7 @@ enum client_state {
 	ST_HELO,
 	ST_STARTTLS,
 	ST_TLS,
+	ST_DOUBT, /* no TLS: may it be clear text? */
 	ST_READY,
 	ST_REFUSE, /* we refuse the transaction ourselves */
 	ST_MAIL,
@@ -65,9 +67,11 @@ struct client_context {
 	struct site_resolver *resolver;
 	struct tls_client *tls;
 	struct host_memory *memory;
+	struct tls_memory *tls_memory;
+	struct mail_event event;
 	struct net_address source;
 	bool has_source;
-	struct metric *open, *greeted, *failed, *broken_tls;
+	struct metric *open, *greeted, *failed, *broken_tls, *lost_tls;
 	LIST_HEAD(client_list, client) clients;
 };
 
@@ -95,8 +99,9 @@ struct client {
 	char host[OUTCOME_HOST_MAX];
 
 	/* this connection */
-	bool plain;     /* no STARTTLS: broken at this host */
-	bool tls_fresh; /* TLS just came up, and nothing was heard through it yet */
+	bool plain; /* TLS was tried in vain at this address, and clear text may do */
+	char lack[OUTCOME_TEXT_MAX]; /* what was wrong with it */
+	bool tls_fresh;              /* TLS just came up, and nothing was heard through it yet */
 	unsigned offers;
 	uint64_t size_limit;
 	char tls[64];
@@ -146,6 +151,9 @@ void ehlo_line(void *arg, const char *text, size_t length);
 void client_secured(struct client *client);
 /* The connection broke in or right after the handshake. */
 void client_tls_broken(struct client *client, const char *why);
+/* The host refuses in clear text what it may take in TLS: what is open is tried again in TLS, at
+ * once when it offers that. */
+void client_tls_demanded(struct client *client);
 
 /* client_envelope.c */
 uint64_t client_message_size(const struct transaction *transaction);

@@ -1,5 +1,5 @@
 /*
- * host_memory.c - what went wrong with a mail host lately.
+ * host_memory.c - what was seen of a mail host lately.
  *
  * A table with one place for each hash: a newcomer drives the old one out. Names are compared in
  * full, else a host could make us speak plain to another one by a collision.
@@ -12,14 +12,25 @@
 #include "sender/hash.h"
 #include "shared/log.h"
 
-#define PLACES 2048
+#define PLACES 4096
+#define SECOND UINT64_C(1000)
+#define HOUR (3600 * SECOND)
+
+static const uint64_t lasts_ms[] = {
+	[HOST_NO_PIPELINING] = HOUR,
+	[HOST_PLAIN] = 30 * SECOND,
+	[HOST_NEEDS_TLS] = HOUR,
+	[HOST_HAD_TLS] = 7 * 24 * HOUR,
+	[HOST_TOLD_TLS] = 600 * SECOND,
+};
+
+struct place {
+	char *host;
+	uint64_t until_ms[HOST_FACTS];
+};
 
 struct host_memory {
-	struct {
-		char *host;
-		unsigned troubles;
-		uint64_t until_ms;
-	} places[PLACES];
+	struct place places[PLACES];
 };
 
 static size_t
@@ -43,29 +54,33 @@ host_memory_free(struct host_memory **memory)
 	*memory = NULL;
 }
 
-void
-host_memory_add(
-	struct host_memory *memory, const char *host, enum host_trouble trouble, uint64_t now_ms)
+bool
+host_memory_has(
+	const struct host_memory *memory, const char *host, enum host_fact fact, uint64_t now_ms)
 {
-	size_t i = place_of(host);
+	const struct place *place = &memory->places[place_of(host)];
 
-	if (!memory->places[i].host || strcmp(memory->places[i].host, host) != 0) {
-		free(memory->places[i].host);
-		memory->places[i].host = xstrdup(host);
-		memory->places[i].troubles = 0;
-	} else if (memory->places[i].until_ms <= now_ms) {
-		memory->places[i].troubles = 0;
-	}
-	memory->places[i].troubles |= trouble;
-	memory->places[i].until_ms = now_ms + HOST_MEMORY_MS;
+	return place->host && place->until_ms[fact] > now_ms && strcmp(place->host, host) == 0;
 }
 
-bool
-host_memory_has(const struct host_memory *memory, const char *host, enum host_trouble trouble,
-	uint64_t now_ms)
+void
+host_memory_add(struct host_memory *memory, const char *host, enum host_fact fact, uint64_t now_ms)
 {
-	size_t i = place_of(host);
+	struct place *place = &memory->places[place_of(host)];
 
-	return memory->places[i].host && memory->places[i].until_ms > now_ms &&
-		(memory->places[i].troubles & trouble) && strcmp(memory->places[i].host, host) == 0;
+	if (!place->host || strcmp(place->host, host) != 0) {
+		free(place->host);
+		memset(place, 0, sizeof *place);
+		place->host = xstrdup(host);
+	}
+	place->until_ms[fact] = now_ms + lasts_ms[fact];
+}
+
+void
+host_memory_forget(struct host_memory *memory, const char *host, enum host_fact fact)
+{
+	struct place *place = &memory->places[place_of(host)];
+
+	if (place->host && strcmp(place->host, host) == 0)
+		place->until_ms[fact] = 0;
 }

@@ -1,6 +1,6 @@
 /*
- * host_memory.h - what went wrong with a mail host lately, so that the next connection avoids it.
- * Bounded: a host may be forgotten early, which costs one more try.
+ * host_memory.h - what was seen of a mail host lately, each thing for its time, so that the next
+ * connection knows. Bounded: a host may be forgotten early, which costs one more try.
  */
 #ifndef SENDER_HOST_MEMORY_H
 #define SENDER_HOST_MEMORY_H
@@ -8,20 +8,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum host_trouble {
-	HOST_BROKEN_TLS = 1,   /* offers STARTTLS, fails the handshake: speak plain */
-	HOST_NO_PIPELINING = 2 /* offers PIPELINING, lost a connection by it: go in lock-step */
+enum host_fact {
+	HOST_NO_PIPELINING, /* an hour: offers PIPELINING, loses its place by it: go in lock-step */
+	HOST_PLAIN,         /* 30 s: TLS was just tried in vain, do not ask for it */
+	HOST_NEEDS_TLS,     /* an hour: refuses mail in clear text */
+	HOST_HAD_TLS,       /* 7 days: TLS came up */
+	HOST_TOLD_TLS,      /* 10 minutes: and Redis knows it */
+	HOST_FACTS
 };
-
-#define HOST_MEMORY_MS (60u * 60 * 1000)
 
 struct host_memory;
 struct host_memory *host_memory_new(void);
 void host_memory_free(struct host_memory **memory);
-void host_memory_add(
-	struct host_memory *memory, const char *host, enum host_trouble trouble, uint64_t now_ms);
-/* For HOST_MEMORY_MS after the last host_memory_add(). */
-bool host_memory_has(const struct host_memory *memory, const char *host, enum host_trouble trouble,
-	uint64_t now_ms);
+/* From now on for the fact's time. */
+void
+host_memory_add(struct host_memory *memory, const char *host, enum host_fact fact, uint64_t now_ms);
+bool host_memory_has(
+	const struct host_memory *memory, const char *host, enum host_fact fact, uint64_t now_ms);
+void host_memory_forget(struct host_memory *memory, const char *host, enum host_fact fact);
 
 #endif

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shared/text.h"
+
 enum reply_class { CLASS_OK, CLASS_TEMPORARY, CLASS_PERMANENT, CLASS_ODD, CLASS_COUNT };
 
 enum decision {
@@ -152,6 +154,55 @@ outcome_from_reply(
 	set_enhanced(out, reply);
 	set_text(out->text, sizeof out->text, reply->text);
 	set_text(out->host, sizeof out->host, host);
+}
+
+static bool
+has_any(const char *text, const char *const *words)
+{
+	for (; *words; words++)
+		if (strcasestr(text, *words))
+			return true;
+	return false;
+}
+
+/* A word of its own, in any case. */
+static bool
+has_word(const char *text, const char *word)
+{
+	const size_t length = strlen(word);
+
+	for (const char *at = text; (at = strcasestr(at, word)); at++)
+		if ((at == text || !is_alnum(at[-1])) && !is_alnum(at[length]))
+			return true;
+	return false;
+}
+
+/* A code that is about something else, an address say, outweighs what the text may hold. */
+static bool
+may_be_about_tls(const struct reply *reply)
+{
+	return !reply->enhanced[0] || strchr("057", reply->enhanced[2]);
+}
+
+bool
+outcome_wants_tls(const struct reply *reply)
+{
+	static const char *const demands[] = { "requir", "must", "need", "mandat", "enforc", NULL };
+	static const char *const means[] = { "encryption", "encrypted connection",
+		"encrypted session", "connection must be encrypted", NULL };
+	const char *text = reply->text;
+
+	if (reply->code < 400)
+		return false;
+	if (reply->code == 530 || reply->code == 523 ||
+		strcmp(reply->enhanced + !!reply->enhanced[0], ".7.10") == 0)
+		return true;
+	if (!may_be_about_tls(reply))
+		return false;
+	if (has_word(text, "STARTTLS"))
+		return true;
+	return has_any(text, demands) &&
+		(has_word(text, "TLS") || has_word(text, "SSL") || has_any(text, means));
 }
 
 void

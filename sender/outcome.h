@@ -50,6 +50,8 @@ struct outcome {
 /* From a reply at a step. `all_recipients`: the step concerns the whole transaction. */
 void outcome_from_reply(
 	struct outcome *out, enum outcome_step step, const struct reply *reply, const char *host);
+/* Whether a refusal in clear text says that mail is taken in TLS only (RFC 3207 4, RFC 7504). */
+bool outcome_wants_tls(const struct reply *reply);
 /* From an error of ours or of the network (text says what: "connection timed out"). */
 void
 outcome_from_error(struct outcome *out, enum outcome_step step, const char *text, const char *host);

@@ -295,17 +295,6 @@ redis_start(struct sender *sender)
 	sender->trust = trust_new(sender->loop, sender->redis, sender->queue);
 }
 
-static int
-network_start(struct sender *sender)
-{
-	sender->resolver = site_resolver_new(sender->loop, sender->config);
-	if (!sender->resolver)
-		return -1;
-	sender->clients = client_context_new(
-		sender->loop, sender->config, sender->queue, sender->resolver);
-	return sender->clients ? 0 : -1;
-}
-
 static void
 sender_free(struct sender *sender)
 {
@@ -445,12 +434,14 @@ sender_start(const struct config *config, struct queue *queue)
 	schedule_start(sender);
 	sender->poison = poison_open(config->state_dir, "sender", sender->loop);
 	sender->rules = rules_new(sender, on_known);
-	if (network_start(sender) < 0) {
-		site_resolver_free(&sender->resolver);
+	sender->resolver = site_resolver_new(sender->loop, config);
+	if (!sender->resolver) {
 		sender_free(sender);
 		return -1;
 	}
 	redis_start(sender);
+	sender->clients = client_context_new(
+		sender->loop, config, queue, sender->resolver, sender->redis);
 	role.begin.run = on_begin;
 	role.drain.run = on_drain;
 	role.stop.run = on_stop;

@@ -13,6 +13,7 @@
  *   rejected       client account reply count first   (aggregated per address and minute)
  *   auth-failed    client username reason count       (aggregated)
  *   tls-failed     client error count                 (aggregated)
+ *   tls-lost       host error since
  *   held           verdict signature reason event_id
  *   released       rule by
  *   deferred       site to[] host reply ambiguous attempts due  (one per row and attempt)

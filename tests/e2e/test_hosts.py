@@ -1,10 +1,8 @@
 """Mail hosts that answer oddly, or not at all, and a broken or missing TLS: what that makes of the mail."""
 
-import threading
-
 import pytest
 
-from harness import wait_for
+from harness import server_tls, wait_for
 from sink import DROP
 from test_sender import SENDER, Site, ended, names, report
 
@@ -110,3 +108,51 @@ def test_what_gets_no_answer_is_sent_a_few_times_only_and_the_sender_hears_the_t
     assert "IT MAY HAVE BEEN DELIVERED" in people and "3 times" in people
     assert "Action: failed" in programs and "Status: 5.4.2" in programs
     assert not s.shout.events("bounced", message_id)
+
+
+def broken_tls(session, text):
+    """Takes STARTTLS and closes in the handshake."""
+    session.send("220 2.0.0 go")
+    return DROP
+
+
+@pytest.mark.parametrize("how", ["broken", "refused", "stripped"])
+def test_a_host_that_had_tls_gets_no_clear_text_also_after_a_restart(site, certificate, how):
+    s = site()
+    tls = s.sink.tls = server_tls(*certificate)
+    ended(s.shout, s.post("first@elsewhere.example"), "delivered")
+    assert s.sink.find("first@elsewhere.example")[0].tls
+    s.shout.restart() if not s.shout.stop() else pytest.fail("no clean stop")
+    rule = s.sink.on("starttls", "454 4.7.0 not now" if how == "refused" else broken_tls)
+    s.sink.tls = tls if how != "stripped" else None
+    message_id = s.post("second@elsewhere.example")
+    deferred = ended(s.shout, message_id, "deferred", 2)[0]
+    assert "no clear text for a host that had TLS lately; " in deferred["reply"]
+    assert not s.sink.find("second@elsewhere.example")
+    s.sink.rules.remove(rule)
+    s.sink.tls = tls
+    delivered, = ended(s.shout, message_id, "delivered")
+    assert delivered["tls"] and s.sink.find("second@elsewhere.example")[0].tls
+    assert s.shout.metric("shout_sender_lost_tls_total") == 0
+
+
+def test_a_refusal_for_lack_of_tls_starts_it_at_once(site, certificate):
+    s = site()
+    s.sink.tls = server_tls(*certificate)
+    s.sink.on("starttls", broken_tls, times=1)
+    s.sink.on("mail", lambda session, text: None if session.tls_version
+              else "530 5.7.0 Must issue a STARTTLS command first")
+    message_id = s.post("bob@elsewhere.example")
+    delivered, = ended(s.shout, message_id, "delivered")
+    assert names(s.shout, message_id) == ["accepted", "delivered"]
+    assert delivered["tls"] and delivered["attempts"] == 1
+    assert s.sink.connections == 3  # the handshake that broke, clear text, TLS
+
+
+def test_a_host_never_seen_with_tls_gets_clear_text_in_the_same_attempt(site, certificate):
+    s = site()
+    s.sink.tls = server_tls(*certificate)
+    s.sink.on("starttls", broken_tls)
+    message_id = s.post("bob@elsewhere.example")
+    delivered, = ended(s.shout, message_id, "delivered")
+    assert delivered["attempts"] == 1 and "tls" not in delivered

@@ -163,6 +163,49 @@ reputation_counts_what_is_the_recipients_fault(void **state)
 	assert_false(outcome_is_hard_bounce(&outcome));
 }
 
+static void
+a_refusal_for_lack_of_tls_is_told_from_others(void **state)
+{
+	static const struct {
+		const char *reply;
+		bool tls;
+	} refusals[] = {
+		{"530 5.7.0 Must issue a STARTTLS command first",              true },
+		{ "530 no",						    true },
+		{ "523 5.7.10 Encryption Needed",                              true },
+		{ "554 5.7.10 no",					     true },
+		{ "450 4.7.10 not like this",                                  true },
+		{ "451 5.7.3 STARTTLS is required to send mail [mx.example]",  true },
+		{ "503 5.5.1 Must issue a STARTTLS command first",             true },
+		{ "550 Must issue a starttls command first",                   true },
+		{ "550 5.7.1 TLS required for this domain",                    true },
+		{ "554 5.7.0 Session encryption is required",                  true },
+		{ "454 4.7.0 This server needs an encrypted connection",       true },
+		{ "421 4.7.0 TLS is mandatory here, see http://x.example/tls", true },
+		{ "550-5.7.1 We enforce\n550 5.7.1 SSL",                       true },
+		{ "250 STARTTLS is required",                                  false},
+		{ "550 5.1.1 <starttls@must.example>: no such user",           false},
+		{ "550 5.1.1 <tls-needed@x.example>: no such user",            false},
+		{ "454 4.7.0 TLS not available due to temporary reason",       false},
+		{ "550 5.7.1 titles must not be empty",                        false},
+		{ "554 5.7.1 encrypted attachments must be announced",         false},
+		{ "550 5.7.1 you must be authenticated",                       false},
+		{ "550 no such user",					  false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+		const char *line = refusals[i].reply;
+		struct reply reply;
+
+		reply_start(&reply);
+		while (!reply_line(&reply, line, strcspn(line, "\n"), NULL, NULL))
+			line += strcspn(line, "\n") + 1;
+		if (outcome_wants_tls(&reply) != refusals[i].tls)
+			fail_msg("%s", refusals[i].reply);
+	}
+}
+
 int
 main(void)
 {
@@ -170,6 +213,7 @@ main(void)
 		cmocka_unit_test(each_reply_has_its_meaning_at_its_step),
 		cmocka_unit_test(every_error_defers_for_the_site),
 		cmocka_unit_test(our_own_decisions_carry_their_code),
+		cmocka_unit_test(a_refusal_for_lack_of_tls_is_told_from_others),
 		cmocka_unit_test(reputation_counts_what_is_the_recipients_fault),
 	};
 
