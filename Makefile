@@ -142,6 +142,9 @@ fuzzers: $(FUZZERS)
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
 
+# Its host is at the other end of a socket pair, and time passes as it likes.
+$(B)/tests/fuzz/fuzz_client: LDFLAGS += -Wl,--wrap=net_connect,--wrap=clock_mono_ms
+
 # Micro benchmarks, built on demand.
 $(B)/tests/bench/bench_%: $(B)/tests/bench/bench_%.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -181,4 +184,4 @@ help:
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $(wildcard $(B)/cmd/*.d $(B)/cmd/ctl/*.d) $(wildcard $(B)/tests/unit/*.d)
+-include $(OBJS:.o=.d) $(wildcard $(B)/cmd/*.d $(B)/cmd/ctl/*.d) $(wildcard $(B)/tests/unit/*.d $(B)/tests/fuzz/*.d)

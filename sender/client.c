@@ -126,8 +126,8 @@ in_batch(const struct client *client, enum client_state next)
 	return client->pipelined && (next == ST_RCPT || next == ST_DATA);
 }
 
-static void
-more_than_asked(struct client *client)
+void
+client_more_than_asked(struct client *client)
 {
 	struct outcome failure;
 
@@ -140,7 +140,7 @@ void
 client_enter(struct client *client, enum client_state next)
 {
 	if (steps[next].alone && !in_batch(client, next) && conn_pending(&client->conn)) {
-		more_than_asked(client);
+		client_more_than_asked(client);
 		return;
 	}
 	LOG_DEBUG("client", "host", client->host, "from", steps[client->state].name, "to",
@@ -247,7 +247,8 @@ client_out_of_step(struct client *client, const struct outcome *failure)
 }
 
 /* Whether what was read of a reply whose rest will not come says enough: a refusal does, and a 2xx
- * to a message that is out. Where not even a line is whole its beginning counts. */
+ * to a message that is out. Where not even a line is whole its beginning counts, unless it may be
+ * that of another reply. */
 static bool
 take_cut_reply(struct client *client)
 {
@@ -255,7 +256,7 @@ take_cut_reply(struct client *client)
 	size_t length;
 	const char *rest = conn_rest(&client->conn, &length);
 
-	if (!reply->code && length)
+	if (!reply->code && length && (!reply->lines || client->state == ST_DOT))
 		reply_line(reply, rest, length, NULL, NULL);
 	return reply->code >= 400 || (reply->code / 100 == 2 && client_has_sent(client));
 }
@@ -339,11 +340,17 @@ lacks_tls(const struct client *client)
 		outcome_wants_tls(&client->reply);
 }
 
+/* The next line may be the reply to the next command. */
+static bool
+more_come(const struct client *client)
+{
+	return client->pipelined && (client->state == ST_MAIL || client->state == ST_RCPT);
+}
+
 static void
 on_reply(struct client *client)
 {
-	const bool more_come = client->pipelined &&
-		(client->state == ST_MAIL || client->state == ST_RCPT);
+	const bool joined = client->reply.lines > 1 && more_come(client);
 
 	client->tls_fresh = false;
 	if (lacks_tls(client))
@@ -352,7 +359,7 @@ on_reply(struct client *client)
 		closing_reply(client);
 	else if (steps[client->state].reply)
 		steps[client->state].reply(client);
-	client->joined = client->joined || (more_come && client->reply.lines > 1);
+	client->joined = client->joined || joined;
 	reply_start(&client->reply);
 }
 
@@ -379,7 +386,7 @@ on_input(struct client *client)
 
 		if (!complete || says_nothing(client, complete))
 			continue;
-		if (complete > 0)
+		if (complete > 0 && !(client->reply.no_code && more_come(client)))
 			on_reply(client);
 		else
 			client_fail_error(client, "the peer talks no SMTP");

@@ -133,15 +133,17 @@ client_refuse(struct client *client)
 	finish(client);
 }
 
-/* A reply of a class that the step does not know: we are out of step with the server. */
+/* A reply that the step cannot get: it was to something else. */
 static void
 odd_reply(struct client *client)
 {
 	struct outcome failure;
+	char text[OUTCOME_TEXT_MAX];
 
-	outcome_from_reply(&failure, client_step(client), &client->reply, client->host);
-	if (failure.kind != OUTCOME_DEFER)
-		outcome_from_error(&failure, client_step(client), client->reply.text, client->host);
+	snprintf(text, sizeof text, "%.400s (out of step)", client->reply.text);
+	outcome_defer(&failure, SCOPE_SITE, "4.5.0", text); /* RFC 3463 3.6 */
+	failure.code = client->reply.code;
+	snprintf(failure.host, sizeof failure.host, "%s", client->host);
 	client_out_of_step(client, &failure);
 }
 
@@ -239,12 +241,16 @@ refuse_recipient(struct client *client)
 void
 rcpt_reply(struct client *client)
 {
-	if (client->reply.code / 100 == 3) {
+	const int class = client->reply.code / 100;
+	const bool open = client->fates[client->recipient_at] == FATE_OPEN;
+
+	/* MAIL was refused, so that nobody can be taken. */
+	if (class == 3 || (class == 2 && !open)) {
 		odd_reply(client);
 		return;
 	}
-	if (client->fates[client->recipient_at] == FATE_OPEN) {
-		if (client->reply.code / 100 == 2) {
+	if (open) {
+		if (class == 2) {
 			client->fates[client->recipient_at] = FATE_ACCEPTED;
 			client->accepted++;
 		} else {
@@ -357,7 +363,9 @@ enter_body(struct client *client)
 	const Envelope *envelope = client->transaction->envelope;
 
 	/* What came with the 354 answers no message: it is read first, and nothing is sent. */
-	client->body_waits = conn_pending(&client->conn);
+	client->body_waits = !conn_between_lines(&client->conn);
+	if (client->body_waits && (client->pipelined || !conn_pending(&client->conn)))
+		client_more_than_asked(client);
 	if (client->body_waits)
 		return;
 	client->body_at = 0;

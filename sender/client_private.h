@@ -126,6 +126,8 @@ void client_fail(struct client *client, const struct outcome *failure);
 void client_fail_error(struct client *client, const char *text);
 /* The replies are not those to our commands: all of the transaction is deferred. */
 void client_out_of_step(struct client *client, const struct outcome *failure);
+/* Likewise: something is left to read when nothing can be. */
+void client_more_than_asked(struct client *client);
 /* The end; `failure` NULL for a quiet one. */
 void client_gone(struct client *client, const struct outcome *failure);
 /* The state's time is up in `ms`. */

@@ -19,7 +19,7 @@ reply_start(struct reply *reply)
 	reply->text[0] = '\0';
 	reply->text_length = 0;
 	reply->lines = 0;
-	reply->more = false;
+	reply->more = reply->no_code = false;
 }
 
 static size_t
@@ -80,16 +80,20 @@ keep(struct reply *reply, const char *text, size_t length)
 		reply->text, sizeof reply->text, reply->text_length, text, length);
 }
 
-/* The first line that has the code that counts, and an enhanced one, names the reason. */
+/* The first line that has the code that counts, and an enhanced one, names the reason. A 3xx takes
+ * nothing back: after a 2xx it decides nothing. */
 static void
 take_code(struct reply *reply, const char *line, const char *text, size_t length)
 {
 	int code = code_of(line);
 
+	if (reply->code != code)
+		keep(reply, line, 3);
+	if (code / 100 == 3 && reply->code / 100 == 2)
+		return;
 	if (reply->code != code) {
 		reply->code = code;
 		reply->enhanced[0] = '\0';
-		keep(reply, line, 3);
 	}
 	if (!reply->enhanced[0])
 		take_enhanced(reply, text, length);
@@ -105,6 +109,7 @@ bare_line(struct reply *reply, const char *line, size_t length)
 	if (line[0] < '2' || line[0] > '5')
 		return -1;
 	reply->code = (line[0] - '0') * 100;
+	reply->no_code = true;
 	return 1;
 }
 

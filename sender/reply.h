@@ -22,7 +22,8 @@ struct reply {
 				      changes: "550 5.1.1 no such user" */
 	size_t text_length;
 	unsigned lines;
-	bool more; /* inside a multi-line reply */
+	bool more;    /* inside a multi-line reply */
+	bool no_code; /* `code` is its class alone */
 };
 
 void reply_start(struct reply *reply);

@@ -73,6 +73,7 @@ static const struct {
          "550 5.1.1 a 554 5.7.1 b"												      },
 	{ "or without one",				"550-5.1.1 a\n554 b",          1,  554, "5.0.0",     "550 5.1.1 a 554 b"     },
 	{ "the class changes",                             "220-hi\n521 no mail",         1,  521, "5.0.0",     "220 hi 521 no mail"    },
+	{ "a 3xx takes no 2xx back",                       "250-a\n354 b",                1,  250, "2.0.0",     "250 a 354 b"           },
 	{ "and back",				      "250-a\n451-b\n250 c",         1,  250, "2.0.0",     "250 a 451 b 250 c"     },
 	{ "a line without a code in between",              "250-a\nb\n250 c",             1,  250, "2.0.0",     "250 a b c"             },
 	{ "an empty one",				  "250-a\n\n250 c",              1,  250, "2.0.0",     "250 a c"               },
