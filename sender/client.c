@@ -203,8 +203,8 @@ client_gone(struct client *client, const struct outcome *failure)
 	free_if_unheld(client);
 }
 
-static void
-avoid_pipelining(struct client *client)
+void
+client_avoid_pipelining(struct client *client)
 {
 	host_memory_add(client->context->memory,
 		client->route->hosts[client->order[client->host_at]].name, HOST_NO_PIPELINING,
@@ -219,6 +219,26 @@ is_tls_broken(const struct client *client, const struct outcome *failure)
 		(client->tls_fresh && client->state == ST_EHLO);
 }
 
+/* The replies to an envelope that went out at once are being read. */
+static bool
+in_envelope(const struct client *client)
+{
+	return client->pipelined && client->state >= ST_MAIL && client->state <= ST_DATA;
+}
+
+/* Refusals of such an envelope count when all its replies were read, and before the dot none does
+ * when the connection ends with half a reply to RSET: it may be what was too many. */
+static void
+transaction_lost(struct client *client, const struct outcome *failure)
+{
+	size_t rest;
+
+	conn_rest(&client->conn, &rest);
+	if (in_envelope(client) || (client->state == ST_RSET && (client->reply.lines || rest)))
+		client_forget_refusals(client);
+	client_transaction_lost(client, failure);
+}
+
 void
 client_fail(struct client *client, const struct outcome *failure)
 {
@@ -227,9 +247,7 @@ client_fail(struct client *client, const struct outcome *failure)
 	} else if (client->state < ST_READY) {
 		client_host_failed(client, failure);
 	} else if (client->transaction) {
-		if (client->joined && client->state <= ST_DATA)
-			client_forget_refusals(client);
-		client_transaction_lost(client, failure);
+		transaction_lost(client, failure);
 		client_gone(client, failure->retry_now ? NULL : failure);
 	} else {
 		client_gone(client, NULL);
@@ -240,8 +258,6 @@ client_fail(struct client *client, const struct outcome *failure)
 void
 client_out_of_step(struct client *client, const struct outcome *failure)
 {
-	if (client->transaction && client->pipelined)
-		avoid_pipelining(client);
 	client_forget_refusals(client);
 	client_fail(client, failure);
 }
@@ -256,6 +272,8 @@ take_cut_reply(struct client *client)
 	size_t length;
 	const char *rest = conn_rest(&client->conn, &length);
 
+	if (in_envelope(client))
+		return false;
 	if (!reply->code && length && (!reply->lines || client->state == ST_DOT))
 		reply_line(reply, rest, length, NULL, NULL);
 	return reply->code >= 400 || (reply->code / 100 == 2 && client_has_sent(client));
@@ -295,7 +313,7 @@ client_fail_error(struct client *client, const char *why)
 		client_settle_cut(client);
 	if (client->pipelined && client->transaction && !client->finished &&
 		client->state <= ST_DATA)
-		avoid_pipelining(client);
+		client_avoid_pipelining(client);
 	client_fail(client, &failure);
 }
 
@@ -340,18 +358,9 @@ lacks_tls(const struct client *client)
 		outcome_wants_tls(&client->reply);
 }
 
-/* The next line may be the reply to the next command. */
-static bool
-more_come(const struct client *client)
-{
-	return client->pipelined && (client->state == ST_MAIL || client->state == ST_RCPT);
-}
-
 static void
 on_reply(struct client *client)
 {
-	const bool joined = client->reply.lines > 1 && more_come(client);
-
 	client->tls_fresh = false;
 	if (lacks_tls(client))
 		client_tls_demanded(client);
@@ -359,7 +368,6 @@ on_reply(struct client *client)
 		closing_reply(client);
 	else if (steps[client->state].reply)
 		steps[client->state].reply(client);
-	client->joined = client->joined || joined;
 	reply_start(&client->reply);
 }
 
@@ -386,10 +394,12 @@ on_input(struct client *client)
 
 		if (!complete || says_nothing(client, complete))
 			continue;
-		if (complete > 0 && !(client->reply.no_code && more_come(client)))
-			on_reply(client);
-		else
+		if (complete < 0)
 			client_fail_error(client, "the peer talks no SMTP");
+		else if (client->reply.odd && in_envelope(client))
+			client_odd_reply(client);
+		else
+			on_reply(client);
 	}
 	if (client->state == ST_READY && conn_pending(&client->conn))
 		ready_reply(client);
@@ -554,6 +564,6 @@ client_abort(struct client *client)
 	if (client->transaction && take_cut_reply(client))
 		client_settle_cut(client);
 	if (client->transaction)
-		client_transaction_lost(client, &failure);
+		transaction_lost(client, &failure);
 	client_gone(client, NULL);
 }

@@ -52,7 +52,6 @@ client_begin(struct client *client)
 	struct outcome refusal;
 
 	client->recipient_at = client->accepted = 0;
-	client->joined = false;
 	memset(client->fates, FATE_OPEN, client->transaction->count);
 	client_enter(client, is_refused(client, &refusal) ? ST_REFUSE : ST_MAIL);
 }
@@ -113,7 +112,11 @@ client_transaction_lost(struct client *client, const struct outcome *failure)
 void
 client_forget_refusals(struct client *client)
 {
-	for (size_t i = 0; client->transaction && i < client->transaction->count; i++)
+	const size_t count = client->transaction ? client->transaction->count : 0;
+
+	if (client->pipelined && memchr(client->fates, FATE_SETTLED, count))
+		client_avoid_pipelining(client);
+	for (size_t i = 0; i < count; i++)
 		if (client->fates[i] == FATE_SETTLED)
 			client->fates[i] = FATE_OPEN;
 }
@@ -133,9 +136,8 @@ client_refuse(struct client *client)
 	finish(client);
 }
 
-/* A reply that the step cannot get: it was to something else. */
-static void
-odd_reply(struct client *client)
+void
+client_odd_reply(struct client *client)
 {
 	struct outcome failure;
 	char text[OUTCOME_TEXT_MAX];
@@ -193,11 +195,13 @@ mail_reply(struct client *client)
 {
 	switch (client->reply.code / 100) {
 	case 2: client_enter(client, ST_RCPT); break;
-	case 3: odd_reply(client); break;
+	case 3: client_odd_reply(client); break;
 	default:
 		settle_rest_by_reply(client);
 		if (client->pipelined)
 			client_enter(client, ST_RCPT);
+		else if (conn_pending(&client->conn))
+			client_more_than_asked(client);
 		else
 			finish(client);
 	}
@@ -246,7 +250,7 @@ rcpt_reply(struct client *client)
 
 	/* MAIL was refused, so that nobody can be taken. */
 	if (class == 3 || (class == 2 && !open)) {
-		odd_reply(client);
+		client_odd_reply(client);
 		return;
 	}
 	if (open) {
@@ -287,7 +291,7 @@ data_reply(struct client *client)
 {
 	switch (client->reply.code / 100) {
 	case 3: client_enter(client, client->accepted ? ST_BODY : ST_ABANDON); break;
-	case 2: odd_reply(client); break;
+	case 2: client_odd_reply(client); break;
 	default: settle_rest_by_reply(client); client_enter(client, ST_RSET);
 	}
 }
@@ -456,7 +460,7 @@ void
 body_reply(struct client *client)
 {
 	if (client->reply.code / 100 < 4) {
-		odd_reply(client);
+		client_odd_reply(client);
 		return;
 	}
 	settle_rest_by_reply(client);
@@ -493,7 +497,7 @@ rset_reply(struct client *client)
 	const bool unknown = !client->pipelined && client->reply.code / 10 == 50;
 
 	if ((!good && !unknown) || conn_pending(&client->conn)) {
-		odd_reply(client);
+		client_odd_reply(client);
 	} else if (good) {
 		finish(client);
 	} else {

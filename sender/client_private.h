@@ -110,8 +110,6 @@ struct client {
 	/* the transaction in hand */
 	struct transaction *transaction;
 	bool pipelined;
-	bool joined; /* a reply of several lines may have been those to several commands of the
-			envelope that went out at once */
 	bool body_waits, pumping;
 	size_t recipient_at, accepted;
 	uint8_t fates[TRANSACTION_RECIPIENTS_MAX];
@@ -126,8 +124,12 @@ void client_fail(struct client *client, const struct outcome *failure);
 void client_fail_error(struct client *client, const char *text);
 /* The replies are not those to our commands: all of the transaction is deferred. */
 void client_out_of_step(struct client *client, const struct outcome *failure);
+/* Likewise: the reply in hand is not to what was asked. */
+void client_odd_reply(struct client *client);
 /* Likewise: something is left to read when nothing can be. */
 void client_more_than_asked(struct client *client);
+/* The host gets its commands one by one for an hour. */
+void client_avoid_pipelining(struct client *client);
 /* The end; `failure` NULL for a quiet one. */
 void client_gone(struct client *client, const struct outcome *failure);
 /* The state's time is up in `ms`. */
@@ -182,7 +184,8 @@ void rset_reply(struct client *client);
 void client_pump(struct client *client);
 /* The connection is lost: what is open ends with `failure`. The owner hears of it. */
 void client_transaction_lost(struct client *client, const struct outcome *failure);
-/* Refusals in hand no longer count: they may have been meant for others. */
+/* Refusals in hand no longer count: they may have been meant for others. So that those do which
+ * come next, the host gets no pipelined envelope for a while. */
 void client_forget_refusals(struct client *client);
 /* The reply was cut off and counts nevertheless. */
 void client_settle_cut(struct client *client);

@@ -19,7 +19,7 @@ reply_start(struct reply *reply)
 	reply->text[0] = '\0';
 	reply->text_length = 0;
 	reply->lines = 0;
-	reply->more = reply->no_code = false;
+	reply->more = reply->odd = false;
 }
 
 static size_t
@@ -89,6 +89,7 @@ take_code(struct reply *reply, const char *line, const char *text, size_t length
 
 	if (reply->code != code)
 		keep(reply, line, 3);
+	reply->odd = reply->odd || (reply->code && reply->code / 100 != code / 100);
 	if (code / 100 == 3 && reply->code / 100 == 2)
 		return;
 	if (reply->code != code) {
@@ -109,7 +110,7 @@ bare_line(struct reply *reply, const char *line, size_t length)
 	if (line[0] < '2' || line[0] > '5')
 		return -1;
 	reply->code = (line[0] - '0') * 100;
-	reply->no_code = true;
+	reply->odd = true;
 	return 1;
 }
 
@@ -125,7 +126,9 @@ reply_line(struct reply *reply, const char *line, size_t length,
 	while (!reply->more && length && memchr(" \t\r", *line, 4)) {
 		line++;
 		length--;
+		reply->odd = true;
 	}
+	reply->odd = reply->odd || !length;
 	if (!has_code(line, length))
 		return bare_line(reply, line, length);
 	skip = length > 3 && !is_alnum(line[3]) ? 4 : 3;

@@ -22,8 +22,9 @@ struct reply {
 				      changes: "550 5.1.1 no such user" */
 	size_t text_length;
 	unsigned lines;
-	bool more;    /* inside a multi-line reply */
-	bool no_code; /* `code` is its class alone */
+	bool more; /* inside a multi-line reply */
+	bool odd;  /* it does not begin with a code, but with blanks or with a digit alone, or
+		      its lines are of several classes: it may be what is left of two */
 };
 
 void reply_start(struct reply *reply);

@@ -117,7 +117,7 @@ must(bool holds, const char *what)
 	abort();
 }
 
-/* The replies to the commands up to this one, one by one as they come over the wire. */
+/* The reply to this command, if each of those that came over the wire is one to one command. */
 static int
 class_in_order(size_t command)
 {
@@ -126,8 +126,42 @@ class_in_order(size_t command)
 	int class = 0;
 
 	for (size_t i = 0; i <= command && over; i++)
-		class = next_reply(&words, &over);
+		class = reply_to(host.commands[i].verb, &words, &over);
 	return class;
+}
+
+/* No server says that to such a command. */
+static bool
+is_impossible(enum verb verb, int class)
+{
+	switch (verb) {
+	case MAIL:
+	case RCPT: return class == 3;
+	case DATA: return class == 2;
+	case RSET: return class == 3 || (class && class != 2 && run.client->pipelined);
+	default: return false;
+	}
+}
+
+/* Whether whoever reads the replies one by one can see that they do not fit. */
+static bool
+is_out_of_step(void)
+{
+	struct words words = { host.said, host.said + host.sent };
+	bool over = true;
+	enum verb verb = HELLO;
+
+	if (host.sent > LINE_LONG)
+		return false;
+	for (size_t i = 0; i < host.count && over; i++) {
+		verb = host.commands[i].verb;
+		if (is_impossible(verb, reply_to(verb, &words, &over)))
+			return true;
+	}
+	/* There is one too many, or one of an envelope's is missing. */
+	if (over)
+		return verb != DOT && words.at != words.end;
+	return run.client->pipelined && host.sent == host.made && verb != DOT && verb != RSET;
 }
 
 static bool
@@ -143,7 +177,7 @@ was_refused(size_t recipient)
 	for (size_t i = run.first; i < host.count; i++)
 		if (concerns(&host.commands[i], recipient) &&
 			(has_class(words_of(&host, &host.commands[i]), '5') ||
-				class_in_order(i) == 5))
+				(class_in_order(i) == 5 && !is_out_of_step())))
 			return true;
 	return false;
 }
@@ -183,18 +217,21 @@ check(size_t recipient)
 	const struct outcome *outcome = &run.outcomes[recipient];
 	bool in_step;
 	const struct command *dot = dot_in_step(&in_step);
-	const struct words words = dot ? words_of(&host, dot) : (struct words){ "", "" };
+	struct words words = dot ? words_of(&host, dot) : (struct words){ "", "" };
+	const bool holds_2xx = has_class(words, '2');
+	const unsigned lines = lines_in(words);
+	bool over;
 
 	if (outcome->kind == OUTCOME_BOUNCE && outcome->code)
 		must(was_refused(recipient), "a bounce without a refusal");
 	if (outcome->kind == OUTCOME_DELIVERED)
-		must(dot && (has_class(words, '2') || !in_step), "delivered without a 2xx");
+		must(dot && (holds_2xx || !in_step), "delivered without a 2xx");
 	if (outcome->ambiguous)
 		must(dot || !in_step, "ambiguous without a message");
-	if (!dot || !in_step || host.speaks_out || lines_in(words) > LINES_MAX)
+	if (!dot || !in_step || host.speaks_out || lines > LINES_MAX)
 		return;
 	if (took_recipient(recipient))
-		must((verdict(words) == 2) == (outcome->kind == OUTCOME_DELIVERED),
+		must((reply_to(DOT, &words, &over) == 2) == (outcome->kind == OUTCOME_DELIVERED),
 			"a 2xx that is not delivered, or the other way round");
 	else
 		must(outcome->kind != OUTCOME_DELIVERED, "delivered to whom the host refused");

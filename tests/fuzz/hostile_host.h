@@ -145,16 +145,16 @@ words_of(const struct host *host, const struct command *command)
 	return (struct words){ host->said + from, host->said + to };
 }
 
-/* What became of a message that is out: the class of the first reply that is no 3xx. */
+/* Likewise; to a message that is out a 3xx is none. */
 static inline int
-verdict(struct words words)
+reply_to(enum verb verb, struct words *words, bool *over)
 {
-	bool over = true;
-	int class = 3;
+	int class;
 
-	while (class == 3 && over)
-		class = next_reply(&words, &over);
-	return class == 3 ? 0 : class;
+	do
+		class = next_reply(words, over);
+	while (verb == DOT && class == 3 && *over);
+	return verb == DOT && class == 3 ? 0 : class;
 }
 
 /* Exactly one reply, and one that nobody can take for another. */

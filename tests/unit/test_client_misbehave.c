@@ -95,7 +95,7 @@ static const struct row rows[] = {
 	{ "pipelined MAIL 4xx", full_ehlo, true,
 		">MAIL\n>RCPT\n>DATA\n=451 4.7.1 a|503 b|503 c|\n" RESET, { OUTCOME_DEFER, SCOPE_MESSAGE, 451, "4.7.1", false } },
 	{ "pipelined, lost after RCPT", full_ehlo, false,
-		">MAIL\n>RCPT\n>DATA\n<250 ok\n<550 5.1.1 no\n", { OUTCOME_BOUNCE, SCOPE_RECIPIENT, 550, "5.1.1", false } },
+		">MAIL\n>RCPT\n>DATA\n<250 ok\n<550 5.1.1 no\n", { OUTCOME_DEFER, SCOPE_SITE, 0, "4.4.2", false } },
 };
 /* clang-format on */
 
