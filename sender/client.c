@@ -311,8 +311,7 @@ client_fail_error(struct client *client, const char *why)
 		outcome_from_reply(&failure, client_step(client), &client->reply, client->host);
 	else if (cut && client->transaction)
 		client_settle_cut(client);
-	if (client->pipelined && client->transaction && !client->finished &&
-		client->state <= ST_DATA)
+	if (in_envelope(client) && !client->finished)
 		client_avoid_pipelining(client);
 	client_fail(client, &failure);
 }

@@ -102,6 +102,7 @@ client_next_host(struct client *client)
 	conn_flush(&client->conn);
 	conn_close(&client->conn);
 	client->quitting = true;
+	client->plain = false;
 	client->host_at++;
 	client_enter(client, ST_RESOLVE);
 	return true;
