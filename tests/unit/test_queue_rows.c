@@ -103,9 +103,11 @@ rows_come_by_due_time_and_site(void **state)
 	assert_int_equal(rows_due(rig.rows, "goog", 0, NULL, 10, on_row, NULL), 0);
 	rows[0].due_us = 500;
 	rows[0].attempts = 3;
+	rows[0].envelope->recipients[0]->ambiguous = 2;
 	assert_int_equal(row_put(&rows[0]), 0);
 	assert_int_equal(rows_due(rig.rows, "google", 0, NULL, 10, on_row, NULL), 2);
 	assert_int_equal(found[0]->attempts, 3);
+	assert_int_equal(found[0]->envelope->recipients[0]->ambiguous, 2);
 	forget_rows();
 	rows[0].due_us = 0; /* held: no due time */
 	assert_int_equal(row_put(&rows[0]), 0);
