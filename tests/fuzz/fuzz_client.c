@@ -57,9 +57,10 @@ queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_
 }
 
 void
-queue_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg)
+queue_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
+	queue_cb cb, void *arg)
 {
-	(void)queue, (void)json, (void)length, (void)cb, (void)arg;
+	(void)queue, (void)class, (void)json, (void)length, (void)cb, (void)arg;
 }
 
 int

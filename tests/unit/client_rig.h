@@ -89,9 +89,10 @@ static char last_event[2000];
 
 /* Likewise. */
 void
-queue_event_put(struct queue *queue, const char *json, size_t length, queue_cb cb, void *arg)
+queue_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
+	queue_cb cb, void *arg)
 {
-	(void)queue, (void)cb, (void)arg;
+	(void)queue, (void)class, (void)cb, (void)arg;
 	snprintf(last_event, sizeof last_event, "%.*s", (int)length, json);
 }
 
