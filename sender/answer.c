@@ -4,31 +4,38 @@
  * sender:  dns -> [answer] -> site
  *
  * Names may point backwards in the packet (RFC 1035 4.1.4) and only backwards, so reading one ends
- * always. A packet that is malformed anywhere in its answer section is refused as a whole.
+ * always. They are compared as octets, whatever those are: only the name of a mail host has to be
+ * a host name. A record that cannot be used is left out, and `why` tells of the first of them.
  * Owns nothing: rdata is the packet's.
  */
 #include "sender/answer.h"
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "shared/text.h"
 
 #define HEADER_SIZE 12
-#define CNAMES_MAX 8
+#define CNAMES_MAX 16 /* libunbound follows fewer */
 #define CLASS_IN 1
-#define NAME_TEXT_MAX 253 /* 255 octets in the packet (RFC 1035 2.3.4) */
+#define NAME_MAX_OCTETS 254 /* without the root's, which ends each name (RFC 1035 2.3.4) */
 
 struct packet {
 	const uint8_t *data;
 	size_t size;
 };
 
+/* Labels with their lengths, in lower case, without the root. */
+struct name {
+	uint8_t octets[NAME_MAX_OCTETS];
+	size_t length;
+};
+
 /* One resource record, read but not judged. */
 struct rr {
-	char owner[ANSWER_NAME_MAX];
-	bool owner_odd;
+	size_t owner; /* offset of the name */
 	uint16_t type, class;
 	uint32_t ttl_s;
 	size_t data; /* offset of the rdata */
@@ -41,60 +48,95 @@ be16(const uint8_t *p)
 	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
+/* Moves `*at` behind the name there. False: where it ends cannot be told. */
 static bool
-label_append(char *out, size_t *length, const uint8_t *label, size_t n, bool *odd)
+name_skip(const struct packet *p, size_t *at)
 {
-	if (*length + (*length > 0) + n > NAME_TEXT_MAX)
+	while (*at < p->size && p->data[*at] && p->data[*at] < 64)
+		*at += 1 + (size_t)p->data[*at];
+	if (*at >= p->size || (p->data[*at] && p->data[*at] < 0xc0))
 		return false;
-	if (*length)
-		out[(*length)++] = '.';
-	for (size_t i = 0; i < n; i++) {
-		char c = to_lower((char)label[i]);
+	*at += p->data[*at] ? 2 : 1;
+	return *at <= p->size;
+}
 
-		*odd |= !is_alnum(c) && c != '-' && c != '_';
-		out[(*length)++] = c;
-	}
+static bool
+label_append(struct name *out, const uint8_t *label, size_t n)
+{
+	if (out->length + 1 + n > sizeof out->octets)
+		return false;
+	out->octets[out->length++] = (uint8_t)n;
+	for (size_t i = 0; i < n; i++)
+		out->octets[out->length++] = (uint8_t)to_lower((char)label[i]);
 	return true;
 }
 
-/* Reads the name at `*at`, which moves behind it. Text without a trailing dot; `*odd`: it holds
- * bytes no host name has. False when malformed. */
+/* The name at `here`, pointers followed. False: it is none. */
 static bool
-name_read(const struct packet *p, size_t *at, char out[ANSWER_NAME_MAX], bool *odd)
+name_read(const struct packet *p, size_t here, struct name *out)
 {
-	size_t here = *at, lowest = *at, length = 0;
-	bool jumped = false;
+	size_t lowest = here;
 
-	*odd = false;
-	for (;;) {
-		size_t n;
+	out->length = 0;
+	while (here < p->size && p->data[here]) {
+		size_t n = p->data[here];
 
-		if (here >= p->size)
-			return false;
-		n = p->data[here];
-		if (n == 0)
-			break;
-		if ((n & 0xc0) == 0xc0) {
+		if (n >= 0xc0) {
 			if (here + 2 > p->size)
 				return false;
-			if (!jumped)
-				*at = here + 2;
-			jumped = true;
 			here = be16(p->data + here) & 0x3fff;
 			if (here >= lowest)
 				return false;
 			lowest = here;
-			continue;
-		}
-		if (n > 63 || here + 1 + n > p->size ||
-			!label_append(out, &length, p->data + here + 1, n, odd))
+		} else if (n > 63 || here + 1 + n > p->size ||
+			!label_append(out, p->data + here + 1, n)) {
 			return false;
-		here += 1 + n;
+		} else {
+			here += 1 + n;
+		}
+	}
+	return here < p->size;
+}
+
+static bool
+name_is(const struct name *a, const struct name *b)
+{
+	return a->length == b->length && memcmp(a->octets, b->octets, a->length) == 0;
+}
+
+static void
+text_append(char *out, size_t size, size_t *length, uint8_t octet)
+{
+	const bool graphic = octet > ' ' && octet < 127 && octet != '.';
+
+	if (*length + (graphic ? 1 : 4) < size)
+		*length += (size_t)snprintf(
+			out + *length, size - *length, graphic ? "%c" : "\\%03u", octet);
+}
+
+/* Text without a trailing dot, what cannot be shown as \DDD (RFC 1035 5.1). Returns whether it is a
+ * host's: letters, digits, '-' and '_' alone, and no IPv4 address, which ends in a number. */
+static bool
+name_text(const struct name *name, char *out, size_t size)
+{
+	bool odd = false, number = false;
+	size_t length = 0;
+
+	out[0] = '\0';
+	for (size_t at = 0; at < name->length; at += 1 + (size_t)name->octets[at]) {
+		number = true;
+		if (at && length + 1 < size)
+			out[length++] = '.';
+		for (size_t i = 1; i <= name->octets[at]; i++) {
+			const char c = (char)name->octets[at + i];
+
+			number = number && is_digit(c);
+			odd = odd || (!is_alnum(c) && c != '-' && c != '_');
+			text_append(out, size, &length, name->octets[at + i]);
+		}
 	}
 	out[length] = '\0';
-	if (!jumped)
-		*at = here + 1;
-	return true;
+	return !odd && !number;
 }
 
 static bool
@@ -102,7 +144,8 @@ rr_read(const struct packet *p, size_t *at, struct rr *out)
 {
 	const uint8_t *fixed;
 
-	if (!name_read(p, at, out->owner, &out->owner_odd) || p->size - *at < 10)
+	out->owner = *at;
+	if (!name_skip(p, at) || p->size - *at < 10)
 		return false;
 	fixed = p->data + *at;
 	out->type = be16(fixed);
@@ -120,39 +163,70 @@ rr_read(const struct packet *p, size_t *at, struct rr *out)
 
 /* The name that is the rest of the rdata, from `skip` on. */
 static bool
-rdata_name(const struct packet *p, const struct rr *rr, size_t skip, char out[ANSWER_NAME_MAX])
+rdata_name(const struct packet *p, const struct rr *rr, size_t skip, struct name *out)
 {
 	size_t at = rr->data + skip;
-	bool odd;
 
-	return rr->data_length > skip && name_read(p, &at, out, &odd) && !odd &&
+	return rr->data_length > skip && name_read(p, at, out) && name_skip(p, &at) &&
 		at == rr->data + rr->data_length;
 }
 
-static bool
-record_read(const struct packet *p, const struct rr *rr, struct answer_record *out)
+/* ---- what is wrong with a record ---- */
+
+static const char unreadable[] = "a record whose name cannot be read";
+
+static void
+blame(struct answer *out, const char *what)
 {
-	memset(out, 0, sizeof *out);
-	out->type = rr->type;
-	out->ttl_s = rr->ttl_s;
-	out->data = p->data + rr->data;
-	out->data_length = rr->data_length;
+	if (!out->why[0])
+		snprintf(out->why, sizeof out->why, "%s", what);
+}
+
+/* The root is one, too: a null MX. */
+static bool
+host_read(const struct packet *p, const struct rr *rr, size_t skip, char *host, struct answer *out)
+{
+	struct name name;
+
+	if (!rdata_name(p, rr, skip, &name)) {
+		blame(out, unreadable);
+		return false;
+	}
+	if (name_text(&name, host, ANSWER_NAME_MAX))
+		return true;
+	if (!out->why[0])
+		snprintf(out->why, sizeof out->why, "\"%.100s\" is no host name", host);
+	return false;
+}
+
+static bool
+record_read(const struct packet *p, const struct rr *rr, struct answer_record *record,
+	struct answer *out)
+{
+	memset(record, 0, sizeof *record);
+	record->type = rr->type;
+	record->ttl_s = rr->ttl_s;
+	record->data = p->data + rr->data;
+	record->data_length = rr->data_length;
 	switch (rr->type) {
 	case ANSWER_A:
 	case ANSWER_AAAA:
-		if (rr->data_length != (rr->type == ANSWER_A ? 4 : 16))
+		if (rr->data_length != (rr->type == ANSWER_A ? 4 : 16)) {
+			blame(out, "an address of the wrong length");
 			return false;
-		memcpy(out->address, out->data, out->data_length);
+		}
+		memcpy(record->address, record->data, record->data_length);
 		return true;
-	case ANSWER_CNAME: return rdata_name(p, rr, 0, out->name);
+	case ANSWER_CNAME: return host_read(p, rr, 0, record->name, out);
 	case ANSWER_MX:
-		if (rr->data_length < 3)
-			return false;
-		out->preference = be16(out->data);
-		return rdata_name(p, rr, 2, out->name);
+		if (rr->data_length >= 2)
+			record->preference = be16(record->data);
+		return host_read(p, rr, 2, record->name, out);
 	default: return true;
 	}
 }
+
+/* ---- the answer section ---- */
 
 static void
 least(uint32_t *ttl_s, uint32_t other)
@@ -161,81 +235,78 @@ least(uint32_t *ttl_s, uint32_t other)
 		*ttl_s = other;
 }
 
-static bool
+static void
 add(const struct packet *p, const struct rr *rr, struct answer *out)
 {
-	struct answer_record over,
-		*record = out->count < ANSWER_RECORDS_MAX ? &out->records[out->count] : &over;
-
-	if (!record_read(p, rr, record))
-		return false;
-	if (record != &over)
-		out->count++;
+	if (out->count == ANSWER_RECORDS_MAX || !record_read(p, rr, &out->records[out->count], out))
+		return;
+	out->count++;
 	least(&out->ttl_s, rr->ttl_s);
-	return true;
 }
 
 /*
  * One walk through the answer section for records of `name`. A CNAME, when there is no record of
- * the type itself, replaces `name`: then 1 (walk again); 0: done; -1: malformed.
+ * the type itself, replaces `name`: then true (walk again).
  */
-static int
-walk(const struct packet *p, size_t at, uint16_t type, char name[ANSWER_NAME_MAX],
-	struct answer *out)
+static bool
+walk(const struct packet *p, size_t at, uint16_t type, struct name *name, struct answer *out)
 {
-	char target[ANSWER_NAME_MAX];
-	unsigned records = be16(p->data + 6);
+	struct name owner, target;
 	bool alias = false;
 	uint32_t alias_ttl_s = 0;
 	struct rr rr;
 
-	for (; records; records--) {
-		if (!rr_read(p, &at, &rr))
-			return -1;
-		if (rr.class != CLASS_IN || rr.owner_odd || strcmp(rr.owner, name) != 0)
+	for (unsigned records = be16(p->data + 6); records; records--) {
+		if (!rr_read(p, &at, &rr)) {
+			blame(out, "a record that does not fit in its packet");
+			break; /* where the next one begins is unknown */
+		}
+		if (rr.class != CLASS_IN)
 			continue;
-		if (rr.type == type) {
-			if (!add(p, &rr, out))
-				return -1;
+		if (!name_read(p, rr.owner, &owner)) {
+			blame(out, unreadable);
+		} else if (!name_is(&owner, name)) {
+			continue;
+		} else if (rr.type == type) {
+			add(p, &rr, out);
 		} else if (rr.type == ANSWER_CNAME && !alias) {
-			if (!rdata_name(p, &rr, 0, target))
-				return -1;
-			alias = true;
+			alias = rdata_name(p, &rr, 0, &target);
 			alias_ttl_s = rr.ttl_s;
+			if (!alias)
+				blame(out, unreadable);
 		}
 	}
 	if (!alias || out->count)
-		return 0;
+		return false;
 	least(&out->ttl_s, alias_ttl_s);
-	memcpy(name, target, ANSWER_NAME_MAX);
-	return 1;
+	*name = target;
+	return true;
 }
 
 int
 answer_parse(const uint8_t *packet, size_t size, uint16_t type, struct answer *out)
 {
 	const struct packet p = { packet, size };
-	char name[ANSWER_NAME_MAX];
+	struct name name;
 	size_t at = HEADER_SIZE;
-	int more = 1;
-	bool odd;
 
 	out->rcode = 0;
 	out->count = 0;
 	out->ttl_s = UINT32_MAX;
+	out->why[0] = '\0';
 	if (size < HEADER_SIZE || !(packet[2] & 0x80) || be16(packet + 4) != 1 ||
-		!name_read(&p, &at, name, &odd) || size - at < 4)
+		!name_read(&p, at, &name) || !name_skip(&p, &at) || size - at < 4) {
+		blame(out, "what came is no answer");
 		return -EINVAL;
+	}
 	out->rcode = packet[3] & 15;
 	at += 4;
-	for (int cnames = 0; more > 0; cnames++) {
-		if (cnames > CNAMES_MAX)
-			return -EINVAL;
-		more = walk(&p, at, type, name, out);
-	}
-	if (more < 0)
-		return -EINVAL;
+	for (int cnames = 0; walk(&p, at, type, &name, out); cnames++)
+		if (cnames == CNAMES_MAX) {
+			blame(out, "a circle of aliases, or too many");
+			break;
+		}
 	if (out->ttl_s == UINT32_MAX)
 		out->ttl_s = 0;
-	return 0;
+	return out->count || !out->why[0] ? 0 : -EINVAL;
 }

@@ -23,8 +23,7 @@ struct answer_record {
 	uint16_t type;
 	uint32_t ttl_s;
 	uint16_t preference;        /* MX */
-	char name[ANSWER_NAME_MAX]; /* MX, CNAME: lower case, no trailing dot, "" is the root. Odd
-				       bytes make the packet bad */
+	char name[ANSWER_NAME_MAX]; /* MX, CNAME: lower case, no trailing dot, "" is the root */
 	uint8_t address[16];        /* A (4), AAAA (16) */
 	const uint8_t *data;        /* rdata in the packet */
 	uint16_t data_length;
@@ -35,10 +34,12 @@ struct answer {
 	size_t count;
 	struct answer_record records[ANSWER_RECORDS_MAX]; /* of the wanted type, CNAMEs followed */
 	uint32_t ttl_s;                                   /* the least of all on the way */
+	char why[128]; /* what is wrong with the first record that was left out; "": none was */
 };
 
-/* Records of `type` that the answer section gives for the question, along CNAMEs (<= 8). 0, or
- * -EINVAL when the packet is malformed. */
+/* Records of `type` that the answer section gives for the question, along CNAMEs. What cannot be
+ * used, such as an MX whose name is no host's, is left out. 0, or -EINVAL when nothing is left for
+ * that reason (`why`). */
 int answer_parse(const uint8_t *packet, size_t size, uint16_t type, struct answer *out);
 
 #endif

@@ -28,8 +28,38 @@
 #include "shared/loop.h"
 #include "shared/net.h"
 
-#define TIMEOUT_S 30
+#define TIMEOUT_S 60
 #define CLASS_IN 1
+
+struct option {
+	const char *name, *value;
+};
+
+/* clang-format off */
+static const struct option always[] = {
+	{ "do-not-query-localhost:", "no" }, /* forwarders are often on this very machine */
+	{ "msg-cache-size:",         "8m" },
+	{ "rrset-cache-size:",       "16m" },
+	{ "outgoing-range:",         "128" }, /* asked at once */
+	{ "num-queries-per-thread:", "4096" },
+	{ "outgoing-num-tcp:",       "16" },
+	{ "tcp-auth-query-timeout:", "10000" },
+	{ "infra-keep-probing:",     "yes" },
+	{ NULL, NULL }
+};
+
+/*
+ * libunbound takes the answer to the last packet that it sent, and no other. A forwarder has all the
+ * work of a look-up to do before it can answer: one that is asked again sooner than it can answer
+ * is never heard. What is held against it when it is silent is soon forgotten.
+ */
+static const struct option forwarding[] = {
+	{ "unknown-server-time-limit:", "10000" },
+	{ "infra-cache-min-rtt:",       "10000" },
+	{ "infra-host-ttl:",            "10" },
+	{ NULL, NULL }
+};
+/* clang-format on */
 
 struct dns {
 	struct loop *loop;
@@ -87,7 +117,7 @@ deliver(struct dns_query *query)
 	dns_cb cb = query->cb;
 
 	if (query->packet && answer_parse(query->packet, query->size, query->type, &answer) < 0)
-		fail(&query->result, "a malformed answer");
+		fail(&query->result, answer.why);
 	else if (query->packet)
 		judge(&query->result, &answer);
 	query->cb = NULL;
@@ -127,7 +157,7 @@ on_answer(void *arg, int rcode, void *packet, int size, int security, char *why_
 	} else if (rcode == 3) {
 		query->result.status = DNS_NO_DOMAIN;
 	} else if (rcode || !packet || size <= 0) {
-		fail(&query->result, "SERVFAIL");
+		fail(&query->result, "no name server has a usable answer (SERVFAIL)");
 	} else {
 		query->size = (size_t)size;
 		query->packet = xmalloc(query->size);
@@ -172,16 +202,22 @@ set_anchor(struct ub_ctx *ub, const char *file)
 }
 
 static int
-set_up(struct ub_ctx *ub, const struct config *config)
+set_options(struct ub_ctx *ub, const struct option *options)
 {
 	int err = 0;
 
-	/* Forwarders are often on this very machine. */
-	err = ub_ctx_set_option(ub, "do-not-query-localhost:", "no");
-	if (!err)
-		err = ub_ctx_set_option(ub, "msg-cache-size:", "8m");
-	if (!err)
-		err = ub_ctx_set_option(ub, "rrset-cache-size:", "16m");
+	for (; !err && options->name; options++)
+		err = ub_ctx_set_option(ub, options->name, options->value);
+	return err;
+}
+
+static int
+set_up(struct ub_ctx *ub, const struct config *config)
+{
+	int err = set_options(ub, always);
+
+	if (!err && config->dns.forward_count)
+		err = set_options(ub, forwarding);
 	for (unsigned i = 0; !err && i < config->dns.forward_count; i++)
 		err = set_forwarder(ub, config->dns.forward[i]);
 	if (!err)

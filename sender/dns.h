@@ -20,7 +20,7 @@ struct loop;
 enum dns_status {
 	DNS_ANSWER, /* `answer` holds the records; none: the name exists, but not with this type */
 	DNS_NO_DOMAIN, /* NXDOMAIN */
-	DNS_FAILED     /* SERVFAIL, bogus DNSSEC, no answer within 30 s: `why` says which */
+	DNS_FAILED     /* SERVFAIL, bogus DNSSEC, no answer within 60 s: `why` says which */
 };
 
 struct dns_result {

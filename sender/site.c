@@ -407,6 +407,8 @@ on_mx(void *arg, const struct dns_result *result)
 		count = collect_hosts(result->answer, hosts);
 		if (count)
 			entry_hosts(entry, hosts, count, result->ttl_s);
+		else if (*result->answer->why)
+			entry_defer(entry, result->answer->why);
 		else
 			entry_bounce(entry, "5.1.10", "the domain does not accept mail (null MX)");
 		free(hosts);

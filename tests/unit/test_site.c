@@ -63,7 +63,25 @@ static const char zone[] = "$ORIGIN .\n$TTL 300\n"
 			   "private.example. AAAA ::1\n"
 			   "mixed-mx.example. MX 10 mixed.example.\n"
 			   "mixed.example. A 10.1.2.3\n"
-			   "mixed.example. A 198.51.99.9\n";
+			   "mixed.example. A 198.51.99.9\n"
+			   "url.example. MX 10 https://x.example.\n"
+			   "url.example. MX 20 mx.one.example.\n"
+			   "ip.example. MX 10 192.0.2.1.\n"
+			   "ip.example. MX 20 mx.one.example.\n"
+			   "null-too.example. MX 0 .\n"
+			   "null-too.example. MX 20 mx.one.example.\n"
+			   "all-bad.example. MX 10 https://x.example.\n"
+			   "all-bad.example. MX 20 192.0.2.1.\n"
+			   "all-bad.example. A 198.51.99.9\n"
+			   "null-bad.example. MX 0 .\n"
+			   "null-bad.example. MX 10 https://x.example.\n"
+			   "odd-alias.example. CNAME a\\032b/c.example.\n"
+			   "a\\032b/c.example. MX 10 mx.one.example.\n"
+			   "odd-mx.example. MX 10 odd-mx-host.example.\n"
+			   "odd-mx-host.example. CNAME a\\032host.example.\n"
+			   "a\\032host.example. A 198.51.99.9\n"
+			   "circle.example. CNAME circle2.example.\n"
+			   "circle2.example. CNAME circle.example.\n";
 
 static struct {
 	char directory[64], forwarder[64];
@@ -140,7 +158,7 @@ write_config(unsigned port)
 		"server:\n ip-address: 127.0.0.1@%u\n username: \"\"\n chroot: \"\"\n"
 		" zonesdir: \"%s\"\n database: \"\"\n pidfile: \"%s/pid\"\n"
 		" xfrdfile: \"%s/xfrd\"\n xfrdir: \"%s\"\n zonelistfile: \"%s/zones\"\n"
-		" server-count: 1\nremote-control:\n control-enable: no\n"
+		" server-count: 1\n rrl-ratelimit: 0\nremote-control:\n control-enable: no\n"
 		"zone:\n name: \".\"\n zonefile: \"root.zone\"\n"
 		"zone:\n name: \"broken.example\"\n zonefile: \"missing.zone\"\n",
 		port, dir, dir, dir, dir, dir);
@@ -316,6 +334,10 @@ each_domain_has_its_route(void **state)
 		{ "twice.example",     "mx.one.example",    "mx.one.example"                            },
 		{ "google.example",    "google",            "aspmx.l.google.com alt1.aspmx.l.google.com"},
 		{ "tenant.example",    "microsoft",         "tenant-example.mail.protection.outlook.com"},
+		{ "url.example",       "mx.one.example",    "mx.one.example"                            },
+		{ "ip.example",        "mx.one.example",    "mx.one.example"                            },
+		{ "null-too.example",  "mx.one.example",    "mx.one.example"                            },
+		{ "odd-alias.example", "mx.one.example",    "mx.one.example"                            },
 		{ "[198.51.99.7]",     "[198.51.99.7]",     "[198.51.99.7]"                             },
 	};
 
@@ -345,15 +367,19 @@ each_domain_without_a_route_has_its_failure(void **state)
 	static const struct {
 		const char *domain;
 		enum outcome_kind kind;
-		const char *enhanced;
+		const char *enhanced, *why;
 	} rows[] = {
-		{"null.example",      OUTCOME_BOUNCE, "5.1.10"},
-		{ "empty.example",    OUTCOME_BOUNCE, "5.1.2" },
-		{ "nowhere.example",  OUTCOME_BOUNCE, "5.1.2" },
-		{ "us-first.example", OUTCOME_BOUNCE, "5.4.6" },
-		{ "relay.example",    OUTCOME_BOUNCE, "5.4.6" },
-		{ "broken.example",   OUTCOME_DEFER,  "4.4.3" },
-		{ "[300.1.1.1]",      OUTCOME_BOUNCE, "5.1.3" },
+		{"null.example",      OUTCOME_BOUNCE, "5.1.10", "null MX"               },
+		{ "empty.example",    OUTCOME_BOUNCE, "5.1.2",  "neither MX nor address"},
+		{ "nowhere.example",  OUTCOME_BOUNCE, "5.1.2",  "no such domain"        },
+		{ "us-first.example", OUTCOME_BOUNCE, "5.4.6",  "loops"                 },
+		{ "relay.example",    OUTCOME_BOUNCE, "5.4.6",  "loops"                 },
+		{ "broken.example",   OUTCOME_DEFER,  "4.4.3",  "SERVFAIL"              },
+		{ "all-bad.example",  OUTCOME_DEFER,  "4.4.3",  "is no host name"       },
+		{ "null-bad.example", OUTCOME_DEFER,  "4.4.3",
+                 "\"https://x.example\" is no host name"                                },
+		{ "circle.example",   OUTCOME_DEFER,  "4.4.3",  "SERVFAIL"              },
+		{ "[300.1.1.1]",      OUTCOME_BOUNCE, "5.1.3",  "no address"            },
 	};
 
 	(void)state;
@@ -367,6 +393,7 @@ each_domain_without_a_route_has_its_failure(void **state)
 			assert_null(rig.route);
 			assert_int_equal(rig.failure.kind, rows[i].kind);
 			assert_string_equal(rig.failure.enhanced, rows[i].enhanced);
+			assert_non_null(strstr(rig.failure.text, rows[i].why));
 		}
 		rig_end(&rig);
 	}
@@ -514,6 +541,8 @@ special_addresses_are_left_out_unless_allowed(void **state)
 	rig_addresses(&rig, "mixed-mx.example");
 	assert_int_equal(rig.count, 2);
 	rig_addresses(&rig, "private-mx.example");
+	assert_int_equal(rig.count, 1);
+	rig_addresses(&rig, "odd-mx.example");
 	assert_int_equal(rig.count, 1);
 	rig_end(&rig);
 }
