@@ -62,12 +62,18 @@ route_affinity(const struct route *route)
 	return hash;
 }
 
+/* `trouble` is what the site said, unless it did as it was asked. */
 static void
-site_feedback(struct sender *sender, struct schedule_site *site, enum schedule_feedback feedback)
+site_feedback(struct sender *sender, struct schedule_site *site, enum schedule_feedback feedback,
+	const struct outcome *trouble)
 {
 	const char *name = schedule_site_name(site);
+	const uint64_t now = clock_us();
+	const bool changed = schedule_feedback(sender->schedule, site, feedback, now);
 
-	if (schedule_feedback(sender->schedule, site, feedback, clock_us())) {
+	if (trouble)
+		schedule_troubled(sender->schedule, site, trouble->text, trouble->host, now);
+	if (changed) {
 		LOG_INFO(feedback == FEEDBACK_SUCCESS ? "site answers again" : "site rests", "site",
 			name);
 		deferral_poke(sender->deferral, name);
@@ -127,11 +133,18 @@ item_count_attempt(struct item *item)
 		item->first_attempt_us = item->last_attempt_us;
 }
 
-/* A row of another name than its route's site does not wait for that site's timer. */
+/* A row of another name than its route's site does not wait for that site's timer. And what a site
+ * put off goes before what was not tried meanwhile: a greylisting site takes the former. */
 static uint64_t
 own_timer(const struct item *item, uint64_t until)
 {
-	return item->row && strcmp(item->site, item->route->site) ? until : 0;
+	const struct sender *sender = item->mail->sender;
+	const char *site = item->route->site;
+
+	return schedule_rest_is_dry(sender->schedule, site) ||
+			(item->row && strcmp(item->site, site))
+		? until
+		: 0;
 }
 
 /* Whether mail must not be tried now, and until when by itself (0: as its site says). */
@@ -209,6 +222,7 @@ item_fail(struct item *item, const struct outcome *failure)
 {
 	item_mark(item);
 	item_count_attempt(item);
+	item->unsent = true;
 	for (size_t i = 0; i < item->count; i++)
 		if (item->targets[i].state == TARGET_OPEN)
 			target_set(&item->targets[i],
@@ -231,7 +245,7 @@ connection_failed(struct connection *connection, const struct outcome *failure)
 			  sender->schedule, connection->node.site, connection->node.affinity)))
 		item = (struct item *)((char *)entry - offsetof(struct item, entry));
 	if (failure->kind != OUTCOME_BOUNCE && !failure->retry_now)
-		site_feedback(sender, connection->node.site, FEEDBACK_SITE);
+		site_feedback(sender, connection->node.site, FEEDBACK_SITE, failure);
 	if (item)
 		item_fail(item, failure);
 }
@@ -343,23 +357,42 @@ connection_choose(struct connection *connection)
 
 /* Whether the site did what it was asked: a refusal for good is an answer, too. */
 static enum schedule_feedback
-feedback_of(const struct transaction *transaction)
+feedback_of(const struct transaction *transaction, const struct outcome **trouble_out)
 {
 	enum schedule_feedback feedback = FEEDBACK_NONE;
 	const struct outcome *outcome;
 
+	*trouble_out = NULL;
 	for (size_t i = 0; i < transaction->count; i++) {
 		outcome = &transaction->outcomes[i];
-		if (outcome->kind != OUTCOME_DEFER)
+		if (outcome->kind != OUTCOME_DEFER) {
+			*trouble_out = NULL;
 			return FEEDBACK_SUCCESS;
-		if (outcome->retry_now)
+		}
+		if (outcome->retry_now || feedback == FEEDBACK_SITE)
 			continue;
-		if (outcome->scope == SCOPE_SITE)
-			feedback = FEEDBACK_SITE;
-		else if (feedback == FEEDBACK_NONE)
-			feedback = FEEDBACK_TRANSIENT;
+		if (outcome->scope != SCOPE_SITE && feedback != FEEDBACK_NONE)
+			continue;
+		feedback = outcome->scope == SCOPE_SITE ? FEEDBACK_SITE : FEEDBACK_TRANSIENT;
+		*trouble_out = outcome;
 	}
 	return feedback;
+}
+
+/* What was said of somebody's mail is told to others that wait for the site, but not of whom. */
+static void
+transaction_feedback(struct connection *connection, const struct transaction *transaction)
+{
+	const struct outcome *trouble;
+	const enum schedule_feedback feedback = feedback_of(transaction, &trouble);
+	struct outcome anonymous;
+
+	if (trouble) {
+		anonymous = *trouble;
+		outcome_hide_addresses(&anonymous);
+		trouble = &anonymous;
+	}
+	site_feedback(connection->sender, connection->node.site, feedback, trouble);
 }
 
 /* What may have arrived is sent again a few times only: each may be a copy. */
@@ -425,7 +458,7 @@ on_done(void *arg, struct transaction *transaction)
 	item_leave(connection);
 	metric_observe_us(
 		sender->metrics.attempt_seconds, clock_mono_us() - connection->started_us);
-	site_feedback(sender, connection->node.site, feedback_of(transaction));
+	transaction_feedback(connection, transaction);
 	transaction_apply(item, connection);
 	item_go_on(item);
 }

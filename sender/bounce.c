@@ -77,8 +77,10 @@ is_about(const struct bounce *bounce, const struct target *target)
 	static const enum target_state concerned[] = { [BOUNCE_FAILURE] = TARGET_FAILED,
 		[BOUNCE_DELAY] = TARGET_DEFERRED,
 		[BOUNCE_RELAYED] = TARGET_RECORDING };
+	const bool parked = bounce->kind == BOUNCE_DELAY && target->state == TARGET_OPEN;
 
-	return target->state == concerned[bounce->kind] && (bounce->outcome || target->outcome) &&
+	return (parked || target->state == concerned[bounce->kind]) &&
+		(bounce->outcome || target->outcome) &&
 		dsn_wanted(bounce->item->mail->envelope, target->recipient, dsn_kind(bounce));
 }
 

@@ -188,6 +188,7 @@ item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **reci
 	row->held_rule = item->held_rule;
 	row->released = item->released;
 	row->crashes = item->crashes;
+	row->setbacks = item->setbacks;
 }
 
 /* Giving up. */
@@ -552,6 +553,7 @@ item_from_row(struct mail *mail)
 	item->rule = item->met = row->rule;
 	item->held_rule = row->held_rule;
 	item->crashes = row->crashes;
+	item->setbacks = row->setbacks;
 	item_add(item, mail->envelope->recipients, mail->envelope->n_recipients, NULL);
 	return item;
 }
@@ -567,6 +569,16 @@ item_load(struct sender *sender, Row *row)
 	item = item_from_row(mail);
 	deferral_joined(sender->deferral, item);
 	return item;
+}
+
+/* What is left of it waits as it did. */
+static void
+item_look(struct item *item)
+{
+	if (!item->due_us && !item->held)
+		suspensions_mark_row(item->mail->sender->suspensions, item);
+	item->looked_at = true;
+	settle_park(item, item->due_us);
 }
 
 void
@@ -591,6 +603,8 @@ mail_from_row(struct sender *sender, Row *row, enum row_use use)
 		suspensions_mark_row(sender->suspensions, item);
 	if (unwanted)
 		settle_unwanted(item, row->due_us);
+	else if (use == ROW_LATE)
+		item_look(item);
 	else
 		settle_park(item, 0);
 }

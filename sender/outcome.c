@@ -237,6 +237,36 @@ outcome_defer(struct outcome *out, enum outcome_scope scope, const char *enhance
 	outcome_ours(out, OUTCOME_DEFER, scope, enhanced, text);
 }
 
+void
+outcome_recall(struct outcome *out, const char *text, const char *host)
+{
+	struct reply reply;
+
+	outcome_defer(out, SCOPE_SITE, "4.4.0", text);
+	set_text(out->host, sizeof out->host, host);
+	reply_start(&reply);
+	if (reply_line(&reply, text, strlen(text), NULL, NULL) <= 0)
+		return;
+	out->code = reply.code;
+	set_enhanced(out, &reply);
+}
+
+void
+outcome_hide_addresses(struct outcome *out)
+{
+	char text[sizeof out->text], *save = text, *word;
+	size_t length = 0;
+
+	set_text(text, sizeof text, out->text);
+	while ((word = strsep(&save, " "))) {
+		const char *shown = strchr(word, '@') ? "..." : word;
+
+		if (length + strlen(shown) + 1 < sizeof out->text)
+			length += (size_t)snprintf(out->text + length, sizeof out->text - length,
+				"%s%s", length ? " " : "", shown);
+	}
+}
+
 bool
 outcome_is_hard_bounce(const struct outcome *outcome)
 {

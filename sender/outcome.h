@@ -55,6 +55,10 @@ bool outcome_wants_tls(const struct reply *reply);
 /* From an error of ours or of the network (text says what: "connection timed out"). */
 void
 outcome_from_error(struct outcome *out, enum outcome_step step, const char *text, const char *host);
+/* A deferral of which only the text and the host were kept. */
+void outcome_recall(struct outcome *out, const char *text, const char *host);
+/* The mail addresses in its text become "...". */
+void outcome_hide_addresses(struct outcome *out);
 /* Final, by our own decision: "5.1.10", "domain does not accept mail (null MX)". */
 void outcome_bounce(struct outcome *out, const char *enhanced, const char *text);
 void outcome_defer(

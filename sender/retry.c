@@ -6,14 +6,15 @@
 #include "sender/retry.h"
 
 uint64_t
-retry_wait_us(const struct retry_times *times, unsigned attempts, uint32_t random)
+retry_wait_us(
+	const struct retry_times *times, uint64_t longest_us, unsigned setbacks, uint32_t random)
 {
 	uint64_t wait = times->first_us;
 
-	for (unsigned i = 1; i < attempts && wait < times->max_us; i++)
+	for (unsigned i = 1; i < setbacks && wait < longest_us; i++)
 		wait *= 2;
-	if (wait > times->max_us)
-		wait = times->max_us;
+	if (wait > longest_us)
+		wait = longest_us;
 	return wait - wait / 10 + wait / 5 * (random % 1024) / 1023;
 }
 

@@ -8,8 +8,9 @@
  * not done twice. What is in memory is reached through its item: a bounce marks the recipients, and
  * whatever is next done to them is that; an attempt is broken off as long as its message is not
  * out, and a result that comes all the same counts. Row.rule only moves past a bounce once the
- * bounce is done. A sweep also wakes what slept through a suspension that has ended. Sweeps for age
- * alone come at intervals.
+ * bounce is done. A sweep also wakes what slept through a suspension that has ended, has the
+ * originators told whose mail is late, and writes why into the rows that were never tried. Sweeps
+ * for age alone come at intervals.
  */
 #include "sender/rule.h"
 
@@ -26,11 +27,11 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 
-#define SLICE 500
-#define BUSY_MAX 2000 /* items being settled: the sweep pauses */
+#define SLICE 100
+#define BUSY_MAX 1000 /* items being settled: the sweep pauses */
 #define PAUSE_US 50000
 #define PERIOD_MIN_US (1ull * 1000000)
-#define PERIOD_MAX_US (3600ull * 1000000)
+#define PERIOD_MAX_US (300ull * 1000000)
 #define PREFIX "rule/"
 #define PREFIX_SUSPENSION "suspension/"
 
@@ -199,17 +200,40 @@ do_rule(struct sender *sender, const struct rule *rule, Row *row)
 	return false;
 }
 
+/* Its time is up, or its originator is to be told that it is late. */
 static bool
-row_expired(const struct sender *sender, const Row *row, uint64_t now)
+row_late(const struct sender *sender, const Row *row, uint64_t now)
 {
 	const bool held = row->state == ROW__STATE__HELD;
-	uint64_t expiry = retry_expiry_us(&sender->times, row->envelope,
-		held                    ? RETRY_HELD
-			: row->released ? RETRY_RELEASED
-					: RETRY_WAITING);
+	const enum retry_wait wait = held ? RETRY_HELD
+		: row->released           ? RETRY_RELEASED
+					  : RETRY_WAITING;
+	const uint64_t expiry = retry_expiry_us(&sender->times, row->envelope, wait);
 
+	if (!trust_clock(sender->trust))
+		return false;
 	/* The last attempt is due at that very time: it has a while to be made. */
-	return now > expiry + (held ? 0 : sender->times.first_us) && trust_clock(sender->trust);
+	return now > expiry + (held ? 0 : sender->times.first_us) ||
+		(!held && !row->delay_sent &&
+			retry_delay_due(&sender->times, row->envelope, wait, now));
+}
+
+/* It was never tried, and what is wrong with its site is known now: then its row says so. */
+static void
+row_learn(struct sender *sender, const Row *row)
+{
+	const struct schedule_trouble *trouble = schedule_trouble(sender->schedule, row->site);
+	struct rewrite *rewrite;
+	Row told = *row;
+
+	if (!trouble || *row->last_reply || row->state == ROW__STATE__HELD)
+		return;
+	rewrite = xcalloc(1, sizeof *rewrite);
+	told.last_reply = trouble->reply;
+	told.last_host = trouble->host;
+	rewrite->sender = sender;
+	sender->rewriting++;
+	queue_row_put(sender->queue, &told, on_rewritten, rewrite);
 }
 
 static const struct rule *
@@ -246,12 +270,14 @@ row_do(struct rules *rules, Row *row)
 	for (; (rule = rule_for(rules, rule, row)); rule = rule->next)
 		if (do_rule(sender, rule, row))
 			return;
-	if (row_expired(sender, row, clock_us())) {
-		mail_from_row(sender, row, ROW_EXPIRE);
+	if (!row_wakes(sender, row) && row_late(sender, row, clock_us())) {
+		mail_from_row(sender, row, ROW_LATE);
 		return;
 	}
 	if (row_wakes(sender, row))
 		row_rewrite(sender, row, false);
+	else
+		row_learn(sender, row);
 	row_free(row);
 }
 
@@ -271,6 +297,8 @@ period_us(const struct sender *sender)
 
 	if (sender->times.lifetime_us < shortest)
 		shortest = sender->times.lifetime_us;
+	if (sender->times.delay_dsn_us < shortest)
+		shortest = sender->times.delay_dsn_us;
 	if (sender->times.held_lifetime_us < shortest)
 		shortest = sender->times.held_lifetime_us;
 	shortest /= 10;

@@ -58,6 +58,7 @@ site_drop(struct schedule *s, struct schedule_site *site)
 	if (site->remembered)
 		TAILQ_REMOVE(&s->memory, site, memory_link);
 	HASH_DEL(s->sites, site);
+	schedule_trouble_clear(site);
 	free(site);
 }
 

@@ -24,6 +24,7 @@ struct schedule_options {
 	unsigned concurrency_start, concurrency_max; /* connections of a site */
 	unsigned connections_max;                    /* of all sites */
 	uint64_t rest_first_us, rest_max_us;         /* doubling from one to the other */
+	uint64_t rest_shared_max_us;                 /* likewise, of a shared site */
 };
 
 /* Messages of a site that wait for their first attempt; more are crowded. */
@@ -99,6 +100,16 @@ enum schedule_feedback {
 /* How a transaction or an attempt to connect went. True: the site began or ended to rest. */
 bool schedule_feedback(struct schedule *schedule, struct schedule_site *site,
 	enum schedule_feedback feedback, uint64_t now_us);
+/* What the site said when it failed last, since it rests and until a message gets through. */
+struct schedule_trouble {
+	uint64_t at_us;
+	char *reply, *host;
+};
+/* To be told after its feedback; nothing when it made no site rest. */
+void schedule_troubled(struct schedule *schedule, struct schedule_site *site, const char *reply,
+	const char *host, uint64_t now_us);
+/* NULL: nothing is known to be wrong with it. */
+const struct schedule_trouble *schedule_trouble(struct schedule *schedule, const char *site);
 /* A connection no longer exists, whatever its state was. The site may go with it. */
 void schedule_gone(struct schedule *schedule, struct schedule_connection *connection);
 /* An entry of this affinity that waits at the site, no longer waiting: it shares the fate of a
@@ -108,6 +119,8 @@ schedule_take(struct schedule *schedule, struct schedule_site *site, uint64_t af
 
 /* By name, for sites that may not exist here (then: 0, false, the whole window). */
 uint64_t schedule_rest_until(struct schedule *schedule, const char *site, uint64_t now_us);
+/* Whether it rests since it put off one message after the other, not since it failed as a whole. */
+bool schedule_rest_is_dry(struct schedule *schedule, const char *site);
 bool schedule_crowded(struct schedule *schedule, const char *site);
 /* How many waiting rows the site should be given at most: few after a rest, until one succeeds. */
 size_t schedule_room(struct schedule *schedule, const char *site, size_t window);

@@ -37,7 +37,8 @@ struct schedule_site {
 	double limit;
 	unsigned failures, dry; /* in a row */
 	unsigned rests;         /* in a row */
-	bool probing, shared;
+	bool probing, shared, rest_is_dry;
+	struct schedule_trouble trouble; /* `reply` NULL: none */
 	uint64_t rest_until_us, since_us;
 	char name[];
 };
@@ -62,6 +63,7 @@ schedule_site_rests(const struct schedule *s, const struct schedule_site *site, 
 	return site->rest_until_us > now &&
 		site->rest_until_us - now <= s->options.rest_first_us + s->options.rest_max_us;
 }
+void schedule_trouble_clear(struct schedule_site *site);
 /* Without messages and connections: remembers what matters, drops the site when nothing does. */
 void schedule_site_forget(struct schedule *s, struct schedule_site *site, uint64_t now);
 /* Whose turn it is at the site, no longer waiting; NULL: nobody waits. */

@@ -179,6 +179,12 @@ tell_waiting(void *arg, const char *account, int64_t rows)
 
 /* Starting. */
 
+static uint64_t
+least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void
 times_from(struct retry_times *times, const struct config *config)
 {
@@ -189,6 +195,8 @@ times_from(struct retry_times *times, const struct config *config)
 		.null_lifetime_us = config->sender.null_lifetime * 1000,
 		.held_lifetime_us = config->sender.held_lifetime * 1000,
 		.delay_dsn_us = config->sender.delay_dsn * 1000,
+		.rest_max_us = least(config->sender.rest.max, config->sender.retry.max) * 1000,
+		.rest_route_us = least(config->sender.rest.route, config->sender.retry.max) * 1000,
 	};
 }
 
@@ -232,7 +240,8 @@ schedule_start(struct sender *sender)
 		.concurrency_max = config->sender.concurrency_max,
 		.connections_max = config->sender.connections_max,
 		.rest_first_us = sender->times.first_us,
-		.rest_max_us = sender->times.max_us,
+		.rest_max_us = sender->times.rest_max_us,
+		.rest_shared_max_us = sender->times.rest_route_us,
 	});
 }
 

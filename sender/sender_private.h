@@ -82,11 +82,13 @@ struct item {
 	struct route *route; /* NULL: no way to its domain */
 	char *site;          /* Row.site; NULL until it is needed */
 	enum item_state state;
-	bool row;      /* it is one, durably */
-	bool parked;   /* what is open waits without having been tried */
-	bool told;     /* the deferred event of this pass is out */
-	bool counted;  /* this pass counts as an attempt */
-	bool given_up; /* the queue refuses while we end: what is durable counts */
+	bool row;       /* it is one, durably */
+	bool parked;    /* what is open waits without having been tried */
+	bool told;      /* the deferred event of this pass is out */
+	bool counted;   /* this pass counts as an attempt */
+	bool looked_at; /* its row keeps its due time */
+	bool unsent;    /* it failed before anything of the mail was said */
+	bool given_up;  /* the queue refuses while we end: what is durable counts */
 	bool held, released, delay_sent;
 	bool meets_rules; /* a retry or release came meanwhile: its row is to meet it */
 	bool marked;      /* counted in its mail's marks */
@@ -98,7 +100,7 @@ struct item {
 	uint64_t due_us, first_attempt_us, last_attempt_us;
 	uint64_t rule, held_rule; /* as its row has them */
 	uint64_t met;             /* the newest rule that was looked at for it */
-	uint32_t attempts, crashes;
+	uint32_t attempts, setbacks, crashes;
 	char *last_reply, *last_host, *reason;
 	struct target *targets;
 	size_t count;
@@ -170,7 +172,8 @@ void sender_wake_later(struct sender *sender);
 
 /* mail.c */
 void mail_on_record(void *arg, struct record *record);
-enum row_use { ROW_ATTEMPT, ROW_EXPIRE, ROW_SUSPEND, ROW_BOUNCE };
+/* ROW_LATE: its time is up, or its originator is to be told that it is late. */
+enum row_use { ROW_ATTEMPT, ROW_LATE, ROW_SUSPEND, ROW_BOUNCE };
 /* Takes a row (also the memory) into work. When an operator wants some of its recipients bounced,
  * that is done first, and the others wait as they did. */
 void mail_from_row(struct sender *sender, Row *row, enum row_use use);

@@ -1,8 +1,13 @@
 /*
  * settle.c - the results of a pass over an item's recipients are made durable, in this order:
  *
- *   delivered: remote's 250 -> ledger (<= 200 ms) -> DSN (relayed) -> event -> row removed, or
- * record finished failed:    DSN -> event -> likewise deferred:  event, delay DSN -> row written
+ *   delivered: remote's 250 -> ledger (<= 200 ms) -> DSN (relayed) -> event
+ *                                                            -> row removed, or record finished
+ *   failed:    DSN -> event -> likewise
+ *   deferred:  event, delay DSN -> event -> row written
+ *
+ * What waits without having been tried waits for its site's sake, and what its site said last is
+ * its reason, too.
  *
  * sender:  attempt -> [settle] -> queue
  *
@@ -160,19 +165,59 @@ first_waiting(const struct item *item)
 	return NULL;
 }
 
+static const char *
+item_site(const struct item *item)
+{
+	return item->route ? item->route->site : item->site;
+}
+
+static const struct schedule_trouble *
+item_trouble(const struct item *item)
+{
+	if (item->held || !item_site(item))
+		return NULL;
+	return schedule_trouble(item->mail->sender->schedule, item_site(item));
+}
+
+/* Why a target waits that this pass has not tried: what was said last, to it or to another of its
+ * site. */
 static void
-target_expire(struct item *item, struct target *target)
+item_reason(const struct item *item, const Recipient *recipient, struct outcome *out)
+{
+	const struct schedule_trouble *trouble = item_trouble(item);
+	const struct sender *sender = item->mail->sender;
+
+	if (item->held)
+		outcome_defer(out, SCOPE_MESSAGE, "5.7.0", "held for too long");
+	else if (trouble && trouble->at_us >= item->last_attempt_us)
+		outcome_recall(out, trouble->reply, trouble->host);
+	else if (item->last_reply)
+		outcome_recall(out, item->last_reply, item->last_host ? item->last_host : "");
+	else if (item_site(item) &&
+		suspensions_hold(
+			sender->suspensions, item->mail->envelope, item_site(item), recipient))
+		outcome_defer(out, SCOPE_MESSAGE, "4.4.0",
+			"deliveries there are suspended here for the time being");
+	else
+		outcome_defer(out, SCOPE_MESSAGE, "4.4.7", "could not be delivered in time");
+}
+
+static void
+target_excuse(const struct item *item, struct target *target)
 {
 	struct outcome outcome;
 
 	if (target->outcome)
-		outcome = *target->outcome;
-	else
-		outcome_defer(&outcome, SCOPE_MESSAGE, item->held ? "5.7.0" : "4.4.7",
-			item->held                 ? "held for too long"
-				: item->last_reply ? item->last_reply
-						   : "could not be delivered in time");
-	target_set(target, TARGET_FAILED, &outcome);
+		return;
+	item_reason(item, target->recipient, &outcome);
+	target_set(target, target->state, &outcome);
+}
+
+static void
+target_expire(const struct item *item, struct target *target)
+{
+	target_excuse(item, target);
+	target->state = TARGET_FAILED;
 	target->end = END_EXPIRED;
 }
 
@@ -205,13 +250,60 @@ settle_end_waiting(struct item *item)
 	}
 }
 
+/* When the item's site may be tried again; 0: now, or nothing is known of it. */
+static uint64_t
+rest_until(const struct item *item, uint64_t now)
+{
+	if (!item->route)
+		return 0;
+	return schedule_rest_until(item->mail->sender->schedule, item->route->site, now);
+}
+
+/* Nothing was said of the mail, or what was said now makes its whole site rest. */
+static bool
+waits_for_site(const struct item *item, uint64_t now)
+{
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].state == TARGET_DEFERRED &&
+			item->targets[i].outcome->scope != SCOPE_SITE)
+			return false;
+	return item->unsent || !item->route || rest_until(item, now);
+}
+
+/*
+ * How long mail waits after an attempt. Its own failures let it wait longer and longer. Those of
+ * its site do not: with the site it waits for the end of the rest, which its site knows, so that it
+ * goes out at once when that ends early.
+ */
+static uint64_t
+item_pause_us(struct item *item, uint64_t now)
+{
+	const struct retry_times *times = &item->mail->sender->times;
+	const bool for_site = waits_for_site(item, now);
+	const uint64_t rest = rest_until(item, now);
+	uint64_t longest = times->max_us;
+	uint32_t random;
+
+	if (for_site && rest)
+		return item->row && strcmp(item->site, item->route->site) ? rest - now : 0;
+	if (for_site)
+		longest = item->route && item->route->smarthost ? times->rest_route_us
+								: times->rest_max_us;
+	if (!for_site || !item->route)
+		item->setbacks++;
+	if (getrandom(&random, sizeof random, 0) != sizeof random)
+		random = (uint32_t)now;
+	return retry_wait_us(times, longest, for_site && item->route ? 1 : item->setbacks, random);
+}
+
 static void
 item_due(struct item *item)
 {
 	const struct sender *sender = item->mail->sender;
 	uint64_t now = clock_us(), expiry;
-	uint32_t random;
 
+	if (item->looked_at)
+		return;
 	if (item->held || item->suspended) {
 		item->due_us = 0;
 		return;
@@ -220,10 +312,8 @@ item_due(struct item *item)
 		item->due_us = item->parked_until_us > now ? item->parked_until_us : now;
 		return;
 	}
-	if (getrandom(&random, sizeof random, 0) != sizeof random)
-		random = (uint32_t)now;
 	expiry = retry_expiry_us(&sender->times, item->mail->envelope, item_wait(item));
-	item->due_us = now + retry_wait_us(&sender->times, item->attempts, random);
+	item->due_us = now + item_pause_us(item, now);
 	if (item->due_us > expiry && expiry > now) /* a clock that is not trusted ends nothing */
 		item->due_us = expiry;
 }
@@ -235,43 +325,97 @@ replace(char **text, const char *with)
 	*text = *with ? xstrdup(with) : NULL;
 }
 
+/* Begins an event of all who wait, and of why; returns how many they are. */
+static size_t
+waiting_event(struct item *item, const char *name)
+{
+	struct sender *sender = item->mail->sender;
+	Recipient **to = xmalloc(item->count * sizeof(Recipient *));
+	size_t n = 0;
+
+	for (size_t i = 0; i < item->count; i++)
+		if (target_waits(&item->targets[i]))
+			to[n++] = item->targets[i].recipient;
+	settle_event(sender, item, name, item->attempts);
+	mail_event_recipients(&sender->event, to, n);
+	settle_event_outcome(sender, first_waiting(item)->outcome);
+	settle_event_ambiguous(sender, to, n);
+	free(to);
+	return n;
+}
+
+/* It has no reply of its own, and its site has one. */
+static bool
+item_learns(const struct item *item)
+{
+	return !item->last_reply && item_trouble(item);
+}
+
+static void
+item_remember(struct item *item, const char *reply, const char *host)
+{
+	replace(&item->last_reply, reply);
+	replace(&item->last_host, host);
+}
+
 static void
 settle_tell_deferred(struct item *item)
 {
 	struct sender *sender = item->mail->sender;
 	const struct outcome *outcome = first_waiting(item)->outcome;
-	Recipient **to;
-	size_t n = 0;
+	const struct schedule_trouble *trouble = item_trouble(item);
+	uint64_t rest;
+	size_t n;
 
 	item->told = true;
 	item_due(item);
+	if (!outcome && trouble && trouble->at_us >= item->last_attempt_us)
+		item_remember(item, trouble->reply, trouble->host);
 	if (!outcome)
 		return;
-	replace(&item->last_reply, outcome->text);
-	replace(&item->last_host, outcome->host);
-	to = xmalloc(item->count * sizeof(Recipient *));
-	for (size_t i = 0; i < item->count; i++)
-		if (target_waits(&item->targets[i]))
-			to[n++] = item->targets[i].recipient;
-	settle_event(sender, item, "deferred", item->attempts);
-	mail_event_recipients(&sender->event, to, n);
-	settle_event_outcome(sender, outcome);
-	settle_event_ambiguous(sender, to, n);
-	json_time(&sender->event.json, "due", item->due_us);
+	item_remember(item, outcome->text, outcome->host);
+	rest = rest_until(item, clock_us());
+	n = waiting_event(item, "deferred");
+	json_time(&sender->event.json, "due", rest > item->due_us ? rest : item->due_us);
 	mail_event_send(&sender->event, sender->queue, NULL, NULL);
 	metric_add(sender->metrics.deferred, (int64_t)n);
-	free(to);
+}
+
+static bool
+delay_due(const struct item *item)
+{
+	const struct sender *sender = item->mail->sender;
+
+	return first_waiting(item) && !item->held && !item->delay_sent &&
+		retry_delay_due(
+			&sender->times, item->mail->envelope, item_wait(item), clock_us()) &&
+		trust_clock(sender->trust);
 }
 
 static void
 on_delay_told(void *arg, int err)
 {
 	struct item *item = arg;
+	struct sender *sender = item->mail->sender;
 
 	if (item_answer(item, err))
 		return;
 	item->delay_sent = true;
+	if (first_waiting(item)) {
+		waiting_event(item, "delayed");
+		mail_event_send(&sender->event, sender->queue, NULL, NULL);
+	}
 	settle_advance(item);
+}
+
+static void
+delay_tell(struct item *item)
+{
+	for (size_t i = 0; i < item->count; i++)
+		if (target_waits(&item->targets[i]))
+			target_excuse(item, &item->targets[i]);
+	item_pend(item);
+	bounce_send(item, BOUNCE_DELAY, on_delay_told, item);
 }
 
 /* The end of the pass. */
@@ -348,9 +492,12 @@ settle_store(struct item *item)
 static bool
 row_untouched(const struct item *item)
 {
-	return item->row && item->mail->row && item->parked && !item->parked_until_us &&
-		!item->suspended && !item->counted &&
-		item->held == (item->mail->row->state == ROW__STATE__HELD) &&
+	const Row *row = item->mail->row;
+
+	return item->row && row && item->parked && !item->counted &&
+		(item->looked_at || (!item->parked_until_us && !item->suspended)) &&
+		item->held == (row->state == ROW__STATE__HELD) &&
+		item->delay_sent == row->delay_sent && !item_learns(item) &&
 		count_state(item, TARGET_OPEN) == item->count;
 }
 
@@ -367,20 +514,16 @@ settle_advance(struct item *item)
 		bounce_send(item, BOUNCE_FAILURE, on_bounced, item);
 		return;
 	}
-	if (row_untouched(item)) {
+	if (row_untouched(item) && !delay_due(item)) {
 		item_free(item);
 		return;
 	}
 	if (first_waiting(item) && !item->told)
 		settle_tell_deferred(item);
-	if (first_waiting(item) && !item->parked && !item->delay_sent &&
-		retry_delay_due(
-			&sender->times, item->mail->envelope, item_wait(item), clock_us())) {
-		item_pend(item);
-		bounce_send(item, BOUNCE_DELAY, on_delay_told, item);
-		return;
-	}
-	settle_store(item);
+	if (delay_due(item))
+		delay_tell(item);
+	else
+		settle_store(item);
 }
 
 void

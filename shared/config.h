@@ -114,6 +114,9 @@ struct config {
 		struct {
 			uint64_t first, max; /* 5m, 4h */
 		} retry;
+		struct {
+			uint64_t max, route; /* of a site, 30m; of the smarthost, 2m */
+		} rest;
 		unsigned ambiguous_retries;                  /* of what may have arrived, 3 */
 		uint64_t delay_dsn;                          /* 4h */
 		unsigned concurrency_start, concurrency_max; /* connections per site: 5, 20 */

@@ -220,6 +220,12 @@ static const cyaml_schema_field_t retry_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t rest_fields[] = {
+	TEXT("max", CONFIG(sender.rest.max)),
+	TEXT("route", CONFIG(sender.rest.route)),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t timeout_fields[] = {
 	TEXT("connect", CONFIG(sender.timeout.connect)),
 	TEXT("command", CONFIG(sender.timeout.command)),
@@ -235,6 +241,7 @@ static const cyaml_schema_field_t sender_fields[] = {
 	TEXT("null_lifetime", CONFIG(sender.null_lifetime)),
 	TEXT("held_lifetime", CONFIG(sender.held_lifetime)),
 	MAPPING("retry", retry_fields),
+	MAPPING("rest", rest_fields),
 	NUMBER("ambiguous_retries", CONFIG(sender.ambiguous_retries)),
 	TEXT("delay_dsn", CONFIG(sender.delay_dsn)),
 	NUMBER("concurrency_start", CONFIG(sender.concurrency_start)),
@@ -499,6 +506,8 @@ const struct config_rule config_rules[] = {
 	VALUE("sender.held_lifetime",    KIND_DURATION, sender.held_lifetime, "14d", "1s", "365d"),
 	VALUE("sender.retry.first",      KIND_DURATION, sender.retry.first, "5m",   "100ms", "1d"),
 	VALUE("sender.retry.max",        KIND_DURATION, sender.retry.max,   "4h",   "100ms", "1d"),
+	VALUE("sender.rest.max",         KIND_DURATION, sender.rest.max,    "30m",  "100ms", "1d"),
+	VALUE("sender.rest.route",       KIND_DURATION, sender.rest.route,  "2m",   "100ms", "1d"),
 	VALUE("sender.ambiguous_retries", KIND_NUMBER,  sender.ambiguous_retries, "3", "0", "100"),
 	VALUE("sender.delay_dsn",        KIND_DURATION, sender.delay_dsn,   "4h",   "1s",  "30d"),
 	VALUE("sender.concurrency_start", KIND_NUMBER,  sender.concurrency_start, "5", "1", "1000"),

@@ -248,6 +248,46 @@ def test_mail_for_a_site_that_is_down_expires_as_well(site):
     wait_for(lambda: len(s.sink.find(SENDER)) == 30, 60, "a DSN each")
 
 
+@pytest.mark.parametrize("how", ["stay", "kill"])
+def test_each_mail_for_a_dead_site_is_reported_late_and_says_why(site, how):
+    """Few of them are ever tried: the site rests."""
+    s = site(delay_dsn="3s", lifetime="9s", retry={"first": "3s", "max": "1h"}, rest={"route": "3s"})
+    s.sink.stop()
+    messages = [s.post(f"down{i}@elsewhere.example") for i in range(40)]
+    why = {("Connection refused while connecting", "127.0.0.1[127.0.0.1]")}
+    rows = wait_for(lambda: len(rows := s.shout.shoutctl("queue", "list", "--limit", 100)["rows"]) == 40 and
+                    all("last_reply" in row for row in rows) and rows, 60, "40 rows, each with its reason")
+    assert {(row["last_reply"], row["last_host"]) for row in rows} == why
+    assert sum(row["attempts"] == 0 for row in rows) >= 20
+    if how == "kill":
+        s.shout.kill()
+        s.shout.restart()
+    for name in ("delayed", "expired"):
+        events = wait_for(lambda: len(found := s.shout.events(name)) >= 40 and found, 60, name)
+        assert sorted(event["id"] for event in events) == sorted(messages)
+        assert {(event["reply"], event["host"]) for event in events} == why
+    s.sink.resume()
+    wait_for(lambda: len(s.sink.find(SENDER)) == 2 * len(messages), 60, "two DSNs each")
+    for message in s.sink.find(SENDER):
+        assert b"Connection refused" in message.body
+
+
+def test_mail_that_an_operator_suspended_is_late_as_well(site):
+    s = site(delay_dsn="2s")
+    s.shout.shoutctl("suspend", "--domain", "elsewhere.example")
+    message_id, null = s.post("bob@elsewhere.example"), s.post("bob@elsewhere.example", sender="")
+    never = post_with_dsn(s, [("bob@elsewhere.example", ["NOTIFY=NEVER"])])
+    for late in (message_id, never):
+        event, = ended(s.shout, late, "delayed")
+        assert "suspended" in event["reply"] and event["attempts"] == 0
+    _, programs, _ = report(s.sink)
+    assert "Action: delayed" in programs and "suspended here" in programs
+    s.shout.shoutctl("resume", "--domain", "elsewhere.example")
+    for one in (message_id, null, never):
+        ended(s.shout, one, "delivered")
+    assert len(s.sink.find(SENDER)) == 1 and len(s.shout.events("delayed")) == 2
+
+
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_waiting_mail_survives_a_restart(site, how):
     s = site()

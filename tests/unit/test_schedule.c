@@ -28,7 +28,8 @@ static const struct schedule_options usual = {
 	.concurrency_max = 20,
 	.connections_max = CONNECTIONS,
 	.rest_first_us = 300 * SECOND,
-	.rest_max_us = 14400 * SECOND,
+	.rest_max_us = 1800 * SECOND,
+	.rest_shared_max_us = 120 * SECOND,
 };
 
 struct message {
@@ -572,13 +573,14 @@ retries_double_up_to_the_longest_wait(void **state)
 		uint64_t wait = minutes[i] * 60 * SECOND;
 
 		for (uint32_t random = 0; random < 5000; random += 7) {
-			uint64_t got = retry_wait_us(&times, i + 1, random);
+			uint64_t got = retry_wait_us(&times, times.max_us, i + 1, random);
 
 			assert_in_range(got, wait - wait / 10, wait + wait / 10);
 		}
-		assert_int_equal(retry_wait_us(&times, i + 1, 0), wait - wait / 10);
+		assert_int_equal(retry_wait_us(&times, times.max_us, i + 1, 0), wait - wait / 10);
 	}
-	assert_in_range(retry_wait_us(&times, 4000000000u, 3), 12960 * SECOND, 15840 * SECOND);
+	assert_in_range(retry_wait_us(&times, times.max_us, 4000000000u, 3), 12960 * SECOND,
+		15840 * SECOND);
 }
 
 static void
