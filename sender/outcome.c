@@ -245,7 +245,8 @@ outcome_recall(struct outcome *out, const char *text, const char *host)
 	outcome_defer(out, SCOPE_SITE, "4.4.0", text);
 	set_text(out->host, sizeof out->host, host);
 	reply_start(&reply);
-	if (reply_line(&reply, text, strlen(text), NULL, NULL) <= 0)
+	if (strspn(text, "0123456789") != 3 ||
+		reply_line(&reply, text, strlen(text), NULL, NULL) <= 0)
 		return;
 	out->code = reply.code;
 	set_enhanced(out, &reply);

@@ -272,6 +272,21 @@ def test_each_mail_for_a_dead_site_is_reported_late_and_says_why(site, how):
         assert b"Connection refused" in message.body
 
 
+def test_a_site_that_greylists_soon_has_all_of_its_mail(rig, certificate):
+    """It puts off whatever it sees first, and rests for that; what it has seen then goes first."""
+    seen = set()
+    sink = rig.sink(address="127.0.0.2")
+    sink.on("rcpt", lambda session, text: None if text in seen else seen.add(text) or "451 4.7.1 greylisted")
+    nsd = rig.nsd({"grey.example": f"@ MX 10 mx\nmx A {sink.address}\n"})
+    shout = rig.shout(rig.redis(), certificate=certificate, settings={
+        "sender": {"port": sink.port, "retry": {"first": "3s", "max": "1h"}},
+        "dns": {"forward": [nsd.address], "trust_anchor": "none"}})
+    with shout.smtp(account=shout.account_add()) as client:
+        for i in range(60):
+            send(client, SENDER, [f"u{i}@grey.example"], BODY)
+    wait_for(lambda: len(sink.find()) == 60, 60, "all of it")
+
+
 def test_mail_that_an_operator_suspended_is_late_as_well(site):
     s = site(delay_dsn="2s")
     s.shout.shoutctl("suspend", "--domain", "elsewhere.example")

@@ -206,6 +206,62 @@ a_refusal_for_lack_of_tls_is_told_from_others(void **state)
 	}
 }
 
+static void
+what_was_kept_of_a_deferral_makes_one_again(void **state)
+{
+	static const struct {
+		const char *text, *enhanced;
+		int code;
+	} kept[] = {
+		{"421 4.3.2 down for the night", "4.3.2", 421},
+		{ "421 down for the night",      "4.0.0", 421},
+		{ "554 5.7.1 go away",           "4.0.0", 554},
+		{ "451",			 "4.0.0", 451},
+		{ "Connection refused",          "4.4.0", 0  },
+		{ "",			    "4.4.0", 0  },
+		{ "4510 times",                  "4.4.0", 0  },
+	};
+	struct outcome outcome;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+		memset(&outcome, 0x55, sizeof outcome);
+		outcome_recall(&outcome, kept[i].text, "mx[192.0.2.1]");
+		assert_int_equal(outcome.kind, OUTCOME_DEFER);
+		assert_int_equal(outcome.code, kept[i].code);
+		assert_string_equal(outcome.enhanced, kept[i].enhanced);
+		assert_string_equal(outcome.text, kept[i].text);
+		assert_string_equal(outcome.host, "mx[192.0.2.1]");
+	}
+}
+
+static void
+addresses_are_hidden_from_others(void **state)
+{
+	static const char *const texts[][2] = {
+		{"451 4.2.2 <bob@a.example>: mailbox full", "451 4.2.2 ... mailbox full"},
+		{ "451 bob@a.example",                      "451 ..."                   },
+		{ "451 no address",                         "451 no address"            },
+		{ "@",				      "..."                       },
+		{ "",				       ""			  },
+	};
+	struct outcome outcome;
+	char at[OUTCOME_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		outcome_defer(&outcome, SCOPE_SITE, "4.0.0", texts[i][0]);
+		outcome_hide_addresses(&outcome);
+		assert_string_equal(outcome.text, texts[i][1]);
+	}
+	for (size_t i = 0; i < sizeof at; i++)
+		at[i] = i % 2 ? ' ' : '@';
+	at[sizeof at - 1] = '\0';
+	outcome_defer(&outcome, SCOPE_SITE, "4.0.0", at);
+	outcome_hide_addresses(&outcome);
+	assert_null(strchr(outcome.text, '@'));
+}
+
 int
 main(void)
 {
@@ -215,6 +271,8 @@ main(void)
 		cmocka_unit_test(our_own_decisions_carry_their_code),
 		cmocka_unit_test(a_refusal_for_lack_of_tls_is_told_from_others),
 		cmocka_unit_test(reputation_counts_what_is_the_recipients_fault),
+		cmocka_unit_test(what_was_kept_of_a_deferral_makes_one_again),
+		cmocka_unit_test(addresses_are_hidden_from_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

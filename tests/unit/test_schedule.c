@@ -445,6 +445,84 @@ a_dead_site_rests_and_its_mail_is_parked(void **state)
 	schedule_free(&world.schedule);
 }
 
+/* A probe after each rest fails; what is left of the next rest, in minutes. */
+static unsigned
+next_rest(const char *site, bool shared, enum schedule_feedback feedback)
+{
+	struct schedule_connection connection = { 0 };
+	struct schedule_entry entry = { 0 };
+	struct schedule_step step;
+	uint64_t until = schedule_rest_until(world.schedule, site, world.now);
+
+	world.now = until > world.now ? until : world.now;
+	for (int i = 0; i < 20 && !schedule_rest_until(world.schedule, site, world.now); i++) {
+		schedule_add(world.schedule, &entry, site, shared, "a", 1, true, world.now);
+		assert_int_equal(schedule_next(world.schedule, world.now, &step), SCHEDULE_OPEN);
+		schedule_opening(world.schedule, &connection, step.site);
+		schedule_remove(world.schedule, &entry);
+		schedule_feedback(world.schedule, step.site, feedback, world.now);
+		schedule_gone(world.schedule, &connection);
+	}
+	return (unsigned)((schedule_rest_until(world.schedule, site, world.now) - world.now) /
+		(60 * SECOND));
+}
+
+static void
+a_rest_grows_to_half_an_hour_that_of_a_smarthost_to_two_minutes(void **state)
+{
+	static const struct {
+		bool shared;
+		enum schedule_feedback feedback;
+		unsigned minutes[6];
+		bool dry;
+	} rows[] = {
+		{false,  FEEDBACK_SITE,      { 5, 10, 20, 30, 30, 30 }, false},
+		{ true,  FEEDBACK_SITE,      { 2, 2, 2, 2, 2, 2 },      false},
+		{ false, FEEDBACK_TRANSIENT, { 5, 5, 5, 5, 5, 5 },      true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		world_reset(&usual);
+		for (unsigned n = 0; n < 6; n++)
+			assert_int_equal(next_rest("mx.test", rows[i].shared, rows[i].feedback),
+				rows[i].minutes[n]);
+		assert_int_equal(schedule_rest_is_dry(world.schedule, "mx.test"), rows[i].dry);
+		schedule_free(&world.schedule);
+	}
+}
+
+static void
+what_a_site_said_last_is_known_until_a_message_gets_through(void **state)
+{
+	struct schedule_connection connection = { 0 };
+	struct schedule_entry entry = { 0 };
+	struct schedule_step step;
+
+	(void)state;
+	world_reset(&usual);
+	schedule_add(world.schedule, &entry, "mx.test", false, "a", 1, true, world.now);
+	assert_int_equal(schedule_next(world.schedule, world.now, &step), SCHEDULE_OPEN);
+	schedule_opening(world.schedule, &connection, step.site);
+	schedule_remove(world.schedule, &entry);
+	for (unsigned i = 1; i <= usual.concurrency_start; i++) {
+		assert_null(schedule_trouble(world.schedule, "mx.test"));
+		schedule_feedback(world.schedule, step.site, FEEDBACK_SITE, world.now);
+		schedule_troubled(world.schedule, step.site, "421 no", "mx", world.now);
+	}
+	schedule_troubled(world.schedule, step.site, "421 never", "mx2", world.now + 1);
+	assert_string_equal(schedule_trouble(world.schedule, "mx.test")->reply, "421 never");
+	assert_string_equal(schedule_trouble(world.schedule, "mx.test")->host, "mx2");
+	assert_int_equal(schedule_trouble(world.schedule, "mx.test")->at_us, world.now + 1);
+	assert_null(schedule_trouble(world.schedule, "other.test"));
+	world.now += 3600 * SECOND;
+	assert_non_null(schedule_trouble(world.schedule, "mx.test"));
+	assert_false(schedule_feedback(world.schedule, step.site, FEEDBACK_SUCCESS, world.now));
+	assert_null(schedule_trouble(world.schedule, "mx.test"));
+	schedule_gone(world.schedule, &connection);
+	schedule_free(&world.schedule);
+}
+
 static void
 a_site_that_only_defers_comes_to_rest(void **state)
 {
@@ -626,6 +704,8 @@ main(void)
 		cmocka_unit_test(big_messages_pay_for_their_size),
 		cmocka_unit_test(first_attempts_go_before_retries_but_not_for_ever),
 		cmocka_unit_test(a_dead_site_rests_and_its_mail_is_parked),
+		cmocka_unit_test(a_rest_grows_to_half_an_hour_that_of_a_smarthost_to_two_minutes),
+		cmocka_unit_test(what_a_site_said_last_is_known_until_a_message_gets_through),
 		cmocka_unit_test(a_site_that_only_defers_comes_to_rest),
 		cmocka_unit_test(success_ends_the_rest_and_widens_the_site),
 		cmocka_unit_test(a_smarthost_does_not_rest_for_its_domains),
