@@ -12,7 +12,7 @@ COUNT = 24
 class Cluster:
     """Two senders; mail for dead.example waits, for its sink answers 451 until it is told better."""
 
-    def __init__(self, rig, certificate):
+    def __init__(self, rig, certificate, **sender):
         port = free_port()
         self.sink = rig.sink(address="127.0.0.3", port=port)
         nsd = rig.nsd({"dead.example": f"@ MX 10 mx\nmx A {self.sink.address}\n"})
@@ -20,7 +20,7 @@ class Cluster:
         self.broker = broker = rig.add(kafka.Kafka(rig.path("kafka")))
         options = {"certificate": certificate, "settings": {
             "queue": broker.queue(),
-            "sender": {"port": port, "retry": {"first": "1s", "max": "2s"}},
+            "sender": {"port": port, "retry": {"first": "1s", "max": "2s"}, **sender},
             "dns": {"forward": [nsd.address], "trust_anchor": "none"}}}
         roles = {"control": "control", "scanner": "scanner", "ingress": "ingress",
                  "one": "sender", "two": "sender"}
@@ -37,8 +37,7 @@ class Cluster:
         """Accepts mail until it all waits; the recipients."""
         recipients = [f"r{i}@dead.example" for i in range(COUNT)]
         with self.ingress.smtp("starttls", self.account) as client:
-            for recipient in recipients:
-                send(client, "boss@customer.example", recipient, MESSAGE)
+            self.ids = [send(client, "boss@customer.example", recipient, MESSAGE) for recipient in recipients]
         wait_for(lambda: self.waiting() == COUNT, 60, "all wait")
         return recipients
 
@@ -120,3 +119,23 @@ def test_bodies_are_trimmed_when_they_are_delivered_and_not_while_they_wait(clus
     cluster.all_arrive(recipients)
     assert MESSAGE.split(b"\r\n\r\n")[1] in cluster.sink.find("r7@dead.example")[0].body
     wait_for(lambda: not cluster.kept("mail.deferred"), 60, "its body is trimmed as well")
+
+
+def test_mail_for_a_dead_site_is_late_and_says_why_whoever_has_it(rig, certificate):
+    """Each of its rows tells its site's reply, though few were ever tried."""
+    cluster = Cluster(rig, certificate, delay_dsn="15s", retry={"first": "5m", "max": "1h"})
+    cluster.sink.stop()
+    cluster.fill()
+    rows = wait_for(lambda: len(rows := cluster.control.shoutctl("queue", "list", "--limit", 100)["rows"]) >= COUNT and
+                    all("last_reply" in row for row in rows) and rows, 60, "the reasons")
+    assert {row["last_reply"] for row in rows if row["id"] in cluster.ids} == {"Connection refused while connecting"}
+    assert any(row["attempts"] == 0 for row in rows)
+    cluster.one.kill()
+
+    def late(message_id):
+        return [event for message in cluster.control.shoutctl("why", message_id)["messages"]
+                for event in message["events"] if event["event"] == "delayed"]
+
+    for message_id in cluster.ids:
+        event, = wait_for(lambda message_id=message_id: late(message_id), 120, "it is late")
+        assert event["reply"] == "Connection refused while connecting" and event["host"] == "mx.dead.example[127.0.0.3]"
