@@ -274,10 +274,9 @@ put_told(struct writer *writer, const struct dsn_recipient *told)
 	if (is_expired(writer, outcome) && !outcome->ambiguous)
 		fputs("    It could not be delivered in the time that we keep trying.\r\n",
 			writer->out);
-	if (outcome->code && *outcome->host) {
-		put_quoted(writer, "The server", outcome->host);
+	put_quoted(writer, "The server", outcome->host);
+	if (outcome->code && *outcome->host)
 		what = "It answered:";
-	}
 	if (*outcome->text) {
 		fprintf(writer->out, "    %s", what);
 		put_words(writer, strlen(what) + 4, "        ", outcome->text, true);
