@@ -75,6 +75,16 @@ another_host_takes_its_mail_instead(void **state)
 	free(plain);
 }
 
+uint64_t __real_clock_mono_ms(void);
+uint64_t __wrap_clock_mono_ms(void);
+
+/* As on a machine that has been up for hours, so that there is a time two hours ago. */
+uint64_t
+__wrap_clock_mono_ms(void)
+{
+	return __real_clock_mono_ms() + 3 * HOUR;
+}
+
 static void
 on_lack(void *arg, const char *host, enum tls_lack lack, uint64_t since_ms)
 {
@@ -89,8 +99,6 @@ after_an_hour_it_does_and_everybody_is_told(void **state)
 	const uint64_t before = clock_mono_ms() - 2 * HOUR;
 
 	(void)state;
-	if (clock_mono_ms() < 3 * HOUR)
-		skip(); /* this machine was not there two hours ago */
 	for (int i = 0; i < 2; i++) {
 		char *broken = join(
 			JOIN(hello, tls_ehlo, breaks[i], i ? deliver_slowly : "", i ? bye : ""));
