@@ -13,6 +13,9 @@
  * TemporaryDirectory before it scans, and says so when that is full; of a file that it is passed,
  * it would leave out the attachments that it cannot unpack there, and answer OK.
  *
+ * Accounts take turns by the time that their scans take (fair.h), and one has part of the threads
+ * only: a scan that has begun is not stopped for another account's.
+ *
  * A host takes part once clamd_check trusts it. When one of its sessions breaks or is silent it is
  * checked anew before it gets the next scan. A scan whose host hangs goes back to the others that
  * wait; a scan whose own session broke or whose own time ran out is the caller's to judge, the
@@ -22,6 +25,8 @@
 #include "scanner/clamd.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +39,8 @@
 
 #define SESSION_DEPTH 8
 #define SESSION_SCANS 1000000 /* numbers must not grow without end */
+#define TURN_MS 500           /* of scanning: what an account gets a round */
+#define BYTES_A_MS 10000      /* about what clamd scans */
 
 void
 clamd_dispatch_soon(struct clamd *clamd)
@@ -41,24 +48,37 @@ clamd_dispatch_soon(struct clamd *clamd)
 	event_active(clamd->dispatch, 0, 0);
 }
 
+static struct clamd_scan *
+scan_of(struct fair_entry *turn)
+{
+	return (struct clamd_scan *)((char *)turn - offsetof(struct clamd_scan, turn));
+}
+
+static struct fair *
+scan_fair(const struct clamd_scan *scan)
+{
+	return scan->alone ? scan->clamd->suspects : scan->clamd->scans;
+}
+
+/* What it costs is time, which its size only hints at. */
 static void
 scan_wait(struct clamd_scan *scan)
 {
-	struct clamd *clamd = scan->clamd;
+	const uint64_t cost = 1 + scan->envelope->size / BYTES_A_MS;
 
-	if (scan->alone)
-		TAILQ_INSERT_TAIL(&clamd->suspects, scan, link);
-	else
-		TAILQ_INSERT_TAIL(&clamd->waiting, scan, link);
-	clamd_dispatch_soon(clamd);
+	fair_add(scan_fair(scan), &scan->turn, scan->envelope->account,
+		cost < TURN_MS ? (unsigned)cost : TURN_MS, scan->retry);
+	clamd_dispatch_soon(scan->clamd);
 }
 
 /* Takes the scan out of its session. */
 static void
 scan_leave(struct clamd_scan *scan)
 {
+	const uint64_t took_ms = clock_mono_ms() - scan->started_ms;
 	struct session *session = scan->session;
 
+	fair_done(scan_fair(scan), &scan->turn, took_ms < UINT_MAX ? (unsigned)took_ms : UINT_MAX);
 	TAILQ_REMOVE(&session->scans, scan, link);
 	session->in_flight--;
 	session->host->in_flight--;
@@ -306,29 +326,62 @@ host_pick(struct clamd *clamd)
 	return best;
 }
 
-/* A clamd that crashes takes every scan in flight with it. So suspects have one clamd to
- * themselves, which first ends what it has, and a new session, which is not about to be closed for
- * having been idle. */
+/* Of all scans but suspects. */
+static unsigned
+capacity_of(const struct clamd *clamd)
+{
+	unsigned capacity = 0;
+
+	for (size_t i = 0; i < clamd->hosts_count; i++)
+		if (clamd->hosts[i].state == HOST_UP && &clamd->hosts[i] != clamd->reserved)
+			capacity += clamd->hosts[i].capacity;
+	return capacity;
+}
+
+/* The others get as much time as the suspect had the host for. */
+static void
+reserve_end(struct clamd *clamd)
+{
+	const uint64_t now = clock_mono_ms();
+
+	clamd->reserved = NULL;
+	clamd->others_ms = now + (now - clamd->reserved_ms);
+	clamd_dispatch_soon(clamd);
+}
+
+static bool
+may_reserve(const struct clamd *clamd)
+{
+	return fair_waiting(clamd->suspects) &&
+		(!fair_waiting(clamd->scans) || clock_mono_ms() >= clamd->others_ms);
+}
+
+/* A clamd that crashes takes every scan in flight with it. So a suspect has one clamd to itself,
+ * which first ends what it has, and a new session, which is not about to be closed for having been
+ * idle. */
 static void
 dispatch_suspects(struct clamd *clamd)
 {
-	struct clamd_scan *scan = TAILQ_FIRST(&clamd->suspects);
+	struct host *host = clamd->reserved;
+	struct clamd_scan *scan;
 	struct session *session;
 
-	if (clamd->reserved &&
-		(clamd->reserved->state != HOST_UP || (!scan && !clamd->reserved->in_flight)))
-		clamd->reserved = NULL;
-	if (scan && !clamd->reserved)
-		clamd->reserved = host_pick(clamd);
-	if (!scan || !clamd->reserved || clamd->reserved->in_flight)
+	if (host && (host->state != HOST_UP || (clamd->suspect_begun && !host->in_flight)))
+		reserve_end(clamd);
+	if (!clamd->reserved && may_reserve(clamd) && (host = host_pick(clamd))) {
+		clamd->reserved = host;
+		clamd->reserved_ms = clock_mono_ms();
+		clamd->suspect_begun = false;
+	}
+	if (!clamd->reserved || clamd->suspect_begun || host->in_flight)
 		return;
-	while ((session = LIST_FIRST(&clamd->reserved->sessions)))
+	while ((session = LIST_FIRST(&host->sessions)))
 		session_close(session);
-	session = session_open(clamd->reserved);
+	session = session_open(host);
 	if (!session)
 		return;
-	session->alone = true;
-	TAILQ_REMOVE(&clamd->suspects, scan, link);
+	session->alone = clamd->suspect_begun = true;
+	scan = scan_of(fair_take(clamd->suspects, FAIR_ENDLESS));
 	scan_start(session, scan);
 }
 
@@ -347,7 +400,6 @@ static void
 on_dispatch(evutil_socket_t fd, short what, void *arg)
 {
 	struct clamd *clamd = arg;
-	struct clamd_scan *scan;
 	struct session *session;
 	struct host *host;
 
@@ -360,12 +412,11 @@ on_dispatch(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	dispatch_suspects(clamd);
-	while ((scan = TAILQ_FIRST(&clamd->waiting)) && (host = host_pick(clamd))) {
+	while (fair_peek(clamd->scans, capacity_of(clamd)) && (host = host_pick(clamd))) {
 		session = session_pick(host);
 		if (!session && !(session = session_open(host)))
 			continue; /* the host is not UP any more */
-		TAILQ_REMOVE(&clamd->waiting, scan, link);
-		scan_start(session, scan);
+		scan_start(session, scan_of(fair_take(clamd->scans, capacity_of(clamd))));
 	}
 	tick_start(clamd);
 	clamd_room_watch(clamd);
@@ -432,8 +483,8 @@ clamd_new(struct loop *loop, const struct clamd_options *options)
 
 	clamd->loop = loop;
 	clamd->options = *options;
-	TAILQ_INIT(&clamd->waiting);
-	TAILQ_INIT(&clamd->suspects);
+	clamd->scans = fair_new(TURN_MS);
+	clamd->suspects = fair_new(TURN_MS);
 	clamd_room_init(clamd);
 	clamd->dispatch = event_new(loop_base(loop), -1, 0, on_dispatch, clamd);
 	clamd->tick = evtimer_new(loop_base(loop), on_tick, clamd);
@@ -493,6 +544,8 @@ clamd_free(struct clamd **clamd_ref)
 	event_free(clamd->dispatch);
 	event_free(clamd->tick);
 	event_free(clamd->room.timer);
+	fair_free(&clamd->scans);
+	fair_free(&clamd->suspects);
 	free(clamd->hosts);
 	free(clamd);
 	*clamd_ref = NULL;

@@ -14,6 +14,7 @@
 
 #include "scanner/spelling.h"
 #include "scanner/verdict.h"
+#include "shared/fair.h"
 #include "shared/queue.h"
 
 struct clamd;
@@ -32,10 +33,12 @@ enum clamd_result {
 struct clamd_scan {
 	const Envelope *envelope;
 	bool alone; /* with nothing beside it on that clamd, on a new connection */
+	bool retry; /* a scan of it failed before */
 	void (*done)(struct clamd_scan *scan, enum clamd_result result, enum verdict verdict,
 		const char *signature);
 
-	TAILQ_ENTRY(clamd_scan) link;
+	struct fair_entry turn;       /* waits, or is under way */
+	TAILQ_ENTRY(clamd_scan) link; /* in a session, or late */
 	struct clamd *clamd;
 	struct session *session;   /* NULL: waits */
 	uint64_t sent, started_ms; /* bytes of the body given to clamd; when it began */

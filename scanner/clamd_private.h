@@ -59,8 +59,11 @@ struct clamd {
 	struct clamd_options options;
 	struct host *hosts;
 	size_t hosts_count;
-	struct scan_list waiting, suspects; /* suspects: scans that must be alone */
-	struct host *reserved;              /* gets nothing but suspects */
+	struct fair *scans, *suspects; /* suspects: scans that must be alone */
+	struct host *reserved;         /* gets nothing but a suspect */
+	bool suspect_begun;            /* it has got it */
+	uint64_t reserved_ms;          /* since when */
+	uint64_t others_ms;            /* until when it is the others' turn */
 	unsigned in_flight;
 	struct event *dispatch, *tick;
 	unsigned reading; /* scans that wait for a piece of their body */

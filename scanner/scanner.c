@@ -222,6 +222,7 @@ scan(struct message *message)
 {
 	message->stage = STAGE_SCAN;
 	message->started_us = clock_mono_us();
+	message->scan.retry = message->tries > 0;
 	clamd_scan(scanner->clamd, &message->scan);
 }
 

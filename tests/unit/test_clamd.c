@@ -31,7 +31,7 @@
 
 static struct loop *loop;
 static uint64_t recheck_ms = 3600000;
-static const char *temporary;
+static const char *temporary, *account = "";
 
 /* What a scan is about: the body, and what came of it. */
 struct job {
@@ -109,6 +109,7 @@ job_start(struct clamd *clamd, struct job *job, const char *text, uint64_t size)
 {
 	memset(job, 0, sizeof *job);
 	job->envelope = (Envelope)ENVELOPE__INIT;
+	job->envelope.account = (char *)(uintptr_t)account;
 	job->envelope.size = size ? size : strlen(text);
 	job->text = text;
 	job->scan.envelope = &job->envelope;
@@ -271,14 +272,70 @@ in_flight_never_exceeds_the_threads_of_clamd(void **state)
 	struct job jobs[30];
 
 	(void)state;
-	set_up(&f, 1000);
-	for (int i = 0; i < 30; i++)
+	set_up(&f, 60000);
+	for (int i = 0; i < 30; i++) {
+		account = i % 2 ? "a" : "b";
 		job_start(f.clamd, &jobs[i], "hang", 0);
-	while (f.fake.open_most < 12)
+	}
+	account = "";
+	while (f.fake.open_most < 11)
 		turn();
 	for (int i = 0; i < 20; i++)
 		turn();
-	assert_int_equal(f.fake.open_most, 12);
+	/* The last thread is for a third account. */
+	assert_int_equal(f.fake.open_most, 11);
+	tear_down(&f);
+}
+
+static void
+slow_scans_of_one_account_do_not_delay_those_of_others(void **state)
+{
+	struct fixture f;
+	struct job slow[600], others[40];
+
+	(void)state;
+	set_up(&f, 60000);
+	account = "slow";
+	for (int i = 0; i < 600; i++)
+		job_start(f.clamd, &slow[i], "hang", 0);
+	while (f.fake.open < 9)
+		turn();
+	for (int i = 0; i < 40; i++) {
+		account = i % 2 ? "one" : "two";
+		job_start(f.clamd, &others[i], "clean", 0);
+	}
+	account = "";
+	for (int i = 0; i < 40; i++) {
+		wait_for(&others[i].done);
+		assert_int_equal(others[i].verdict, VERDICT_CLEAN);
+	}
+	assert_int_equal(f.fake.open_most, 9);
+	tear_down(&f);
+}
+
+static void
+suspects_leave_half_of_the_time_to_others(void **state)
+{
+	struct fixture f;
+	struct job suspects[2], clean;
+
+	(void)state;
+	set_up(&f, 1500);
+	for (int i = 0; i < 2; i++)
+		job_start(f.clamd, &suspects[i], "hang", 0);
+	for (int i = 0; i < 2; i++) {
+		wait_for(&suspects[i].done);
+		suspects[i].done = false;
+		suspects[i].scan.alone = true;
+		clamd_scan(f.clamd, &suspects[i].scan);
+	}
+	while (f.fake.scans < 3)
+		turn();
+	job_start(f.clamd, &clean, "clean", 0);
+	wait_for(&clean.done);
+	assert_int_equal(suspects[0].done + suspects[1].done, 1);
+	wait_for(&suspects[0].done);
+	wait_for(&suspects[1].done);
 	tear_down(&f);
 }
 
@@ -605,6 +662,8 @@ main(void)
 		cmocka_unit_test(answers_may_come_in_any_order),
 		cmocka_unit_test(more_scans_than_threads_wait_their_turn),
 		cmocka_unit_test(in_flight_never_exceeds_the_threads_of_clamd),
+		cmocka_unit_test(slow_scans_of_one_account_do_not_delay_those_of_others),
+		cmocka_unit_test(suspects_leave_half_of_the_time_to_others),
 		cmocka_unit_test(a_scan_without_an_answer_times_out_alone),
 		cmocka_unit_test(a_scan_on_a_clamd_that_hangs_is_told_apart),
 		cmocka_unit_test(a_broken_connection_is_told_and_left),
