@@ -266,6 +266,8 @@ scan_start(struct session *session, struct clamd_scan *scan)
 	session->host->in_flight++;
 	session->host->clamd->in_flight++;
 	session->streaming = scan;
+	if (scan->begun)
+		scan->begun(scan);
 	clamd_wire_command(session->wire, "INSTREAM");
 	clamd_room_mark(scan->clamd, session->wire);
 	scan_read(scan);

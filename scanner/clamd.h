@@ -34,6 +34,7 @@ struct clamd_scan {
 	const Envelope *envelope;
 	bool alone; /* with nothing beside it on that clamd, on a new connection */
 	bool retry; /* a scan of it failed before */
+	void (*begun)(struct clamd_scan *scan); /* clamd gets it; NULL is fine */
 	void (*done)(struct clamd_scan *scan, enum clamd_result result, enum verdict verdict,
 		const char *signature);
 

@@ -34,7 +34,7 @@
 #include "shared/role.h"
 #include "shared/text.h"
 
-#define WINDOW 500
+#define WINDOW 20000 /* twice what one account may have in the queue (ingress.in_flight_max) */
 #define STRIKES 3
 #define RECHECK_MS 3600000
 #define BACKOFF_FIRST_MS 1000
@@ -223,6 +223,8 @@ scan(struct message *message)
 	message->stage = STAGE_SCAN;
 	message->started_us = clock_mono_us();
 	message->scan.retry = message->tries > 0;
+	if (!message->work.suspect)
+		poison_rest(scanner->poison, &message->work);
 	clamd_scan(scanner->clamd, &message->scan);
 }
 
@@ -338,6 +340,14 @@ begin(struct poison_work *work)
 }
 
 static void
+on_scan_begun(struct clamd_scan *scan_begun)
+{
+	struct message *message = (struct message *)scan_begun;
+
+	poison_resume(scanner->poison, &message->work, message->work.id);
+}
+
+static void
 on_record(void *arg, struct record *record)
 {
 	struct message *message = xcalloc(1, sizeof *message);
@@ -345,6 +355,7 @@ on_record(void *arg, struct record *record)
 	(void)arg;
 	message->record = record;
 	message->scan.envelope = record_envelope(record);
+	message->scan.begun = on_scan_begun;
 	message->scan.done = on_scanned;
 	TAILQ_INSERT_TAIL(&scanner->all, message, link);
 	poison_start(scanner->poison, &message->work, message->scan.envelope->id.data, begin);

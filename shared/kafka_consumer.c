@@ -9,8 +9,8 @@
  * polled, so a queue that was begun is either emptied or begun again by a task.
  *
  * A record is copied as it comes and librdkafka's message, which pins its whole fetch, let go: a
- * body of more than QUEUE_INLINE_MAX is in a file then. So what is held here is window x
- * QUEUE_INLINE_MAX at most, QUEUED_KBYTES of what is yet to come, and beyond that one largest
+ * body of more than QUEUE_INLINE_MAX is in a file then. So what is held here is BODIES_MAX (of
+ * mail.ready the window) x QUEUE_INLINE_MAX at most, the envelopes, QUEUED_KBYTES of what is yet to come, and beyond that one largest
  * message for each fetch under way, one a broker. With a full window librdkafka may hold one
  * largest message a partition.
  *
@@ -36,6 +36,8 @@
 #define BATCH 32            /* of one partition before it is another's turn */
 #define TURN 256            /* of one turn of the loop */
 #define SESSION_MS 45000
+#define NEAR 500      /* of mail.inbound: with more in hand, bodies may have to be read twice */
+#define STUCK_MS 2000 /* in hand for longer: look on, up to the window */
 
 void
 consumer_more(struct kafka_consumer *consumer)
@@ -90,6 +92,28 @@ on_message(struct kafka_consumer *consumer, struct partition *partition,
 	}
 }
 
+static unsigned
+window_of(const struct kafka_consumer *consumer)
+{
+	return consumer->stuck ? consumer->window : consumer->near;
+}
+
+/* Records in hand wait for long, and others may lie behind them that need not wait. */
+static bool
+is_stuck(const struct kafka_consumer *consumer)
+{
+	const uint64_t now = clock_mono_ms();
+
+	for (int32_t i = 0; i < consumer->partitions_count; i++) {
+		const struct partition *partition = consumer->partitions[i];
+
+		if (partition && partition->records &&
+			now - partition->records->arrived_ms > STUCK_MS)
+			return true;
+	}
+	return false;
+}
+
 /* How many may be taken of a partition now: of the window's room, however heavy they turn out to
  * be, and of what was promised. */
 static size_t
@@ -99,12 +123,12 @@ room_of(struct kafka_consumer *consumer, struct partition *partition)
 	size_t room;
 
 	if (partition->state != PARTITION_RUNNING || partition->held ||
-		consumer->load >= consumer->window)
+		consumer->load >= window_of(consumer))
 		return 0;
 	promised = partition->promised - kafka_offsets_next(partition->offsets);
 	if (promised < PROMISE / 2)
 		commit_early(consumer);
-	room = (consumer->window - consumer->load) / recipients_weight(ENVELOPE_RECIPIENTS_MAX);
+	room = (window_of(consumer) - consumer->load) / recipients_weight(ENVELOPE_RECIPIENTS_MAX);
 	if (room == 0)
 		room = 1;
 	if (room > BATCH)
@@ -267,6 +291,9 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	partitions_advance(consumer, true);
 	commit_early(consumer);
 	measure(consumer);
+	consumer->stuck = is_stuck(consumer);
+	if (consumer->stuck && !consumer->stopped)
+		hand_out(consumer);
 }
 
 static void
@@ -472,6 +499,7 @@ kafka_consume(struct queue *base, enum topic topic, struct loop *loop, unsigned 
 		.group = kafka_group_name[topic],
 		.loop = loop,
 		.window = window,
+		.near = topic == TOPIC_INBOUND && window > NEAR ? NEAR : window,
 		.on_record = on_record,
 		.arg = arg,
 		.start.run = on_start,
@@ -531,12 +559,12 @@ kafka_consumers_close(struct kafka_queue *queue)
 	queue->consumers = NULL;
 }
 
-/* Room for others: they come in one go, when a quarter of the window is free. */
+/* Room for others: they come in one go. */
 static void
 let_go(struct kafka_record *record)
 {
 	struct kafka_consumer *consumer = record->partition->consumer;
-	const unsigned enough = consumer->window - (consumer->window + 3) / 4;
+	const unsigned window = window_of(consumer), enough = window - queue_refill(window);
 	const bool full = consumer->load > enough;
 
 	record_free(record);
@@ -578,6 +606,12 @@ struct kafka_body *
 kafka_record_body(const struct record *base)
 {
 	return ((const struct kafka_record *)base)->body;
+}
+
+void
+kafka_record_take_body(struct record *base, struct kafka_body *body)
+{
+	((struct kafka_record *)base)->body = body;
 }
 
 struct kafka_queue *

@@ -17,6 +17,7 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <uthash.h>
 
 #include "shared/kafka_offsets.h"
 #include "shared/kafka_private.h"
@@ -35,11 +36,21 @@ enum partition_state {
 	PARTITION_RUNNING,
 };
 
+/* An account with records in hand. */
+struct holder {
+	UT_hash_handle hh;
+	size_t records, bytes;
+	char account[];
+};
+
 struct kafka_record {
 	struct record base;
 	struct partition *partition;
 	int64_t offset;
-	struct kafka_body *body;
+	struct kafka_body *body; /* NULL: it was let go, and is where the envelope says */
+	struct holder *holder;   /* its account */
+	size_t held_bytes;
+	uint64_t arrived_ms;
 	struct kafka_record *next, **at; /* among the partition's, in the order they came */
 };
 
@@ -62,6 +73,7 @@ struct partition {
 
 #define ASSIGN_PATIENCE_MS 5000
 #define PROMISE 256 /* records of a partition handed out beyond a commit at most */
+#define BODIES_BYTES_MAX ((size_t)128 << 20) /* kept for records of mail.inbound in hand */
 #define DOUBTS 8192 /* slots: a message in each at most */
 
 struct kafka_consumer {
@@ -72,8 +84,11 @@ struct kafka_consumer {
 	const char *group;
 	char *identity; /* group.instance.id */
 	struct loop *loop;
-	unsigned window, load; /* by weight */
+	unsigned window, near, load; /* by weight */
+	bool stuck;                  /* so the window counts, else `near` */
 	unsigned in_hand;
+	struct holder *holders; /* accounts with records in hand */
+	size_t held_bytes;      /* of bodies that are kept; a file counts as QUEUE_INLINE_MAX */
 	void (*on_record)(void *arg, struct record *record);
 	void *arg;
 	rd_kafka_t *rk;

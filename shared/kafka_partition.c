@@ -16,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/fair.h"
 #include "shared/log.h"
+#include "shared/loop.h"
 #include "shared/metrics.h"
 
 struct partition *
@@ -263,6 +265,59 @@ take_bad(struct partition *partition, const rd_kafka_message_t *message)
 		kafka_offsets_finish(partition->offsets, message->offset);
 }
 
+static struct holder *
+holder_get(struct kafka_consumer *consumer, const char *account)
+{
+	const size_t size = strlen(account) + 1;
+	struct holder *holder;
+
+	HASH_FIND_STR(consumer->holders, account, holder);
+	if (holder)
+		return holder;
+	holder = xcalloc(1, sizeof *holder + size);
+	memcpy(holder->account, account, size);
+	HASH_ADD_STR(consumer->holders, account, holder);
+	return holder;
+}
+
+/* Records that wait for long, since others of their account are slow, are many. Their bodies would
+ * take the memory that all share, so that most of them are read again when they are needed. */
+static void
+keep_body(struct kafka_record *record, const rd_kafka_message_t *message)
+{
+	struct kafka_consumer *consumer = record->partition->consumer;
+	const Envelope *envelope = record->base.envelope;
+	struct holder *holder = holder_get(consumer, envelope->account);
+	const size_t left = consumer->held_bytes < BODIES_BYTES_MAX
+		? BODIES_BYTES_MAX - consumer->held_bytes
+		: 0;
+
+	holder->records++;
+	record->holder = holder;
+	if (consumer->topic == KAFKA_INBOUND && !fair_allows(holder->bytes, left))
+		return;
+	record->held_bytes = message->len < QUEUE_INLINE_MAX ? message->len : QUEUE_INLINE_MAX;
+	holder->bytes += record->held_bytes;
+	consumer->held_bytes += record->held_bytes;
+	record->body = kafka_body_keep(
+		consumer->queue->bodies, kafka_place_of(envelope), message->payload, message->len);
+}
+
+static void
+let_body_go(struct kafka_record *record)
+{
+	struct kafka_consumer *consumer = record->partition->consumer;
+
+	if (record->body)
+		kafka_body_unpin(record->body);
+	record->holder->bytes -= record->held_bytes;
+	consumer->held_bytes -= record->held_bytes;
+	if (--record->holder->records)
+		return;
+	HASH_DEL(consumer->holders, record->holder);
+	free(record->holder);
+}
+
 struct kafka_record *
 partition_take(struct partition *partition, const rd_kafka_message_t *message)
 {
@@ -284,9 +339,9 @@ partition_take(struct partition *partition, const rd_kafka_message_t *message)
 		.partition = partition,
 		.offset = message->offset,
 		.at = partition->records_last,
+		.arrived_ms = clock_mono_ms(),
 	};
-	record->body = kafka_body_keep(
-		consumer->queue->bodies, kafka_place_of(envelope), message->payload, message->len);
+	keep_body(record, message);
 	record->base.redelivered = is_redelivered(partition, message->offset) ||
 		is_doubtful(consumer, envelope);
 	metric_add(consumer->metric.redelivered, record->base.redelivered);
@@ -313,7 +368,7 @@ record_free(struct kafka_record *record)
 		partition->records_last = record->at;
 	partition->consumer->in_hand--;
 	partition->consumer->load -= recipients_weight(record->base.envelope->n_recipients);
-	kafka_body_unpin(record->body);
+	let_body_go(record);
 	envelope_free(record->base.envelope);
 	free(record);
 }

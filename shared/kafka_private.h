@@ -203,10 +203,12 @@ void kafka_consumers_close(struct kafka_queue *queue);
 void kafka_abandon(struct record *base);
 void kafka_finish(struct record *base);
 /* What kafka_state.c and queue_kafka.c need of a record: its partition, the loop it is handled on,
- * its body (pinned while it is in hand). */
+ * its body (pinned while it is in hand; NULL: of mail.inbound, it has to be read again). */
 int32_t kafka_record_partition(const struct record *record);
 struct loop *kafka_record_loop(const struct record *record);
 struct kafka_body *kafka_record_body(const struct record *record);
+/* One that was read again: its pin is the record's. */
+void kafka_record_take_body(struct record *record, struct kafka_body *body);
 struct kafka_queue *kafka_record_queue(const struct record *record);
 
 /*

@@ -75,7 +75,7 @@ record_free(struct lmdb_record *record)
 	consumer->unfinished -= record->weight;
 	free(record);
 	if (consumer->behind && !consumer->stopped &&
-		consumer->unfinished <= consumer->window - (consumer->window + 3) / 4)
+		consumer->unfinished <= consumer->window - queue_refill(consumer->window))
 		wake(consumer);
 	free_if_over(consumer);
 }

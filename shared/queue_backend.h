@@ -82,6 +82,13 @@ struct queue_ops {
 	void (*stats)(struct queue *queue, struct queue_stats *out);
 };
 
+/* How much of a window has to be free before more records come, so that they come in one go. */
+static inline unsigned
+queue_refill(unsigned window)
+{
+	return window < 500 ? (window + 3) / 4 : 125;
+}
+
 /* queue_lmdb.c, queue_kafka.c: NULL after logging why. */
 struct queue *queue_lmdb_open(const struct config *config);
 struct queue *queue_kafka_open(const struct config *config);

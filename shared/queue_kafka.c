@@ -236,6 +236,32 @@ on_forward_ack(struct kafka_message *message, int err, int64_t offset)
 }
 
 static void
+forward_produce(struct forward *forward)
+{
+	struct record *record = forward->record;
+
+	forward->message.value = kafka_body_data(
+		kafka_record_body(record), &forward->message.value_size);
+	if (!forward->message.value)
+		forward->message.value = "";
+	kafka_produce(kafka_record_queue(record)->producer, &forward->message);
+}
+
+static void
+on_forward_body(void *arg, int err, struct kafka_body *body)
+{
+	struct forward *forward = arg;
+
+	if (!err) {
+		kafka_record_take_body(forward->record, body);
+		forward_produce(forward);
+		return;
+	}
+	forward->cb(forward->arg, err);
+	free(forward);
+}
+
+static void
 kafka_forward(
 	struct record *record, enum topic topic, const Envelope *envelope, queue_cb cb, void *arg)
 {
@@ -255,11 +281,12 @@ kafka_forward(
 		.header = forward->data + ID_SIZE,
 		.header_size = envelope__pack(&packed, forward->data + ID_SIZE),
 		.on_ack = on_forward_ack };
-	forward->message.value = kafka_body_data(
-		kafka_record_body(record), &forward->message.value_size);
-	if (!forward->message.value)
-		forward->message.value = "";
-	kafka_produce(kafka_record_queue(record)->producer, &forward->message);
+	if (kafka_record_body(record))
+		forward_produce(forward);
+	else
+		kafka_body_get(kafka_record_queue(record)->bodies,
+			kafka_place_of(record_envelope(record)), kafka_record_loop(record),
+			on_forward_body, forward);
 }
 
 static const char *
