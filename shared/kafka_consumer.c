@@ -9,10 +9,10 @@
  * polled, so a queue that was begun is either emptied or begun again by a task.
  *
  * A record is copied as it comes and librdkafka's message, which pins its whole fetch, let go: a
- * body of more than QUEUE_INLINE_MAX is in a file then. So what is held here is BODIES_MAX (of
- * mail.ready the window) x QUEUE_INLINE_MAX at most, the envelopes, QUEUED_KBYTES of what is yet to come, and beyond that one largest
- * message for each fetch under way, one a broker. With a full window librdkafka may hold one
- * largest message a partition.
+ * body of more than QUEUE_INLINE_MAX is in a file then. So what is held here is HELD_BYTES_MAX (of
+ * mail.ready window x QUEUE_INLINE_MAX) at most, the envelopes, QUEUED_KBYTES of what is yet to
+ * come, and beyond that one largest message for each fetch under way, one a broker. With a full
+ * window librdkafka may hold one largest message a partition.
  *
  * Owns the handle, its queues and the partitions. A member that is fenced (another process with
  * its state_dir's identity) ends the process, which comes back under another.
@@ -36,7 +36,8 @@
 #define BATCH 32            /* of one partition before it is another's turn */
 #define TURN 256            /* of one turn of the loop */
 #define SESSION_MS 45000
-#define NEAR 500      /* of mail.inbound: with more in hand, bodies may have to be read twice */
+#define NEAR 500 /* of mail.inbound: with more in hand, bodies may have to be read twice */
+#define HELD_BYTES_MAX ((size_t)128 << 20)
 #define STUCK_MS 2000 /* in hand for longer: look on, up to the window */
 
 void
@@ -499,6 +500,7 @@ kafka_consume(struct queue *base, enum topic topic, struct loop *loop, unsigned 
 		.group = kafka_group_name[topic],
 		.loop = loop,
 		.window = window,
+		.held_bytes_max = HELD_BYTES_MAX,
 		.near = topic == TOPIC_INBOUND && window > NEAR ? NEAR : window,
 		.on_record = on_record,
 		.arg = arg,

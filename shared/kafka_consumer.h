@@ -73,7 +73,6 @@ struct partition {
 
 #define ASSIGN_PATIENCE_MS 5000
 #define PROMISE 256 /* records of a partition handed out beyond a commit at most */
-#define BODIES_BYTES_MAX ((size_t)128 << 20) /* kept for records of mail.inbound in hand */
 #define DOUBTS 8192 /* slots: a message in each at most */
 
 struct kafka_consumer {
@@ -89,6 +88,7 @@ struct kafka_consumer {
 	unsigned in_hand;
 	struct holder *holders; /* accounts with records in hand */
 	size_t held_bytes;      /* of bodies that are kept; a file counts as QUEUE_INLINE_MAX */
+	size_t held_bytes_max;  /* of mail.inbound */
 	void (*on_record)(void *arg, struct record *record);
 	void *arg;
 	rd_kafka_t *rk;

@@ -288,8 +288,8 @@ keep_body(struct kafka_record *record, const rd_kafka_message_t *message)
 	struct kafka_consumer *consumer = record->partition->consumer;
 	const Envelope *envelope = record->base.envelope;
 	struct holder *holder = holder_get(consumer, envelope->account);
-	const size_t left = consumer->held_bytes < BODIES_BYTES_MAX
-		? BODIES_BYTES_MAX - consumer->held_bytes
+	const size_t left = consumer->held_bytes < consumer->held_bytes_max
+		? consumer->held_bytes_max - consumer->held_bytes
 		: 0;
 
 	holder->records++;

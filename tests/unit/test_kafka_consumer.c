@@ -106,6 +106,63 @@ no_more_than_the_window_is_in_hand(void **state)
 	AWAIT(member->count == 60);
 }
 
+struct reading {
+	struct member *member;
+	size_t number;
+	char body[16];
+	size_t size;
+};
+
+static void
+on_piece(void *arg, int err, const void *data, size_t length)
+{
+	struct reading *reading = arg;
+
+	assert_int_equal(err, 0);
+	pthread_mutex_lock(&rig.lock);
+	memcpy(reading->body, data, length);
+	reading->size = length;
+	changed();
+	pthread_mutex_unlock(&rig.lock);
+}
+
+static void
+read_run(void *arg)
+{
+	struct reading *reading = arg;
+	struct member *member = reading->member;
+
+	kafka_body_read(&member->queue.base, member->records[reading->number]->envelope, 0,
+		sizeof reading->body, on_piece, reading);
+}
+
+/* Nothing is finished: what is in hand is slow. */
+static void
+behind_what_is_slow_records_come_without_their_bodies(void **state)
+{
+	struct member *member = &rig.members[0];
+	struct kafka_consumer *consumer;
+	struct reading reading = { .member = member };
+	size_t kept = 0;
+
+	(void)state;
+	put_numbered(KAFKA_INBOUND, 60, PARTITIONS);
+	member_open(member);
+	consume(member, TOPIC_INBOUND, 20000);
+	consumer = (struct kafka_consumer *)member->consumer;
+	consumer->near = 20;
+	consumer->held_bytes_max = 40;
+	AWAIT(member->count == 60);
+	for (size_t i = 0; i < 60; i++)
+		kept += kafka_record_body(member->records[i]) != NULL;
+	assert_int_equal(kept, 8); /* three quarters of 40 bytes, 4 each */
+	reading.number = 59;
+	assert_null(kafka_record_body(member->records[59]));
+	run_on(member, read_run, &reading);
+	AWAIT(reading.size);
+	assert_memory_equal(reading.body, "body", 4);
+}
+
 static void
 members_share_and_whoever_leaves_hands_over(void **state)
 {
@@ -414,6 +471,7 @@ main(int argc, char **argv)
 		TEST(after_a_crash_only_what_was_unfinished_comes_again),
 		TEST(what_was_handed_on_again_is_told),
 		TEST(no_more_than_the_window_is_in_hand),
+		TEST(behind_what_is_slow_records_come_without_their_bodies),
 		TEST(members_share_and_whoever_leaves_hands_over),
 		TEST(a_record_in_hand_does_not_come_twice),
 		TEST(a_record_without_an_envelope_is_put_aside),

@@ -492,6 +492,38 @@ a_message_that_clamd_only_has_errors_for_is_held_in_the_end(void **state)
 }
 
 static void
+hang_up(struct task *task)
+{
+	(void)task;
+	fake.blind = true; /* so that the scans are not begun anew */
+	fake_hang_up(&fake);
+}
+
+/* More than a window that was read in order could hold. */
+static void
+mail_behind_600_slow_messages_of_another_account_goes_on(void **state)
+{
+	struct letter slow;
+	struct task task = { .run = hang_up };
+
+	(void)state;
+	rig.config.scanner.timeout = 60000;
+	start_with_fake();
+	for (size_t i = 0; i < 600; i++)
+		post_body(&slow, "hang.", 5);
+	for (size_t i = 0; i < 20; i++) {
+		letter_init(&letters[i]);
+		letters[i].envelope.account = (char *)"other";
+		letters[i].envelope.size = 5;
+		assert_int_equal(put(TOPIC_INBOUND, &letters[i].envelope, "clean", 5), 0);
+	}
+	AWAIT(arrived_of(20) == 20);
+	assert_int_equal(rig.count, 20);
+	loop_post(fake_loop, &task);
+	end_with_fake();
+}
+
+static void
 a_disabled_scanner_passes_mail_on_unscanned(void **state)
 {
 	(void)state;
@@ -548,6 +580,7 @@ main(void)
 		TEST(a_message_that_breaks_clamd_three_times_is_held_and_others_go_on),
 		TEST(a_message_that_takes_too_long_three_times_is_held_and_others_go_on),
 		TEST(a_message_that_clamd_only_has_errors_for_is_held_in_the_end),
+		TEST(mail_behind_600_slow_messages_of_another_account_goes_on),
 		TEST(a_disabled_scanner_passes_mail_on_unscanned),
 	};
 
