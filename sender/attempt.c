@@ -271,7 +271,7 @@ on_ready(void *arg, struct client *client)
 	sender_wake(connection->sender);
 }
 
-static void connection_open(struct connection *connection);
+static void connection_open(struct connection *connection, const struct item *item);
 
 static void
 on_gone(void *arg, struct client *client, const struct outcome *failure)
@@ -289,7 +289,7 @@ on_gone(void *arg, struct client *client, const struct outcome *failure)
 	if (connection->asking)
 		return; /* connection_send() will open another */
 	if (connection->item && !failure) {
-		connection_open(connection);
+		connection_open(connection, connection->item);
 		return;
 	}
 	if (failure && (connection->item || connection->node.state == CONNECTION_OPENING))
@@ -298,7 +298,7 @@ on_gone(void *arg, struct client *client, const struct outcome *failure)
 }
 
 static void
-connection_open(struct connection *connection)
+connection_open(struct connection *connection, const struct item *item)
 {
 	struct peer *peer = xcalloc(1, sizeof *peer);
 
@@ -309,7 +309,10 @@ connection_open(struct connection *connection)
 	connection->ready = false;
 	connection->node.affinity = route_affinity(connection->route);
 	peer->client = client_open(connection->sender->clients, connection->route,
-		&(struct client_events){ .on_ready = on_ready, .on_gone = on_gone, .arg = peer });
+		&(struct client_events){ .on_ready = on_ready,
+			.on_gone = on_gone,
+			.arg = peer,
+			.account = item->mail->envelope->account });
 }
 
 static void
@@ -321,7 +324,7 @@ connection_new(struct sender *sender, struct schedule_site *site, struct item *i
 	connection->route = route_ref(item->route);
 	TAILQ_INSERT_TAIL(&sender->connections, connection, link);
 	schedule_opening(sender->schedule, &connection->node, site);
-	connection_open(connection);
+	connection_open(connection, item);
 }
 
 /* The next message goes to other hosts. */
@@ -335,7 +338,7 @@ connection_turn(struct connection *connection, struct route *route)
 	}
 	route_unref(connection->route);
 	connection->route = route_ref(route);
-	connection_open(connection);
+	connection_open(connection, connection->item);
 }
 
 /* Transactions. */

@@ -160,6 +160,7 @@ on_free(struct task *task)
 	struct client *client = (struct client *)((char *)task - offsetof(struct client, freeing));
 
 	route_unref(client->route);
+	free(client->account);
 	free(client);
 }
 
@@ -500,6 +501,7 @@ client_open(struct client_context *context, struct route *route, const struct cl
 
 	client->context = context;
 	client->events = *events;
+	client->account = xstrdup(events->account ? events->account : "");
 	client->route = route_ref(route);
 	client->never = true;
 	route_order(route, client->order);

@@ -61,6 +61,7 @@ struct client_events {
 	 * was closed by the peer. */
 	void (*on_gone)(void *arg, struct client *client, const struct outcome *failure);
 	void *arg;
+	const char *account; /* whose look-ups they are; NULL: ours. Copied */
 };
 
 /* Tries the route's hosts and their addresses in order (5xx or 4xx greeting: the next one). */

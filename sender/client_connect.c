@@ -147,7 +147,7 @@ enter_resolve(struct client *client)
 	client->address_at = client->address_count = 0;
 	client->holds++;
 	site_addresses(client->context->resolver, client->route, client->order[client->host_at],
-		on_addresses, client);
+		client->account, on_addresses, client);
 }
 
 /* The host's name; of a smarthost without the port, of an address literal nothing. */

@@ -65,6 +65,7 @@ client_context_free(struct client_context **context_ref)
 		event_del(&client->timer);
 		conn_free(&client->conn);
 		route_unref(client->route);
+		free(client->account);
 		free(client);
 	}
 	tls_client_free(&context->tls);

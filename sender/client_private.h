@@ -79,6 +79,7 @@ struct client {
 	struct client_context *context;
 	LIST_ENTRY(client) entry;
 	struct client_events events;
+	char *account;
 	enum client_state state;
 	struct event timer; /* fires at timer_ms, the state's time is up at deadline_ms */
 	uint64_t timer_ms, deadline_ms;

@@ -40,7 +40,7 @@ static const struct option always[] = {
 	{ "do-not-query-localhost:", "no" }, /* forwarders are often on this very machine */
 	{ "msg-cache-size:",         "8m" },
 	{ "rrset-cache-size:",       "16m" },
-	{ "outgoing-range:",         "128" }, /* asked at once */
+	{ "outgoing-range:",         "512" }, /* asked at once: more than LOOKUPS_MAX need */
 	{ "num-queries-per-thread:", "4096" },
 	{ "outgoing-num-tcp:",       "16" },
 	{ "tcp-auth-query-timeout:", "10000" },
@@ -72,6 +72,8 @@ struct dns_query {
 	struct dns *dns;
 	dns_cb cb; /* NULL: nobody waits any more */
 	void *arg;
+	void (*over)(void *arg);
+	void *over_arg;
 	uint16_t type;
 	struct event timer;
 	bool at_ub; /* libunbound holds a pointer to this */
@@ -83,6 +85,8 @@ struct dns_query {
 static void
 query_free(struct dns_query *query)
 {
+	if (query->over)
+		query->over(query->over_arg);
 	event_del(&query->timer);
 	LIST_REMOVE(query, entry);
 	free(query->packet);
@@ -280,6 +284,19 @@ dns_resolve(struct dns *dns, const char *name, uint16_t type, dns_cb cb, void *a
 		event_active(&query->timer, EV_TIMEOUT, 0);
 	}
 	return query;
+}
+
+void
+dns_query_over(struct dns_query *query, void (*over)(void *arg), void *arg)
+{
+	query->over = over;
+	query->over_arg = arg;
+}
+
+struct loop *
+dns_loop(const struct dns *dns)
+{
+	return dns->loop;
 }
 
 void

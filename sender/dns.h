@@ -39,6 +39,7 @@ int dns_name_ascii(const char *name, char out[ANSWER_NAME_MAX]);
 
 /* Reads dns.forward[] and dns.trust_anchor. NULL after logging why. */
 struct dns *dns_new(struct loop *loop, const struct config *config);
+struct loop *dns_loop(const struct dns *dns);
 /* Not from a callback. Queries under way are dropped without their callback. */
 void dns_free(struct dns **dns);
 
@@ -46,6 +47,9 @@ void dns_free(struct dns **dns);
  * its callback is called. */
 struct dns_query *
 dns_resolve(struct dns *dns, const char *name, uint16_t type, dns_cb cb, void *arg);
+/* `over` is called once libunbound does not work on the query any more: after its callback, or
+ * while dns_free() runs. */
+void dns_query_over(struct dns_query *query, void (*over)(void *arg), void *arg);
 /* The callback will not come. */
 void dns_cancel(struct dns_query *query);
 

@@ -373,7 +373,7 @@ routing_start(struct mail *mail)
 	mail->lookups = 1;
 	for (struct lookup *at = mail->first_lookup; at; at = at->next) {
 		mail->lookups++;
-		site_route(sender->resolver, at->domain, on_route, at);
+		site_route(sender->resolver, at->domain, envelope->account, on_route, at);
 	}
 	looked_up(mail);
 }

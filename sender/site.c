@@ -25,11 +25,9 @@
 #include "shared/loop.h"
 
 #define ENTRIES_MAX 10000
-#define LOOKUPS_MAX 1000 /* under way; the others queue */
 #define TTL_MIN_S 10
 #define TTL_MAX_S 3600
 #define BOUNCE_TTL_S 300
-#define DEFER_TTL_S 30
 
 /* Providers whose hosts are one site, whatever the domain. */
 static const struct {
@@ -54,10 +52,11 @@ STAILQ_HEAD(waiters, waiter);
 
 struct site_entry {
 	LIST_ENTRY(site_entry) bucket;
-	TAILQ_ENTRY(site_entry) lru; /* when known; else, of those that queue */
+	TAILQ_ENTRY(site_entry) lru; /* when known */
 	struct site_resolver *resolver;
-	bool known;  /* else a look-up is under way, for the waiters */
-	bool queued; /* or has yet to begin */
+	bool known;               /* else it is being looked up, for the waiters */
+	struct lookup_turn *turn; /* of that */
+	unsigned failures;        /* deferrals in a row */
 	uint64_t expires_ms;
 	struct route *route;
 	struct outcome *failure;
@@ -203,8 +202,7 @@ entry_free(struct site_entry *entry)
 
 	if (entry->known)
 		TAILQ_REMOVE(&entry->resolver->lru, entry, lru);
-	if (entry->queued)
-		TAILQ_REMOVE(&entry->resolver->queued, entry, lru);
+	lookup_turn_end(entry->turn);
 	while ((waiter = STAILQ_FIRST(&entry->waiters))) {
 		STAILQ_REMOVE_HEAD(&entry->waiters, entry);
 		free(waiter);
@@ -214,39 +212,6 @@ entry_free(struct site_entry *entry)
 	route_unref(entry->route);
 	free(entry->failure);
 	free(entry);
-}
-
-static void on_mx(void *arg, const struct dns_result *result);
-
-static void
-lookup_begin(struct site_entry *entry)
-{
-	entry->resolver->asking++;
-	dns_resolve(entry->resolver->dns, entry->domain, ANSWER_MX, on_mx, entry);
-}
-
-static void
-lookup_next(struct site_resolver *resolver)
-{
-	struct site_entry *entry = TAILQ_FIRST(&resolver->queued);
-
-	resolver->asking--;
-	if (!entry)
-		return;
-	TAILQ_REMOVE(&resolver->queued, entry, lru);
-	entry->queued = false;
-	lookup_begin(entry);
-}
-
-static void
-lookup(struct site_entry *entry)
-{
-	if (entry->resolver->asking < LOOKUPS_MAX) {
-		lookup_begin(entry);
-		return;
-	}
-	entry->queued = true;
-	TAILQ_INSERT_TAIL(&entry->resolver->queued, entry, lru);
 }
 
 /* The callbacks may ask for routes again, which may drive this entry out. */
@@ -264,7 +229,8 @@ entry_answer(struct site_entry *entry, uint32_t ttl_s)
 	entry->expires_ms = clock_mono_ms() + ttl_s * (uint64_t)1000;
 	entry->known = true;
 	TAILQ_INSERT_TAIL(&entry->resolver->lru, entry, lru);
-	lookup_next(entry->resolver);
+	lookup_turn_end(entry->turn);
+	entry->turn = NULL;
 	while ((waiter = STAILQ_FIRST(&waiters))) {
 		STAILQ_REMOVE_HEAD(&waiters, entry);
 		waiter->cb(waiter->arg, route, route ? NULL : &failure);
@@ -292,7 +258,8 @@ entry_defer(struct site_entry *entry, const char *why)
 	snprintf(text, sizeof text, "DNS look-up of %s failed: %s", entry->domain, why);
 	entry->failure = xcalloc(1, sizeof *entry->failure);
 	outcome_from_error(entry->failure, STEP_DNS, text, "");
-	entry_answer(entry, DEFER_TTL_S);
+	entry_answer(entry,
+		lookup_defer_ttl_s(++entry->failures, entry->resolver->config->sender.retry.max));
 }
 
 static int
@@ -368,7 +335,7 @@ static void
 ask_implicit(struct site_entry *entry, uint16_t type)
 {
 	entry->asking = type;
-	dns_resolve(entry->resolver->dns, entry->domain, type, on_implicit, entry);
+	lookup_turn_ask(entry->turn, entry->domain, type, on_implicit, entry);
 }
 
 static void
@@ -416,16 +383,26 @@ on_mx(void *arg, const struct dns_result *result)
 }
 
 static void
-entry_ask(struct site_entry *entry, route_cb cb, void *arg)
+on_turn(void *arg)
+{
+	struct site_entry *entry = arg;
+
+	lookup_turn_ask(entry->turn, entry->domain, ANSWER_MX, on_mx, entry);
+}
+
+static void
+entry_ask(struct site_entry *entry, const char *account, route_cb cb, void *arg)
 {
 	struct waiter *waiter = xcalloc(1, sizeof *waiter);
-	bool first = STAILQ_EMPTY(&entry->waiters);
 
 	waiter->cb = cb;
 	waiter->arg = arg;
 	STAILQ_INSERT_TAIL(&entry->waiters, waiter, entry);
-	if (first)
-		lookup(entry);
+	if (entry->turn)
+		lookup_turn_join(entry->turn, account);
+	else
+		entry->turn = lookup_turn_new(
+			entry->resolver->queue, account, entry->failures > 0, on_turn, entry);
 }
 
 static void
@@ -455,9 +432,11 @@ is_ascii(const char *text)
 }
 
 static void
-route_domain(struct site_resolver *resolver, const char *domain, route_cb cb, void *arg)
+route_domain(struct site_resolver *resolver, const char *domain, const char *account, route_cb cb,
+	void *arg)
 {
 	struct site_entry *entry;
+	unsigned failures = 0;
 
 	entry = entry_find(resolver, domain);
 	if (entry && entry->known && entry->expires_ms > clock_mono_ms()) {
@@ -467,16 +446,22 @@ route_domain(struct site_resolver *resolver, const char *domain, route_cb cb, vo
 		return;
 	}
 	if (entry && entry->known) {
+		failures = entry->route ? 0 : entry->failures;
 		entry_free(entry);
 		entry = NULL;
 	}
 	if (!entry && resolver->entries >= ENTRIES_MAX && !TAILQ_EMPTY(&resolver->lru))
 		entry_free(TAILQ_FIRST(&resolver->lru));
-	entry_ask(entry ? entry : entry_new(resolver, domain), cb, arg);
+	if (!entry) {
+		entry = entry_new(resolver, domain);
+		entry->failures = failures;
+	}
+	entry_ask(entry, account, cb, arg);
 }
 
 void
-site_route(struct site_resolver *resolver, const char *domain, route_cb cb, void *arg)
+site_route(struct site_resolver *resolver, const char *domain, const char *account, route_cb cb,
+	void *arg)
 {
 	char ascii[ANSWER_NAME_MAX];
 	struct outcome failure;
@@ -486,12 +471,32 @@ site_route(struct site_resolver *resolver, const char *domain, route_cb cb, void
 	} else if (domain[0] == '[') {
 		route_literal(resolver, domain, cb, arg);
 	} else if (is_ascii(domain)) {
-		route_domain(resolver, domain, cb, arg);
+		route_domain(resolver, domain, account, cb, arg);
 	} else if (dns_name_ascii(domain, ascii) == 0) {
-		route_domain(resolver, ascii, cb, arg);
+		route_domain(resolver, ascii, account, cb, arg);
 	} else {
 		outcome_bounce(&failure, "5.1.2", "the domain is no internationalized name");
 		cb(arg, NULL, &failure);
+	}
+}
+
+void
+site_route_forget(struct site_resolver *resolver, const char *domain, void *arg)
+{
+	char ascii[ANSWER_NAME_MAX];
+	struct site_entry *entry;
+	struct waiter *waiter;
+
+	if (!is_ascii(domain) && dns_name_ascii(domain, ascii) == 0)
+		domain = ascii;
+	entry = entry_find(resolver, domain);
+	if (!entry)
+		return;
+	STAILQ_FOREACH(waiter, &entry->waiters, entry)
+	if (waiter->arg == arg) {
+		STAILQ_REMOVE(&entry->waiters, waiter, waiter, entry);
+		free(waiter);
+		return;
 	}
 }
 
@@ -541,7 +546,6 @@ site_resolver_new(struct loop *loop, const struct config *config)
 	resolver->loop = loop;
 	resolver->config = config;
 	TAILQ_INIT(&resolver->lru);
-	TAILQ_INIT(&resolver->queued);
 	LIST_INIT(&resolver->lookups);
 	for (size_t i = 0; i < SITE_BUCKETS; i++)
 		LIST_INIT(&resolver->buckets[i]);
@@ -552,7 +556,9 @@ site_resolver_new(struct loop *loop, const struct config *config)
 	if (resolver->smarthost && net_parse(config->sender.route, &numeric) == 0)
 		return resolver;
 	resolver->dns = dns_new(loop, config);
-	if (!resolver->dns)
+	if (resolver->dns)
+		resolver->queue = lookup_queue_new(resolver->dns);
+	else
 		site_resolver_free(&resolver);
 	return resolver;
 }
@@ -564,11 +570,13 @@ site_resolver_free(struct site_resolver **resolver_ref)
 
 	if (!resolver)
 		return;
+	lookup_queue_stop(resolver->queue);
 	dns_free(&resolver->dns);
 	site_address_drop(resolver);
 	for (size_t i = 0; i < SITE_BUCKETS; i++)
 		while (!LIST_EMPTY(&resolver->buckets[i]))
 			entry_free(LIST_FIRST(&resolver->buckets[i]));
+	lookup_queue_free(&resolver->queue);
 	route_unref(resolver->smarthost);
 	free(resolver->allowed);
 	free(resolver->own);

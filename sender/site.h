@@ -51,10 +51,13 @@ void site_resolver_free(struct site_resolver **resolver);
  * null MX (RFC 7505) bounces 5.1.10, no such domain bounces 5.1.2, MX that is ourselves 5.4.6, a
  * DNS failure or bogus DNSSEC defers 4.4.3. Address literals "[192.0.2.1]" are routes themselves.
  * The callback (maybe at once, exactly once unless the resolver is freed) gets a borrowed route, or
- * NULL and the failure.
+ * NULL and the failure. What has to be looked up waits for its turn, and `account` for its own.
  */
 typedef void (*route_cb)(void *arg, struct route *route, const struct outcome *failure);
-void site_route(struct site_resolver *resolver, const char *domain, route_cb cb, void *arg);
+void site_route(struct site_resolver *resolver, const char *domain, const char *account,
+	route_cb cb, void *arg);
+/* The callback will not come; the look-up goes on for who asks next. */
+void site_route_forget(struct site_resolver *resolver, const char *domain, void *arg);
 
 /*
  * Addresses of a host, IPv4 first, those that must not be delivered to (special ones outside
@@ -66,6 +69,6 @@ void site_route(struct site_resolver *resolver, const char *domain, route_cb cb,
 typedef void (*addresses_cb)(void *arg, const struct net_address *addresses, size_t count,
 	const struct outcome *failure);
 void site_addresses(struct site_resolver *resolver, const struct route *route, size_t host,
-	addresses_cb cb, void *arg);
+	const char *account, addresses_cb cb, void *arg);
 
 #endif

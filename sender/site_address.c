@@ -28,6 +28,7 @@ struct address_lookup {
 	uint16_t port;
 	addresses_cb cb;
 	void *arg;
+	struct lookup_turn *turn;
 	unsigned waiting; /* for A, AAAA or both */
 	char why[160];    /* the DNS failure, "" without */
 	size_t v4, v6;
@@ -129,6 +130,7 @@ static void
 lookup_free(struct address_lookup *lookup)
 {
 	LIST_REMOVE(lookup, entry);
+	lookup_turn_end(lookup->turn);
 	route_unref(lookup->route);
 	free(lookup);
 }
@@ -198,8 +200,17 @@ split_smarthost(struct address_lookup *lookup, const char *name)
 }
 
 static void
+on_turn(void *arg)
+{
+	struct address_lookup *lookup = arg;
+
+	lookup_turn_ask(lookup->turn, lookup->host, ANSWER_A, on_v4, lookup);
+	lookup_turn_ask(lookup->turn, lookup->host, ANSWER_AAAA, on_v6, lookup);
+}
+
+static void
 lookup_start(struct site_resolver *resolver, const struct route *route, const char *name,
-	addresses_cb cb, void *arg)
+	const char *account, addresses_cb cb, void *arg)
 {
 	struct address_lookup *lookup = xcalloc(1, sizeof *lookup);
 
@@ -214,13 +225,12 @@ lookup_start(struct site_resolver *resolver, const struct route *route, const ch
 	else
 		snprintf(lookup->host, sizeof lookup->host, "%s", name);
 	LIST_INSERT_HEAD(&resolver->lookups, lookup, entry);
-	dns_resolve(resolver->dns, lookup->host, ANSWER_A, on_v4, lookup);
-	dns_resolve(resolver->dns, lookup->host, ANSWER_AAAA, on_v6, lookup);
+	lookup->turn = lookup_turn_new(resolver->queue, account, false, on_turn, lookup);
 }
 
 void
 site_addresses(struct site_resolver *resolver, const struct route *route, size_t host,
-	addresses_cb cb, void *arg)
+	const char *account, addresses_cb cb, void *arg)
 {
 	const char *name = route->hosts[host].name;
 	struct net_address address;
@@ -231,7 +241,7 @@ site_addresses(struct site_resolver *resolver, const struct route *route, size_t
 				name, (uint16_t)resolver->config->sender.port, &address) == 0))
 		answer_with(resolver, route->smarthost, name, &address, 1, cb, arg);
 	else
-		lookup_start(resolver, route, name, cb, arg);
+		lookup_start(resolver, route, name, account, cb, arg);
 }
 
 void

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "sender/lookup_queue.h"
 #include "sender/site.h"
 
 #define SITE_BUCKETS 4096
@@ -24,8 +25,7 @@ struct site_resolver {
 	size_t own_count;
 	LIST_HEAD(site_bucket, site_entry) buckets[SITE_BUCKETS];
 	TAILQ_HEAD(site_lru, site_entry) lru; /* known ones, the longest unused first */
-	struct site_lru queued;               /* look-ups that have yet to begin */
-	size_t asking;                        /* look-ups of routes under way */
+	struct lookup_queue *queue;           /* NULL like dns */
 	LIST_HEAD(lookup_list, address_lookup) lookups;
 	size_t entries;
 };

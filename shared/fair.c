@@ -151,6 +151,27 @@ entry_leave(struct fair *fair, struct fair_entry *entry)
 	fair->ring_count--;
 }
 
+static size_t
+account_length(const struct fair_account *account)
+{
+	return account ? account->fresh_count + account->again_count : 0;
+}
+
+void
+fair_join(struct fair *fair, struct fair_entry *entry, const char *name)
+{
+	const struct fair_entry was = *entry;
+	struct fair_account *account;
+
+	if (!was.account || was.under_way)
+		return;
+	HASH_FIND_STR(fair->accounts, name, account);
+	if (account == was.account || account_length(account) + 1 >= account_length(was.account))
+		return;
+	fair_remove(fair, entry);
+	fair_add(fair, entry, name, was.cost, was.again);
+}
+
 static struct fair_entry *
 account_head(const struct fair_account *account)
 {

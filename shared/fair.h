@@ -46,6 +46,9 @@ void fair_free(struct fair **fair);
 /* Lets an entry wait. `again`: of its account, those that were not tried before mostly go first. */
 void fair_add(struct fair *fair, struct fair_entry *entry, const char *account, unsigned cost,
 	bool again);
+/* Another account waits for it, too: an entry that waits does so for whichever of the two has less
+ * waiting. */
+void fair_join(struct fair *fair, struct fair_entry *entry, const char *account);
 /* The next entry while `capacity` are under way at most; NULL: none waits, or may begin. It goes on
  * waiting. */
 struct fair_entry *fair_peek(struct fair *fair, unsigned capacity);

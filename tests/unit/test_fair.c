@@ -94,13 +94,12 @@ accounts_take_turns_by_what_their_entries_cost(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		tear_down(state);
 		set_up(state);
 		add(0, rows[i].letters, rows[i].cost);
 		assert_order(rows[i].order);
 		assert_null(take(FAIR_ENDLESS));
-		tear_down(state);
 	}
-	set_up(state);
 }
 
 static void
@@ -158,6 +157,7 @@ one_account_leaves_room_for_the_next(void **state)
 	unsigned count;
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		tear_down(state);
 		set_up(state);
 		for (unsigned j = 0; j < 1001; j++)
 			add(j, "a", 1);
@@ -168,9 +168,7 @@ one_account_leaves_room_for_the_next(void **state)
 		other = take(rows[i].capacity);
 		assert_ptr_equal(other, rows[i].capacity > 1 ? &things[1500] : NULL);
 		assert_null(fair_peek(fair, count));
-		tear_down(state);
 	}
-	set_up(state);
 }
 
 static void
