@@ -24,6 +24,7 @@
 #include "shared/metrics.h"
 #include "shared/poison.h"
 
+#define PATIENCE_US (2ull * 1000000)
 #define AGE_US (60ull * 1000000)
 #define AGAIN_S 5
 
@@ -420,6 +421,11 @@ mail_check(struct mail *mail)
 	}
 	if (!mail->record || mail->state != MAIL_TRYING || mail->busy)
 		return;
+	if (mail->lookups) {
+		if (!mail->aged || mail->lost || mail->sender->draining)
+			return;
+		routing_give_up(mail);
+	}
 	TAILQ_FOREACH(item, &mail->items, link)
 	waits = waits || item->state == ITEM_PARKED;
 	if (TAILQ_EMPTY(&mail->items))
@@ -450,17 +456,31 @@ uint64_t
 mail_age(struct sender *sender, uint64_t now)
 {
 	struct mail *mail, *next;
+	uint64_t soonest = 0;
 
 	for (mail = TAILQ_FIRST(&sender->arrivals); mail; mail = next) {
+		const uint64_t step = mail->impatient ? AGE_US : PATIENCE_US;
+
 		next = TAILQ_NEXT(mail, link);
 		if (mail->aged)
 			continue;
-		if (mail->arrived_us + AGE_US > now)
-			return mail->arrived_us + AGE_US;
+		if (mail->arrived_us + step > now) {
+			if (!soonest || mail->arrived_us + step < soonest)
+				soonest = mail->arrived_us + step;
+			if (!mail->impatient)
+				break; /* so are those behind it */
+			continue;
+		}
+		if (!mail->impatient) {
+			mail->impatient = true;
+			if (mail->lookups)
+				routing_go_on(mail);
+			continue;
+		}
 		mail->aged = true;
 		mail_check(mail);
 	}
-	return 0;
+	return soonest;
 }
 
 /* Arriving. */

@@ -3,6 +3,10 @@
  *
  * sender:  mail -> [routing] -> schedule
  *
+ * A mail's domains are looked up ASKED_MAX at a time, so that one mail with many does not take all
+ * of its account's turns. Of a record, what is known after a while (mail_age()) begins, and the
+ * rest as it becomes known; when it is to become rows, so does what is not known yet.
+ *
  * Domains of a record that lead to the same hosts share an item. A row is one item already; when
  * its domains no longer go the same way, or when it was held, it is split: the rows for the other
  * ways are durable before the old one shrinks or goes. A crash in between leaves recipients in two
@@ -22,14 +26,20 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 
+#define ASKED_MAX 32
+#define ASKED_PARENT_MAX 16 /* below the same domain, which may be what is slow */
+#define LATER_US 30000000u  /* and up to as much again */
+
 struct lookup {
 	struct mail *mail;
 	struct lookup *next;
 	struct route *route;
 	struct outcome *failure;
 	size_t count, space;
+	bool asked, answered;
 	bool suspended; /* waits, whatever the others do */
 	Recipient **recipients;
+	const char *parent; /* of the domain: its last two labels */
 	char domain[256];
 };
 
@@ -46,6 +56,17 @@ routing_domain(const struct sender *sender, const Recipient *recipient, char out
 		snprintf(out, 256, "%.255s", sender->config->hostname);
 }
 
+static const char *
+parent_of(const char *domain)
+{
+	const char *parent = domain + strlen(domain);
+
+	for (unsigned dots = 0; parent > domain; parent--)
+		if (parent[-1] == '.' && ++dots == 2)
+			break;
+	return parent;
+}
+
 static struct lookup *
 lookup_for(struct mail *mail, const char *domain)
 {
@@ -58,7 +79,9 @@ lookup_for(struct mail *mail, const char *domain)
 	lookup->mail = mail;
 	snprintf(lookup->domain, sizeof lookup->domain, "%s", domain);
 	lookup->next = mail->first_lookup;
+	lookup->parent = parent_of(lookup->domain);
 	mail->first_lookup = lookup;
+	mail->lookups++;
 	return lookup;
 }
 
@@ -74,17 +97,22 @@ lookup_add(struct lookup *lookup, Recipient *recipient)
 }
 
 static void
+lookup_free(struct lookup *lookup)
+{
+	route_unref(lookup->route);
+	free(lookup->failure);
+	free(lookup->recipients);
+	free(lookup);
+}
+
+static void
 lookups_free(struct mail *mail)
 {
 	struct lookup *lookup;
 
 	while ((lookup = mail->first_lookup)) {
 		mail->first_lookup = lookup->next;
-		if (lookup->route)
-			route_unref(lookup->route);
-		free(lookup->failure);
-		free(lookup->recipients);
-		free(lookup);
+		lookup_free(lookup);
 	}
 }
 
@@ -98,7 +126,7 @@ item_for(struct mail *mail, const struct lookup *lookup)
 	if (!lookup->route)
 		return item_new(mail, NULL);
 	TAILQ_FOREACH(item, &mail->items, link)
-	if (item->route && item->suspended == lookup->suspended &&
+	if (item->route && item->state == ITEM_NEW && item->suspended == lookup->suspended &&
 		!strcmp(item->route->site, lookup->route->site) &&
 		route_same(item->route, lookup->route))
 		return item;
@@ -116,27 +144,65 @@ lookups_suspend(struct mail *mail)
 				at->recipients[0]);
 }
 
+/* Those that are answered become items. */
+static void
+lookups_take(struct mail *mail)
+{
+	struct lookup *lookup, **at = &mail->first_lookup;
+
+	while ((lookup = *at)) {
+		if (!lookup->answered) {
+			at = &lookup->next;
+			continue;
+		}
+		item_add(
+			item_for(mail, lookup), lookup->recipients, lookup->count, lookup->failure);
+		*at = lookup->next;
+		lookup_free(lookup);
+	}
+}
+
 static void
 record_routed(struct mail *mail)
 {
-	struct lookup *lookup;
 	struct item *item, *next;
 
-	for (lookup = mail->first_lookup; lookup; lookup = lookup->next) {
-		item = item_for(mail, lookup);
-		item_add(item, lookup->recipients, lookup->count, lookup->failure);
-	}
-	lookups_free(mail);
-	mail_unmark(mail);
+	lookups_take(mail);
+	if (!mail->lookups)
+		mail_unmark(mail);
 	mail->state = MAIL_TRYING;
 	mail->busy++;
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
 		next = TAILQ_NEXT(item, link);
+		if (item->state != ITEM_NEW)
+			continue;
 		rules_begin(mail->sender->rules, item, true);
 		attempt_begin(item);
 	}
 	mail->busy--;
 	mail_check(mail);
+}
+
+/* Their rows are due once most of the answers are there, for who asks then. */
+void
+routing_give_up(struct mail *mail)
+{
+	struct sender *sender = mail->sender;
+	struct lookup *lookup;
+	struct item *item;
+
+	for (lookup = mail->first_lookup; lookup; lookup = lookup->next) {
+		site_route_forget(sender->resolver, lookup->domain, lookup);
+		item = item_new(mail, NULL);
+		item_add(item, lookup->recipients, lookup->count, NULL);
+		rules_begin(sender->rules, item, false);
+		item->state = ITEM_PARKED;
+		item->parked = true;
+		item->due_us = clock_us() + LATER_US + arc4random_uniform(LATER_US);
+	}
+	lookups_free(mail);
+	mail->lookups = mail->asked = 0;
+	mail_unmark(mail);
 }
 
 /* A row: it begins, or is split. */
@@ -328,12 +394,55 @@ row_routed(struct mail *mail)
 
 /* Looking up. */
 
+static void on_route(void *arg, struct route *route, const struct outcome *failure);
+
+static bool
+parent_is_busy(const struct mail *mail, const char *parent)
+{
+	unsigned count = 0;
+
+	for (const struct lookup *at = mail->first_lookup; at; at = at->next)
+		count += at->asked && !at->answered && !strcmp(at->parent, parent);
+	return count >= ASKED_PARENT_MAX;
+}
+
+static struct lookup *
+lookup_next(const struct mail *mail)
+{
+	const char *busy = NULL;
+
+	for (struct lookup *at = mail->first_lookup; at; at = at->next) {
+		if (at->asked || (busy && !strcmp(at->parent, busy)))
+			continue;
+		if (!parent_is_busy(mail, at->parent))
+			return at;
+		busy = at->parent;
+	}
+	return NULL;
+}
+
 static void
-looked_up(struct mail *mail)
+ask_more(struct mail *mail)
+{
+	struct lookup *lookup;
+
+	mail->asking = true;
+	while (mail->asked < ASKED_MAX && (lookup = lookup_next(mail))) {
+		lookup->asked = true;
+		mail->asked++;
+		site_route(mail->sender->resolver, lookup->domain, mail->envelope->account,
+			on_route, lookup);
+	}
+	mail->asking = false;
+}
+
+void
+routing_go_on(struct mail *mail)
 {
 	struct sender *sender = mail->sender;
 
-	if (--mail->lookups)
+	ask_more(mail);
+	if (mail->lookups && !mail->impatient)
 		return;
 	lookups_suspend(mail);
 	if (mail->row)
@@ -347,6 +456,7 @@ static void
 on_route(void *arg, struct route *route, const struct outcome *failure)
 {
 	struct lookup *lookup = arg;
+	struct mail *mail = lookup->mail;
 
 	if (route)
 		lookup->route = route_ref(route);
@@ -354,33 +464,31 @@ on_route(void *arg, struct route *route, const struct outcome *failure)
 		lookup->failure = xmalloc(sizeof *failure);
 		*lookup->failure = *failure;
 	}
-	looked_up(lookup->mail);
+	lookup->answered = true;
+	mail->lookups--;
+	mail->asked--;
+	if (!mail->asking)
+		routing_go_on(mail);
 }
 
 void
 routing_start(struct mail *mail)
 {
 	const Envelope *envelope = mail->envelope;
-	struct sender *sender = mail->sender;
 	char domain[256];
 
 	mail->state = MAIL_ROUTING;
 	mail_mark(mail);
 	for (size_t i = 0; i < envelope->n_recipients; i++) {
-		routing_domain(sender, envelope->recipients[i], domain);
+		routing_domain(mail->sender, envelope->recipients[i], domain);
 		lookup_add(lookup_for(mail, domain), envelope->recipients[i]);
 	}
-	mail->lookups = 1;
-	for (struct lookup *at = mail->first_lookup; at; at = at->next) {
-		mail->lookups++;
-		site_route(sender->resolver, at->domain, envelope->account, on_route, at);
-	}
-	looked_up(mail);
+	routing_go_on(mail);
 }
 
 void
 routing_forget(struct mail *mail)
 {
 	lookups_free(mail);
-	mail->lookups = 0;
+	mail->lookups = mail->asked = 0;
 }

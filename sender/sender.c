@@ -46,6 +46,7 @@
 #define SETTLE_MS (QUEUE_LATE_MS + 2000)
 #define STOP_POLL_MS 20
 #define GAUGES_US 500000
+#define AGE_EVERY_US 1000000
 
 static struct {
 	struct sender sender;
@@ -120,6 +121,7 @@ age_arm(struct sender *sender)
 	if (!next)
 		return;
 	next -= now;
+	next = next < AGE_EVERY_US ? next : AGE_EVERY_US; /* others come meanwhile */
 	wait = (struct timeval){ .tv_sec = (time_t)(next / 1000000),
 		.tv_usec = (suseconds_t)(next % 1000000) };
 	event_add(sender->age_timer, &wait);

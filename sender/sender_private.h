@@ -121,6 +121,9 @@ struct mail {
 	bool visited;           /* mail_each() */
 	bool lost;              /* its partition is somebody else's; something of it is under way */
 	unsigned lookups, busy; /* what keeps it in memory beside its record and items */
+	unsigned asked;         /* of `lookups`: those that the resolver has */
+	bool asking;            /* answers may come at once */
+	bool impatient;         /* what is known begins, whatever is not */
 	struct lookup *first_lookup;
 	struct poison_work work;
 	unsigned marks;      /* what of it is under work: its routing, items */
@@ -228,6 +231,10 @@ void item_unmark(struct item *item);
 
 /* routing.c: finds the sites of the mail's domains, then begins its items. */
 void routing_start(struct mail *mail);
+/* Some answers are there, or have been waited for long enough. */
+void routing_go_on(struct mail *mail);
+/* The record is to become rows, with what is not known yet as rows of its own. */
+void routing_give_up(struct mail *mail);
 /* Drops the look-ups under way, once the resolver is gone. */
 void routing_forget(struct mail *mail);
 /* Equal for routes with the same hosts. */
