@@ -160,7 +160,9 @@ must_wait(struct item *item, uint64_t *until_out)
 	if (suspensions_mark(sender->suspensions, item))
 		return true;
 	*until_out = own_timer(item, until);
-	return until || (!item->row && schedule_crowded(sender->schedule, site));
+	return until ||
+		(!item->row &&
+			schedule_crowded(sender->schedule, site, item->mail->envelope->account));
 }
 
 void

@@ -10,14 +10,14 @@
  * A site without messages and connections is kept while what it taught us (limit, rest) may matter,
  * an hour at most after its rest.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sender/schedule_private.h"
 #include "shared/log.h"
 
-#define QUANTUM 8    /* what an account gets each round */
-#define RETRY_TURN 5 /* of so many messages of an account, one is a retry */
+#define QUANTUM 8 /* what an account gets each round */
 #define MEMORY_US (3600ull * 1000000)
 
 struct schedule *
@@ -28,25 +28,16 @@ schedule_new(const struct schedule_options *options)
 	s->options = *options;
 	TAILQ_INIT(&s->dirty);
 	TAILQ_INIT(&s->wanting);
+	TAILQ_INIT(&s->capped);
 	TAILQ_INIT(&s->memory);
 	TAILQ_INIT(&s->idle);
 	return s;
 }
 
 static void
-account_drop(struct schedule_account *account)
-{
-	HASH_DEL(account->site->accounts, account);
-	free(account);
-}
-
-static void
 site_drop(struct schedule *s, struct schedule_site *site)
 {
-	struct schedule_account *account, *next;
-
-	HASH_ITER(hh, site->accounts, account, next)
-	account_drop(account);
+	fair_free(&site->fair);
 	if (site->dirty)
 		TAILQ_REMOVE(&s->dirty, site, dirty_link);
 	if (site->wanting) {
@@ -55,6 +46,8 @@ site_drop(struct schedule *s, struct schedule_site *site)
 	}
 	if (site->granted)
 		s->granted_count--;
+	if (site->capped)
+		TAILQ_REMOVE(&s->capped, site, capped_link);
 	if (site->remembered)
 		TAILQ_REMOVE(&s->memory, site, memory_link);
 	HASH_DEL(s->sites, site);
@@ -67,11 +60,17 @@ schedule_free(struct schedule **schedule)
 {
 	struct schedule *s = *schedule;
 	struct schedule_site *site, *next;
+	struct schedule_owner *owner, *next_owner;
 
 	if (!s)
 		return;
 	HASH_ITER(hh, s->sites, site, next)
 	site_drop(s, site);
+	HASH_ITER(hh, s->owners, owner, next_owner)
+	{
+		HASH_DEL(s->owners, owner);
+		free(owner);
+	}
 	free(s);
 	*schedule = NULL;
 }
@@ -125,7 +124,7 @@ site_get(struct schedule *s, const char *name, bool shared, uint64_t now)
 	memcpy(site->name, name, strlen(name) + 1);
 	site->shared = shared;
 	site->limit = s->options.concurrency_start;
-	TAILQ_INIT(&site->ring);
+	site->fair = fair_new(QUANTUM);
 	TAILQ_INIT(&site->idle);
 	HASH_ADD_STR(s->sites, name, site);
 	return site;
@@ -156,27 +155,10 @@ site_recall(struct schedule *s, struct schedule_site *site)
 	TAILQ_REMOVE(&s->memory, site, memory_link);
 }
 
-static struct schedule_account *
-account_get(struct schedule_site *site, const char *name)
+struct schedule_entry *
+schedule_entry_of(struct fair_entry *turn)
 {
-	struct schedule_account *account;
-
-	HASH_FIND_STR(site->accounts, name, account);
-	if (account)
-		return account;
-	account = xcalloc(1, sizeof *account + strlen(name) + 1);
-	memcpy(account->name, name, strlen(name) + 1);
-	account->site = site;
-	TAILQ_INIT(&account->fresh);
-	TAILQ_INIT(&account->again);
-	HASH_ADD_STR(site->accounts, name, account);
-	return account;
-}
-
-static bool
-account_empty(const struct schedule_account *account)
-{
-	return TAILQ_EMPTY(&account->fresh) && TAILQ_EMPTY(&account->again);
+	return (struct schedule_entry *)((char *)turn - offsetof(struct schedule_entry, turn));
 }
 
 void
@@ -184,20 +166,12 @@ schedule_add(struct schedule *s, struct schedule_entry *entry, const char *site_
 	const char *account_name, unsigned cost, bool fresh, uint64_t now)
 {
 	struct schedule_site *site = site_get(s, site_name, shared, now);
-	struct schedule_account *account = account_get(site, account_name);
 
 	site_recall(s, site);
-	if (account_empty(account))
-		TAILQ_INSERT_TAIL(&site->ring, account, ring);
-	entry->account = account;
-	entry->cost = cost < 1 ? 1 : cost > SCHEDULE_COST_MAX ? SCHEDULE_COST_MAX : cost;
+	entry->site = site;
 	entry->fresh = fresh;
-	if (fresh)
-		TAILQ_INSERT_TAIL(&account->fresh, entry, link);
-	else
-		TAILQ_INSERT_TAIL(&account->again, entry, link);
+	fair_add(site->fair, &entry->turn, account_name, cost, !fresh);
 	site->waiting++;
-	site->fresh += fresh;
 	s->waiting++;
 	schedule_site_touch(s, site);
 }
@@ -205,99 +179,53 @@ schedule_add(struct schedule *s, struct schedule_entry *entry, const char *site_
 void
 schedule_remove(struct schedule *s, struct schedule_entry *entry)
 {
-	struct schedule_account *account = entry->account;
-	struct schedule_site *site;
+	struct schedule_site *site = entry->site;
 
-	if (!account)
+	if (!site)
 		return;
-	site = account->site;
-	if (entry->fresh)
-		TAILQ_REMOVE(&account->fresh, entry, link);
-	else
-		TAILQ_REMOVE(&account->again, entry, link);
-	entry->account = NULL;
+	fair_remove(site->fair, &entry->turn);
+	entry->site = NULL;
 	site->waiting--;
-	site->fresh -= entry->fresh;
 	s->waiting--;
-	if (account_empty(account)) {
-		TAILQ_REMOVE(&site->ring, account, ring);
-		account->deficit = 0;
-		if (HASH_COUNT(site->accounts) > SCHEDULE_CROWD)
-			account_drop(account);
-	}
 	schedule_site_touch(s, site);
 }
 
 struct schedule_entry *
-schedule_account_head(const struct schedule_account *account)
-{
-	struct schedule_entry *fresh = TAILQ_FIRST(&account->fresh);
-	struct schedule_entry *again = TAILQ_FIRST(&account->again);
-
-	if (!fresh || (again && account->turn % RETRY_TURN == RETRY_TURN - 1))
-		return again;
-	return fresh;
-}
-
-/* Deficit round robin: it ends, since a cost is at most SCHEDULE_COST_MAX. */
-struct schedule_entry *
 schedule_site_take(struct schedule *s, struct schedule_site *site)
 {
-	struct schedule_account *account;
-	struct schedule_entry *entry;
+	struct fair_entry *turn = fair_take(site->fair, FAIR_ENDLESS);
 
-	while ((account = TAILQ_FIRST(&site->ring))) {
-		entry = schedule_account_head(account);
-		if (entry->cost <= account->deficit || !TAILQ_NEXT(account, ring)) {
-			account->deficit -= entry->cost < account->deficit ? entry->cost
-									   : account->deficit;
-			account->turn++;
-			schedule_remove(s, entry);
-			return entry;
-		}
-		account->deficit += QUANTUM;
-		TAILQ_REMOVE(&site->ring, account, ring);
-		TAILQ_INSERT_TAIL(&site->ring, account, ring);
-	}
-	return NULL;
+	if (!turn)
+		return NULL;
+	schedule_remove(s, schedule_entry_of(turn));
+	return schedule_entry_of(turn);
 }
 
-static struct schedule_entry *
-list_find(const struct entry_list *list, uint64_t affinity)
+static bool
+has_affinity(const struct fair_entry *turn, const void *arg)
 {
-	struct schedule_entry *entry;
+	const struct schedule_entry *entry = schedule_entry_of((struct fair_entry *)turn);
 
-	TAILQ_FOREACH(entry, list, link)
-	if (entry->affinity == affinity)
-		return entry;
-	return NULL;
+	return entry->affinity == *(const uint64_t *)arg;
 }
 
 struct schedule_entry *
 schedule_take(struct schedule *s, struct schedule_site *site, uint64_t affinity)
 {
-	struct schedule_account *account;
-	struct schedule_entry *entry = NULL;
+	struct fair_entry *turn = fair_find(site->fair, has_affinity, &affinity);
 
-	TAILQ_FOREACH(account, &site->ring, ring)
-	{
-		entry = list_find(&account->fresh, affinity);
-		if (!entry)
-			entry = list_find(&account->again, affinity);
-		if (entry)
-			break;
-	}
-	if (entry)
-		schedule_remove(s, entry);
-	return entry;
+	if (!turn)
+		return NULL;
+	schedule_remove(s, schedule_entry_of(turn));
+	return schedule_entry_of(turn);
 }
 
 bool
-schedule_crowded(struct schedule *s, const char *name)
+schedule_crowded(struct schedule *s, const char *name, const char *account)
 {
 	struct schedule_site *site = schedule_site_find(s, name);
 
-	return site && site->fresh >= SCHEDULE_CROWD && !site->shared;
+	return site && !site->shared && fair_fresh_of(site->fair, account) >= SCHEDULE_CROWD;
 }
 
 const char *

@@ -3,8 +3,9 @@
  *
  * Waiting messages lie in sites, inside a site in accounts. Deficit round robin over the accounts
  * of a site decides which message is next; sites take turns when the connections of the process
- * are all in use. A site may have `limit` connections: it starts low, grows with success, shrinks
- * when the site fails, and after a run of failures the site rests.
+ * are all in use, and one account has part of them only (fair.h). A site may have `limit`
+ * connections: it starts low, grows with success, shrinks when the site fails, and after a run of
+ * failures the site rests.
  *
  *   schedule_add() ... schedule_next() -> OPEN, SEND, CLOSE, PARK ... schedule_done()
  */
@@ -16,9 +17,10 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "shared/fair.h"
+
 struct schedule;
 struct schedule_site;
-struct schedule_account;
 
 struct schedule_options {
 	unsigned concurrency_start, concurrency_max; /* connections of a site */
@@ -27,17 +29,16 @@ struct schedule_options {
 	uint64_t rest_shared_max_us;                 /* likewise, of a shared site */
 };
 
-/* Messages of a site that wait for their first attempt; more are crowded. */
+/* Messages of an account that wait for their first attempt at a site; more are crowded. */
 #define SCHEDULE_CROWD 100
 /* What one message may cost at most, see schedule_add(). */
 #define SCHEDULE_COST_MAX 64
 
 /* A message that waits; embedded in the caller's own. Zero-initialise. */
 struct schedule_entry {
-	TAILQ_ENTRY(schedule_entry) link;
-	struct schedule_account *account; /* NULL: not waiting */
-	uint64_t affinity;                /* a connection of the same kind suits it best */
-	unsigned cost;
+	struct fair_entry turn;
+	struct schedule_site *site; /* NULL: not waiting */
+	uint64_t affinity;          /* a connection of the same kind suits it best */
 	bool fresh;
 };
 
@@ -48,8 +49,9 @@ struct schedule_connection {
 	TAILQ_ENTRY(schedule_connection) idle_link, site_link;
 	struct schedule_site *site;
 	enum schedule_state state;
-	uint64_t affinity; /* the caller's to set */
-	unsigned used;     /* transactions */
+	uint64_t affinity;            /* the caller's to set */
+	unsigned used;                /* transactions */
+	struct schedule_owner *owner; /* the account that it was opened for */
 };
 
 enum schedule_verb {
@@ -121,7 +123,7 @@ schedule_take(struct schedule *schedule, struct schedule_site *site, uint64_t af
 uint64_t schedule_rest_until(struct schedule *schedule, const char *site, uint64_t now_us);
 /* Whether it rests since it put off one message after the other, not since it failed as a whole. */
 bool schedule_rest_is_dry(struct schedule *schedule, const char *site);
-bool schedule_crowded(struct schedule *schedule, const char *site);
+bool schedule_crowded(struct schedule *schedule, const char *site, const char *account);
 /* How many waiting rows the site should be given at most: few after a rest, until one succeeds. */
 size_t schedule_room(struct schedule *schedule, const char *site, size_t window);
 /* Ends a rest (an operator said so). */

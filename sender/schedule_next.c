@@ -6,10 +6,13 @@
  * Sites that want a connection while all are in use stand in line (`wanting`), and those who have
  * more than their share let go at their next pause.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "sender/schedule_private.h"
+#include "shared/log.h"
 
+#define UNCAPPED 2     /* sites that one connection less is of use to, about */
 #define YIELD_AFTER 10 /* transactions of a connection that others wait for */
 
 static void
@@ -96,6 +99,28 @@ grant(struct schedule *s)
 	}
 }
 
+/* It is looked at again when connections are gone. */
+static void
+site_cap(struct schedule *s, struct schedule_site *site)
+{
+	if (site->capped)
+		return;
+	site->capped = true;
+	TAILQ_INSERT_TAIL(&s->capped, site, capped_link);
+}
+
+static void
+uncap(struct schedule *s)
+{
+	struct schedule_site *site;
+
+	for (int i = 0; i < UNCAPPED && (site = TAILQ_FIRST(&s->capped)); i++) {
+		TAILQ_REMOVE(&s->capped, site, capped_link);
+		site->capped = false;
+		schedule_site_touch(s, site);
+	}
+}
+
 static void
 grant_return(struct schedule *s, struct schedule_site *site)
 {
@@ -106,17 +131,76 @@ grant_return(struct schedule *s, struct schedule_site *site)
 	grant(s);
 }
 
+static struct schedule_owner *
+owner_get(struct schedule *s, const char *name)
+{
+	const size_t size = strlen(name) + 1;
+	struct schedule_owner *owner;
+
+	HASH_FIND_STR(s->owners, name, owner);
+	if (owner)
+		return owner;
+	owner = xcalloc(1, sizeof *owner + size);
+	memcpy(owner->name, name, size);
+	HASH_ADD_STR(s->owners, name, owner);
+	return owner;
+}
+
+static bool
+may_connect(const struct fair_entry *turn, const void *arg)
+{
+	const struct schedule *s = arg;
+	const char *name = fair_account_of(turn);
+	struct schedule_owner *owner;
+
+	HASH_FIND_STR(s->owners, name, owner);
+	return fair_allows(
+		owner ? owner->connections : 0, s->options.connections_max - s->connections);
+}
+
+/* Who is next at the site, unless that account has its share of all connections already. */
+static struct fair_entry *
+open_for(struct schedule *s, struct schedule_site *site)
+{
+	struct fair_entry *turn = fair_peek(site->fair, FAIR_ENDLESS);
+
+	return may_connect(turn, s) ? turn : fair_find(site->fair, may_connect, s);
+}
+
+/* What an account has idle elsewhere makes room for it. */
+static struct schedule_connection *
+idle_of(const struct schedule *s, const char *account)
+{
+	struct schedule_connection *connection;
+
+	TAILQ_FOREACH(connection, &s->idle, idle_link)
+	if (!strcmp(connection->owner->name, account))
+		return connection;
+	return NULL;
+}
+
 static enum schedule_verb
 step_open(struct schedule *s, struct schedule_site *site, struct schedule_step *step)
 {
+	struct schedule_connection *idle;
+	struct fair_entry *turn;
+
 	if (!site->granted && s->connections + s->granted_count >= s->options.connections_max) {
 		site_want(s, site);
 		if (!TAILQ_EMPTY(&s->idle) && s->closing < s->wanting_count)
 			return step_close(s, TAILQ_FIRST(&s->idle), step);
 		return SCHEDULE_NOTHING;
 	}
+	turn = open_for(s, site);
+	if (!turn) {
+		site_cap(s, site);
+		grant_return(s, site);
+		idle = idle_of(s, fair_account_of(fair_peek(site->fair, FAIR_ENDLESS)));
+		return idle ? step_close(s, idle, step) : SCHEDULE_NOTHING;
+	}
+	site->opens = owner_get(s, fair_account_of(turn));
 	step->site = site;
-	step->entry = schedule_account_head(TAILQ_FIRST(&site->ring));
+	step->entry = schedule_entry_of(turn);
 	return step->verb = SCHEDULE_OPEN;
 }
 
@@ -166,6 +250,8 @@ schedule_opening(
 	connection->site = site;
 	connection->state = CONNECTION_OPENING;
 	connection->used = 0;
+	connection->owner = site->opens;
+	connection->owner->connections++;
 	s->connected_sites += site->connections == 0;
 	site->connections++;
 	site->opening++;
@@ -190,6 +276,18 @@ schedule_ready(struct schedule *s, struct schedule_connection *connection)
 	schedule_site_touch(s, site);
 }
 
+static void
+owner_leave(struct schedule *s, struct schedule_connection *connection)
+{
+	struct schedule_owner *owner = connection->owner;
+
+	connection->owner = NULL;
+	if (--owner->connections)
+		return;
+	HASH_DEL(s->owners, owner);
+	free(owner);
+}
+
 void
 schedule_gone(struct schedule *s, struct schedule_connection *connection)
 {
@@ -201,8 +299,10 @@ schedule_gone(struct schedule *s, struct schedule_connection *connection)
 	s->closing -= connection->state == CONNECTION_CLOSING;
 	site->connections--;
 	s->connections--;
+	owner_leave(s, connection);
 	s->connected_sites -= site->connections == 0;
 	connection->site = NULL;
 	schedule_site_touch(s, site);
 	grant(s);
+	uncap(s);
 }

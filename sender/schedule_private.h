@@ -11,27 +11,22 @@
 
 #include "sender/schedule.h"
 
-TAILQ_HEAD(entry_list, schedule_entry);
 TAILQ_HEAD(connection_list, schedule_connection);
 TAILQ_HEAD(site_list, schedule_site);
 
-struct schedule_account {
+/* An account with connections. */
+struct schedule_owner {
 	UT_hash_handle hh;
-	TAILQ_ENTRY(schedule_account) ring;
-	struct schedule_site *site;
-	struct entry_list fresh, again;
-	unsigned deficit, turn;
+	unsigned connections;
 	char name[];
 };
 
-TAILQ_HEAD(account_list, schedule_account);
-
 struct schedule_site {
 	UT_hash_handle hh;
-	TAILQ_ENTRY(schedule_site) dirty_link, wanting_link, memory_link;
-	bool dirty, wanting, granted, remembered;
-	struct schedule_account *accounts;
-	struct account_list ring; /* accounts with something waiting */
+	TAILQ_ENTRY(schedule_site) dirty_link, wanting_link, capped_link, memory_link;
+	bool dirty, wanting, granted, capped, remembered;
+	struct fair *fair;            /* what waits */
+	struct schedule_owner *opens; /* whom the connection is for that is about to be opened */
 	struct connection_list idle;
 	unsigned waiting, fresh, connections, opening;
 	double limit;
@@ -46,7 +41,10 @@ struct schedule_site {
 struct schedule {
 	struct schedule_options options;
 	struct schedule_site *sites;
+	struct schedule_owner *owners;
 	struct site_list dirty, wanting, memory;
+	struct site_list
+		capped; /* what waits is of accounts that have their share of connections */
 	struct connection_list idle;
 	unsigned connections, closing, wanting_count, granted_count, connected_sites;
 	size_t waiting;
@@ -68,7 +66,6 @@ void schedule_trouble_clear(struct schedule_site *site);
 void schedule_site_forget(struct schedule *s, struct schedule_site *site, uint64_t now);
 /* Whose turn it is at the site, no longer waiting; NULL: nobody waits. */
 struct schedule_entry *schedule_site_take(struct schedule *s, struct schedule_site *site);
-/* Which of the account's entries is next. */
-struct schedule_entry *schedule_account_head(const struct schedule_account *account);
+struct schedule_entry *schedule_entry_of(struct fair_entry *turn);
 
 #endif

@@ -274,6 +274,12 @@ fair_find(const struct fair *fair, bool (*matches)(const struct fair_entry *entr
 	return NULL;
 }
 
+const char *
+fair_account_of(const struct fair_entry *entry)
+{
+	return entry->account->name;
+}
+
 size_t
 fair_waiting(const struct fair *fair)
 {

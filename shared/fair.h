@@ -62,6 +62,7 @@ void fair_remove(struct fair *fair, struct fair_entry *entry);
 /* The first that waits and `matches`; NULL: none does. */
 struct fair_entry *fair_find(const struct fair *fair,
 	bool (*matches)(const struct fair_entry *entry, const void *arg), const void *arg);
+const char *fair_account_of(const struct fair_entry *entry);
 size_t fair_waiting(const struct fair *fair);
 /* Those of the account that wait and were not tried before. */
 size_t fair_fresh_of(const struct fair *fair, const char *account);

@@ -212,7 +212,7 @@ loopback_route(size_t hosts)
 static inline void
 rig_open(struct rig *rig, size_t hosts)
 {
-	struct client_events events = { on_ready, on_gone, rig };
+	struct client_events events = { .on_ready = on_ready, .on_gone = on_gone, .arg = rig };
 	struct route *route = loopback_route(hosts);
 
 	rig->sent = rig->done = 0;
