@@ -26,6 +26,7 @@
 
 #define PATIENCE_US (2ull * 1000000)
 #define AGE_US (60ull * 1000000)
+#define CROWDED_AGE_US (5ull * 1000000) /* others wait for room behind what is in hand */
 #define AGAIN_S 5
 
 static struct mail *
@@ -45,6 +46,7 @@ mail_leave(struct mail *mail)
 {
 	TAILQ_REMOVE(&mail->sender->arrivals, mail, link);
 	mail->record = NULL;
+	mail->sender->load -= recipients_weight(mail->envelope->n_recipients);
 	metric_set(mail->sender->metrics.in_hand, --mail->sender->in_hand);
 }
 
@@ -456,10 +458,11 @@ uint64_t
 mail_age(struct sender *sender, uint64_t now)
 {
 	struct mail *mail, *next;
+	const uint64_t age = sender->load < SENDER_WINDOW * 3 / 4 ? AGE_US : CROWDED_AGE_US;
 	uint64_t soonest = 0;
 
 	for (mail = TAILQ_FIRST(&sender->arrivals); mail; mail = next) {
-		const uint64_t step = mail->impatient ? AGE_US : PATIENCE_US;
+		const uint64_t step = mail->impatient ? age : PATIENCE_US;
 
 		next = TAILQ_NEXT(mail, link);
 		if (mail->aged)
@@ -547,6 +550,7 @@ mail_on_record(void *arg, struct record *record)
 	mail->redelivered = again;
 	mail->rest = rest->n_recipients < envelope->n_recipients;
 	TAILQ_INSERT_TAIL(&sender->arrivals, mail, link);
+	sender->load += recipients_weight(rest->n_recipients);
 	metric_set(sender->metrics.in_hand, ++sender->in_hand);
 	poison_start(sender->poison, &mail->work, mail->envelope->id.data, poison_record_begin);
 	sender_wake(sender);

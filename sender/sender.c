@@ -3,7 +3,7 @@
  *
  * scanner -> mail.ready -> [sender] -> the internet
  *
- * One loop. What it has in hand is bounded: WINDOW records, DEFERRAL_MAX rows, fewer of those
+ * One loop. What it has in hand is bounded: SENDER_WINDOW records, DEFERRAL_MAX rows, fewer of those
  * with many recipients. On a stop nothing
  * new begins, attempts under way have 10 s (a minute for the reply to a message that is out, which
  * would arrive twice), and what is unfinished comes again after the next
@@ -33,7 +33,6 @@
 #include "shared/role.h"
 #include "shared/score.h"
 
-#define WINDOW 2000
 /*
  * A stop, one after another: STOP_MS for attempts, REPLY_MS from its beginning for those whose
  * message is out, SETTLE_MS for what they brought, in steps (the body for a DSN, the DSN, the
@@ -344,7 +343,7 @@ on_known(struct sender *sender)
 		return;
 	deferral_poke(sender->deferral, NULL);
 	sender->consumer = queue_consume(
-		sender->queue, TOPIC_READY, sender->loop, WINDOW, mail_on_record, sender);
+		sender->queue, TOPIC_READY, sender->loop, SENDER_WINDOW, mail_on_record, sender);
 	probe_set(role.probe, HEALTH_READY, NULL);
 }
 

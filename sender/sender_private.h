@@ -44,6 +44,8 @@ struct trust;
 #define SITE_HELD "held"
 #define SITE_DOMAIN "domain:"
 
+#define SENDER_WINDOW 2000 /* records in hand, by weight */
+
 enum target_state {
 	TARGET_OPEN,      /* to be tried in this pass */
 	TARGET_DEFERRED,  /* tried, has to wait */
@@ -164,6 +166,7 @@ struct sender {
 	TAILQ_HEAD(, connection) connections;
 	TAILQ_HEAD(, peer) peers;
 	unsigned in_hand, attempting, settling;
+	unsigned load; /* what is in hand, by recipients_weight() */
 	unsigned rewriting; /* rows that got another due time */
 	bool draining;
 	bool ending; /* no step of what is being settled begins any more */

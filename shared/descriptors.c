@@ -10,6 +10,7 @@
 #include "shared/config.h"
 
 #define ITSELF 300             /* the queue, Redis, resolvers, loops, listeners, brokers, files */
+#define LOOKUPS 384            /* queries of one resolver beyond those of ITSELF */
 #define LINGERING 256          /* of ingress, that wait for their last bytes */
 #define FILES_OF_A_CLIENT 2ull /* its socket, and a large message's file */
 
@@ -22,7 +23,7 @@ needed_by_others(const struct config *config)
 		files += METRICS_CONNECTIONS_MAX;
 	if (config->queue.backend != BACKEND_LMDB)
 		return files;
-	files += config->sender.connections_max;
+	files += config->sender.connections_max + LOOKUPS;
 	if (config->control.listen)
 		files += CONTROL_CONNECTIONS_MAX;
 	if (config->scanner.enabled)
