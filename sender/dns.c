@@ -40,7 +40,7 @@ static const struct option always[] = {
 	{ "do-not-query-localhost:", "no" }, /* forwarders are often on this very machine */
 	{ "msg-cache-size:",         "8m" },
 	{ "rrset-cache-size:",       "16m" },
-	{ "outgoing-range:",         "512" }, /* asked at once: more than LOOKUPS_MAX need */
+	{ "outgoing-range:",         "256" }, /* asked at once: two for each of LOOKUPS_MAX */
 	{ "num-queries-per-thread:", "4096" },
 	{ "outgoing-num-tcp:",       "16" },
 	{ "tcp-auth-query-timeout:", "10000" },

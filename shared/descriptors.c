@@ -10,7 +10,7 @@
 #include "shared/config.h"
 
 #define ITSELF 300             /* the queue, Redis, resolvers, loops, listeners, brokers, files */
-#define LOOKUPS 384            /* queries of one resolver beyond those of ITSELF */
+#define LOOKUPS 128            /* queries of one resolver beyond those of ITSELF */
 #define LINGERING 256          /* of ingress, that wait for their last bytes */
 #define FILES_OF_A_CLIENT 2ull /* its socket, and a large message's file */
 
