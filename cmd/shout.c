@@ -1,8 +1,8 @@
 /*
  * shout.c - the program: picks the roles, starts them, and ends them on a signal.
  *
- *     config -> metrics -> queue -> control, sender, scanner, ingress      (start)
- *     drain all -> ingress, scanner, sender, control -> queue -> metrics   (stop)
+ *     config -> ports, keys -> user -> metrics -> queue -> control, sender, scanner, ingress
+ *     stop: drain all -> ingress, scanner, sender, control -> queue -> metrics
  *
  * A role is started before those that hand it mail, and stopped after them. The main thread runs a
  * loop for signals and owner.c only. Exits 0 after a stop that was asked for, 1 when something
@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -28,9 +29,12 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
+#include "shared/net.h"
 #include "shared/owner.h"
+#include "shared/privileges.h"
 #include "shared/queue.h"
 #include "shared/role.h"
+#include "shared/state_dir.h"
 #include "shared/tls.h"
 #include "shared/version.h"
 
@@ -68,6 +72,7 @@ struct running {
 	size_t count, started;
 	struct queue *queue;
 	struct loop *main, *metrics;
+	int metrics_fd; /* while it does not listen yet */
 };
 
 /* Every session and every delivery is a descriptor; the usual soft limit of 1,024 is for select().
@@ -84,14 +89,23 @@ raise_descriptor_limit(void)
 		LOG_WARN("cannot raise the limit of open files", "error", strerror(errno));
 }
 
-/* 0, or -errno. Creates the directory itself, but not its parents: a missing parent is a typing
- * error or a disk that is not mounted. */
+/* As the user that works there. */
 static int
-prepare_state_dir(const char *path)
+check_state_dir(const char *path, const struct identity *identity)
 {
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	return access(path, R_OK | W_OK | X_OK) < 0 ? -errno : 0;
+	char found[PATH_MAX];
+
+	if (access(path, R_OK | W_OK | X_OK) < 0) {
+		LOG_ERROR("state_dir cannot be used", "path", path, "user", identity->name, "error",
+			strerror(errno));
+		return -1;
+	}
+	if (state_dir_is_ours(path, found))
+		return 0;
+	LOG_ERROR("state_dir holds what belongs to another user, as after a run as that user: give "
+		  "it all to this one (chown -R), or set user to that one",
+		"file", found, "uid", log_int(geteuid()));
+	return -1;
 }
 
 static void
@@ -135,6 +149,48 @@ wait_for_stop(struct running *running)
 }
 
 static int
+prepare_metrics(struct running *running, const struct config *config)
+{
+	struct net_address address;
+	int err;
+
+	if (!config->metrics.listen)
+		return 0;
+	err = net_parse(config->metrics.listen, &address);
+	running->metrics_fd = err < 0 ? err : net_bind(&address);
+	if (running->metrics_fd >= 0)
+		return 0;
+	LOG_ERROR("cannot serve metrics", "address", config->metrics.listen, "error",
+		strerror(-running->metrics_fd));
+	return -1;
+}
+
+/* What only root may do, before there is a thread that could do more of it. */
+static int
+prepare(struct running *running, const struct config *config, const struct identity *identity)
+{
+	int err;
+
+	for (size_t i = 0; i < running->count; i++) {
+		const struct role *role = running->roles[i];
+
+		log_set_role(role->name);
+		if (role->prepare && role->prepare(config) < 0) {
+			LOG_ERROR("this role did not start");
+			return -1;
+		}
+	}
+	log_set_role("shout");
+	if (prepare_metrics(running, config) < 0)
+		return -1;
+	err = directory_make(config->state_dir, identity->uid, identity->gid);
+	if (err < 0)
+		LOG_ERROR("state_dir cannot be used", "path", config->state_dir, "error",
+			strerror(-err));
+	return err;
+}
+
+static int
 start_metrics(struct running *running, const struct config *config)
 {
 	int err;
@@ -142,7 +198,7 @@ start_metrics(struct running *running, const struct config *config)
 	if (!config->metrics.listen)
 		return 0;
 	running->metrics = loop_new("metrics");
-	err = metrics_listen(running->metrics, config->metrics.listen);
+	err = metrics_listen(running->metrics, running->metrics_fd);
 	if (err < 0) {
 		LOG_ERROR("cannot serve metrics", "address", config->metrics.listen, "error",
 			strerror(-err));
@@ -153,15 +209,13 @@ start_metrics(struct running *running, const struct config *config)
 }
 
 static int
-start(struct running *running, const struct config *config)
+start(struct running *running, const struct config *config, const struct identity *identity)
 {
-	int err = prepare_state_dir(config->state_dir);
-
-	if (err < 0) {
-		LOG_ERROR("state_dir cannot be used", "path", config->state_dir, "error",
-			strerror(-err));
+	if (prepare(running, config, identity) < 0)
 		return -1;
-	}
+	privileges_drop(identity);
+	if (check_state_dir(config->state_dir, identity) < 0)
+		return -1;
 	for (size_t i = 0; i < running->count; i++)
 		probe_new(running->roles[i]->name); /* not ready before all of them say so */
 	if (start_metrics(running, config) < 0)
@@ -205,9 +259,15 @@ static int
 run(const char *command, const struct config *config)
 {
 	struct running running = { 0 };
+	struct identity identity;
 	bool all = strcmp(command, "all") == 0;
+	char why[512];
 	int status = 1;
 
+	if (identity_find(config->user, config->group, &identity, why, sizeof why) < 0) {
+		fprintf(stderr, "%s: %s\n", config->file, why);
+		return 1;
+	}
 	if (!all && config->queue.backend == BACKEND_LMDB) {
 		fprintf(stderr, "queue.backend lmdb serves one process: run `shout all`\n");
 		return 1;
@@ -218,9 +278,9 @@ run(const char *command, const struct config *config)
 	log_set_level((enum log_level)config->log.level);
 	raise_descriptor_limit();
 	running.main = loop_new("main");
-	if (start(&running, config) == 0) {
+	if (start(&running, config, &identity) == 0) {
 		LOG_INFO("started", "command", command, "version", SHOUT_VERSION, "pid",
-			log_int(getpid()), "hostname", config->hostname);
+			log_int(getpid()), "uid", log_int(geteuid()), "hostname", config->hostname);
 		wait_for_stop(&running);
 		status = 0;
 	}
@@ -267,7 +327,7 @@ check_certificates(const struct config *config)
 }
 
 static bool
-check_state_dir(const struct config *config)
+print_state_dir(const struct config *config)
 {
 	int err = access(config->state_dir, R_OK | W_OK | X_OK) < 0 ? -errno : 0;
 
@@ -311,7 +371,7 @@ check(const struct config *config)
 	bool good;
 
 	printf("file         %s\nhostname     %s\n", config->file, config->hostname);
-	good = check_state_dir(config);
+	good = print_state_dir(config);
 	printf("queue        %s\n", config->queue.backend == BACKEND_LMDB ? "lmdb" : "kafka");
 	printf("redis        %s%s\n", config->redis.address, config->redis.tls ? ", TLS" : "");
 	for (unsigned i = 0; i < config->ingress.listen_count; i++)

@@ -519,13 +519,13 @@ token_get(const char *state_dir, char token[65])
 /* Start and end */
 
 static int
-listen_on(struct api *api, const char *text)
+listen_on(struct api *api, int fd, const char *text)
 {
 	static const char *const loopback[] = { "127.0.0.0/8", "::1" };
 	struct net_address address;
 	struct network network;
 	bool local = false;
-	int fd;
+	int err;
 
 	if (net_parse(text, &address) < 0)
 		return -EINVAL;
@@ -535,9 +535,9 @@ listen_on(struct api *api, const char *text)
 	if (!local)
 		LOG_WARN("control: the API listens beyond this machine, without TLS", "address",
 			text);
-	fd = net_listen(&address);
-	if (fd < 0)
-		return fd;
+	err = net_listen_on(fd);
+	if (err < 0)
+		return err;
 	api->socket = evhttp_accept_socket_with_handle(http_door_server(api->door), fd);
 	return api->socket ? 0 : -ENOMEM;
 }
@@ -563,8 +563,9 @@ open_door(struct api *api)
 }
 
 struct api *
-api_new(const struct config *config, struct queue *queue, struct loop *loop, struct loop *worker,
-	struct redis *redis, struct directory *directory, struct applier *applier)
+api_new(const struct config *config, int fd, struct queue *queue, struct loop *loop,
+	struct loop *worker, struct redis *redis, struct directory *directory,
+	struct applier *applier)
 {
 	struct api *api = xcalloc(1, sizeof *api);
 	int err;
@@ -580,7 +581,7 @@ api_new(const struct config *config, struct queue *queue, struct loop *loop, str
 		.applier = applier };
 	open_door(api);
 	err = token_get(config->state_dir, api->token);
-	if (!err && (err = listen_on(api, config->control.listen)) < 0)
+	if (!err && (err = listen_on(api, fd, config->control.listen)) < 0)
 		LOG_ERROR("control: cannot listen", "address", config->control.listen, "error",
 			strerror(-err));
 	if (err)

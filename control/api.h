@@ -12,11 +12,11 @@ struct loop;
 struct queue;
 struct redis;
 
-/* Listens on control.listen; requests run on `loop`, what reads a lot on `worker`. NULL after
- * logging why. */
-struct api *
-api_new(const struct config *config, struct queue *queue, struct loop *loop, struct loop *worker,
-	struct redis *redis, struct directory *directory, struct applier *applier);
+/* Listens on `fd`, control.listen's socket of net_bind(), which is taken over; requests run on
+ * `loop`, what reads a lot on `worker`. NULL after logging why. */
+struct api *api_new(const struct config *config, int fd, struct queue *queue, struct loop *loop,
+	struct loop *worker, struct redis *redis, struct directory *directory,
+	struct applier *applier);
 /* From any thread: what reads a lot gives up. */
 void api_hurry(struct api *api);
 /* Takes no more requests; `on_closed` once the open ones are answered. On the loop. */

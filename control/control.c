@@ -7,6 +7,7 @@
  * as long as Redis holds what the applier wrote.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/api.h"
 #include "control/applier.h"
@@ -16,6 +17,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
+#include "shared/net.h"
 #include "shared/queue.h"
 #include "shared/redis.h"
 #include "shared/role.h"
@@ -27,6 +29,7 @@ static struct {
 	struct applier *applier;
 	struct prune *prune;
 	struct api *api;
+	int fd; /* the API's, while it does not listen yet */
 	struct task name_loop, name_worker, close;
 } control;
 
@@ -66,6 +69,22 @@ control_free(void)
 }
 
 static int
+control_prepare(const struct config *config)
+{
+	struct net_address address;
+	int err;
+
+	if (!config->control.listen)
+		return 0;
+	err = net_parse(config->control.listen, &address);
+	control.fd = err < 0 ? err : net_bind(&address);
+	if (control.fd < 0)
+		LOG_ERROR("control: cannot listen", "address", config->control.listen, "error",
+			strerror(-control.fd));
+	return control.fd < 0 ? -1 : 0;
+}
+
+static int
 control_start(const struct config *config, struct queue *queue)
 {
 	const struct redis_options options = {
@@ -83,8 +102,8 @@ control_start(const struct config *config, struct queue *queue)
 	control.applier = applier_new(control.loop, queue, control.redis, control.directory);
 	control.prune = prune_new(control.loop, queue, control.directory);
 	if (config->control.listen) {
-		control.api = api_new(config, queue, control.loop, control.worker, control.redis,
-			control.directory, control.applier);
+		control.api = api_new(config, control.fd, queue, control.loop, control.worker,
+			control.redis, control.directory, control.applier);
 		if (!control.api) {
 			control_free();
 			return -1;
@@ -151,6 +170,7 @@ control_reload(void)
 
 const struct role control_role = {
 	.name = "control",
+	.prepare = control_prepare,
 	.start = control_start,
 	.drain = control_drain,
 	.stop = control_stop,

@@ -155,6 +155,7 @@ write_yaml() { # name state-dir smtp tls metrics
 	cat >"$run/$1.yaml" <<-END
 		hostname: shout.demo
 		state_dir: $run/$2
+		user: $(id -un)
 		queue:
 		  min_free: 1
 		$(queue_yaml)

@@ -148,11 +148,11 @@ static int
 acceptor_open(struct acceptor *acceptor, struct worker *worker, const struct listener *listener)
 {
 	const int one = 1;
-	int fd = net_listen(&listener->address);
+	int fd = listener->fds[worker - ingress.workers], err = net_listen_on(fd);
 
-	if (fd < 0) {
+	if (err < 0) {
 		LOG_ERROR("cannot listen", "address", listener->config->address, "error",
-			strerror(-fd));
+			strerror(-err));
 		return -1;
 	}
 	/* Accepted sockets inherit it: a reply is one write and must not wait for an ACK. */
@@ -344,8 +344,10 @@ close_all(void)
 	passwords_free(&ingress.passwords); /* its last answers are in the workers' mailboxes */
 	for (unsigned i = 0; i < ingress.workers_count; i++)
 		worker_close(&ingress.workers[i]);
-	for (unsigned i = 0; i < ingress.listeners_count; i++)
+	for (unsigned i = 0; i < ingress.listeners_count; i++) {
 		free(ingress.listeners[i].proxies);
+		free(ingress.listeners[i].fds);
+	}
 	free(ingress.workers);
 	free(ingress.listeners);
 	tls_server_free(&ingress.tls[TLS_MODERN]);
@@ -375,16 +377,29 @@ listener_tls(struct listener *listener)
 	return 0;
 }
 
+/* A socket for each worker. */
 static int
-listener_open(struct listener *listener, const struct listen_config *config)
+listener_bind(struct listener *listener)
+{
+	int err = net_parse(listener->config->address, &listener->address);
+
+	listener->fds = xcalloc(ingress.workers_count, sizeof *listener->fds);
+	for (unsigned i = 0; i < ingress.workers_count && err >= 0; i++)
+		err = listener->fds[i] = net_bind(&listener->address);
+	if (err < 0)
+		LOG_ERROR("cannot listen", "address", listener->config->address, "error",
+			strerror(-err));
+	return err < 0 ? -1 : 0;
+}
+
+static int
+listener_prepare(struct listener *listener, const struct listen_config *config)
 {
 	listener->config = config;
 	listener->proxies_count = config->proxies_count;
 	listener->proxies = xcalloc(config->proxies_count, sizeof *listener->proxies);
-	if (net_parse(config->address, &listener->address) < 0) {
-		LOG_ERROR("cannot listen", "address", config->address, "error", "not an address");
+	if (listener_bind(listener) < 0)
 		return -1;
-	}
 	for (unsigned i = 0; i < config->proxies_count; i++)
 		if (network_parse(config->proxies[i], &listener->proxies[i]) < 0) {
 			LOG_ERROR("not a network", "proxy", config->proxies[i]);
@@ -394,25 +409,29 @@ listener_open(struct listener *listener, const struct listen_config *config)
 }
 
 static int
+ingress_prepare(const struct config *config)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	ingress.config = config;
+	ingress.workers_count = config->ingress.threads;
+	if (ingress.workers_count == 0)
+		ingress.workers_count = cores > 0 ? (unsigned)cores : 1;
+	ingress.listeners_count = config->ingress.listen_count;
+	ingress.listeners = xcalloc(config->ingress.listen_count, sizeof *ingress.listeners);
+	for (unsigned i = 0; i < config->ingress.listen_count; i++)
+		if (listener_prepare(&ingress.listeners[i], &config->ingress.listen[i]) < 0)
+			return -1;
+	return 0;
+}
+
+static int
 open_all(void)
 {
-	const struct config *config = ingress.config;
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned threads = config->ingress.threads;
-
-	for (unsigned i = 0; i < config->ingress.listen_count; i++) {
-		ingress.listeners_count = i + 1;
-		if (listener_open(&ingress.listeners[i], &config->ingress.listen[i]) < 0)
-			return -1;
-	}
-	if (threads == 0)
-		threads = cores > 0 ? (unsigned)cores : 1;
-	ingress.workers = xcalloc(threads, sizeof *ingress.workers);
-	for (unsigned i = 0; i < threads; i++) {
-		ingress.workers_count = i + 1;
+	ingress.workers = xcalloc(ingress.workers_count, sizeof *ingress.workers);
+	for (unsigned i = 0; i < ingress.workers_count; i++)
 		if (worker_open(&ingress.workers[i]) < 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -461,13 +480,11 @@ ingress_start(const struct config *config, struct queue *queue)
 
 	stats_register();
 	probe_set(probe_new("ingress"), HEALTH_FAILED, "starting");
-	ingress.config = config;
 	ingress.queue = queue;
 	total = places(config);
 	if (total == 0)
 		return -1;
 	open_door(config, total);
-	ingress.listeners = xcalloc(config->ingress.listen_count, sizeof *ingress.listeners);
 	ingress.passwords = passwords_new();
 	if (open_all() < 0) {
 		close_all();
@@ -536,6 +553,7 @@ ingress_reload(void)
 
 const struct role ingress_role = {
 	.name = "ingress",
+	.prepare = ingress_prepare,
 	.start = ingress_start,
 	.drain = ingress_drain,
 	.stop = ingress_stop,

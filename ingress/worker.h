@@ -37,6 +37,7 @@ struct listener {
 	struct tls_server *tls; /* NULL without; the role's */
 	struct network *proxies;
 	size_t proxies_count;
+	int *fds; /* one for each worker */
 };
 
 struct acceptor {

@@ -571,5 +571,10 @@ scanner_reload(void)
 {
 }
 
-const struct role scanner_role = { "scanner", scanner_start, scanner_drain, scanner_stop,
-	scanner_reload };
+const struct role scanner_role = {
+	.name = "scanner",
+	.start = scanner_start,
+	.drain = scanner_drain,
+	.stop = scanner_stop,
+	.reload = scanner_reload,
+};

@@ -484,5 +484,10 @@ sender_reload(void)
 {
 }
 
-const struct role sender_role = { "sender", sender_start, sender_drain, sender_stop,
-	sender_reload };
+const struct role sender_role = {
+	.name = "sender",
+	.start = sender_start,
+	.drain = sender_drain,
+	.stop = sender_stop,
+	.reload = sender_reload,
+};

@@ -386,6 +386,8 @@ check_together(const struct config_loaded *loaded, struct config_check *check)
 	if (!config->state_dir)
 		config_error(check, "state_dir",
 			"is needed: a directory for the queue, like /var/lib/shout");
+	if (config->group && !config->user)
+		config_error(check, "group", "needs user, who gets that group");
 	check_queue(config, check);
 	check_redis(config, check);
 	check_certificates(loaded, check);

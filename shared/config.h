@@ -36,6 +36,8 @@ struct config {
 	char *file;      /* where it was read from */
 	char *hostname;  /* default: the machine's */
 	char *state_dir; /* required */
+	char *user;      /* who the process becomes; NULL: whoever it is, but for root */
+	char *group;     /* default the user's own */
 	struct {
 		int level; /* enum log_level; key log.level: debug, info, warn, error */
 	} log;

@@ -272,6 +272,8 @@ static const cyaml_schema_field_t metrics_fields[] = {
 static const cyaml_schema_field_t top_fields[] = {
 	TEXT("hostname", CONFIG(hostname)),
 	TEXT("state_dir", CONFIG(state_dir)),
+	TEXT("user", CONFIG(user)),
+	TEXT("group", CONFIG(group)),
 	MAPPING("log", log_fields),
 	MAPPING("queue", queue_fields),
 	MAPPING("redis", redis_fields),

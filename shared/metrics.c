@@ -332,7 +332,7 @@ on_readyz(struct evhttp_request *request, void *arg)
 }
 
 int
-metrics_listen(struct loop *loop, const char *address)
+metrics_listen(struct loop *loop, int fd)
 {
 	static const struct http_door_options options = {
 		.connections_max = METRICS_CONNECTIONS_MAX,
@@ -340,14 +340,12 @@ metrics_listen(struct loop *loop, const char *address)
 		.deadline_s = DEADLINE_S
 	};
 	struct evhttp *server;
-	struct net_address where;
-	int err = net_parse(address, &where), fd;
+	int err = net_listen_on(fd);
 
-	if (err < 0)
+	if (err < 0) {
+		close(fd);
 		return err;
-	fd = net_listen(&where);
-	if (fd < 0)
-		return fd;
+	}
 	door = http_door_new(loop, &options);
 	server = http_door_server(door);
 	evhttp_set_allowed_methods(server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);

@@ -48,9 +48,9 @@ struct probe *probe_new(const char *name);
 /* From any thread. `why` is copied; NULL when there is nothing to say. */
 void probe_set(struct probe *probe, enum health health, const char *why);
 
-/* Serves /metrics, /livez (the loop turns, nothing else) and /readyz on `address` ("host:port"). 0
- * or -errno. Both on the loop's thread, or while it does not run. */
-int metrics_listen(struct loop *loop, const char *address);
+/* Serves /metrics, /livez (the loop turns, nothing else) and /readyz on a socket of net_bind(),
+ * which is taken over. 0 or -errno. Both on the loop's thread, or while it does not run. */
+int metrics_listen(struct loop *loop, int fd);
 void metrics_close(void);
 
 #endif

@@ -183,7 +183,7 @@ unlink_stale(const struct net_address *address)
 }
 
 int
-net_listen(const struct net_address *address)
+net_bind(const struct net_address *address)
 {
 	const int one = 1;
 	int fd = net_socket(address);
@@ -197,10 +197,25 @@ net_listen(const struct net_address *address)
 	}
 	if (address->sa.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-	if (bind(fd, (const struct sockaddr *)&address->sa, address->length) < 0 ||
-		listen(fd, BACKLOG) < 0)
+	if (bind(fd, (const struct sockaddr *)&address->sa, address->length) < 0)
 		return fail(fd);
 	return fd;
+}
+
+int
+net_listen_on(int fd)
+{
+	return listen(fd, BACKLOG) < 0 ? -errno : 0;
+}
+
+int
+net_listen(const struct net_address *address)
+{
+	int fd = net_bind(address), err = fd < 0 ? fd : net_listen_on(fd);
+
+	if (err < 0 && fd >= 0)
+		close(fd);
+	return err < 0 ? err : fd;
 }
 
 int

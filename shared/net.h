@@ -28,7 +28,11 @@ void net_format(const struct net_address *address, char text[NET_TEXT_MAX]);
 void net_format_ip(const struct net_address *address, char text[NET_TEXT_MAX]);
 uint16_t net_port(const struct net_address *address);
 
-/* A listening socket with SO_REUSEPORT (TCP), or -errno. */
+/* A socket with SO_REUSEPORT (TCP) that has the address and takes no connections yet, or -errno. */
+int net_bind(const struct net_address *address);
+/* From now on it does. 0 or -errno. */
+int net_listen_on(int fd);
+/* Both: a listening socket, or -errno. */
 int net_listen(const struct net_address *address);
 /* A socket whose connect() is under way, bound to `from` unless NULL; or -errno. TCP_NODELAY. */
 int net_connect(const struct net_address *to, const struct net_address *from);

@@ -5,9 +5,12 @@
  */
 #include "shared/state_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -15,6 +18,82 @@
 #include <unistd.h>
 
 #include "shared/log.h"
+
+int
+directory_sync(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *parent = slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup(".");
+	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+
+	if (fd < 0 || fsync(fd) < 0)
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	free(parent);
+	return err;
+}
+
+/* Another's link in its place would be followed nowhere. */
+static int
+give(const char *path, uid_t uid, gid_t gid)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), err = 0;
+
+	if (fd < 0 || fchown(fd, uid, gid) < 0)
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+int
+directory_make(const char *path, uid_t uid, gid_t gid)
+{
+	int err = 0;
+
+	if (mkdir(path, 0700) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	if (uid != geteuid() || gid != getegid())
+		err = give(path, uid, gid);
+	if (err)
+		rmdir(path);
+	return err ? err : directory_sync(path);
+}
+
+/* False, with `path` and `name` in `found`, at what is not ours. A directory is only looked into
+ * once: nothing of ours lies deeper. */
+static bool
+entries_are_ours(const char *path, bool deeper, char *found)
+{
+	DIR *dir = opendir(path);
+	char below[PATH_MAX];
+	struct dirent *entry;
+	bool ours = true;
+	struct stat st;
+
+	while (dir && ours && (entry = readdir(dir))) {
+		/* lost+found is the file system's */
+		if (entry->d_name[0] == '.' || strcmp(entry->d_name, "lost+found") == 0 ||
+			fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		snprintf(found, PATH_MAX, "%s/%s", path, entry->d_name);
+		ours = st.st_uid == geteuid();
+		if (ours && deeper && S_ISDIR(st.st_mode)) {
+			snprintf(below, sizeof below, "%s", found);
+			ours = entries_are_ours(below, false, found);
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return ours;
+}
+
+bool
+state_dir_is_ours(const char *path, char *found)
+{
+	return entries_are_ours(path, true, found);
+}
 
 /* The file names the process that holds it. */
 static int
@@ -43,9 +122,11 @@ take_lock(struct state_dir *dir)
 int
 state_dir_open(struct state_dir *dir, const char *path)
 {
+	int err = directory_make(path, geteuid(), getegid());
+
 	*dir = (struct state_dir){ -1, -1 };
-	if (mkdir(path, 0700) && errno != EEXIST) {
-		LOG_ERROR("cannot make state_dir", "directory", path, "error", strerror(errno));
+	if (err < 0) {
+		LOG_ERROR("cannot make state_dir", "directory", path, "error", strerror(-err));
 		return -1;
 	}
 	dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -5,6 +5,19 @@
 #define SHARED_STATE_DIR_H
 
 #include <stdbool.h>
+#include <sys/types.h>
+
+/* Makes a directory that nobody else may look into, unless it is there. It belongs to `uid` and
+ * `gid`, and outlives a power cut. Parents are not made: a missing one is a typing error, or a disk
+ * that is not mounted. 0 or -errno. */
+int directory_make(const char *path, uid_t uid, gid_t gid);
+/* What was made at `path` outlives a power cut: fsync of the directory it stands in. 0 or -errno.
+ */
+int directory_sync(const char *path);
+
+/* Whether all that is in there belongs to the user we are, who made it then. If not, `found` (of
+ * PATH_MAX bytes) is something that does not. */
+bool state_dir_is_ours(const char *path, char *found);
 
 /* Both are -1 when nothing is held. */
 struct state_dir {

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pathlib
+import pwd
 import random
 import re
 import shutil
@@ -151,7 +152,7 @@ class Redis(Server):
 
 class Clamd(Server):
     """clamd with two signatures of EICAR and nothing else. With `disk`, a size, it unpacks in a file system
-    of its own that only it sees: unpacks_in() is the way there while it runs."""
+    of its own that only it sees, and a Shout that is told of it: unpacks_in() is the way there for others."""
 
     name = "clamd"
     temporary = None  # where it unpacks; its own directory
@@ -286,6 +287,8 @@ class Shout(Server):
         self.state_dir = self.directory / "state"
         self.settings = _merge(self._settings(redis, clamd, route), settings or {})
         self.write()
+        if clamd and clamd.disk:
+            wrapper = ["nsenter", "-m", "-t", clamd.process.pid, *wrapper]
         self.plain = [*wrapper, BUILD / "shout", role, "-c", self.file]
         self.use_disk(disk)
 
@@ -307,6 +310,7 @@ class Shout(Server):
                   {"address": f"127.0.0.1:{self.ports['implicit']}", "tls": "implicit"}]
         return {
             "hostname": "shout.test",
+            "user": pwd.getpwuid(os.geteuid()).pw_name,
             "state_dir": str(self.state_dir),
             "log": {"level": "debug"},
             "queue": {"map_size": "4G", "min_free": 1},
@@ -316,7 +320,7 @@ class Shout(Server):
             "limits": {"default": {f"{what}_{period}": 0 for what in ("messages", "recipients")
                                    for period in ("hour", "day")}},
             "scanner": {"enabled": clamd is not None,
-                        **({"clamd": [clamd.address], "clamd_temporary": clamd.unpacks_in()} if clamd else {})},
+                        **({"clamd": [clamd.address], "clamd_temporary": str(clamd.unpacks)} if clamd else {})},
             "sender": {"route": route, "allow_networks": ["127.0.0.0/8", "::1"],
                        "retry": {"first": "1s", "max": "2s"}},
             "dns": {"trust_anchor": "none"},

@@ -1,11 +1,15 @@
 """The command line of shout."""
 
 import json
+import os
+import pwd
 import subprocess
 
 import pytest
 
 from harness import BUILD
+
+USER = pwd.getpwuid(os.geteuid()).pw_name
 
 
 def shout(*words):
@@ -16,7 +20,7 @@ def shout(*words):
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "shout.yaml"
-    path.write_text(json.dumps({"state_dir": str(tmp_path / "state"), "scanner": {"enabled": False}}))
+    path.write_text(json.dumps({"state_dir": str(tmp_path / "state"), "user": USER, "scanner": {"enabled": False}}))
     return path
 
 
@@ -77,7 +81,7 @@ def test_one_role_on_the_embedded_queue_is_refused(file):
 
 def test_a_state_dir_that_cannot_be_used_is_refused(file, tmp_path):
     (tmp_path / "plain").write_text("")
-    file.write_text(json.dumps({"state_dir": str(tmp_path / "plain" / "state")}))
+    file.write_text(json.dumps({"state_dir": str(tmp_path / "plain" / "state"), "user": USER}))
     done = shout("all", "-c", file)
     assert done.returncode == 1
     assert "state_dir cannot be used" in done.stderr

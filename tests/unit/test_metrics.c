@@ -182,10 +182,14 @@ is_alive_and_knows_no_other_page(void **state)
 }
 
 static void
-refuses_a_bad_address(void **state)
+refuses_what_is_no_socket(void **state)
 {
+	int pipes[2];
+
 	(void)state;
-	assert_int_equal(metrics_listen(loop, "nonsense"), -EINVAL);
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(metrics_listen(loop, pipes[0]), -ENOTSOCK);
+	close(pipes[1]);
 }
 
 static int
@@ -196,7 +200,7 @@ start(void **state)
 	(void)state;
 	pick_address(text);
 	loop = loop_new("metrics");
-	if (metrics_listen(loop, text) < 0)
+	if (metrics_listen(loop, net_bind(&where)) < 0)
 		return -1;
 	loop_start(loop);
 	return 0;
@@ -222,7 +226,7 @@ main(void)
 		cmocka_unit_test(loses_no_count_between_threads),
 		cmocka_unit_test(is_ready_unless_a_probe_has_failed),
 		cmocka_unit_test(is_alive_and_knows_no_other_page),
-		cmocka_unit_test(refuses_a_bad_address),
+		cmocka_unit_test(refuses_what_is_no_socket),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
