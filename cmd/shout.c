@@ -183,7 +183,7 @@ prepare(struct running *running, const struct config *config, const struct ident
 	log_set_role("shout");
 	if (prepare_metrics(running, config) < 0)
 		return -1;
-	err = directory_make(config->state_dir, identity->uid, identity->gid);
+	err = directory_make_for(config->state_dir, identity->uid, identity->gid);
 	if (err < 0)
 		LOG_ERROR("state_dir cannot be used", "path", config->state_dir, "error",
 			strerror(-err));

@@ -27,6 +27,7 @@
 #include "shared/descriptors.h"
 #include "shared/log.h"
 #include "shared/net.h"
+#include "shared/state_dir.h"
 #include "shared/text.h"
 
 #define BODY_MAX (256 * 1024) /* an account with some thousand domains */
@@ -491,7 +492,7 @@ token_write(const char *path, const char token[65])
 	if (fd >= 0)
 		close(fd);
 	free(fresh);
-	return err;
+	return err ? err : directory_sync(path);
 }
 
 /* The one of an earlier start, where it is there and only ours; a new one otherwise. */

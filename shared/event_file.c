@@ -29,6 +29,7 @@
 #include "shared/json.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/state_dir.h"
 
 /* A file is at most this part of the cap, so that removing one does not take all. */
 #define PARTS 8
@@ -52,8 +53,8 @@ struct event_file {
 	pthread_mutex_t lock;
 	int fd, retired; /* retired: of the hour before, still to be synced */
 	char name[NAME_SIZE];
-	atomic_bool dirty;
-	atomic_ullong size; /* of the file being written */
+	atomic_bool dirty, fresh; /* fresh: a file whose name is not durable */
+	atomic_ullong size;       /* of the file being written */
 	atomic_ullong written;
 	atomic_ullong lost;
 	/* tidying thread */
@@ -150,6 +151,7 @@ use_file(struct event_file *file, int fd, const char *name)
 	memcpy(file->name, name, NAME_SIZE);
 	pthread_mutex_unlock(&file->lock);
 	atomic_store(&file->size, (uint64_t)st.st_size);
+	atomic_store(&file->fresh, true);
 	atomic_store(&file->dirty, true);
 }
 
@@ -255,16 +257,29 @@ event_file_dirty(struct event_file *file)
 
 /* A failed sync ends the process, as everywhere, unless it is only for want of room. */
 static void
+synced(int rc)
+{
+	if (!rc)
+		return;
+	if (errno != ENOSPC && errno != EDQUOT)
+		die("the events cannot be made durable", strerror(errno));
+	LOG_ERROR("the events cannot be made durable", "error", strerror(errno));
+}
+
+static void
 sync_fd(int fd)
 {
 	if (fd < 0)
 		return;
-	if (fdatasync(fd)) {
-		if (errno != ENOSPC && errno != EDQUOT)
-			die("the events cannot be made durable", strerror(errno));
-		LOG_ERROR("the events cannot be made durable", "error", strerror(errno));
-	}
+	synced(fdatasync(fd));
 	close(fd);
+}
+
+static void
+sync_names(struct event_file *file)
+{
+	if (atomic_exchange(&file->fresh, false))
+		synced(fsync(file->dir_fd));
 }
 
 /* The size of a file, 0 when it is to go for its age. */
@@ -318,6 +333,7 @@ event_file_tidy(struct event_file *file)
 	pthread_mutex_unlock(&file->lock);
 	sync_fd(retired);
 	sync_fd(fd);
+	sync_names(file);
 	if (written - file->pruned_at > file->size_max / PARTS / 4 || !file->pruned_ms ||
 		clock_mono_ms() - file->pruned_ms > PRUNE_MS) {
 		prune(file, current);
@@ -337,10 +353,8 @@ event_file_open(const char *dir, enum event_class class, uint64_t size_max, uint
 	file->keep_ms = keep_ms;
 	file->fd = file->retired = -1;
 	pthread_mutex_init(&file->lock, NULL);
-	if (mkdir(dir, 0700) && errno != EEXIST)
-		file->dir_fd = -1;
-	else
-		file->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	errno = -directory_make(dir);
+	file->dir_fd = errno ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (file->dir_fd < 0) {
 		LOG_ERROR("cannot open the directory of events", "directory", dir, "error",
 			strerror(errno));
@@ -358,6 +372,7 @@ event_file_close(struct event_file **file_ref)
 		return;
 	sync_fd(file->retired);
 	sync_fd(file->fd);
+	sync_names(file);
 	if (file->dir_fd >= 0)
 		close(file->dir_fd);
 	pthread_mutex_destroy(&file->lock);

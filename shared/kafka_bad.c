@@ -26,6 +26,7 @@
 
 #include "shared/config.h"
 #include "shared/log.h"
+#include "shared/state_dir.h"
 
 static int
 write_all(int fd, const char *data, size_t size)
@@ -79,12 +80,12 @@ bool
 bad_keep(struct kafka_queue *queue, const rd_kafka_message_t *message)
 {
 	char *path = xasprintf("%s/bad", queue->config->state_dir), name[160];
-	int dir, err;
+	int dir, err = directory_make(path);
 
 	snprintf(name, sizeof name, "%.100s-%d-%lld", rd_kafka_topic_name(message->rkt),
 		(int)message->partition, (long long)message->offset);
-	if (mkdir(path, 0700) && errno != EEXIST)
-		LOG_ERROR("cannot make a directory", "directory", path, "error", strerror(errno));
+	if (err)
+		LOG_ERROR("cannot make a directory", "directory", path, "error", strerror(-err));
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	err = dir < 0 ? -errno : write_message(dir, name, message);
 	if (err)

@@ -31,6 +31,7 @@
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/metrics.h"
+#include "shared/state_dir.h"
 
 #define QUEUED_KBYTES 49152 /* fetched ahead, all partitions together */
 #define BATCH 32            /* of one partition before it is another's turn */
@@ -338,7 +339,8 @@ set_identity(struct kafka_consumer *consumer, rd_kafka_conf_t *conf)
 		id_make(id);
 		for (size_t i = 0; i < ID_SIZE; i++)
 			snprintf(random + 2 * i, 3, "%02x", id[i]);
-		if (pwrite(fd, random, sizeof random - 1, 0) != sizeof random - 1 || fsync(fd))
+		if (pwrite(fd, random, sizeof random - 1, 0) != sizeof random - 1 || fsync(fd) ||
+			directory_sync(path))
 			die("cannot keep the member's identity", strerror(errno));
 	}
 	close(fd);

@@ -6,6 +6,9 @@
  * the file when it finds none, and write the list of those in memory with every commit. Pages that
  * are asked for one by one are just used again.
  *
+ * A body's pieces have its id in their keys. Whoever reads or removes them compares it at each one,
+ * as the next message's bytes lie right behind: no wrong size leads there.
+ *
  * What is called with the writer's transaction returns 0 or an LMDB error.
  */
 #include "shared/lmdb_private.h"
@@ -46,8 +49,9 @@ pieces_put(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, const void
 	return rc;
 }
 
+/* All there are, whatever size they should have. */
 static int
-pieces_delete(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, size_t size)
+pieces_delete(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id)
 {
 	unsigned char bytes[KEY_SIZE];
 	MDB_val key = { KEY_SIZE, bytes }, value;
@@ -57,13 +61,14 @@ pieces_delete(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, size_t 
 	if (rc)
 		return rc;
 	piece_key(bytes, id, 0);
-	for (size_t at = 0; at < size && !rc; at += PIECE) {
-		rc = mdb_cursor_get(cursor, &key, &value, at ? MDB_NEXT : MDB_SET);
+	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	while (!rc && memcmp(key.mv_data, id, ID_SIZE) == 0) {
+		rc = mdb_cursor_del(cursor, 0);
 		if (!rc)
-			rc = mdb_cursor_del(cursor, 0);
+			rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
 	}
 	mdb_cursor_close(cursor);
-	return rc;
+	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 int
@@ -101,33 +106,48 @@ int
 body_remove(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, const struct body_info *body)
 {
 	MDB_val key = { ID_SIZE, (void *)id };
-	int rc = body->spilled ? 0 : pieces_delete(queue, txn, id, body->size);
+	int rc = body->spilled ? 0 : pieces_delete(queue, txn, id);
 
 	return rc ? rc : mdb_del(txn, queue->body, &key, NULL);
 }
 
-void
+/* Whether it is the piece with that key, and holds byte `skip` of it. */
+static bool
+is_piece(
+	const MDB_val *key, const unsigned char wanted[KEY_SIZE], const MDB_val *value, size_t skip)
+{
+	return key->mv_size == KEY_SIZE && memcmp(key->mv_data, wanted, KEY_SIZE) == 0 &&
+		skip < value->mv_size && value->mv_size <= PIECE;
+}
+
+int
 body_copy(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, uint64_t offset, size_t length,
 	unsigned char *out)
 {
-	unsigned char bytes[KEY_SIZE];
-	MDB_val key = { KEY_SIZE, bytes }, value;
+	unsigned char wanted[KEY_SIZE];
+	MDB_val key = { KEY_SIZE, wanted }, value;
+	uint64_t number = offset / PIECE;
 	size_t skip = offset % PIECE, part;
 	MDB_cursor *cursor;
 	int rc = mdb_cursor_open(txn, queue->piece, &cursor);
 
 	if (rc)
-		lmdb_die("body", rc);
-	piece_key(bytes, id, offset / PIECE);
-	for (enum MDB_cursor_op op = MDB_SET; length; op = MDB_NEXT) {
+		return rc;
+	for (enum MDB_cursor_op op = MDB_SET_KEY; length && !rc; op = MDB_NEXT) {
+		piece_key(wanted, id, number++);
 		rc = mdb_cursor_get(cursor, &key, &value, op);
+		if (!rc && !is_piece(&key, wanted, &value, skip))
+			rc = MDB_NOTFOUND;
 		if (rc)
-			lmdb_die("body", rc);
+			break;
 		part = value.mv_size - skip < length ? value.mv_size - skip : length;
 		memcpy(out, (unsigned char *)value.mv_data + skip, part);
 		out += part;
 		length -= part;
 		skip = 0;
+		if (length && value.mv_size != PIECE)
+			rc = MDB_NOTFOUND;
 	}
 	mdb_cursor_close(cursor);
+	return rc;
 }

@@ -221,8 +221,8 @@ int body_put(struct lmdb_queue *queue, MDB_txn *txn, const struct op *op);
 /* As found. A spilled one's file is not touched. */
 int body_remove(
 	struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, const struct body_info *body);
-/* Of a body that is not spilled and has so many bytes. */
-void body_copy(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, uint64_t offset,
+/* Of a body that is not spilled. MDB_NOTFOUND when not all of it is there. */
+int body_copy(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, uint64_t offset,
 	size_t length, unsigned char *out);
 
 /* lmdb_apply.c: 0 or an LMDB error; what the caller shall hear goes to op->err. */

@@ -19,6 +19,7 @@
 
 #include "shared/event_file.h"
 #include "shared/log.h"
+#include "shared/state_dir.h"
 
 /* The disk may hold half of it now, and would not say so at a second try. */
 static void
@@ -173,9 +174,11 @@ remove_unreferenced(struct lmdb_queue *queue)
 int
 spool_open(struct lmdb_queue *queue)
 {
-	if (mkdir(queue->spool_dir, 0700) && errno != EEXIST) {
+	int err = directory_make(queue->spool_dir);
+
+	if (err < 0) {
 		LOG_ERROR("cannot make a directory", "directory", queue->spool_dir, "error",
-			strerror(errno));
+			strerror(-err));
 		return -1;
 	}
 	queue->spool_fd = open(queue->spool_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

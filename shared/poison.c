@@ -26,6 +26,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/metrics.h"
+#include "shared/state_dir.h"
 
 #define MAGIC 0x53504f49u
 #define VERSION 1
@@ -198,6 +199,8 @@ map_file(const char *state_dir, const char *role)
 		err = errno;
 	else
 		err = posix_fallocate(fd, 0, sizeof *file);
+	if (!err)
+		err = -directory_sync(path);
 	if (!err)
 		file = mmap(NULL, sizeof *file, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (!err && file == MAP_FAILED)

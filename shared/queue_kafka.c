@@ -24,6 +24,7 @@
 #include "shared/config.h"
 #include "shared/log.h"
 #include "shared/metrics.h"
+#include "shared/state_dir.h"
 
 #define STICKY_MS 50
 
@@ -314,7 +315,10 @@ empty_spool(struct kafka_queue *queue)
 static int
 open_spool(struct kafka_queue *queue)
 {
-	if (!mkdir(queue->spool_dir, 0700) || errno == EEXIST)
+	int err = directory_make(queue->spool_dir);
+
+	errno = -err;
+	if (!err)
 		queue->spool_fd = open(queue->spool_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (queue->spool_fd >= 0 && !empty_spool(queue))
 		return 0;

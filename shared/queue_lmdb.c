@@ -21,6 +21,7 @@
 #include "shared/event_file.h"
 #include "shared/log.h"
 #include "shared/metrics.h"
+#include "shared/state_dir.h"
 
 void
 lmdb_die(const char *what, int rc)
@@ -120,6 +121,8 @@ open_environment(struct lmdb_queue *queue, const struct config *config)
 		rc = mdb_env_open(queue->env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD, 0600);
 	if (!rc)
 		rc = open_tables(queue);
+	if (!rc)
+		rc = -directory_sync(path);
 	if (rc)
 		LOG_ERROR("cannot open the queue", "file", path, "error", mdb_strerror(rc));
 	free(path);
@@ -402,6 +405,23 @@ lmdb_put(struct queue *base, enum topic topic, const Envelope *envelope, const s
 	spool_submit(queue, op);
 }
 
+/* 0 or -ENOENT: half a body is none. */
+static int
+copy_pieces(struct lmdb_queue *queue, struct reader *reader, const uint8_t *id, uint64_t offset,
+	size_t length, unsigned char *out)
+{
+	int rc = body_copy(queue, reader->txn, id, offset, length, out);
+	char text[ID_TEXT_SIZE];
+
+	if (rc && rc != MDB_NOTFOUND)
+		lmdb_die("body", rc);
+	if (!rc)
+		return 0;
+	id_format(id, text);
+	LOG_ERROR("a body is not whole", "id", text);
+	return -ENOENT;
+}
+
 static void
 lmdb_body(struct queue *base, const Envelope *envelope, uint64_t offset, size_t length,
 	queue_body_cb cb, void *arg)
@@ -423,8 +443,8 @@ lmdb_body(struct queue *base, const Envelope *envelope, uint64_t offset, size_t 
 	if (length > body.size - offset)
 		length = (size_t)(body.size - offset);
 	piece = xmalloc(length);
-	if (!body.spilled)
-		body_copy(queue, reader->txn, id, offset, length, piece);
+	if (body.there && !body.spilled)
+		err = copy_pieces(queue, reader, id, offset, length, piece);
 	reader_end(queue, reader);
 	if (body.spilled)
 		err = spool_read(queue, id, offset, length, piece, &length);

@@ -48,7 +48,7 @@ give(const char *path, uid_t uid, gid_t gid)
 }
 
 int
-directory_make(const char *path, uid_t uid, gid_t gid)
+directory_make_for(const char *path, uid_t uid, gid_t gid)
 {
 	int err = 0;
 
@@ -61,8 +61,14 @@ directory_make(const char *path, uid_t uid, gid_t gid)
 	return err ? err : directory_sync(path);
 }
 
-/* False, with `path` and `name` in `found`, at what is not ours. A directory is only looked into
- * once: nothing of ours lies deeper. */
+int
+directory_make(const char *path)
+{
+	return directory_make_for(path, geteuid(), getegid());
+}
+
+/* False, with its path in `found`, at what is not ours. Nothing lies deeper than a directory in
+ * state_dir. */
 static bool
 entries_are_ours(const char *path, bool deeper, char *found)
 {
@@ -122,7 +128,7 @@ take_lock(struct state_dir *dir)
 int
 state_dir_open(struct state_dir *dir, const char *path)
 {
-	int err = directory_make(path, geteuid(), getegid());
+	int err = directory_make(path);
 
 	*dir = (struct state_dir){ -1, -1 };
 	if (err < 0) {

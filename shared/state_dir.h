@@ -7,10 +7,12 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Makes a directory that nobody else may look into, unless it is there. It belongs to `uid` and
- * `gid`, and outlives a power cut. Parents are not made: a missing one is a typing error, or a disk
- * that is not mounted. 0 or -errno. */
-int directory_make(const char *path, uid_t uid, gid_t gid);
+/* Makes a directory that nobody else may look into, unless it is there. It outlives a power cut.
+ * Parents are not made: a missing one is a typing error, or a disk that is not mounted. 0 or
+ * -errno. */
+int directory_make(const char *path);
+/* The same, for another user. */
+int directory_make_for(const char *path, uid_t uid, gid_t gid);
 /* What was made at `path` outlives a power cut: fsync of the directory it stands in. 0 or -errno.
  */
 int directory_sync(const char *path);

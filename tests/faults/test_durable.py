@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import re
 
 import pytest
 
-from trace import Trace
+from harness import wait_for
+from trace import Trace, read_calls
 
 CALLS = ("recvfrom", "read", "sendto", "write", "writev", "pwrite64", "pwritev", "fdatasync", "fsync", "renameat2")
 
@@ -81,3 +83,46 @@ def test_250_of_a_large_message_comes_after_file_directory_and_commit(traced):
         record = one(calls, "write of the record", name=WRITE, file="/queue.mdb", text="anna@customer.example",
                      after=directory.ended, before=reply.begun)
         committed(calls, record.ended, reply.begun, dsync)
+
+
+def paths(call):
+    """Those that the arguments name, whole: strace -y says which directory a descriptor is."""
+    bases = re.findall(r"(?:\d+|AT_FDCWD)<([^>]*)>, ", call.text)
+    named = re.findall(r'"([^"]*)"', call.text)
+    return [os.path.join(bases[min(i, len(bases) - 1)] if bases else "/", name) for i, name in enumerate(named)]
+
+
+def made(calls, state_dir):
+    """What was made in state_dir and stayed, and when."""
+    found = {}
+    for call in calls:
+        if call.result < 0:
+            continue
+        if call.name in ("unlink", "unlinkat"):
+            found.pop(paths(call)[0], None)
+        elif call.name in ("rename", "renameat2"):
+            found.pop(paths(call)[0], None)
+            found[paths(call)[1]] = call
+        elif call.name == "mkdir" or (call.name == "openat" and "O_CREAT" in call.text):
+            found.setdefault(paths(call)[0], call)
+    return {path: call for path, call in found.items() if path.startswith(str(state_dir))}
+
+
+def test_what_is_made_in_state_dir_has_a_durable_name(relay, rig):
+    log = rig.path("strace")
+    names = "mkdir,openat,rename,renameat2,unlink,unlinkat,fsync,listen"
+    r = relay(wrapper=["strace", "-D", "-f", "-y", "-o", log, "-e", f"trace={names}", "-e", "signal=none"])
+    accepted = [r.load(sessions=1, count=1, size=size).start().join() for size in (1000, 400000)]
+    r.settle(*accepted)
+    assert r.shout.stop() == 0
+    exited = re.compile(rf"^{r.shout.process.pid} +\+\+\+ exited", re.M)
+    wait_for(lambda: exited.search(log.read_text(errors="replace")))
+    calls = read_calls(log)
+    ready = max(call.begun for call in calls if call.name == "listen")
+    found = made(calls, r.shout.state_dir)
+    assert {"state", "spool", "events", "queue.mdb", "lock", "control.token", "work.sender", "work.scanner"} \
+        <= {os.path.basename(path) for path in found}
+    assert any(path.endswith(".jsonl") for path in found)
+    for path, call in found.items():
+        one(calls, f"fsync after {path} was made", name=("fsync",), file=os.path.dirname(path), after=call.ended,
+            before=ready if call.ended < ready else 1 << 62)

@@ -55,20 +55,25 @@ class Trace:
         self.process.send_signal(signal.SIGINT)
         self.process.wait()
         self.process.stderr.close()
-        calls, pending = [], {}
-        with open(self.path, encoding="latin-1") as lines:
-            for place, line in enumerate(lines):
-                found = _LINE.match(line.rstrip("\n"))
-                if found and found[2]:
-                    call = pending.pop(found[1], None)
-                    if call:
-                        call.text += found[3]
-                        call.end(place)
-                elif found:
-                    call = Call(found[4], found[5].removesuffix(_UNFINISHED), place)
-                    calls.append(call)
-                    if found[5].endswith(_UNFINISHED):
-                        pending[found[1]] = call
-                    else:
-                        call.end(place)
-        return calls
+        return read_calls(self.path)
+
+
+def read_calls(path):
+    """What strace -f wrote, in the order of the beginnings."""
+    calls, pending = [], {}
+    with open(path, encoding="latin-1") as lines:
+        for place, line in enumerate(lines):
+            found = _LINE.match(line.rstrip("\n"))
+            if found and found[2]:
+                call = pending.pop(found[1], None)
+                if call:
+                    call.text += found[3]
+                    call.end(place)
+            elif found:
+                call = Call(found[4], found[5].removesuffix(_UNFINISHED), place)
+                calls.append(call)
+                if found[5].endswith(_UNFINISHED):
+                    pending[found[1]] = call
+                else:
+                    call.end(place)
+    return calls

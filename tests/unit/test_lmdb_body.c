@@ -116,7 +116,7 @@ check_there(MDB_txn *txn, uint8_t i)
 	for (size_t at = 0; at < body.size; at += 5000) {
 		size_t length = body.size - at < 9000 ? body.size - at : 9000;
 
-		body_copy(&queue, txn, id_of(i), at, length, copy);
+		assert_int_equal(body_copy(&queue, txn, id_of(i), at, length, copy), 0);
 		assert_memory_equal(copy, data + i + at, length);
 	}
 	free(copy);
@@ -159,12 +159,90 @@ what_is_removed_is_gone_and_its_neighbours_are_not(void **state)
 	mdb_txn_abort(txn);
 }
 
+/* The head of body `i` tells another size than it has. */
+static void
+lie(MDB_txn *txn, uint8_t i, uint64_t size)
+{
+	unsigned char head[9] = { 'i' };
+	MDB_val key = { ID_SIZE, (void *)id_of(i) }, value = { sizeof head, head };
+
+	for (size_t b = 0; b < 8; b++)
+		head[1 + b] = (unsigned char)(size >> (56 - 8 * b));
+	assert_int_equal(mdb_put(txn, queue.body, &key, &value, 0), 0);
+}
+
+static void
+no_size_leads_to_the_bytes_of_the_next_message(void **state)
+{
+	static const size_t more[] = { 1, 4079, 4080, 4081, 100000 };
+	static unsigned char copy[SIZE(COUNT) + 100000];
+	MDB_txn *txn = begin();
+
+	(void)state;
+	put_all(txn);
+	for (uint8_t i = 0; i < COUNT; i++)
+		for (size_t m = 0; m < sizeof more / sizeof *more; m++) {
+			memset(copy, 'x', sizeof copy);
+			assert_int_equal(
+				body_copy(&queue, txn, id_of(i), 0, SIZE(i) + more[m], copy),
+				MDB_NOTFOUND);
+			assert_memory_equal(copy, data + i, SIZE(i));
+			for (size_t at = SIZE(i); at < SIZE(i) + more[m]; at++)
+				assert_int_equal(copy[at], 'x');
+			/* not from behind the end, either */
+			assert_int_equal(
+				body_copy(&queue, txn, id_of(i), SIZE(i) + more[m] - 1, 1, copy),
+				MDB_NOTFOUND);
+		}
+	mdb_txn_abort(txn);
+}
+
+static void
+a_body_with_a_hole_is_none(void **state)
+{
+	unsigned char key_bytes[ID_SIZE + 2] = { 40, [ID_SIZE + 1] = 3 };
+	MDB_val key = { sizeof key_bytes, key_bytes }, half = { 2000, data };
+	static unsigned char copy[SIZE(40)];
+	MDB_txn *txn = begin();
+
+	(void)state;
+	put_all(txn);
+	assert_int_equal(mdb_put(txn, queue.piece, &key, &half, 0), 0);
+	assert_int_equal(body_copy(&queue, txn, id_of(40), 0, SIZE(40), copy), MDB_NOTFOUND);
+	assert_int_equal(mdb_del(txn, queue.piece, &key, NULL), 0);
+	assert_int_equal(body_copy(&queue, txn, id_of(40), 0, SIZE(40), copy), MDB_NOTFOUND);
+	assert_int_equal(body_copy(&queue, txn, id_of(40), 0, 3 * 4080, copy), 0);
+	mdb_txn_abort(txn);
+}
+
+static void
+no_size_takes_pieces_of_the_next_message_away(void **state)
+{
+	MDB_txn *txn = begin();
+
+	(void)state;
+	put_all(txn);
+	for (uint8_t i = 1; i < COUNT; i += 2) {
+		lie(txn, i, i % 4 == 1 ? SIZE(i) + 100000 : SIZE(i) / 2);
+		remove_body(txn, i);
+	}
+	for (uint8_t i = 0; i < COUNT; i += 2) {
+		check_there(txn, i);
+		remove_body(txn, i);
+	}
+	assert_int_equal(stat_of(txn, queue.piece).ms_entries, 0);
+	mdb_txn_abort(txn);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_body_takes_a_run_of_pages),
 		cmocka_unit_test(what_is_removed_is_gone_and_its_neighbours_are_not),
+		cmocka_unit_test(no_size_leads_to_the_bytes_of_the_next_message),
+		cmocka_unit_test(a_body_with_a_hole_is_none),
+		cmocka_unit_test(no_size_takes_pieces_of_the_next_message_away),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
