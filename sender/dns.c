@@ -37,7 +37,6 @@ struct option {
 
 /* clang-format off */
 static const struct option always[] = {
-	{ "do-not-query-localhost:", "no" }, /* forwarders are often on this very machine */
 	{ "msg-cache-size:",         "8m" },
 	{ "rrset-cache-size:",       "16m" },
 	{ "outgoing-range:",         "256" }, /* asked at once: two for each of LOOKUPS_MAX */
@@ -54,6 +53,7 @@ static const struct option always[] = {
  * is never heard. What is held against it when it is silent is soon forgotten.
  */
 static const struct option forwarding[] = {
+	{ "do-not-query-localhost:",    "no" }, /* where forwarders often are */
 	{ "unknown-server-time-limit:", "10000" },
 	{ "infra-cache-min-rtt:",       "10000" },
 	{ "infra-host-ttl:",            "10" },
@@ -215,6 +215,22 @@ set_options(struct ub_ctx *ub, const struct option *options)
 	return err;
 }
 
+/* Who has a domain says where its name servers are, be it here or at a neighbour of ours: such
+ * addresses are asked nothing. With forwarders libunbound follows no such word. */
+static int
+ask_no_special_address(struct ub_ctx *ub)
+{
+	const struct network *network;
+	char text[NET_TEXT_MAX];
+	int err = 0;
+
+	for (size_t i = 0; !err && (network = net_special(i)); i++) {
+		network_format(network, text);
+		err = ub_ctx_set_option(ub, "do-not-query-address:", text);
+	}
+	return err;
+}
+
 static int
 set_up(struct ub_ctx *ub, const struct config *config)
 {
@@ -222,6 +238,8 @@ set_up(struct ub_ctx *ub, const struct config *config)
 
 	if (!err && config->dns.forward_count)
 		err = set_options(ub, forwarding);
+	else if (!err)
+		err = ask_no_special_address(ub);
 	for (unsigned i = 0; !err && i < config->dns.forward_count; i++)
 		err = set_forwarder(ub, config->dns.forward[i]);
 	if (!err)

@@ -298,44 +298,56 @@ network_contains(const struct network *network, const struct net_address *addres
 		prefix_equal(bytes, network->bytes, network->prefix);
 }
 
+void
+network_format(const struct network *network, char text[NET_TEXT_MAX])
+{
+	char ip[INET6_ADDRSTRLEN];
+
+	inet_ntop(network->family, network->bytes, ip, sizeof ip);
+	snprintf(text, NET_TEXT_MAX, "%s/%u", ip, network->prefix);
+}
+
+/* IANA's special-purpose registries (RFC 6890); of IPv6 only 2000::/3 is the internet. */
+/* clang-format off */
+static const struct network special[] = {
+	{ AF_INET, { 0 }, 8 },
+	{ AF_INET, { 10 }, 8 },
+	{ AF_INET, { 100, 64 }, 10 },
+	{ AF_INET, { 127 }, 8 },
+	{ AF_INET, { 169, 254 }, 16 },
+	{ AF_INET, { 172, 16 }, 12 },
+	{ AF_INET, { 192, 0, 0 }, 24 },
+	{ AF_INET, { 192, 0, 2 }, 24 },
+	{ AF_INET, { 192, 88, 99 }, 24 },
+	{ AF_INET, { 192, 168 }, 16 },
+	{ AF_INET, { 198, 18 }, 15 },
+	{ AF_INET, { 198, 51, 100 }, 24 },
+	{ AF_INET, { 203, 0, 113 }, 24 },
+	{ AF_INET, { 224 }, 3 }, /* multicast, reserved, broadcast */
+	{ AF_INET6, { 0 }, 3 },
+	{ AF_INET6, { 0x40 }, 2 },
+	{ AF_INET6, { 0x80 }, 1 },
+	{ AF_INET6, { 0x20, 0x01, 0x0d, 0xb8 }, 32 }, /* documentation */
+	{ AF_INET6, { 0x20, 0x01, 0x00, 0x00 }, 23 }, /* protocol assignments, Teredo */
+	{ AF_INET6, { 0x20, 0x02 }, 16 },             /* 6to4: it could hide any IPv4 */
+};
+/* clang-format on */
+
+const struct network *
+net_special(size_t i)
+{
+	return i < sizeof special / sizeof *special ? &special[i] : NULL;
+}
+
 bool
 net_is_special(const struct net_address *address)
 {
-	/* IANA's special-purpose registries (RFC 6890); of IPv6 only 2000::/3 is the internet. */
-	static const struct network special4[] = {
-		{AF_INET,  { 0 },            8 },
-                { AF_INET, { 10 },           8 },
-                { AF_INET, { 100, 64 },      10},
-		{ AF_INET, { 127 },          8 },
-                { AF_INET, { 169, 254 },     16},
-		{ AF_INET, { 172, 16 },      12},
-                { AF_INET, { 192, 0, 0 },    24},
-		{ AF_INET, { 192, 0, 2 },    24},
-                { AF_INET, { 192, 88, 99 },  24},
-		{ AF_INET, { 192, 168 },     16},
-                { AF_INET, { 198, 18 },      15},
-		{ AF_INET, { 198, 51, 100 }, 24},
-                { AF_INET, { 203, 0, 113 },  24},
-		{ AF_INET, { 224 },          3 }, /* multicast, reserved, broadcast */
-	};
-	static const struct network global6 = { AF_INET6, { 0x20 }, 3 };
-	static const struct network special6[] = {
-		{AF_INET6,  { 0x20, 0x01, 0x0d, 0xb8 }, 32}, /* documentation */
-		{ AF_INET6, { 0x20, 0x01, 0x00, 0x00 }, 23}, /* protocol assignments, Teredo */
-		{ AF_INET6, { 0x20, 0x02 },             16}, /* 6to4: it could hide any IPv4 */
-	};
 	int family;
-	const void *bytes = ip_bytes(address, &family);
 
-	if (!bytes)
+	if (!ip_bytes(address, &family))
 		return true;
-	if (family == AF_INET6 && !network_contains(&global6, address))
-		return true;
-	for (size_t i = 0; i < sizeof special4 / sizeof special4[0]; i++)
-		if (network_contains(&special4[i], address))
-			return true;
-	for (size_t i = 0; i < sizeof special6 / sizeof special6[0]; i++)
-		if (network_contains(&special6[i], address))
+	for (size_t i = 0; net_special(i); i++)
+		if (network_contains(net_special(i), address))
 			return true;
 	return false;
 }
