@@ -80,6 +80,7 @@ $(LIB): $(OBJS)
 	ar rcs $@ $^
 
 $(B)/shoutctl: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/ctl/*.c))
+$(B)/shout: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/check/*.c))
 $(B)/shoutctl: LDLIBS += $(shell pkg-config --libs libcurl)
 $(PROGS): $(B)/%: $(B)/cmd/%.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
@@ -187,4 +188,4 @@ help:
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $(wildcard $(B)/cmd/*.d $(B)/cmd/ctl/*.d) $(wildcard $(B)/tests/unit/*.d $(B)/tests/fuzz/*.d)
+-include $(OBJS:.o=.d) $(wildcard $(B)/cmd/*.d $(B)/cmd/ctl/*.d $(B)/cmd/check/*.d) $(wildcard $(B)/tests/unit/*.d $(B)/tests/fuzz/*.d)

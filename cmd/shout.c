@@ -9,7 +9,6 @@
  * could not start, 2 on a wrong command line.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -22,8 +21,8 @@
 
 #include <event2/event.h>
 
+#include "cmd/check/check.h"
 #include "shared/config.h"
-#include "shared/descriptors.h"
 #include "shared/event.h"
 #include "shared/kafka_topics.h"
 #include "shared/log.h"
@@ -35,7 +34,6 @@
 #include "shared/queue.h"
 #include "shared/role.h"
 #include "shared/state_dir.h"
-#include "shared/tls.h"
 #include "shared/version.h"
 
 #define DEFAULT_FILE "/etc/shout/shout.yaml"
@@ -288,107 +286,6 @@ run(const char *command, const struct config *config)
 	if (status == 0)
 		LOG_INFO("stopped");
 	return status;
-}
-
-static void
-print_listener(const struct listen_config *listen)
-{
-	static const char *const kinds[] = { "plain", "STARTTLS", "TLS" };
-	static const char *const without[] = { "", ", without TLS from known addresses",
-		", also without TLS" };
-
-	printf("listen       %s %s%s%s%s%s%s\n", listen->address, kinds[listen->tls],
-		listen->tls_required ? " required" : "",
-		listen->tls != LISTEN_PLAIN && listen->profile == TLS_LEGACY ? " (from 1.0)" : "",
-		listen->auth ? ", AUTH" : ", no AUTH",
-		listen->auth ? without[listen->auth_without_tls] : "",
-		listen->proxy ? ", PROXY" : "");
-}
-
-static bool
-check_certificates(const struct config *config)
-{
-	struct tls_server *server;
-	char why[512];
-
-	if (!config->ingress.tls.files_count) {
-		printf("certificates none\n");
-		return true;
-	}
-	server = tls_server_new(config->ingress.tls.files, config->ingress.tls.files_count,
-		TLS_MODERN, why, sizeof why);
-	if (!server) {
-		printf("certificates NOT usable: %s\n", why);
-		return false;
-	}
-	tls_server_free(&server);
-	printf("certificates %u usable\n", config->ingress.tls.files_count);
-	return true;
-}
-
-static bool
-print_state_dir(const struct config *config)
-{
-	int err = access(config->state_dir, R_OK | W_OK | X_OK) < 0 ? -errno : 0;
-
-	if (err == -ENOENT) {
-		printf("state_dir    %s, to be created\n", config->state_dir);
-		return true;
-	}
-	printf("state_dir    %s%s%s\n", config->state_dir, err ? " CANNOT be used: " : "",
-		err ? strerror(-err) : "");
-	return err == 0;
-}
-
-static void
-print_scanner(const struct config *config)
-{
-	printf("scanner      ");
-	if (!config->scanner.enabled)
-		printf("OFF: mail is forwarded unscanned");
-	for (unsigned i = 0; config->scanner.enabled && i < config->scanner.clamd_count; i++)
-		printf("%s%s", i ? ", " : "clamd at ", config->scanner.clamd[i]);
-	if (config->scanner.enabled && config->scanner.clamd_temporary)
-		printf(", which unpacks in %s", config->scanner.clamd_temporary);
-	printf("\n");
-}
-
-static void
-print_descriptors(const struct config *config)
-{
-	struct descriptors share = descriptors_share(config);
-
-	printf("open files   %" PRIu64 " needed", share.needed);
-	if (share.connections < config->ingress.connections_max)
-		printf(", but the limit is %" PRIu64 ": at most %u clients at once instead of %u",
-			share.limit, share.connections, config->ingress.connections_max);
-	printf("\n");
-}
-
-static int
-check(const struct config *config)
-{
-	bool good;
-
-	printf("file         %s\nhostname     %s\n", config->file, config->hostname);
-	good = print_state_dir(config);
-	printf("queue        %s\n", config->queue.backend == BACKEND_LMDB ? "lmdb" : "kafka");
-	printf("redis        %s%s\n", config->redis.address, config->redis.tls ? ", TLS" : "");
-	for (unsigned i = 0; i < config->ingress.listen_count; i++)
-		print_listener(&config->ingress.listen[i]);
-	if (!config->ingress.listen_count)
-		printf("listen       nowhere: ingress has no listener\n");
-	printf("postmaster   %s\n", config->ingress.postmaster);
-	if (!check_certificates(config))
-		good = false;
-	print_scanner(config);
-	printf("route        %s\n", config->sender.route);
-	printf("DNSSEC       %s\n", config->dns.trust_anchor);
-	printf("control      %s\n", config->control.listen ? config->control.listen : "off");
-	printf("metrics      %s\n", config->metrics.listen ? config->metrics.listen : "off");
-	print_descriptors(config);
-	printf("%s\n", good ? "ok" : "NOT ok");
-	return good ? 0 : 1;
 }
 
 static bool

@@ -522,18 +522,12 @@ token_get(const char *state_dir, char token[65])
 static int
 listen_on(struct api *api, int fd, const char *text)
 {
-	static const char *const loopback[] = { "127.0.0.0/8", "::1" };
 	struct net_address address;
-	struct network network;
-	bool local = false;
 	int err;
 
 	if (net_parse(text, &address) < 0)
 		return -EINVAL;
-	for (int i = 0; i < 2; i++)
-		local |= network_parse(loopback[i], &network) == 0 &&
-			network_contains(&network, &address);
-	if (!local)
+	if (!net_is_loopback(&address))
 		LOG_WARN("control: the API listens beyond this machine, without TLS", "address",
 			text);
 	err = net_listen_on(fd);

@@ -408,8 +408,8 @@ complete(struct config_loaded *loaded, const char *file, struct config_check *ch
 	apply_defaults(loaded, check);
 	gather_certificates(loaded);
 	read_password(
-		check, "redis.password_file", loaded->redis_password_file, &config->redis.password);
-	read_password(check, "queue.sasl.password_file", loaded->sasl_password_file,
+		check, "redis.password_file", config->redis.password_file, &config->redis.password);
+	read_password(check, "queue.sasl.password_file", config->queue.sasl.password_file,
 		&config->queue.sasl.password);
 	check_together(loaded, check);
 	if (config_check_errors(check))

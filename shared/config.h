@@ -51,7 +51,8 @@ struct config {
 		struct {
 			enum config_sasl mechanism; /* default none */
 			char *username;
-			char *password; /* or password_file, read at load into password */
+			char *password; /* that of password_file when that is set */
+			char *password_file;
 		} sasl;
 		uint64_t map_size;    /* lmdb, 64G (address space, not disk) */
 		unsigned min_free;    /* percent of the disk, 10 */
@@ -61,7 +62,8 @@ struct config {
 	} queue;
 	struct {
 		char *address;  /* unix:/run/redis/redis-server.sock */
-		char *password; /* or password_file, read at load into password */
+		char *password; /* that of password_file when that is set */
+		char *password_file;
 		bool tls;
 		char *ca;
 	} redis;

@@ -14,7 +14,6 @@
 /* What the library fills: the settings, and keys that are turned into settings after loading. */
 struct config_loaded {
 	struct config config; /* first: config_free() gets its address */
-	char *redis_password_file, *sasl_password_file;
 	char *certificate, *key;
 	struct tls_files *more;
 	unsigned more_count;

@@ -96,7 +96,7 @@ static const cyaml_schema_field_t sasl_fields[] = {
 	ENUM("mechanism", CONFIG(queue.sasl.mechanism), enum config_sasl, mechanisms),
 	TEXT("username", CONFIG(queue.sasl.username)),
 	TEXT("password", CONFIG(queue.sasl.password)),
-	TEXT("password_file", offsetof(LOADED, sasl_password_file)),
+	TEXT("password_file", CONFIG(queue.sasl.password_file)),
 	CYAML_FIELD_END,
 };
 
@@ -119,7 +119,7 @@ static const cyaml_schema_field_t queue_fields[] = {
 static const cyaml_schema_field_t redis_fields[] = {
 	TEXT("address", CONFIG(redis.address)),
 	TEXT("password", CONFIG(redis.password)),
-	TEXT("password_file", offsetof(LOADED, redis_password_file)),
+	TEXT("password_file", CONFIG(redis.password_file)),
 	BOOL("tls", CONFIG(redis.tls)),
 	TEXT("ca", CONFIG(redis.ca)),
 	CYAML_FIELD_END,
@@ -448,7 +448,7 @@ const struct config_rule config_rules[] = {
 	VALUE("queue.partitions",        KIND_NUMBER,   queue.partitions,   "12",   "1",   "1000"),
 	VALUE("queue.replication",       KIND_NUMBER,   queue.replication,  "3",    "1",   "9"),
 	CHECKED("queue.ca", CONFIG(queue.ca), NULL, wrong_file),
-	CHECKED("queue.sasl.password_file", offsetof(LOADED, sasl_password_file), NULL, wrong_file),
+	CHECKED("queue.sasl.password_file", CONFIG(queue.sasl.password_file), NULL, wrong_file),
 	VALUE("queue.map_size",          KIND_SIZE,     queue.map_size,     "64G",  "64M", "16T"),
 	VALUE("queue.min_free",          KIND_NUMBER,   queue.min_free,     "10",   "0",   "90"),
 	VALUE("queue.events_size",       KIND_SIZE,     queue.events_size,  "1G",   "1M",  "1T"),
@@ -456,7 +456,7 @@ const struct config_rule config_rules[] = {
 	VALUE("queue.events_keep",       KIND_DURATION, queue.events_keep,  "30d",  "1h",  "3650d"),
 	CHECKED("redis.address", CONFIG(redis.address), "unix:/run/redis/redis-server.sock",
 		wrong_server),
-	CHECKED("redis.password_file", offsetof(LOADED, redis_password_file), NULL, wrong_file),
+	CHECKED("redis.password_file", CONFIG(redis.password_file), NULL, wrong_file),
 	CHECKED("redis.ca", CONFIG(redis.ca), NULL, wrong_file),
 	CHECKED("ingress.listen[].address", 0, NULL, wrong_listen),
 	CHECKED("ingress.listen[].proxies[]", 0, NULL, wrong_network),

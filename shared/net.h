@@ -52,6 +52,7 @@ bool network_contains(const struct network *network, const struct net_address *a
 /* Loopback, private (RFC 1918, 4193), link-local, CGNAT (RFC 6598), multicast, unspecified,
  * documentation and reserved addresses, also when mapped into IPv6: never the internet. */
 bool net_is_special(const struct net_address *address);
+bool net_is_loopback(const struct net_address *address);
 /* Those networks one by one; NULL after the last. */
 const struct network *net_special(size_t i);
 /* "192.0.2.0/24" */

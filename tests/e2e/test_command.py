@@ -45,7 +45,7 @@ def test_a_wrong_command_line_exits_2(words):
 def test_check_tells_what_it_found(file):
     done = shout("check", "-c", file)
     assert done.returncode == 0, done.stderr
-    assert "unscanned" in done.stdout and done.stdout.endswith("ok\n")
+    assert "unscanned" in done.stdout and done.stdout.endswith("\nok\n")
 
 
 def test_check_tells_who_gets_mail_for_postmaster(file):

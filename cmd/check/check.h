@@ -1,0 +1,31 @@
+/*
+ * check.h - `shout check`: what a start would find, and what is unwise.
+ */
+#ifndef CMD_CHECK_CHECK_H
+#define CMD_CHECK_CHECK_H
+
+#include <stdbool.h>
+
+#include "shared/config.h"
+#include "shared/privileges.h"
+
+/* Tells on standard output. Becomes the user on its way, for good, as a start does. 0, or 1 when a
+ * start would fail; a warning is no failure. */
+int check(const struct config *config);
+
+/* Of the files of check only. */
+struct findings {
+	const struct config *config;
+	struct identity identity; /* who Shout will be */
+	bool good;
+	unsigned warnings;
+};
+void warn(struct findings *findings, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Who may read or change the files that are named, and state_dir. As root, where that is who
+ * checks. */
+void check_files(struct findings *findings);
+/* Whether Redis keeps what it is given. */
+void check_redis_memory(struct findings *findings);
+
+#endif

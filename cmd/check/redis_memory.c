@@ -1,0 +1,94 @@
+/*
+ * redis_memory.c - a Redis that evicts loses accounts and the ledger that keeps mail from being
+ * sent twice; one without a limit is ended by the kernel with all it holds.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/check/check.h"
+#include "shared/loop.h"
+#include "shared/redis.h"
+#include "shared/text.h"
+
+#define TIMEOUT_MS 2000
+
+struct question {
+	struct findings *findings;
+	struct loop *loop;
+};
+
+/* The value of "name:value\r\n" among those lines; false when there is none. */
+static bool
+field(const char *info, const char *name, char *out, size_t size)
+{
+	size_t length = strlen(name);
+	const char *line = info;
+
+	while (line && (strncmp(line, name, length) != 0 || line[length] != ':')) {
+		line = strchr(line, '\n');
+		line += line ? 1 : 0;
+	}
+	if (!line)
+		return false;
+	line += length + 1;
+	text_clean(out, size, 0, line, strcspn(line, "\r\n"));
+	return true;
+}
+
+static void
+judge(struct findings *findings, const char *info)
+{
+	char limit[32], policy[64];
+
+	if (!field(info, "maxmemory", limit, sizeof limit) ||
+		!field(info, "maxmemory_policy", policy, sizeof policy)) {
+		warn(findings, "Redis does not tell its maxmemory and maxmemory-policy");
+		return;
+	}
+	if (strcmp(policy, "noeviction") != 0)
+		warn(findings,
+			"Redis drops what it holds when it is full (maxmemory-policy %s): set "
+			"noeviction",
+			policy);
+	if (strcmp(limit, "0") == 0)
+		warn(findings, "Redis has no memory limit: set maxmemory");
+}
+
+static void
+on_info(void *arg, int err, const struct redis_reply *reply)
+{
+	struct question *question = arg;
+	char text[256];
+	size_t length;
+	const char *said;
+
+	if (err) {
+		warn(question->findings,
+			"Redis at %s does not answer (%s): its memory settings are not known",
+			question->findings->config->redis.address, strerror(-err));
+	} else if (redis_reply_kind(reply) == REDIS_STR) {
+		judge(question->findings, redis_reply_str(reply, &length));
+	} else {
+		said = redis_reply_kind(reply) == REDIS_ERR ? redis_reply_str(reply, &length) : "";
+		text_clean(text, sizeof text, 0, said, strlen(said));
+		warn(question->findings, "Redis does not tell its memory settings: %s", text);
+	}
+	loop_stop(question->loop);
+}
+
+void
+check_redis_memory(struct findings *findings)
+{
+	static const char *const words[] = { "INFO", "memory" };
+	const struct config *config = findings->config;
+	const struct redis_options options = { config->redis.address, config->redis.password,
+		config->redis.tls, config->redis.ca };
+	struct question question = { findings, loop_new("check") };
+	struct redis *redis = redis_new(question.loop, &options);
+
+	redis_command(redis, TIMEOUT_MS, on_info, &question, 2, words, NULL);
+	loop_run(question.loop);
+	redis_free(&redis);
+	loop_free(&question.loop);
+}
