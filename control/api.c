@@ -25,6 +25,7 @@
 #include "control/api_private.h"
 #include "shared/config.h"
 #include "shared/descriptors.h"
+#include "shared/json.h"
 #include "shared/log.h"
 #include "shared/net.h"
 #include "shared/state_dir.h"
@@ -99,6 +100,7 @@ send_json(struct api *api, struct evhttp_request *request, int status, json_t *r
 
 	if (!text || !buffer)
 		die("out of memory", "json_dumps");
+	text = json_shown(text);
 	evbuffer_add_printf(buffer, "%s\n", text);
 	evhttp_add_header(
 		evhttp_request_get_output_headers(request), "Content-Type", "application/json");

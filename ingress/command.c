@@ -143,6 +143,8 @@ hex_digit(char c)
 int
 xtext_decode(const char *text, size_t length, char *out)
 {
+	const char *start = out;
+
 	for (size_t i = 0; i < length; i++) {
 		int high, low;
 
@@ -164,7 +166,7 @@ xtext_decode(const char *text, size_t length, char *out)
 		out++;
 	}
 	*out = '\0';
-	return 0;
+	return text_has_hidden_controls(start, (size_t)(out - start)) ? -EINVAL : 0;
 }
 
 /* ---- the parameters of MAIL and RCPT ---- */

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "shared/text.h"
+
 #define IDLE_COMMANDS_MAX 100 /* commands that lead nowhere, in a row */
 
 enum verb_flag {
@@ -109,6 +111,10 @@ session_run_line(struct session *session, const char *line, size_t length)
 		auth_free(session);
 		session->state = ST_COMMAND;
 		refuse(session, REFUSE_SYNTAX, "500 5.5.2 Control characters in a command");
+	} else if (text_has_hidden_controls(line, length)) {
+		auth_free(session);
+		session->state = ST_COMMAND;
+		refuse(session, REFUSE_SYNTAX, "501 5.5.2 Invisible characters in a command");
 	} else if (session->state == ST_LINE) {
 		auth_line(session, line, length);
 	} else {

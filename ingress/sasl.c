@@ -38,7 +38,7 @@ base64_read(const char *text, size_t length, char *out)
 bool
 sasl_name_read(const char *text, size_t length, char out[SASL_NAME_MAX + 1])
 {
-	if (length == 0 || length > SASL_NAME_MAX)
+	if (length == 0 || length > SASL_NAME_MAX || text_has_hidden_controls(text, length))
 		return false;
 	for (size_t i = 0; i < length; i++)
 		if (is_control(text[i]))

@@ -122,7 +122,8 @@ address_parse(const char *text, size_t length, struct address *out)
 	struct address read = { .text = text, .length = length };
 
 	memset(out, 0, sizeof *out);
-	if (local == 0 || length >= ADDRESS_MAX || !utf8_valid(text, local))
+	if (local == 0 || length >= ADDRESS_MAX || !utf8_valid(text, local) ||
+		text_has_hidden_controls(text, local))
 		return -EINVAL;
 	if (local < length) {
 		if (text[local] != '@')

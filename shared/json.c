@@ -28,6 +28,18 @@ put(struct json *json, const char *text, size_t length)
 	json->length += length;
 }
 
+/* Of a character of two or three bytes. */
+static void
+put_code(struct json *json, const char *text, size_t step)
+{
+	unsigned point = step == 2 ? text[0] & 0x1fu : text[0] & 0x0fu;
+	char escape[8];
+
+	for (size_t i = 1; i < step; i++)
+		point = point << 6 | (text[i] & 0x3fu);
+	put(json, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", point));
+}
+
 /* The escape of a control character, a quote or a backslash. */
 static void
 put_escape(struct json *json, unsigned char c)
@@ -57,16 +69,20 @@ put_string(struct json *json, const char *text, size_t length)
 	while (i < length) {
 		size_t step = utf8_length(text + i, length - i);
 
-		if (step && !is_control(text[i]) && text[i] != '"' && text[i] != '\\') {
+		bool hidden = text_is_hidden_control(text + i, step);
+
+		if (step && !hidden && !is_control(text[i]) && text[i] != '"' && text[i] != '\\') {
 			i += step;
 			continue;
 		}
 		put(json, text + from, i - from);
-		if (step)
+		if (hidden)
+			put_code(json, text + i, step);
+		else if (step)
 			put_escape(json, (unsigned char)text[i]);
 		else
 			put(json, "\xef\xbf\xbd", 3);
-		from = ++i;
+		from = i += step ? step : 1;
 	}
 	put(json, text + from, i - from);
 	put(json, "\"", 1);
@@ -152,6 +168,30 @@ json_end(struct json *json)
 	put(json, "}", 1);
 	json->text[json->length] = '\0';
 	return json->text;
+}
+
+char *
+json_shown(char *dump)
+{
+	struct json json = { 0 };
+	size_t length = strlen(dump), from = 0;
+
+	for (size_t i = 0, step; i < length; i += step) {
+		step = utf8_length(dump + i, length - i);
+		if (!step)
+			step = 1;
+		if (!text_is_hidden_control(dump + i, step))
+			continue;
+		put(&json, dump + from, i - from);
+		put_code(&json, dump + i, step);
+		from = i + step;
+	}
+	if (!from)
+		return dump;
+	put(&json, dump + from, length + 1 - from);
+	explicit_bzero(dump, length);
+	free(dump);
+	return json.text;
 }
 
 void

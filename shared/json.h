@@ -1,6 +1,7 @@
 /*
  * json.h - write one JSON object into a growing buffer, for logs and events: no tree, no copies.
- * (Reading JSON is jansson's job.) Strings are escaped, invalid UTF-8 becomes U+FFFD.
+ * (Reading JSON is jansson's job.) Strings are escaped, also controls beyond ASCII
+ * (text_is_hidden_control()), as a terminal may show them; invalid UTF-8 becomes U+FFFD.
  */
 #ifndef SHARED_JSON_H
 #define SHARED_JSON_H
@@ -29,5 +30,9 @@ void json_time(struct json *json, const char *key, uint64_t us);
 /* Closes the object opened by json_begin(); returns its text. */
 const char *json_end(struct json *json);
 void json_free(struct json *json);
+
+/* The text of json_dumps() with controls beyond ASCII as escapes: the same value, fit for a
+ * terminal. Takes `dump` (of malloc()) over; the result is the caller's to free. */
+char *json_shown(char *dump);
 
 #endif

@@ -20,7 +20,7 @@ void log_set_level(enum log_level level);
 void log_set_role(const char *role);
 
 /* `message`, then pairs of const char * (key, value), then NULL. A NULL value ends the list as
- * well. Values are cut at 2,000 bytes and escaped; invalid UTF-8 becomes U+FFFD. */
+ * well. Values are cut at 2,000 bytes and escaped (json.h); invalid UTF-8 becomes U+FFFD. */
 void log_line(enum log_level level, const char *message, ...) __attribute__((sentinel));
 
 #define LOG_DEBUG(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__, (char *)0)

@@ -25,6 +25,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/net.h"
+#include "shared/text.h"
 
 #define WHY_SIZE 256
 #define DEADLINE_S 10
@@ -193,7 +194,7 @@ probe_set(struct probe *probe, enum health health, const char *why)
 {
 	pthread_mutex_lock(&probe->lock);
 	probe->health = health;
-	snprintf(probe->why, sizeof probe->why, "%s", why ? why : "");
+	text_clean(probe->why, sizeof probe->why, 0, why, why ? strlen(why) : 0);
 	pthread_mutex_unlock(&probe->lock);
 }
 

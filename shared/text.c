@@ -45,11 +45,30 @@ text_is_ascii(const char *text, size_t length)
 	return true;
 }
 
-/* U+0080 to U+009F: terminals obey them as they obey C0. */
-static bool
-is_c1(const char *text, size_t step)
+bool
+text_is_hidden_control(const char *text, size_t step)
 {
-	return step == 2 && text[0] == '\xc2' && (unsigned char)text[1] < 0xa0;
+	const unsigned char *s = (const unsigned char *)text;
+	unsigned point = 0;
+
+	if (step == 2)
+		point = (s[0] & 0x1fu) << 6 | (s[1] & 0x3fu);
+	else if (step == 3)
+		point = (s[0] & 0x0fu) << 12 | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu);
+	return (point >= 0x80 && point <= 0x9f) || point == 0x61c || point == 0x200e ||
+		point == 0x200f || (point >= 0x202a && point <= 0x202e) ||
+		(point >= 0x2066 && point <= 0x2069);
+}
+
+bool
+text_has_hidden_controls(const char *text, size_t length)
+{
+	for (size_t i = 0, step; i < length; i += step ? step : 1) {
+		step = utf8_length(text + i, length - i);
+		if (text_is_hidden_control(text + i, step))
+			return true;
+	}
+	return false;
 }
 
 size_t
@@ -62,7 +81,7 @@ text_clean(char *out, size_t size, size_t at, const char *text, size_t length)
 		step = utf8_length(from, length - i);
 		if (!step)
 			from = "?";
-		else if (is_control(*from) || is_c1(from, step))
+		else if (is_control(*from) || text_is_hidden_control(from, step))
 			from = " ";
 		add = from == text + i ? step : 1;
 		if (!step)

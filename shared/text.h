@@ -13,9 +13,15 @@ size_t utf8_length(const char *text, size_t left);
 bool utf8_valid(const char *text, size_t length);
 bool text_is_ascii(const char *text, size_t length);
 
+/* Whether the character of utf8_length() `step` is a control beyond ASCII: C1 (U+0080 to U+009F),
+ * which terminals obey, or one that turns the direction of what stands beside it (Unicode's
+ * Bidi_Control). */
+bool text_is_hidden_control(const char *text, size_t step);
+bool text_has_hidden_controls(const char *text, size_t length);
+
 /*
  * Appends to the NUL-terminated text in `out` (of `size` bytes, `at` of them used): control
- * characters (C0, DEL, C1) become blanks, bytes that are no UTF-8 become "?". Cut between
+ * characters (C0, DEL, hidden ones) become blanks, bytes that are no UTF-8 become "?". Cut between
  * characters when it does not fit. Returns the new length.
  */
 size_t text_clean(char *out, size_t size, size_t at, const char *text, size_t length);

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <jansson.h>
 
@@ -97,6 +98,8 @@ int rebuild(const struct ctl *ctl);
 
 /* print.c */
 void print_json(const json_t *value);
+/* A remote's text by text_clean(): what people are shown goes through here. */
+void print_clean(FILE *out, const char *text);
 /* Rows of cells, as wide as their widest; `rows` is an array of arrays of strings. */
 void print_table(const char *const *heads, size_t columns, const json_t *rows);
 /* "Name    value", with control characters made harmless. */

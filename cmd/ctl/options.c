@@ -67,7 +67,9 @@ ctl_error(const struct ctl *ctl, const char *format, ...)
 	if (vasprintf(&text, format, args) < 0)
 		die("out of memory", "vasprintf");
 	va_end(args);
-	fprintf(stderr, "shoutctl: %s\n", text);
+	fputs("shoutctl: ", stderr);
+	print_clean(stderr, text);
+	fputc('\n', stderr);
 	if (ctl->json) {
 		reply = json_pack("{s:s}", "error", text);
 		if (!reply) /* a file's text that is not UTF-8 */

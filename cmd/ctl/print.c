@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
+#include "shared/json.h"
 #include "shared/log.h"
+#include "shared/text.h"
 
 #define COLUMNS_MAX 10
 
@@ -17,17 +19,22 @@ print_json(const json_t *value)
 
 	if (!text)
 		die("out of memory", "json_dumps");
+	text = json_shown(text);
 	printf("%s\n", text);
 	explicit_bzero(text, strlen(text));
 	free(text);
 }
 
-/* A remote's text must not move the cursor. */
-static void
-print_clean(const char *text)
+/* A remote's text must neither move the cursor nor turn what stands beside it. */
+void
+print_clean(FILE *out, const char *text)
 {
-	for (; *text; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
+	size_t length = strlen(text);
+	char *clean = xmalloc(length + 1);
+
+	text_clean(clean, length + 1, 0, text, length);
+	fputs(clean, out);
+	free(clean);
 }
 
 /* Characters, not bytes. */
@@ -44,7 +51,7 @@ width_of(const char *text)
 static void
 print_cell(const char *text, size_t width, bool last)
 {
-	print_clean(text);
+	print_clean(stdout, text);
 	for (size_t i = width_of(text); !last && i < width + 2; i++)
 		putchar(' ');
 	if (last)
@@ -74,7 +81,7 @@ print_field(const char *name, const char *value)
 	if (!value || !*value)
 		return;
 	printf("%-14s", name);
-	print_clean(value);
+	print_clean(stdout, value);
 	putchar('\n');
 }
 
@@ -446,7 +453,7 @@ print_event(const json_t *event)
 		text = json_is_string(value) ? xstrdup(json_string_value(value))
 					     : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
 		printf(" %s=", key);
-		print_clean(text ? text : "");
+		print_clean(stdout, text ? text : "");
 		free(text);
 	}
 	putchar('\n');

@@ -169,9 +169,11 @@ print_rule(const json_t *reply)
 	const json_t *entry = json_object_get(reply, "entry");
 	char *selector = print_selector(json_object_get(entry, "selector"));
 
-	if (entry)
-		printf("%s %s (rule %s)\n", json_string_value(json_object_get(entry, "action")),
-			selector, json_string_value(json_object_get(reply, "rule")));
+	if (entry) {
+		printf("%s ", json_string_value(json_object_get(entry, "action")));
+		print_clean(stdout, selector);
+		printf(" (rule %s)\n", json_string_value(json_object_get(reply, "rule")));
+	}
 	print_matched(reply);
 	free(selector);
 }
@@ -198,8 +200,11 @@ print_suspended(const json_t *reply)
 	char *selector = print_selector(json_object_get(
 		suspended ? suspended : json_object_get(reply, "resumed"), "selector"));
 
-	if (json_is_false(json_object_get(reply, "dry_run")))
-		printf("%s %s\n", suspended ? "suspended" : "resumed", selector);
+	if (json_is_false(json_object_get(reply, "dry_run"))) {
+		printf("%s ", suspended ? "suspended" : "resumed");
+		print_clean(stdout, selector);
+		putchar('\n');
+	}
 	print_matched(reply);
 	free(selector);
 }

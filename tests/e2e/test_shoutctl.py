@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import threading
+import urllib.request
 
 import pytest
 
@@ -139,6 +140,25 @@ def test_accents_are_no_danger(shout):
             done = ctl(shout.file, words, "--json")
             assert done.returncode in (0, REFUSED) and json.loads(done.stdout), done
     assert ctl(shout.file, "account list").returncode == 0
+
+
+def test_nothing_that_is_shown_moves_the_cursor_or_turns_text(shout):
+    name, hidden = "a\x9b2J\u202e b \u200f\u2069 \u061c\u20ac", set("\x9b\u202e\u200f\u2069\u061c")
+    account = shout.account_add(name, domain="turned.example")["account"]
+    seen = "a 2J  b     \u20ac"
+    for words, shown in ((["account", "list"], seen), (["account", "show", account], seen),
+                         (["suspend", "--site", "turned.example", "--reason", name], "suspended"), (["suspensions"], seen),
+                         (["resume", "--site", "turned.example"], "resumed")):
+        done = ctl(shout.file, words)
+        assert done.returncode == 0 and shown in done.stdout and not hidden & set(done.stdout), done
+    token = (shout.state_dir / "control.token").read_text().strip()
+    page = urllib.request.urlopen(urllib.request.Request(
+        f"http://127.0.0.1:{shout.ports['control']}/api/v1/accounts/{account}", headers={"Authorization": f"Bearer {token}"}))
+    for text in (ctl(shout.file, ["account", "show", account], "--json").stdout, page.read().decode()):
+        assert "\\u009b" in text and "\u20ac" in text and not hidden & set(text), text
+        assert json.loads(text)["name"] == name
+    done = ctl(shout.file, ["account", "show", "\u202enobody"])
+    assert done.returncode == REFUSED and not hidden & set(done.stderr)
 
 
 def test_paths_are_taken_as_they_are(shout):

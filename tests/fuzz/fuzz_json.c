@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "shared/json.h"
+#include "shared/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,6 +30,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_close(&json, ']');
 	text = json_end(&json);
 	assert(strlen(text) == json.length && !strchr(text, '\n') && !strchr(text, '\r'));
+	assert(!text_has_hidden_controls(text, json.length));
 	parsed = json_loads(text, JSON_ALLOW_NUL, NULL);
 	assert(parsed && json_array_size(json_object_get(parsed, "b")) == 2);
 	json_decref(parsed);

@@ -23,6 +23,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(utf8_valid(out, length));
 	for (size_t i = 0; i < length; i++)
 		assert(!is_control(out[i]));
+	assert(!text_has_hidden_controls(out, length));
 	second = text_clean(again, room, 0, out, length);
 	assert(second == length && memcmp(out, again, length) == 0);
 	free(out);

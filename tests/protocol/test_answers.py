@@ -15,6 +15,8 @@ MAIL = [("MAIL FROM:<a@acme.example>", "250 2.1.0 ")]
 RCPT = [("RCPT TO:<x@dest.example>", "250 2.1.5 ")]
 DATA = [("DATA", "354 ")]
 SENT = HELLO + AUTH + MAIL + RCPT + DATA
+# C1, and what turns the direction of text
+INVISIBLE = ["\u0080", "\u0085", "\u009b", "\u009f", "\u061c", "\u200e", "\u200f", "\u202a", "\u202e", "\u2066", "\u2069"]
 
 ROWS = {
     "queued": SENT + [(letter(), "250 2.0.0 queued as [0-9a-z]{26}$")],
@@ -44,6 +46,13 @@ ROWS = {
     "line too long": HELLO + [("NOOP " + "x" * 3000, "500 5.5.2 "), ("NOOP " + "x" * 100000, "500 5.5.2 "),
                               ("NOOP", "250 ")],
     "control characters": HELLO + [(b"NOOP \x01\r\n", "500 5.5.2 "), (b"NOOP \0\r\n", "500 5.5.2 ")],
+    "invisible characters": HELLO + [(f"NOOP {c}", "501 5.5.2 ") for c in INVISIBLE] + [("NOOP \u00e9", "250 ")],
+    "invisible characters in MAIL": HELLO + AUTH + [
+        (f"MAIL FROM:<a{c}@acme.example> SMTPUTF8", "501 5.5.2 ") for c in INVISIBLE]
+    + [("MAIL FROM:<a@acme.example> ENVID=a+C2+9Bb", "501 5.5.4 ")],
+    "invisible characters in RCPT": HELLO + AUTH + MAIL + [
+        (f"RCPT TO:<x@d{c}.example>", "501 5.5.2 ") for c in INVISIBLE]
+    + [("RCPT TO:<x@d.example> ORCPT=rfc822;a+E2+80+AEb", "501 5.5.4 "), ("RCPT TO:<x@d.example>", "250 ")],
     "bad MAIL": HELLO + AUTH + [("MAIL", "501 5.1.7 "), ("MAIL FROM", "501 "), ("MAIL FROM:<a@b", "501 "),
                                 ("MAIL FROM:<a@b..example>", "501 "), ("MAIL TO:<a@acme.example>", "501 "),
                                 ("MAIL FROM:<a@acme.example> SIZE=x", "501 5.5.4 "),

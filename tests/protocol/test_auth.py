@@ -64,6 +64,8 @@ SCRAM_BEGUN = (SCRAM + b64(f"n,,n={JOE},r=abc"), "334 ")
 # it can be seen before what is wrong.
 UNREADABLE = {
     "PLAIN, a control character in the name": [("AUTH PLAIN " + plain(JOE + "\x01", "x"), "501 5.5.2 ")],
+    "PLAIN, a C1 in the name": [("AUTH PLAIN " + plain(JOE + "\u009b", "x"), "501 5.5.2 ")],
+    "PLAIN, a hidden turn in the name": [("AUTH PLAIN " + plain("\u202e" + JOE, "x"), "501 5.5.2 ")],
     "PLAIN, a control character before": [("AUTH PLAIN", "334 "), (plain(JOE[:3] + "\n" + JOE[3:], "x"), "501 ")],
     "PLAIN, a third NUL": [("AUTH PLAIN " + plain(JOE, "x\0y"), "501 ")],
     "PLAIN without a password": [("AUTH PLAIN " + b64(f"\0{JOE}"), "501 ")],

@@ -236,6 +236,8 @@ static const struct {
 	{ "an encoded DEL",            "+7F",       NULL      },
 	{ "a blank as it is",          "a b",       NULL      },
 	{ "a control character",       "a\x01",     NULL      },
+	{ "an encoded C1",             "a+C2+9B",   NULL      },
+	{ "an encoded RLO",            "+E2+80+AE", NULL      },
 };
 
 static void

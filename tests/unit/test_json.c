@@ -61,6 +61,42 @@ strings_are_escaped(void **state)
 	json_free(&json);
 }
 
+/* A terminal shows what is written, and a reader gets what it was. */
+static void
+hidden_controls_are_escaped(void **state)
+{
+	static const struct {
+		const char *text, *written;
+	} rows[] = {
+		{"\xc2\x9b[2J",               "\\u009b[2J"          },
+		{ "\xd8\x9c",                 "\\u061c"             },
+		{ "\xe2\x80\x8f",             "\\u200f"             },
+		{ "a\xe2\x80\xaemoc",         "a\\u202emoc"         },
+		{ "\xe2\x81\xa6\xe2\x81\xa9", "\\u2066\\u2069"      },
+		{ "\xc3\xa9\xe2\x82\xac",     "\xc3\xa9\xe2\x82\xac"},
+	};
+	struct json json = { 0 };
+	json_t *value;
+	char expected[64], *shown;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		json_begin(&json);
+		json_str(&json, "k", rows[i].text);
+		snprintf(expected, sizeof expected, "{\"k\":\"%s\"}", rows[i].written);
+		assert_string_equal(json_end(&json), expected);
+		value = json_pack("{s:s}", "k", rows[i].text);
+		shown = json_shown(json_dumps(value, JSON_COMPACT));
+		assert_string_equal(shown, expected);
+		json_decref(value);
+		value = json_loads(shown, 0, NULL);
+		assert_string_equal(json_string_value(json_object_get(value, "k")), rows[i].text);
+		json_decref(value);
+		free(shown);
+	}
+	json_free(&json);
+}
+
 static void
 objects_and_arrays_nest(void **state)
 {
@@ -199,6 +235,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(strings_are_escaped),
+		cmocka_unit_test(hidden_controls_are_escaped),
 		cmocka_unit_test(objects_and_arrays_nest),
 		cmocka_unit_test(any_bytes_are_read_back_by_a_json_library),
 		cmocka_unit_test(a_remote_cannot_write_a_line_of_its_own),

@@ -97,6 +97,44 @@ utf8_is_told_from_what_is_none(void **state)
 	assert_false(utf8_valid("a\xc3", 2));
 }
 
+static size_t
+encode(unsigned point, char out[5])
+{
+	if (point < 0x800) {
+		out[0] = (char)(0xc0 | point >> 6);
+		out[1] = (char)(0x80 | (point & 0x3f));
+		return 2;
+	}
+	out[0] = (char)(point < 0x10000 ? 0xe0 | point >> 12 : 0xf0 | point >> 18);
+	for (size_t i = 1, n = point < 0x10000 ? 2 : 3; i <= n; i++)
+		out[i] = (char)(0x80 | (point >> 6 * (n - i) & 0x3f));
+	return point < 0x10000 ? 3 : 4;
+}
+
+/* C1, and Bidi_Control of Unicode's PropList.txt: these of all characters. */
+static void
+hidden_controls_are_told_from_text(void **state)
+{
+	(void)state;
+	for (unsigned point = 0x80; point <= 0x10ffff; point++) {
+		const bool hidden = point <= 0x9f || point == 0x61c || point == 0x200e ||
+			point == 0x200f || (point >= 0x202a && point <= 0x202e) ||
+			(point >= 0x2066 && point <= 0x2069);
+		char text[8] = "a", out[8];
+		size_t n = encode(point, text + 1);
+
+		if (point >= 0xd800 && point <= 0xdfff)
+			continue;
+		text[1 + n] = 'b';
+		text[2 + n] = '\0';
+		assert_int_equal(text_has_hidden_controls(text, n + 2), hidden);
+		text_clean(out, sizeof out, 0, text, n + 2);
+		assert_string_equal(out, hidden ? "a b" : text);
+	}
+	assert_false(text_has_hidden_controls("a\x85\xe2\x80", 4));
+	assert_true(text_has_hidden_controls("\xff\xe2\x80\xae", 4));
+}
+
 static void
 words_are_compared_in_any_case(void **state)
 {
@@ -114,6 +152,7 @@ main(void)
 		cmocka_unit_test(text_is_cleaned_and_cut),
 		cmocka_unit_test(text_is_appended),
 		cmocka_unit_test(utf8_is_told_from_what_is_none),
+		cmocka_unit_test(hidden_controls_are_told_from_text),
 		cmocka_unit_test(words_are_compared_in_any_case),
 	};
 
