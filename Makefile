@@ -31,7 +31,7 @@ comma   := ,
 B       := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 ROOMS   := shared ingress scanner sender control
 LIBS    := libevent libevent_pthreads libevent_openssl openssl lmdb libcyaml yaml-0.1 libprotobuf-c \
-           hiredis libgsasl libidn2 jansson rdkafka zlib
+           hiredis libgsasl libidn2 jansson rdkafka zlib libseccomp
 
 WARN    := -Wall -Wextra -Wformat=2 -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)

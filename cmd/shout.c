@@ -33,6 +33,7 @@
 #include "shared/privileges.h"
 #include "shared/queue.h"
 #include "shared/role.h"
+#include "shared/sandbox.h"
 #include "shared/state_dir.h"
 #include "shared/version.h"
 
@@ -206,6 +207,16 @@ start_metrics(struct running *running, const struct config *config)
 	return 0;
 }
 
+static unsigned
+needs(const struct running *running, const struct config *config)
+{
+	unsigned all = config->metrics.listen ? SANDBOX_ACCEPT : 0;
+
+	for (size_t i = 0; i < running->count; i++)
+		all |= running->roles[i]->needs;
+	return all;
+}
+
 static int
 start(struct running *running, const struct config *config, const struct identity *identity)
 {
@@ -214,6 +225,7 @@ start(struct running *running, const struct config *config, const struct identit
 	privileges_drop(identity);
 	if (check_state_dir(config->state_dir, identity) < 0)
 		return -1;
+	sandbox_enter(config, needs(running, config));
 	for (size_t i = 0; i < running->count; i++)
 		probe_new(running->roles[i]->name); /* not ready before all of them say so */
 	if (start_metrics(running, config) < 0)

@@ -21,6 +21,7 @@
 #include "shared/queue.h"
 #include "shared/redis.h"
 #include "shared/role.h"
+#include "shared/sandbox.h"
 
 static struct {
 	struct loop *loop, *worker;
@@ -170,6 +171,7 @@ control_reload(void)
 
 const struct role control_role = {
 	.name = "control",
+	.needs = SANDBOX_ACCEPT,
 	.prepare = control_prepare,
 	.start = control_start,
 	.drain = control_drain,

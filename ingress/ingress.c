@@ -31,6 +31,7 @@
 #include "shared/log.h"
 #include "shared/metrics.h"
 #include "shared/role.h"
+#include "shared/sandbox.h"
 
 #define DRAIN_MS 20000
 #define QUEUE_MS 25000 /* more than any answer of the queue takes */
@@ -553,6 +554,7 @@ ingress_reload(void)
 
 const struct role ingress_role = {
 	.name = "ingress",
+	.needs = SANDBOX_ACCEPT | SANDBOX_KEYS,
 	.prepare = ingress_prepare,
 	.start = ingress_start,
 	.drain = ingress_drain,

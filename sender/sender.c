@@ -31,6 +31,7 @@
 #include "shared/poison.h"
 #include "shared/redis.h"
 #include "shared/role.h"
+#include "shared/sandbox.h"
 #include "shared/score.h"
 
 /*
@@ -486,6 +487,7 @@ sender_reload(void)
 
 const struct role sender_role = {
 	.name = "sender",
+	.needs = SANDBOX_BIND,
 	.start = sender_start,
 	.drain = sender_drain,
 	.stop = sender_stop,

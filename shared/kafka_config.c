@@ -282,6 +282,7 @@ run(void *arg)
 	rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, kafka_topic_name[KAFKA_CONFIG], NULL);
 	struct entry *entry, *next;
 
+	pthread_setname_np(pthread_self(), "queue-config");
 	log_set_role("queue");
 	if (rd_kafka_consume_start(topic, 0, RD_KAFKA_OFFSET_BEGINNING))
 		die("cannot read relay.config", rd_kafka_err2str(rd_kafka_last_error()));
@@ -307,7 +308,6 @@ start_thread(struct kafka_watch *watch)
 	if (pthread_create(&thread, NULL, run, watch))
 		die("cannot start a thread", "queue-config");
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_setname_np(thread, "queue-config");
 	pthread_detach(thread);
 }
 

@@ -429,6 +429,7 @@ follow_run(void *arg)
 	rd_kafka_message_t **messages = xmalloc(BATCH * sizeof *messages);
 	size_t count;
 
+	pthread_setname_np(pthread_self(), "queue-state");
 	while (!atomic_load(&f->closing)) {
 		feeds_adjust(f);
 		count = fetch(f, messages);
@@ -497,7 +498,6 @@ follower_new(struct kafka_queue *queue, const struct follow_hooks *hooks)
 	f->answers = rd_kafka_queue_new(f->handle);
 	if (pthread_create(&f->thread, NULL, follow_run, f))
 		die("cannot start a thread", "queue-state");
-	pthread_setname_np(f->thread, "queue-state");
 	return f;
 }
 

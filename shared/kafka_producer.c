@@ -503,6 +503,7 @@ run(void *arg)
 {
 	struct kafka_producer *producer = arg;
 
+	pthread_setname_np(pthread_self(), "queue");
 	log_set_role("queue");
 	while (!is_over(producer)) {
 		wait_for_work(producer);
@@ -525,7 +526,6 @@ start_thread(struct kafka_producer *producer)
 	if (pthread_create(&producer->thread, NULL, run, producer))
 		die("cannot start a thread", "queue");
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_setname_np(producer->thread, "queue");
 }
 
 static int

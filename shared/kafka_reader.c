@@ -314,6 +314,7 @@ reader_run(void *arg)
 	struct kafka_reader *reader = arg;
 	bool closing;
 
+	pthread_setname_np(pthread_self(), "queue-reader");
 	do {
 		pthread_mutex_lock(&reader->lock);
 		while (!reader->wanted && !reader->waiting && !reader->closing)
@@ -361,7 +362,6 @@ kafka_reader_new(struct kafka_queue *queue, kafka_read_cb on_read, void *arg)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err)
 		die("cannot start a thread", strerror(err));
-	pthread_setname_np(reader->thread, "queue-reader");
 	return reader;
 }
 

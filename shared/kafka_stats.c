@@ -184,6 +184,7 @@ run(void *arg)
 	struct kafka_stats *stats = arg;
 	unsigned n = 0;
 
+	pthread_setname_np(pthread_self(), "queue-stats");
 	log_set_role("queue");
 	do {
 		if (n++ % ASK_EVERY == 0)
@@ -221,7 +222,6 @@ start_thread(struct kafka_stats *stats)
 	if (pthread_create(&stats->thread, NULL, run, stats))
 		die("cannot start a thread", "queue-stats");
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_setname_np(stats->thread, "queue-stats");
 }
 
 static rd_kafka_t *

@@ -103,9 +103,11 @@ static void *
 spool_run(void *arg)
 {
 	struct lmdb_queue *queue = arg;
-	int slot = pthread_equal(pthread_self(), queue->pool[1]) ? 1 : 0;
+	int slot;
 
+	pthread_setname_np(pthread_self(), "queue-spool");
 	pthread_mutex_lock(&queue->lock);
+	slot = pthread_equal(pthread_self(), queue->pool[1]) ? 1 : 0;
 	for (;;) {
 		struct op *op = queue->spooling.first;
 
@@ -188,7 +190,6 @@ spool_open(struct lmdb_queue *queue)
 	for (int i = 0; i < 2; i++) {
 		if (pthread_create(&queue->pool[i], NULL, spool_run, queue))
 			die("cannot start a thread", "queue-spool");
-		pthread_setname_np(queue->pool[i], "queue-spool");
 	}
 	pthread_mutex_unlock(&queue->lock);
 	return 0;

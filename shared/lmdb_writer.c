@@ -483,6 +483,7 @@ writer_run(void *arg)
 	struct lmdb_queue *queue = arg;
 	struct op *batch;
 
+	pthread_setname_np(pthread_self(), "queue-writer");
 	pthread_mutex_lock(&queue->lock);
 	for (;;) {
 		await_work(queue);
@@ -502,7 +503,6 @@ writer_start(struct lmdb_queue *queue)
 {
 	if (pthread_create(&queue->writer, NULL, writer_run, queue))
 		die("cannot start a thread", "queue-writer");
-	pthread_setname_np(queue->writer, "queue-writer");
 }
 
 void

@@ -225,6 +225,7 @@ watch_run(void *arg)
 	struct lmdb_queue *queue = arg;
 	struct timespec until;
 
+	pthread_setname_np(pthread_self(), "queue-watch");
 	pthread_mutex_lock(&queue->watch_lock);
 	while (!queue->watch_closing) {
 		clock_gettime(CLOCK_MONOTONIC, &until);
@@ -247,7 +248,6 @@ watch_start(struct lmdb_queue *queue)
 {
 	if (pthread_create(&queue->watch, NULL, watch_run, queue))
 		die("cannot start a thread", "queue-watch");
-	pthread_setname_np(queue->watch, "queue-watch");
 }
 
 static void

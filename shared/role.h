@@ -13,6 +13,7 @@ struct queue;
 
 struct role {
 	const char *name;
+	unsigned needs; /* of enum sandbox_need */
 	int (*prepare)(const struct config *config);
 	int (*start)(const struct config *config, struct queue *queue);
 	void (*drain)(void);

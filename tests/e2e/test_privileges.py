@@ -91,7 +91,7 @@ def test_every_thread_is_the_user_without_rights(shout):
         assert now["Uid"].split() == [str(USER.pw_uid)] * 4 and now["Gid"].split() == [str(USER.pw_gid)] * 4
         assert now["Groups"].split() == [str(group) for group in os.getgrouplist(USER.pw_name, USER.pw_gid)]
         assert {now[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
-        assert now["NoNewPrivs"] == "1" and now["Umask"] == "0077"
+        assert (now["NoNewPrivs"], now["Seccomp"], now["Umask"]) == ("1", "2", "0077")
 
 
 def test_root_that_was_asked_for_has_no_rights_either(place, redis):

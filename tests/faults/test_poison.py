@@ -16,7 +16,7 @@ OTHERS = 30
 def crash(tmp_path_factory):
     """A library that aborts the process at a marker in what a role writes."""
     library = tmp_path_factory.mktemp("crash") / "crash.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, ROOT / "tests/faults/crash.c", "-ldl"], check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, ROOT / "tests/faults/marker.c", "-ldl"], check=True)
     return library
 
 
