@@ -32,6 +32,7 @@
 #include "shared/metrics.h"
 #include "shared/role.h"
 #include "shared/sandbox.h"
+#include "shared/tls_tickets.h"
 
 #define DRAIN_MS 20000
 #define QUEUE_MS 25000 /* more than any answer of the queue takes */
@@ -39,6 +40,7 @@
 #define FAMILIAR_MAX 65536
 #define CUSTOMER_IDLE_MS 10000
 #define MINUTE_S 60
+#define TICKET_MINUTES (TLS_TICKET_S / MINUTE_S)
 
 static struct ingress ingress;
 static _Thread_local struct worker *here;
@@ -202,6 +204,15 @@ on_reap(evutil_socket_t fd, short what, void *arg)
 	session_reap(arg);
 }
 
+/* The first worker's, for all. */
+static void
+turn_ticket_keys(void)
+{
+	for (size_t i = 0; i < 2; i++)
+		if (ingress.tls[i])
+			tls_server_turn_keys(ingress.tls[i]);
+}
+
 static void
 on_minute(evutil_socket_t fd, short what, void *arg)
 {
@@ -210,6 +221,8 @@ on_minute(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	tally_flush(worker->tally);
+	if (worker == ingress.workers && ++worker->minutes % TICKET_MINUTES == 0)
+		turn_ticket_keys();
 }
 
 static void

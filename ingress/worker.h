@@ -75,6 +75,7 @@ struct worker {
 	char *scratch;        /* input of the session whose turn it is; SCRATCH_SIZE */
 	struct session *dead; /* freed on the loop's next turn */
 	struct event *reaper, *minute;
+	unsigned minutes; /* since its start */
 	struct tally *tally;
 	struct mail_event event; /* the buffer of its events */
 	struct password_cache *cache;

@@ -13,11 +13,13 @@
 #include <openssl/x509v3.h>
 
 #include "shared/log.h"
+#include "shared/tls_tickets.h"
 
 struct tls_server {
 	const struct tls_files *files;
 	size_t count;
 	enum tls_profile profile;
+	struct tls_tickets *tickets; /* one for all contexts, so that a reload ends no session */
 	pthread_mutex_t lock;
 	SSL_CTX **contexts; /* under lock; one a pair of files, sessions begin with the first */
 };
@@ -165,6 +167,7 @@ server_context(struct tls_server *server, const struct tls_files *files, char *w
 			SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_id_context(context, (const unsigned char *)"shout", 5);
+	tls_tickets_use(server->tickets, context);
 	SSL_CTX_set_tlsext_servername_callback(context, on_server_name);
 	SSL_CTX_set_tlsext_servername_arg(context, server);
 	if (SSL_CTX_use_certificate_chain_file(context, files->certificate) != 1) {
@@ -213,9 +216,16 @@ tls_server_new(const struct tls_files *files, size_t count, enum tls_profile pro
 	server->count = count;
 	server->profile = profile;
 	pthread_mutex_init(&server->lock, NULL);
+	server->tickets = tls_tickets_new();
 	if (tls_server_reload(server, why, why_size) < 0)
 		tls_server_free(&server);
 	return server;
+}
+
+void
+tls_server_turn_keys(struct tls_server *server)
+{
+	tls_tickets_turn(server->tickets);
 }
 
 SSL *
@@ -240,6 +250,7 @@ tls_server_free(struct tls_server **server_ref)
 	if (!server)
 		return;
 	free_contexts(server->contexts, server->count);
+	tls_tickets_free(&server->tickets);
 	pthread_mutex_destroy(&server->lock);
 	free(server);
 	*server_ref = NULL;

@@ -28,6 +28,9 @@ struct tls_server *tls_server_new(const struct tls_files *files, size_t count,
 	enum tls_profile profile, char *why, size_t why_size);
 /* Reads the files again. On an error (-1, `why`) the old ones stay in use. */
 int tls_server_reload(struct tls_server *server, char *why, size_t why_size);
+/* To be called every TLS_TICKET_S (tls_tickets.h): a session that is older than that, or than two
+ * calls, begins anew. */
+void tls_server_turn_keys(struct tls_server *server);
 SSL *tls_server_session(struct tls_server *server); /* caller's to free */
 void tls_server_free(struct tls_server **server);
 

@@ -19,6 +19,7 @@
 #include <openssl/x509v3.h>
 
 #include "shared/tls.h"
+#include "shared/tls_tickets.h"
 
 static char dir[] = "/tmp/shout-tls-XXXXXX";
 static char why[512];
@@ -414,11 +415,113 @@ devices_without_elliptic_curves_are_served_by_the_legacy_profile(void **state)
 	tls_client_free(&client);
 }
 
+/* A handshake that may begin with `session`; whether it was resumed. The session to go on with is
+ * put in its place. */
+static bool
+resumes(struct tls_server *server, struct tls_client *client, int version, SSL_SESSION **session)
+{
+	SSL *theirs = tls_server_session(server), *ours = tls_client_session(client, "one.example");
+	BIO *a, *b;
+	char byte;
+	bool reused;
+
+	BIO_new_bio_pair(&a, 65536, &b, 65536);
+	SSL_set_bio(theirs, a, a);
+	SSL_set_bio(ours, b, b);
+	SSL_set_max_proto_version(ours, version);
+	if (*session)
+		SSL_set_session(ours, *session);
+	for (int i = 0; i < 20; i++) {
+		SSL_do_handshake(ours);
+		SSL_do_handshake(theirs);
+	}
+	assert_true(SSL_is_init_finished(ours) && SSL_is_init_finished(theirs));
+	assert_int_equal(SSL_write(theirs, "x", 1), 1);
+	assert_int_equal(SSL_read(ours, &byte, 1), 1); /* the tickets of TLS 1.3 come before it */
+	reused = SSL_session_reused(theirs);
+	assert_int_equal(SSL_session_reused(ours), reused);
+	SSL_SESSION_free(*session);
+	*session = SSL_get1_session(ours);
+	SSL_set_shutdown(ours, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_set_shutdown(theirs, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_free(ours);
+	SSL_free(theirs);
+	tls_error();
+	return reused;
+}
+
+/* Of the key that made the session's ticket. */
+static void
+key_name(const SSL_SESSION *session, unsigned char name[16])
+{
+	const unsigned char *ticket;
+	size_t length;
+
+	SSL_SESSION_get0_ticket(session, &ticket, &length);
+	assert_true(length > 16);
+	memcpy(name, ticket, 16);
+}
+
+static void
+a_session_is_resumed_until_its_key_has_turned_twice(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+	struct tls_server *server = tls_server_new(pairs, 2, TLS_MODERN, why, sizeof why);
+	struct tls_client *client = tls_client_new();
+
+	(void)state;
+	assert_non_null(server);
+	for (size_t i = 0; i < 2; i++) {
+		SSL_SESSION *session = NULL, *old;
+		unsigned char first[16], second[16];
+
+		assert_false(resumes(server, client, versions[i], &session));
+		assert_int_equal(SSL_SESSION_get_ticket_lifetime_hint(session), TLS_TICKET_S);
+		key_name(session, first);
+		assert_true(resumes(server, client, versions[i], &session));
+		key_name(session, second);
+		assert_memory_equal(first, second, 16);
+		assert_int_equal(tls_server_reload(server, why, sizeof why), 0);
+		assert_true(resumes(server, client, versions[i], &session));
+		old = SSL_SESSION_dup(session);
+		tls_server_turn_keys(server);
+		assert_true(resumes(server, client, versions[i], &session));
+		key_name(session, second);
+		assert_memory_not_equal(first, second, 16); /* a ticket of the new key */
+		tls_server_turn_keys(server);
+		assert_true(resumes(server, client, versions[i], &session));
+		assert_false(resumes(server, client, versions[i], &old));
+		SSL_SESSION_free(session);
+		SSL_SESSION_free(old);
+	}
+	tls_client_free(&client);
+	tls_server_free(&server);
+}
+
+static void
+two_servers_have_keys_of_their_own(void **state)
+{
+	struct tls_server *one = tls_server_new(pairs, 2, TLS_MODERN, why, sizeof why);
+	struct tls_server *two = tls_server_new(pairs, 2, TLS_MODERN, why, sizeof why);
+	struct tls_client *client = tls_client_new();
+	SSL_SESSION *session = NULL;
+
+	(void)state;
+	assert_false(resumes(one, client, TLS1_3_VERSION, &session));
+	assert_false(resumes(two, client, TLS1_3_VERSION, &session));
+	SSL_SESSION_free(session);
+	tls_client_free(&client);
+	tls_server_free(&one);
+	tls_server_free(&two);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sni_picks_the_certificate),
+		cmocka_unit_test(a_session_is_resumed_until_its_key_has_turned_twice),
+		cmocka_unit_test(two_servers_have_keys_of_their_own),
 		cmocka_unit_test(a_reload_shows_the_new_certificate_and_keeps_the_old_on_an_error),
 		cmocka_unit_test(old_protocols_need_the_legacy_profile),
 		cmocka_unit_test(certificates_of_both_kinds_of_key_are_used_for_a_name),
