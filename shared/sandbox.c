@@ -108,15 +108,15 @@ allow_parts(scmp_filter_ctx filter)
 	static const unsigned settings[] = { PR_SET_NAME, PR_GET_NAME, PR_SET_VMA };
 
 	for (size_t i = 0; i < COUNT(families); i++)
-		allow_if(filter, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, families[i]));
-	allow_if(filter, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+		allow_if(filter, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, families[i], 0));
+	allow_if(filter, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	for (size_t i = 0; i < COUNT(requests); i++)
-		allow_if(filter, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, requests[i]));
+		allow_if(filter, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, requests[i], 0));
 	for (size_t i = 0; i < COUNT(settings); i++)
-		allow_if(filter, SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, settings[i]));
+		allow_if(filter, SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, settings[i], 0));
 	allow_if(filter, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-	allow_if(filter, SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_EQ, 0));
-	allow_if(filter, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	allow_if(filter, SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_EQ, 0, 0));
+	allow_if(filter, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 }
 
 static void

@@ -45,6 +45,7 @@ known_to 'curl/' '^cmd/ctl/http'
 known_to 'hiredis/' '^shared/redis'
 known_to 'unbound' '^sender/dns'
 known_to 'gsasl' '^shared/scram|^ingress/auth'
+known_to 'seccomp' '^shared/sandbox'
 known_to '(cyaml|yaml)' '^shared/config'
 
 echo "banned calls"
