@@ -20,6 +20,7 @@
 #include "shared/kafka_private.h"
 #include "shared/kafka_settings.h"
 #include "shared/log.h"
+#include "shared/text.h"
 
 #define ASK_MS 15000
 #define DESCRIBE_TRIES 20
@@ -59,12 +60,18 @@ add_finding(struct topics *topics, const char *where, const char *format, ...)
 {
 	struct finding *finding = xcalloc(1, sizeof *finding);
 	va_list args;
+	char *text;
+	int length;
 
 	finding->where = xstrdup(where);
 	va_start(args, format);
-	if (vasprintf(&finding->what, format, args) < 0)
-		die("out of memory", "vasprintf");
+	length = vasprintf(&text, format, args);
 	va_end(args);
+	if (length < 0)
+		die("out of memory", "vasprintf");
+	finding->what = xmalloc((size_t)length + 1);
+	text_clean(finding->what, (size_t)length + 1, 0, text, (size_t)length);
+	free(text);
 	*topics->last = finding;
 	topics->last = &finding->next;
 	topics->findings++;
