@@ -3,12 +3,11 @@
  *
  * scanner -> mail.ready -> [sender] -> the internet
  *
- * One loop. What it has in hand is bounded: SENDER_WINDOW records, DEFERRAL_MAX rows, fewer of those
- * with many recipients. On a stop nothing
- * new begins, attempts under way have 10 s (a minute for the reply to a message that is out, which
- * would arrive twice), and what is unfinished comes again after the next
- * start. The loop lives until the queue has answered, however long the disk stands still: closing
- * the queue would wait for it anyway.
+ * One loop. What it has in hand is bounded: SENDER_WINDOW records, DEFERRAL_MAX rows, fewer of
+ * those with many recipients. On a stop nothing new begins, attempts under way have 10 s (a minute
+ * for the reply to a message that is out, which would arrive twice), and what is unfinished comes
+ * again after the next start. The loop lives until the queue has answered, however long the disk
+ * stands still: closing the queue would wait for it anyway.
  */
 #include <errno.h>
 #include <stdlib.h>

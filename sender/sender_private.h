@@ -166,7 +166,7 @@ struct sender {
 	TAILQ_HEAD(, connection) connections;
 	TAILQ_HEAD(, peer) peers;
 	unsigned in_hand, attempting, settling;
-	unsigned load; /* what is in hand, by recipients_weight() */
+	unsigned load;      /* what is in hand, by recipients_weight() */
 	unsigned rewriting; /* rows that got another due time */
 	bool draining;
 	bool ending; /* no step of what is being settled begins any more */

@@ -162,7 +162,8 @@ visitor_get(struct auth_limits *auth, const char *text)
 static struct place
 place_of(struct auth_limits *auth, const struct net_address *client)
 {
-	char ip[NET_TEXT_MAX], text[NET_TEXT_MAX], wide[TEXT_SIZE];
+	char ip[NET_TEXT_MAX], text[NET_TEXT_MAX], prefix[INET6_ADDRSTRLEN];
+	char wide[TEXT_SIZE];
 	struct in6_addr address;
 	struct place place = { 0 };
 
@@ -172,8 +173,8 @@ place_of(struct auth_limits *auth, const struct net_address *client)
 	place.own = visitor_get(auth, text);
 	if (inet_pton(AF_INET6, ip, &address) == 1) {
 		memset(&address.s6_addr[6], 0, 10);
-		inet_ntop(AF_INET6, &address, wide, sizeof wide - 3);
-		strncat(wide, "/48", 4);
+		inet_ntop(AF_INET6, &address, prefix, sizeof prefix);
+		snprintf(wide, sizeof wide, "%s/48", prefix);
 		place.wide = visitor_get(auth, wide);
 	}
 	return place;
