@@ -44,10 +44,10 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -Wno-error)
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 LDLIBS  := $(shell pkg-config --libs $(LIBS)) -lunbound -lpthread
 
-SRCS    := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))
-OBJS    := $(SRCS:%.c=$(B)/%.o) $(B)/gen/shared/envelope.pb-c.o
+SRCS    := $(shell find $(ROOMS) -name '*.c' | sort)
+OBJS    := $(SRCS:%.c=$(B)/%.o) $(B)/gen/shared/mail/envelope.pb-c.o
 LIB     := $(B)/libshout.a
-UNIT    := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT    := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(shell find tests/unit -name 'test_*.c' | sort))
 
 PROGS   := $(patsubst cmd/%.c,$(B)/%,$(wildcard cmd/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -65,10 +65,10 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: %.proto
 $(B)/gen/%.lua.h: %.lua
 	@mkdir -p $(@D)
 	sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@
-$(B)/shared/limits.o: $(B)/gen/shared/limits.lua.h
-$(B)/shared/score.o: $(B)/gen/shared/score.lua.h
+$(B)/shared/account/limits.o: $(B)/gen/shared/account/limits.lua.h
+$(B)/shared/account/score.o: $(B)/gen/shared/account/score.lua.h
 
-$(B)/%.o: %.c $(B)/gen/shared/envelope.pb-c.h
+$(B)/%.o: %.c $(B)/gen/shared/mail/envelope.pb-c.h
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -85,7 +85,7 @@ $(B)/shoutctl: LDLIBS += $(shell pkg-config --libs libcurl)
 $(PROGS): $(B)/%: $(B)/cmd/%.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
 
-$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(LIB)
+$(UNIT): %: %.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 ifeq ($(SAN),thread)
@@ -93,10 +93,10 @@ $(UNIT): $(B)/tests/unit/c11_threads.o
 endif
 
 # They have records of their own, instead of a consumer's.
-$(B)/tests/unit/test_kafka_state $(B)/tests/unit/test_kafka_cache: LDFLAGS += -Wl,-z,muldefs
+$(B)/tests/unit/shared/queue/kafka/rows/test_kafka_state $(B)/tests/unit/shared/queue/kafka/rows/test_kafka_cache: LDFLAGS += -Wl,-z,muldefs
 
 # Its clock is that of a machine which has been up for hours.
-$(B)/tests/unit/test_client_tls: LDFLAGS += -Wl,--wrap=clock_mono_ms
+$(B)/tests/unit/sender/smtp/test_client_tls: LDFLAGS += -Wl,--wrap=clock_mono_ms
 
 .PHONY: unit
 unit: $(UNIT)
@@ -188,4 +188,4 @@ help:
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $(wildcard $(B)/cmd/*.d $(B)/cmd/ctl/*.d $(B)/cmd/check/*.d) $(wildcard $(B)/tests/unit/*.d $(B)/tests/fuzz/*.d)
+-include $(OBJS:.o=.d) $(wildcard $(B)/cmd/*.d $(B)/cmd/ctl/*.d $(B)/cmd/check/*.d) $(UNIT:=.d) $(wildcard $(B)/tests/fuzz/*.d)

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
-#include "shared/log.h"
-#include "shared/version.h"
+#include "shared/base/log.h"
+#include "shared/base/version.h"
 
 #define DEFAULT_FILE "/etc/shout/shout.yaml"
 #define EVERY "json help version"

@@ -9,19 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api.h"
-#include "control/applier.h"
-#include "control/directory.h"
-#include "control/prune.h"
-#include "shared/config.h"
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/metrics.h"
-#include "shared/net.h"
-#include "shared/queue.h"
-#include "shared/redis.h"
-#include "shared/role.h"
-#include "shared/sandbox.h"
+#include "control/api/api.h"
+#include "control/config/applier.h"
+#include "control/config/directory.h"
+#include "control/config/prune.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/metrics.h"
+#include "shared/base/net.h"
+#include "shared/config/config.h"
+#include "shared/process/sandbox.h"
+#include "shared/queue/queue.h"
+#include "shared/redis/redis.h"
+#include "shared/work/role.h"
 
 static struct {
 	struct loop *loop, *worker;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #define BUCKETS_MAX 65536u
 

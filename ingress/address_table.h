@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "shared/net.h"
+#include "shared/base/net.h"
 
 /* Who counts as one client: an IPv4 address (also when it is mapped into IPv6), or an IPv6 /64. */
 struct address_key {

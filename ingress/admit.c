@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "ingress/tally.h"
-#include "shared/metrics.h"
+#include "shared/base/metrics.h"
 
 struct turned_away
 session_turned_away(enum door_answer answer)

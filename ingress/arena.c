@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #define BLOCK_SIZE 4096u
 

@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "shared/envelope.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
+#include "shared/mail/envelope.h"
 
 #define ENVID_MAX 100 /* RFC 3461 4.4 */
 #define ORCPT_MAX 500 /* RFC 3461 4.2 */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "shared/text.h"
+#include "shared/base/text.h"
 
 #define IDLE_COMMANDS_MAX 100 /* commands that lead nowhere, in a row */
 

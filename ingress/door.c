@@ -20,9 +20,9 @@
 #include "ingress/address_table.h"
 #include "ingress/familiar.h"
 #include "ingress/stats.h"
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/metrics.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/metrics.h"
 
 #define RESTING_MAX 16384u /* addresses and networks without a connection */
 #define MINUTE_US 60000000ull

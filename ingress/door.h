@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "shared/net.h"
+#include "shared/base/net.h"
 
 struct door;
 struct familiar;

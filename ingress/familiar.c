@@ -13,8 +13,8 @@
 #include <sys/queue.h>
 
 #include "ingress/address_table.h"
-#include "shared/log.h"
-#include "shared/loop.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
 
 #define KEEP_MS (30ull * 24 * 3600 * 1000)
 

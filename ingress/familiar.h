@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "shared/net.h"
+#include "shared/base/net.h"
 
 struct familiar;
 

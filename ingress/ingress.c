@@ -22,17 +22,17 @@
 #include <event2/event.h>
 
 #include "ingress/familiar.h"
-#include "ingress/password.h"
 #include "ingress/session.h"
 #include "ingress/stats.h"
 #include "ingress/tally.h"
+#include "ingress/verb/password.h"
 #include "ingress/worker.h"
-#include "shared/descriptors.h"
-#include "shared/log.h"
-#include "shared/metrics.h"
-#include "shared/role.h"
-#include "shared/sandbox.h"
-#include "shared/tls_tickets.h"
+#include "shared/base/log.h"
+#include "shared/base/metrics.h"
+#include "shared/base/tls_tickets.h"
+#include "shared/process/descriptors.h"
+#include "shared/process/sandbox.h"
+#include "shared/work/role.h"
 
 #define DRAIN_MS 20000
 #define QUEUE_MS 25000 /* more than any answer of the queue takes */

@@ -12,7 +12,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "shared/text.h"
+#include "shared/base/text.h"
 
 #define V1_MAX 107 /* the specification's longest line */
 #define V2_FIXED 16

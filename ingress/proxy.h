@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "shared/net.h"
+#include "shared/base/net.h"
 
 #define PROXY_HEADER_MAX 4096 /* version 2 with its TLVs */
 

@@ -21,8 +21,8 @@
 
 #include "ingress/proxy.h"
 #include "ingress/tally.h"
-#include "shared/log.h"
-#include "shared/metrics.h"
+#include "shared/base/log.h"
+#include "shared/base/metrics.h"
 
 #define REPLY_MAX 1024
 #define KEY_SHOWN 40

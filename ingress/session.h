@@ -5,7 +5,7 @@
 #define INGRESS_SESSION_H
 
 #include "ingress/door.h"
-#include "shared/net.h"
+#include "shared/base/net.h"
 
 struct listener;
 struct worker;

@@ -10,9 +10,9 @@
 #define INGRESS_SESSION_PRIVATE_H
 
 #include "ingress/arena.h"
-#include "ingress/body.h"
 #include "ingress/command.h"
-#include "ingress/dot.h"
+#include "ingress/message/body.h"
+#include "ingress/message/dot.h"
 #include "ingress/session.h"
 #include "ingress/stats.h"
 #include "ingress/worker.h"

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "shared/metrics.h"
+#include "shared/base/metrics.h"
 
 struct stats stats;
 

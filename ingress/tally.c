@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/event.h"
-#include "shared/log.h"
-#include "shared/loop.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/queue/event.h"
 
 #define ENTRIES_MAX 256u
 #define STRANGERS_MAX 192u /* entries without an account */

@@ -5,7 +5,7 @@
 #ifndef INGRESS_TALLY_H
 #define INGRESS_TALLY_H
 
-#include "shared/queue.h"
+#include "shared/queue/queue.h"
 
 struct tally;
 

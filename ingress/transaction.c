@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 struct transaction *
 transaction_new(struct session *session)

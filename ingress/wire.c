@@ -21,9 +21,9 @@
 #include <event2/event_struct.h>
 #include <openssl/err.h>
 
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/tls.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/tls.h"
 
 #define LINGER_MS 5000
 #define LINGER_BYTES (64u * 1024 * 1024)

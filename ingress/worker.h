@@ -12,15 +12,15 @@
 
 #include "ingress/door.h"
 #include "ingress/wire.h"
-#include "shared/account.h"
-#include "shared/config.h"
-#include "shared/event.h"
-#include "shared/limits.h"
-#include "shared/loop.h"
-#include "shared/net.h"
-#include "shared/queue.h"
-#include "shared/redis.h"
-#include "shared/tls.h"
+#include "shared/account/account.h"
+#include "shared/account/limits.h"
+#include "shared/base/loop.h"
+#include "shared/base/net.h"
+#include "shared/base/tls.h"
+#include "shared/config/config.h"
+#include "shared/queue/event.h"
+#include "shared/queue/queue.h"
+#include "shared/redis/redis.h"
 
 #define SCRATCH_SIZE (64u * 1024)
 

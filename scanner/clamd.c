@@ -34,8 +34,8 @@
 #include <event2/event.h>
 
 #include "scanner/clamd_private.h"
-#include "shared/log.h"
-#include "shared/loop.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
 
 #define SESSION_DEPTH 8
 #define SESSION_SCANS 1000000 /* numbers must not grow without end */

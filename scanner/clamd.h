@@ -14,8 +14,8 @@
 
 #include "scanner/spelling.h"
 #include "scanner/verdict.h"
-#include "shared/fair.h"
-#include "shared/queue.h"
+#include "shared/base/fair.h"
+#include "shared/queue/queue.h"
 
 struct clamd;
 

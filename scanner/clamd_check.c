@@ -26,8 +26,8 @@
 #include "scanner/clamd_wire.h"
 #include "scanner/sample.h"
 #include "scanner/verdict.h"
-#include "shared/log.h"
-#include "shared/loop.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
 
 /* More layers than MaxRecursion can be set to (100). */
 #define LAYERS 110

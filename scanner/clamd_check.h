@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "shared/net.h"
+#include "shared/base/net.h"
 
 struct clamd_check;
 struct loop;

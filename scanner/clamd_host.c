@@ -15,9 +15,9 @@
 #include <event2/event.h>
 
 #include "scanner/clamd_private.h"
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/metrics.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/metrics.h"
 
 #define THREADS_DEFAULT 10
 #define HEALTH_MS 10000

@@ -10,8 +10,8 @@
 #include "scanner/clamd.h"
 #include "scanner/clamd_check.h"
 #include "scanner/clamd_wire.h"
-#include "shared/net.h"
-#include "shared/resolve.h"
+#include "shared/base/net.h"
+#include "shared/base/resolve.h"
 
 TAILQ_HEAD(scan_list, clamd_scan);
 

@@ -22,8 +22,8 @@
 #include <event2/event.h>
 
 #include "scanner/clamd_private.h"
-#include "shared/log.h"
-#include "shared/loop.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
 
 #define ROOM_MESSAGES 2 /* its copy, and what is attached to it */
 #define INODES_MIN 1000 /* each part is a file */

@@ -18,8 +18,8 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 
-#include "shared/log.h"
-#include "shared/loop.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
 
 #define ANSWER_MAX 16384
 #define HIGH_WATER (256u * 1024)

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "shared/net.h"
+#include "shared/base/net.h"
 
 struct loop;
 struct clamd_wire;

@@ -11,8 +11,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "shared/address.h"
-#include "shared/date.h"
+#include "shared/base/date.h"
+#include "shared/mail/address.h"
 
 static void
 append(char *out, size_t *length, const char *format, ...) __attribute__((format(printf, 3, 4)));

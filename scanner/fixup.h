@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "shared/envelope.h"
+#include "shared/mail/envelope.h"
 
 #define FIXUP_MAX 1024
 

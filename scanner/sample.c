@@ -15,7 +15,7 @@
 #include <openssl/evp.h>
 #include <zlib.h>
 
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #define ZERO_BLOCK 65536
 

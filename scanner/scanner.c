@@ -24,15 +24,15 @@
 
 #include "scanner/clamd.h"
 #include "scanner/fixup.h"
-#include "shared/config.h"
-#include "shared/hold.h"
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/metrics.h"
-#include "shared/poison.h"
-#include "shared/queue.h"
-#include "shared/role.h"
-#include "shared/text.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/metrics.h"
+#include "shared/base/text.h"
+#include "shared/config/config.h"
+#include "shared/queue/queue.h"
+#include "shared/work/hold.h"
+#include "shared/work/poison.h"
+#include "shared/work/role.h"
 
 #define WINDOW 20000 /* twice what one account may have in the queue (ingress.in_flight_max) */
 #define STRIKES 3

@@ -26,7 +26,7 @@
 
 #include <string.h>
 
-#include "shared/text.h"
+#include "shared/base/text.h"
 
 #define PREFIX "content-" /* of the only names that begin a header */
 #define MULTIPART "multipart/"

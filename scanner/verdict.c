@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "shared/text.h"
+#include "shared/base/text.h"
 
 static bool
 starts_with(const char *text, size_t length, const char *word)

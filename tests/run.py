@@ -72,9 +72,9 @@ def main():
     args = parser.parse_args()
     build = (ROOT / args.build).resolve()
     passed = failed = 0
-    for source in sorted((ROOT / "tests/unit").glob("test_*.c")):
+    for source in sorted((ROOT / "tests/unit").rglob("test_*.c")):
         if args.filter in source.stem and (not args.kafka or "kafka" in source.stem):
-            good, bad = run_unit(build / "tests/unit" / source.stem)
+            good, bad = run_unit(build / source.relative_to(ROOT).with_suffix(""))
             passed, failed = passed + good, failed + bad
     for kafka in (False, True) if args.all else (args.kafka,):
         good, bad = run_pytest(build, args.filter, kafka)

@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "shared/descriptors.h"
-#include "shared/log.h"
-#include "shared/net.h"
-#include "shared/state_dir.h"
-#include "shared/tls.h"
+#include "shared/base/log.h"
+#include "shared/base/net.h"
+#include "shared/base/state_dir.h"
+#include "shared/base/tls.h"
+#include "shared/process/descriptors.h"
 
 void
 warn(struct findings *findings, const char *format, ...)

@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-#include "shared/config.h"
-#include "shared/privileges.h"
+#include "shared/config/config.h"
+#include "shared/process/privileges.h"
 
 /* Tells on standard output. Becomes the user on its way, for good, as a start does. 0, or 1 when a
  * start would fail; a warning is no failure. */

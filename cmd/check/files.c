@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/check/check.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #define GROUPS_MAX 1024
 

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "cmd/check/check.h"
-#include "shared/loop.h"
-#include "shared/redis.h"
-#include "shared/text.h"
+#include "shared/base/loop.h"
+#include "shared/base/text.h"
+#include "shared/redis/redis.h"
 
 #define TIMEOUT_MS 2000
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 static const struct {
 	const char *option, *field;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "cmd/ctl/ctl.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 void
 ctl_set(const struct ctl *ctl, json_t *body, const char *option)

@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#include "shared/net.h"
+#include "shared/base/net.h"
 
 #define CTL_VALUES_MAX 64
 

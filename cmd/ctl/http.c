@@ -11,9 +11,9 @@
 #include <curl/curl.h>
 
 #include "cmd/ctl/ctl.h"
-#include "shared/config.h"
-#include "shared/log.h"
-#include "shared/net.h"
+#include "shared/base/log.h"
+#include "shared/base/net.h"
+#include "shared/config/config.h"
 
 #define CONNECT_TIMEOUT_S 10L
 #define TIMEOUT_S 120L /* a search of all events takes its time */

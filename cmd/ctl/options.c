@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 /* clang-format off */
 const struct ctl_known ctl_known[] = {

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
-#include "shared/json.h"
-#include "shared/log.h"
-#include "shared/text.h"
+#include "shared/base/json.h"
+#include "shared/base/log.h"
+#include "shared/base/text.h"
 
 #define COLUMNS_MAX 10
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
-#include "shared/config.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/config/config.h"
 
 #define PAGE_MAX 1000ul /* rows of one request */
 

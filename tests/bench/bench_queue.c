@@ -12,10 +12,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "shared/config.h"
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/queue.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/config/config.h"
+#include "shared/queue/queue.h"
 
 #define MESSAGES 20000
 #define SIZE 4096

@@ -11,9 +11,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "shared/config.h"
-#include "shared/kafka_private.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/config/config.h"
+#include "shared/queue/kafka/client/kafka_private.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/answer.h"
-#include "shared/text.h"
+#include "sender/route/answer.h"
+#include "shared/base/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

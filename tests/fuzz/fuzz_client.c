@@ -11,11 +11,11 @@
 
 #include <event2/event.h>
 
-#include "sender/client_private.h"
-#include "sender/host_memory.h"
-#include "shared/config.h"
-#include "shared/log.h"
-#include "shared/queue.h"
+#include "sender/smtp/client_private.h"
+#include "sender/smtp/host_memory.h"
+#include "shared/base/log.h"
+#include "shared/config/config.h"
+#include "shared/queue/queue.h"
 #include "tests/fuzz/hostile_host.h"
 
 #define RECIPIENTS 3

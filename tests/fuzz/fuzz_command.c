@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "ingress/command.h"
-#include "shared/address.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
+#include "shared/mail/address.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

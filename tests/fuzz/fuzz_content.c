@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ingress/content.h"
-#include "shared/header.h"
+#include "ingress/message/content.h"
+#include "shared/mail/header.h"
 
 #define TRACE "Received: by us\r\n"
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ingress/dot.h"
+#include "ingress/message/dot.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ingress/dot.h"
-#include "sender/stuff.h"
+#include "ingress/message/dot.h"
+#include "sender/smtp/stuff.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

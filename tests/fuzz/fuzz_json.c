@@ -9,8 +9,8 @@
 
 #include <jansson.h>
 
-#include "shared/json.h"
-#include "shared/text.h"
+#include "shared/base/json.h"
+#include "shared/base/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "shared/kafka_offsets.h"
+#include "shared/queue/kafka/consume/kafka_offsets.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

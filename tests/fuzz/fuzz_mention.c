@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ingress/mention.h"
-#include "shared/address.h"
-#include "shared/text.h"
+#include "ingress/message/mention.h"
+#include "shared/base/text.h"
+#include "shared/mail/address.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/reply.h"
-#include "shared/text.h"
+#include "sender/policy/reply.h"
+#include "shared/base/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

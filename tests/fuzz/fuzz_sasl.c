@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ingress/sasl.h"
-#include "shared/text.h"
+#include "ingress/verb/sasl.h"
+#include "shared/base/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

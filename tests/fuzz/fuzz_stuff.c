@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/stuff.h"
+#include "sender/smtp/stuff.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "scanner/verdict.h"
-#include "shared/text.h"
+#include "shared/base/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ingress/words.h"
+#include "ingress/message/words.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

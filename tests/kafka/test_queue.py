@@ -10,6 +10,6 @@ from harness import BUILD
 
 @pytest.mark.parametrize("suite", ["test_queue", "test_queue_rows"])
 def test_the_clusters_queue_keeps_what_queue_h_promises(broker, suite):
-    done = subprocess.run([BUILD / "tests/unit" / suite], capture_output=True, text=True, timeout=600,
+    done = subprocess.run([next((BUILD / "tests/unit").rglob(suite))], capture_output=True, text=True, timeout=600,
                           env={**os.environ, "SHOUT_TEST_BROKERS": broker.address})
     assert done.returncode == 0, done.stdout + done.stderr

@@ -30,7 +30,7 @@ STRANGER = "127.0.0.3"
 
 
 def verifier(password, iterations=4096):
-    """The stored form of a password (shared/scram.h)."""
+    """The stored form of a password (shared/account/scram.h)."""
     salt = os.urandom(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
     client = hmac.digest(salted, b"Client Key", "sha256")
@@ -40,7 +40,7 @@ def verifier(password, iterations=4096):
 
 
 def seed(redis, name, domains, users=(), addresses=(), status="active", policy="resent", limits=None, **fields):
-    """An account in Redis, in the documents that shared/account.h describes."""
+    """An account in Redis, in the documents that shared/account/account.h describes."""
     account = {"id": name, "name": name, "contact": f"it@{domains[0]}", "status": status,
                "policy": policy, "domains": list(domains), "limits": limits or {}, **fields}
     redis.run("SET", f"account:{{{name}}}", json.dumps(account))

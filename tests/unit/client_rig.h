@@ -14,11 +14,11 @@
 #include <cmocka.h>
 #include <event2/event.h>
 
-#include "sender/client.h"
-#include "shared/config.h"
-#include "shared/loop.h"
-#include "shared/net.h"
-#include "shared/queue.h"
+#include "sender/smtp/client.h"
+#include "shared/base/loop.h"
+#include "shared/base/net.h"
+#include "shared/config/config.h"
+#include "shared/queue/queue.h"
 #include "tests/unit/smtp_peer.h"
 
 #define SENDS_MAX 4

@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/dsn.h"
-#include "shared/address.h"
-#include "shared/queue.h"
+#include "sender/policy/dsn.h"
+#include "shared/mail/address.h"
+#include "shared/queue/queue.h"
 
 #define NOW 1795428000000000 /* Mon, 23 Nov 2026 10:00:00 +0000 */
 #define LENGTH(array) (sizeof(array) / sizeof *(array))

@@ -27,9 +27,9 @@
 #include <event2/listener.h>
 
 #include "scanner/sample.h"
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/queue.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/queue/queue.h"
 
 struct fake_client;
 

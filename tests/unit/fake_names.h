@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/log.h"
-#include "shared/net.h"
-#include "shared/resolve.h"
+#include "shared/base/log.h"
+#include "shared/base/net.h"
+#include "shared/base/resolve.h"
 
 #define FAKE_NAME "server.test"
 

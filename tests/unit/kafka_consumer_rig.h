@@ -20,12 +20,12 @@
 
 #include <cmocka.h>
 
-#include "shared/kafka_consumer.h"
+#include "shared/queue/kafka/consume/kafka_consumer.h"
 #include <librdkafka/rdkafka_mock.h>
 
-#include "shared/config.h"
-#include "shared/log.h"
-#include "shared/metrics.h"
+#include "shared/base/log.h"
+#include "shared/base/metrics.h"
+#include "shared/config/config.h"
 #include "tests/unit/await.h"
 
 #define API_OFFSET_COMMIT 8

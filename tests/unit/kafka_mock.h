@@ -7,7 +7,7 @@
 
 #include "tests/unit/queue_rig.h"
 
-#include "shared/kafka_private.h"
+#include "shared/queue/kafka/client/kafka_private.h"
 #include <librdkafka/rdkafka_mock.h>
 
 #define API_PRODUCE 0

@@ -21,12 +21,12 @@
 
 #include <cmocka.h>
 
-#include "shared/kafka_state_private.h"
+#include "shared/queue/kafka/rows/kafka_state_private.h"
 #include <librdkafka/rdkafka_mock.h>
 
-#include "shared/config.h"
-#include "shared/log.h"
-#include "shared/metrics.h"
+#include "shared/base/log.h"
+#include "shared/base/metrics.h"
+#include "shared/config/config.h"
 #include "tests/unit/await.h"
 
 #define API_PRODUCE 0

@@ -17,16 +17,16 @@
 
 #include <event2/event.h>
 
-#include "sender/deferral.h"
-#include "sender/ledger.h"
-#include "sender/rule.h"
-#include "sender/sender_private.h"
-#include "sender/trust.h"
-#include "shared/config.h"
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/metrics.h"
-#include "shared/queue_backend.h"
+#include "sender/mail/ledger.h"
+#include "sender/mail/sender_private.h"
+#include "sender/operator/rule.h"
+#include "sender/waiting/deferral.h"
+#include "sender/waiting/trust.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/metrics.h"
+#include "shared/config/config.h"
+#include "shared/queue/queue_backend.h"
 
 static struct {
 	struct sender sender;

@@ -21,11 +21,11 @@
 #include <cmocka.h>
 #include <librdkafka/rdkafka.h>
 
-#include "shared/config.h"
-#include "shared/kafka_topics.h"
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/queue.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/config/config.h"
+#include "shared/queue/kafka/kafka_topics.h"
+#include "shared/queue/queue.h"
 #include "tests/unit/await.h"
 
 #define RECORDS_MAX 4096

@@ -6,9 +6,9 @@
 
 #include <event2/event.h>
 
-#include "shared/log.h"
-#include "shared/loop.h"
-#include "shared/redis.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/redis/redis.h"
 #include "tests/unit/redis_server.h"
 
 #define PATIENCE_MS 30000 /* of a test that waits for what should come soon */

@@ -28,7 +28,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #define SCRIPTS_MAX 6
 

@@ -1,0 +1,165 @@
+/*
+ * account_fields.c - the plain fields of an account: checked when they come, shown without secrets.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "control/account/accounts.h"
+#include "control/account/accounts_private.h"
+#include "shared/mail/address.h"
+
+#define NAME_MAX_BYTES 200
+#define LIMIT_MAX 1000000000000
+
+static bool
+has_control(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return true;
+	return false;
+}
+
+static int
+take_name(struct fault *fault, json_t *account, const json_t *body, bool must)
+{
+	json_t *value = json_object_get(body, "name");
+	const char *text = json_string_value(value);
+
+	if (!value && !must)
+		return 0;
+	if (!text || !*text || strlen(text) > NAME_MAX_BYTES || has_control(text))
+		return fault_set(
+			fault, 400, "name", "a text of 1 to %d bytes in one line", NAME_MAX_BYTES);
+	return json_object_set(account, "name", value);
+}
+
+static int
+take_contact(struct fault *fault, json_t *account, const json_t *body, bool must)
+{
+	json_t *value = json_object_get(body, "contact");
+	const char *text = json_string_value(value);
+	struct address address;
+
+	if (!value && !must)
+		return 0;
+	if (!text || address_parse(text, strlen(text), &address) < 0 || !address.domain ||
+		address.length != strlen(text))
+		return fault_set(
+			fault, 400, "contact", "a mail address like postmaster@acme.example");
+	return json_object_set(account, "contact", value);
+}
+
+/* A field of one word out of two. */
+static int
+take_choice(struct fault *fault, json_t *account, const json_t *body, const char *field,
+	const char *one, const char *other)
+{
+	json_t *value = json_object_get(body, field);
+	const char *text = json_string_value(value);
+
+	if (!value)
+		return 0;
+	if (!text || (strcmp(text, one) != 0 && strcmp(text, other) != 0))
+		return fault_set(fault, 400, field, "one of: %s, %s", one, other);
+	return json_object_set(account, field, value);
+}
+
+/* Limits that are not named stay as they are; 0 is none; "default" is that of the configuration. */
+static int
+take_limits(struct fault *fault, json_t *account, const json_t *body)
+{
+	static const struct field known[] = {
+		{"messages_hour",    FIELD_LIMIT },
+                { "messages_day",                 FIELD_LIMIT },
+		{ "recipients_hour",FIELD_LIMIT },
+                { "recipients_day", FIELD_LIMIT },
+                { 0                }
+	};
+	json_t *limits = json_object_get(body, "limits"), *value;
+	json_t *own = json_object_get(account, "limits");
+	const char *key;
+	char field[64];
+
+	if (fields_check(fault, limits, known, "limits") < 0)
+		return -1;
+	json_object_foreach(limits, key, value)
+	{
+		if (json_integer_value(value) < 0 || json_integer_value(value) > LIMIT_MAX) {
+			snprintf(field, sizeof field, "limits.%s", key);
+			return fault_set(fault, 400, field, "a number from 0 (none) up");
+		}
+		if (json_is_string(value))
+			json_object_del(own, key);
+		else
+			json_object_set(own, key, value);
+	}
+	return 0;
+}
+
+int
+take_profile(struct fault *fault, json_t *account, const json_t *body, bool all)
+{
+	if (take_name(fault, account, body, all) < 0 ||
+		take_contact(fault, account, body, all) < 0 ||
+		take_choice(fault, account, body, "policy", "strict", "resent") < 0 ||
+		take_choice(fault, account, body, "display_address", "refuse", "pass") < 0 ||
+		take_limits(fault, account, body) < 0)
+		return -1;
+	return 0;
+}
+
+static json_t *
+limits_in_force(const json_t *account, const struct account_limits *defaults)
+{
+	const struct {
+		const char *name;
+		uint64_t number;
+	} rows[] = {
+		{"messages_hour",    defaults->messages_hour  },
+		{ "messages_day",    defaults->messages_day   },
+		{ "recipients_hour", defaults->recipients_hour},
+		{ "recipients_day",  defaults->recipients_day },
+	};
+	json_t *shown = json_object();
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		json_t *own = json_object_get(json_object_get(account, "limits"), rows[i].name);
+
+		json_object_set_new(shown, rows[i].name,
+			own ? json_incref(own) : json_integer((json_int_t)rows[i].number));
+	}
+	return shown;
+}
+
+json_t *
+account_show(
+	const struct directory *directory, const struct account_limits *defaults, const char *id)
+{
+	const json_t *account = directory_get(directory, "account", id);
+	json_t *shown, *users, *addresses, *value;
+	const char *key;
+
+	if (!account)
+		return NULL;
+	shown = json_copy((json_t *)account);
+	users = json_array();
+	addresses = json_array();
+	json_object_foreach(directory_members(directory, id), key, value)
+	{
+		const json_t *entry = directory_entry(directory, key);
+
+		if (strncmp(key, "user/", 5) == 0)
+			json_array_append_new(users,
+				json_pack("{s:s, s:O}", "username", key + 5, "enabled",
+					json_object_get(entry, "enabled")));
+		else if (strncmp(key, "ip/", 3) == 0)
+			json_array_append_new(addresses,
+				json_pack("{s:s, s:O}", "address", key + 3, "active",
+					json_object_get(entry, "active")));
+	}
+	json_object_set_new(shown, "users", users);
+	json_object_set_new(shown, "addresses", addresses);
+	json_object_set_new(shown, "limits_in_force", limits_in_force(account, defaults));
+	return shown;
+}

@@ -1,0 +1,537 @@
+/*
+ * accounts.c - create and change accounts.
+ *
+ * api -> [accounts] -> relay.config -> applier -> Redis
+ *
+ * A domain belongs to one account, verified or not, and so does an address. Entries carry the time
+ * of their change as version, so that the newest wins wherever two arrive out of order.
+ */
+#include "control/account/accounts.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/rand.h>
+
+#include "control/account/accounts_private.h"
+#include "shared/account/account.h"
+#include "shared/account/owner.h"
+#include "shared/account/scram.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/text.h"
+#include "shared/mail/address.h"
+
+/* Random text of the given alphabet, each sign equally likely. */
+static void
+random_text(char *out, size_t length, const char *alphabet)
+{
+	const size_t signs = strlen(alphabet);
+	unsigned char byte;
+
+	for (size_t i = 0; i < length;) {
+		if (RAND_bytes(&byte, 1) != 1)
+			die("no random numbers", "OpenSSL");
+		if (byte < 256 / signs * signs)
+			out[i++] = alphabet[byte % signs];
+	}
+	out[length] = '\0';
+}
+
+static json_int_t
+now_version(const json_t *old)
+{
+	const json_int_t now = (json_int_t)clock_us();
+	const json_int_t last = json_integer_value(json_object_get(old, "version"));
+
+	return now > last ? now : last + 1; /* also when the clock was set back */
+}
+
+json_t *
+owner_entry_new(void)
+{
+	char id[OWNER_ID_SIZE], secret[OWNER_ID_SIZE];
+
+	random_text(id, OWNER_ID_LENGTH, "0123456789abcdef");
+	random_text(secret, OWNER_ID_LENGTH, "0123456789abcdef");
+	return json_pack(
+		"{s:I, s:s, s:s}", "version", now_version(NULL), "id", id, "secret", secret);
+}
+
+/* The entry to change, a copy with a new version that is in the changes already. */
+static json_t *
+edit_entry(struct edit *edit, const char *kind, const char *name)
+{
+	json_t *old = directory_get(edit->directory, kind, name), *copy;
+	char *key;
+
+	if (!old)
+		return NULL;
+	key = xasprintf("%s/%s", kind, name);
+	copy = json_object_get(edit->changes, key);
+	if (!copy) {
+		copy = json_deep_copy(old);
+		json_object_set_new(copy, "version", json_integer(now_version(old)));
+		json_object_set_new(edit->changes, key, copy);
+	}
+	free(key);
+	return copy;
+}
+
+static json_t *
+edit_account(struct edit *edit, const char *id)
+{
+	json_t *account;
+
+	edit->changes = json_object();
+	edit->reply = json_pack("{s:s}", "account", id);
+	account = edit_entry(edit, "account", id);
+	if (!account)
+		fault_set(&edit->fault, 404, "account", "there is no account \"%.40s\"", id);
+	return account;
+}
+
+static void
+edit_add(struct edit *edit, const char *kind, const char *name, json_t *entry)
+{
+	char *key = xasprintf("%s/%s", kind, name);
+	const json_int_t now = now_version(NULL);
+
+	json_object_set_new(entry, "version", json_integer(now));
+	json_object_set_new(entry, "created_us", json_integer(now));
+	json_object_set_new(edit->changes, key, entry);
+	free(key);
+}
+
+static void
+edit_remove(struct edit *edit, const char *kind, const char *name)
+{
+	char *key = xasprintf("%s/%s", kind, name);
+
+	json_object_set_new(edit->changes, key, json_null());
+	free(key);
+}
+
+/* Users */
+
+#define PASSWORD_LENGTH 24 /* 140 bits */
+#define PLAIN_SIGNS "23456789abcdefghjkmnpqrstuvwxyz"
+#define ACCOUNT_ID_LENGTH 10
+#define PASSWORD_SIGNS PLAIN_SIGNS "ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+static void
+new_password(struct edit *edit, json_t *user)
+{
+	char password[PASSWORD_LENGTH + 1], verifier[SCRAM_TEXT_MAX];
+
+	random_text(password, PASSWORD_LENGTH, PASSWORD_SIGNS);
+	if (scram_make(password, verifier) < 0)
+		die("cannot make a verifier", "SASLprep");
+	json_object_set_new(user, "verifier", json_string(verifier));
+	json_object_set_new(edit->reply, "password", json_string(password));
+	explicit_bzero(password, sizeof password);
+	explicit_bzero(verifier, sizeof verifier);
+}
+
+/* "acme-srl-x7k2m9": what an operator recognises, and nobody guesses in passing. */
+static void
+new_username(const struct edit *edit, const char *name, char out[32])
+{
+	size_t length = 0;
+
+	for (; *name && length < 16; name++) {
+		if (isalnum((unsigned char)*name))
+			out[length++] = (char)tolower((unsigned char)*name);
+		else if (length > 0 && out[length - 1] != '-')
+			out[length++] = '-';
+	}
+	if (length > 0 && out[length - 1] != '-')
+		out[length++] = '-';
+	do
+		random_text(out + length, 6, PLAIN_SIGNS);
+	while (directory_get(edit->directory, "user", out));
+}
+
+static void
+add_user(struct edit *edit, const char *id, const char *name)
+{
+	json_t *user = json_pack("{s:s, s:b}", "account", id, "enabled", 1);
+	char username[32];
+
+	new_username(edit, name, username);
+	json_object_set_new(edit->reply, "username", json_string(username));
+	new_password(edit, user);
+	edit_add(edit, "user", username, user);
+}
+
+/* Addresses and domains */
+
+static int
+add_address(struct edit *edit, const char *id, const char *text, const char *field)
+{
+	char network[NET_TEXT_MAX];
+	const json_t *old;
+	const char *owner;
+	json_t *list;
+
+	if (!text || account_network_text(text, network) < 0)
+		return fault_set(&edit->fault, 400, field,
+			"an IPv4 or IPv6 address, or a network like 192.0.2.0/24, is needed");
+	old = directory_get(edit->directory, "ip", network);
+	owner = json_string_value(json_object_get(old, "account"));
+	if (owner && strcmp(owner, id) != 0)
+		return fault_set(
+			&edit->fault, 409, field, "%s belongs to account %s", network, owner);
+	if (!old)
+		edit_add(edit, "ip", network, json_pack("{s:s, s:b}", "account", id, "active", 1));
+	list = json_object_get(edit->reply, "addresses");
+	if (!list) {
+		list = json_array();
+		json_object_set_new(edit->reply, "addresses", list);
+	}
+	json_array_append_new(list, json_string(network));
+	return 0;
+}
+
+/* The domain of the account's list, made when it is not there. */
+static json_t *
+domain_of(json_t *domains, const char *name)
+{
+	json_t *domain;
+	size_t i;
+
+	json_array_foreach(domains, i,
+		domain) if (strcmp(json_string_value(json_object_get(domain, "name")), name) ==
+		0) return domain;
+	domain = json_pack("{s:s, s:b}", "name", name, "verified", 0);
+	json_array_append_new(domains, domain);
+	return domain;
+}
+
+/* A domain in UTF-8 that has no A-labels can be nobody's. */
+static int
+canonical_domain(const char *text, char out[256])
+{
+	const size_t length = text ? strlen(text) : 0;
+
+	return length <= 253 && address_domain_valid(text, length) &&
+			address_domain_canonical(text, length, out) &&
+			text_is_ascii(out, strlen(out)) && address_domain_valid(out, strlen(out))
+		? 0
+		: -1;
+}
+
+/* `item`: "d.example" or {"name","mailboxes","verified"}; `in` where it stands, NULL: it is the
+ * body. */
+static int
+add_domain(struct edit *edit, json_t *account, const json_t *item, bool verified, const char *in)
+{
+	static const struct field known[] = {
+		{"name",        FIELD_TEXT },
+                { "mailboxes",            FIELD_NUMBER },
+                { "verified",FIELD_SWITCH },
+		{ 0  }
+	};
+	const char *id = json_string_value(json_object_get(account, "id")), *owner;
+	const char *field = in ? in : "name";
+	json_t *mailboxes = json_object_get(item, "mailboxes"), *domain;
+	char name[256];
+
+	if (!json_is_string(item) && fields_check(&edit->fault, item, known, in) < 0)
+		return -1;
+	if (canonical_domain(
+		    json_string_value(json_is_object(item) ? json_object_get(item, "name") : item),
+		    name) < 0)
+		return fault_set(&edit->fault, 400, field, "a domain like acme.example is needed");
+	if (json_integer_value(mailboxes) < 0) {
+		snprintf(name, sizeof name, "%s%smailboxes", in ? in : "", in ? "." : "");
+		return fault_set(&edit->fault, 400, name, "a number from 0 up");
+	}
+	owner = directory_domain_owner(edit->directory, name);
+	if (owner && strcmp(owner, id) != 0)
+		return fault_set(
+			&edit->fault, 409, field, "%.200s belongs to account %s", name, owner);
+	domain = domain_of(json_object_get(account, "domains"), name);
+	if (mailboxes)
+		json_object_set(domain, "mailboxes", mailboxes);
+	if (json_object_get(item, "verified"))
+		verified = json_is_true(json_object_get(item, "verified"));
+	else if (!verified)
+		return 0;
+	json_object_set_new(domain, "verified", json_boolean(verified));
+	return 0;
+}
+
+static int
+add_domains(struct edit *edit, json_t *account, const json_t *list, bool verified)
+{
+	char field[32];
+	json_t *item;
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		return fault_set(&edit->fault, 400, "domains", "a list of at least one domain");
+	json_array_foreach(list, i, item)
+	{
+		snprintf(field, sizeof field, "domains[%zu]", i);
+		if (add_domain(edit, account, item, verified, field) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+add_addresses(struct edit *edit, const char *id, const json_t *list)
+{
+	char field[32];
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		snprintf(field, sizeof field, "addresses[%zu]", i);
+		if (add_address(edit, id, json_string_value(item), field) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The edits */
+
+static int
+take_mode(struct fault *fault, const json_t *body, bool *ip_out)
+{
+	const char *mode = json_string_value(json_object_get(body, "mode"));
+
+	*ip_out = mode && strcmp(mode, "ip") == 0;
+	if (json_object_get(body, "mode") && !*ip_out &&
+		(!mode || strcmp(mode, "credentials") != 0))
+		return fault_set(fault, 400, "mode", "one of: credentials, ip");
+	if (*ip_out && json_array_size(json_object_get(body, "addresses")) == 0)
+		return fault_set(fault, 400, "addresses", "mode ip needs at least one address");
+	return 0;
+}
+
+static int
+create(struct edit *edit, const char *id, json_t *account, const json_t *body)
+{
+	const bool verified = json_is_true(json_object_get(body, "verified"));
+	bool ip;
+
+	if (take_mode(&edit->fault, body, &ip) < 0 ||
+		take_profile(&edit->fault, account, body, true) < 0 ||
+		add_domains(edit, account, json_object_get(body, "domains"), verified) < 0 ||
+		add_addresses(edit, id, json_object_get(body, "addresses")) < 0)
+		return -1;
+	if (!ip) {
+		json_object_del(edit->reply, "addresses");
+		add_user(edit, id, json_string_value(json_object_get(body, "name")));
+	}
+	return 0;
+}
+
+bool
+account_id_valid(const char *id)
+{
+	return strlen(id) == ACCOUNT_ID_LENGTH && strspn(id, PLAIN_SIGNS) == ACCOUNT_ID_LENGTH;
+}
+
+int
+account_create(struct edit *edit, const json_t *body)
+{
+	static const struct field known[] = {
+		{"name",        FIELD_TEXT },
+                { "contact",            FIELD_TEXT },
+                { "domains",FIELD_LIST },
+		{ "verified",    FIELD_SWITCH },
+                { "mode",            FIELD_TEXT },
+                { "addresses",FIELD_LIST },
+		{ "policy",       FIELD_TEXT },
+                { "display_address",            FIELD_TEXT },
+		{ "limits",      FIELD_OBJECT },
+                { 0    }
+	};
+	json_t *account;
+	char id[ACCOUNT_ID_LENGTH + 1];
+
+	edit->changes = json_object();
+	do
+		random_text(id, sizeof id - 1, PLAIN_SIGNS);
+	while (directory_get(edit->directory, "account", id));
+	edit->reply = json_pack("{s:s}", "account", id);
+	if (fields_check(&edit->fault, body, known, NULL) < 0)
+		return -1;
+	account = json_pack("{s:s, s:s, s:s, s:s, s:[], s:{}}", "id", id, "status", "active",
+		"policy", "resent", "display_address", "refuse", "domains", "limits");
+	edit_add(edit, "account", id, account);
+	return create(edit, id, account, body);
+}
+
+int
+account_change(struct edit *edit, const char *id, const json_t *body)
+{
+	static const struct field known[] = {
+		{"name",      FIELD_TEXT },
+                { "contact",          FIELD_TEXT },
+                { "policy",FIELD_TEXT },
+		{ "display_address",   FIELD_TEXT },
+                { "limits",          FIELD_OBJECT },
+                { 0}
+	};
+	const json_t *limits = json_object_get(body, "limits");
+	json_t *account = edit_account(edit, id);
+
+	if (!account || fields_check(&edit->fault, body, known, NULL) < 0)
+		return -1;
+	if (json_object_size(body) == 0 || (limits && json_object_size(limits) == 0))
+		return fault_set(&edit->fault, 400, limits ? "limits" : NULL,
+			"nothing to change: at least one of name, contact, policy, "
+			"display_address, limits (of messages_hour, messages_day, recipients_hour, recipients_day)");
+	return take_profile(&edit->fault, account, body, false);
+}
+
+int
+account_set_active(struct edit *edit, const char *id, bool active)
+{
+	const char *status = active ? "active" : "disabled";
+	json_t *account = edit_account(edit, id);
+
+	if (!account)
+		return -1;
+	json_object_set_new(account, "status", json_string(status));
+	json_object_set_new(edit->reply, "status", json_string(status));
+	return 0;
+}
+
+/* The user named in the body; without a name the account's only one. */
+static const char *
+named_user(struct edit *edit, const char *id, const json_t *body)
+{
+	const char *name = json_string_value(json_object_get(body, "username")), *key, *only = NULL;
+	unsigned count = 0;
+	json_t *value;
+
+	json_object_foreach(directory_members(edit->directory, id), key, value)
+	{
+		if (strncmp(key, "user/", 5) != 0)
+			continue;
+		count++;
+		only = key + 5;
+		if (name && strcmp(name, only) == 0)
+			return only;
+	}
+	if (name)
+		fault_set(&edit->fault, 404, "username", "the account has no user \"%.40s\"", name);
+	else if (count != 1)
+		fault_set(&edit->fault, count ? 400 : 404, "username",
+			count ? "the account has %u users: say which" : "the account has no user",
+			count);
+	return !name && count == 1 ? only : NULL;
+}
+
+int
+account_password(struct edit *edit, const char *id, const json_t *body)
+{
+	static const struct field known[] = {
+		{"username", FIELD_TEXT },
+                { 0        }
+	};
+	const char *username;
+
+	if (!edit_account(edit, id) || fields_check(&edit->fault, body, known, NULL) < 0)
+		return -1;
+	username = named_user(edit, id, body);
+	if (!username)
+		return -1;
+	json_object_clear(edit->changes);
+	json_object_set_new(edit->reply, "username", json_string(username));
+	new_password(edit, edit_entry(edit, "user", username));
+	return 0;
+}
+
+int
+account_add_user(struct edit *edit, const char *id)
+{
+	const json_t *account = edit_account(edit, id);
+
+	if (!account)
+		return -1;
+	add_user(edit, id, json_string_value(json_object_get(account, "name")));
+	return 0;
+}
+
+static int
+remove_member(struct edit *edit, const char *id, const char *kind, const char *name)
+{
+	const json_t *entry = directory_get(edit->directory, kind, name);
+	const char *owner = json_string_value(json_object_get(entry, "account"));
+
+	if (!edit_account(edit, id))
+		return -1;
+	if (!owner || strcmp(owner, id) != 0)
+		return fault_set(&edit->fault, 404, strcmp(kind, "ip") ? "username" : "address",
+			"the account has no \"%.60s\"", name);
+	json_object_clear(edit->changes);
+	edit_remove(edit, kind, name);
+	return 0;
+}
+
+int
+account_remove_user(struct edit *edit, const char *id, const char *username)
+{
+	return remove_member(edit, id, "user", username);
+}
+
+int
+account_add_address(struct edit *edit, const char *id, const json_t *body)
+{
+	static const struct field known[] = {
+		{"address", FIELD_TEXT },
+                { 0       }
+	};
+
+	if (!edit_account(edit, id) || fields_check(&edit->fault, body, known, NULL) < 0)
+		return -1;
+	return add_address(
+		edit, id, json_string_value(json_object_get(body, "address")), "address");
+}
+
+int
+account_remove_address(struct edit *edit, const char *id, const char *network)
+{
+	char text[NET_TEXT_MAX];
+
+	return remove_member(
+		edit, id, "ip", account_network_text(network, text) < 0 ? network : text);
+}
+
+int
+account_add_domain(struct edit *edit, const char *id, const json_t *body)
+{
+	json_t *account = edit_account(edit, id);
+
+	return account ? add_domain(edit, account, body, false, NULL) : -1;
+}
+
+int
+account_remove_domain(struct edit *edit, const char *id, const char *domain)
+{
+	char name[256] = "";
+	json_t *account = edit_account(edit, id), *item;
+	json_t *domains = json_object_get(account, "domains");
+	size_t i;
+
+	if (!account)
+		return -1;
+	address_domain_canonical(domain, strlen(domain), name);
+	json_array_foreach(domains, i, item)
+	{
+		if (strcmp(json_string_value(json_object_get(item, "name")), name) == 0) {
+			json_array_remove(domains, i);
+			return 0;
+		}
+	}
+	return fault_set(&edit->fault, 404, "domain", "the account has no \"%.200s\"", domain);
+}

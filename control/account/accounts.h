@@ -1,0 +1,54 @@
+/*
+ * accounts.h - what changes an account: from a request to the entries of relay.config that it
+ * changes. Pure but for the clock and random numbers: nothing is written here.
+ *
+ * Every function returns 0 with `changes`, an object {key of relay.config: new entry, or null to
+ * remove it}, and the answer `reply`, both the caller's; or -1 with `fault`. `body` is borrowed.
+ */
+#ifndef CONTROL_ACCOUNTS_H
+#define CONTROL_ACCOUNTS_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "control/account/fault.h"
+#include "control/config/directory.h"
+#include "shared/account/account.h"
+
+struct edit {
+	const struct directory *directory;
+	json_t *changes, *reply;
+	struct fault fault;
+};
+
+/* {"name","contact","domains":["d" | {"name","mailboxes"}],"verified","mode","addresses":[],
+ * "policy","display_address","limits":{}} -> {"account","username","password"}, or
+ * {"account","addresses"} with mode ip. The password is in the reply and nowhere else. */
+int account_create(struct edit *edit, const json_t *body);
+/* At least one of name, contact, policy, display_address, limits. */
+int account_change(struct edit *edit, const char *id, const json_t *body);
+int account_set_active(struct edit *edit, const char *id, bool active);
+/* A new password for {"username"}, or the account's only user. */
+int account_password(struct edit *edit, const char *id, const json_t *body);
+/* One more user. */
+int account_add_user(struct edit *edit, const char *id);
+int account_remove_user(struct edit *edit, const char *id, const char *username);
+/* {"address"} */
+int account_add_address(struct edit *edit, const char *id, const json_t *body);
+int account_remove_address(struct edit *edit, const char *id, const char *network);
+/* {"name","mailboxes","verified"}; changes a domain that is the account's already. */
+int account_add_domain(struct edit *edit, const char *id, const json_t *body);
+int account_remove_domain(struct edit *edit, const char *id, const char *domain);
+
+/* A new entry OWNER_KEY of relay.config (shared/account/owner.h). */
+json_t *owner_entry_new(void);
+
+/* Whether an account can have such an id. */
+bool account_id_valid(const char *id);
+/* How an account is shown: its entry, "users" and "addresses" (without verifiers), and as
+ * "limits_in_force" its own limits, or else the default ones; NULL: none. */
+json_t *account_show(
+	const struct directory *directory, const struct account_limits *defaults, const char *id);
+
+#endif

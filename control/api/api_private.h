@@ -1,0 +1,123 @@
+/*
+ * api_private.h - one request on its way through the API: from its route to its reply.
+ */
+#ifndef CONTROL_API_PRIVATE_H
+#define CONTROL_API_PRIVATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <jansson.h>
+
+#include "control/account/accounts.h"
+#include "control/account/fault.h"
+#include "control/api/api.h"
+#include "control/config/applier.h"
+#include "control/config/directory.h"
+#include "shared/base/http_door.h"
+#include "shared/base/loop.h"
+#include "shared/mail/selector.h"
+#include "shared/queue/queue.h"
+
+#define PARAMETERS_MAX 2
+
+struct api {
+	struct queue *queue;
+	struct rows *rows;            /* all of them */
+	const char *egress;           /* sender.source_address */
+	struct account_limits limits; /* of accounts that have none of their own */
+	struct loop *loop, *worker;
+	struct redis *redis;
+	struct directory *directory;
+	struct applier *applier;
+	struct http_door *door;
+	struct evhttp_bound_socket *socket;
+	char token[65];
+	uint64_t last_rule;
+	unsigned open; /* requests without a reply yet */
+	atomic_bool hurry;
+	void (*on_closed)(void *arg);
+	void *closed_arg;
+};
+
+struct exchange {
+	struct api *api;
+	struct evhttp_request *request;
+	char *parameters[PARAMETERS_MAX]; /* what the stars of the route stand for */
+	struct evkeyvalq query;
+	json_t *body; /* NULL: none was sent */
+};
+
+/* Each ends the exchange; `reply` is taken over. */
+void reply_json(struct exchange *exchange, int status, json_t *reply);
+void reply_fault(struct exchange *exchange, const struct fault *fault);
+void reply_error(struct exchange *exchange, int status, const char *field, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* The queue's error for a change; one that came late may still take effect. */
+void reply_not_taken(struct exchange *exchange, int err);
+
+/* A parameter of the query, or NULL. */
+const char *query_text(const struct exchange *exchange, const char *name);
+/* A number in [min, max]; replies and returns -1 if it is none. */
+long query_number(struct exchange *exchange, const char *name, long def, long min, long max);
+
+/* Work that reads a lot: `run` on the worker makes `result` or `fault`, and must not touch the
+ * exchange; then the reply goes, unless `then` (on the API's loop) ends the exchange. */
+struct job {
+	struct task task;
+	struct exchange *exchange;
+	struct api *api;
+	void (*run)(struct job *job);
+	void (*then)(struct job *job);    /* may be NULL */
+	void (*release)(struct job *job); /* frees what the job holds, and the job */
+	json_t *result;
+	struct fault fault;
+};
+void job_start(struct job *job);
+
+/* "2026-11-24T03:56:48.123Z" */
+json_t *json_from_time(uint64_t us);
+/* The suspensions that have not ended, as they are shown; on the loop. */
+json_t *suspensions_now(const struct api *api);
+/* How a waiting row is shown. */
+json_t *json_from_row(const Row *row);
+
+/* Sets a field of a selector; a fault (400) when nothing can match the text. */
+int take_selector_field(struct selector *selector, enum selector_field field, const char *text,
+	struct fault *fault);
+
+/* Writes `changes` ({key of relay.config: entry or null}) and answers with `reply` once they are
+ * durable; takes both. */
+void commit_start(struct exchange *exchange, int status, json_t *changes, json_t *reply);
+
+/* Handlers */
+void api_accounts_create(struct exchange *exchange);
+void api_accounts_list(struct exchange *exchange);
+void api_account_get(struct exchange *exchange);
+void api_account_change(struct exchange *exchange);
+void api_account_enable(struct exchange *exchange);
+void api_account_disable(struct exchange *exchange);
+void api_account_password(struct exchange *exchange);
+void api_account_add_user(struct exchange *exchange);
+void api_account_remove_user(struct exchange *exchange);
+void api_account_add_address(struct exchange *exchange);
+void api_account_remove_address(struct exchange *exchange);
+void api_account_add_domain(struct exchange *exchange);
+void api_account_remove_domain(struct exchange *exchange);
+void api_rules_create(struct exchange *exchange);
+void api_suspensions_create(struct exchange *exchange);
+void api_suspensions_remove(struct exchange *exchange);
+void api_suspensions_list(struct exchange *exchange);
+void api_rebuild(struct exchange *exchange);
+void api_queue_list(struct exchange *exchange);
+void api_queue_get(struct exchange *exchange);
+void api_bad_list(struct exchange *exchange);
+void api_bad_get(struct exchange *exchange);
+void api_bad_remove(struct exchange *exchange);
+void api_why(struct exchange *exchange);
+
+#endif

@@ -1,0 +1,481 @@
+/*
+ * api_rules.c - the operator's commands: rules, done once to what waits, and suspensions, which
+ * last.
+ *
+ * shoutctl -> api -> [api_rules] -> relay.config -> senders
+ *
+ * The same suspension twice is one: its key is its selector.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/http.h>
+
+#include "control/api/api_private.h"
+#include "control/api/match.h"
+#include "shared/base/log.h"
+
+#define SUSPENSION "suspension/"
+#define SELECTOR_MAX 400 /* as text in a key */
+#define REASON_MAX 500
+#define FOR_MAX_S (10L * 365 * 24 * 3600)
+#define FIELDS "id, site, provider, account, credential, recipient_domain, egress_ip"
+
+/* Selectors */
+
+int
+take_selector_field(
+	struct selector *selector, enum selector_field field, const char *text, struct fault *fault)
+{
+	if (*text && selector_set(selector, field, text) == 0)
+		return 0;
+	return fault_set(fault, 400, selector_names[field], "%s: it takes %s",
+		*text ? "nothing can match this" : "this is empty", selector_right(field));
+}
+
+/* In its one form, or -1 and the fault. What it holds is freed with selector_wipe() either way. */
+static int
+take_selector(struct selector *selector, const json_t *given, struct fault *fault)
+{
+	const char *text;
+	size_t fields = 0;
+	int err = 0;
+
+	*selector = (struct selector){ 0 };
+	if (!json_is_object(given))
+		return fault_set(fault, 400, "selector", "an object is needed");
+	for (int i = 0; i < SELECTOR_FIELDS && !err; i++) {
+		const json_t *value = json_object_get(given, selector_names[i]);
+
+		text = json_string_value(value);
+		fields += value != NULL;
+		if (value && !text)
+			err = fault_set(fault, 400, selector_names[i], "a text is needed");
+		else if (text)
+			err = take_selector_field(selector, (enum selector_field)i, text, fault);
+	}
+	if (!err && (!fields || fields != json_object_size(given)))
+		err = fault_set(
+			fault, 400, "selector", "at least one of, and nothing but: " FIELDS);
+	if (!err && (text = selector->text[SELECT_ACCOUNT]) && !account_id_valid(text))
+		err = fault_set(fault, 400, "account", "no account has such an id");
+	return err;
+}
+
+static json_t *
+json_from_selector(const struct selector *selector)
+{
+	json_t *shown = json_object();
+
+	for (int i = 0; i < SELECTOR_FIELDS; i++)
+		if (selector->text[i])
+			json_object_set_new(
+				shown, selector_names[i], json_string(selector->text[i]));
+	return shown;
+}
+
+/* "suspension/account=1&site=x", the caller's to free. */
+static char *
+suspension_key(const struct selector *selector)
+{
+	char *key = xstrdup(SUSPENSION), *longer, *value;
+	const char *separator = "";
+
+	for (int i = 0; i < SELECTOR_FIELDS; i++) {
+		if (!selector->text[i])
+			continue;
+		value = evhttp_encode_uri(selector->text[i]);
+		longer = xasprintf("%s%s%s=%s", key, separator, selector_names[i], value);
+		free(value);
+		free(key);
+		key = longer;
+		separator = "&";
+	}
+	return key;
+}
+
+static bool
+is_short(const json_t *body, const char *field, size_t max, struct fault *fault)
+{
+	const json_t *value = json_object_get(body, field);
+
+	return json_string_length(value) <= max ||
+		fault_set(fault, 400, field, "a text of at most %zu bytes", max) == 0;
+}
+
+static const char *
+by(const json_t *body)
+{
+	const char *who = json_string_value(json_object_get(body, "by"));
+
+	return who ? who : "operator";
+}
+
+/* Commands: how much mail one is about is counted on the worker, then it is done. */
+
+struct command {
+	struct job job;
+	struct selector selector;
+	struct match match;
+	uint64_t now_us;
+	bool dry_run;
+	const struct action *action; /* a rule's */
+	char *key;                   /* a suspension's */
+	json_t *entry;
+	/* What is written, and the answer (both taken over); on the loop. */
+	void (*finish)(struct command *command, json_t *reply);
+};
+
+static void
+command_run(struct job *job)
+{
+	struct command *command = (struct command *)job;
+	struct api *api = job->api;
+
+	command->match.selector = &command->selector;
+	command->match.before_us = command->now_us;
+	command->match.egress = api->egress ? api->egress : "";
+	match_count(&command->match, api->queue, api->rows, &api->hurry);
+}
+
+static void
+command_then(struct job *job)
+{
+	struct command *command = (struct command *)job;
+	const struct match *match = &command->match;
+
+	command->finish(command,
+		json_pack("{s:I, s:b, s:b}", "matched", (json_int_t)match->matched, "exact",
+			match->exact, "dry_run", command->dry_run));
+}
+
+static void
+command_release(struct job *job)
+{
+	struct command *command = (struct command *)job;
+
+	selector_wipe(&command->selector);
+	json_decref(command->entry);
+	free(command->key);
+	free(command);
+}
+
+static struct command *
+command_new(struct exchange *x, enum match_state state,
+	void (*finish)(struct command *command, json_t *reply))
+{
+	struct command *command = xcalloc(1, sizeof *command);
+
+	command->job = (struct job){
+		.exchange = x, .run = command_run, .then = command_then, .release = command_release
+	};
+	command->finish = finish;
+	command->match.state = state;
+	command->now_us = clock_us();
+	command->dry_run = json_is_true(json_object_get(x->body, "dry_run"));
+	return command;
+}
+
+/* Starts it, or ends it with the fault. */
+static void
+command_start(struct command *command, int err, const struct fault *fault)
+{
+	if (!err) {
+		job_start(&command->job);
+		return;
+	}
+	reply_fault(command->job.exchange, fault);
+	command_release(&command->job);
+}
+
+/* Rules */
+
+static const struct action {
+	const char *name;
+	enum match_state state;
+	const char *other; /* what mail is that matches and is in another state */
+} actions[] = {
+	{"retry",    MATCH_WAITING, "held: a release lets it go"},
+	{ "bounce",  MATCH_ANY,     ""                          },
+	{ "release", MATCH_HELD,    "not held"                  },
+};
+
+static const struct action *
+action_of(const char *name)
+{
+	for (size_t i = 0; name && i < sizeof actions / sizeof *actions; i++)
+		if (strcmp(name, actions[i].name) == 0)
+			return &actions[i];
+	return NULL;
+}
+
+/* Numbers grow, whatever the clock does and whichever process of control made the last one: senders
+ * take a smaller one for done. */
+static uint64_t
+rule_number(struct api *api, uint64_t now)
+{
+	uint64_t newest = api->last_rule, number;
+	const char *key;
+	json_t *entry;
+
+	json_object_foreach(directory_entries(api->directory), key, entry)
+	{
+		number = strncmp(key, "rule/", 5) == 0 ? strtoull(key + 5, NULL, 10) : 0;
+		newest = number > newest ? number : newest;
+	}
+	return api->last_rule = now > newest ? now : newest + 1;
+}
+
+/* Nothing is stored for a command that is about nothing, when that is certain. */
+static void
+rule_refuse(struct command *command, json_t *reply)
+{
+	const struct match *match = &command->match;
+	const bool named = command->selector.text[SELECT_ID];
+	char *error = match->open
+		? xasprintf("%s is open, but %s", named ? "it" : "what matches",
+			  command->action->other)
+		: xstrdup(named ? "no such message is open" : "no open message matches");
+
+	json_object_set_new(reply, "error", json_string(error));
+	json_object_set_new(reply, "field", json_string(named ? "id" : "selector"));
+	free(error);
+	reply_json(command->job.exchange, 404, reply);
+}
+
+static void
+rule_finish(struct command *command, json_t *reply)
+{
+	struct exchange *x = command->job.exchange;
+	char key[32];
+	json_t *rule;
+	uint64_t number;
+
+	if (!command->match.matched && command->match.exact) {
+		rule_refuse(command, reply);
+		return;
+	}
+	if (command->dry_run) {
+		json_object_set_new(reply, "rule", json_null());
+		reply_json(x, 200, reply);
+		return;
+	}
+	number = rule_number(x->api, command->now_us);
+	snprintf(key, sizeof key, "rule/%020" PRIu64, number);
+	rule = json_pack("{s:I, s:s, s:o, s:I, s:s}", "number", (json_int_t)number, "action",
+		command->action->name, "selector", json_from_selector(&command->selector),
+		"accepted_before_us", (json_int_t)command->now_us, "by", by(x->body));
+	json_object_set_new(reply, "rule", json_string(key + 5));
+	json_object_set(reply, "entry", rule);
+	commit_start(x, 201, json_pack("{s:o}", key, rule), reply);
+}
+
+static int
+check_rule(const json_t *body, struct command *command, struct fault *fault)
+{
+	static const struct field known[] = {
+		{"action",      FIELD_TEXT },
+                { "selector",            FIELD_OBJECT },
+                { "by",FIELD_TEXT },
+		{ "dry_run",         FIELD_SWITCH },
+                { 0           }
+	};
+
+	if (fields_check(fault, body, known, NULL) < 0 || !is_short(body, "by", REASON_MAX, fault))
+		return -1;
+	command->action = action_of(json_string_value(json_object_get(body, "action")));
+	if (!command->action)
+		return fault_set(fault, 400, "action", "one of: retry, bounce, release");
+	command->match.state = command->action->state;
+	return take_selector(&command->selector, json_object_get(body, "selector"), fault);
+}
+
+void
+api_rules_create(struct exchange *x)
+{
+	struct command *command = command_new(x, MATCH_ANY, rule_finish);
+	struct fault fault;
+
+	command_start(command, check_rule(x->body, command, &fault), &fault);
+}
+
+/* Suspensions */
+
+static json_t *
+json_from_suspension(const json_t *entry)
+{
+	json_t *shown = json_object();
+
+	json_object_set(shown, "selector", json_object_get(entry, "selector"));
+	json_object_set(shown, "reason", json_object_get(entry, "reason"));
+	json_object_set(shown, "by", json_object_get(entry, "by"));
+	json_object_set_new(shown, "since",
+		json_from_time((uint64_t)json_integer_value(json_object_get(entry, "since_us"))));
+	json_object_set_new(shown, "until",
+		json_from_time((uint64_t)json_integer_value(json_object_get(entry, "until_us"))));
+	return shown;
+}
+
+static int
+check_suspension(const json_t *body, struct command *command, struct fault *fault)
+{
+	static const struct field known[] = {
+		{"selector",  FIELD_OBJECT },
+                { "reason",          FIELD_TEXT },
+                { "seconds",FIELD_NUMBER },
+		{ "by",  FIELD_TEXT },
+                { "dry_run",          FIELD_SWITCH },
+                { 0}
+	};
+	const json_t *seconds = json_object_get(body, "seconds");
+
+	if (fields_check(fault, body, known, NULL) < 0 ||
+		!is_short(body, "by", REASON_MAX, fault) ||
+		!is_short(body, "reason", REASON_MAX, fault))
+		return -1;
+	if (seconds && (json_integer_value(seconds) < 1 || json_integer_value(seconds) > FOR_MAX_S))
+		return fault_set(fault, 400, "seconds", "a number from 1 to %ld", FOR_MAX_S);
+	if (take_selector(&command->selector, json_object_get(body, "selector"), fault))
+		return -1;
+	command->key = suspension_key(&command->selector);
+	return strlen(command->key) <= SELECTOR_MAX ? 0
+						    : fault_set(fault, 400, "selector", "too long");
+}
+
+static void
+suspension_finish(struct command *command, json_t *reply)
+{
+	struct exchange *x = command->job.exchange;
+	const char *reason = json_string_value(json_object_get(x->body, "reason"));
+	const json_int_t seconds = json_integer_value(json_object_get(x->body, "seconds"));
+	const json_int_t now = (json_int_t)command->now_us;
+	json_t *entry = json_pack("{s:I, s:o, s:s, s:s, s:I, s:I}", "version", now, "selector",
+		json_from_selector(&command->selector), "reason", reason ? reason : "", "by",
+		by(x->body), "since_us", now, "until_us", seconds ? now + seconds * 1000000 : 0);
+
+	json_object_set_new(reply, "suspended", json_from_suspension(entry));
+	if (!command->dry_run) {
+		commit_start(x, 201, json_pack("{s:o}", command->key, entry), reply);
+		return;
+	}
+	json_decref(entry);
+	reply_json(x, 200, reply);
+}
+
+void
+api_suspensions_create(struct exchange *x)
+{
+	struct command *command = command_new(x, MATCH_WAITING, suspension_finish);
+	struct fault fault;
+
+	command_start(command, check_suspension(x->body, command, &fault), &fault);
+}
+
+/* The key of the suspension with the command's selector, as it stands in relay.config: an earlier
+ * version knew several forms of a domain. NULL: there is none. */
+static char *
+suspension_find(const struct api *api, char *key)
+{
+	const char *at, *field;
+	char *found = NULL;
+	json_t *entry;
+
+	if (directory_entry(api->directory, key))
+		return key;
+	json_object_foreach(directory_entries(api->directory), at, entry)
+	{
+		struct selector selector;
+		char *other;
+
+		if (found || strncmp(at, SUSPENSION, strlen(SUSPENSION)) != 0)
+			continue;
+		selector_parse(&selector, json_object_get(entry, "selector"), &field);
+		other = suspension_key(&selector);
+		found = strcmp(other, key) == 0 ? xstrdup(at) : NULL;
+		free(other);
+		selector_wipe(&selector);
+	}
+	free(key);
+	return found;
+}
+
+static int
+check_resume(struct exchange *x, struct command *command, struct fault *fault)
+{
+	const char *dry_run = query_text(x, "dry_run");
+	json_t *given = json_object();
+	int err;
+
+	for (int i = 0; i < SELECTOR_FIELDS; i++)
+		if (query_text(x, selector_names[i]))
+			json_object_set_new(given, selector_names[i],
+				json_string(query_text(x, selector_names[i])));
+	err = take_selector(&command->selector, given, fault);
+	json_decref(given);
+	if (!err && dry_run && strcmp(dry_run, "true") != 0 && strcmp(dry_run, "false") != 0)
+		err = fault_set(fault, 400, "dry_run", "true or false");
+	if (err)
+		return err;
+	command->dry_run = dry_run && strcmp(dry_run, "true") == 0;
+	command->key = suspension_find(x->api, suspension_key(&command->selector));
+	if (command->key)
+		command->entry = json_incref(directory_entry(x->api->directory, command->key));
+	return command->entry
+		? 0
+		: fault_set(fault, 404, "selector",
+			  "nothing is suspended by exactly that: the list of suspensions tells "
+			  "what is");
+}
+
+static void
+resume_finish(struct command *command, json_t *reply)
+{
+	struct exchange *x = command->job.exchange;
+
+	json_object_set_new(reply, "resumed", json_from_suspension(command->entry));
+	if (command->dry_run)
+		reply_json(x, 200, reply);
+	else
+		commit_start(x, 200, json_pack("{s:n}", command->key), reply);
+}
+
+void
+api_suspensions_remove(struct exchange *x)
+{
+	struct command *command;
+	struct fault fault;
+
+	command = command_new(x, MATCH_WAITING, resume_finish);
+	command_start(command, check_resume(x, command, &fault), &fault);
+}
+
+static bool
+is_active(const char *key, const json_t *entry)
+{
+	const uint64_t until = (uint64_t)json_integer_value(json_object_get(entry, "until_us"));
+
+	return strncmp(key, SUSPENSION, strlen(SUSPENSION)) == 0 && (!until || until > clock_us());
+}
+
+json_t *
+suspensions_now(const struct api *api)
+{
+	json_t *list = json_array(), *entry;
+	const char *key;
+
+	json_object_foreach(
+		directory_entries(api->directory), key, entry) if (is_active(key, entry))
+		json_array_append_new(list, json_from_suspension(entry));
+	/* nothing shared with the directory: another thread may read it */
+	entry = json_deep_copy(list);
+	json_decref(list);
+	return entry;
+}
+
+void
+api_suspensions_list(struct exchange *x)
+{
+	reply_json(x, 200, json_pack("{s:o}", "suspensions", suspensions_now(x->api)));
+}

@@ -1,0 +1,236 @@
+/*
+ * match.c - how much mail an operator's command is about.
+ *
+ * queue (topics, rows) -> [match] -> api_rules
+ *
+ * Reads mail in the order of its flow, so that what moves on meanwhile is not missed, and counts
+ * messages once that are seen twice. On the worker.
+ */
+#include "control/api/match.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/log.h"
+#include "shared/queue/queue.h"
+
+#define ROWS_MAX 200000
+#define STEP 256
+
+/* A record that matches. */
+struct seen {
+	uint8_t id[ID_SIZE];
+	enum topic topic;
+	bool counts; /* it has the state that is asked for */
+};
+
+struct count {
+	struct match *match;
+	struct rows *rows;
+	const atomic_bool *hurry;
+	struct selector anywhere; /* the selector without site and provider; borrowed */
+	struct seen *seen;        /* later one a message, by id */
+	size_t seen_count, seen_space;
+	bool named; /* the one message that is meant was found in a topic */
+	uint64_t examined;
+	/* the row before */
+	uint8_t at_id[ID_SIZE];
+	char *at_site;
+	bool matched; /* its message was counted */
+};
+
+static bool
+is_for(const struct match *match, const Envelope *envelope)
+{
+	return envelope->accepted_us < match->before_us || match->selector->text[SELECT_ID];
+}
+
+static bool
+has_domain(const struct selector *selector, const Envelope *envelope)
+{
+	for (size_t i = 0; i < envelope->n_recipients; i++)
+		if (selector_has_domain(selector, envelope->recipients[i]))
+			return true;
+	return !selector->text[SELECT_DOMAIN];
+}
+
+/* Records */
+
+/* The sender holds it as soon as it has it. */
+static bool
+is_found(const Envelope *envelope)
+{
+	return envelope->verdict == ENVELOPE__VERDICT__INFECTED ||
+		envelope->verdict == ENVELOPE__VERDICT__UNSCANNABLE;
+}
+
+static void
+seen_add(struct count *count, const struct queue_seen *seen)
+{
+	const enum match_state state = count->match->state;
+	struct seen *at;
+
+	if (count->seen_count == count->seen_space) {
+		count->seen_space = count->seen_space ? 2 * count->seen_space : 16;
+		count->seen = xrealloc(count->seen, count->seen_space * sizeof *count->seen);
+	}
+	at = &count->seen[count->seen_count++];
+	memcpy(at->id, seen->envelope->id.data, ID_SIZE);
+	at->topic = seen->topic;
+	at->counts = state == MATCH_ANY || (state == MATCH_WAITING && !is_found(seen->envelope));
+}
+
+static bool
+on_seen(void *arg, const struct queue_seen *seen)
+{
+	struct count *count = arg;
+	struct match *match = count->match;
+	const Envelope *envelope = seen->envelope;
+
+	if (atomic_load(count->hurry))
+		return false;
+	if (!is_for(match, envelope) ||
+		!selector_matches(&count->anywhere, envelope, "", match->egress) ||
+		!has_domain(match->selector, envelope))
+		return true;
+	if (match->selector->text[SELECT_SITE] || match->selector->text[SELECT_PROVIDER]) {
+		match->exact = false;
+		return true;
+	}
+	match->open = true;
+	seen_add(count, seen);
+	count->named = match->selector->text[SELECT_ID];
+	return !count->named;
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	return memcmp(((const struct seen *)a)->id, ((const struct seen *)b)->id, ID_SIZE);
+}
+
+static int
+by_flow(const void *a, const void *b)
+{
+	const int order = by_id(a, b);
+
+	return order ? order
+		     : (int)((const struct seen *)a)->topic - (int)((const struct seen *)b)->topic;
+}
+
+/* What a cluster's topics still hold of a message that has gone on does not count: the last one
+ * stays. */
+static void
+count_records(struct count *count, struct queue *queue)
+{
+	size_t kept = 0;
+
+	for (enum topic topic = 0; topic < TOPIC_COUNT; topic++) {
+		count->named = false;
+		if (!queue_look(queue, topic, on_seen, count) && !count->named)
+			count->match->exact = false;
+	}
+	if (count->seen_count)
+		qsort(count->seen, count->seen_count, sizeof *count->seen, by_flow);
+	for (size_t i = 0; i < count->seen_count; i++) {
+		if (i > 0 && by_id(&count->seen[kept - 1], &count->seen[i]) == 0)
+			kept--;
+		count->seen[kept++] = count->seen[i];
+	}
+	count->seen_count = kept;
+	for (size_t i = 0; i < kept; i++)
+		count->match->matched += count->seen[i].counts;
+}
+
+/* Rows: those of a message follow each other. */
+
+static bool
+has_state(const struct match *match, const Row *row)
+{
+	const bool held = row->state == ROW__STATE__HELD;
+
+	return match->state == MATCH_ANY || held == (match->state == MATCH_HELD);
+}
+
+/* The row tells what has become of the record. */
+static void
+record_forget(struct count *count, const uint8_t *id)
+{
+	struct seen key = { .counts = false }, *seen = NULL;
+
+	memcpy(key.id, id, ID_SIZE);
+	if (count->seen_count)
+		seen = bsearch(&key, count->seen, count->seen_count, sizeof key, by_id);
+	if (!seen || !seen->counts)
+		return;
+	seen->counts = false;
+	count->match->matched--;
+}
+
+static void
+row_count(struct count *count, const Row *row)
+{
+	struct match *match = count->match;
+
+	if (!is_for(match, row->envelope) ||
+		!selector_matches_row(match->selector, row, match->egress))
+		return;
+	match->open = true;
+	if (count->matched || !has_state(match, row))
+		return;
+	count->matched = true;
+	match->matched++;
+}
+
+static void
+on_row(void *arg, Row *row)
+{
+	struct count *count = arg;
+
+	if (!count->at_site || memcmp(count->at_id, row->envelope->id.data, ID_SIZE) != 0)
+		count->matched = false;
+	memcpy(count->at_id, row->envelope->id.data, ID_SIZE);
+	free(count->at_site);
+	count->at_site = xstrdup(row->site);
+	count->examined++;
+	record_forget(count, row->envelope->id.data);
+	row_count(count, row);
+	row_free(row);
+}
+
+static void
+count_rows(struct count *count)
+{
+	const struct match *match = count->match;
+	size_t got;
+
+	if (match->selector->text[SELECT_ID]) {
+		rows_of(count->rows, match->selector->id, on_row, count);
+		return;
+	}
+	do
+		got = rows_scan(count->rows, ROWS_ANY, count->at_site ? count->at_id : NULL,
+			count->at_site, STEP, on_row, count);
+	while (got == STEP && count->examined < ROWS_MAX && !atomic_load(count->hurry));
+	if (got == STEP)
+		count->match->exact = false;
+}
+
+void
+match_count(struct match *match, struct queue *queue, struct rows *rows, const atomic_bool *hurry)
+{
+	struct count count = {
+		.match = match, .rows = rows, .hurry = hurry, .anywhere = *match->selector
+	};
+
+	count.anywhere.text[SELECT_SITE] = count.anywhere.text[SELECT_PROVIDER] = NULL;
+	match->matched = 0;
+	match->open = false;
+	match->exact = true;
+	count_records(&count, queue);
+	if (!rows_refresh(rows) || !rows_complete(rows))
+		match->exact = false;
+	count_rows(&count);
+	free(count.at_site);
+	free(count.seen);
+}

@@ -1,0 +1,54 @@
+/*
+ * view.h - whose accounts Redis holds, and what control may do about it. Pure.
+ *
+ * An empty relay.config must not empty Redis, nor may the relay.config of another relay: state_dir
+ * was not mounted, or two relays were given one Redis. So what is there stays until its owner
+ * comes, or an operator decides.
+ */
+#ifndef CONTROL_VIEW_H
+#define CONTROL_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/account/owner.h"
+
+/* What Redis says (shared/account/account.h). */
+struct view {
+	char owner[OWNER_ID_SIZE]; /* "config:owner"; "": none */
+	bool accounts;             /* it holds documents */
+	bool complete;             /* "config:applied" is there */
+	uint64_t marked_us;        /* what it says */
+	char marked_by[OWNER_ID_SIZE];
+};
+
+/* What relay.config says. */
+struct truth {
+	char owner[OWNER_ID_SIZE]; /* "": none */
+	bool accounts;
+	bool theirs; /* the view's owner is one that this relay.config has, or had */
+};
+
+enum view_verdict {
+	VIEW_GOOD, /* complete, and ours */
+	VIEW_FILL, /* is to be written anew: flushed, of an older build, marked by someone else */
+	VIEW_UNOWNED, /* so it is, once relay.config has an owner */
+	VIEW_FOREIGN, /* of another owner: nothing is written */
+	VIEW_ORPHAN,  /* relay.config is empty, Redis is not: nothing is written */
+};
+
+void view_take_marker(struct view *view, const char *marker);
+enum view_verdict view_judge(const struct view *view, const struct truth *truth);
+
+static inline bool
+view_is_doubted(enum view_verdict verdict)
+{
+	return verdict == VIEW_FOREIGN || verdict == VIEW_ORPHAN;
+}
+
+#define VIEW_TEXT_MAX 250
+/* Why it is doubted, and the one command that ends it. */
+void view_explain(const struct view *view, const struct truth *truth, char text[VIEW_TEXT_MAX + 1]);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * mention.h - the domains that a header field shows behind an "@", wherever in it: in a display
+ * name, a comment, a quoted local part, a source route. Pure.
+ */
+#ifndef INGRESS_MENTION_H
+#define INGRESS_MENTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ingress/message/words.h"
+
+#define MENTION_ROOM(length) (2 * WORDS_ROOM(length))
+
+/*
+ * The field's value as text: characters that do not show are left out, full-width
+ * forms narrow, ends of lines and backslashes are WORDS_EDGE; with `words`, encoded words read.
+ * `out` and `scratch` have MENTION_ROOM(length) bytes each. Returns the length in `out`.
+ */
+size_t mention_text(const char *value, size_t length, bool words, char *out, char *scratch);
+
+/*
+ * The next "@" of such a text from `*at` on, or "%", which some mail servers read as one; false
+ * when there is none. `domain` gets the name behind it as address_domain_named() makes it, ""
+ * when there is none. `ascii`: the name ends where it is no longer ASCII.
+ */
+bool mention_next(const char *text, size_t length, bool ascii, size_t *at, char domain[256]);
+
+/* Whether letters in it show in another order than they are written (U+202D, U+202E): nobody can
+ * tell then what it shows. */
+bool mention_is_turned(const char *text, size_t length);
+
+/* The text as a reader joins it: without quotes, and without blanks around dots. Its new length. */
+size_t mention_join(char *text, size_t length);
+
+#endif

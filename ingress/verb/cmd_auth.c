@@ -1,0 +1,386 @@
+/*
+ * cmd_auth.c - AUTH PLAIN, LOGIN and SCRAM-SHA-256 (RFC 4954, 4616, 5802, 7677).
+ *
+ *   AUTH -> lines -> [limits] -> [account store] -> PLAIN, LOGIN: password thread -> 235 or 535
+ *                                                   SCRAM: libgsasl, one more line  -^
+ *
+ * Each arrow in brackets may take its time; it finds the session again by its id. Unknown users go
+ * the same way with a verifier that no password matches, so that time tells nothing. Whoever the
+ * limits let try and who does not succeed has failed, also by going away in the middle.
+ */
+#include "ingress/verb/auth.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <event2/event.h>
+
+#include "ingress/tally.h"
+#include "shared/account/owner.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/metrics.h"
+
+#define UNSURE "Cannot check this now, try again soon"
+#define DOUBTS_FREE 3 /* answers of 454 that are no fault of the client's */
+
+struct mechanism {
+	const char *name;
+	void (*line)(struct session *session, const char *line, size_t length);
+	const char *prompt; /* asks for the first line when AUTH came without one */
+};
+
+/* ---- the end of an exchange ---- */
+
+void
+auth_free(struct session *session)
+{
+	struct auth *auth = session->auth;
+
+	if (!auth)
+		return;
+	if (auth->heard)
+		limits_auth_failed(session->worker->limits, &session->client);
+	if (auth->check)
+		passwords_take_back(session->worker->ingress->passwords, auth->check);
+	scram_end(auth);
+	explicit_bzero(auth, sizeof *auth);
+	free(auth);
+	session->auth = NULL;
+	if (session->state == ST_LINE)
+		session->state = ST_COMMAND;
+}
+
+/* Whoever goes on asking has more to do with the answer than we have. */
+void
+auth_unsure(struct session *session, const char *text)
+{
+	const bool fault = ++session->doubts > DOUBTS_FREE;
+
+	metric_add(stats.auth_unsure, 1);
+	auth_free(session);
+	refuse(session, fault ? REFUSE_AUTH : REFUSE_UNAVAILABLE, "454 4.7.0 %s", text);
+}
+
+void
+auth_malformed(struct session *session)
+{
+	auth_free(session);
+	refuse(session, REFUSE_SYNTAX, "501 5.5.2 Not what this mechanism says");
+}
+
+static void
+deny(struct session *session, const char *reason, const char *text)
+{
+	metric_add(stats.auth_failed, 1);
+	tally_add(session->worker->tally, TALLY_AUTH_FAILED, session->client_text,
+		session->auth->username, reason);
+	auth_free(session);
+	refuse(session, REFUSE_AUTH, "535 5.7.8 %s", text);
+}
+
+static void
+failed(struct session *session)
+{
+	const struct auth *auth = session->auth;
+	const char *reason = !auth->exists ? "unknown user"
+		: !auth->enabled           ? "disabled user"
+					   : "wrong password";
+
+	if (account_store_sure(session->worker->accounts))
+		deny(session, reason, "Wrong username or password");
+	else /* the password may be a new one */
+		auth_unsure(session, UNSURE);
+}
+
+static void
+on_late(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *session = session_find(arg);
+
+	(void)fd;
+	(void)what;
+	if (session && session->auth)
+		failed(session);
+}
+
+void
+auth_failed(struct session *session)
+{
+	const unsigned late_ms = limits_auth_failed(session->worker->limits, &session->client);
+	const struct timeval late = { late_ms / 1000, late_ms % 1000 * 1000 };
+
+	session->auth->heard = false;
+	if (late_ms == 0)
+		failed(session);
+	else
+		event_base_once(loop_base(session->worker->loop), -1, EV_TIMEOUT, on_late,
+			session_arg(session), &late);
+}
+
+void
+auth_succeeded(struct session *session)
+{
+	struct auth *auth = session->auth;
+
+	metric_add(stats.auth_ok, 1);
+	auth->heard = false;
+	limits_auth_succeeded(session->worker->limits, &session->client, auth->username);
+	account_unref(session->account);
+	session->account = account_ref(auth->account);
+	session->known = KNOWN_YES;
+	session_known(session);
+	free(session->credential);
+	session->credential = xstrdup(auth->username);
+	auth_free(session);
+	reply(session, "235 2.7.0 Authentication successful");
+}
+
+/* ---- looking the user up ---- */
+
+static void
+password_checked(struct session *session, bool right)
+{
+	struct auth *auth = session->auth;
+
+	if (right && auth->exists && auth->enabled) {
+		password_cache_add(session->worker->cache, auth->verifier_text, auth->password);
+		auth_succeeded(session);
+	} else {
+		auth_failed(session);
+	}
+}
+
+static void
+on_password(void *arg, bool right)
+{
+	struct session *session = session_find(arg);
+
+	session->auth->check = NULL;
+	password_checked(session, right);
+}
+
+static void
+check_password(struct session *session)
+{
+	struct worker *worker = session->worker;
+	struct auth *auth = session->auth;
+	char address[NET_TEXT_MAX];
+
+	if (auth->exists && auth->enabled &&
+		password_cache_has(worker->cache, auth->verifier_text, auth->password)) {
+		auth_succeeded(session);
+		return;
+	}
+	if (account_network_text(session->client_text, address) < 0)
+		memcpy(address, session->client_text, sizeof session->client_text);
+	auth->check = passwords_check(worker->ingress->passwords, address, &auth->verifier,
+		auth->password, on_password, session_arg(session));
+}
+
+static void
+on_user(void *arg, int err, struct account *account, const char *verifier, bool enabled)
+{
+	struct session *session = session_find(arg);
+	struct auth *auth = session ? session->auth : NULL;
+	char secret[OWNER_ID_SIZE];
+
+	if (!auth)
+		return;
+	if (err == -EAGAIN) {
+		auth->heard = false;
+		auth_unsure(session, UNSURE);
+		return;
+	}
+	auth->exists = err == 0 && strlen(verifier) < sizeof auth->verifier_text &&
+		scram_parse(verifier, &auth->verifier) == 0;
+	auth->enabled = auth->exists && enabled;
+	if (auth->exists) {
+		memcpy(auth->verifier_text, verifier, strlen(verifier) + 1);
+		auth->account = account_ref(account);
+	} else {
+		owner_secret(secret);
+		scram_dummy(secret, auth->username, &auth->verifier);
+	}
+	if (auth->scram)
+		scram_challenge(session);
+	else
+		check_password(session);
+}
+
+static void
+on_allowed(void *arg, unsigned wait_s, const char *which)
+{
+	struct session *session = session_find(arg);
+
+	(void)which;
+	if (!session || !session->auth)
+		return;
+	if (wait_s > 0) {
+		auth_unsure(session, "Too many failures from your address, try again later");
+		return;
+	}
+	session->auth->heard = true;
+	account_by_user(
+		session->worker->accounts, session->auth->username, on_user, session_arg(session));
+}
+
+static void
+find_user(struct session *session)
+{
+	session->state = ST_COMMAND;
+	limits_auth_allowed(session->worker->limits, &session->client, session->auth->username,
+		on_allowed, session_arg(session));
+}
+
+/* Who wants to act for another user has tried no password: no failure counts against the user. */
+void
+auth_named(struct session *session, int err)
+{
+	if (!err)
+		find_user(session);
+	else if (err == -EPERM)
+		deny(session, "acts for another user", "You may act for yourself only");
+	else
+		auth_malformed(session);
+}
+
+/* ---- mechanisms ---- */
+
+void
+auth_ask(struct session *session, const char *challenge)
+{
+	session->state = ST_LINE;
+	reply(session, "334 %s", challenge);
+}
+
+static void
+plain_line(struct session *session, const char *text, size_t length)
+{
+	struct auth *auth = session->auth;
+
+	auth_named(session, sasl_plain_read(text, length, auth->username, auth->password));
+}
+
+static void
+login_line(struct session *session, const char *text, size_t length)
+{
+	struct auth *auth = session->auth;
+	bool named = auth->username[0];
+
+	if (!(named ? sasl_password_read(text, length, auth->password)
+		    : sasl_name_read(text, length, auth->username)))
+		auth_malformed(session);
+	else if (named)
+		find_user(session);
+	else
+		auth_ask(session, "UGFzc3dvcmQ6");
+}
+
+static const struct mechanism mechanisms[] = {
+	{"PLAIN",          plain_line, ""            },
+	{ "LOGIN",         login_line, "VXNlcm5hbWU6"},
+	{ "SCRAM-SHA-256", scram_line, ""            },
+};
+
+static const struct mechanism *
+find_mechanism(const char *name, size_t length)
+{
+	for (size_t i = 0; i < sizeof mechanisms / sizeof *mechanisms; i++)
+		if (strlen(mechanisms[i].name) == length &&
+			strncasecmp(mechanisms[i].name, name, length) == 0)
+			return &mechanisms[i];
+	return NULL;
+}
+
+/* Old clients put blanks behind a line; one of a command loses them in the parser. */
+static size_t
+without_blanks(const char *line, size_t length)
+{
+	while (length > 0 && line[length - 1] == ' ')
+		length--;
+	return length;
+}
+
+/* The line is in the worker's scratch buffer, which is ours: no secret stays there. */
+static void
+wipe(const char *line, size_t length)
+{
+	explicit_bzero((void *)(uintptr_t)line, length);
+}
+
+void
+auth_line(struct session *session, const char *line, size_t length)
+{
+	char text[COMMAND_LINE_MAX];
+	bool cancelled = length == 1 && *line == '*';
+	long size = cancelled ? -1 : base64_read(line, without_blanks(line, length), text);
+
+	wipe(line, length);
+	if (cancelled) {
+		auth_free(session);
+		refuse(session, REFUSE_SYNTAX, "501 5.7.0 Cancelled");
+	} else if (size < 0) {
+		auth_malformed(session);
+	} else {
+		session->auth->mechanism->line(session, text, (size_t)size);
+	}
+	explicit_bzero(text, sizeof text);
+}
+
+/* ---- AUTH ---- */
+
+static void
+start(struct session *session, const char *args, size_t length)
+{
+	const char *blank = memchr(args, ' ', length);
+	size_t name_length = blank ? (size_t)(blank - args) : length;
+	const struct mechanism *mechanism = find_mechanism(args, name_length);
+	const char *first = args + name_length;
+
+	if (!mechanism) {
+		refuse(session, REFUSE_SYNTAX, "504 5.5.4 Unknown mechanism");
+		return;
+	}
+	session_step(session);
+	session->auth = xcalloc(1, sizeof *session->auth);
+	session->auth->mechanism = mechanism;
+	session->auth->scram = mechanism->line == scram_line;
+	while (first < args + length && *first == ' ')
+		first++;
+	if (first == args + length)
+		auth_ask(session, mechanism->prompt);
+	else if (first + 1 == args + length && *first == '=')
+		auth_line(session, "", 0);
+	else
+		auth_line(session, first, (size_t)(args + length - first));
+}
+
+/* On listeners for known addresses alone, what the address is decides whether AUTH goes on. */
+static void
+refuse_in_clear(struct session *session)
+{
+	if (session->known == KNOWN_UNSURE)
+		refuse(session, REFUSE_UNAVAILABLE, "454 4.7.0 " UNSURE);
+	else
+		refuse(session, REFUSE_TLS, "538 5.7.11 Encryption is required for AUTH");
+}
+
+void
+cmd_auth(struct session *session, const struct command *command)
+{
+	if (!session->listener->config->auth)
+		refuse(session, REFUSE_ORDER, "502 5.5.1 No AUTH here");
+	else if (session->credential)
+		refuse(session, REFUSE_ORDER, "503 5.5.1 Authenticated already");
+	else if (session->mail && session->mail->open)
+		refuse(session, REFUSE_ORDER, "503 5.5.1 Not in the middle of a transaction");
+	else if (command->args_length == 0)
+		refuse(session, REFUSE_SYNTAX, "501 5.5.4 Say AUTH mechanism");
+	else if (!session_may_auth(session))
+		refuse_in_clear(session);
+	else
+		start(session, command->args, command->args_length);
+}

@@ -1,0 +1,32 @@
+/*
+ * password.h - checks passwords on a thread of its own, and remembers for a minute what was right.
+ */
+#ifndef INGRESS_PASSWORD_H
+#define INGRESS_PASSWORD_H
+
+#include <stdbool.h>
+
+#include "shared/account/scram.h"
+
+struct passwords;
+struct passwords *passwords_new(void);
+/* After the loops that asked have ended. */
+void passwords_free(struct passwords **passwords);
+
+/* Addresses take turns; an IPv6 /64 is one. The callback comes on the calling loop, later, and ends
+ * the check. */
+typedef void (*password_cb)(void *arg, bool right);
+struct password_check;
+struct password_check *passwords_check(struct passwords *passwords, const char *address,
+	const struct scram_verifier *verifier, const char *password, password_cb cb, void *arg);
+/* The callback will not come. On the loop that asked, which then has the check no more. */
+void passwords_take_back(struct passwords *passwords, struct password_check *check);
+
+/* One a loop. `verifier` is its text: a changed password makes another entry. */
+struct password_cache;
+struct password_cache *password_cache_new(void);
+void password_cache_free(struct password_cache **cache);
+void password_cache_add(struct password_cache *cache, const char *verifier, const char *password);
+bool password_cache_has(struct password_cache *cache, const char *verifier, const char *password);
+
+#endif

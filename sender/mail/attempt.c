@@ -1,0 +1,636 @@
+/*
+ * attempt.c - connections: what the scheduler decides is done here, and what a transaction brought
+ * goes to settle.c.
+ *
+ * sender:  schedule -> [attempt] <-> client, ledger -> settle
+ *
+ * A connection that is scheduled (struct connection) outlives the clients that serve it: a
+ * provider's site has routes to different hosts, so that the next message may need another client.
+ * A client whose connection has let go of it ends on its own.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sender/mail/ledger.h"
+#include "sender/mail/sender_private.h"
+#include "sender/operator/suspend.h"
+#include "sender/waiting/deferral.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/metrics.h"
+#include "shared/config/config.h"
+
+#define STALLS_MAX 5 /* transactions without any progress on a message, one after another */
+#define COST_BYTES (64u * 1024)
+
+/* What a client's callbacks get. */
+struct peer {
+	TAILQ_ENTRY(peer) link;
+	struct sender *sender;
+	struct connection *connection; /* NULL: let go */
+	struct client *client;
+};
+
+struct connection {
+	struct schedule_connection node; /* first */
+	TAILQ_ENTRY(connection) link;
+	struct sender *sender;
+	struct peer *peer; /* NULL: no client at the moment */
+	struct route *route;
+	bool ready;        /* the client waits for work */
+	struct item *item; /* in hand */
+	bool asking;       /* the ledger */
+	uint64_t started_us;
+	struct transaction transaction;
+	size_t indices[TRANSACTION_RECIPIENTS_MAX];
+	Recipient *recipients[TRANSACTION_RECIPIENTS_MAX];
+	size_t space;
+	struct outcome *outcomes;
+};
+
+static void connection_send(struct connection *connection);
+static void connection_spare(struct connection *connection);
+
+uint64_t
+route_affinity(const struct route *route)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	for (size_t i = 0; i < route->count; i++)
+		for (const char *at = route->hosts[i].name; *at; at++)
+			hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
+	return hash;
+}
+
+/* `trouble` is what the site said, unless it did as it was asked. */
+static void
+site_feedback(struct sender *sender, struct schedule_site *site, enum schedule_feedback feedback,
+	const struct outcome *trouble)
+{
+	const char *name = schedule_site_name(site);
+	const uint64_t now = clock_us();
+	const bool changed = schedule_feedback(sender->schedule, site, feedback, now);
+
+	if (trouble)
+		schedule_troubled(sender->schedule, site, trouble->text, trouble->host, now);
+	if (changed) {
+		LOG_INFO(feedback == FEEDBACK_SUCCESS ? "site answers again" : "site rests", "site",
+			name);
+		deferral_poke(sender->deferral, name);
+	}
+}
+
+/* Waiting in the scheduler. */
+
+static unsigned
+item_cost(const struct item *item)
+{
+	uint64_t cost = 1 + item->mail->envelope->size / COST_BYTES;
+
+	return cost > SCHEDULE_COST_MAX ? SCHEDULE_COST_MAX : (unsigned)cost;
+}
+
+static void
+item_schedule(struct item *item)
+{
+	struct sender *sender = item->mail->sender;
+
+	if (item->mail->lost) {
+		item->state = ITEM_NEW;
+		item_unmark(item);
+		mail_check(item->mail);
+		return;
+	}
+	if (item_unwanted(item)) {
+		settle_unwanted(item, 0);
+		return;
+	}
+	item->state = ITEM_WAITING;
+	item_unmark(item);
+	schedule_add(sender->schedule, &item->entry, item->route->site, item->route->smarthost,
+		item->mail->envelope->account, item_cost(item), item->attempts == 0, clock_us());
+	sender_wake(sender);
+}
+
+static bool
+item_undecided(const struct item *item)
+{
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].state == TARGET_OPEN)
+			return true;
+	return false;
+}
+
+static void
+item_count_attempt(struct item *item)
+{
+	if (item->counted)
+		return;
+	item->counted = true;
+	item->attempts++;
+	item->last_attempt_us = clock_us();
+	if (!item->first_attempt_us)
+		item->first_attempt_us = item->last_attempt_us;
+}
+
+/* A row of another name than its route's site does not wait for that site's timer. And what a site
+ * put off goes before what was not tried meanwhile: a greylisting site takes the former. */
+static uint64_t
+own_timer(const struct item *item, uint64_t until)
+{
+	const struct sender *sender = item->mail->sender;
+	const char *site = item->route->site;
+
+	return schedule_rest_is_dry(sender->schedule, site) ||
+			(item->row && strcmp(item->site, site))
+		? until
+		: 0;
+}
+
+/* Whether mail must not be tried now, and until when by itself (0: as its site says). */
+static bool
+must_wait(struct item *item, uint64_t *until_out)
+{
+	struct sender *sender = item->mail->sender;
+	const uint64_t now = clock_us();
+	const char *site = item->route->site;
+	uint64_t until = schedule_rest_until(sender->schedule, site, now);
+
+	*until_out = 0;
+	if (suspensions_mark(sender->suspensions, item))
+		return true;
+	*until_out = own_timer(item, until);
+	return until ||
+		(!item->row &&
+			schedule_crowded(sender->schedule, site, item->mail->envelope->account));
+}
+
+void
+attempt_begin(struct item *item)
+{
+	uint64_t until;
+
+	if (!item->route || !item_undecided(item)) {
+		item_mark(item);
+		item_count_attempt(item);
+		item->state = ITEM_SETTLING;
+		settle_advance(item);
+	} else if (!item_unwanted(item) && must_wait(item, &until))
+		settle_park(item, until);
+	else
+		item_schedule(item);
+}
+
+/* The pass is over, or goes on with what is still open. */
+static void
+item_go_on(struct item *item)
+{
+	if (item_undecided(item)) {
+		item_schedule(item);
+		return;
+	}
+	item->state = ITEM_SETTLING;
+	settle_advance(item);
+}
+
+/* Connections and their clients. */
+
+static void
+connection_free(struct connection *connection)
+{
+	struct sender *sender = connection->sender;
+
+	if (connection->peer)
+		connection->peer->connection = NULL;
+	if (connection->node.site)
+		schedule_gone(sender->schedule, &connection->node);
+	TAILQ_REMOVE(&sender->connections, connection, link);
+	route_unref(connection->route);
+	free(connection->outcomes);
+	free(connection);
+	sender_wake(sender);
+}
+
+static void
+item_leave(struct connection *connection)
+{
+	metric_set(connection->sender->metrics.attempting, --connection->sender->attempting);
+	connection->item = NULL;
+}
+
+/* A connection could not be had, or ended before the message went out. */
+static void
+item_fail(struct item *item, const struct outcome *failure)
+{
+	item_mark(item);
+	item_count_attempt(item);
+	item->unsent = true;
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].state == TARGET_OPEN)
+			target_set(&item->targets[i],
+				failure->kind == OUTCOME_BOUNCE ? TARGET_FAILED : TARGET_DEFERRED,
+				failure);
+	item->state = ITEM_SETTLING;
+	settle_advance(item);
+}
+
+static void
+connection_failed(struct connection *connection, const struct outcome *failure)
+{
+	struct sender *sender = connection->sender;
+	struct schedule_entry *entry;
+	struct item *item = connection->item;
+
+	if (item)
+		item_leave(connection);
+	else if ((entry = schedule_take(
+			  sender->schedule, connection->node.site, connection->node.affinity)))
+		item = (struct item *)((char *)entry - offsetof(struct item, entry));
+	if (failure->kind != OUTCOME_BOUNCE && !failure->retry_now)
+		site_feedback(sender, connection->node.site, FEEDBACK_SITE, failure);
+	if (item)
+		item_fail(item, failure);
+}
+
+static void
+on_ready(void *arg, struct client *client)
+{
+	struct peer *peer = arg;
+	struct connection *connection = peer->connection;
+
+	if (!connection) {
+		client_quit(client);
+		return;
+	}
+	connection->ready = true;
+	if (connection->asking)
+		return;
+	if (connection->item) {
+		connection_send(connection);
+		return;
+	}
+	schedule_ready(connection->sender->schedule, &connection->node);
+	sender_wake(connection->sender);
+}
+
+static void connection_open(struct connection *connection, const struct item *item);
+
+static void
+on_gone(void *arg, struct client *client, const struct outcome *failure)
+{
+	struct peer *peer = arg;
+	struct connection *connection = peer->connection;
+
+	(void)client;
+	TAILQ_REMOVE(&peer->sender->peers, peer, link);
+	free(peer);
+	if (!connection)
+		return;
+	connection->peer = NULL;
+	connection->ready = false;
+	if (connection->asking)
+		return; /* connection_send() will open another */
+	if (connection->item && !failure) {
+		connection_open(connection, connection->item);
+		return;
+	}
+	if (failure && (connection->item || connection->node.state == CONNECTION_OPENING))
+		connection_failed(connection, failure);
+	connection_free(connection);
+}
+
+static void
+connection_open(struct connection *connection, const struct item *item)
+{
+	struct peer *peer = xcalloc(1, sizeof *peer);
+
+	peer->sender = connection->sender;
+	peer->connection = connection;
+	TAILQ_INSERT_TAIL(&peer->sender->peers, peer, link);
+	connection->peer = peer;
+	connection->ready = false;
+	connection->node.affinity = route_affinity(connection->route);
+	peer->client = client_open(connection->sender->clients, connection->route,
+		&(struct client_events){ .on_ready = on_ready,
+			.on_gone = on_gone,
+			.arg = peer,
+			.account = item->mail->envelope->account });
+}
+
+static void
+connection_new(struct sender *sender, struct schedule_site *site, struct item *item)
+{
+	struct connection *connection = xcalloc(1, sizeof *connection);
+
+	connection->sender = sender;
+	connection->route = route_ref(item->route);
+	TAILQ_INSERT_TAIL(&sender->connections, connection, link);
+	schedule_opening(sender->schedule, &connection->node, site);
+	connection_open(connection, item);
+}
+
+/* The next message goes to other hosts. */
+static void
+connection_turn(struct connection *connection, struct route *route)
+{
+	if (connection->peer) {
+		connection->peer->connection = NULL;
+		if (connection->ready)
+			client_quit(connection->peer->client);
+	}
+	route_unref(connection->route);
+	connection->route = route_ref(route);
+	connection_open(connection, connection->item);
+}
+
+/* Transactions. */
+
+static void
+connection_choose(struct connection *connection)
+{
+	struct item *item = connection->item;
+	size_t n = 0;
+
+	for (size_t i = 0; i < item->count && n < TRANSACTION_RECIPIENTS_MAX; i++) {
+		if (item->targets[i].state != TARGET_OPEN)
+			continue;
+		connection->indices[n] = i;
+		connection->recipients[n++] = item->targets[i].recipient;
+	}
+	connection->transaction.count = n;
+}
+
+/* Whether the site did what it was asked: a refusal for good is an answer, too. */
+static enum schedule_feedback
+feedback_of(const struct transaction *transaction, const struct outcome **trouble_out)
+{
+	enum schedule_feedback feedback = FEEDBACK_NONE;
+	const struct outcome *outcome;
+
+	*trouble_out = NULL;
+	for (size_t i = 0; i < transaction->count; i++) {
+		outcome = &transaction->outcomes[i];
+		if (outcome->kind != OUTCOME_DEFER) {
+			*trouble_out = NULL;
+			return FEEDBACK_SUCCESS;
+		}
+		if (outcome->retry_now || feedback == FEEDBACK_SITE)
+			continue;
+		if (outcome->scope != SCOPE_SITE && feedback != FEEDBACK_NONE)
+			continue;
+		feedback = outcome->scope == SCOPE_SITE ? FEEDBACK_SITE : FEEDBACK_TRANSIENT;
+		*trouble_out = outcome;
+	}
+	return feedback;
+}
+
+/* What was said of somebody's mail is told to others that wait for the site, but not of whom. */
+static void
+transaction_feedback(struct connection *connection, const struct transaction *transaction)
+{
+	const struct outcome *trouble;
+	const enum schedule_feedback feedback = feedback_of(transaction, &trouble);
+	struct outcome anonymous;
+
+	if (trouble) {
+		anonymous = *trouble;
+		outcome_hide_addresses(&anonymous);
+		trouble = &anonymous;
+	}
+	site_feedback(connection->sender, connection->node.site, feedback, trouble);
+}
+
+/* What may have arrived is sent again a few times only: each may be a copy. */
+static bool
+too_ambiguous(const struct item *item, Recipient *recipient, const struct outcome *outcome)
+{
+	const struct sender *sender = item->mail->sender;
+
+	if (!outcome->ambiguous)
+		return false;
+	metric_add(sender->metrics.ambiguous, 1);
+	return recipient->ambiguous++ >= sender->config->sender.ambiguous_retries;
+}
+
+/* Returns whether the target is decided in this pass. */
+static bool
+target_apply(struct item *item, struct target *target, const struct outcome *outcome)
+{
+	switch (outcome->kind) {
+	case OUTCOME_DELIVERED: return true;
+	case OUTCOME_BOUNCE: target_set(target, TARGET_FAILED, outcome); return true;
+	case OUTCOME_DEFER:
+		if (outcome->retry_now && item->stalls < STALLS_MAX)
+			return false;
+		if (!too_ambiguous(item, target->recipient, outcome)) {
+			target_set(target, TARGET_DEFERRED, outcome);
+			return true;
+		}
+		target_set(target, TARGET_FAILED, outcome);
+		target->end = END_EXPIRED;
+		return true;
+	}
+	return true;
+}
+
+static void
+transaction_apply(struct item *item, struct connection *connection)
+{
+	const struct transaction *t = &connection->transaction;
+	size_t delivered[TRANSACTION_RECIPIENTS_MAX], n = 0, decided = 0;
+	const struct outcome *first = NULL;
+
+	for (size_t i = 0; i < t->count; i++) {
+		decided += target_apply(
+			item, &item->targets[connection->indices[i]], &t->outcomes[i]);
+		if (t->outcomes[i].kind != OUTCOME_DELIVERED)
+			continue;
+		delivered[n++] = connection->indices[i];
+		first = first ? first : &t->outcomes[i];
+	}
+	item->stalls = decided ? 0 : item->stalls + 1;
+	if (n)
+		settle_delivered(item, delivered, n, first);
+}
+
+static void
+on_done(void *arg, struct transaction *transaction)
+{
+	struct connection *connection = arg;
+	struct sender *sender = connection->sender;
+	struct item *item = connection->item;
+
+	item_leave(connection);
+	metric_observe_us(
+		sender->metrics.attempt_seconds, clock_mono_us() - connection->started_us);
+	transaction_feedback(connection, transaction);
+	transaction_apply(item, connection);
+	item_go_on(item);
+}
+
+static void
+connection_send(struct connection *connection)
+{
+	struct transaction *t = &connection->transaction;
+	struct item *item = connection->item;
+
+	if (!connection->peer || !route_same(connection->route, item->route)) {
+		connection_turn(connection, item->route);
+		return;
+	}
+	if (!connection->ready)
+		return;
+	if (item_unwanted(item) ||
+		!rows_mine(item->mail->sender->rows, (int)item->mail->envelope->partition)) {
+		connection_spare(connection);
+		return;
+	}
+	if (connection->space < t->count) {
+		connection->space = t->count;
+		connection->outcomes = xrealloc(
+			connection->outcomes, t->count * sizeof(struct outcome));
+	}
+	item_count_attempt(item);
+	t->envelope = item->mail->envelope;
+	t->recipients = connection->recipients;
+	t->outcomes = connection->outcomes;
+	t->on_done = on_done;
+	t->arg = connection;
+	connection->ready = false;
+	connection->started_us = clock_mono_us();
+	client_send(connection->peer->client, t);
+}
+
+/* Nothing is left to send, or it may not be: the connection serves the next message. */
+static void
+connection_spare(struct connection *connection)
+{
+	struct item *item = connection->item;
+
+	item_leave(connection);
+	item_go_on(item);
+	if (!connection->peer) {
+		connection_free(connection);
+		return;
+	}
+	schedule_ready(connection->sender->schedule, &connection->node);
+	sender_wake(connection->sender);
+}
+
+static void
+on_checked(void *arg, const enum ledger_entry *found)
+{
+	struct connection *connection = arg;
+	struct transaction *t = &connection->transaction;
+	struct item *item = connection->item;
+	size_t kept = 0;
+
+	connection->asking = false;
+	settle_known(item, connection->indices, t->count, found);
+	for (size_t i = 0; i < t->count; i++) {
+		if (found[i])
+			continue;
+		connection->indices[kept] = connection->indices[i];
+		connection->recipients[kept++] = connection->recipients[i];
+	}
+	t->count = kept;
+	if (kept)
+		connection_send(connection);
+	else
+		connection_spare(connection);
+}
+
+static void
+connection_take(struct connection *connection, struct item *item)
+{
+	struct sender *sender = connection->sender;
+
+	connection->item = item;
+	item->state = ITEM_ATTEMPTING;
+	item_mark(item);
+	metric_set(sender->metrics.attempting, ++sender->attempting);
+	connection_choose(connection);
+	if (!item->row && !item->mail->redelivered && item->attempts == item->counted) {
+		connection_send(connection);
+		return;
+	}
+	connection->asking = true;
+	ledger_check(sender->ledger, item->mail->envelope->id.data, connection->recipients,
+		connection->transaction.count, on_checked, connection);
+}
+
+static void
+step_do(struct sender *sender, const struct schedule_step *step)
+{
+	struct connection *connection = (struct connection *)step->connection;
+	struct item *item = step->entry
+		? (struct item *)((char *)step->entry - offsetof(struct item, entry))
+		: NULL;
+
+	switch (step->verb) {
+	case SCHEDULE_OPEN:
+		item_mark(item); /* what its hosts say may be the poison */
+		connection_new(sender, step->site, item);
+		break;
+	case SCHEDULE_SEND: connection_take(connection, item); break;
+	case SCHEDULE_CLOSE: client_quit(connection->peer->client); break;
+	case SCHEDULE_PARK:
+		settle_park(item,
+			own_timer(item,
+				schedule_rest_until(
+					sender->schedule, item->route->site, clock_us())));
+		break;
+	case SCHEDULE_NOTHING: break;
+	}
+}
+
+void
+attempt_pump(struct sender *sender)
+{
+	struct schedule_step step;
+
+	if (!rows_mine(sender->rows, ROWS_ANY)) {
+		sender_wake_later(sender);
+		return;
+	}
+	while (schedule_next(sender->schedule, clock_us(), &step) != SCHEDULE_NOTHING)
+		step_do(sender, &step);
+}
+
+void
+attempt_break_off(const struct item *item)
+{
+	struct connection *connection;
+
+	TAILQ_FOREACH(connection, &item->mail->sender->connections, link)
+	if (connection->item == item)
+		break;
+	if (connection && connection->peer)
+		client_break_off(connection->peer->client);
+}
+
+void
+attempt_abort_all(struct sender *sender, bool but_sent)
+{
+	struct connection *connection, *next;
+
+	for (connection = TAILQ_FIRST(&sender->connections); connection; connection = next) {
+		next = TAILQ_NEXT(connection, link);
+		if (connection->peer && !(but_sent && client_has_sent(connection->peer->client)))
+			client_abort(connection->peer->client);
+	}
+}
+
+void
+attempt_free_all(struct sender *sender)
+{
+	struct connection *connection;
+	struct peer *peer;
+
+	while ((connection = TAILQ_FIRST(&sender->connections)))
+		connection_free(connection);
+	while ((peer = TAILQ_FIRST(&sender->peers))) {
+		TAILQ_REMOVE(&sender->peers, peer, link);
+		free(peer);
+	}
+}

@@ -1,0 +1,112 @@
+/*
+ * mail_partition.c - what a partition that comes or goes means for the mail in memory.
+ *
+ * rows' watch -> [mail_partition] -> mail, deferral, attempt
+ *
+ * Of a partition that is lost, what nobody waits for is let go at once; what is under way may end,
+ * and its writes fail. When the partition comes back before that, it goes on.
+ */
+#include <stdlib.h>
+
+#include "sender/mail/sender_private.h"
+#include "sender/waiting/deferral.h"
+
+static bool
+item_under_way(const struct item *item)
+{
+	return item->pending || item->state == ITEM_ATTEMPTING || item->state == ITEM_SETTLING;
+}
+
+bool
+mail_under_way(const struct mail *mail)
+{
+	const struct item *item;
+
+	if (mail->lookups || mail->first_lookup || mail->busy || mail->state == MAIL_DEFERRING)
+		return true;
+	TAILQ_FOREACH(item, &mail->items, link)
+	if (item_under_way(item))
+		return true;
+	return false;
+}
+
+static void
+mail_lose(struct mail *mail)
+{
+	struct item *item;
+
+	if (!mail_under_way(mail)) {
+		mail_abandon(mail);
+		return;
+	}
+	mail->lost = true;
+	TAILQ_FOREACH(item, &mail->items, link)
+	if (item->state == ITEM_WAITING) {
+		schedule_remove(mail->sender->schedule, &item->entry);
+		item->state = ITEM_NEW;
+	}
+}
+
+static void
+mail_regain(struct mail *mail)
+{
+	struct item *item, *next;
+
+	if (!mail->lost)
+		return;
+	mail->lost = false;
+	mail->busy++;
+	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
+		next = TAILQ_NEXT(item, link);
+		if (item->state == ITEM_NEW && !item->pending && !mail->first_lookup &&
+			!mail->blamed)
+			attempt_begin(item);
+	}
+	mail->busy--;
+	if (mail->record)
+		mail_check(mail);
+	else
+		mail_free_if_done(mail);
+}
+
+/* Calls `fn` for each mail in memory of the partition; it may free that mail. */
+static void
+mail_each(struct sender *sender, uint32_t partition, void (*fn)(struct mail *mail))
+{
+	struct mail *mail, *next_mail;
+	struct item **items;
+	size_t count;
+
+	for (mail = TAILQ_FIRST(&sender->arrivals); mail; mail = next_mail) {
+		next_mail = TAILQ_NEXT(mail, link);
+		if (mail->envelope->partition == partition)
+			fn(mail);
+	}
+	/* what was a record and has become rows has several items */
+	items = deferral_items(sender->deferral, partition, &count);
+	for (size_t i = 0; i < count; i++)
+		items[i]->mail->visited = false;
+	for (size_t i = 0; i < count; i++) {
+		mail = items[i]->mail;
+		items[i] = mail->visited ? NULL : items[i];
+		mail->visited = true;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (items[i])
+			fn(items[i]->mail);
+	free(items);
+}
+
+void
+mail_lost(struct sender *sender, uint32_t partition)
+{
+	mail_each(sender, partition, mail_lose);
+	deferral_forget(sender->deferral, partition);
+}
+
+void
+mail_gained(struct sender *sender, uint32_t partition)
+{
+	deferral_read(sender->deferral, partition);
+	mail_each(sender, partition, mail_regain);
+}

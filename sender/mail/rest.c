@@ -1,0 +1,94 @@
+/*
+ * rest.c - what a crash left of a record whose rows were being written.
+ *
+ * sender:  mail.ready (redelivered) -> [rest] -> mail
+ *
+ * In a cluster the rows of a message become durable one after the other, so that some of them prove
+ * nothing about the others. All recipients of a domain are always in one row: a domain of which
+ * anybody is in a row has been written, and who is not in it any more has come to an end. The
+ * others are still the record's. When they have been delivered already the ledger knows.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sender/mail/sender_private.h"
+#include "shared/base/log.h"
+
+struct written {
+	const struct sender *sender;
+	char **domains;
+	size_t count;
+};
+
+static bool
+is_written(const struct written *written, const char *domain)
+{
+	for (size_t i = 0; i < written->count; i++)
+		if (!strcmp(written->domains[i], domain))
+			return true;
+	return false;
+}
+
+static void
+on_row(void *arg, Row *row)
+{
+	struct written *written = arg;
+	char domain[256];
+
+	for (size_t i = 0; i < row->envelope->n_recipients; i++) {
+		routing_domain(written->sender, row->envelope->recipients[i], domain);
+		if (is_written(written, domain))
+			continue;
+		written->domains = xrealloc(
+			written->domains, (written->count + 1) * sizeof *written->domains);
+		written->domains[written->count++] = xstrdup(domain);
+	}
+	row_free(row);
+}
+
+Envelope *
+rest_of(const struct sender *sender, const Envelope *envelope)
+{
+	struct written written = { .sender = sender };
+	Envelope rest = *envelope, *copy = NULL;
+	char domain[256];
+
+	rows_of(sender->rows, envelope->id.data, on_row, &written);
+	rest.recipients = xmalloc((envelope->n_recipients + 1) * sizeof *rest.recipients);
+	rest.n_recipients = 0;
+	for (size_t i = 0; i < envelope->n_recipients; i++) {
+		routing_domain(sender, envelope->recipients[i], domain);
+		if (!is_written(&written, domain))
+			rest.recipients[rest.n_recipients++] = envelope->recipients[i];
+	}
+	if (rest.n_recipients)
+		copy = envelope_copy(&rest);
+	free(rest.recipients);
+	for (size_t i = 0; i < written.count; i++)
+		free(written.domains[i]);
+	free(written.domains);
+	return copy;
+}
+
+struct name {
+	const char *site;
+	bool found;
+};
+
+static void
+on_name(void *arg, Row *row)
+{
+	struct name *name = arg;
+
+	name->found = name->found || !strcmp(row->site, name->site);
+	row_free(row);
+}
+
+bool
+rest_has_row(const struct mail *mail, const char *site)
+{
+	struct name name = { .site = site };
+
+	rows_of(mail->sender->rows, mail->envelope->id.data, on_name, &name);
+	return name.found;
+}

@@ -1,0 +1,327 @@
+/*
+ * settle_end.c - recipients reach their end state: delivered, bounced, expired.
+ *
+ * sender:  settle (order of the steps) -> [settle_end] -> ledger, mail.events
+ *
+ * Owns what is recorded about a group of recipients that ended alike, until its event is durable:
+ * only then is a recipient closed. What the queue refuses is tried again from its event on.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "sender/mail/ledger.h"
+#include "sender/mail/settle_private.h"
+#include "shared/account/score.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/metrics.h"
+
+static const char *
+verdict_name(const Envelope *envelope)
+{
+	static const char *const names[] = { "none", "clean", "infected", "unscannable" };
+
+	return (unsigned)envelope->verdict < 4 ? names[envelope->verdict] : "none";
+}
+
+/* Delivered. */
+
+struct receipt {
+	struct item *item;
+	struct outcome outcome;
+	bool known; /* from the ledger: how it went was lost with the process that knew */
+	bool told;  /* the DSN, if one is wanted, is durable */
+	size_t count;
+	size_t indices[];
+};
+
+static void receipt_next(struct receipt *receipt);
+
+static void
+on_receipt_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	receipt_next(arg);
+}
+
+static void
+on_receipt(void *arg, int err)
+{
+	struct receipt *receipt = arg;
+	struct item *item = receipt->item;
+
+	if (err) {
+		if (!settle_again(item, err, on_receipt_again, receipt))
+			free(receipt);
+		return;
+	}
+	for (size_t i = 0; i < receipt->count; i++)
+		item->targets[receipt->indices[i]].state = TARGET_CLOSED;
+	metric_add(item->mail->sender->metrics.delivered, (int64_t)receipt->count);
+	scores_add(item->mail->sender->scores, item->mail->envelope->account, SCORE_RECIPIENTS,
+		(unsigned)receipt->count);
+	free(receipt);
+	item_answered(item);
+	settle_advance(item);
+}
+
+static void
+receipt_event(struct receipt *receipt)
+{
+	struct item *item = receipt->item;
+	struct sender *sender = item->mail->sender;
+	const Envelope *envelope = item->mail->envelope;
+	Recipient *to[TRANSACTION_RECIPIENTS_MAX];
+
+	for (size_t i = 0; i < receipt->count; i++)
+		to[i] = item->targets[receipt->indices[i]].recipient;
+	settle_event(sender, item, "delivered", item->attempts);
+	mail_event_recipients(&sender->event, to, receipt->count);
+	if (!receipt->known) {
+		settle_event_outcome(sender, &receipt->outcome);
+		json_str(&sender->event.json, "tls",
+			*receipt->outcome.tls ? receipt->outcome.tls : NULL);
+	}
+	json_str(&sender->event.json, "verdict", verdict_name(envelope));
+	json_int(&sender->event.json, "queued_ms",
+		((int64_t)clock_us() - (int64_t)envelope->accepted_us) / 1000);
+	mail_event_send(&sender->event, sender->queue, on_receipt, receipt);
+}
+
+static void
+on_receipt_told(void *arg, int err)
+{
+	struct receipt *receipt = arg;
+
+	if (!err && receipt->item->mail->sender->ending)
+		err = -ECANCELED;
+	receipt->told = !err;
+	if (!err)
+		receipt_event(receipt);
+	else if (!settle_again(receipt->item, err, on_receipt_again, receipt))
+		free(receipt);
+}
+
+static void
+receipt_next(struct receipt *receipt)
+{
+	if (receipt->told || !receipt->outcome.relayed)
+		receipt_event(receipt);
+	else
+		bounce_send_relayed(receipt->item, receipt->indices, receipt->count,
+			&receipt->outcome, on_receipt_told, receipt);
+}
+
+static void
+on_ledger(void *arg)
+{
+	receipt_next(arg);
+}
+
+static struct receipt *
+receipt_new(struct item *item, const size_t *indices, size_t count)
+{
+	struct receipt *receipt = xcalloc(1, sizeof *receipt + count * sizeof *indices);
+
+	receipt->item = item;
+	receipt->count = count;
+	memcpy(receipt->indices, indices, count * sizeof *indices);
+	for (size_t i = 0; i < count; i++)
+		item->targets[indices[i]].state = TARGET_RECORDING;
+	item_pend(item);
+	return receipt;
+}
+
+void
+settle_delivered(
+	struct item *item, const size_t *indices, size_t count, const struct outcome *outcome)
+{
+	struct receipt *receipt = receipt_new(item, indices, count);
+	Recipient *to[TRANSACTION_RECIPIENTS_MAX];
+
+	receipt->outcome = *outcome;
+	for (size_t i = 0; i < count; i++)
+		to[i] = item->targets[indices[i]].recipient;
+	ledger_put(item->mail->sender->ledger, item->mail->envelope->id.data, to, count,
+		outcome->relayed ? LEDGER_RELAYED : LEDGER_SENT, item->row, on_ledger, receipt);
+}
+
+static void
+settle_found(struct item *item, const size_t *indices, size_t count, const enum ledger_entry *found,
+	enum ledger_entry entry)
+{
+	size_t some[TRANSACTION_RECIPIENTS_MAX], n = 0;
+	struct receipt *receipt;
+
+	for (size_t i = 0; i < count; i++)
+		if (found[i] == entry)
+			some[n++] = indices[i];
+	if (!n)
+		return;
+	receipt = receipt_new(item, some, n);
+	receipt->known = true;
+	receipt->outcome = (struct outcome){ .relayed = entry == LEDGER_RELAYED };
+	receipt_next(receipt);
+}
+
+void
+settle_known(struct item *item, const size_t *indices, size_t count, const enum ledger_entry *found)
+{
+	settle_found(item, indices, count, found, LEDGER_SENT);
+	settle_found(item, indices, count, found, LEDGER_RELAYED);
+}
+
+struct question {
+	struct item *item;
+	size_t count;
+	size_t indices[TRANSACTION_RECIPIENTS_MAX];
+	Recipient *recipients[TRANSACTION_RECIPIENTS_MAX];
+};
+
+static void
+on_asked(void *arg, const enum ledger_entry *found)
+{
+	struct question *question = arg;
+	struct item *item = question->item;
+
+	if (!item->mail->sender->ending)
+		settle_known(item, question->indices, question->count, found);
+	free(question);
+	item_answered(item);
+	settle_advance(item);
+}
+
+void
+settle_ask(struct item *item)
+{
+	struct question *question;
+	size_t n;
+
+	for (size_t at = 0; at < item->count;) {
+		question = xmalloc(sizeof *question);
+		question->item = item;
+		for (n = 0; n < TRANSACTION_RECIPIENTS_MAX && at < item->count; at++) {
+			if (item->targets[at].state != TARGET_OPEN)
+				continue;
+			question->indices[n] = at;
+			question->recipients[n++] = item->targets[at].recipient;
+		}
+		question->count = n;
+		item_pend(item);
+		ledger_check(item->mail->sender->ledger, item->mail->envelope->id.data,
+			question->recipients, n, on_asked, question);
+	}
+}
+
+/* Failed: bounced or expired. */
+
+/* Those that failed alike: one event for all of them. */
+struct ended {
+	struct item *item;
+	size_t count;
+	size_t indices[];
+};
+
+/* What an operator had bounced says nothing about the account's recipients. */
+static void
+score_end(const struct item *item, const struct target *like, unsigned n)
+{
+	struct scores *scores = item->mail->sender->scores;
+	const char *account = item->mail->envelope->account;
+
+	scores_add(scores, account, SCORE_RECIPIENTS, n);
+	if (like->end != END_REFUSED)
+		return;
+	if (outcome_is_hard_bounce(like->outcome))
+		scores_add(scores, account, SCORE_HARD_BOUNCES, n);
+	if (outcome_is_unknown_user(like->outcome))
+		scores_add(scores, account, SCORE_UNKNOWN_USERS, n);
+}
+
+static void ended_event(struct ended *ended);
+
+static void
+on_ended_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	ended_event(arg);
+}
+
+/* The DSN is out: only this event is tried again. */
+static void
+on_ended(void *arg, int err)
+{
+	struct ended *ended = arg;
+	struct item *item = ended->item;
+	const struct sender *sender = item->mail->sender;
+	const struct target *like = &item->targets[ended->indices[0]];
+
+	if (err && settle_again(item, err, on_ended_again, ended))
+		return;
+	for (size_t i = 0; !err && i < ended->count; i++)
+		item->targets[ended->indices[i]].state = TARGET_CLOSED;
+	if (!err) {
+		metric_add(like->end == END_EXPIRED ? sender->metrics.expired
+						    : sender->metrics.bounced,
+			(int64_t)ended->count);
+		score_end(item, like, (unsigned)ended->count);
+		item_answered(item);
+		settle_advance(item);
+	}
+	free(ended);
+}
+
+static void
+ended_event(struct ended *ended)
+{
+	struct item *item = ended->item;
+	struct sender *sender = item->mail->sender;
+	const struct target *like = &item->targets[ended->indices[0]];
+	Recipient **to = xmalloc(ended->count * sizeof(Recipient *));
+
+	for (size_t i = 0; i < ended->count; i++)
+		to[i] = item->targets[ended->indices[i]].recipient;
+	settle_event(
+		sender, item, like->end == END_EXPIRED ? "expired" : "bounced", item->attempts);
+	mail_event_recipients(&sender->event, to, ended->count);
+	settle_event_outcome(sender, like->outcome);
+	settle_event_ambiguous(sender, to, ended->count);
+	if (like->end != END_EXPIRED) {
+		json_str(&sender->event.json, "enhanced", like->outcome->enhanced);
+		json_str(&sender->event.json, "reason",
+			like->end == END_OPERATOR ? like->outcome->text : "refused");
+	}
+	free(to);
+	mail_event_send(&sender->event, sender->queue, on_ended, ended);
+}
+
+static void
+end_alike(struct item *item, size_t first)
+{
+	const struct target *like = &item->targets[first];
+	struct ended *ended = xmalloc(sizeof *ended + item->count * sizeof *ended->indices);
+
+	*ended = (struct ended){ .item = item };
+	for (size_t i = first; i < item->count; i++) {
+		struct target *target = &item->targets[i];
+
+		if (target->state != TARGET_FAILED || target->end != like->end ||
+			strcmp(target->outcome->text, like->outcome->text))
+			continue;
+		target->state = TARGET_ENDING;
+		ended->indices[ended->count++] = i;
+	}
+	item_pend(item);
+	ended_event(ended);
+}
+
+void
+settle_failed(struct item *item)
+{
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].state == TARGET_FAILED)
+			end_alike(item, i);
+}

@@ -1,0 +1,510 @@
+/*
+ * rule.c - what operators decided about waiting mail, and the end of what waited too long.
+ *
+ * control -> relay.config -> [rule] -> mail, queue's rows
+ *
+ * A sweep reads all rows, a slice on each turn of the loop, and does to each what the rules say
+ * that are newer than the newest one it has seen (Row.rule). So a rule survives a restart, and is
+ * not done twice. What is in memory is reached through its item: a bounce marks the recipients, and
+ * whatever is next done to them is that; an attempt is broken off as long as its message is not
+ * out, and a result that comes all the same counts. Row.rule only moves past a bounce once the
+ * bounce is done. A sweep also wakes what slept through a suspension that has ended, has the
+ * originators told whose mail is late, and writes why into the rows that were never tried. Sweeps
+ * for age alone come at intervals.
+ */
+#include "sender/operator/rule.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "sender/mail/sender_private.h"
+#include "sender/operator/rule_private.h"
+#include "sender/operator/suspend.h"
+#include "sender/waiting/deferral.h"
+#include "sender/waiting/trust.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+
+#define SLICE 100
+#define BUSY_MAX 1000 /* items being settled: the sweep pauses */
+#define PAUSE_US 50000
+#define PERIOD_MIN_US (1ull * 1000000)
+#define PERIOD_MAX_US (300ull * 1000000)
+#define PREFIX "rule/"
+#define PREFIX_SUSPENSION "suspension/"
+
+struct rules {
+	struct sender *sender;
+	struct rule *first;
+	struct event *timer;
+	struct config_watch *watch;
+	void (*on_known)(struct sender *sender);
+	bool known; /* all rules and suspensions of the start were read */
+	bool sweeping, stopped;
+	bool cursor;
+	uint8_t after_id[ID_SIZE];
+	char *after_site;
+	Row *slice[SLICE];
+	size_t count;
+};
+
+/* Doing it. */
+
+static void
+tell_released(struct sender *sender, const struct rule *rule, const Envelope *envelope)
+{
+	char number[24];
+
+	snprintf(number, sizeof number, "%llu", (unsigned long long)rule->number);
+	mail_event_begin(&sender->event, "released", envelope);
+	json_str(&sender->event.json, "rule", number);
+	json_str(&sender->event.json, "by", rule->by);
+	mail_event_send(&sender->event, sender->queue, NULL, NULL);
+}
+
+/* What waits for its turn has it now; of what is under way the row hears that is left of it, for an
+ * attempt that began earlier may still fail, and the site rest for that. */
+static void
+retry_in_memory(struct sender *sender, struct item *item)
+{
+	item->meets_rules = item->meets_rules || item->state != ITEM_WAITING;
+	if (!item->site)
+		return;
+	schedule_wake(sender->schedule, item->site);
+	deferral_poke(sender->deferral, item->site);
+}
+
+static bool
+item_mark_unwanted(const struct rule *rule, struct item *item)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].state != TARGET_CLOSED &&
+			selector_has_domain(&rule->selector, item->targets[i].recipient))
+			any = item->targets[i].unwanted = true;
+	return any;
+}
+
+static bool
+can_release(const struct rule *rule, bool held, uint64_t held_rule)
+{
+	return held && rule->number > held_rule;
+}
+
+void
+rules_begin(struct rules *rules, struct item *item, bool is_tried)
+{
+	for (const struct rule *rule = rules->first; rule; rule = rule->next) {
+		if (rule->number <= item->met || !rule_matches_item(rules->sender, rule, item))
+			continue;
+		if (rule->action == ACTION_BOUNCE)
+			item_mark_unwanted(rule, item);
+		else if (rule->action == ACTION_RELEASE)
+			item->meets_rules = item->meets_rules ||
+				can_release(rule, item->held, item->held_rule);
+		else if (!item->held && !is_tried)
+			retry_in_memory(rules->sender, item);
+	}
+	if (item->met < rules_newest(rules))
+		item->met = rules_newest(rules);
+}
+
+/* What waits for its turn has not begun; what is under way may still be broken off, or fail. */
+static void
+item_end_unwanted(struct sender *sender, struct item *item)
+{
+	if (!item_unwanted(item))
+		return;
+	if (item->state == ITEM_WAITING) {
+		schedule_remove(sender->schedule, &item->entry);
+		settle_unwanted(item, 0);
+	} else if (item->state == ITEM_ATTEMPTING)
+		attempt_break_off(item);
+}
+
+static void
+on_item_of_record(void *arg, struct item *item)
+{
+	struct rules *rules = arg;
+
+	rules_begin(rules, item, false);
+	item_end_unwanted(rules->sender, item);
+}
+
+/* The sweep ends what is unwanted, a slice at a time: each is told by a DSN. */
+static void
+on_item_of_row(void *arg, struct item *item)
+{
+	rules_begin(arg, item, false);
+}
+
+struct rewrite {
+	struct sender *sender;
+	char *site;
+	uint64_t due_us;
+	bool rest_ends; /* the site is to be tried, too */
+};
+
+static void
+on_rewritten(void *arg, int err)
+{
+	struct rewrite *rewrite = arg;
+
+	rewrite->sender->rewriting--;
+	if (!err && rewrite->due_us) {
+		if (rewrite->rest_ends)
+			schedule_wake(rewrite->sender->schedule, rewrite->site);
+		deferral_noted(rewrite->sender->deferral, rewrite->site, rewrite->due_us);
+		deferral_poke(rewrite->sender->deferral, rewrite->site);
+	}
+	free(rewrite->site);
+	free(rewrite);
+}
+
+/* The row is due now, or (suspended) keeps no due time. */
+static void
+row_rewrite(struct sender *sender, Row *row, bool rest_ends)
+{
+	struct rewrite *rewrite = xcalloc(1, sizeof *rewrite);
+
+	row->due_us = suspensions_hold_row(sender->suspensions, row) ? 0 : clock_us();
+	sender->rewriting++;
+	*rewrite = (struct rewrite){ sender, xstrdup(row->site), row->due_us, rest_ends };
+	queue_row_put(sender->queue, row, on_rewritten, rewrite);
+}
+
+/* True: the row now belongs to what works on it. */
+static bool
+do_rule(struct sender *sender, const struct rule *rule, Row *row)
+{
+	const bool held = row->state == ROW__STATE__HELD;
+
+	if (rule->action == ACTION_BOUNCE) {
+		mail_from_row(sender, row, ROW_BOUNCE);
+		return true;
+	}
+	row->rule = rule->number;
+	if (rule->action == ACTION_RELEASE && can_release(rule, held, row->held_rule)) {
+		tell_released(sender, rule, row->envelope);
+		row->released = true;
+		row->state = ROW__STATE__WAITING;
+		row->due_us = clock_us();
+		mail_from_row(sender, row, ROW_ATTEMPT);
+		return true;
+	}
+	if (rule->action == ACTION_RETRY && !held)
+		row_rewrite(sender, row, true);
+	return false;
+}
+
+/* Its time is up, or its originator is to be told that it is late. */
+static bool
+row_late(const struct sender *sender, const Row *row, uint64_t now)
+{
+	const bool held = row->state == ROW__STATE__HELD;
+	const enum retry_wait wait = held ? RETRY_HELD
+		: row->released           ? RETRY_RELEASED
+					  : RETRY_WAITING;
+	const uint64_t expiry = retry_expiry_us(&sender->times, row->envelope, wait);
+
+	if (!trust_clock(sender->trust))
+		return false;
+	/* The last attempt is due at that very time: it has a while to be made. */
+	return now > expiry + (held ? 0 : sender->times.first_us) ||
+		(!held && !row->delay_sent &&
+			retry_delay_due(&sender->times, row->envelope, wait, now));
+}
+
+/* It was never tried, and what is wrong with its site is known now: then its row says so. */
+static void
+row_learn(struct sender *sender, const Row *row)
+{
+	const struct schedule_trouble *trouble = schedule_trouble(sender->schedule, row->site);
+	struct rewrite *rewrite;
+	Row told = *row;
+
+	if (!trouble || *row->last_reply || row->state == ROW__STATE__HELD)
+		return;
+	rewrite = xcalloc(1, sizeof *rewrite);
+	told.last_reply = trouble->reply;
+	told.last_host = trouble->host;
+	rewrite->sender = sender;
+	sender->rewriting++;
+	queue_row_put(sender->queue, &told, on_rewritten, rewrite);
+}
+
+static const struct rule *
+rule_for(const struct rules *rules, const struct rule *from, const Row *row)
+{
+	const struct rule *rule = from;
+
+	while (rule && (rule->number <= row->rule || !rule_matches_row(rules->sender, rule, row)))
+		rule = rule->next;
+	return rule;
+}
+
+/* What made it wait without a due time has ended. */
+static bool
+row_wakes(const struct sender *sender, const Row *row)
+{
+	return row->state == ROW__STATE__WAITING && !row->due_us &&
+		!suspensions_hold_row(sender->suspensions, row);
+}
+
+static void
+row_do(struct rules *rules, Row *row)
+{
+	struct sender *sender = rules->sender;
+	struct item *item = deferral_find(sender->deferral, row->envelope->id.data, row->site);
+	const struct rule *rule = rules->first;
+
+	if (item) {
+		rules_begin(rules, item, false);
+		item_end_unwanted(sender, item);
+		row_free(row);
+		return;
+	}
+	for (; (rule = rule_for(rules, rule, row)); rule = rule->next)
+		if (do_rule(sender, rule, row))
+			return;
+	if (!row_wakes(sender, row) && row_late(sender, row, clock_us())) {
+		mail_from_row(sender, row, ROW_LATE);
+		return;
+	}
+	if (row_wakes(sender, row))
+		row_rewrite(sender, row, false);
+	else
+		row_learn(sender, row);
+	row_free(row);
+}
+
+void
+rules_load(struct rules *rules, Row *row)
+{
+	mail_from_row(rules->sender, row,
+		suspensions_hold_row(rules->sender->suspensions, row) ? ROW_SUSPEND : ROW_ATTEMPT);
+}
+
+/* Sweeping. */
+
+static uint64_t
+period_us(const struct sender *sender)
+{
+	uint64_t shortest = sender->times.null_lifetime_us;
+
+	if (sender->times.lifetime_us < shortest)
+		shortest = sender->times.lifetime_us;
+	if (sender->times.delay_dsn_us < shortest)
+		shortest = sender->times.delay_dsn_us;
+	if (sender->times.held_lifetime_us < shortest)
+		shortest = sender->times.held_lifetime_us;
+	shortest /= 10;
+	return shortest < PERIOD_MIN_US    ? PERIOD_MIN_US
+		: shortest > PERIOD_MAX_US ? PERIOD_MAX_US
+					   : shortest;
+}
+
+static void
+timer_set(struct rules *rules, uint64_t us)
+{
+	const struct timeval wait = { .tv_sec = (time_t)(us / 1000000),
+		.tv_usec = (suseconds_t)(us % 1000000) };
+
+	event_add(rules->timer, &wait);
+}
+
+static void
+on_row(void *arg, Row *row)
+{
+	struct rules *rules = arg;
+
+	rules->slice[rules->count++] = row;
+}
+
+static void
+sweep_slice(struct rules *rules)
+{
+	const Row *last;
+	char *site = rules->after_site;
+	size_t n;
+
+	rules->count = 0;
+	n = rows_scan(rules->sender->rows, ROWS_ANY, rules->cursor ? rules->after_id : NULL, site,
+		SLICE, on_row, rules);
+	rules->sweeping = n == SLICE;
+	rules->cursor = n == SLICE;
+	rules->after_site = NULL;
+	if (n == SLICE) {
+		last = rules->slice[n - 1];
+		memcpy(rules->after_id, last->envelope->id.data, ID_SIZE);
+		rules->after_site = xstrdup(last->site);
+	}
+	free(site);
+	for (size_t i = 0; i < n; i++)
+		row_do(rules, rules->slice[i]);
+}
+
+void
+rules_sweep(struct rules *rules)
+{
+	rules->sweeping = true;
+	rules->cursor = false;
+	free(rules->after_site);
+	rules->after_site = NULL;
+	if (!rules->stopped)
+		timer_set(rules, 0);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct rules *rules = arg;
+
+	(void)fd, (void)what;
+	if (!rules->known)
+		return;
+	if (!rules->sweeping)
+		rules_sweep(rules);
+	if (rules->sender->settling + rules->sender->rewriting > BUSY_MAX ||
+		!rows_mine(rules->sender->rows, ROWS_ANY)) {
+		timer_set(rules, PAUSE_US);
+		return;
+	}
+	sweep_slice(rules);
+	timer_set(rules, rules->sweeping ? 0 : period_us(rules->sender));
+	sender_wake(rules->sender);
+}
+
+/* A suspension has ended: what slept because of it is woken. */
+static void
+on_lifted(void *arg)
+{
+	struct rules *rules = arg;
+
+	if (!rules->known || rules->stopped)
+		return;
+	rules_sweep(rules);
+	deferral_poke(rules->sender->deferral, NULL);
+}
+
+static void
+on_suspension(struct rules *rules, const char *key, const char *json)
+{
+	suspensions_set(rules->sender->suspensions, key, json);
+	if (!rules->known)
+		return;
+	LOG_INFO(json ? "suspended" : "resumed", "key", key);
+	suspensions_apply(rules->sender->suspensions);
+}
+
+static void
+on_row_of(void *arg, Row *row)
+{
+	row_do(arg, row);
+}
+
+void
+rules_meet(struct rules *rules, const uint8_t id[ID_SIZE])
+{
+	if (!rules->stopped)
+		rows_of(rules->sender->rows, id, on_row_of, rules);
+}
+
+static void
+on_rule(struct rules *rules, const char *key, const char *json)
+{
+	struct rule *rule;
+
+	rule_list_drop(&rules->first, key);
+	if (!json)
+		return;
+	rule = rule_parse(key, json);
+	if (!rule) {
+		LOG_WARN("a rule that cannot be read", "key", key);
+		return;
+	}
+	rule_list_add(&rules->first, rule);
+	if (!rules->known)
+		return;
+	LOG_INFO("operator's rule", "key", key, "action", rule_action(rule), "by", rule->by);
+	mail_each_item(rules->sender, on_item_of_record, rules);
+	deferral_each(rules->sender->deferral, on_item_of_row, rules);
+	if (rule->selector.text[SELECT_ID])
+		rules_meet(rules, rule->selector.id);
+	else
+		rules_sweep(rules);
+}
+
+static void
+on_entry(void *arg, const char *key, const char *json)
+{
+	struct rules *rules = arg;
+
+	if (!key) {
+		rules->known = true;
+		rules_sweep(rules);
+		rules->on_known(rules->sender);
+	} else if (!strncmp(key, PREFIX, strlen(PREFIX)))
+		on_rule(rules, key, json);
+	else if (!strncmp(key, PREFIX_SUSPENSION, strlen(PREFIX_SUSPENSION)))
+		on_suspension(rules, key, json);
+}
+
+struct rules *
+rules_new(struct sender *sender, void (*on_known)(struct sender *sender))
+{
+	struct rules *rules = xcalloc(1, sizeof *rules);
+
+	rules->sender = sender;
+	rules->on_known = on_known;
+	sender->suspensions = suspensions_new(sender, on_lifted, rules);
+	rules->timer = evtimer_new(loop_base(sender->loop), on_timer, rules);
+	return rules;
+}
+
+void
+rules_start(struct rules *rules)
+{
+	rules->watch = queue_config_watch(
+		rules->sender->queue, rules->sender->loop, on_entry, rules);
+}
+
+void
+rules_stop(struct rules *rules)
+{
+	rules->stopped = true;
+	queue_config_unwatch(&rules->watch);
+	if (rules->timer)
+		event_free(rules->timer);
+	rules->timer = NULL;
+	suspensions_stop(rules->sender->suspensions);
+}
+
+bool
+rules_known(const struct rules *rules)
+{
+	return rules->known;
+}
+
+uint64_t
+rules_newest(const struct rules *rules)
+{
+	return rule_list_newest(rules->first);
+}
+
+void
+rules_free(struct rules **rules_ref)
+{
+	struct rules *rules = *rules_ref;
+
+	if (!rules)
+		return;
+	rule_list_drop(&rules->first, NULL);
+	suspensions_free(&rules->sender->suspensions);
+	free(rules->after_site);
+	free(rules);
+	*rules_ref = NULL;
+}

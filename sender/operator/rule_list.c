@@ -1,0 +1,146 @@
+/*
+ * rule_list.c - which rules of operators there are, and which mail they mean.
+ *
+ * relay.config -> [rule_list] -> rule
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "sender/operator/rule_private.h"
+#include "shared/base/log.h"
+#include "shared/config/config.h"
+
+static const char *const actions[] = { "retry", "bounce", "release" };
+
+const char *
+rule_action(const struct rule *rule)
+{
+	return actions[rule->action];
+}
+
+static void
+rule_free(struct rule *rule)
+{
+	free(rule->key);
+	free(rule->by);
+	selector_wipe(&rule->selector);
+	free(rule);
+}
+
+static char *
+text_of(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text && *text ? xstrdup(text) : NULL;
+}
+
+static int
+action_of(const char *name)
+{
+	for (int i = 0; name && i < (int)(sizeof actions / sizeof *actions); i++)
+		if (!strcmp(name, actions[i]))
+			return i;
+	return -EINVAL;
+}
+
+struct rule *
+rule_parse(const char *key, const char *text)
+{
+	json_t *json = json_loads(text, 0, NULL);
+	int action = action_of(json_string_value(json_object_get(json, "action")));
+	struct rule *rule = xcalloc(1, sizeof *rule);
+	const char *field;
+
+	if (action >= 0 &&
+		!selector_parse(&rule->selector, json_object_get(json, "selector"), &field)) {
+		rule->number = (uint64_t)json_integer_value(json_object_get(json, "number"));
+		rule->before_us = (uint64_t)json_integer_value(
+			json_object_get(json, "accepted_before_us"));
+		rule->action = (enum action)action;
+		rule->key = xstrdup(key);
+		rule->by = text_of(json, "by");
+	} else {
+		rule_free(rule);
+		rule = NULL;
+	}
+	json_decref(json);
+	return rule;
+}
+
+void
+rule_list_add(struct rule **first, struct rule *rule)
+{
+	struct rule **at = first;
+
+	while (*at && (*at)->number <= rule->number)
+		at = &(*at)->next;
+	rule->next = *at;
+	*at = rule;
+}
+
+void
+rule_list_drop(struct rule **first, const char *key)
+{
+	struct rule **at = first, *rule;
+
+	while ((rule = *at)) {
+		if (key && strcmp(rule->key, key) != 0) {
+			at = &rule->next;
+			continue;
+		}
+		*at = rule->next;
+		rule_free(rule);
+	}
+}
+
+uint64_t
+rule_list_newest(const struct rule *first)
+{
+	const struct rule *rule = first;
+
+	while (rule && rule->next)
+		rule = rule->next;
+	return rule ? rule->number : 0;
+}
+
+/* A message that is named was there before the command, whatever the clocks of two nodes say. */
+static bool
+rule_is_for(const struct rule *rule, const Envelope *envelope)
+{
+	return !rule->before_us || envelope->accepted_us < rule->before_us ||
+		rule->selector.text[SELECT_ID];
+}
+
+static const char *
+own_egress(const struct sender *sender)
+{
+	const char *own = sender->config->sender.source_address;
+
+	return own ? own : "";
+}
+
+bool
+rule_matches_row(const struct sender *sender, const struct rule *rule, const Row *row)
+{
+	return rule_is_for(rule, row->envelope) &&
+		selector_matches_row(&rule->selector, row, own_egress(sender));
+}
+
+bool
+rule_matches_item(const struct sender *sender, const struct rule *rule, const struct item *item)
+{
+	const Envelope *envelope = item->mail->envelope;
+	const Row *row = item->mail->row;
+	const char *egress = row && *row->egress ? row->egress : own_egress(sender);
+	const char *site = item->site ? item->site : item->held ? SITE_HELD : "";
+
+	return rule_is_for(rule, envelope) &&
+		(selector_matches(&rule->selector, envelope, site, egress) ||
+			(item->route &&
+				selector_matches(
+					&rule->selector, envelope, item->route->site, egress)));
+}

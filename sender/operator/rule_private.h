@@ -1,0 +1,39 @@
+/*
+ * rule_private.h - one operator's rule: what rule.c (doing it) and rule_list.c (which there are,
+ * and whom they mean) share.
+ */
+#ifndef SENDER_RULE_PRIVATE_H
+#define SENDER_RULE_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sender/mail/sender_private.h"
+#include "shared/mail/selector.h"
+
+enum action { ACTION_RETRY, ACTION_BOUNCE, ACTION_RELEASE };
+
+struct rule {
+	struct rule *next; /* by number */
+	uint64_t number, before_us;
+	enum action action;
+	char *key, *by;
+	struct selector selector;
+};
+
+/* An entry of relay.config; NULL when it cannot be read. */
+struct rule *rule_parse(const char *key, const char *json);
+const char *rule_action(const struct rule *rule);
+/* Takes the rule. */
+void rule_list_add(struct rule **first, struct rule *rule);
+/* The one of that key goes, or (NULL) all. */
+void rule_list_drop(struct rule **first, const char *key);
+/* The largest number; 0: there is none. */
+uint64_t rule_list_newest(const struct rule *first);
+
+bool rule_matches_row(const struct sender *sender, const struct rule *rule, const Row *row);
+/* The site is that of the row it is, or would become. Whatever its recipients' domains are. */
+bool
+rule_matches_item(const struct sender *sender, const struct rule *rule, const struct item *item);
+
+#endif

@@ -1,0 +1,317 @@
+/*
+ * suspend.c - what operators have suspended: a list, and what it holds back.
+ *
+ * control -> relay.config -> rule -> [suspend] -> attempt, routing, deferral
+ *
+ * A suspension may end by itself. A row that was being written without a due time while its
+ * suspension ended would sleep for ever: `lifted` counts the ends, each such item remembers the
+ * count it was marked at.
+ */
+#include "sender/operator/suspend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "sender/mail/sender_private.h"
+#include "sender/waiting/deferral.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/metrics.h"
+#include "shared/config/config.h"
+#include "shared/mail/selector.h"
+
+#define SLEEP_MAX_US (600ull * 1000000) /* the clock may be set meanwhile */
+
+struct suspension {
+	struct suspension *next;
+	struct selector selector;
+	uint64_t until_us; /* 0: until somebody resumes it */
+	char key[];
+};
+
+struct suspensions {
+	struct sender *sender;
+	struct suspension *first;
+	struct event *timer;
+	struct metric *count;
+	uint64_t lifted;
+	void (*on_lifted)(void *arg);
+	void *arg;
+};
+
+static void
+suspension_free(struct suspension *suspension)
+{
+	selector_wipe(&suspension->selector);
+	free(suspension);
+}
+
+/* Ends. */
+
+static void
+timer_arm(struct suspensions *s)
+{
+	uint64_t now = clock_us(), wait_us = SLEEP_MAX_US;
+	int64_t count = 0;
+	bool any = false;
+
+	if (!s->timer)
+		return;
+	for (struct suspension *at = s->first; at; at = at->next) {
+		count++;
+		if (!at->until_us)
+			continue;
+		any = true;
+		if (at->until_us <= now)
+			wait_us = 0;
+		else if (at->until_us - now < wait_us)
+			wait_us = at->until_us - now;
+	}
+	metric_set(s->count, count);
+	if (!any) {
+		event_del(s->timer);
+		return;
+	}
+	event_add(s->timer,
+		&(struct timeval){ .tv_sec = (time_t)(wait_us / 1000000),
+			.tv_usec = (suseconds_t)(wait_us % 1000000) });
+}
+
+static void
+lifted(struct suspensions *s)
+{
+	s->lifted++;
+	s->on_lifted(s->arg);
+}
+
+/* Takes out the one of that key, or (NULL) all that have ended. */
+static bool
+list_drop(struct suspensions *s, const char *key)
+{
+	struct suspension **at = &s->first, *suspension;
+	const uint64_t now = clock_us();
+	bool any = false;
+
+	while ((suspension = *at)) {
+		if (key ? strcmp(suspension->key, key) != 0
+			: !suspension->until_us || suspension->until_us > now) {
+			at = &suspension->next;
+			continue;
+		}
+		*at = suspension->next;
+		suspension_free(suspension);
+		any = true;
+	}
+	return any;
+}
+
+static void
+on_end(evutil_socket_t fd, short what, void *arg)
+{
+	struct suspensions *s = arg;
+
+	(void)fd, (void)what;
+	if (list_drop(s, NULL))
+		lifted(s);
+	timer_arm(s);
+}
+
+struct suspensions *
+suspensions_new(struct sender *sender, void (*on_lifted)(void *arg), void *arg)
+{
+	struct suspensions *s = xcalloc(1, sizeof *s);
+
+	s->sender = sender;
+	s->on_lifted = on_lifted;
+	s->arg = arg;
+	s->timer = evtimer_new(loop_base(sender->loop), on_end, s);
+	s->count = metric_gauge("shout_sender_suspensions", "Suspensions this sender knows", NULL);
+	return s;
+}
+
+void
+suspensions_stop(struct suspensions *s)
+{
+	if (s->timer)
+		event_free(s->timer);
+	s->timer = NULL;
+}
+
+void
+suspensions_free(struct suspensions **suspensions)
+{
+	struct suspensions *s = *suspensions;
+	struct suspension *next;
+
+	if (!s)
+		return;
+	for (struct suspension *at = s->first; at; at = next) {
+		next = at->next;
+		suspension_free(at);
+	}
+	free(s);
+	*suspensions = NULL;
+}
+
+/* relay.config. */
+
+static struct suspension *
+suspension_parse(const char *key, const char *text)
+{
+	struct suspension *suspension = xcalloc(1, sizeof *suspension + strlen(key) + 1);
+	json_t *json = json_loads(text, 0, NULL);
+	const char *field;
+	int err;
+
+	memcpy(suspension->key, key, strlen(key) + 1);
+	suspension->until_us = (uint64_t)json_integer_value(json_object_get(json, "until_us"));
+	err = selector_parse(&suspension->selector, json_object_get(json, "selector"), &field);
+	json_decref(json);
+	if (!err)
+		return suspension;
+	suspension_free(suspension);
+	return NULL;
+}
+
+void
+suspensions_set(struct suspensions *s, const char *key, const char *json)
+{
+	struct suspension *suspension = json ? suspension_parse(key, json) : NULL;
+	const bool was_there = list_drop(s, key);
+
+	if (json && !suspension)
+		LOG_WARN("a suspension that cannot be read", "key", key);
+	if (suspension && suspension->until_us && suspension->until_us <= clock_us()) {
+		suspension_free(suspension);
+		suspension = NULL;
+	}
+	if (suspension) {
+		suspension->next = s->first;
+		s->first = suspension;
+	} else if (was_there)
+		lifted(s);
+	timer_arm(s);
+}
+
+/* What is held. */
+
+bool
+suspensions_hold_site(const struct suspensions *s, const char *site)
+{
+	for (const struct suspension *at = s->first; at; at = at->next)
+		if (selector_is_site(&at->selector) && selector_has_site(&at->selector, site))
+			return true;
+	return false;
+}
+
+static bool
+hold(const struct suspensions *s, const Envelope *envelope, const char *site, const char *egress,
+	const Recipient *recipient)
+{
+	const char *own = s->sender->config->sender.source_address;
+
+	if (!*egress && own)
+		egress = own;
+	for (const struct suspension *at = s->first; at; at = at->next)
+		if (selector_matches(&at->selector, envelope, site, egress) &&
+			selector_has_domain(&at->selector, recipient))
+			return true;
+	return false;
+}
+
+bool
+suspensions_hold(const struct suspensions *s, const Envelope *envelope, const char *site,
+	const Recipient *recipient)
+{
+	return s->first && hold(s, envelope, site, "", recipient);
+}
+
+bool
+suspensions_hold_row(const struct suspensions *s, const Row *row)
+{
+	const Envelope *envelope = row->envelope;
+
+	for (size_t i = 0; s->first && i < envelope->n_recipients; i++)
+		if (!hold(s, envelope, row->site, row->egress, envelope->recipients[i]))
+			return false;
+	return s->first;
+}
+
+enum held { HELD_NONE, HELD_SOME, HELD_ALL };
+
+static enum held
+item_held(const struct suspensions *s, const struct item *item)
+{
+	size_t open = 0, held = 0;
+
+	for (size_t i = 0; s->first && i < item->count; i++) {
+		if (item->targets[i].state != TARGET_OPEN)
+			continue;
+		open++;
+		held += suspensions_hold(
+			s, item->mail->envelope, item->route->site, item->targets[i].recipient);
+	}
+	return !held ? HELD_NONE : held < open ? HELD_SOME : HELD_ALL;
+}
+
+bool
+suspensions_mark(const struct suspensions *s, struct item *item)
+{
+	const char *site = item->route->site;
+
+	if (item_held(s, item) != HELD_ALL)
+		return false;
+	/* a row of another name than its site's is not left alone with that site */
+	item->suspended = !suspensions_hold_site(s, site) ||
+		(item->site && strcmp(item->site, site) != 0);
+	item->lifted = s->lifted;
+	return true;
+}
+
+void
+suspensions_mark_row(const struct suspensions *s, struct item *item)
+{
+	item->suspended = true;
+	item->lifted = s->lifted;
+}
+
+/* In memory. */
+
+static void
+item_park(struct suspensions *s, struct item *item)
+{
+	if (item->state != ITEM_WAITING || item_held(s, item) == HELD_NONE)
+		return;
+	schedule_remove(s->sender->schedule, &item->entry);
+	suspensions_mark(s, item); /* when only some are held, its row is split once it is loaded */
+	settle_park(item, 0);
+}
+
+static void
+on_item(void *arg, struct item *item)
+{
+	item_park(arg, item);
+}
+
+void
+suspensions_apply(struct suspensions *s)
+{
+	if (!s->first)
+		return;
+	mail_each_item(s->sender, on_item, s);
+	deferral_each(s->sender->deferral, on_item, s);
+	sender_wake(s->sender);
+}
+
+void
+suspensions_row_stored(struct suspensions *s, const struct item *item)
+{
+	if (item->held)
+		return;
+	if (item->due_us)
+		deferral_noted(s->sender->deferral, item->site, item->due_us);
+	else if (item->lifted != s->lifted)
+		s->on_lifted(s->arg);
+}

@@ -1,0 +1,288 @@
+/*
+ * outcome.c - what a failure means: the one place that decides between delivered, deferred and
+ * bounced, and whose failure it is.
+ *
+ * client (a reply, or an error) -> [outcome] -> scheduler
+ *
+ * Ambiguous defers. Nothing bounces for our own fault: what only a better client or configuration
+ * could cure (a command we got wrong, TLS or AUTH we did not do) waits for a cure.
+ */
+#include "sender/policy/outcome.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "shared/base/text.h"
+
+enum reply_class { CLASS_OK, CLASS_TEMPORARY, CLASS_PERMANENT, CLASS_ODD, CLASS_COUNT };
+
+enum decision {
+	DELIVERED,
+	DEFER_SITE,
+	DEFER_MESSAGE,
+	DEFER_RECIPIENT,
+	BOUNCE_MESSAGE,
+	BOUNCE_RECIPIENT
+};
+
+/* clang-format off */
+/* OK is a 2xx where one is hoped for, ODD what the step does not know (a 2xx to DATA too). Before
+ * MAIL a refusal is about the connection: another host, or a later time, may be kinder. */
+static const enum decision by_step[][CLASS_COUNT] = {
+	/*                   OK          4xx              5xx               odd */
+	[STEP_DNS]      = { DEFER_SITE, DEFER_SITE,      DEFER_SITE,       DEFER_SITE },
+	[STEP_CONNECT]  = { DEFER_SITE, DEFER_SITE,      DEFER_SITE,       DEFER_SITE },
+	[STEP_BANNER]   = { DEFER_SITE, DEFER_SITE,      DEFER_SITE,       DEFER_SITE },
+	[STEP_EHLO]     = { DEFER_SITE, DEFER_SITE,      DEFER_SITE,       DEFER_SITE },
+	[STEP_STARTTLS] = { DEFER_SITE, DEFER_SITE,      DEFER_SITE,       DEFER_SITE },
+	[STEP_MAIL]     = { DEFER_SITE, DEFER_MESSAGE,   BOUNCE_MESSAGE,   DEFER_SITE },
+	[STEP_RCPT]     = { DEFER_SITE, DEFER_RECIPIENT, BOUNCE_RECIPIENT, DEFER_SITE },
+	[STEP_DATA]     = { DEFER_SITE, DEFER_MESSAGE,   BOUNCE_MESSAGE,   DEFER_SITE },
+	[STEP_BODY]     = { DEFER_SITE, DEFER_MESSAGE,   BOUNCE_MESSAGE,   DEFER_SITE },
+	[STEP_DOT]      = { DELIVERED,  DEFER_MESSAGE,   BOUNCE_MESSAGE,   DEFER_SITE },
+};
+/* clang-format on */
+
+static const struct {
+	enum outcome_kind kind;
+	enum outcome_scope scope;
+} decisions[] = {
+	[DELIVERED] = {OUTCOME_DELIVERED, SCOPE_MESSAGE  },
+	[DEFER_SITE] = { OUTCOME_DEFER,    SCOPE_SITE     },
+	[DEFER_MESSAGE] = { OUTCOME_DEFER,    SCOPE_MESSAGE  },
+	[DEFER_RECIPIENT] = { OUTCOME_DEFER,    SCOPE_RECIPIENT},
+	[BOUNCE_MESSAGE] = { OUTCOME_BOUNCE,   SCOPE_MESSAGE  },
+	[BOUNCE_RECIPIENT] = { OUTCOME_BOUNCE,   SCOPE_RECIPIENT},
+};
+
+/* Codes that mean the same at every step. */
+static const struct {
+	int code;
+	bool protocol; /* unless an enhanced code other than X.5.X says that it is about the mail */
+	enum decision decision;
+} by_code[] = {
+	{421,  false, DEFER_SITE}, /* it closes the connection */
+	{ 500, true,  DEFER_SITE}, /* it does not understand us */
+	{ 502, true,  DEFER_SITE},
+	{ 503, true,  DEFER_SITE}, /* out of step */
+	{ 504, true,  DEFER_SITE}, /* does not like our name */
+	{ 530, false, DEFER_SITE}, /* wants STARTTLS or AUTH first */
+	{ 534, false, DEFER_SITE},
+	{ 535, false, DEFER_SITE},
+	{ 538, false, DEFER_SITE},
+};
+
+static const char *const error_codes[] = {
+	[STEP_DNS] = "4.4.3",
+	[STEP_CONNECT] = "4.4.1",
+	[STEP_BANNER] = "4.4.2",
+	[STEP_EHLO] = "4.4.2",
+	[STEP_STARTTLS] = "4.7.0",
+	[STEP_MAIL] = "4.4.2",
+	[STEP_RCPT] = "4.4.2",
+	[STEP_DATA] = "4.4.2",
+	[STEP_BODY] = "4.4.2",
+	[STEP_DOT] = "4.4.2",
+};
+
+static void
+set_text(char *out, size_t size, const char *text)
+{
+	size_t length = text ? strnlen(text, size - 1) : 0;
+
+	if (length)
+		memcpy(out, text, length);
+	out[length] = '\0';
+}
+
+static enum reply_class
+reply_class(const struct reply *reply)
+{
+	switch (reply->code / 100) {
+	case 2: return CLASS_OK;
+	case 4: return CLASS_TEMPORARY;
+	case 5: return CLASS_PERMANENT;
+	default: return CLASS_ODD;
+	}
+}
+
+static bool
+is_protocol_error(const struct reply *reply)
+{
+	return !reply->enhanced[0] || strncmp(reply->enhanced, "5.5.", 4) == 0;
+}
+
+static enum decision
+decide(enum outcome_step step, const struct reply *reply)
+{
+	for (size_t i = 0; i < sizeof by_code / sizeof *by_code; i++)
+		if (by_code[i].code == reply->code &&
+			(!by_code[i].protocol || is_protocol_error(reply)))
+			return by_code[i].decision;
+	return by_step[step][reply_class(reply)];
+}
+
+/* The remote's own enhanced code, unless its class contradicts what we do: a DSN with "failed" and
+ * 4.x.x, or "delayed" and 5.x.x, would mislead. */
+static void
+set_enhanced(struct outcome *out, const struct reply *reply)
+{
+	static const char class_of[] = {
+		[OUTCOME_DELIVERED] = '2', [OUTCOME_DEFER] = '4', [OUTCOME_BOUNCE] = '5'
+	};
+	static const char *const generic[] = {
+		[OUTCOME_DELIVERED] = "2.0.0", [OUTCOME_DEFER] = "4.0.0", [OUTCOME_BOUNCE] = "5.0.0"
+	};
+	const char *enhanced = reply_enhanced(reply);
+
+	if (enhanced[0] != class_of[out->kind])
+		enhanced = generic[out->kind];
+	set_text(out->enhanced, sizeof out->enhanced, enhanced);
+}
+
+void
+outcome_from_reply(
+	struct outcome *out, enum outcome_step step, const struct reply *reply, const char *host)
+{
+	enum decision decision = decide(step, reply);
+
+	out->kind = decisions[decision].kind;
+	out->scope = decisions[decision].scope;
+	out->retry_now = out->ambiguous = out->relayed = false;
+	out->code = reply->code;
+	out->tls[0] = '\0';
+	set_enhanced(out, reply);
+	set_text(out->text, sizeof out->text, reply->text);
+	set_text(out->host, sizeof out->host, host);
+}
+
+static bool
+has_any(const char *text, const char *const *words)
+{
+	for (; *words; words++)
+		if (strcasestr(text, *words))
+			return true;
+	return false;
+}
+
+/* A word of its own, in any case. */
+static bool
+has_word(const char *text, const char *word)
+{
+	const size_t length = strlen(word);
+
+	for (const char *at = text; (at = strcasestr(at, word)); at++)
+		if ((at == text || !is_alnum(at[-1])) && !is_alnum(at[length]))
+			return true;
+	return false;
+}
+
+/* A code that is about something else, an address say, outweighs what the text may hold. */
+static bool
+may_be_about_tls(const struct reply *reply)
+{
+	return !reply->enhanced[0] || strchr("057", reply->enhanced[2]);
+}
+
+bool
+outcome_wants_tls(const struct reply *reply)
+{
+	static const char *const demands[] = { "requir", "must", "need", "mandat", "enforc", NULL };
+	static const char *const means[] = { "encryption", "encrypted connection",
+		"encrypted session", "connection must be encrypted", NULL };
+	const char *text = reply->text;
+
+	if (reply->code < 400)
+		return false;
+	if (reply->code == 530 || reply->code == 523 ||
+		strcmp(reply->enhanced + !!reply->enhanced[0], ".7.10") == 0)
+		return true;
+	if (!may_be_about_tls(reply))
+		return false;
+	if (has_word(text, "STARTTLS"))
+		return true;
+	return has_any(text, demands) &&
+		(has_word(text, "TLS") || has_word(text, "SSL") || has_any(text, means));
+}
+
+void
+outcome_from_error(struct outcome *out, enum outcome_step step, const char *text, const char *host)
+{
+	outcome_defer(out, SCOPE_SITE, error_codes[step], text);
+	set_text(out->host, sizeof out->host, host);
+}
+
+static void
+outcome_ours(struct outcome *out, enum outcome_kind kind, enum outcome_scope scope,
+	const char *enhanced, const char *text)
+{
+	out->kind = kind;
+	out->scope = scope;
+	out->retry_now = out->ambiguous = out->relayed = false;
+	out->code = 0;
+	out->host[0] = out->tls[0] = '\0';
+	set_text(out->enhanced, sizeof out->enhanced, enhanced);
+	set_text(out->text, sizeof out->text, text);
+}
+
+void
+outcome_bounce(struct outcome *out, const char *enhanced, const char *text)
+{
+	outcome_ours(out, OUTCOME_BOUNCE, SCOPE_MESSAGE, enhanced, text);
+}
+
+void
+outcome_defer(struct outcome *out, enum outcome_scope scope, const char *enhanced, const char *text)
+{
+	outcome_ours(out, OUTCOME_DEFER, scope, enhanced, text);
+}
+
+void
+outcome_recall(struct outcome *out, const char *text, const char *host)
+{
+	struct reply reply;
+
+	outcome_defer(out, SCOPE_SITE, "4.4.0", text);
+	set_text(out->host, sizeof out->host, host);
+	reply_start(&reply);
+	if (strspn(text, "0123456789") != 3 ||
+		reply_line(&reply, text, strlen(text), NULL, NULL) <= 0)
+		return;
+	out->code = reply.code;
+	set_enhanced(out, &reply);
+}
+
+void
+outcome_hide_addresses(struct outcome *out)
+{
+	char text[sizeof out->text], *save = text, *word;
+	size_t length = 0;
+
+	set_text(text, sizeof text, out->text);
+	while ((word = strsep(&save, " "))) {
+		const char *shown = strchr(word, '@') ? "..." : word;
+
+		if (length + strlen(shown) + 1 < sizeof out->text)
+			length += (size_t)snprintf(out->text + length, sizeof out->text - length,
+				"%s%s", length ? " " : "", shown);
+	}
+}
+
+bool
+outcome_is_hard_bounce(const struct outcome *outcome)
+{
+	if (outcome->kind != OUTCOME_BOUNCE)
+		return false;
+	if (outcome->code)
+		return outcome->scope == SCOPE_RECIPIENT &&
+			strncmp(outcome->enhanced, "5.7.", 4) != 0;
+	return strncmp(outcome->enhanced, "5.1.", 4) == 0;
+}
+
+bool
+outcome_is_unknown_user(const struct outcome *outcome)
+{
+	return outcome_is_hard_bounce(outcome) && outcome->code &&
+		(strcmp(outcome->enhanced, "5.1.1") == 0 ||
+			strcmp(outcome->enhanced, "5.1.6") == 0);
+}

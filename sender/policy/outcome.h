@@ -1,0 +1,73 @@
+/*
+ * outcome.h - what became of a recipient in an attempt, and the one place that decides what a
+ * failure means. Ambiguous defers; nothing bounces for our own fault.
+ */
+#ifndef SENDER_OUTCOME_H
+#define SENDER_OUTCOME_H
+
+#include <stdbool.h>
+
+#include "sender/policy/reply.h"
+
+enum outcome_kind { OUTCOME_DELIVERED, OUTCOME_DEFER, OUTCOME_BOUNCE };
+
+/* Whose failure it is: SCOPE_SITE means that the next message would fare the same (no connection,
+ * greeting or EHLO refused, connection lost): it counts in the site's concurrency feedback. */
+enum outcome_scope { SCOPE_RECIPIENT, SCOPE_MESSAGE, SCOPE_SITE };
+
+/* Where in the dialogue it happened. */
+enum outcome_step {
+	STEP_DNS,
+	STEP_CONNECT,
+	STEP_BANNER,
+	STEP_EHLO,
+	STEP_STARTTLS,
+	STEP_MAIL,
+	STEP_RCPT,
+	STEP_DATA,
+	STEP_BODY,
+	STEP_DOT
+};
+
+#define OUTCOME_TEXT_MAX 512
+#define OUTCOME_HOST_MAX 320
+
+struct outcome {
+	enum outcome_kind kind;
+	enum outcome_scope scope;
+	bool retry_now;    /* a deferral that is nobody's failure: try again at once, uncounted (a
+			      cached connection had gone, or the rest goes in a transaction of its own)
+			    */
+	bool ambiguous;    /* a deferral of a message that is out: it may have been taken */
+	bool relayed;      /* delivered to a host that does not offer DSN: it tells nobody */
+	int code;          /* SMTP code of the remote, 0 when it gave none */
+	char enhanced[16]; /* "5.1.1": the remote's, else ours */
+	char text[OUTCOME_TEXT_MAX]; /* the remote's raw reply, cleaned, or what we say */
+	char host[OUTCOME_HOST_MAX]; /* "mx1.example[192.0.2.1]", "" before there is one */
+	char tls[64];                /* protocol and cipher of the session, "" without */
+};
+
+/* From a reply at a step. `all_recipients`: the step concerns the whole transaction. */
+void outcome_from_reply(
+	struct outcome *out, enum outcome_step step, const struct reply *reply, const char *host);
+/* Whether a refusal in clear text says that mail is taken in TLS only (RFC 3207 4, RFC 7504). */
+bool outcome_wants_tls(const struct reply *reply);
+/* From an error of ours or of the network (text says what: "connection timed out"). */
+void
+outcome_from_error(struct outcome *out, enum outcome_step step, const char *text, const char *host);
+/* A deferral of which only the text and the host were kept. */
+void outcome_recall(struct outcome *out, const char *text, const char *host);
+/* The mail addresses in its text become "...". */
+void outcome_hide_addresses(struct outcome *out);
+/* Final, by our own decision: "5.1.10", "domain does not accept mail (null MX)". */
+void outcome_bounce(struct outcome *out, const char *enhanced, const char *text);
+void outcome_defer(
+	struct outcome *out, enum outcome_scope scope, const char *enhanced, const char *text);
+
+/* What an account's reputation counts: refused for good for the recipient's sake, by the remote or
+ * since no host takes mail for it; not for what we are (5.7.x). */
+bool outcome_is_hard_bounce(const struct outcome *outcome);
+/* Of those: the remote knows no such user. */
+bool outcome_is_unknown_user(const struct outcome *outcome);
+
+#endif

@@ -1,0 +1,328 @@
+/*
+ * dns.c - DNS look-ups by libunbound on our loop.
+ *
+ * site -> [dns] -> libunbound (recursion, forwarders, DNSSEC, cache) -> answer
+ *
+ * libunbound calls back from inside ub_resolve_event() when its cache knows, and must not be called
+ * again from its callbacks. So an answer is copied, and handed over on the loop's next turn. Its
+ * ub_cancel() is not for event contexts: a query that nobody waits for any more stays in the list
+ * until its answer comes, or until dns_free().
+ */
+#include "sender/route/dns.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <idn2.h>
+#include <unbound.h>
+
+#include <unbound-event.h>
+
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/net.h"
+#include "shared/config/config.h"
+
+#define TIMEOUT_S 60
+#define CLASS_IN 1
+
+struct option {
+	const char *name, *value;
+};
+
+/* clang-format off */
+static const struct option always[] = {
+	{ "msg-cache-size:",         "8m" },
+	{ "rrset-cache-size:",       "16m" },
+	{ "outgoing-range:",         "256" }, /* asked at once: two for each of LOOKUPS_MAX */
+	{ "num-queries-per-thread:", "4096" },
+	{ "outgoing-num-tcp:",       "16" },
+	{ "tcp-auth-query-timeout:", "10000" },
+	{ "infra-keep-probing:",     "yes" },
+	{ NULL, NULL }
+};
+
+/*
+ * libunbound takes the answer to the last packet that it sent, and no other. A forwarder has all the
+ * work of a look-up to do before it can answer: one that is asked again sooner than it can answer
+ * is never heard. What is held against it when it is silent is soon forgotten.
+ */
+static const struct option forwarding[] = {
+	{ "do-not-query-localhost:",    "no" }, /* where forwarders often are */
+	{ "unknown-server-time-limit:", "10000" },
+	{ "infra-cache-min-rtt:",       "10000" },
+	{ "infra-host-ttl:",            "10" },
+	{ NULL, NULL }
+};
+/* clang-format on */
+
+struct dns {
+	struct loop *loop;
+	struct ub_ctx *ub;
+	LIST_HEAD(query_list, dns_query) queries;
+};
+
+struct dns_query {
+	LIST_ENTRY(dns_query) entry;
+	struct dns *dns;
+	dns_cb cb; /* NULL: nobody waits any more */
+	void *arg;
+	void (*over)(void *arg);
+	void *over_arg;
+	uint16_t type;
+	struct event timer;
+	bool at_ub; /* libunbound holds a pointer to this */
+	struct dns_result result;
+	uint8_t *packet;
+	size_t size;
+};
+
+static void
+query_free(struct dns_query *query)
+{
+	if (query->over)
+		query->over(query->over_arg);
+	event_del(&query->timer);
+	LIST_REMOVE(query, entry);
+	free(query->packet);
+	free(query);
+}
+
+static void
+fail(struct dns_result *result, const char *why)
+{
+	result->status = DNS_FAILED;
+	snprintf(result->why, sizeof result->why, "%s", why);
+}
+
+static void
+judge(struct dns_result *result, const struct answer *answer)
+{
+	static const char *const rcodes[] = { "", "FORMERR", "SERVFAIL", "", "NOTIMP", "REFUSED" };
+
+	result->ttl_s = answer->ttl_s;
+	if (answer->rcode == 3)
+		result->status = DNS_NO_DOMAIN;
+	else if (answer->rcode)
+		fail(result, answer->rcode < 6 ? rcodes[answer->rcode] : "an unknown error code");
+	else
+		result->answer = answer;
+}
+
+static void
+deliver(struct dns_query *query)
+{
+	struct answer answer;
+	dns_cb cb = query->cb;
+
+	if (query->packet && answer_parse(query->packet, query->size, query->type, &answer) < 0)
+		fail(&query->result, answer.why);
+	else if (query->packet)
+		judge(&query->result, &answer);
+	query->cb = NULL;
+	if (cb)
+		cb(query->arg, &query->result);
+	if (!query->at_ub)
+		query_free(query);
+}
+
+/* Either the answer is there, or the time is up. */
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct dns_query *query = arg;
+
+	(void)fd;
+	(void)what;
+	if (query->at_ub)
+		fail(&query->result, "no answer in time");
+	deliver(query);
+}
+
+static void
+on_answer(void *arg, int rcode, void *packet, int size, int security, char *why_bogus, int limited)
+{
+	struct dns_query *query = arg;
+
+	(void)limited;
+	query->at_ub = false;
+	if (!query->cb) {
+		query_free(query);
+		return;
+	}
+	query->result.secure = security == 2;
+	if (security == 1) {
+		fail(&query->result, why_bogus ? why_bogus : "bogus DNSSEC");
+	} else if (rcode == 3) {
+		query->result.status = DNS_NO_DOMAIN;
+	} else if (rcode || !packet || size <= 0) {
+		fail(&query->result, "no name server has a usable answer (SERVFAIL)");
+	} else {
+		query->size = (size_t)size;
+		query->packet = xmalloc(query->size);
+		memcpy(query->packet, packet, query->size);
+	}
+	event_active(&query->timer, EV_TIMEOUT, 0);
+}
+
+int
+dns_name_ascii(const char *name, char out[ANSWER_NAME_MAX])
+{
+	char *ascii = NULL;
+	int err = idn2_to_ascii_8z(name, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+
+	if (err == IDN2_OK && strlen(ascii) < ANSWER_NAME_MAX)
+		snprintf(out, ANSWER_NAME_MAX, "%s", ascii);
+	else
+		err = -EINVAL;
+	idn2_free(ascii);
+	return err ? -EINVAL : 0;
+}
+
+static int
+set_forwarder(struct ub_ctx *ub, const char *address)
+{
+	struct net_address forwarder;
+	char ip[NET_TEXT_MAX], text[NET_TEXT_MAX + 8];
+
+	if (net_parse(address, &forwarder) < 0)
+		return UB_SYNTAX;
+	net_format_ip(&forwarder, ip);
+	snprintf(text, sizeof text, "%s@%u", ip, net_port(&forwarder));
+	return ub_ctx_set_fwd(ub, text);
+}
+
+static int
+set_anchor(struct ub_ctx *ub, const char *file)
+{
+	if (!file || strcmp(file, "none") == 0)
+		return 0;
+	return ub_ctx_add_ta_file(ub, file);
+}
+
+static int
+set_options(struct ub_ctx *ub, const struct option *options)
+{
+	int err = 0;
+
+	for (; !err && options->name; options++)
+		err = ub_ctx_set_option(ub, options->name, options->value);
+	return err;
+}
+
+/* Who has a domain says where its name servers are, be it here or at a neighbour of ours: such
+ * addresses are asked nothing. With forwarders libunbound follows no such word. */
+static int
+ask_no_special_address(struct ub_ctx *ub)
+{
+	const struct network *network;
+	char text[NET_TEXT_MAX];
+	int err = 0;
+
+	for (size_t i = 0; !err && (network = net_special(i)); i++) {
+		network_format(network, text);
+		err = ub_ctx_set_option(ub, "do-not-query-address:", text);
+	}
+	return err;
+}
+
+static int
+set_up(struct ub_ctx *ub, const struct config *config)
+{
+	int err = set_options(ub, always);
+
+	if (!err && config->dns.forward_count)
+		err = set_options(ub, forwarding);
+	else if (!err)
+		err = ask_no_special_address(ub);
+	for (unsigned i = 0; !err && i < config->dns.forward_count; i++)
+		err = set_forwarder(ub, config->dns.forward[i]);
+	if (!err)
+		err = set_anchor(ub, config->dns.trust_anchor);
+	return err;
+}
+
+struct dns *
+dns_new(struct loop *loop, const struct config *config)
+{
+	struct dns *dns = xcalloc(1, sizeof *dns);
+	int err;
+
+	dns->loop = loop;
+	LIST_INIT(&dns->queries);
+	dns->ub = ub_ctx_create_event(loop_base(loop));
+	if (!dns->ub)
+		die("cannot set up DNS", "out of memory");
+	err = set_up(dns->ub, config);
+	if (err) {
+		LOG_ERROR("cannot set up DNS", "error", ub_strerror(err));
+		dns_free(&dns);
+	}
+	return dns;
+}
+
+void
+dns_free(struct dns **dns_ref)
+{
+	struct dns *dns = *dns_ref;
+
+	if (!dns)
+		return;
+	ub_ctx_delete(dns->ub);
+	while (!LIST_EMPTY(&dns->queries))
+		query_free(LIST_FIRST(&dns->queries));
+	free(dns);
+	*dns_ref = NULL;
+}
+
+struct dns_query *
+dns_resolve(struct dns *dns, const char *name, uint16_t type, dns_cb cb, void *arg)
+{
+	static const struct timeval timeout = { .tv_sec = TIMEOUT_S };
+	struct dns_query *query = xcalloc(1, sizeof *query);
+	int err;
+
+	query->dns = dns;
+	query->cb = cb;
+	query->arg = arg;
+	query->type = type;
+	query->at_ub = true;
+	event_assign(&query->timer, loop_base(dns->loop), -1, 0, on_timer, query);
+	event_add(&query->timer, &timeout);
+	LIST_INSERT_HEAD(&dns->queries, query, entry);
+	err = ub_resolve_event(dns->ub, name, type, CLASS_IN, query, on_answer, NULL);
+	if (err) {
+		query->at_ub = false;
+		fail(&query->result, ub_strerror(err));
+		event_active(&query->timer, EV_TIMEOUT, 0);
+	}
+	return query;
+}
+
+void
+dns_query_over(struct dns_query *query, void (*over)(void *arg), void *arg)
+{
+	query->over = over;
+	query->over_arg = arg;
+}
+
+struct loop *
+dns_loop(const struct dns *dns)
+{
+	return dns->loop;
+}
+
+void
+dns_cancel(struct dns_query *query)
+{
+	query->cb = NULL;
+	if (!query->at_ub)
+		query_free(query);
+	else
+		event_del(&query->timer);
+}

@@ -1,0 +1,56 @@
+/*
+ * dns.h - DNS look-ups by libunbound on our loop: recursion or forwarders, DNSSEC validation,
+ * cache.
+ *
+ * One struct dns for each loop. Answers always come from the loop, never before the call returns.
+ */
+#ifndef SENDER_DNS_H
+#define SENDER_DNS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sender/route/answer.h"
+
+struct config;
+struct dns;
+struct dns_query;
+struct loop;
+
+enum dns_status {
+	DNS_ANSWER, /* `answer` holds the records; none: the name exists, but not with this type */
+	DNS_NO_DOMAIN, /* NXDOMAIN */
+	DNS_FAILED     /* SERVFAIL, bogus DNSSEC, no answer within 60 s: `why` says which */
+};
+
+struct dns_result {
+	enum dns_status status;
+	bool secure; /* DNSSEC proves it */
+	uint32_t ttl_s;
+	const struct answer *answer; /* DNS_ANSWER; lives as long as the callback */
+	char why[160];
+};
+
+typedef void (*dns_cb)(void *arg, const struct dns_result *result);
+
+/* The name as DNS knows it: U-labels become A-labels (IDNA 2008), lower case. 0, or -EINVAL when it
+ * is no name. */
+int dns_name_ascii(const char *name, char out[ANSWER_NAME_MAX]);
+
+/* Reads dns.forward[] and dns.trust_anchor. NULL after logging why. */
+struct dns *dns_new(struct loop *loop, const struct config *config);
+struct loop *dns_loop(const struct dns *dns);
+/* Not from a callback. Queries under way are dropped without their callback. */
+void dns_free(struct dns **dns);
+
+/* Asks for a name (no trailing dot needed) and type (enum of answer.h). The query is valid until
+ * its callback is called. */
+struct dns_query *
+dns_resolve(struct dns *dns, const char *name, uint16_t type, dns_cb cb, void *arg);
+/* `over` is called once libunbound does not work on the query any more: after its callback, or
+ * while dns_free() runs. */
+void dns_query_over(struct dns_query *query, void (*over)(void *arg), void *arg);
+/* The callback will not come. */
+void dns_cancel(struct dns_query *query);
+
+#endif

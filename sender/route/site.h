@@ -1,0 +1,74 @@
+/*
+ * site.h - where a domain's mail goes: its MX hosts in order, and the site they make up.
+ *
+ * A site is what is scheduled as one: a provider when a rule knows its MX suffix (google,
+ * microsoft), else the set of MX hosts, named by its most preferred host and, when there are
+ * several, a short hash of all. With sender.route a smarthost, everything is one site.
+ */
+#ifndef SENDER_SITE_H
+#define SENDER_SITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "sender/policy/outcome.h"
+#include "shared/base/net.h"
+
+struct config;
+struct loop;
+struct dns;
+
+#define SITE_NAME_MAX 300
+#define ROUTE_HOSTS_MAX 20
+
+struct route_host {
+	char name[256]; /* MX host name, or the smarthost as configured */
+	unsigned preference;
+};
+
+/* Counted references, on one loop; never changes. */
+struct route {
+	char site[SITE_NAME_MAX];
+	bool smarthost;
+	unsigned references;
+	size_t count;
+	struct route_host
+		hosts[ROUTE_HOSTS_MAX]; /* by preference, then name; route_order() shuffles */
+};
+struct route *route_ref(struct route *route);
+void route_unref(struct route *route);
+/* The hosts' indices in the order to try them, equal preferences shuffled. */
+void route_order(const struct route *route, unsigned char order[ROUTE_HOSTS_MAX]);
+/* Whether both lead to the same hosts: a connection for one serves the other. */
+bool route_same(const struct route *a, const struct route *b);
+
+struct site_resolver;
+struct site_resolver *site_resolver_new(struct loop *loop, const struct config *config);
+void site_resolver_free(struct site_resolver **resolver);
+
+/*
+ * The route of a domain (lower case): MX, else implicit MX when A or AAAA exist (RFC 5321 5.1),
+ * null MX (RFC 7505) bounces 5.1.10, no such domain bounces 5.1.2, MX that is ourselves 5.4.6, a
+ * DNS failure or bogus DNSSEC defers 4.4.3. Address literals "[192.0.2.1]" are routes themselves.
+ * The callback (maybe at once, exactly once unless the resolver is freed) gets a borrowed route, or
+ * NULL and the failure. What has to be looked up waits for its turn, and `account` for its own.
+ */
+typedef void (*route_cb)(void *arg, struct route *route, const struct outcome *failure);
+void site_route(struct site_resolver *resolver, const char *domain, const char *account,
+	route_cb cb, void *arg);
+/* The callback will not come; the look-up goes on for who asks next. */
+void site_route_forget(struct site_resolver *resolver, const char *domain, void *arg);
+
+/*
+ * Addresses of a host, IPv4 first, those that must not be delivered to (special ones outside
+ * sender.allow_networks, unless the host is the configured smarthost) left out. count 0 and a
+ * failure otherwise: a bounce when it is surely the domain's fault (no such host, special addresses
+ * only: 5.4.4; an address of ours: 5.4.6, and less preferred hosts must not be tried), else a
+ * deferral. The callback comes maybe at once, exactly once unless the resolver is freed.
+ */
+typedef void (*addresses_cb)(void *arg, const struct net_address *addresses, size_t count,
+	const struct outcome *failure);
+void site_addresses(struct site_resolver *resolver, const struct route *route, size_t host,
+	const char *account, addresses_cb cb, void *arg);
+
+#endif

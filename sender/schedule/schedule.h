@@ -1,0 +1,139 @@
+/*
+ * schedule.h - who sends next. Pure: no I/O, no clock; every call is told the time.
+ *
+ * Waiting messages lie in sites, inside a site in accounts. Deficit round robin over the accounts
+ * of a site decides which message is next; sites take turns when the connections of the process
+ * are all in use, and one account has part of them only (fair.h). A site may have `limit`
+ * connections: it starts low, grows with success, shrinks when the site fails, and after a run of
+ * failures the site rests.
+ *
+ *   schedule_add() ... schedule_next() -> OPEN, SEND, CLOSE, PARK ... schedule_done()
+ */
+#ifndef SENDER_SCHEDULE_H
+#define SENDER_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "shared/base/fair.h"
+
+struct schedule;
+struct schedule_site;
+
+struct schedule_options {
+	unsigned concurrency_start, concurrency_max; /* connections of a site */
+	unsigned connections_max;                    /* of all sites */
+	uint64_t rest_first_us, rest_max_us;         /* doubling from one to the other */
+	uint64_t rest_shared_max_us;                 /* likewise, of a shared site */
+};
+
+/* Messages of an account that wait for their first attempt at a site; more are crowded. */
+#define SCHEDULE_CROWD 100
+/* What one message may cost at most, see schedule_add(). */
+#define SCHEDULE_COST_MAX 64
+
+/* A message that waits; embedded in the caller's own. Zero-initialise. */
+struct schedule_entry {
+	struct fair_entry turn;
+	struct schedule_site *site; /* NULL: not waiting */
+	uint64_t affinity;          /* a connection of the same kind suits it best */
+	bool fresh;
+};
+
+enum schedule_state { CONNECTION_OPENING, CONNECTION_IDLE, CONNECTION_BUSY, CONNECTION_CLOSING };
+
+/* A connection; embedded in the caller's own. Zero-initialise. */
+struct schedule_connection {
+	TAILQ_ENTRY(schedule_connection) idle_link, site_link;
+	struct schedule_site *site;
+	enum schedule_state state;
+	uint64_t affinity;            /* the caller's to set */
+	unsigned used;                /* transactions */
+	struct schedule_owner *owner; /* the account that it was opened for */
+};
+
+enum schedule_verb {
+	SCHEDULE_NOTHING,
+	SCHEDULE_OPEN,  /* open a connection for `entry` (which goes on waiting): the caller answers
+			   with schedule_opening() */
+	SCHEDULE_SEND,  /* `entry` no longer waits; `connection` is busy with it */
+	SCHEDULE_CLOSE, /* close `connection`, which is idle; schedule_gone() when it is */
+	SCHEDULE_PARK,  /* `entry` no longer waits: its site rests */
+};
+
+struct schedule_step {
+	enum schedule_verb verb;
+	struct schedule_site *site;
+	struct schedule_entry *entry;
+	struct schedule_connection *connection;
+};
+
+struct schedule *schedule_new(const struct schedule_options *options);
+/* Entries and connections are the caller's, and must not be used with it any more. */
+void schedule_free(struct schedule **schedule);
+
+/*
+ * Lets an entry wait for its turn. `cost` (1 to SCHEDULE_COST_MAX) is what its account pays, fresh
+ * ones (first attempts) mostly go before the others of their account. `shared`: the site serves
+ * many domains (a smarthost), so that only failures of the site itself count against it.
+ */
+void schedule_add(struct schedule *schedule, struct schedule_entry *entry, const char *site,
+	bool shared, const char *account, unsigned cost, bool fresh, uint64_t now_us);
+/* Takes it back; nothing when it does not wait. */
+void schedule_remove(struct schedule *schedule, struct schedule_entry *entry);
+
+/* The next thing to do now. Call until it says SCHEDULE_NOTHING, after every other call. */
+enum schedule_verb
+schedule_next(struct schedule *schedule, uint64_t now_us, struct schedule_step *step);
+
+void schedule_opening(struct schedule *schedule, struct schedule_connection *connection,
+	struct schedule_site *site);
+/* It is ready for a transaction: first after opening, then after each one. */
+void schedule_ready(struct schedule *schedule, struct schedule_connection *connection);
+
+enum schedule_feedback {
+	FEEDBACK_NONE,      /* says nothing about the site */
+	FEEDBACK_SUCCESS,   /* the site took a message, or refused it for good */
+	FEEDBACK_TRANSIENT, /* not now, for a message or recipient */
+	FEEDBACK_SITE,      /* the next message would fare the same */
+};
+/* How a transaction or an attempt to connect went. True: the site began or ended to rest. */
+bool schedule_feedback(struct schedule *schedule, struct schedule_site *site,
+	enum schedule_feedback feedback, uint64_t now_us);
+/* What the site said when it failed last, since it rests and until a message gets through. */
+struct schedule_trouble {
+	uint64_t at_us;
+	char *reply, *host;
+};
+/* To be told after its feedback; nothing when it made no site rest. */
+void schedule_troubled(struct schedule *schedule, struct schedule_site *site, const char *reply,
+	const char *host, uint64_t now_us);
+/* NULL: nothing is known to be wrong with it. */
+const struct schedule_trouble *schedule_trouble(struct schedule *schedule, const char *site);
+/* A connection no longer exists, whatever its state was. The site may go with it. */
+void schedule_gone(struct schedule *schedule, struct schedule_connection *connection);
+/* An entry of this affinity that waits at the site, no longer waiting: it shares the fate of a
+ * connection that could not be had. NULL: none waits. */
+struct schedule_entry *
+schedule_take(struct schedule *schedule, struct schedule_site *site, uint64_t affinity);
+
+/* By name, for sites that may not exist here (then: 0, false, the whole window). */
+uint64_t schedule_rest_until(struct schedule *schedule, const char *site, uint64_t now_us);
+/* Whether it rests since it put off one message after the other, not since it failed as a whole. */
+bool schedule_rest_is_dry(struct schedule *schedule, const char *site);
+bool schedule_crowded(struct schedule *schedule, const char *site, const char *account);
+/* How many waiting rows the site should be given at most: few after a rest, until one succeeds. */
+size_t schedule_room(struct schedule *schedule, const char *site, size_t window);
+/* Ends a rest (an operator said so). */
+void schedule_wake(struct schedule *schedule, const char *site);
+
+const char *schedule_site_name(const struct schedule_site *site);
+
+struct schedule_stats {
+	size_t sites, waiting, connections, resting;
+};
+void schedule_stats(const struct schedule *schedule, uint64_t now_us, struct schedule_stats *out);
+
+#endif

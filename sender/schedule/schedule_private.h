@@ -1,0 +1,71 @@
+/*
+ * schedule_private.h - what the files of the scheduler share.
+ *
+ * schedule.c keeps who waits, in sites and accounts; schedule_next.c owns the connections and says
+ * what to do next; schedule_feedback.c is what a site's answers do to its limit and rest.
+ */
+#ifndef SENDER_SCHEDULE_PRIVATE_H
+#define SENDER_SCHEDULE_PRIVATE_H
+
+#include <uthash.h>
+
+#include "sender/schedule/schedule.h"
+
+TAILQ_HEAD(connection_list, schedule_connection);
+TAILQ_HEAD(site_list, schedule_site);
+
+/* An account with connections. */
+struct schedule_owner {
+	UT_hash_handle hh;
+	unsigned connections;
+	char name[];
+};
+
+struct schedule_site {
+	UT_hash_handle hh;
+	TAILQ_ENTRY(schedule_site) dirty_link, wanting_link, capped_link, memory_link;
+	bool dirty, wanting, granted, capped, remembered;
+	struct fair *fair;            /* what waits */
+	struct schedule_owner *opens; /* whom the connection is for that is about to be opened */
+	struct connection_list idle;
+	unsigned waiting, fresh, connections, opening;
+	double limit;
+	unsigned failures, dry; /* in a row */
+	unsigned rests;         /* in a row */
+	bool probing, shared, rest_is_dry;
+	struct schedule_trouble trouble; /* `reply` NULL: none */
+	uint64_t rest_until_us, since_us;
+	char name[];
+};
+
+struct schedule {
+	struct schedule_options options;
+	struct schedule_site *sites;
+	struct schedule_owner *owners;
+	struct site_list dirty, wanting, memory;
+	struct site_list
+		capped; /* what waits is of accounts that have their share of connections */
+	struct connection_list idle;
+	unsigned connections, closing, wanting_count, granted_count, connected_sites;
+	size_t waiting;
+};
+
+/* schedule.c */
+/* Something happened to the site: schedule_next() has to look at it. */
+void schedule_site_touch(struct schedule *s, struct schedule_site *site);
+struct schedule_site *schedule_site_find(struct schedule *s, const char *name);
+/* A clock that was set back leaves ends that no rest has. */
+static inline bool
+schedule_site_rests(const struct schedule *s, const struct schedule_site *site, uint64_t now)
+{
+	return site->rest_until_us > now &&
+		site->rest_until_us - now <= s->options.rest_first_us + s->options.rest_max_us;
+}
+void schedule_trouble_clear(struct schedule_site *site);
+/* Without messages and connections: remembers what matters, drops the site when nothing does. */
+void schedule_site_forget(struct schedule *s, struct schedule_site *site, uint64_t now);
+/* Whose turn it is at the site, no longer waiting; NULL: nobody waits. */
+struct schedule_entry *schedule_site_take(struct schedule *s, struct schedule_site *site);
+struct schedule_entry *schedule_entry_of(struct fair_entry *turn);
+
+#endif

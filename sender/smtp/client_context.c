@@ -1,0 +1,77 @@
+/*
+ * client_context.c - what all SMTP clients of the sender share.
+ *
+ * sender -> [client_context] <- client
+ *
+ * Owns the TLS context and what is known of hosts, and at the end the clients that are left.
+ */
+#include <stdlib.h>
+
+#include "sender/smtp/client_private.h"
+#include "sender/smtp/host_memory.h"
+#include "sender/smtp/tls_memory.h"
+#include "shared/base/log.h"
+#include "shared/base/metrics.h"
+#include "shared/base/tls.h"
+#include "shared/config/config.h"
+
+static void
+register_metrics(struct client_context *context)
+{
+	static const char hosts[] = "shout_sender_hosts_total";
+	static const char help[] = "Mail hosts tried: ready for mail, or failed before that.";
+
+	context->open = metric_gauge(
+		"shout_sender_connections", "Connections to mail hosts.", NULL);
+	context->greeted = metric_counter(hosts, help, "result=\"ready\"");
+	context->failed = metric_counter(hosts, help, "result=\"failed\"");
+	context->broken_tls = metric_counter("shout_sender_broken_tls_total",
+		"Connections that fell back to plain because of broken TLS.", NULL);
+	context->lost_tls = metric_counter("shout_sender_lost_tls_total",
+		"Hosts given clear text though they had TLS: it failed for an hour.", NULL);
+}
+
+struct client_context *
+client_context_new(struct loop *loop, const struct config *config, struct queue *queue,
+	struct site_resolver *resolver, struct redis *redis)
+{
+	struct client_context *context = xcalloc(1, sizeof *context);
+	const char *source = config->sender.source_address;
+
+	context->loop = loop;
+	context->config = config;
+	context->queue = queue;
+	context->resolver = resolver;
+	context->tls = tls_client_new();
+	context->memory = host_memory_new();
+	context->tls_memory = tls_memory_new(redis, context->memory);
+	context->has_source = source && net_parse_ip(source, 0, &context->source) == 0;
+	LIST_INIT(&context->clients);
+	register_metrics(context);
+	return context;
+}
+
+void
+client_context_free(struct client_context **context_ref)
+{
+	struct client_context *context = *context_ref;
+	struct client *client;
+
+	if (!context)
+		return;
+	while ((client = LIST_FIRST(&context->clients))) {
+		LIST_REMOVE(client, entry);
+		metric_add(context->open, -1);
+		event_del(&client->timer);
+		conn_free(&client->conn);
+		route_unref(client->route);
+		free(client->account);
+		free(client);
+	}
+	tls_client_free(&context->tls);
+	tls_memory_free(&context->tls_memory);
+	host_memory_free(&context->memory);
+	mail_event_free(&context->event);
+	free(context);
+	*context_ref = NULL;
+}

@@ -1,0 +1,198 @@
+/*
+ * client_private.h - what the files of the SMTP client share: client.c (life and states),
+ * client_connect.c (hosts, connection, greeting, TLS), client_mail.c (transactions),
+ * client_envelope.c (what MAIL and RCPT say).
+ */
+#ifndef SENDER_CLIENT_PRIVATE_H
+#define SENDER_CLIENT_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "sender/policy/reply.h"
+#include "sender/smtp/client.h"
+#include "sender/smtp/conn.h"
+#include "sender/smtp/stuff.h"
+#include "shared/base/loop.h"
+#include "shared/base/net.h"
+#include "shared/queue/event.h"
+
+#define CLIENT_ADDRESSES_MAX 8 /* of a host */
+#define CLIENT_TRIES_MAX 10    /* addresses of all hosts together */
+
+enum client_state {
+	ST_START,
+	ST_RESOLVE,
+	ST_CONNECT,
+	ST_BANNER,
+	ST_EHLO,
+	ST_HELO,
+	ST_STARTTLS,
+	ST_TLS,
+	ST_DOUBT, /* no TLS: may it be clear text? */
+	ST_READY,
+	ST_REFUSE, /* we refuse the transaction ourselves */
+	ST_MAIL,
+	ST_RCPT,
+	ST_DATA,
+	ST_BODY,
+	ST_DOT,
+	ST_ABANDON, /* the dot after a 354 that nobody wanted */
+	ST_RSET,
+	ST_QUIT,
+	ST_CLOSE, /* gone on the next turn */
+	ST_GONE,
+	ST_COUNT
+};
+
+/* Keywords of EHLO */
+enum {
+	OFFER_PIPELINING = 1,
+	OFFER_8BITMIME = 2,
+	OFFER_SMTPUTF8 = 4,
+	OFFER_DSN = 8,
+	OFFER_STARTTLS = 16,
+	OFFER_SIZE = 32
+};
+
+/* Aside: not for this host, which is not told of it. */
+enum fate { FATE_OPEN, FATE_ACCEPTED, FATE_SETTLED, FATE_ASIDE };
+
+struct client_context {
+	struct loop *loop;
+	const struct config *config;
+	struct queue *queue;
+	struct site_resolver *resolver;
+	struct tls_client *tls;
+	struct host_memory *memory;
+	struct tls_memory *tls_memory;
+	struct mail_event event;
+	struct net_address source;
+	bool has_source;
+	struct metric *open, *greeted, *failed, *broken_tls, *lost_tls;
+	LIST_HEAD(client_list, client) clients;
+};
+
+struct client {
+	struct client_context *context;
+	LIST_ENTRY(client) entry;
+	struct client_events events;
+	char *account;
+	enum client_state state;
+	struct event timer; /* fires at timer_ms, the state's time is up at deadline_ms */
+	uint64_t timer_ms, deadline_ms;
+	struct conn conn;
+	struct reply reply;
+	struct task freeing;
+	unsigned holds; /* answers under way (addresses, body) that will find this client */
+	bool quitting;
+
+	/* which host */
+	struct route *route;
+	unsigned char order[ROUTE_HOSTS_MAX];
+	size_t host_at, address_at, address_count;
+	struct net_address addresses[CLIENT_ADDRESSES_MAX];
+	unsigned tries;
+	bool never; /* so far every host failed for ever, or cannot have the transaction */
+	struct outcome failure; /* of the last host */
+	char host[OUTCOME_HOST_MAX];
+
+	/* this connection */
+	bool plain; /* TLS was tried in vain at this address, and clear text may do */
+	char lack[OUTCOME_TEXT_MAX]; /* what was wrong with it */
+	bool tls_fresh;              /* TLS just came up, and nothing was heard through it yet */
+	unsigned offers;
+	uint64_t size_limit;
+	char tls[64];
+	unsigned finished; /* transactions */
+
+	/* the transaction in hand */
+	struct transaction *transaction;
+	bool pipelined;
+	bool body_waits, pumping;
+	size_t recipient_at, accepted;
+	uint8_t fates[TRANSACTION_RECIPIENTS_MAX];
+	uint64_t body_at, body_deadline_ms;
+	struct stuff stuff;
+};
+
+/* client.c */
+void client_enter(struct client *client, enum client_state next);
+/* The connection, or the host, cannot be used: `failure` says why. */
+void client_fail(struct client *client, const struct outcome *failure);
+void client_fail_error(struct client *client, const char *text);
+/* The replies are not those to our commands: all of the transaction is deferred. */
+void client_out_of_step(struct client *client, const struct outcome *failure);
+/* Likewise: the reply in hand is not to what was asked. */
+void client_odd_reply(struct client *client);
+/* Likewise: something is left to read when nothing can be. */
+void client_more_than_asked(struct client *client);
+/* The host gets its commands one by one for an hour. */
+void client_avoid_pipelining(struct client *client);
+/* The end; `failure` NULL for a quiet one. */
+void client_gone(struct client *client, const struct outcome *failure);
+/* The state's time is up in `ms`. */
+void client_arm(struct client *client, uint64_t ms);
+enum outcome_step client_step(const struct client *client);
+void client_unhold(struct client *client);
+
+/* client_connect.c */
+void client_host_failed(struct client *client, const struct outcome *failure);
+/* Leaves for the route's next host with the transaction in hand; false when there is none. */
+bool client_next_host(struct client *client);
+void enter_resolve(struct client *client);
+void enter_connect(struct client *client);
+void enter_ehlo(struct client *client);
+void enter_helo(struct client *client);
+void enter_starttls(struct client *client);
+void enter_tls(struct client *client);
+void banner_reply(struct client *client);
+void ehlo_reply(struct client *client);
+void helo_reply(struct client *client);
+void starttls_reply(struct client *client);
+void ehlo_line(void *arg, const char *text, size_t length);
+void client_secured(struct client *client);
+/* The connection broke in or right after the handshake. */
+void client_tls_broken(struct client *client, const char *why);
+/* The host refuses in clear text what it may take in TLS: what is open is tried again in TLS, at
+ * once when it offers that. */
+void client_tls_demanded(struct client *client);
+
+/* client_envelope.c */
+uint64_t client_message_size(const struct transaction *transaction);
+/* Whether the message may be sent to that recipient through this host. */
+bool client_may_have(const struct client *client, size_t recipient);
+void client_add_mail(struct client *client);
+void client_add_rcpt(struct client *client, size_t recipient);
+
+/* client_mail.c */
+void enter_mail(struct client *client);
+void enter_rcpt(struct client *client);
+void enter_data(struct client *client);
+void enter_body(struct client *client);
+void enter_abandon(struct client *client);
+void enter_rset(struct client *client);
+void mail_reply(struct client *client);
+void rcpt_reply(struct client *client);
+void data_reply(struct client *client);
+void body_reply(struct client *client);
+void dot_reply(struct client *client);
+void abandon_reply(struct client *client);
+void rset_reply(struct client *client);
+/* Puts more of the body into the output, up to the high-water mark. */
+void client_pump(struct client *client);
+/* The connection is lost: what is open ends with `failure`. The owner hears of it. */
+void client_transaction_lost(struct client *client, const struct outcome *failure);
+/* Refusals in hand no longer count: they may have been meant for others. So that those do which
+ * come next, the host gets no pipelined envelope for a while. */
+void client_forget_refusals(struct client *client);
+/* The reply was cut off and counts nevertheless. */
+void client_settle_cut(struct client *client);
+/* The transaction in hand, at a host that is ready. */
+void client_begin(struct client *client);
+/* This host cannot have it (ST_REFUSE): to another one, or to its end. */
+void client_refuse(struct client *client);
+
+#endif

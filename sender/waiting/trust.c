@@ -1,0 +1,114 @@
+/*
+ * trust.c - whether our clock may be believed.
+ *
+ * Redis TIME, queue_clock_us() -> [trust] -> settle, rule: may something expire?
+ *
+ * Redis is asked every ASK_S. From its last answer on its time is known by our monotonic clock,
+ * which does not jump: so a jump of ours is seen at once, not with the next answer.
+ */
+#include "sender/waiting/trust.h"
+
+#include <stdlib.h>
+
+#include <event2/event.h>
+
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/queue/queue.h"
+#include "shared/redis/redis.h"
+
+#define ASK_S 10
+#define ASK_MS 2000
+#define AGREE_US (60ull * 1000000)
+#define FRESH_MS 120000
+
+/* Outlives its owner until the answer under way has come. */
+struct trust {
+	struct redis *redis;
+	struct queue *queue;
+	struct event *timer;
+	uint64_t redis_us, at_ms; /* what Redis said, and when by the monotonic clock; 0: nothing */
+	bool asking, closed;
+};
+
+static void
+on_time(void *arg, int err, const struct redis_reply *reply)
+{
+	struct trust *trust = arg;
+	const char *seconds = NULL;
+
+	trust->asking = false;
+	if (trust->closed) {
+		free(trust);
+		return;
+	}
+	if (!err && redis_reply_kind(reply) == REDIS_LIST && redis_reply_count(reply) == 2 &&
+		redis_reply_kind(redis_reply_at(reply, 0)) == REDIS_STR)
+		seconds = redis_reply_str(redis_reply_at(reply, 0), NULL);
+	if (!seconds)
+		return;
+	trust->redis_us = strtoull(seconds, NULL, 10) * 1000000;
+	trust->at_ms = clock_mono_ms();
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	static const char *const command[] = { "TIME" };
+	const struct timeval often = { .tv_sec = ASK_S };
+	struct trust *trust = arg;
+
+	(void)fd, (void)what;
+	event_add(trust->timer, &often);
+	if (trust->asking)
+		return;
+	trust->asking = true;
+	redis_command(trust->redis, ASK_MS, on_time, trust, 1, command, NULL);
+}
+
+struct trust *
+trust_new(struct loop *loop, struct redis *redis, struct queue *queue)
+{
+	const struct timeval now = { .tv_sec = 0 };
+	struct trust *trust = xcalloc(1, sizeof *trust);
+
+	trust->redis = redis;
+	trust->queue = queue;
+	trust->timer = evtimer_new(loop_base(loop), on_timer, trust);
+	event_add(trust->timer, &now);
+	return trust;
+}
+
+void
+trust_free(struct trust **trust_ref)
+{
+	struct trust *trust = *trust_ref;
+
+	*trust_ref = NULL;
+	if (!trust)
+		return;
+	event_free(trust->timer);
+	trust->timer = NULL;
+	trust->closed = true;
+	if (!trust->asking)
+		free(trust);
+}
+
+static bool
+agrees(uint64_t other_us)
+{
+	const uint64_t ours_us = clock_us();
+	const uint64_t apart = ours_us > other_us ? ours_us - other_us : other_us - ours_us;
+
+	return other_us && apart <= AGREE_US;
+}
+
+bool
+trust_clock(const struct trust *trust)
+{
+	const uint64_t passed_ms = clock_mono_ms() - trust->at_ms;
+
+	if (trust->at_ms && passed_ms <= FRESH_MS && agrees(trust->redis_us + passed_ms * 1000))
+		return true;
+	return agrees(queue_clock_us(trust->queue));
+}

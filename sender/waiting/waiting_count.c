@@ -1,0 +1,152 @@
+/*
+ * waiting_count.c - how many rows each account has, so that one that lets too much wait can be
+ * stopped at the door.
+ *
+ * sender:  deferral (rows come and go, partitions too) -> [waiting_count] -> limits
+ *
+ * Counted by partition: what moves to another process goes with its partition and is counted there.
+ */
+#include "sender/waiting/waiting_count.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+
+#include "shared/base/log.h"
+
+struct waiting_account {
+	UT_hash_handle hh;
+	int64_t rows;
+	char name[];
+};
+
+/* A partition that is ours, and who has how many rows in it ("": nobody). */
+struct waiting_partition {
+	UT_hash_handle hh;
+	uint32_t number;
+	struct waiting_account *accounts;
+};
+
+struct waiting_count {
+	struct waiting_account *accounts; /* of all partitions */
+	struct waiting_partition *partitions;
+	waiting_cb cb;
+	void *arg;
+	size_t rows;
+};
+
+/* What it has then. */
+static int64_t
+account_count(struct waiting_account **accounts, const char *name, int64_t n)
+{
+	struct waiting_account *account;
+	int64_t rows;
+
+	HASH_FIND_STR(*accounts, name, account);
+	if (!account) {
+		account = xcalloc(1, sizeof *account + strlen(name) + 1);
+		memcpy(account->name, name, strlen(name) + 1);
+		HASH_ADD_STR(*accounts, name, account);
+	}
+	account->rows += n;
+	rows = account->rows > 0 ? account->rows : 0;
+	if (!rows) {
+		HASH_DEL(*accounts, account);
+		free(account);
+	}
+	return rows;
+}
+
+static void
+accounts_free(struct waiting_account **accounts)
+{
+	struct waiting_account *account, *next;
+
+	HASH_ITER(hh, *accounts, account, next)
+	{
+		HASH_DEL(*accounts, account);
+		free(account);
+	}
+}
+
+static void
+total_count(struct waiting_count *count, const char *account, int64_t n)
+{
+	count->rows += (size_t)n;
+	if (*account)
+		count->cb(count->arg, account, account_count(&count->accounts, account, n));
+}
+
+void
+waiting_count_add(struct waiting_count *count, const Envelope *envelope, int n)
+{
+	struct waiting_partition *partition;
+
+	HASH_FIND(hh, count->partitions, &envelope->partition, sizeof partition->number, partition);
+	if (!partition)
+		return; /* somebody else's: its new owner counts it */
+	account_count(&partition->accounts, envelope->account, n);
+	total_count(count, envelope->account, n);
+}
+
+void
+waiting_count_forget(struct waiting_count *count, uint32_t number)
+{
+	struct waiting_partition *partition;
+
+	HASH_FIND(hh, count->partitions, &number, sizeof number, partition);
+	if (!partition)
+		return;
+	for (struct waiting_account *account = partition->accounts; account;
+		account = account->hh.next)
+		total_count(count, account->name, -account->rows);
+	accounts_free(&partition->accounts);
+	HASH_DEL(count->partitions, partition);
+	free(partition);
+}
+
+void
+waiting_count_begin(struct waiting_count *count, uint32_t number)
+{
+	struct waiting_partition *partition = xcalloc(1, sizeof *partition);
+
+	waiting_count_forget(count, number);
+	partition->number = number;
+	HASH_ADD(hh, count->partitions, number, sizeof partition->number, partition);
+}
+
+size_t
+waiting_count_rows(const struct waiting_count *count)
+{
+	return count->rows;
+}
+
+struct waiting_count *
+waiting_count_new(waiting_cb cb, void *arg)
+{
+	struct waiting_count *count = xcalloc(1, sizeof *count);
+
+	count->cb = cb;
+	count->arg = arg;
+	return count;
+}
+
+void
+waiting_count_free(struct waiting_count **count_ref)
+{
+	struct waiting_count *count = *count_ref;
+	struct waiting_partition *partition, *next;
+
+	if (!count)
+		return;
+	HASH_ITER(hh, count->partitions, partition, next)
+	{
+		accounts_free(&partition->accounts);
+		HASH_DEL(count->partitions, partition);
+		free(partition);
+	}
+	accounts_free(&count->accounts);
+	free(count);
+	*count_ref = NULL;
+}

@@ -1,0 +1,95 @@
+/*
+ * account.h - who may send: accounts, credentials and addresses as Redis holds them, with a copy in
+ * memory for when it does not answer (<= 24 h old). One store per loop.
+ *
+ * Redis holds JSON documents, written by control's applier from relay.config, each with "owner" and
+ * "version" (who wrote it, and when):
+ *   account:{<id>}  {"id","name","contact","status":"active|disabled","policy":"strict|resent",
+ *                    "display_address":"refuse|pass",
+ *                    "domains":["d.example",...], "limits":{"messages_hour","messages_day",
+ *                    "recipients_hour","recipients_day"} (0: none; absent: default)}
+ *   user:<name>     {"account","enabled":true,"verifier":"<SCRAM, see scram.h>"}
+ *   ip:<network>    {"account","active":true}   IPv4 address, IPv6 /64 as "2001:db8:0:1::/64",
+ *                    or an operator's network; networks are listed in the set "ip:networks"
+ *   domain:<name>   {"account"}   whose verified domain this is (address_domain_canonical)
+ *   config:applied  "<time of the newest write> <owner>" (owner.h; without one before the first
+ *                   account): exists once everything is written
+ *   config:owner    whose accounts these are, also while they are being written
+ *   config:keys     the set of the keys of all documents
+ */
+#ifndef SHARED_ACCOUNT_H
+#define SHARED_ACCOUNT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/base/net.h"
+
+struct account_store;
+struct config;
+struct loop;
+struct redis;
+
+enum originator_policy { POLICY_STRICT, POLICY_RESENT };
+
+#define LIMIT_DEFAULT UINT64_MAX /* the account says nothing: that of the configuration */
+struct account_limits {
+	uint64_t messages_hour, messages_day, recipients_hour, recipients_day; /* 0: none */
+};
+
+/* A snapshot that never changes; counted references on one loop. */
+struct account {
+	char *id, *name, *contact;
+	bool active;
+	enum originator_policy policy;
+	bool display_address; /* names may show addresses of other accounts */
+	char **domains;       /* canonical, sorted */
+	size_t domains_count;
+	struct account_limits limits;
+	unsigned references;
+};
+struct account *account_ref(struct account *account);
+void account_unref(struct account *account);
+/* Whether the domain, in whatever way it is written, is one of the account's. */
+bool account_has_domain(const struct account *account, const char *domain, size_t length);
+/* Those of the configuration. */
+struct account_limits account_limits_default(const struct config *config);
+/* NULL when the text is no such document. */
+struct account *account_from_json(const char *json, size_t length);
+
+/* The <network> of an "ip:" key: "192.0.2.1", "2001:db8:0:1::/64" (also from an address within),
+ * "10.0.0.0/8" (bits below the prefix cleared). 0 or -EINVAL. */
+int account_network_text(const char *text, char out[NET_TEXT_MAX]);
+
+/* Copies are fresh for 5 s, then asked for again; used for 24 h when Redis does not answer. */
+struct account_store *account_store_new(struct loop *loop, struct redis *redis);
+void account_store_free(struct account_store **store);
+
+/*
+ * Look-ups; the callback may come before the call returns, and comes exactly once. `ticket`-like
+ * safety is the caller's: pass an id in `arg`, not a pointer that may be gone.
+ * err: 0 found; -ENOENT surely not there; -EAGAIN cannot tell now (no copy, and Redis is down,
+ * being filled, or holds another owner's accounts). What the callback gets is borrowed. Usernames
+ * are looked up in lower case. account_store_free() ends what is pending with -EAGAIN.
+ */
+typedef void (*account_user_cb)(
+	void *arg, int err, struct account *account, const char *verifier, bool enabled);
+void
+account_by_user(struct account_store *store, const char *username, account_user_cb cb, void *arg);
+typedef void (*account_cb)(void *arg, int err, struct account *account);
+void account_by_address(
+	struct account_store *store, const struct net_address *address, account_cb cb, void *arg);
+/* By the account's id, as an envelope has it. */
+void account_by_id(struct account_store *store, const char *id, account_cb cb, void *arg);
+/* Whose verified domain this is, in whatever way it is written. */
+void account_by_domain(struct account_store *store, const char *domain, account_cb cb, void *arg);
+/* Whose the domain is, by the closest verified domain at or above it. `domain` is as
+ * address_domain_named() makes it. err also: -E2BIG, for more labels than are looked at. */
+void account_above(struct account_store *store, const char *domain, account_cb cb, void *arg);
+
+/* Whether what is found is what control wrote last. While it is not, it lets nobody in who was not
+ * known, and is no reason to refuse for good. */
+bool account_store_sure(const struct account_store *store);
+
+#endif

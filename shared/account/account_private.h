@@ -1,0 +1,42 @@
+/*
+ * account_private.h - an entry of account_store.c's cache, for account_lookup.c.
+ */
+#ifndef SHARED_ACCOUNT_PRIVATE_H
+#define SHARED_ACCOUNT_PRIVATE_H
+
+#include "shared/account/account.h"
+#include "shared/account/owner.h"
+
+#define NETWORKS_KEY "ip:networks"
+#define MARKER_SIZE (24 + OWNER_ID_SIZE) /* "<time> <owner>" */
+
+struct fetch;
+struct lru;
+struct waiter;
+
+/* What is known of a key of Redis. */
+struct cached {
+	char *key; /* first: the tree compares by it */
+	struct account_store *store;
+	struct cached *newer, *older;
+	struct lru *lru;
+	struct waiter *waiters, **last_waiter;
+	struct fetch *fetch;
+	uint64_t fetched_ms; /* 0: never */
+	bool found;
+	char marker[MARKER_SIZE]; /* that Redis had then */
+	/* what it says, by kind of key */
+	struct account *account;
+	char *account_id, *verifier;
+	bool on;
+	char **networks;
+	size_t networks_count;
+};
+
+typedef void (*entry_cb)(void *arg, int err, struct cached *entry);
+
+/* `cb` with the entry of `key`, at once where the copy is fresh, or all there is; err as of the
+ * look-ups. */
+void entry_need(struct account_store *store, const char *key, entry_cb cb, void *arg);
+
+#endif

@@ -1,0 +1,413 @@
+/*
+ * limits.c - how much an account may send: blocks of tokens from Redis, spent on this loop.
+ *
+ * ingress (take, give back) -> [limits] -> Redis <- [limits] <- sender (attempted, waiting)
+ *
+ * An account in use has a bucket with tokens for messages and recipients that Redis has granted.
+ * A take is answered from the bucket; below half a block the next one is asked for beside it, so
+ * that a busy account costs one call in tens of messages. Blocks grow with use, to a twentieth of
+ * the smallest limit, so that loops do not sit on each other's allowance; what lies idle for a
+ * second goes back.
+ *
+ * Without Redis each loop applies its share (limit / nodes) by its own clock, and tells later what
+ * was spent. A call that times out may have been granted: those tokens are lost, which errs towards
+ * sending less.
+ */
+#include "shared/account/limits.h"
+
+#include "shared/account/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "shared/account/limits_private.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+
+#define BLOCK_MAX 64
+#define BLOCK_SHARE 20 /* a block is at most this part of a limit */
+#define BUSY_MS 1000   /* blocks that follow faster than this grow */
+#define DENIAL_MS 1000 /* a refusal holds here for so long before Redis is asked again */
+
+struct redis_script limits_script = { .text =
+#include "shared/account/limits.lua.h"
+};
+
+static const char *const limit_names[] = { "", "messages per hour", "messages per day",
+	"recipients per hour", "recipients per day", "messages in flight", "messages waiting" };
+#define IN_FLIGHT 5
+#define LIMITS_KNOWN (sizeof limit_names / sizeof *limit_names)
+
+static const struct dimension {
+	uint64_t period_us;
+	bool recipients;
+} dimensions[] = {
+	{3600000000,   false},
+	{ 86400000000, false},
+	{ 3600000000,  true },
+	{ 86400000000, true },
+};
+
+static bool ask_more(struct bucket *bucket);
+
+/* Spending */
+
+bool
+limits_count_recipients(const struct bucket *bucket)
+{
+	return bucket->limit[2] || bucket->limit[3];
+}
+
+static bool
+spend(struct bucket *bucket, unsigned recipients)
+{
+	if (bucket->held < 1 || (limits_count_recipients(bucket) && bucket->held_to < recipients))
+		return false;
+	bucket->held--;
+	if (limits_count_recipients(bucket))
+		bucket->held_to -= recipients;
+	return true;
+}
+
+/* The share of a limit that one node applies on its own. */
+static uint64_t
+share(const struct bucket *bucket, int i)
+{
+	const uint64_t part = bucket->limit[i] / bucket->limits->nodes;
+
+	return part ? part : 1;
+}
+
+/* The same GCRA as in limits.lua, by this clock. */
+static bool
+local_room(const struct bucket *bucket, int i, uint64_t need, uint64_t now_us, unsigned *wait_s)
+{
+	const uint64_t period = dimensions[i].period_us, part = share(bucket, i);
+	const uint64_t tat = bucket->tat_us[i] > now_us ? bucket->tat_us[i] : now_us;
+	const uint64_t cost = (need < part ? need : part) * period / part;
+
+	if (tat + cost <= now_us + period)
+		return true;
+	*wait_s = (unsigned)((tat + cost - now_us - period) / 1000000 + 1);
+	return false;
+}
+
+static void
+local_charge(struct bucket *bucket, int i, uint64_t n, uint64_t now_us)
+{
+	if (bucket->tat_us[i] < now_us)
+		bucket->tat_us[i] = now_us;
+	bucket->tat_us[i] += n * dimensions[i].period_us / share(bucket, i);
+}
+
+static void
+local_take(struct bucket *bucket, unsigned recipients, limits_cb cb, void *arg)
+{
+	const uint64_t now_us = clock_mono_us();
+	unsigned wait_s = 0;
+
+	for (int i = 0; i < DIMENSIONS; i++) {
+		const uint64_t need = dimensions[i].recipients ? recipients : 1;
+
+		if (bucket->limit[i] && !local_room(bucket, i, need, now_us, &wait_s)) {
+			cb(arg, wait_s, limit_names[i + 1]);
+			return;
+		}
+	}
+	for (int i = 0; i < DIMENSIONS; i++)
+		if (bucket->limit[i])
+			local_charge(bucket, i, dimensions[i].recipients ? recipients : 1, now_us);
+	bucket->spent++;
+	bucket->spent_to += recipients;
+	cb(arg, 0, NULL);
+}
+
+/* Asking Redis */
+
+static int64_t
+block_bound(const struct bucket *bucket, bool recipients)
+{
+	int64_t bound = INT64_MAX;
+
+	for (int i = 0; i < DIMENSIONS; i++) {
+		const int64_t part = (int64_t)(bucket->limit[i] / BLOCK_SHARE);
+
+		if (bucket->limit[i] && dimensions[i].recipients == recipients && part < bound)
+			bound = part;
+	}
+	return bound > 1 ? bound : 1;
+}
+
+static int64_t
+block_most(const struct bucket *bucket)
+{
+	int64_t most = block_bound(bucket, false);
+
+	if (bucket->limits->options.in_flight_max / BLOCK_SHARE < most)
+		most = bucket->limits->options.in_flight_max / BLOCK_SHARE;
+	return most > BLOCK_MAX ? BLOCK_MAX : most < 1 ? 1 : most;
+}
+
+static void
+block_adapt(struct bucket *bucket, uint64_t now_ms)
+{
+	const int64_t most = block_most(bucket);
+
+	if (now_ms - bucket->asked_ms < BUSY_MS)
+		bucket->block *= 2;
+	else if (bucket->block > 1)
+		bucket->block /= 2;
+	if (bucket->block > most)
+		bucket->block = (unsigned)most;
+	bucket->asked_ms = now_ms;
+}
+
+static void
+denied(struct bucket *bucket, int64_t wait_s, int64_t which, unsigned recipients)
+{
+	const uint64_t now = clock_mono_ms(), wait_ms = (uint64_t)wait_s * 1000;
+
+	bucket->denied_which = (unsigned)which < LIMITS_KNOWN ? (unsigned)which : 0;
+	/* A refusal for the number of recipients may not hold for a smaller one. */
+	bucket->denied_recipients = which == 3 || which == 4 ? recipients : 0;
+	bucket->denied_until_ms = now + (wait_ms < DENIAL_MS ? wait_ms : DENIAL_MS);
+	bucket->retry_ms = now + wait_ms;
+}
+
+struct waiter *
+limits_waiter_pop(struct bucket *bucket)
+{
+	struct waiter *waiter = bucket->waiters;
+
+	if (waiter && !(bucket->waiters = waiter->next))
+		bucket->last_waiter = &bucket->waiters;
+	return waiter;
+}
+
+/* After an answer: whoever can go goes. One who was refused takes all like it along. */
+static void
+serve_waiters(struct bucket *bucket, int64_t wait_s)
+{
+	struct waiter *waiter;
+
+	while ((waiter = bucket->waiters)) {
+		const bool goes = spend(bucket, waiter->recipients);
+
+		if (!goes && (!wait_s || waiter->recipients < bucket->denied_recipients)) {
+			ask_more(bucket);
+			return;
+		}
+		limits_waiter_pop(bucket);
+		if (goes)
+			waiter->cb(waiter->arg, 0, NULL);
+		else
+			waiter->cb(
+				waiter->arg, (unsigned)wait_s, limit_names[bucket->denied_which]);
+		free(waiter);
+	}
+}
+
+static void
+serve_locally(struct bucket *bucket)
+{
+	struct waiter *waiter;
+
+	while ((waiter = limits_waiter_pop(bucket))) {
+		if (spend(bucket, waiter->recipients))
+			waiter->cb(waiter->arg, 0, NULL);
+		else
+			local_take(bucket, waiter->recipients, waiter->cb, waiter->arg);
+		free(waiter);
+	}
+}
+
+void
+limits_on_told(void *arg, int err, const struct redis_reply *reply)
+{
+	(void)arg;
+	if (!err && redis_reply_kind(reply) == REDIS_ERR)
+		LOG_WARN("limits: Redis refuses the script", "error", redis_reply_str(reply, NULL));
+}
+
+static int64_t
+reply_number(const struct redis_reply *reply, size_t i)
+{
+	return redis_reply_int(redis_reply_at(reply, i));
+}
+
+/* More is counted as in flight than the queue holds and loops have been granted: what processes had
+ * in hand when they were killed. True: it is put right, asking again is worth it. */
+static bool
+flight_correct(struct bucket *bucket)
+{
+	const struct limits *limits = bucket->limits;
+	const struct limits_options *options = &limits->options;
+	uint64_t now = clock_mono_ms(), granted = limits->nodes * (uint64_t)block_most(bucket);
+	uint64_t queued;
+	char key[320], most[24];
+	const char *argv[] = { key, "correct", most };
+
+	if (!options->queued || (bucket->corrected_ms && now - bucket->corrected_ms < DENIAL_MS))
+		return false;
+	if (granted > options->in_flight_max / 2)
+		granted = options->in_flight_max / 2;
+	queued = options->queued(options->queued_arg);
+	if (queued >= options->in_flight_max - granted)
+		return false;
+	bucket->corrected_ms = now;
+	snprintf(key, sizeof key, "rate:{%s}:flight", bucket->account);
+	snprintf(most, sizeof most, "%llu", (unsigned long long)(queued + granted));
+	redis_run(
+		limits->redis, &limits_script, LIMITS_TIMEOUT_MS, limits_on_told, NULL, 1, 3, argv);
+	return true;
+}
+
+static void
+on_granted(void *arg, int err, const struct redis_reply *reply)
+{
+	struct ask *ask = arg;
+	struct bucket *bucket = ask->bucket;
+	int64_t wait_s;
+
+	if (!bucket) {
+		free(ask);
+		return;
+	}
+	bucket->ask = NULL;
+	if (err || redis_reply_count(reply) != 4) {
+		limits_on_told(NULL, err, reply);
+		bucket->spent += ask->spent;
+		bucket->spent_to += ask->spent_to;
+		free(ask);
+		serve_locally(bucket);
+		return;
+	}
+	bucket->held += reply_number(reply, 0);
+	if (limits_count_recipients(bucket))
+		bucket->held_to += reply_number(reply, 1);
+	wait_s = reply_number(reply, 2);
+	if (wait_s > 0 && reply_number(reply, 3) == IN_FLIGHT && flight_correct(bucket)) {
+		free(ask);
+		ask_more(bucket);
+		return;
+	}
+	if (wait_s > 0)
+		denied(bucket, wait_s, reply_number(reply, 3), ask->recipients);
+	free(ask);
+	serve_waiters(bucket, wait_s);
+}
+
+void
+limits_ask(struct bucket *bucket, int64_t need_to, int64_t want, int64_t want_to)
+{
+	const struct limits_options *options = &bucket->limits->options;
+	char keys[2][320], numbers[11][24];
+	const char *argv[14] = { keys[0], keys[1], "take" };
+	const int64_t values[11] = { need_to, want, want_to, bucket->spent, bucket->spent_to,
+		(int64_t)bucket->limit[0], (int64_t)bucket->limit[1], (int64_t)bucket->limit[2],
+		(int64_t)bucket->limit[3], options->in_flight_max, options->waiting_max };
+
+	snprintf(keys[0], sizeof keys[0], "rate:{%s}:gcra", bucket->account);
+	snprintf(keys[1], sizeof keys[1], "rate:{%s}:flight", bucket->account);
+	for (int i = 0; i < 11; i++) {
+		snprintf(numbers[i], sizeof numbers[i], "%lld", (long long)values[i]);
+		argv[3 + i] = numbers[i];
+	}
+	bucket->ask = xmalloc(sizeof *bucket->ask);
+	*bucket->ask = (struct ask){ bucket, bucket->spent, bucket->spent_to,
+		bucket->waiters ? bucket->waiters->recipients : 1 };
+	bucket->spent = bucket->spent_to = 0;
+	redis_run(bucket->limits->redis, &limits_script, LIMITS_TIMEOUT_MS, on_granted, bucket->ask,
+		2, 14, argv);
+}
+
+/* Asks for the next block, unless one is on its way. */
+static bool
+ask_more(struct bucket *bucket)
+{
+	int64_t need_to = bucket->waiters ? bucket->waiters->recipients : 1;
+	int64_t want_to;
+
+	if (bucket->ask)
+		return false;
+	block_adapt(bucket, clock_mono_ms());
+	want_to = (int64_t)bucket->block * bucket->per_message / 16;
+	if (want_to > block_bound(bucket, true))
+		want_to = block_bound(bucket, true);
+	/* What is held counts for the first who waits. */
+	if (limits_count_recipients(bucket) && bucket->held_to > 0)
+		need_to = need_to > bucket->held_to ? need_to - bucket->held_to : 1;
+	if (want_to < need_to)
+		want_to = need_to;
+	limits_ask(bucket, need_to, bucket->block, want_to);
+	return true;
+}
+
+/* Below half a block (of either kind) the next one is fetched in time. */
+static bool
+runs_low(const struct bucket *bucket)
+{
+	return bucket->held < (int64_t)bucket->block / 2 ||
+		(limits_count_recipients(bucket) &&
+			bucket->held_to * 32 < (int64_t)bucket->block * bucket->per_message);
+}
+
+static void
+wait_add(struct bucket *bucket, unsigned recipients, limits_cb cb, void *arg)
+{
+	struct waiter *waiter = xmalloc(sizeof *waiter);
+
+	*waiter = (struct waiter){ .recipients = recipients, .cb = cb, .arg = arg };
+	*bucket->last_waiter = waiter;
+	bucket->last_waiter = &waiter->next;
+	ask_more(bucket);
+}
+
+static void
+set_limits(struct bucket *bucket, const struct account_limits *own,
+	const struct account_limits *defaults)
+{
+	const uint64_t pairs[DIMENSIONS][2] = {
+		{own->messages_hour,    defaults->messages_hour  },
+		{ own->messages_day,    defaults->messages_day   },
+		{ own->recipients_hour, defaults->recipients_hour},
+		{ own->recipients_day,  defaults->recipients_day },
+	};
+
+	for (int i = 0; i < DIMENSIONS; i++)
+		bucket->limit[i] = pairs[i][pairs[i][0] == LIMIT_DEFAULT];
+}
+
+void
+limits_take(struct limits *limits, const struct account *account, unsigned recipients, limits_cb cb,
+	void *arg)
+{
+	struct bucket *bucket = limits_bucket(limits, account->id);
+	const uint64_t now = clock_mono_ms();
+
+	bucket->used_ms = now;
+	set_limits(bucket, &account->limits, &limits->options.defaults);
+	bucket->per_message = (bucket->per_message * 15 + recipients * 16) / 16;
+	if (!bucket->waiters && spend(bucket, recipients)) {
+		if (runs_low(bucket) && now >= bucket->denied_until_ms && redis_up(limits->redis))
+			ask_more(bucket);
+		cb(arg, 0, NULL);
+	} else if (!redis_up(limits->redis)) {
+		local_take(bucket, recipients, cb, arg);
+	} else if (now < bucket->denied_until_ms && recipients >= bucket->denied_recipients) {
+		cb(arg, (unsigned)((bucket->retry_ms - now) / 1000 + 1),
+			limit_names[bucket->denied_which]);
+	} else {
+		wait_add(bucket, recipients, cb, arg);
+	}
+}
+
+void
+limits_give_back(struct limits *limits, const struct account *account, unsigned recipients)
+{
+	struct bucket *bucket = limits_bucket(limits, account->id);
+
+	bucket->held++;
+	if (limits_count_recipients(bucket))
+		bucket->held_to += recipients;
+}

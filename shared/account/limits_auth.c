@@ -1,0 +1,433 @@
+/*
+ * limits_auth.c - how often a password may be wrong: by address, never by user.
+ *
+ * ingress's AUTH -> [limits_auth] -> Redis
+ *
+ * Failures fill a bucket of the client's address, whatever names it tries: an IPv4 address, or an
+ * IPv6 /64, whose /48 has a larger bucket beside. Once it is full the address is refused unheard,
+ * but for the users who logged in from it within 30 days: one misconfigured printer behind an
+ * office's NAT does not lock out its mail server. Their failures are answered late instead.
+ * Nothing is counted by user: whoever guesses at a name would keep its customer out, and passwords
+ * are random (control/account/accounts.c), so that guessing from many addresses leads nowhere
+ * either.
+ *
+ * Each loop has a copy of the addresses that it saw last, and asks Redis for one at most once in
+ * FRESH_MS. Without Redis the copy counts: the loop's own failures, the users it knew.
+ */
+#include <arpa/inet.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "shared/account/limits_private.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+
+#define FAILURES 20u          /* at once */
+#define FAILURE_US 6000000ull /* until one of them is forgotten */
+#define WIDE 16u              /* an IPv6 /48 may fail as often as so many addresses */
+#define LATE_MS 5000u         /* the answer to a failure beyond */
+#define FRESH_MS 5000u
+#define TOLD_MS 60000u /* a success is told again after */
+#define VISITORS_MAX 10000u
+#define USERS_MAX 100u /* known at one address */
+#define TEXT_SIZE 64
+#define KEY_SIZE 192
+
+/* A user who is known at an address. */
+struct user {
+	char *name;       /* in lower case */
+	uint64_t told_ms; /* its last success here; 0: none */
+};
+
+struct auth_waiter {
+	struct auth_waiter *next;
+	struct visitor *wide;
+	char *username;
+	limits_cb cb;
+	void *arg;
+};
+
+/* A request on its way; outlives the visitor when the limits are freed. */
+struct look {
+	struct visitor *visitor, *wide;
+};
+
+/* An address, or an IPv6 /48. */
+struct visitor {
+	char text[TEXT_SIZE]; /* first: the tree compares by it */
+	struct visitor *newer, *older;
+	uint64_t empty_us; /* when all of its failures are forgotten */
+	uint64_t fetched_ms;
+	struct user *users; /* the latest last */
+	size_t users_count;
+	struct auth_waiter *waiters;
+	struct look *look;
+	unsigned held; /* by looks and waiters of others */
+};
+
+struct auth_limits {
+	void *tree;
+	struct visitor *newest, *oldest;
+	size_t count;
+};
+
+/* The parts of a client's address that are counted. `wide` is NULL for IPv4. */
+struct place {
+	struct visitor *own, *wide;
+};
+
+/* ---- visitors ---- */
+
+static int
+compare(const void *a, const void *b)
+{
+	return strcmp(((const struct visitor *)a)->text, ((const struct visitor *)b)->text);
+}
+
+static void
+visitor_unlink(struct auth_limits *auth, struct visitor *visitor)
+{
+	*(visitor->newer ? &visitor->newer->older : &auth->newest) = visitor->older;
+	*(visitor->older ? &visitor->older->newer : &auth->oldest) = visitor->newer;
+	auth->count--;
+}
+
+static void
+visitor_link(struct auth_limits *auth, struct visitor *visitor)
+{
+	visitor->newer = NULL;
+	visitor->older = auth->newest;
+	*(auth->newest ? &auth->newest->newer : &auth->oldest) = visitor;
+	auth->newest = visitor;
+	auth->count++;
+}
+
+static void
+users_clear(struct visitor *visitor)
+{
+	for (size_t i = 0; i < visitor->users_count; i++)
+		free(visitor->users[i].name);
+	free(visitor->users);
+	visitor->users = NULL;
+	visitor->users_count = 0;
+}
+
+static void
+visitor_free(void *arg)
+{
+	struct visitor *visitor = arg;
+
+	users_clear(visitor);
+	free(visitor);
+}
+
+static void
+forget_oldest(struct auth_limits *auth)
+{
+	struct visitor *visitor = auth->oldest;
+
+	while (visitor && (visitor->look || visitor->held))
+		visitor = visitor->newer;
+	if (!visitor)
+		return;
+	visitor_unlink(auth, visitor);
+	tdelete(visitor, &auth->tree, compare);
+	visitor_free(visitor);
+}
+
+static struct visitor *
+visitor_get(struct auth_limits *auth, const char *text)
+{
+	struct visitor probe, *visitor, **found;
+
+	snprintf(probe.text, sizeof probe.text, "%s", text);
+	found = tfind(&probe, &auth->tree, compare);
+	if (found) {
+		visitor = *found;
+		visitor_unlink(auth, visitor);
+	} else {
+		if (auth->count >= VISITORS_MAX)
+			forget_oldest(auth);
+		visitor = xcalloc(1, sizeof *visitor);
+		memcpy(visitor->text, probe.text, sizeof visitor->text);
+		if (!tsearch(visitor, &auth->tree, compare))
+			die("out of memory", "tsearch");
+	}
+	visitor_link(auth, visitor);
+	return visitor;
+}
+
+static struct place
+place_of(struct auth_limits *auth, const struct net_address *client)
+{
+	char ip[NET_TEXT_MAX], text[NET_TEXT_MAX], prefix[INET6_ADDRSTRLEN];
+	char wide[TEXT_SIZE];
+	struct in6_addr address;
+	struct place place = { 0 };
+
+	net_format_ip(client, ip);
+	if (account_network_text(ip, text) < 0)
+		snprintf(text, sizeof text, "%s", ip);
+	place.own = visitor_get(auth, text);
+	if (inet_pton(AF_INET6, ip, &address) == 1) {
+		memset(&address.s6_addr[6], 0, 10);
+		inet_ntop(AF_INET6, &address, prefix, sizeof prefix);
+		snprintf(wide, sizeof wide, "%s/48", prefix);
+		place.wide = visitor_get(auth, wide);
+	}
+	return place;
+}
+
+struct auth_limits *
+auth_limits_new(void)
+{
+	return xcalloc(1, sizeof(struct auth_limits));
+}
+
+/* ---- buckets ---- */
+
+/* Seconds until one more failure has room. */
+static unsigned
+bucket_wait(const struct visitor *visitor, unsigned most)
+{
+	const uint64_t now = clock_mono_us();
+
+	if (!visitor || visitor->empty_us <= now + (most - 1) * FAILURE_US)
+		return 0;
+	return (unsigned)((visitor->empty_us - now - (most - 1) * FAILURE_US) / 1000000) + 1;
+}
+
+static unsigned
+place_wait(struct place place)
+{
+	const unsigned own = bucket_wait(place.own, FAILURES);
+	const unsigned wide = bucket_wait(place.wide, FAILURES * WIDE);
+
+	return own > wide ? own : wide;
+}
+
+/* Who goes on failing waits no longer than for two buckets. */
+static void
+bucket_fill(struct visitor *visitor, unsigned most)
+{
+	const uint64_t now = clock_mono_us(), full = now + 2ull * most * FAILURE_US;
+
+	if (!visitor)
+		return;
+	if (visitor->empty_us < now)
+		visitor->empty_us = now;
+	visitor->empty_us += FAILURE_US;
+	if (visitor->empty_us > full)
+		visitor->empty_us = full;
+}
+
+static void
+bucket_take_over(struct visitor *visitor, int64_t ahead_us)
+{
+	const uint64_t empty_us = clock_mono_us() + (uint64_t)(ahead_us > 0 ? ahead_us : 0);
+
+	if (visitor && visitor->empty_us < empty_us)
+		visitor->empty_us = empty_us;
+}
+
+/* ---- users ---- */
+
+static struct user *
+user_find(const struct visitor *visitor, const char *name)
+{
+	for (size_t i = 0; i < visitor->users_count; i++)
+		if (strcasecmp(visitor->users[i].name, name) == 0)
+			return &visitor->users[i];
+	return NULL;
+}
+
+static struct user *
+user_add(struct visitor *visitor, const char *name)
+{
+	struct user *user = user_find(visitor, name);
+
+	if (user)
+		return user;
+	if (visitor->users_count == USERS_MAX) {
+		free(visitor->users[0].name);
+		memmove(visitor->users, visitor->users + 1,
+			--visitor->users_count * sizeof *visitor->users);
+	}
+	visitor->users = xrealloc(
+		visitor->users, (visitor->users_count + 1) * sizeof *visitor->users);
+	user = &visitor->users[visitor->users_count++];
+	*user = (struct user){ .name = xstrdup(name) };
+	for (char *c = user->name; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c + 32);
+	return user;
+}
+
+/* Those of Redis, and those whose success Redis may not have heard of. */
+static void
+users_take_over(struct visitor *visitor, const struct redis_reply *names)
+{
+	struct visitor old = *visitor;
+
+	visitor->users = NULL;
+	visitor->users_count = 0;
+	for (size_t i = 0; i < redis_reply_count(names); i++) {
+		const char *name = redis_reply_str(redis_reply_at(names, i), NULL);
+		const struct user *before = name ? user_find(&old, name) : NULL;
+
+		if (name)
+			user_add(visitor, name)->told_ms = before ? before->told_ms : 0;
+	}
+	for (size_t i = 0; i < old.users_count; i++)
+		if (clock_mono_ms() - old.users[i].told_ms < TOLD_MS && old.users[i].told_ms)
+			user_add(visitor, old.users[i].name)->told_ms = old.users[i].told_ms;
+	users_clear(&old);
+}
+
+/* ---- Redis ---- */
+
+/* KEYS: failures of the address, users known there, failures of its /48. */
+static void
+run(struct limits *limits, const char *operation, struct place place, const char *username,
+	redis_cb cb, void *arg)
+{
+	const char *own = place.own->text, *tag = place.wide ? place.wide->text : own;
+	char keys[3][KEY_SIZE], cost[24], most[24], most_wide[24];
+	const char *argv[] = { keys[0], keys[1], keys[2], operation, username, cost, most,
+		most_wide };
+
+	/* One tag for all keys of a decision. */
+	snprintf(keys[0], KEY_SIZE, "auth:{%s}:failed:%s", tag, own);
+	snprintf(keys[1], KEY_SIZE, "auth:{%s}:known:%s", tag, own);
+	snprintf(keys[2], KEY_SIZE, "auth:{%s}:failed", tag);
+	snprintf(cost, sizeof cost, "%llu", FAILURE_US);
+	snprintf(most, sizeof most, "%u", FAILURES);
+	snprintf(most_wide, sizeof most_wide, "%u", place.wide ? FAILURES * WIDE : 0);
+	redis_run(limits->redis, &limits_script, LIMITS_TIMEOUT_MS, cb, arg, 3, 8, argv);
+}
+
+static void
+answer(struct place place, const char *username, limits_cb cb, void *arg)
+{
+	const unsigned wait_s = user_find(place.own, username) ? 0 : place_wait(place);
+
+	cb(arg, wait_s, wait_s ? "authentication failures" : NULL);
+}
+
+static void
+answer_waiters(struct visitor *visitor)
+{
+	struct auth_waiter *waiter = visitor->waiters, *next;
+
+	visitor->waiters = NULL;
+	for (; waiter; waiter = next) {
+		next = waiter->next;
+		if (waiter->wide)
+			waiter->wide->held--;
+		answer((struct place){ visitor, waiter->wide }, waiter->username, waiter->cb,
+			waiter->arg);
+		free(waiter->username);
+		free(waiter);
+	}
+}
+
+static void
+on_looked(void *arg, int err, const struct redis_reply *reply)
+{
+	struct look *look = arg;
+	struct visitor *visitor = look->visitor;
+
+	if (visitor) {
+		visitor->look = NULL;
+		if (look->wide)
+			look->wide->held--;
+		if (!err && redis_reply_count(reply) == 3) {
+			bucket_take_over(visitor, redis_reply_int(redis_reply_at(reply, 0)));
+			bucket_take_over(look->wide, redis_reply_int(redis_reply_at(reply, 1)));
+			users_take_over(visitor, redis_reply_at(reply, 2));
+			visitor->fetched_ms = clock_mono_ms();
+		}
+		limits_on_told(NULL, err, reply);
+		visitor->held++; /* whatever the callbacks do */
+		answer_waiters(visitor);
+		visitor->held--;
+	}
+	free(look);
+}
+
+static void
+look(struct limits *limits, struct place place)
+{
+	if (place.own->look)
+		return;
+	place.own->look = xmalloc(sizeof *place.own->look);
+	*place.own->look = (struct look){ place.own, place.wide };
+	if (place.wide)
+		place.wide->held++;
+	run(limits, "auth_look", place, "", on_looked, place.own->look);
+}
+
+/* ---- what AUTH asks ---- */
+
+void
+limits_auth_allowed(struct limits *limits, const struct net_address *client, const char *username,
+	limits_cb cb, void *arg)
+{
+	const struct place place = place_of(limits->auth, client);
+	const uint64_t fetched_ms = place.own->fetched_ms;
+	struct auth_waiter *waiter;
+
+	if ((fetched_ms && clock_mono_ms() - fetched_ms < FRESH_MS) || !redis_up(limits->redis)) {
+		answer(place, username, cb, arg);
+		return;
+	}
+	waiter = xmalloc(sizeof *waiter);
+	*waiter = (struct auth_waiter){ place.own->waiters, place.wide, xstrdup(username), cb,
+		arg };
+	place.own->waiters = waiter;
+	if (place.wide)
+		place.wide->held++;
+	look(limits, place);
+}
+
+unsigned
+limits_auth_failed(struct limits *limits, const struct net_address *client)
+{
+	const struct place place = place_of(limits->auth, client);
+	const unsigned late_ms = place_wait(place) ? LATE_MS : 0;
+
+	bucket_fill(place.own, FAILURES);
+	bucket_fill(place.wide, FAILURES * WIDE);
+	run(limits, "auth_failed", place, "", limits_on_told, NULL);
+	return late_ms;
+}
+
+void
+limits_auth_succeeded(struct limits *limits, const struct net_address *client, const char *username)
+{
+	const struct place place = place_of(limits->auth, client);
+	struct user *user = user_add(place.own, username);
+	const uint64_t now = clock_mono_ms();
+
+	if (user->told_ms && now - user->told_ms < TOLD_MS)
+		return;
+	user->told_ms = now;
+	run(limits, "auth_succeeded", place, user->name, limits_on_told, NULL);
+}
+
+/* Whoever waits is let through: limits that end keep nobody out. */
+void
+auth_limits_free(struct auth_limits **auth)
+{
+	for (struct visitor *v = (*auth)->oldest; v; v = v->newer) {
+		if (v->look)
+			v->look->visitor = NULL;
+		answer_waiters(v);
+	}
+	tdestroy((*auth)->tree, visitor_free);
+	free(*auth);
+	*auth = NULL;
+}

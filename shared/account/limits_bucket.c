@@ -1,0 +1,282 @@
+/*
+ * limits_bucket.c - the life of the accounts' buckets, and what Redis is told beside the asking.
+ *
+ * Once a second: tell what has not been told, give back what lies idle, forget who has gone, and
+ * count the loops that share the limits.
+ */
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <openssl/rand.h>
+
+#include "shared/account/limits_private.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+
+#define IDLE_MS 1000 /* tokens unused for so long go back */
+#define FORGET_MS 60000
+#define COUNT_MS 20000
+#define ATTEMPTS_BATCH 50
+#define NO_CAP 1000000000u
+
+struct count {
+	struct limits *limits;
+};
+
+static int
+compare(const void *a, const void *b)
+{
+	return strcmp(((const struct bucket *)a)->account, ((const struct bucket *)b)->account);
+}
+
+static void
+bucket_unlink(struct bucket *bucket)
+{
+	struct limits *limits = bucket->limits;
+
+	*(bucket->newer ? &bucket->newer->older : &limits->newest) = bucket->older;
+	*(bucket->older ? &bucket->older->newer : &limits->oldest) = bucket->newer;
+}
+
+static void
+bucket_link(struct bucket *bucket)
+{
+	struct limits *limits = bucket->limits;
+
+	bucket->newer = NULL;
+	bucket->older = limits->newest;
+	*(limits->newest ? &limits->newest->newer : &limits->oldest) = bucket;
+	limits->newest = bucket;
+}
+
+struct bucket *
+limits_bucket(struct limits *limits, const char *account)
+{
+	const struct timeval second = { .tv_sec = 1 };
+	struct bucket probe = { .account = (char *)account };
+	struct bucket **found = tfind(&probe, &limits->tree, compare);
+	struct bucket *bucket;
+
+	if (found) {
+		bucket = *found;
+		if (bucket->newer) {
+			bucket_unlink(bucket);
+			bucket_link(bucket);
+		}
+		return bucket;
+	}
+	bucket = xcalloc(1, sizeof *bucket);
+	bucket->account = xstrdup(account);
+	bucket->limits = limits;
+	bucket->last_waiter = &bucket->waiters;
+	bucket->block = 1;
+	bucket->per_message = 16;
+	bucket->waiting = -1;
+	if (!tsearch(bucket, &limits->tree, compare))
+		die("out of memory", "tsearch");
+	bucket_link(bucket);
+	if (!event_pending(limits->tick, EV_TIMEOUT, NULL))
+		event_add(limits->tick, &second);
+	return bucket;
+}
+
+static void
+bucket_free(void *arg)
+{
+	struct bucket *bucket = arg;
+
+	if (bucket->ask)
+		bucket->ask->bucket = NULL;
+	free(bucket->account);
+	free(bucket);
+}
+
+/* The sender's side */
+
+static void
+send_attempted(struct bucket *bucket)
+{
+	char key[320], n[24], waiting[24];
+	const char *argv[] = { key, "attempted", n, bucket->limits->node, waiting };
+
+	snprintf(key, sizeof key, "rate:{%s}:flight", bucket->account);
+	snprintf(n, sizeof n, "%u", bucket->attempted);
+	snprintf(waiting, sizeof waiting, "%lld", (long long)bucket->waiting);
+	redis_run(bucket->limits->redis, &limits_script, LIMITS_TIMEOUT_MS, limits_on_told, NULL, 1,
+		5, argv);
+	bucket->attempted = 0;
+	bucket->waiting = -1;
+}
+
+void
+limits_attempted(struct limits *limits, const char *account, unsigned n)
+{
+	struct bucket *bucket;
+
+	if (!*account)
+		return; /* our own mail */
+	bucket = limits_bucket(limits, account);
+	bucket->used_ms = clock_mono_ms();
+	bucket->attempted += n;
+	if (bucket->attempted >= ATTEMPTS_BATCH && redis_up(limits->redis))
+		send_attempted(bucket);
+}
+
+void
+limits_waiting(struct limits *limits, const char *account, int64_t rows)
+{
+	struct bucket *bucket;
+
+	if (!*account)
+		return;
+	bucket = limits_bucket(limits, account);
+	bucket->used_ms = clock_mono_ms();
+	bucket->waiting = rows < 0 ? 0 : rows;
+}
+
+/* Once a second: tell what has not been told, give back what lies idle, forget who has gone. */
+
+static void
+bucket_report(struct bucket *bucket)
+{
+	bucket->spent -= bucket->held;
+	if (limits_count_recipients(bucket))
+		bucket->spent_to -= bucket->held_to;
+	bucket->held = bucket->held_to = 0;
+	if (bucket->spent || bucket->spent_to)
+		limits_ask(bucket, 0, 0, 0);
+}
+
+static bool
+bucket_clean(const struct bucket *bucket)
+{
+	return !bucket->ask && !bucket->waiters && !bucket->held && !bucket->held_to &&
+		!bucket->spent && !bucket->spent_to && !bucket->attempted && bucket->waiting < 0;
+}
+
+static void
+bucket_tick(struct bucket *bucket, uint64_t now)
+{
+	struct limits *limits = bucket->limits;
+
+	if (redis_up(limits->redis)) {
+		if (bucket->attempted || bucket->waiting >= 0)
+			send_attempted(bucket);
+		if (!bucket->ask && !bucket->waiters && now - bucket->used_ms >= IDLE_MS)
+			bucket_report(bucket);
+	}
+	if (now - bucket->used_ms >= FORGET_MS && bucket_clean(bucket)) {
+		bucket_unlink(bucket);
+		tdelete(bucket, &limits->tree, compare);
+		bucket_free(bucket);
+	}
+}
+
+static void
+on_counted(void *arg, int err, const struct redis_reply *reply)
+{
+	struct count *count = arg;
+
+	if (count->limits) {
+		count->limits->count = NULL;
+		if (!err && redis_reply_int(reply) > 0)
+			count->limits->nodes = (unsigned)redis_reply_int(reply);
+	}
+	free(count);
+}
+
+static void
+count_nodes(struct limits *limits, uint64_t now)
+{
+	const char *argv[] = { "limits:nodes", "nodes", limits->id };
+
+	if (limits->count || !redis_up(limits->redis) ||
+		(limits->counted_ms && now - limits->counted_ms < COUNT_MS))
+		return;
+	limits->counted_ms = now;
+	limits->count = xmalloc(sizeof *limits->count);
+	limits->count->limits = limits;
+	redis_run(limits->redis, &limits_script, LIMITS_TIMEOUT_MS, on_counted, limits->count, 1, 3,
+		argv);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct limits *limits = arg;
+	const uint64_t now = clock_mono_ms();
+	struct bucket *newer;
+
+	(void)fd;
+	(void)what;
+	for (struct bucket *bucket = limits->oldest; bucket; bucket = newer) {
+		newer = bucket->newer;
+		bucket_tick(bucket, now);
+	}
+	count_nodes(limits, now);
+	if (!limits->oldest)
+		event_del(limits->tick);
+}
+
+struct limits *
+limits_new(struct loop *loop, struct redis *redis, const struct limits_options *options)
+{
+	struct limits *limits = xcalloc(1, sizeof *limits);
+	uint64_t random;
+
+	if (RAND_bytes((unsigned char *)&random, sizeof random) != 1)
+		die("no random numbers", "OpenSSL");
+	snprintf(limits->id, sizeof limits->id, "%016llx", (unsigned long long)random);
+	gethostname(limits->node, sizeof limits->node - 1);
+	limits->redis = redis;
+	limits->options = *options;
+	if (!limits->options.in_flight_max)
+		limits->options.in_flight_max = NO_CAP;
+	if (!limits->options.waiting_max)
+		limits->options.waiting_max = NO_CAP;
+	limits->nodes = 1;
+	limits->auth = auth_limits_new();
+	limits->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, limits);
+	if (!limits->tick)
+		die("out of memory", "limits");
+	return limits;
+}
+
+static void
+bucket_end(struct bucket *bucket)
+{
+	struct waiter *waiter;
+
+	while ((waiter = limits_waiter_pop(bucket))) {
+		waiter->cb(waiter->arg, 1, "shutting down");
+		free(waiter);
+	}
+	if (redis_up(bucket->limits->redis)) {
+		if (bucket->attempted)
+			send_attempted(bucket);
+		if (!bucket->ask)
+			bucket_report(bucket);
+	}
+}
+
+void
+limits_free(struct limits **limits_ref)
+{
+	struct limits *limits = *limits_ref;
+
+	if (!limits)
+		return;
+	*limits_ref = NULL;
+	for (struct bucket *bucket = limits->oldest; bucket; bucket = bucket->newer)
+		bucket_end(bucket);
+	if (limits->count)
+		limits->count->limits = NULL;
+	tdestroy(limits->tree, bucket_free);
+	auth_limits_free(&limits->auth);
+	event_free(limits->tick);
+	free(limits);
+}

@@ -1,0 +1,199 @@
+/*
+ * score.c - rolling counts of accounts, gathered here and added up in Redis (score.lua).
+ *
+ * sender, scanner -> [score] -> Redis -> [score] -> control (account show)
+ */
+#include "shared/account/score.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/redis/redis.h"
+
+#define FLUSH_S 1
+#define TIMEOUT_MS 2000
+#define KEY_SIZE 320
+
+const char *const score_names[SCORES] = { "recipients", "hard_bounces", "unknown_users",
+	"viruses" };
+const char *const score_windows[SCORE_WINDOWS] = { "5m", "1h", "24h", "7d" };
+
+static struct redis_script script = { .text =
+#include "shared/account/score.lua.h"
+};
+
+struct gathered {
+	char *account; /* first: the tree compares by it */
+	struct gathered *next;
+	uint64_t n[SCORES];
+};
+
+struct scores {
+	struct redis *redis;
+	struct event *flush;
+	void *tree; /* of gathered */
+	struct gathered *first;
+};
+
+static int
+by_account(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void
+run(struct redis *redis, const char *account, const uint64_t n[SCORES], redis_cb cb, void *arg)
+{
+	char key[KEY_SIZE], numbers[SCORES][24];
+	const char *argv[1 + SCORES] = { key };
+
+	snprintf(key, sizeof key, "score:{%s}", account);
+	for (int i = 0; i < SCORES; i++) {
+		snprintf(numbers[i], sizeof numbers[i], "%llu", (unsigned long long)n[i]);
+		argv[1 + i] = numbers[i];
+	}
+	redis_run(redis, &script, TIMEOUT_MS, cb, arg, 1, 1 + SCORES, argv);
+}
+
+static void
+on_added(void *arg, int err, const struct redis_reply *reply)
+{
+	(void)arg;
+	if (!err && redis_reply_kind(reply) == REDIS_ERR)
+		LOG_WARN("scores: Redis refuses the script", "error", redis_reply_str(reply, NULL));
+}
+
+static void
+keep(void *gathered)
+{
+	(void)gathered;
+}
+
+/* Sends all, or forgets it. */
+static void
+let_go(struct scores *scores, bool send)
+{
+	struct gathered *next;
+
+	tdestroy(scores->tree, keep);
+	scores->tree = NULL;
+	for (struct gathered *at = scores->first; at; at = next) {
+		next = at->next;
+		if (send)
+			run(scores->redis, at->account, at->n, on_added, NULL);
+		free(at->account);
+		free(at);
+	}
+	scores->first = NULL;
+}
+
+static void
+flush_later(struct scores *scores)
+{
+	const struct timeval later = { .tv_sec = FLUSH_S };
+
+	event_add(scores->flush, &later);
+}
+
+static void
+on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct scores *scores = arg;
+
+	(void)fd;
+	(void)what;
+	if (redis_up(scores->redis))
+		let_go(scores, true);
+	else
+		flush_later(scores);
+}
+
+struct scores *
+scores_new(struct loop *loop, struct redis *redis)
+{
+	struct scores *scores = xcalloc(1, sizeof *scores);
+
+	scores->redis = redis;
+	scores->flush = evtimer_new(loop_base(loop), on_flush, scores);
+	if (!scores->flush)
+		die("out of memory", "scores");
+	return scores;
+}
+
+void
+scores_free(struct scores **scores_ref)
+{
+	struct scores *scores = *scores_ref;
+
+	if (!scores)
+		return;
+	*scores_ref = NULL;
+	let_go(scores, redis_up(scores->redis));
+	event_free(scores->flush);
+	free(scores);
+}
+
+static struct gathered *
+gathered_of(struct scores *scores, const char *account)
+{
+	struct gathered **found = tfind(&account, &scores->tree, by_account), *fresh;
+
+	if (found)
+		return *found;
+	if (!scores->first)
+		flush_later(scores);
+	fresh = xcalloc(1, sizeof *fresh);
+	fresh->account = xstrdup(account);
+	fresh->next = scores->first;
+	scores->first = fresh;
+	if (!tsearch(fresh, &scores->tree, by_account))
+		die("out of memory", "tsearch");
+	return fresh;
+}
+
+void
+scores_add(struct scores *scores, const char *account, enum score score, unsigned n)
+{
+	if (n && *account)
+		gathered_of(scores, account)->n[score] += n;
+}
+
+struct reading {
+	score_cb cb;
+	void *arg;
+};
+
+static void
+on_read(void *arg, int err, const struct redis_reply *reply)
+{
+	struct reading reading = *(struct reading *)arg;
+	uint64_t counts[SCORE_WINDOWS][SCORES];
+
+	free(arg);
+	if (!err && redis_reply_count(reply) != SCORE_WINDOWS * SCORES) {
+		on_added(NULL, 0, reply);
+		err = -EPROTO;
+	}
+	for (size_t i = 0; !err && i < SCORE_WINDOWS * SCORES; i++)
+		counts[i / SCORES][i % SCORES] = (uint64_t)redis_reply_int(
+			redis_reply_at(reply, i));
+	reading.cb(reading.arg, err, err ? NULL : counts);
+}
+
+void
+scores_read(struct redis *redis, const char *account, score_cb cb, void *arg)
+{
+	static const uint64_t nothing[SCORES];
+	struct reading *reading = xmalloc(sizeof *reading);
+
+	*reading = (struct reading){ cb, arg };
+	run(redis, account, nothing, on_read, reading);
+}

@@ -1,0 +1,161 @@
+/*
+ * config.h - the settings of shout.yaml: schema, defaults, and errors that name file, line, key and
+ * what would be right. Durations are kept in milliseconds, sizes in bytes.
+ *
+ * deploy/shout.yaml lists every key with its default and is itself loaded by a test.
+ */
+#ifndef SHARED_CONFIG_H
+#define SHARED_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "shared/base/tls.h"
+
+enum config_backend { BACKEND_LMDB, BACKEND_KAFKA };
+enum config_sasl { SASL_NONE, SASL_PLAIN, SASL_SCRAM_SHA_256, SASL_SCRAM_SHA_512 };
+enum listen_tls { LISTEN_PLAIN, LISTEN_STARTTLS, LISTEN_IMPLICIT }; /* none, starttls, implicit */
+enum listen_auth { AUTH_NEVER, AUTH_KNOWN_ADDRESSES, AUTH_ALWAYS }; /* AUTH without TLS */
+enum bare_newline { BARE_NORMALISE, BARE_REFUSE };
+
+struct listen_config {
+	char *address;                     /* host:port */
+	enum listen_tls tls;               /* default none: no STARTTLS offered */
+	bool tls_required;                 /* with starttls: refuse MAIL before it (port 587) */
+	bool auth;                         /* offer AUTH; default true */
+	enum listen_auth auth_without_tls; /* default never */
+	bool proxy;                        /* PROXY header required, from `proxies` only */
+	char **proxies;                    /* addresses and networks */
+	unsigned proxies_count;
+	enum tls_profile profile; /* key tls_profile: modern (default) or legacy */
+};
+
+struct config {
+	char *file;      /* where it was read from */
+	char *hostname;  /* default: the machine's */
+	char *state_dir; /* required */
+	char *user;      /* who the process becomes; NULL: whoever it is, but for root */
+	char *group;     /* default the user's own */
+	struct {
+		int level; /* enum log_level; key log.level: debug, info, warn, error */
+	} log;
+	struct {
+		enum config_backend backend;
+		char *brokers;
+		unsigned partitions;  /* 12 */
+		unsigned replication; /* 3 */
+		bool tls;             /* to the brokers */
+		char *ca;
+		struct {
+			enum config_sasl mechanism; /* default none */
+			char *username;
+			char *password; /* that of password_file when that is set */
+			char *password_file;
+		} sasl;
+		uint64_t map_size;    /* lmdb, 64G (address space, not disk) */
+		unsigned min_free;    /* percent of the disk, 10 */
+		uint64_t events_size; /* cap of the event files, 1G */
+		uint64_t floods_size; /* of those of what strangers cause, 100M */
+		uint64_t events_keep; /* ms, 30d */
+	} queue;
+	struct {
+		char *address;  /* unix:/run/redis/redis-server.sock */
+		char *password; /* that of password_file when that is set */
+		char *password_file;
+		bool tls;
+		char *ca;
+	} redis;
+	struct {
+		struct listen_config *listen;
+		unsigned listen_count;
+		unsigned threads; /* 0 = the number of cores */
+		struct {
+			struct tls_files *files; /* keys certificate, key; then more[] for SNI */
+			unsigned files_count;
+		} tls;
+		uint64_t message_size_limit;      /* 50M */
+		unsigned recipients_max;          /* 1000 */
+		unsigned connections_max;         /* of a process, 2000 */
+		unsigned connections_per_address; /* 100 */
+		unsigned known_share;             /* percent kept for who is known, 50 */
+		unsigned strangers_per_network;   /* of a /24 or /48 who are not known, 250 */
+		uint64_t stranger_timeout;        /* until MAIL, 30s */
+		struct {
+			unsigned connections, handshakes, commands; /* 600, 120, 1200 */
+		} stranger_rates;                                   /* of an address, a minute */
+		unsigned errors_max; /* bad commands before 421, 20 */
+		uint64_t timeout;    /* of an idle client, 5m */
+		enum bare_newline bare_newline;
+		bool received_client_address; /* name the client in Received, default false */
+		char *help_url;               /* in refusals; default https://<hostname>/help */
+		char *postmaster; /* who gets RCPT TO:<postmaster>; default postmaster@<hostname> */
+		unsigned in_flight_max; /* messages of an account not yet attempted, 10000 */
+		unsigned waiting_max;   /* messages of an account waiting, 200000 */
+	} ingress;
+	struct {
+		/* Of accounts that have none of their own: 1000, 5000, 5000, 20000; 0: none. */
+		struct {
+			unsigned messages_hour, messages_day, recipients_hour, recipients_day;
+		} defaults; /* key default */
+	} limits;
+	struct {
+		bool enabled; /* true; false forwards unscanned, and says so at start */
+		char **clamd;
+		unsigned clamd_count;
+		char *clamd_temporary;  /* where they unpack; default none: not looked at */
+		uint64_t timeout;       /* of a scan, 60s */
+		unsigned connections;   /* to each clamd at most, 10 */
+		uint64_t signature_age; /* older alerts, 48h */
+		uint64_t error_limit;   /* what clamd only has errors for is held then, 3d */
+	} scanner;
+	struct {
+		char *route;           /* mx, or a smarthost host:port */
+		char **allow_networks; /* special addresses that may be delivered to */
+		unsigned allow_networks_count;
+		uint64_t lifetime, null_lifetime, held_lifetime; /* 5d, 1d, 14d */
+		struct {
+			uint64_t first, max; /* 5m, 4h */
+		} retry;
+		struct {
+			uint64_t max, route; /* of a site, 30m; of the smarthost, 2m */
+		} rest;
+		unsigned ambiguous_retries;                  /* of what may have arrived, 3 */
+		uint64_t delay_dsn;                          /* 4h */
+		unsigned concurrency_start, concurrency_max; /* connections per site: 5, 20 */
+		unsigned connections_max;                    /* of the process, 1000 */
+		unsigned port;                               /* of MX hosts, 25 */
+		char *source_address;                        /* bind, default any */
+		struct {
+			uint64_t connect, command, dot, idle; /* 30s, 5m, 10m; cached idle 5s */
+		} timeout;
+	} sender;
+	struct {
+		char **forward; /* host:port; none: recursive from the root */
+		unsigned forward_count;
+		char *trust_anchor; /* a file; default Debian's, or none */
+	} dns;
+	struct {
+		char *listen; /* host:port; NULL: no API */
+	} control;
+	struct {
+		char *listen; /* host:port; NULL: no metrics page */
+	} metrics;
+};
+
+/*
+ * Reads and checks a file. NULL, with every error on `errors` (a stream), one a line:
+ *   shout.yaml:12: ingress.listen[0].tls: "ssl" is not one of: none, starttls, implicit
+ * Unknown keys are errors. Checked here too: addresses, networks, durations and sizes in range,
+ * files that must be readable, keys that need other keys.
+ */
+struct config *config_load(const char *file, FILE *errors);
+void config_free(struct config **config);
+
+/* "500ms", "30s", "5m", "4h", "5d" to milliseconds; "4096", "256k", "50M", "2G" to bytes. 0 or
+ * -EINVAL. */
+int config_duration(const char *text, uint64_t *ms_out);
+int config_size(const char *text, uint64_t *bytes_out);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * header.h - fields of a message header (RFC 5322 2.2). Pure: bytes in, spans out.
+ */
+#ifndef SHARED_HEADER_H
+#define SHARED_HEADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shared/mail/address.h"
+
+/* The longest line of RFC 5322 2.1.1: where the colon of a field has to stand. */
+#define HEADER_NAME_MAX 998
+
+/* A field inside the caller's buffer. `value` starts after the colon and ends before the final
+ * line ending; it may hold folds. */
+struct header_field {
+	const char *name;
+	size_t name_length;
+	const char *value;
+	size_t value_length;
+	const char *start; /* the whole field with its line ending */
+	size_t length;
+};
+
+/*
+ * The next field of a header held whole in memory, lines ending in CRLF or LF. `*at` is the
+ * offset to go on from (start with 0). 1: a field; 0: the header has ended, `*at` is the first
+ * byte of the body (behind the empty line, or at a line that is no field: such a message has a
+ * header that ends there).
+ */
+int header_next(const char *data, size_t size, size_t *at, struct header_field *out);
+bool header_is(const struct header_field *field, const char *name); /* case-insensitive */
+
+/*
+ * The mailboxes of an address-list field (From, Sender, Resent-From): comments, quoted strings,
+ * display names, groups. At most `max`; returns how many there are (maybe more than `max`), or
+ * -EINVAL when the value is no address list. Addresses point into `value` where possible;
+ * otherwise (folds or comments inside the address) into `scratch` (at least value length bytes).
+ */
+long
+header_addresses(const char *value, size_t length, struct address *out, size_t max, char *scratch);
+
+/*
+ * Whether the address list holds an address, not just a name or a comment, that is not ASCII. What
+ * cannot be read is skipped up to the next comma. `scratch`: as above.
+ */
+bool header_has_utf8_address(const char *value, size_t length, char *scratch);
+
+/* Unfolded, cleaned of control characters, outer blanks dropped, cut at size - 1; NUL-terminated.
+ */
+void header_text(const struct header_field *field, char *out, size_t size);
+
+#endif

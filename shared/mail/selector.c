@@ -1,0 +1,299 @@
+/*
+ * selector.c - which mail an operator means.
+ *
+ * relay.config -> [selector] -> sender, control
+ *
+ * Pure. A selector with a field that is not known here matches nothing: it is refused.
+ */
+#include "shared/mail/selector.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "shared/base/log.h"
+#include "shared/mail/address.h"
+
+#define SITE_DOMAIN "domain:" /* a row named after a domain (sender) */
+#define HASH_DIGITS 8         /* "-1a2b3c4d" ends the name of a site with several hosts */
+
+const char *const selector_names[SELECTOR_FIELDS] = { "id", "site", "provider", "account",
+	"credential", "recipient_domain", "egress_ip" };
+
+const char *
+selector_right(enum selector_field field)
+{
+	static const char *const right[SELECTOR_FIELDS] = { "26 signs of a message id",
+		"the name of a site, like mx.rossi.example",
+		"a provider's name, or the end of its hosts' names, like outlook.com",
+		"an account's id", "a username, or an address", "a domain, like rossi.example",
+		"an IP address" };
+
+	return right[field];
+}
+
+/* The one form of an address, or NULL: it is none. */
+static char *
+canonical_ip(const char *text)
+{
+	const int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+	char out[INET6_ADDRSTRLEN];
+	unsigned char bytes[16];
+
+	if (inet_pton(family, text, bytes) != 1 || !inet_ntop(family, bytes, out, sizeof out))
+		return NULL;
+	return xstrdup(out);
+}
+
+/* The length of the host's name a site is named after. */
+static size_t
+host_length(const char *site)
+{
+	const size_t length = strlen(site);
+	const char *hash = length > HASH_DIGITS + 1 ? site + length - HASH_DIGITS - 1 : "";
+
+	if (*hash != '-')
+		return length;
+	for (int i = 1; i <= HASH_DIGITS; i++)
+		if (!isxdigit((unsigned char)hash[i]))
+			return length;
+	return length - HASH_DIGITS - 1;
+}
+
+static char *
+canonical_host(const char *text)
+{
+	const size_t length = host_length(text);
+	char out[256], *host;
+
+	if (!address_domain_valid(text, length) || !address_domain_canonical(text, length, out))
+		return NULL;
+	host = xasprintf("%s%s", out, text + length);
+	for (char *c = host + strlen(out); *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return host;
+}
+
+/* That of a recipient: also a literal. */
+static char *
+canonical_domain(const char *text)
+{
+	char *mailbox = xasprintf("x@%s", text), out[256], *domain = NULL;
+	struct address address;
+
+	if (!address_parse(mailbox, strlen(mailbox), &address) && address.domain &&
+		address_domain_canonical(address.domain, address.domain_length, out))
+		domain = xstrdup(out);
+	free(mailbox);
+	return domain;
+}
+
+static char *
+canonical_bracketed(const char *text)
+{
+	const size_t length = strlen(text);
+	char *inside, *ip = NULL, *out = NULL;
+
+	if (length < 3 || text[length - 1] != ']')
+		return NULL;
+	inside = xstrndup(text + 1, length - 2);
+	ip = canonical_ip(inside);
+	if (ip)
+		out = xasprintf("[%s]", ip);
+	free(inside);
+	free(ip);
+	return out;
+}
+
+/* "host:25", "[::1]:25": the one smarthost. */
+static char *
+canonical_smarthost(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	char *name, *host, *site = NULL;
+
+	if (!colon || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")])
+		return NULL;
+	name = xstrndup(text, (size_t)(colon - text));
+	host = *name == '[' ? canonical_bracketed(name) : canonical_host(name);
+	if (host)
+		site = xasprintf("%s%s", host, colon);
+	free(name);
+	free(host);
+	return site;
+}
+
+/* A host's or provider's name, or one that the sender made. */
+static char *
+canonical_site(const char *text)
+{
+	char *host, *site = NULL;
+
+	if (strncasecmp(text, SITE_DOMAIN, strlen(SITE_DOMAIN)) != 0) {
+		site = canonical_host(text);
+		return site ? site : canonical_smarthost(text);
+	}
+	host = canonical_domain(text + strlen(SITE_DOMAIN));
+	if (host)
+		site = xasprintf(SITE_DOMAIN "%s", host);
+	free(host);
+	return site;
+}
+
+/* Names that are given out: no blanks, nothing that cannot be seen. */
+static char *
+canonical_name(const char *text)
+{
+	for (const char *c = text; *c; c++)
+		if ((unsigned char)*c <= ' ' || *c == 0x7f)
+			return NULL;
+	return *text ? xstrdup(text) : NULL;
+}
+
+static char *
+canonical_credential(const char *text)
+{
+	char *ip = canonical_ip(text);
+
+	return ip ? ip : canonical_name(text);
+}
+
+static char *
+canonical_provider(const char *text)
+{
+	return canonical_site(*text == '.' ? text + 1 : text);
+}
+
+static char *
+canonical_id(const char *text)
+{
+	uint8_t id[ID_SIZE];
+
+	return id_parse(text, id) == 0 ? xstrdup(text) : NULL;
+}
+
+int
+selector_set(struct selector *selector, enum selector_field field, const char *text)
+{
+	static char *(*const canonical[SELECTOR_FIELDS])(const char *text) = { canonical_id,
+		canonical_site, canonical_provider, canonical_name, canonical_credential,
+		canonical_domain, canonical_ip };
+
+	selector->text[field] = canonical[field](text);
+	if (selector->text[field] && field == SELECT_ID)
+		id_parse(text, selector->id);
+	return selector->text[field] ? 0 : -EINVAL;
+}
+
+static int
+field_of(const char *name)
+{
+	for (int i = 0; i < SELECTOR_FIELDS; i++)
+		if (!strcmp(selector_names[i], name))
+			return i;
+	return -1;
+}
+
+int
+selector_parse(struct selector *selector, const json_t *json, const char **field_out)
+{
+	const char *name, *text;
+	json_t *value;
+	size_t given = 0;
+	int field;
+
+	*selector = (struct selector){ 0 };
+	*field_out = NULL;
+	json_object_foreach((json_t *)json, name, value)
+	{
+		*field_out = name;
+		text = json_string_value(value);
+		field = field_of(name);
+		if (field < 0 || !text || selector_set(selector, (enum selector_field)field, text))
+			return -EINVAL;
+		given++;
+	}
+	*field_out = NULL;
+	return given ? 0 : -EINVAL;
+}
+
+void
+selector_wipe(struct selector *selector)
+{
+	for (int i = 0; i < SELECTOR_FIELDS; i++) {
+		free(selector->text[i]);
+		selector->text[i] = NULL;
+	}
+}
+
+static bool
+ends_in(const char *site, const char *suffix)
+{
+	const size_t length = host_length(site), suffix_length = strlen(suffix);
+
+	return length >= suffix_length &&
+		!strncasecmp(site + length - suffix_length, suffix, suffix_length) &&
+		(length == suffix_length || site[length - suffix_length - 1] == '.');
+}
+
+bool
+selector_has_site(const struct selector *s, const char *site)
+{
+	const char *name = s->text[SELECT_SITE], *provider = s->text[SELECT_PROVIDER];
+
+	return (!name || !strcasecmp(name, site)) &&
+		(!provider || !strcasecmp(provider, site) || ends_in(site, provider));
+}
+
+bool
+selector_is_site(const struct selector *s)
+{
+	for (int i = 0; i < SELECTOR_FIELDS; i++)
+		if (i != SELECT_SITE && i != SELECT_PROVIDER && s->text[i])
+			return false;
+	return true;
+}
+
+static bool
+is_or_any(const char *wanted, const char *text)
+{
+	return !wanted || !strcmp(wanted, text);
+}
+
+bool
+selector_matches(
+	const struct selector *s, const Envelope *envelope, const char *site, const char *egress)
+{
+	return (!s->text[SELECT_ID] || !memcmp(s->id, envelope->id.data, ID_SIZE)) &&
+		is_or_any(s->text[SELECT_ACCOUNT], envelope->account) &&
+		is_or_any(s->text[SELECT_CREDENTIAL], envelope->credential) &&
+		is_or_any(s->text[SELECT_EGRESS], egress) && selector_has_site(s, site);
+}
+
+bool
+selector_has_domain(const struct selector *s, const Recipient *recipient)
+{
+	const char *at = strrchr(recipient->address, '@');
+	char domain[256];
+
+	if (!s->text[SELECT_DOMAIN])
+		return true;
+	return at && address_domain_canonical(at + 1, strlen(at + 1), domain) &&
+		!strcmp(domain, s->text[SELECT_DOMAIN]);
+}
+
+bool
+selector_matches_row(const struct selector *s, const Row *row, const char *egress)
+{
+	const Envelope *envelope = row->envelope;
+
+	if (!selector_matches(s, envelope, row->site, *row->egress ? row->egress : egress))
+		return false;
+	for (size_t i = 0; i < envelope->n_recipients; i++)
+		if (selector_has_domain(s, envelope->recipients[i]))
+			return true;
+	return !s->text[SELECT_DOMAIN];
+}

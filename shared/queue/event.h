@@ -1,0 +1,50 @@
+/*
+ * event.h - what happened to mail, one JSON record each, on mail.events. README documents every
+ * field. Events that prove an end state are acknowledged before the mail is given up.
+ *
+ *   struct mail_event e;
+ *   mail_event_begin(&e, "delivered", envelope);
+ *   json_str(&e.json, "host", host);
+ *   mail_event_send(&e, queue, cb, arg);
+ *
+ * Every event: "time", "event", "id" (26 characters, absent where there is no message), "account",
+ * "node" (hostname).
+ *   accepted       credential client helo tls from to[] size message_id header_from
+ *   rejected       client account reply count first   (aggregated per address and minute)
+ *   auth-failed    client username reason count       (aggregated)
+ *   tls-failed     client error count                 (aggregated)
+ *   tls-lost       host error since
+ *   held           verdict signature reason event_id
+ *   released       rule by
+ *   deferred       site to[] host reply ambiguous attempts due  (one per row and attempt)
+ *   delivered      site to[] host reply attempts tls verdict queued_ms
+ *   bounced        site to[] host reply ambiguous enhanced reason attempts
+ *   expired        site to[] host reply ambiguous attempts
+ */
+#ifndef SHARED_EVENT_H
+#define SHARED_EVENT_H
+
+#include "shared/base/json.h"
+#include "shared/queue/queue.h"
+
+struct mail_event {
+	struct json json;
+	enum event_class class; /* by its name */
+};
+
+/* Named once at start; used as "node". */
+void mail_event_set_node(const char *hostname);
+
+/* Starts an event; `envelope` may be NULL. The struct's buffer is reused: keep one per loop. */
+void mail_event_begin(struct mail_event *event, const char *name, const Envelope *envelope);
+/* One that a message has once at most, but that is sent again when a crash comes before what
+ * follows it: the same "event_id" (made of the message's id and `name`) tells readers to drop it.
+ */
+void mail_event_begin_once(struct mail_event *event, const char *name, const Envelope *envelope);
+/* "to": addresses of the recipients, all of the envelope's or the given ones. */
+void mail_event_recipients(struct mail_event *event, Recipient *const *recipients, size_t count);
+/* Sends it; cb (may be NULL) once acknowledged. */
+void mail_event_send(struct mail_event *event, struct queue *queue, queue_cb cb, void *arg);
+void mail_event_free(struct mail_event *event);
+
+#endif

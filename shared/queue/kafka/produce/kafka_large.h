@@ -1,0 +1,21 @@
+/*
+ * kafka_large.h - large records take turns; kafka_producer.c's alone, under its lock.
+ */
+#ifndef SHARED_KAFKA_LARGE_H
+#define SHARED_KAFKA_LARGE_H
+
+#include "shared/queue/kafka/client/kafka_private.h"
+
+struct kafka_large {
+	struct kafka_message *first, **last; /* waiting, by asked_us */
+	size_t waiting, bytes_under_way;
+};
+
+/* 1: it may go now. 0: it waits, with copies of its key and header. -ENOSPC: too many wait. */
+int kafka_large_enter(struct kafka_large *large, struct kafka_message *message);
+/* One of those that went has its report: the messages that may go now, linked by next. */
+struct kafka_message *kafka_large_leave(struct kafka_large *large, size_t bytes);
+/* Those that have waited since before `before_us`, linked by next. They have left. */
+struct kafka_message *kafka_large_expire(struct kafka_large *large, uint64_t before_us);
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * kafka_tally.h - what became of records, for metrics and the log; kafka_producer.c's alone.
+ */
+#ifndef SHARED_KAFKA_TALLY_H
+#define SHARED_KAFKA_TALLY_H
+
+#include "shared/queue/kafka/client/kafka_private.h"
+
+struct metric;
+
+struct kafka_tally {
+	struct metric *latency[KAFKA_TOPICS], *errors[KAFKA_TOPICS], *unknown[KAFKA_TOPICS];
+	struct metric *in_flight, *large_waiting, *replaced;
+	uint64_t next_log_ms;
+};
+
+void kafka_tally_init(struct kafka_tally *tally);
+/* It is answered with `err`. */
+void kafka_tally_answer(struct kafka_tally *tally, const struct kafka_message *message, int err);
+
+#endif

@@ -1,0 +1,556 @@
+/*
+ * kafka_rows.c - writing waiting mail in a cluster.
+ *
+ *   defer:  body ack -> rows' acks -> read back into the table -> record finished -> callback
+ *   put:    row's ack -> read back into the table -> callback
+ *   remove: likewise, with a tombstone
+ *
+ * sender -> [kafka_rows] -> mail.deferred, mail.state
+ *
+ * Only an owner with a lease writes. Without a lease it is -ETIMEDOUT: it may be renewed; once the
+ * partition is somebody else's, -ECANCELED. A row that is durable but not read back in time is
+ * -ETIMEDOUT as well, and may be written again.
+ */
+#include "shared/queue/kafka/rows/kafka_state_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/log.h"
+#include "shared/base/metrics.h"
+
+/* Flights. */
+
+struct flight *
+flight_new(struct kafka_state *state, enum flight_kind kind, int32_t partition, size_t key_size,
+	size_t value_size)
+{
+	struct flight *flight = xmalloc(sizeof *flight + key_size + value_size);
+
+	memset(flight, 0, sizeof *flight);
+	flight->state = state;
+	flight->kind = kind;
+	flight->message.topic = kind == FLIGHT_BODY ? KAFKA_DEFERRED : KAFKA_STATE;
+	flight->message.partition = partition;
+	flight->message.key = flight->bytes;
+	flight->message.key_size = key_size;
+	flight->message.value = flight->bytes + key_size;
+	flight->message.value_size = value_size;
+	return flight;
+}
+
+/* The queue thread hands it on; the flight may be gone when this returns. */
+static void
+on_ack(struct kafka_message *message, int err, int64_t offset)
+{
+	struct flight *flight = (struct flight *)message;
+	struct kafka_state *state = flight->state;
+	bool first;
+
+	flight->err = err;
+	flight->offset = offset;
+	flight->next_ack = NULL;
+	pthread_mutex_lock(&state->acks_lock);
+	first = !state->acks;
+	if (first)
+		state->last_ack = &state->acks;
+	*state->last_ack = flight;
+	state->last_ack = &flight->next_ack;
+	pthread_mutex_unlock(&state->acks_lock);
+	if (first)
+		follower_wake(state->mine);
+	atomic_fetch_sub(&state->unacked, 1);
+}
+
+/* Under lock, so that the order in `flying` is the log's. */
+void
+flight_produce(struct kafka_state *state, struct flight *flight)
+{
+	struct part *part = part_of(state, flight->message.partition);
+
+	flight->tenure = part->tenure;
+	flight->message.on_ack = on_ack;
+	if (flight->kind == FLIGHT_ROW) {
+		flight->number = ++part->produced;
+		TAILQ_INSERT_TAIL(&part->flying, flight, link);
+	}
+	atomic_fetch_add(&state->unacked, 1);
+	kafka_produce(state->queue->producer, &flight->message);
+}
+
+size_t
+state_key(char key[STATE_KEY_MAX], const uint8_t *id, const char *site, size_t site_length)
+{
+	assert(site_length <= QUEUE_SITE_MAX);
+	id_format(id, key);
+	key[ID_TEXT_SIZE - 1] = '/';
+	memcpy(key + ID_TEXT_SIZE, site, site_length);
+	return ID_TEXT_SIZE + site_length;
+}
+
+/* A row under our epoch, its body at `body_offset` of mail.deferred (< 0: as the row says). */
+struct flight *
+flight_of_row(
+	struct kafka_state *state, const struct part *part, const Row *row, int64_t body_offset)
+{
+	Envelope envelope = *row->envelope;
+	Row ours = *row;
+	char key[STATE_KEY_MAX];
+	size_t key_size = state_key(key, envelope.id.data, row->site, strlen(row->site));
+	struct flight *flight;
+
+	ours.envelope = &envelope;
+	ours.epoch = part->epoch;
+	if (body_offset >= 0) {
+		envelope.body_topic = KAFKA_DEFERRED;
+		envelope.body_offset = body_offset;
+	}
+	flight = flight_new(
+		state, FLIGHT_ROW, part->partition, key_size, row__get_packed_size(&ours));
+	memcpy(flight->bytes, key, key_size);
+	row__pack(&ours, flight->bytes + key_size);
+	return flight;
+}
+
+/* Its header tells whose it is. */
+struct flight *
+flight_of_tombstone(
+	struct kafka_state *state, const struct part *part, const char *key, size_t key_size)
+{
+	Row header = ROW__INIT;
+	struct flight *flight;
+	size_t size;
+
+	header.epoch = part->epoch;
+	size = row__get_packed_size(&header);
+	flight = flight_new(state, FLIGHT_ROW, part->partition, key_size, size);
+	memcpy(flight->bytes, key, key_size);
+	row__pack(&header, flight->bytes + key_size);
+	flight->message.header = flight->bytes + key_size;
+	flight->message.header_size = size;
+	flight->message.value = NULL;
+	flight->message.value_size = 0;
+	return flight;
+}
+
+/* Calls. */
+
+static void
+on_answer(struct task *task)
+{
+	struct write *write = (struct write *)((char *)task - offsetof(struct write, task));
+
+	if (write->record && !write->err)
+		kafka_finish(write->record);
+	if (write->cb)
+		write->cb(write->arg, write->err);
+	free(write);
+}
+
+static struct write *
+write_new(struct kafka_state *state, int32_t partition, queue_cb cb, void *arg)
+{
+	struct write *write = xcalloc(1, sizeof *write);
+
+	write->task.run = on_answer;
+	write->loop = loop_current();
+	write->cb = cb;
+	write->arg = arg;
+	write->partition = partition;
+	write->body_offset = -1;
+	write->asked_ms = clock_mono_ms();
+	TAILQ_INSERT_TAIL(&state->writes, write, link);
+	return write;
+}
+
+static void
+rows_drop(struct write *write)
+{
+	for (size_t i = 0; i < write->row_count; i++)
+		row_free(write->rows[i]);
+	free(write->rows);
+	write->rows = NULL;
+	write->row_count = 0;
+}
+
+/* One of its records has come to its end. Under lock. */
+static void
+write_part_done(struct kafka_state *state, struct write *write, int err)
+{
+	if (err)
+		write->err = err;
+	if (--write->left)
+		return;
+	rows_drop(write);
+	TAILQ_REMOVE(&state->writes, write, link);
+	TAILQ_INSERT_TAIL(&state->ended, write, link);
+}
+
+static void
+note_doubt(struct part *part, const struct flight *flight, int err)
+{
+	const struct write *write = flight->write;
+
+	if (!err && flight->number > part->doubtful_to)
+		part->doubtful_body = INT64_MAX;
+	if (!err || !write || write->body_offset < 0)
+		return;
+	part->doubtful_to = part->produced;
+	if (write->body_offset < part->doubtful_body)
+		part->doubtful_body = write->body_offset;
+}
+
+static void
+flight_done(struct kafka_state *state, struct part *part, struct flight *flight, int err)
+{
+	note_doubt(part, flight, err);
+	TAILQ_REMOVE(&part->flying, flight, link);
+	if (flight->zombie)
+		zombie_answered(part, flight->zombie, err);
+	if (flight->write)
+		write_part_done(state, flight->write, err);
+	free(flight);
+}
+
+/* What a write has to hear at once; 0: it may go. Under lock. */
+static int
+refusal(const struct kafka_state *state, const struct part *part)
+{
+	if (!part || part->state == PART_AWAY)
+		return -ECANCELED;
+	return part_leased(state, part) ? 0 : -ETIMEDOUT;
+}
+
+/* Lays the row's record on its way as part of a call. Under lock. */
+static void
+write_row(struct kafka_state *state, struct write *write, struct flight *flight)
+{
+	flight->write = write;
+	write->left++;
+	flight_produce(state, flight);
+}
+
+void
+kafka_row_put(struct queue *base, const Row *row, queue_cb cb, void *arg)
+{
+	struct kafka_state *state = ((struct kafka_queue *)base)->state;
+	struct part *part;
+	struct write *write;
+	int64_t body;
+	int err;
+
+	pthread_mutex_lock(&state->lock);
+	part = part_of(state, (int32_t)row->envelope->partition);
+	err = refusal(state, part);
+	if (!err && (body = body_place(state, part, row)) < 0)
+		err = -ENOENT; /* rows come into being by deferring a record */
+	if (!err) {
+		write = write_new(state, part->partition, cb, arg);
+		write->body_offset = body; /* it may be the last to need it */
+		write_row(state, write, flight_of_row(state, part, row, body));
+	}
+	pthread_mutex_unlock(&state->lock);
+	if (err && cb)
+		cb(arg, err);
+}
+
+void
+kafka_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg)
+{
+	struct kafka_state *state = ((struct kafka_queue *)base)->state;
+	char key[STATE_KEY_MAX];
+	size_t key_size = state_key(key, row->envelope->id.data, row->site, strlen(row->site));
+	struct part *part;
+	struct write *write;
+	int err;
+
+	pthread_mutex_lock(&state->lock);
+	part = part_of(state, (int32_t)row->envelope->partition);
+	err = refusal(state, part);
+	if (!err) {
+		write = write_new(state, part->partition, cb, arg);
+		write_row(state, write, flight_of_tombstone(state, part, key, key_size));
+	}
+	pthread_mutex_unlock(&state->lock);
+	if (err && cb)
+		cb(arg, err);
+}
+
+/* Deferring: first the body. */
+
+static struct flight *
+flight_of_body(struct kafka_state *state, const Envelope *envelope, struct kafka_body *body,
+	int32_t partition)
+{
+	size_t size = envelope__get_packed_size(envelope), body_size;
+	struct flight *flight = flight_new(state, FLIGHT_BODY, partition, ID_SIZE, size);
+
+	memcpy(flight->bytes, envelope->id.data, ID_SIZE);
+	envelope__pack(envelope, flight->bytes + ID_SIZE);
+	flight->message.header = flight->bytes + ID_SIZE;
+	flight->message.header_size = size;
+	flight->message.value = kafka_body_data(body, &body_size);
+	if (!flight->message.value)
+		flight->message.value = "";
+	flight->message.value_size = body_size;
+	return flight;
+}
+
+void
+kafka_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, void *arg)
+{
+	struct kafka_state *state = kafka_record_queue(base)->state;
+	struct part *part;
+	struct write *write;
+	struct flight *flight;
+	int err;
+
+	pthread_mutex_lock(&state->lock);
+	part = part_of(state, kafka_record_partition(base));
+	err = refusal(state, part);
+	if (!err) {
+		write = write_new(state, part->partition, cb, arg);
+		write->record = base;
+		write->body = kafka_record_body(base);
+		kafka_body_pin(write->body);
+		write->body_from = part->body_end;
+		write->loop = kafka_record_loop(base);
+		write->rows = xmalloc(count * sizeof(Row *));
+		write->row_count = count;
+		for (size_t i = 0; i < count; i++)
+			write->rows[i] = row_copy(rows[i]);
+		write->left = 1;
+		flight = flight_of_body(state, record_envelope(base), write->body, part->partition);
+		flight->write = write;
+		flight_produce(state, flight);
+	}
+	pthread_mutex_unlock(&state->lock);
+	if (err && cb)
+		cb(arg, err);
+}
+
+void
+renew_produce(struct kafka_state *state, struct part *part, const Envelope *envelope,
+	struct kafka_body *body, struct renewal *renewal)
+{
+	struct write *write = write_new(state, part->partition, NULL, NULL);
+	struct flight *flight = flight_of_body(state, envelope, body, part->partition);
+
+	write->renewal = renewal;
+	write->body_from = part->body_end;
+	write->left = 1;
+	flight->write = write;
+	flight_produce(state, flight);
+}
+
+/* A record of ours under way for that key may lie behind the zombie's already. */
+bool
+key_is_flying(const struct part *part, const char *key, size_t key_size)
+{
+	const struct flight *flight;
+
+	TAILQ_FOREACH(flight, &part->flying, link)
+	if (flight->message.key_size == key_size && !memcmp(flight->bytes, key, key_size))
+		return true;
+	return false;
+}
+
+/* Its owner writes that row at this moment. */
+static bool
+row_is_flying(const struct part *part, const Row *row)
+{
+	char key[STATE_KEY_MAX];
+	size_t key_size = state_key(key, row->envelope->id.data, row->site, strlen(row->site));
+
+	return key_is_flying(part, key, key_size);
+}
+
+/* The body is durable: its rows point to it. Under lock. */
+static void
+body_acked(struct kafka_state *state, struct flight *flight)
+{
+	struct write *write = flight->write;
+	struct part *part = part_of(state, write->partition);
+	int err = flight->err ? flight->err : refusal(state, part);
+
+	if (!flight->err && flight->offset >= part->body_end)
+		part->body_end = flight->offset + 1;
+	write->body_offset = flight->err ? -1 : flight->offset;
+	if (!err && flight->tenure != part->tenure)
+		err = -ECANCELED;
+	if (write->renewal && !err)
+		renew_rows(state, write);
+	for (size_t i = 0; i < write->row_count && !err && !write->answered; i++)
+		if (!write->renewal || !row_is_flying(part, write->rows[i]))
+			write_row(state, write,
+				flight_of_row(state, part, write->rows[i], write->body_offset));
+	if (write->renewal)
+		renew_end(write, err);
+	if (write->body)
+		kafka_body_unpin(write->body);
+	write->body = NULL;
+	write_part_done(state, write, err);
+	free(flight);
+}
+
+/* The state thread's turns. */
+
+static void
+row_acked(struct kafka_state *state, struct flight *flight)
+{
+	struct part *part = part_of(state, flight->message.partition);
+
+	flight->acked = true;
+	if (flight->err)
+		flight_done(state, part, flight, flight->err);
+	else if (part->state == PART_AWAY || flight->tenure != part->tenure)
+		flight_done(state, part, flight, -ECANCELED);
+}
+
+/* Those that were read back are done. Under lock. */
+void
+rows_folded(struct kafka_state *state, struct part *part)
+{
+	struct flight *flight, *next;
+
+	for (flight = TAILQ_FIRST(&part->flying); flight; flight = next) {
+		next = TAILQ_NEXT(flight, link);
+		if (!flight->acked || flight->offset >= part->next)
+			return;
+		flight_done(state, part, flight, zombie_fate(part, flight));
+	}
+}
+
+void
+rows_released(struct kafka_state *state, struct part *part)
+{
+	struct flight *flight, *next;
+
+	for (flight = TAILQ_FIRST(&part->flying); flight; flight = next) {
+		next = TAILQ_NEXT(flight, link);
+		if (flight->acked)
+			flight_done(state, part, flight, -ECANCELED);
+	}
+	follower_wake(state->mine);
+}
+
+static void
+take_acks(struct kafka_state *state)
+{
+	struct flight *flight, *next;
+
+	pthread_mutex_lock(&state->acks_lock);
+	flight = state->acks;
+	state->acks = NULL;
+	pthread_mutex_unlock(&state->acks_lock);
+	for (; flight; flight = next) {
+		next = flight->next_ack;
+		if (flight->kind == FLIGHT_CLAIM) {
+			part_acked(state, flight);
+			free(flight);
+		} else if (flight->kind == FLIGHT_BODY) {
+			body_acked(state, flight);
+		} else {
+			row_acked(state, flight);
+		}
+	}
+}
+
+struct late {
+	struct task task;
+	queue_cb cb;
+	void *arg;
+};
+
+static void
+on_late(struct task *task)
+{
+	struct late *late = (struct late *)task;
+
+	late->cb(late->arg, -ETIMEDOUT);
+	free(late);
+}
+
+/* The record of a call that was answered late is the caller's again. Under lock. */
+static void
+answer_late(struct kafka_state *state)
+{
+	const uint64_t now = clock_mono_ms();
+	struct write *write;
+	struct late *late;
+
+	if (now < state->late_checked_ms + 1000)
+		return;
+	state->late_checked_ms = now;
+	TAILQ_FOREACH(write, &state->writes, link)
+	{
+		if (now < write->asked_ms + LATE_MS)
+			break;
+		if (write->answered || !write->cb || !write->loop)
+			continue;
+		write->answered = true;
+		late = xmalloc(sizeof *late);
+		*late = (struct late){
+			{NULL, on_late},
+                        write->cb, write->arg
+		};
+		loop_post(write->loop, &late->task);
+	}
+}
+
+static void
+answer_ended(struct write_list *ended)
+{
+	struct write *write;
+
+	while ((write = TAILQ_FIRST(ended))) {
+		TAILQ_REMOVE(ended, write, link);
+		if (write->answered)
+			free(write);
+		else if (write->loop)
+			loop_post(write->loop, &write->task);
+		else
+			on_answer(&write->task);
+	}
+}
+
+/* A turn. */
+
+void
+rows_turn(struct kafka_state *state)
+{
+	struct write_list ended = TAILQ_HEAD_INITIALIZER(ended);
+
+	pthread_mutex_lock(&state->lock);
+	take_acks(state);
+	for (int i = 0; i < state->parts_count; i++)
+		if (state->parts[i])
+			rows_folded(state, state->parts[i]);
+	zombies_answer(state);
+	answer_late(state);
+	TAILQ_CONCAT(&ended, &state->ended, link);
+	pthread_mutex_unlock(&state->lock);
+	answer_ended(&ended);
+}
+
+/* Nothing is under way any more, but what came too late to be looked at. */
+void
+rows_free(struct kafka_state *state)
+{
+	struct flight *flight, *next;
+	struct write *write;
+
+	for (flight = state->acks; flight; flight = next) {
+		next = flight->next_ack;
+		if (flight->kind != FLIGHT_ROW)
+			free(flight);
+	}
+	TAILQ_CONCAT(&state->writes, &state->ended, link);
+	while ((write = TAILQ_FIRST(&state->writes))) {
+		TAILQ_REMOVE(&state->writes, write, link);
+		rows_drop(write);
+		free(write);
+	}
+}

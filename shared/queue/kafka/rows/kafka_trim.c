@@ -1,0 +1,179 @@
+/*
+ * kafka_trim.c - mail.deferred: bodies that no row needs any more are deleted from its start.
+ *
+ * row_cache (lowest body that a row needs) -> [kafka_trim] -> DeleteRecords
+ *
+ * Only the owner deletes, and only what is in the cache as read from the log. A body whose rows are
+ * not in it yet is kept: acknowledged, it is known; before that it lies behind whatever had been
+ * acknowledged when it was sent. A row that cannot be read, or a zombie's that is not answered yet,
+ * keeps all bodies of its partition.
+ */
+#include "shared/queue/kafka/rows/kafka_state_private.h"
+
+#include <stdlib.h>
+
+#include "shared/base/log.h"
+#include "shared/base/metrics.h"
+
+#define ADMIN_MS 10000
+#define ASK_MS 1000
+
+/* Where the row's body is: < 0: it has none. The caller may have the row from before it moved. */
+int64_t
+body_place(struct kafka_state *state, const struct part *part, const Row *row)
+{
+	struct row_cache *cache = follower_cache(state->mine);
+	int64_t offset = row_cache_body(cache, part->partition, row->envelope->id.data, row->site);
+
+	if (offset < 0) /* a row that is split from another */
+		offset = row_cache_body(cache, part->partition, row->envelope->id.data, NULL);
+	return offset;
+}
+
+bool
+kafka_state_place(struct kafka_state *state, int32_t partition, const uint8_t id[ID_SIZE],
+	struct kafka_place *place_out)
+{
+	struct follower *follower;
+	int64_t offset = -1;
+
+	pthread_mutex_lock(&state->lock);
+	follower = part_of(state, partition) ? state->mine : NULL;
+	pthread_mutex_unlock(&state->lock);
+	if (follower)
+		offset = row_cache_body(follower_cache(follower), partition, id, NULL);
+	*place_out = kafka_place_new(KAFKA_DEFERRED, partition, offset, id);
+	return offset >= 0;
+}
+
+/* Everything below may go; < 0: not known. Under lock. */
+static int64_t
+floor_of(struct kafka_state *state, const struct part *part)
+{
+	struct row_cache *cache = follower_cache(state->mine);
+	const struct write *write;
+	uint8_t id[ID_SIZE];
+	uint64_t seen_us;
+	int64_t floor = part->missing_to;
+
+	if (row_cache_bad_count(cache, part->partition) || !TAILQ_EMPTY(&part->zombies))
+		return -1; /* it may need any body */
+	if (!row_cache_first_body(cache, part->partition, &floor, &seen_us, id))
+		floor = part->body_end;
+	if (part->doubtful_body < floor)
+		floor = part->doubtful_body;
+	TAILQ_FOREACH(write, &state->writes, link)
+	{
+		int64_t needed = write->body_offset >= 0 ? write->body_offset : write->body_from;
+
+		if ((write->record || write->body_offset >= 0 || write->renewal) &&
+			write->partition == part->partition && needed < floor)
+			floor = needed;
+	}
+	return floor;
+}
+
+static void
+delete_below(struct kafka_state *state, rd_kafka_topic_partition_list_t *below)
+{
+	rd_kafka_t *handle = follower_handle(state->mine);
+	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(
+		handle, RD_KAFKA_ADMIN_OP_DELETERECORDS);
+	rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(below);
+
+	rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_MS, NULL, 0);
+	rd_kafka_DeleteRecords(handle, &request, 1, options, follower_admin_answers(state->mine));
+	rd_kafka_DeleteRecords_destroy(request);
+	rd_kafka_AdminOptions_destroy(options);
+}
+
+/* A trim that fails is tried again. */
+static void
+take_answer(struct kafka_state *state, rd_kafka_event_t *event)
+{
+	const rd_kafka_resp_err_t err = kafka_deleted(event);
+
+	if (!err)
+		return;
+	LOG_WARN("bodies nobody needs could not be deleted", "error", rd_kafka_err2str(err));
+	pthread_mutex_lock(&state->lock);
+	for (int32_t i = 0; i < state->parts_count; i++)
+		if (state->parts[i])
+			state->parts[i]->trimmed = 0;
+	pthread_mutex_unlock(&state->lock);
+}
+
+static void
+take_answers(struct kafka_state *state)
+{
+	rd_kafka_event_t *event;
+
+	while ((event = rd_kafka_queue_poll(follower_admin_answers(state->mine), 0))) {
+		take_answer(state, event);
+		rd_kafka_event_destroy(event);
+	}
+}
+
+/*
+ * An owner that appended no body yet asks where they end: those before it may have left some that
+ * nobody needs. What it appends after the answer lies behind that; what it appended before holds
+ * the floor where it was. False: no answer.
+ */
+static bool
+learn_end(struct kafka_state *state, int32_t partition)
+{
+	struct part *part;
+	int64_t low, high;
+	bool known;
+
+	pthread_mutex_lock(&state->lock);
+	part = state->parts[partition];
+	known = !part_leased(state, part) || part->body_end >= 0;
+	pthread_mutex_unlock(&state->lock);
+	if (known)
+		return true;
+	if (rd_kafka_query_watermark_offsets(follower_handle(state->mine),
+		    kafka_topic_name[KAFKA_DEFERRED], partition, &low, &high, ASK_MS))
+		return false;
+	pthread_mutex_lock(&state->lock);
+	if (part->body_end < high)
+		part->body_end = high;
+	part->trimmed = low;
+	pthread_mutex_unlock(&state->lock);
+	return true;
+}
+
+void
+trim_turn(struct kafka_state *state)
+{
+	rd_kafka_topic_partition_list_t *below;
+	uint64_t bad = 0;
+
+	if (clock_mono_ms() < state->trimmed_ms + state->trim_ms)
+		return;
+	take_answers(state);
+	for (int32_t i = 0; i < state->parts_count && learn_end(state, i); i++)
+		;
+	below = rd_kafka_topic_partition_list_new(8);
+	pthread_mutex_lock(&state->lock);
+	state->trimmed_ms = clock_mono_ms();
+	for (int32_t i = 0; i < state->parts_count; i++) {
+		struct part *part = state->parts[i];
+		int64_t floor;
+
+		if (!part || !part_leased(state, part))
+			continue;
+		bad += row_cache_bad_count(follower_cache(state->mine), i);
+		floor = floor_of(state, part);
+		if (floor <= part->trimmed)
+			continue;
+		part->trimmed = floor;
+		rd_kafka_topic_partition_list_add(below, kafka_topic_name[KAFKA_DEFERRED], i)
+			->offset = floor;
+	}
+	pthread_mutex_unlock(&state->lock);
+	metric_set(state->bad, (int64_t)bad);
+	if (below->cnt)
+		delete_below(state, below);
+	rd_kafka_topic_partition_list_destroy(below);
+}

@@ -1,0 +1,504 @@
+/*
+ * event_file.c - the events of the embedded queue: state_dir/events/YYYYMMDDTHH.jsonl, a file an
+ * hour (and parts _01, _02 of a busy one), one JSON object a line. Floods have files of their own
+ * beside them, YYYYMMDDTHH.floods.jsonl, and a cap of their own: they cannot push out what proves
+ * that mail was delivered.
+ *
+ * The queue's writer thread gathers lines and writes them by one write(2); the pool makes them
+ * durable once a second and removes the oldest files beyond the cap in size or age.
+ *
+ * A full disk takes the oldest events first. When even that makes no room, an event goes to the log
+ * and is counted, and still counts as acknowledged: refusing it would keep its message, delivered
+ * as it is, in the queue to be sent again or to block the window. An auditor sees such a message
+ * as open (a false alarm); no message is lost for want of an event.
+ */
+#include "shared/queue/lmdb/event_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shared/base/json.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/state_dir.h"
+
+/* A file is at most this part of the cap, so that removing one does not take all. */
+#define PARTS 8
+#define PRUNE_MS 60000
+#define TIME_PREFIX "{\"time\":\""
+#define NAME_SIZE 48
+#define HOUR_LENGTH 11 /* YYYYMMDDTHH */
+#define TIME_LENGTH 33 /* TIME_PREFIX and the time */
+
+struct event_file {
+	char *dir;
+	const char *ending; /* of its files' names */
+	int dir_fd;
+	uint64_t size_max, keep_ms;
+	/* writer thread */
+	char *gathered;
+	size_t length, space;
+	uint64_t hour;
+	unsigned part;
+	/* both: fd changes under lock */
+	pthread_mutex_t lock;
+	int fd, retired; /* retired: of the hour before, still to be synced */
+	char name[NAME_SIZE];
+	atomic_bool dirty, fresh; /* fresh: a file whose name is not durable */
+	atomic_ullong size;       /* of the file being written */
+	atomic_ullong written;
+	atomic_ullong lost;
+	/* tidying thread */
+	uint64_t pruned_ms, pruned_at;
+};
+
+struct names {
+	char (*names)[NAME_SIZE];
+	size_t count, space;
+};
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* "YYYYMMDDTHH<ending>", or with "_NN" between. */
+static bool
+is_ours(const struct event_file *file, const char *name)
+{
+	const size_t length = strlen(name);
+
+	if (length <= HOUR_LENGTH || length >= NAME_SIZE)
+		return false;
+	name += HOUR_LENGTH;
+	if (*name == '_')
+		name += strcspn(name, ".");
+	return strcmp(name, file->ending) == 0;
+}
+
+/* All files of the kind, oldest first. */
+static struct names
+list_files(struct event_file *file)
+{
+	struct names list = { 0 };
+	DIR *dir = opendir(file->dir);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (!is_ours(file, entry->d_name))
+			continue;
+		if (list.count == list.space) {
+			list.space = list.space * 2 + 64;
+			list.names = xrealloc(list.names, list.space * sizeof *list.names);
+		}
+		snprintf(list.names[list.count++], NAME_SIZE, "%s", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	if (list.count)
+		qsort(list.names, list.count, sizeof *list.names, compare_names);
+	return list;
+}
+
+static void
+hour_name(const struct event_file *file, char name[NAME_SIZE], uint64_t us, unsigned part)
+{
+	time_t seconds = (time_t)(us / 1000000);
+	struct tm tm;
+	size_t length;
+
+	gmtime_r(&seconds, &tm);
+	length = strftime(name, NAME_SIZE, "%Y%m%dT%H", &tm);
+	if (part)
+		snprintf(name + length, NAME_SIZE - length, "_%02u%s", part, file->ending);
+	else
+		snprintf(name + length, NAME_SIZE - length, "%s", file->ending);
+}
+
+/* A crash may have cut the last line short: the next one must not continue it. */
+static void
+end_last_line(int fd, off_t size)
+{
+	char last = '\n';
+
+	if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n' &&
+		write(fd, "\n", 1) != 1)
+		LOG_WARN("cannot end a line of the events", "error", strerror(errno));
+}
+
+static void
+use_file(struct event_file *file, int fd, const char *name)
+{
+	struct stat st = { 0 };
+
+	if (!fstat(fd, &st))
+		end_last_line(fd, st.st_size);
+	pthread_mutex_lock(&file->lock);
+	if (file->retired >= 0)
+		close(file->retired);
+	file->retired = file->fd;
+	file->fd = fd;
+	memcpy(file->name, name, NAME_SIZE);
+	pthread_mutex_unlock(&file->lock);
+	atomic_store(&file->size, (uint64_t)st.st_size);
+	atomic_store(&file->fresh, true);
+	atomic_store(&file->dirty, true);
+}
+
+/* Opens the file of this hour, or the next part of it. -errno when there is none to write to. */
+static int
+turn(struct event_file *file)
+{
+	uint64_t now_us = clock_us(), hour = now_us / 3600000000;
+	char name[NAME_SIZE];
+	int fd;
+
+	if (file->fd >= 0 && hour == file->hour &&
+		atomic_load(&file->size) < file->size_max / PARTS)
+		return 0;
+	file->part = hour == file->hour ? file->part + (file->fd >= 0) : 0;
+	file->hour = hour;
+	hour_name(file, name, now_us, file->part);
+	fd = openat(file->dir_fd, name, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	use_file(file, fd, name);
+	return 0;
+}
+
+void
+event_file_add(struct event_file *file, const char *json, size_t length)
+{
+	if (file->space - file->length < length + 1) {
+		file->space = (file->length + length + 1) * 2;
+		file->gathered = xrealloc(file->gathered, file->space);
+	}
+	memcpy(file->gathered + file->length, json, length);
+	file->length += length;
+	file->gathered[file->length++] = '\n';
+}
+
+/* All or nothing: half a line would spoil the next one. */
+static int
+append(struct event_file *file)
+{
+	int err = turn(file);
+	ssize_t wrote;
+
+	if (err)
+		return err;
+	wrote = write(file->fd, file->gathered, file->length);
+	if (wrote == (ssize_t)file->length) {
+		atomic_fetch_add(&file->size, file->length);
+		atomic_fetch_add(&file->written, file->length);
+		atomic_store(&file->dirty, true);
+		return 0;
+	}
+	err = wrote < 0 ? -errno : -ENOSPC;
+	if (wrote > 0 && ftruncate(file->fd, (off_t)atomic_load(&file->size)))
+		LOG_WARN("cannot cut half an event off", "error", strerror(errno));
+	return err;
+}
+
+static bool
+remove_oldest(struct event_file *file)
+{
+	struct names list = list_files(file);
+	bool removed = false;
+
+	if (list.count && strcmp(list.names[0], file->name) != 0)
+		removed = !unlinkat(file->dir_fd, list.names[0], 0);
+	if (removed)
+		LOG_WARN("the disk is full: old events go", "file", list.names[0]);
+	free(list.names);
+	return removed;
+}
+
+static void
+log_instead(struct event_file *file, int err)
+{
+	char *line = file->gathered, *end = file->gathered + file->length, *newline;
+
+	for (; line < end; line = newline + 1) {
+		newline = memchr(line, '\n', (size_t)(end - line));
+		*newline = '\0';
+		atomic_fetch_add(&file->lost, 1);
+		LOG_ERROR("an event cannot be written", "error", strerror(-err), "event", line);
+	}
+}
+
+void
+event_file_flush(struct event_file *file)
+{
+	int err = file->length ? append(file) : 0;
+
+	if ((err == -ENOSPC || err == -EDQUOT) && remove_oldest(file))
+		err = append(file);
+	if (err)
+		log_instead(file, err);
+	file->length = 0;
+}
+
+bool
+event_file_dirty(struct event_file *file)
+{
+	return atomic_load(&file->dirty);
+}
+
+/* A failed sync ends the process, as everywhere, unless it is only for want of room. */
+static void
+synced(int rc)
+{
+	if (!rc)
+		return;
+	if (errno != ENOSPC && errno != EDQUOT)
+		die("the events cannot be made durable", strerror(errno));
+	LOG_ERROR("the events cannot be made durable", "error", strerror(errno));
+}
+
+static void
+sync_fd(int fd)
+{
+	if (fd < 0)
+		return;
+	synced(fdatasync(fd));
+	close(fd);
+}
+
+static void
+sync_names(struct event_file *file)
+{
+	if (atomic_exchange(&file->fresh, false))
+		synced(fsync(file->dir_fd));
+}
+
+/* The size of a file, 0 when it is to go for its age. */
+static uint64_t
+keep_size(struct event_file *file, const char *name, uint64_t now_us)
+{
+	struct stat st;
+
+	if (fstatat(file->dir_fd, name, &st, 0))
+		return 0;
+	if (now_us / 1000 > file->keep_ms &&
+		(uint64_t)st.st_mtim.tv_sec * 1000 < now_us / 1000 - file->keep_ms) {
+		unlinkat(file->dir_fd, name, 0);
+		return 0;
+	}
+	return (uint64_t)st.st_size;
+}
+
+/* Newest first: what no longer fits under the cap goes. */
+static void
+prune(struct event_file *file, const char *current)
+{
+	struct names list = list_files(file);
+	uint64_t total = 0, now_us = clock_us();
+
+	for (size_t i = list.count; i-- > 0;) {
+		if (strcmp(list.names[i], current) == 0) {
+			total += atomic_load(&file->size);
+			continue;
+		}
+		total += keep_size(file, list.names[i], now_us);
+		if (total > file->size_max)
+			unlinkat(file->dir_fd, list.names[i], 0);
+	}
+	free(list.names);
+}
+
+void
+event_file_tidy(struct event_file *file)
+{
+	char current[NAME_SIZE];
+	uint64_t written = atomic_load(&file->written);
+	int fd, retired;
+
+	atomic_store(&file->dirty, false);
+	pthread_mutex_lock(&file->lock);
+	fd = file->fd < 0 ? -1 : fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+	retired = file->retired;
+	file->retired = -1;
+	memcpy(current, file->name, NAME_SIZE);
+	pthread_mutex_unlock(&file->lock);
+	sync_fd(retired);
+	sync_fd(fd);
+	sync_names(file);
+	if (written - file->pruned_at > file->size_max / PARTS / 4 || !file->pruned_ms ||
+		clock_mono_ms() - file->pruned_ms > PRUNE_MS) {
+		prune(file, current);
+		file->pruned_at = written;
+		file->pruned_ms = clock_mono_ms();
+	}
+}
+
+struct event_file *
+event_file_open(const char *dir, enum event_class class, uint64_t size_max, uint64_t keep_ms)
+{
+	struct event_file *file = xcalloc(1, sizeof *file);
+
+	file->dir = xstrdup(dir);
+	file->ending = class == EVENT_FLOOD ? ".floods.jsonl" : ".jsonl";
+	file->size_max = size_max;
+	file->keep_ms = keep_ms;
+	file->fd = file->retired = -1;
+	pthread_mutex_init(&file->lock, NULL);
+	errno = -directory_make(dir);
+	file->dir_fd = errno ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (file->dir_fd < 0) {
+		LOG_ERROR("cannot open the directory of events", "directory", dir, "error",
+			strerror(errno));
+		event_file_close(&file);
+	}
+	return file;
+}
+
+void
+event_file_close(struct event_file **file_ref)
+{
+	struct event_file *file = *file_ref;
+
+	if (!file)
+		return;
+	sync_fd(file->retired);
+	sync_fd(file->fd);
+	sync_names(file);
+	if (file->dir_fd >= 0)
+		close(file->dir_fd);
+	pthread_mutex_destroy(&file->lock);
+	free(file->gathered);
+	free(file->dir);
+	free(file);
+	*file_ref = NULL;
+}
+
+uint64_t
+event_file_lost(struct event_file *file)
+{
+	return atomic_load(&file->lost);
+}
+
+/* Where a reader is in the files of one kind. */
+struct cursor {
+	struct event_file *file;
+	struct names list;
+	size_t next; /* file */
+	FILE *stream;
+	char *line; /* NULL: at the end */
+	size_t space;
+	ssize_t length;
+};
+
+/* `since` is what an event of that time begins with. A line that does not begin with its time is
+ * handed over: better too much than too little. */
+static bool
+is_since(const char *line, size_t length, const struct json *since)
+{
+	if (length < since->length || memcmp(line, TIME_PREFIX, sizeof TIME_PREFIX - 1) != 0)
+		return true;
+	return memcmp(line, since->text, since->length) >= 0;
+}
+
+/* A line without its end is still being written, or was cut off by a crash. */
+static bool
+take_line(struct cursor *cursor, const struct json *since)
+{
+	ssize_t length;
+
+	while (cursor->stream &&
+		(length = getline(&cursor->line, &cursor->space, cursor->stream)) > 0) {
+		if (length < 3 || cursor->line[length - 1] != '\n' ||
+			cursor->line[length - 2] != '}')
+			continue;
+		cursor->line[--length] = '\0';
+		cursor->length = length;
+		if (is_since(cursor->line, (size_t)length, since))
+			return true;
+	}
+	return false;
+}
+
+static void
+cursor_advance(struct cursor *cursor, const struct json *since)
+{
+	while (!take_line(cursor, since)) {
+		int fd;
+
+		if (cursor->stream)
+			fclose(cursor->stream);
+		cursor->stream = NULL;
+		if (cursor->next == cursor->list.count) {
+			free(cursor->line);
+			cursor->line = NULL;
+			return;
+		}
+		fd = openat(cursor->file->dir_fd, cursor->list.names[cursor->next++],
+			O_RDONLY | O_CLOEXEC);
+		cursor->stream = fd < 0 ? NULL : fdopen(fd, "r");
+	}
+}
+
+static void
+cursor_start(
+	struct cursor *cursor, struct event_file *file, uint64_t since_us, const struct json *since)
+{
+	char first[NAME_SIZE];
+
+	cursor->file = file;
+	cursor->list = list_files(file);
+	/* An event gets its time a little before it is written, so begin in the hour before. */
+	hour_name(file, first, since_us > 60000000 ? since_us - 60000000 : 0, 0);
+	while (cursor->next < cursor->list.count &&
+		strncmp(cursor->list.names[cursor->next], first, HOUR_LENGTH) < 0)
+		cursor->next++;
+	cursor_advance(cursor, since);
+}
+
+static void
+cursor_end(struct cursor *cursor)
+{
+	if (cursor->stream)
+		fclose(cursor->stream);
+	free(cursor->line);
+	free(cursor->list.names);
+}
+
+static struct cursor *
+older(struct cursor *a, struct cursor *b)
+{
+	if (!a->line || !b->line)
+		return a->line ? a : b;
+	return strncmp(a->line, b->line, TIME_LENGTH) <= 0 ? a : b;
+}
+
+void
+event_files_read(struct event_file *const files[EVENT_CLASSES], uint64_t since_us,
+	bool (*on_event)(void *arg, const char *json, size_t length), void *arg)
+{
+	struct cursor cursors[EVENT_CLASSES] = { 0 }, *cursor;
+	struct json since = { 0 };
+
+	json_begin(&since);
+	json_time(&since, "time", since_us);
+	json_end(&since);
+	since.length -= 3; /* up to the milliseconds: without Z"} */
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		if (files[i])
+			cursor_start(&cursors[i], files[i], since_us, &since);
+	while ((cursor = older(&cursors[0], &cursors[1]))->line &&
+		on_event(arg, cursor->line, (size_t)cursor->length))
+		cursor_advance(cursor, &since);
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		cursor_end(&cursors[i]);
+	json_free(&since);
+}

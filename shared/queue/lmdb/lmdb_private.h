@@ -1,0 +1,271 @@
+/*
+ * lmdb_private.h - what the files of the embedded queue share.
+ *
+ *   caller's loop             writer thread                          caller's loop
+ *   queue_put(), ... -> op -> [pending] -> [batch] -> LMDB commit -> completions, one task a loop
+ *                         \-> spool pool (spilled bodies: fdatasync, rename, fsync) -> [pending]
+ *
+ * queue_lmdb.c opens, closes and reads; lmdb_writer.c is the writer thread; lmdb_apply.c says
+ * what each operation does to the tables; lmdb_space.c knows what room there is; lmdb_memory.c
+ * keeps RSS small; lmdb_body.c is the bytes of messages; lmdb_consumer.c hands out records, and
+ * lets others look at them; lmdb_rows.c is waiting mail; lmdb_bad.c is what could not be read;
+ * lmdb_config.c watches relay.config; lmdb_spool.c keeps spilled bodies and the small pool for what
+ * must not hold up the writer; event_file.c keeps the events.
+ *
+ * Tables:
+ *   body     id                  -> 'i' or 's' (the file spool/<id text> is the body), its size
+ *   piece    id, number          -> bytes of a body 'i'
+ *   inbound, ready
+ *            sequence, 8 bytes big-endian -> packed Envelope
+ *   rows, due, sites             -> row_table.h
+ *   parked   id                  -> nothing: its topic record is gone, its rows hold the body
+ *   config   key                 -> JSON
+ *   bad      table name '/' key  -> what could not be read, for a human
+ * A body goes when its topic record goes and no row is there, or with the last row once parked.
+ */
+#ifndef SHARED_QUEUE_PRIVATE_H
+#define SHARED_QUEUE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <lmdb.h>
+
+#include "shared/base/loop.h"
+#include "shared/base/state_dir.h"
+#include "shared/queue/queue_backend.h"
+#include "shared/queue/row_table.h"
+
+#define BATCH_BYTES (4u * 1024 * 1024) /* of one transaction */
+#define LATE_MS QUEUE_LATE_MS          /* -ETIMEDOUT after this */
+#define LAZY_US 5000 /* removals nobody waits for may wait this long for company */
+
+enum op_kind {
+	OP_PUT,
+	OP_FORWARD,
+	OP_FINISH,
+	OP_DEFER,
+	OP_ROW_PUT,
+	OP_ROW_REMOVE,
+	OP_CONFIG,
+	OP_WATCH,
+	OP_BAD, /* move a record or row that cannot be read to `bad` */
+	OP_BAD_REMOVE,
+	OP_EVENT,  /* append to the event file */
+	OP_UNLINK, /* pool: remove a spool file */
+	OP_EVENTS, /* pool: sync and prune event files */
+};
+
+/* Who may answer: the watch (when late) and the writer race for it with atomic exchanges. */
+enum op_state {
+	OP_QUEUED,  /* the watch may cancel it: the caller's data is not needed any more then */
+	OP_TAKEN,   /* the writer is reading the caller's data */
+	OP_APPLIED, /* in the transaction; the watch may answer, it may still become durable */
+	OP_ANSWERED,
+};
+
+struct op {
+	struct op *next;
+	enum op_kind kind;
+	atomic_int state;
+	int err;
+	bool cancelled, given_up; /* writer: answered before it began; refused in this batch */
+	enum topic topic, from;
+	enum event_class event;
+	uint64_t sequence; /* of the record, in `from` */
+	uint8_t id[ID_SIZE];
+	struct loop *loop;
+	queue_cb cb;
+	void *arg;
+	uint64_t asked_us; /* monotonic */
+	struct lmdb_record *record;
+	const void *data; /* body, the caller's */
+	uint64_t size;
+	const char *spill; /* name of the offered file, behind the envelope in `packed` */
+	struct watcher *watcher;
+	size_t packed_size;
+	unsigned char packed[];
+};
+
+/* One row inside an op's `packed`: this, the site, the packed Row. */
+struct row_item {
+	uint64_t due_us;
+	uint32_t site_length, row_length;
+};
+
+/* A read transaction that is reset between uses. */
+struct reader {
+	struct reader *next;
+	MDB_txn *txn;
+};
+
+struct topic_state {
+	const char *name;
+	MDB_dbi dbi;
+	uint64_t last; /* writer: sequence of the newest record */
+	pthread_mutex_t lock;
+	uint64_t position; /* under lock: newest sequence handed to a consumer */
+	uint64_t handed;   /* under lock: newest sequence that any consumer may have seen */
+	unsigned consumers;
+};
+
+struct op_list {
+	struct op *first, **last;
+};
+
+struct lmdb_queue {
+	struct queue base;
+	MDB_env *env;
+	MDB_dbi body, piece, parked, config, bad;
+	struct row_table rows;
+	struct topic_state topics[TOPIC_COUNT];
+	struct state_dir state_dir;
+	int spool_fd;
+	char *spool_dir;
+	struct event_file *events[EVENT_CLASSES];
+	unsigned min_free;
+	void *map; /* of the environment's file; NULL: not found */
+	size_t map_length;
+
+	pthread_mutex_t lock; /* pending, batch, spooling, working, waiting, closing */
+	pthread_cond_t wake;
+	struct op_list pending;
+	unsigned urgent;  /* of pending: somebody waits for them */
+	struct op *batch; /* what the writer works on, linked by next */
+	bool waiting, closing;
+	pthread_t writer;
+
+	struct op_list spooling;
+	struct op *working[2];
+	pthread_cond_t spool_wake;
+	bool spool_closing, events_syncing;
+	pthread_t pool[2];
+
+	pthread_mutex_t watch_lock;
+	pthread_cond_t watch_wake;
+	bool watch_closing;
+	pthread_t watch;
+
+	pthread_mutex_t readers_lock;
+	struct reader *readers;
+
+	pthread_mutex_t consumers_lock;
+	struct lmdb_consumer *consumers;
+	pthread_mutex_t watchers_lock;
+	struct watcher *watchers;
+
+	/* writer only */
+	struct op_list unlinks; /* OP_UNLINKs for after the commit */
+	bool touched[TOPIC_COUNT];
+	uint64_t reserve, allocated, free_bytes, free_counted_us, said_full_us;
+
+	atomic_bool full;
+};
+
+/* The files' parts of struct queue_ops. */
+struct consumer *lmdb_consume(struct queue *base, enum topic topic, struct loop *loop,
+	unsigned window, void (*on_record)(void *arg, struct record *record), void *arg);
+void lmdb_consumer_stop(struct consumer *base);
+void lmdb_abandon(struct record *base);
+void lmdb_forward(
+	struct record *base, enum topic topic, const Envelope *envelope, queue_cb cb, void *arg);
+void lmdb_finish(struct record *base);
+void lmdb_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, void *arg);
+bool lmdb_look(struct queue *base, enum topic topic, queue_seen_cb on_seen, void *arg);
+void lmdb_row_put(struct queue *base, const Row *row, queue_cb cb, void *arg);
+void lmdb_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg);
+struct rows *lmdb_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
+	const struct rows_watch *watch, void *arg);
+void lmdb_rows_close(struct rows *base);
+bool lmdb_rows_mine(struct rows *base, int partition);
+size_t lmdb_rows_due(struct rows *base, const char *site, uint64_t after_us,
+	const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
+size_t lmdb_rows_scan(struct rows *base, int partition, const uint8_t *after_id,
+	const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
+size_t lmdb_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);
+uint64_t lmdb_rows_count(struct rows *base, const char *site);
+void lmdb_config_put(struct queue *base, const char *key, const char *json, queue_cb cb, void *arg);
+struct config_watch *lmdb_config_watch(struct queue *base, struct loop *loop,
+	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
+void lmdb_config_unwatch(struct config_watch *base);
+size_t lmdb_bad_scan(struct queue *base, const void *from, size_t from_length, size_t limit,
+	queue_bad_cb on_bad, void *arg);
+void
+lmdb_bad_remove(struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg);
+int lmdb_space(const struct queue *base);
+
+/* queue_lmdb.c */
+struct reader *reader_begin(struct lmdb_queue *queue);
+void reader_end(struct lmdb_queue *queue, struct reader *reader);
+/* A read of the environment failed: nothing sensible can be done. */
+void lmdb_die(const char *what, int rc) __attribute__((noreturn));
+
+/* lmdb_writer.c */
+struct op *
+op_new(struct lmdb_queue *queue, enum op_kind kind, size_t packed_size, queue_cb cb, void *arg);
+void op_submit(struct lmdb_queue *queue, struct op *op);
+void op_list_add(struct op_list *list, struct op *op);
+void writer_start(struct lmdb_queue *queue);
+void writer_stop(struct lmdb_queue *queue);
+/* Tells those who waited longer than LATE_MS; from the watch thread. */
+void writer_answer_late(struct lmdb_queue *queue);
+
+/* lmdb_body.c */
+struct body_info {
+	bool there, spilled;
+	uint64_t size;
+};
+int body_find(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, struct body_info *out);
+/* There is none yet. */
+int body_put(struct lmdb_queue *queue, MDB_txn *txn, const struct op *op);
+/* As found. A spilled one's file is not touched. */
+int body_remove(
+	struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, const struct body_info *body);
+/* Of a body that is not spilled. MDB_NOTFOUND when not all of it is there. */
+int body_copy(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, uint64_t offset,
+	size_t length, unsigned char *out);
+
+/* lmdb_apply.c: 0 or an LMDB error; what the caller shall hear goes to op->err. */
+int apply(struct lmdb_queue *queue, MDB_txn *txn, struct op *op);
+
+#define BAD_ROWS "rows/" /* keys of rows in the table bad: this, then the row's key */
+#define BAD_ROWS_LENGTH (sizeof BAD_ROWS - 1)
+
+/* lmdb_bad.c: has the writer set it aside. */
+void report_bad(struct lmdb_queue *queue, const char *table, const MDB_val *key);
+
+/* lmdb_rows.c: writes one row_item, its site and Row; `out` NULL only measures. */
+size_t row_pack(unsigned char *out, const Row *row);
+
+/* lmdb_space.c */
+void space_open(struct lmdb_queue *queue, uint64_t map_size);
+/* Writer: whether new mail of so many bytes leaves the reserve for what empties the queue. */
+bool space_fits(struct lmdb_queue *queue, uint64_t bytes);
+/* Watch thread, once a second: the answer of queue_space(). */
+void space_refresh(struct lmdb_queue *queue);
+uint64_t space_used(struct lmdb_queue *queue);
+
+/* lmdb_memory.c */
+void memory_open(struct lmdb_queue *queue);
+/* Watch thread, once a second. */
+void memory_release(struct lmdb_queue *queue);
+
+/* lmdb_consumer.c */
+void consumers_wake(struct lmdb_queue *queue, enum topic topic);
+void consumers_close(struct lmdb_queue *queue);
+/* A record's operation has come to its end, on its consumer's loop. */
+void record_done(struct lmdb_record *record, int err);
+
+/* lmdb_config.c */
+void config_changed(struct lmdb_queue *queue, const struct op *op);
+void config_watch_begin(struct lmdb_queue *queue, struct op *op);
+void config_close(struct lmdb_queue *queue);
+
+/* lmdb_spool.c */
+int spool_open(struct lmdb_queue *queue);
+void spool_close(struct lmdb_queue *queue);
+void spool_submit(struct lmdb_queue *queue, struct op *op);
+int spool_read(struct lmdb_queue *queue, const uint8_t *id, uint64_t offset, size_t length,
+	void *out, size_t *length_out);
+
+#endif

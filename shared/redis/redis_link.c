@@ -1,0 +1,337 @@
+/*
+ * redis_link.c - the connection to Redis: made, lost, made again.
+ *
+ * down --> connecting (looks a name up first) --> hello (AUTH, PING) --> up
+ *  ^__________|______________|________________|     after 100 ms, doubled up to 5 s
+ */
+#include "shared/redis/redis.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/util.h>
+
+#include "shared/base/date.h"
+#include "shared/base/metrics.h"
+#include "shared/redis/redis_private.h"
+
+#define BACKOFF_MAX_MS 5000
+#define CONNECT_TIMEOUT_MS 5000
+
+static void connect_start(struct redis *redis);
+
+/* The process's line in /readyz, for all its connections. */
+static struct {
+	pthread_mutex_t lock;
+	struct probe *probe;
+	unsigned links, down;
+	uint64_t since_us; /* the first of those that are down; 0: none is */
+	bool was_up;       /* any, ever */
+	char why[128];
+} watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Under watch.lock. A process that never reached Redis knows no client: others do. */
+static void
+probe_tell(void)
+{
+	char text[256], since[DATE_SIZE];
+
+	if (!watch.down) {
+		watch.since_us = 0;
+		watch.why[0] = '\0';
+		probe_set(watch.probe, HEALTH_READY, NULL);
+		return;
+	}
+	if (!watch.since_us)
+		watch.since_us = clock_us();
+	date_iso(watch.since_us, since);
+	snprintf(text, sizeof text, "%u of %u connections down since %s%s%s", watch.down,
+		watch.links, since, watch.why[0] ? ": " : "", watch.why);
+	probe_set(watch.probe, watch.was_up ? HEALTH_DEGRADED : HEALTH_FAILED, text);
+}
+
+/* A connection is new, or was lost: `why`. */
+static void
+probe_down(struct redis *redis, bool is_new, const char *why)
+{
+	pthread_mutex_lock(&watch.lock);
+	if (!watch.probe)
+		watch.probe = probe_new("redis");
+	watch.links += is_new;
+	watch.down += is_new || redis->well;
+	redis->well = false;
+	snprintf(watch.why, sizeof watch.why, "%s", why);
+	probe_tell();
+	pthread_mutex_unlock(&watch.lock);
+}
+
+void
+redis_probe_up(struct redis *redis)
+{
+	pthread_mutex_lock(&watch.lock);
+	redis->well = watch.was_up = true;
+	watch.down--;
+	probe_tell();
+	pthread_mutex_unlock(&watch.lock);
+}
+
+static void
+probe_leave(struct redis *redis)
+{
+	pthread_mutex_lock(&watch.lock);
+	watch.links--;
+	watch.down -= !redis->well;
+	probe_tell();
+	pthread_mutex_unlock(&watch.lock);
+}
+
+void
+redis_disconnect(struct redis *redis)
+{
+	resolve_cancel(&redis->resolve);
+	if (redis->bev)
+		bufferevent_free(redis->bev);
+	redis->bev = NULL;
+	if (redis->reader)
+		redisReaderFree(redis->reader);
+	redis->reader = NULL;
+	evbuffer_drain(redis->pending, evbuffer_get_length(redis->pending));
+	redis->scripts_count = 0;
+	redis->state = ST_DOWN;
+}
+
+static unsigned
+jitter(unsigned ms)
+{
+	unsigned random;
+
+	evutil_secure_rng_get_bytes(&random, sizeof random);
+	return ms / 2 + random % (ms / 2 + 1);
+}
+
+void
+redis_give_up(struct redis *redis, const char *why)
+{
+	struct command *command;
+
+	if (!redis->complained)
+		LOG_WARN("redis: no connection", "address", redis->address, "error", why);
+	redis->complained = true;
+	probe_down(redis, false, why);
+	redis_disconnect(redis);
+	while ((command = list_pop(&redis->commands)))
+		redis_end(redis, command, command->sent ? -ECONNRESET : -ENOTCONN);
+	timer_set(redis->retry, jitter(redis->backoff_ms));
+	redis->backoff_ms = redis->backoff_ms * 2 < BACKOFF_MAX_MS ? redis->backoff_ms * 2
+								   : BACKOFF_MAX_MS;
+}
+
+void
+redis_destroy(struct redis *redis)
+{
+	event_free(redis->turn);
+	event_free(redis->deadline);
+	event_free(redis->retry);
+	evbuffer_free(redis->pending);
+	tls_client_free(&redis->tls);
+	if (redis->password)
+		explicit_bzero(redis->password, strlen(redis->password));
+	free(redis->password);
+	free(redis->address);
+	free(redis->host);
+	free(redis);
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct redis *redis = arg;
+
+	(void)fd;
+	(void)what;
+	if (redis->state == ST_DOWN)
+		connect_start(redis);
+	else
+		redis_give_up(redis, "connecting took too long");
+}
+
+/* Connecting */
+
+static void
+hello_start(struct redis *redis)
+{
+	const char *auth[] = { "AUTH", redis->password };
+	char *text;
+	int length;
+
+	redis->state = ST_HELLO;
+	redis->hello_replies = 1;
+	if (redis->password) {
+		length = redisFormatCommandArgv(&text, 2, auth, NULL);
+		if (length < 0)
+			die("out of memory", "redisFormatCommandArgv");
+		bufferevent_write(redis->bev, text, (size_t)length);
+		explicit_bzero(text, (size_t)length);
+		redisFreeCommand(text);
+		redis->hello_replies = 2;
+	}
+	bufferevent_write(redis->bev, "PING\r\n", 6);
+}
+
+static const char *
+broken_why(const struct redis *redis, short what)
+{
+	const int err = EVUTIL_SOCKET_ERROR();
+
+	if (what & BEV_EVENT_EOF)
+		return "closed by the server";
+	if (err)
+		return strerror(err);
+	return redis->tls ? tls_error() : "unknown";
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+	(void)bev;
+	if (what & BEV_EVENT_CONNECTED)
+		hello_start(arg);
+	else
+		redis_give_up(arg, broken_why(arg, what));
+}
+
+static struct bufferevent *
+bufferevent_make(struct redis *redis, int fd)
+{
+	struct event_base *base = loop_base(redis->loop);
+
+	if (redis->tls)
+		return bufferevent_openssl_socket_new(base, fd,
+			tls_client_session(redis->tls, redis->host), BUFFEREVENT_SSL_CONNECTING,
+			BEV_OPT_CLOSE_ON_FREE);
+	return bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+}
+
+static void
+connect_to(struct redis *redis, const struct net_address *to)
+{
+	const int fd = net_connect(to, NULL);
+
+	if (fd < 0) {
+		redis_give_up(redis, strerror(-fd));
+		return;
+	}
+	redis->bev = bufferevent_make(redis, fd);
+	redis->reader = redisReaderCreate();
+	if (!redis->bev || !redis->reader)
+		die("out of memory", "redis");
+	redis->state = ST_CONNECTING;
+	timer_set(redis->retry, CONNECT_TIMEOUT_MS);
+	bufferevent_setcb(redis->bev, redis_on_read, NULL, on_event, redis);
+	bufferevent_enable(redis->bev, EV_READ | EV_WRITE);
+	if (!redis->tls)
+		bufferevent_socket_connect(redis->bev, NULL, 0); /* it is under way already */
+}
+
+static void
+on_resolved(void *arg, const struct net_address *addresses, size_t count, const char *why)
+{
+	struct redis *redis = arg;
+
+	redis->resolve = NULL;
+	if (count)
+		connect_to(redis, &addresses[redis->tries++ % count]);
+	else
+		redis_give_up(redis, why);
+}
+
+/* A name is looked up each time: its server may have moved. */
+static void
+connect_start(struct redis *redis)
+{
+	if (!redis->named) {
+		connect_to(redis, &redis->to);
+		return;
+	}
+	redis->state = ST_CONNECTING;
+	redis->resolve = resolve_start(redis->loop, redis->address, on_resolved, redis);
+}
+
+static void
+tls_setup(struct redis *redis, const struct redis_options *options)
+{
+	char why[256];
+	const char *colon = strrchr(options->address, ':');
+
+	redis->host = xstrndup(options->address, (size_t)(colon - options->address));
+	redis->tls = tls_client_new_verified(options->ca, why, sizeof why);
+	if (!redis->tls)
+		die("redis: cannot use TLS", why);
+}
+
+struct redis *
+redis_new(struct loop *loop, const struct redis_options *options)
+{
+	struct redis *redis = xcalloc(1, sizeof *redis);
+	struct event_base *base = loop_base(loop);
+
+	redis->named = net_parse(options->address, &redis->to) < 0;
+	redis->loop = loop;
+	redis->address = xstrdup(options->address);
+	redis->password = options->password ? xstrdup(options->password) : NULL;
+	if (options->tls)
+		tls_setup(redis, options);
+	list_init(&redis->commands);
+	list_init(&redis->ended);
+	redis->backoff_ms = BACKOFF_MIN_MS;
+	redis->pending = evbuffer_new();
+	redis->turn = event_new(base, -1, 0, redis_on_turn, redis);
+	redis->deadline = event_new(base, -1, 0, redis_on_deadline, redis);
+	redis->retry = event_new(base, -1, 0, on_retry, redis);
+	if (!redis->pending || !redis->turn || !redis->deadline || !redis->retry)
+		die("out of memory", "redis");
+	probe_down(redis, true, "connecting");
+	connect_start(redis);
+	return redis;
+}
+
+void
+redis_free(struct redis **redis_ref)
+{
+	struct redis *redis = *redis_ref;
+	struct command *command;
+
+	if (!redis)
+		return;
+	*redis_ref = NULL;
+	redis->dead = true;
+	probe_leave(redis);
+	redis->busy++;
+	redis_flush(redis); /* what was given last may be a report that nobody waits for */
+	redis_disconnect(redis);
+	while ((command = list_pop(&redis->commands)))
+		redis_end(redis, command, -ECANCELED);
+	redis_deliver(redis);
+	redis_leave(redis);
+}
+
+bool
+redis_up(const struct redis *redis)
+{
+	const struct command *first = redis->commands.first;
+
+	return redis->state == ST_UP && !(first && first->expired);
+}
+
+bool
+redis_hopeful(const struct redis *redis)
+{
+	const struct command *first = redis->commands.first;
+
+	return redis->state != ST_DOWN && !(first && first->expired);
+}

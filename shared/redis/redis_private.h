@@ -1,0 +1,123 @@
+/*
+ * redis_private.h - what redis.c (commands and replies) and redis_link.c (the connection) share.
+ */
+#ifndef SHARED_REDIS_PRIVATE_H
+#define SHARED_REDIS_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <hiredis/hiredis.h>
+
+#undef REDIS_ERR /* hiredis's status code has the name of a kind of reply */
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/net.h"
+#include "shared/base/resolve.h"
+#include "shared/base/tls.h"
+#include "shared/redis/redis.h"
+
+#define BACKOFF_MIN_MS 100
+#define SCRIPTS_MAX 16
+
+enum state { ST_DOWN, ST_CONNECTING, ST_HELLO, ST_UP };
+
+struct command {
+	struct command *next;
+	redis_cb cb;
+	void *arg;
+	uint64_t deadline_ms;
+	struct redis_script *script;
+	char *text; /* formatted; kept while unsent, and for scripts */
+	size_t length;
+	int argc;
+	int err; /* in the list of ended ones */
+	bool sent, expired;
+};
+
+struct list {
+	struct command *first, **last;
+};
+
+struct redis {
+	struct loop *loop;
+	struct net_address to; /* unless it is `named` */
+	bool named;
+	struct resolve *resolve; /* under way; while connecting */
+	unsigned tries;
+	char *address, *host, *password;
+	struct tls_client *tls;
+	enum state state;
+	struct bufferevent *bev;
+	struct evbuffer *pending; /* of this turn */
+	redisReader *reader;
+	struct event *turn, *deadline, *retry;
+	struct list commands, ended;
+	uint64_t deadline_ms;   /* when the timer fires; 0: not armed */
+	uint64_t heard_ms;      /* when bytes last came */
+	unsigned hello_replies; /* still to come */
+	unsigned backoff_ms;
+	const struct redis_script *scripts[SCRIPTS_MAX]; /* this connection's server knows */
+	unsigned scripts_count;
+	unsigned busy; /* frames on the stack that call back */
+	bool dead, complained;
+	bool well; /* in the probe's count */
+};
+
+static inline void
+list_init(struct list *list)
+{
+	list->first = NULL;
+	list->last = &list->first;
+}
+
+static inline void
+list_add(struct list *list, struct command *command)
+{
+	command->next = NULL;
+	*list->last = command;
+	list->last = &command->next;
+}
+
+static inline struct command *
+list_pop(struct list *list)
+{
+	struct command *command = list->first;
+
+	if (command && !(list->first = command->next))
+		list->last = &list->first;
+	return command;
+}
+
+static inline void
+timer_set(struct event *timer, uint64_t ms)
+{
+	const struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+
+	event_add(timer, &tv);
+}
+
+/* redis.c */
+/* Its callback comes on the loop's next turn, whoever is calling now. */
+void redis_end(struct redis *redis, struct command *command, int err);
+void redis_send(struct redis *redis, struct command *command);
+void redis_flush(struct redis *redis);
+void redis_deliver(struct redis *redis);
+/* The end of a frame that called back: redis_free() may have been called within. */
+void redis_leave(struct redis *redis);
+void redis_on_read(struct bufferevent *bev, void *arg);
+void redis_on_turn(evutil_socket_t fd, short what, void *arg);
+void redis_on_deadline(evutil_socket_t fd, short what, void *arg);
+
+/* redis_link.c */
+/* The connection, or the attempt at one, failed. */
+void redis_give_up(struct redis *redis, const char *why);
+void redis_probe_up(struct redis *redis);
+void redis_disconnect(struct redis *redis);
+void redis_destroy(struct redis *redis);
+
+#endif

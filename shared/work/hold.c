@@ -1,0 +1,411 @@
+/*
+ * hold.c - what is owed when a message is held.
+ *
+ * scanner, sender -> [hold] -> mail.events, mail.ready (notices)
+ *
+ * The event is a must: without its acknowledgement the message stays where it is. Notices are best
+ * effort within NOTICE_MS, since mail must not wait for Redis, which names the account's contact;
+ * a missed one is logged. Their ids depend on the message's alone, so a crash makes no second one;
+ * the event does come again when a crash falls between it and the forward, with the same event_id,
+ * by which readers drop it.
+ *
+ * Who sends viruses by the thousand does not make us mail their account's contact by the thousand:
+ * beyond a few notices an hour the contact gets one that lists the others (gather.c).
+ */
+#include "shared/work/hold.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <event2/event.h>
+
+#include "shared/account/account.h"
+#include "shared/account/score.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/metrics.h"
+#include "shared/base/text.h"
+#include "shared/config/config.h"
+#include "shared/mail/address.h"
+#include "shared/queue/event.h"
+#include "shared/redis/redis.h"
+#include "shared/work/gather.h"
+#include "shared/work/notice.h"
+
+#define NOTICE_MS 5000
+#define RETRY_MS 250
+#define NOTICES_MAX 2 /* the contact, the originator */
+
+struct hold {
+	struct loop *loop;
+	struct queue *queue;
+	const struct config *config;
+	struct redis *redis;
+	struct account_store *accounts;
+	struct scores *scores;
+	struct gather *gather;
+	struct several *several; /* on its way to the queue */
+	bool closing;
+	struct mail_event event;
+	struct metric *missed;
+};
+
+/* One message that is being told of. */
+struct told {
+	struct hold *hold;
+	const Envelope *envelope;
+	const char *why;
+	struct account *account;
+	queue_cb cb;
+	void *arg;
+	uint64_t deadline_ms;
+	struct event *retry;
+	unsigned pending; /* notices not yet durable, and one for who starts them */
+	char *texts[NOTICES_MAX];
+	unsigned texts_count;
+};
+
+static void
+told_free(struct told *told)
+{
+	for (unsigned i = 0; i < told->texts_count; i++)
+		free(told->texts[i]);
+	account_unref(told->account);
+	if (told->retry)
+		event_free(told->retry);
+	free(told);
+}
+
+static void
+told_end(struct told *told, int err)
+{
+	queue_cb cb = told->cb;
+	void *arg = told->arg;
+
+	told_free(told);
+	cb(arg, err);
+}
+
+static void
+missed(struct told *told, int err)
+{
+	char id[ID_TEXT_SIZE];
+
+	id_format(told->envelope->id.data, id);
+	metric_add(told->hold->missed, 1);
+	LOG_WARN("a notice of a held message could not be sent", "id", id, "account",
+		told->envelope->account, "error", strerror(-err));
+}
+
+static void
+on_put(void *arg, int err)
+{
+	struct told *told = arg;
+
+	if (err)
+		missed(told, err);
+	if (--told->pending == 0)
+		told_end(told, 0);
+}
+
+/* Our own mail to one mailbox; its id depends on `id` alone. */
+static void
+put_mail(struct hold *hold, uint8_t id[ID_SIZE], const char *to, char *text, size_t size,
+	uint32_t partition, queue_cb cb, void *arg)
+{
+	const struct body body = { .data = text, .size = size };
+	Recipient recipient = RECIPIENT__INIT, *recipients[] = { &recipient };
+	Envelope envelope = ENVELOPE__INIT;
+	char ascii[ADDRESS_ASCII_MAX];
+
+	recipient.address = (char *)(uintptr_t)to;
+	envelope.id = (ProtobufCBinaryData){ ID_SIZE, id };
+	envelope.kind = ENVELOPE__KIND__NOTICE;
+	envelope.accepted_us = clock_us();
+	envelope.size = size;
+	envelope.n_recipients = 1;
+	envelope.recipients = recipients;
+	envelope.mime_8bit = !text_is_ascii(text, size);
+	envelope.smtputf8 = !address_to_ascii(to, ascii);
+	envelope.partition = partition;
+	queue_put(hold->queue, TOPIC_READY, &envelope, &body, cb, arg);
+}
+
+static struct notice
+notice_of(const struct hold *hold, const uint8_t *id, const char *to)
+{
+	return (struct notice){
+		.hostname = hold->config->hostname,
+		.id = id,
+		.to = to,
+		.now_us = clock_us(),
+		.held_lifetime_ms = hold->config->sender.held_lifetime,
+	};
+}
+
+static void
+derive(uint8_t id[ID_SIZE], const uint8_t *about, const char *what, const char *to)
+{
+	char text[1024];
+	const int length = snprintf(text, sizeof text, "notice %s %.500s", what, to);
+
+	id_derive(id, about, text, (size_t)length);
+}
+
+static void
+put_notice(struct told *told, const char *to)
+{
+	const Envelope *about = told->envelope;
+	uint8_t id[ID_SIZE];
+	struct notice notice = notice_of(told->hold, id, to);
+	size_t size;
+	char *text;
+
+	derive(id, about->id.data, "held", to);
+	notice.about = about;
+	notice.why = told->why;
+	text = told->texts[told->texts_count++] = notice_held(&notice, &size);
+	told->pending++;
+	put_mail(told->hold, id, to, text, size, about->partition, on_put, told);
+}
+
+/* ---- notices that were gathered ---- */
+
+struct several {
+	struct hold *hold; /* NULL: freed */
+	struct gathered *gathered;
+	char *text;
+};
+
+static void
+on_several(void *arg, int err)
+{
+	struct several *several = arg;
+
+	if (err)
+		LOG_WARN("a notice of held messages could not be sent", "to", several->gathered->to,
+			"error", strerror(-err));
+	gather_done(several->hold ? several->hold->gather : NULL, several->gathered, err);
+	if (several->hold)
+		several->hold->several = NULL;
+	free(several->text);
+	free(several);
+}
+
+static void
+on_due(void *arg, struct gathered *gathered)
+{
+	struct hold *hold = arg;
+	struct several *several = xmalloc(sizeof *several);
+	uint8_t first[ID_SIZE] = { 0 }, id[ID_SIZE];
+	struct notice notice = notice_of(hold, id, gathered->to);
+	size_t size;
+	char *entries = NULL;
+	FILE *out = xopen_memstream(&entries, &size);
+
+	for (size_t i = 0; i < gathered->count; i++)
+		fputs(gathered->entries[i].text, out);
+	xclose_memstream(out);
+	(void)id_parse(gathered->entries[0].key, first);
+	derive(id, first, "gathered", gathered->to);
+	*several = (struct several){ hold, gathered, notice_gathered(&notice, entries, &size) };
+	hold->several = several;
+	free(entries);
+	put_mail(hold, id, gathered->to, several->text, size, 0, on_several, several);
+}
+
+/* The originator, when it is a mailbox of the account (anyone else never asked for our mail). */
+static bool
+is_originator(const struct account *account, const char *mail_from)
+{
+	struct address address;
+
+	return address_parse(mail_from, strlen(mail_from), &address) == 0 && address.domain &&
+		account_has_domain(account, address.domain, address.domain_length);
+}
+
+static bool
+is_mailbox(const char *text)
+{
+	struct address address;
+
+	return address_parse(text, strlen(text), &address) == 0 && address.domain;
+}
+
+static bool
+is_same(const char *one, const char *other)
+{
+	struct address a, b;
+	char first[ADDRESS_CANONICAL_MAX], second[ADDRESS_CANONICAL_MAX];
+
+	if (address_parse(one, strlen(one), &a) < 0 || address_parse(other, strlen(other), &b) < 0)
+		return false;
+	address_canonical(&a, first);
+	address_canonical(&b, second);
+	return strcasecmp(first, second) == 0;
+}
+
+/* The originator is told singly as long as the contact is. */
+static void
+put_notices(struct told *told)
+{
+	const struct account *account = told->account;
+	const char *from = told->envelope->mail_from;
+
+	told->pending = 1;
+	if (is_mailbox(account->contact))
+		put_notice(told, account->contact);
+	if (!is_same(from, account->contact) && is_originator(account, from))
+		put_notice(told, from);
+	if (--told->pending == 0)
+		told_end(told, 0);
+}
+
+static void
+on_gathered(void *arg, bool single)
+{
+	struct told *told = arg;
+
+	if (told->hold->closing)
+		told_free(told);
+	else if (single)
+		put_notices(arg);
+	else
+		told_end(arg, 0);
+}
+
+static void
+gather(struct told *told)
+{
+	const struct notice notice = { .about = told->envelope, .why = told->why };
+	const char *contact = told->account->contact, *from = told->envelope->mail_from;
+	char id[ID_TEXT_SIZE], *entry;
+
+	if (!is_mailbox(contact) && !is_originator(told->account, from)) {
+		told_end(told, 0);
+		return;
+	}
+	id_format(told->envelope->id.data, id);
+	entry = notice_entry(&notice);
+	gather_add(told->hold->gather, is_mailbox(contact) ? contact : from, id, entry, on_gathered,
+		told);
+	free(entry);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg);
+
+static void
+on_account(void *arg, int err, struct account *account)
+{
+	struct told *told = arg;
+	const struct timeval retry = { 0, RETRY_MS * 1000 };
+
+	if (told->hold->closing) {
+		told_free(told);
+		return;
+	}
+	if (!err) {
+		told->account = account_ref(account);
+		gather(told);
+		return;
+	}
+	if (err != -EAGAIN || clock_mono_ms() >= told->deadline_ms) {
+		missed(told, err);
+		told_end(told, 0);
+		return;
+	}
+	if (!told->retry)
+		told->retry = evtimer_new(loop_base(told->hold->loop), on_retry, told);
+	if (!told->retry)
+		die("out of memory", "evtimer_new");
+	event_add(told->retry, &retry);
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct told *told = arg;
+
+	(void)fd;
+	(void)what;
+	account_by_id(told->hold->accounts, told->envelope->account, on_account, told);
+}
+
+static void
+on_event(void *arg, int err)
+{
+	struct told *told = arg;
+
+	if (err || !*told->envelope->account) {
+		told_end(told, err);
+		return;
+	}
+	if (!told->why && told->envelope->verdict == ENVELOPE__VERDICT__INFECTED)
+		scores_add(told->hold->scores, told->envelope->account, SCORE_VIRUSES, 1);
+	told->deadline_ms = clock_mono_ms() + NOTICE_MS;
+	account_by_id(told->hold->accounts, told->envelope->account, on_account, told);
+}
+
+void
+hold_tell(struct hold *hold, const Envelope *envelope, const char *why, queue_cb cb, void *arg)
+{
+	bool infected = envelope->verdict == ENVELOPE__VERDICT__INFECTED;
+	struct told *told = xcalloc(1, sizeof *told);
+
+	*told = (struct told){
+		.hold = hold, .envelope = envelope, .why = why, .cb = cb, .arg = arg
+	};
+	mail_event_begin_once(&hold->event, "held", envelope);
+	if (!why) {
+		json_str(&hold->event.json, "verdict", infected ? "infected" : "unscannable");
+		json_str(&hold->event.json, "signature", envelope->signature);
+		why = infected ? "virus found" : "it could not be scanned for viruses";
+	}
+	json_str(&hold->event.json, "reason", why);
+	mail_event_send(&hold->event, hold->queue, on_event, told);
+}
+
+struct hold *
+hold_new(struct loop *loop, struct queue *queue, const struct config *config)
+{
+	struct hold *hold = xcalloc(1, sizeof *hold);
+	const struct redis_options options = {
+		.address = config->redis.address,
+		.password = config->redis.password,
+		.tls = config->redis.tls,
+		.ca = config->redis.ca,
+	};
+
+	hold->loop = loop;
+	hold->queue = queue;
+	hold->config = config;
+	hold->redis = redis_new(loop, &options);
+	hold->accounts = account_store_new(loop, hold->redis);
+	hold->scores = scores_new(loop, hold->redis);
+	hold->gather = gather_new(loop, hold->redis, on_due, hold);
+	hold->missed = metric_counter("shout_held_notices_missed_total",
+		"Notices of held messages that could not be sent", NULL);
+	return hold;
+}
+
+void
+hold_free(struct hold **hold_ref)
+{
+	struct hold *hold = *hold_ref;
+
+	if (!hold)
+		return;
+	hold->closing = true; /* the messages of what is pending have gone */
+	if (hold->several)
+		hold->several->hold = NULL;
+	gather_free(&hold->gather);
+	account_store_free(&hold->accounts);
+	scores_free(&hold->scores);
+	redis_free(&hold->redis);
+	mail_event_free(&hold->event);
+	free(hold);
+	*hold_ref = NULL;
+}

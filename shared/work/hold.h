@@ -1,0 +1,26 @@
+/*
+ * hold.h - what is owed when a message is held: the event, and notices to those it concerns.
+ */
+#ifndef SHARED_HOLD_H
+#define SHARED_HOLD_H
+
+#include "shared/queue/queue.h"
+
+struct config;
+struct hold;
+struct loop;
+
+/* Has a link to Redis of its own, which names an account's contact. */
+struct hold *hold_new(struct loop *loop, struct queue *queue, const struct config *config);
+/* Takes NULL. */
+void hold_free(struct hold **hold);
+
+/*
+ * Tells that the message is held: for its envelope's verdict and signature (`why` NULL), or for
+ * another reason (static). `cb` comes when the event is acknowledged and the notices are durable or
+ * were missed: 0, or the event's error. `envelope` must live until then.
+ */
+void
+hold_tell(struct hold *hold, const Envelope *envelope, const char *why, queue_cb cb, void *arg);
+
+#endif

@@ -1,0 +1,779 @@
+/*
+ * test_schedule.c - the scheduler against a world of its own: a simulated clock, sites that answer,
+ * fail and come back, and invariants that hold after every step.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sender/policy/retry.h"
+#include "sender/schedule/schedule.h"
+#include "shared/base/log.h"
+
+#define SECOND 1000000ull
+#define STEPS 1000000
+#define SITES 30
+#define ACCOUNTS 8
+#define MESSAGES 3000
+#define CONNECTIONS 40
+
+static const struct schedule_options usual = {
+	.concurrency_start = 5,
+	.concurrency_max = 20,
+	.connections_max = CONNECTIONS,
+	.rest_first_us = 300 * SECOND,
+	.rest_max_us = 1800 * SECOND,
+	.rest_shared_max_us = 120 * SECOND,
+};
+
+struct message {
+	struct schedule_entry entry; /* first */
+	int site, account;
+	bool used, sent;
+	uint64_t added_us;
+	unsigned passed; /* messages of other accounts of the site that went before it */
+};
+
+struct link {
+	struct schedule_connection node; /* first */
+	struct message *message;
+	bool used;
+};
+
+enum mood { MOOD_GOOD, MOOD_DEAD, MOOD_LATER, MOOD_MIXED };
+
+static struct {
+	struct schedule *schedule;
+	uint64_t now;
+	struct message messages[MESSAGES];
+	struct link links[CONNECTIONS + 64];
+	enum mood moods[SITES];
+	unsigned waiting[SITES], open[SITES];
+	unsigned connections, sends, parks, opens;
+	uint64_t state;
+} world;
+
+/* Repeatable: a failure must come again. */
+static unsigned
+chance(unsigned n)
+{
+	world.state = world.state * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)(world.state >> 33) % n;
+}
+
+static const char *
+site_name(int site)
+{
+	static char name[32];
+
+	snprintf(name, sizeof name, "mx%d.example", site);
+	return name;
+}
+
+static const char *
+account_name(int account)
+{
+	static char name[32];
+
+	snprintf(name, sizeof name, "account%d", account);
+	return name;
+}
+
+static void
+world_reset(const struct schedule_options *options)
+{
+	memset(&world, 0, sizeof world);
+	world.now = 1000 * SECOND;
+	world.state = 42;
+	world.schedule = schedule_new(options);
+}
+
+static struct message *
+message_add(int site, int account, unsigned cost, bool fresh)
+{
+	struct message *message = NULL;
+
+	for (int i = 0; i < MESSAGES && !message; i++)
+		if (!world.messages[i].used)
+			message = &world.messages[i];
+	if (!message)
+		return NULL;
+	*message = (struct message){
+		.site = site, .account = account, .used = true, .added_us = world.now
+	};
+	schedule_add(world.schedule, &message->entry, site_name(site), false, account_name(account),
+		cost, fresh, world.now);
+	world.waiting[site]++;
+	return message;
+}
+
+static struct link *
+link_new(struct schedule_site *site)
+{
+	for (size_t i = 0; i < sizeof world.links / sizeof *world.links; i++)
+		if (!world.links[i].used) {
+			world.links[i] = (struct link){ .used = true };
+			schedule_opening(world.schedule, &world.links[i].node, site);
+			return &world.links[i];
+		}
+	fail_msg("more connections than there may be");
+	return NULL;
+}
+
+static int
+link_site(const struct link *link)
+{
+	return atoi(schedule_site_name(link->node.site) + 2);
+}
+
+static void
+link_gone(struct link *link)
+{
+	world.open[link_site(link)]--;
+	world.connections--;
+	schedule_gone(world.schedule, &link->node);
+	link->used = false;
+}
+
+static void
+message_leaves(struct message *message)
+{
+	world.waiting[message->site]--;
+	message->sent = true;
+}
+
+/* Counts, for the others of the site, whom this one went before. */
+static void
+count_passed(const struct message *sent)
+{
+	for (int i = 0; i < MESSAGES; i++) {
+		struct message *other = &world.messages[i];
+
+		if (other->used && !other->sent && other->site == sent->site &&
+			other->account != sent->account)
+			other->passed++;
+	}
+}
+
+static void
+do_step(const struct schedule_step *step)
+{
+	struct message *message = (struct message *)step->entry;
+	struct link *link = (struct link *)step->connection;
+
+	switch (step->verb) {
+	case SCHEDULE_OPEN:
+		assert_non_null(message);
+		link = link_new(step->site);
+		world.connections++;
+		world.opens++;
+		world.open[link_site(link)]++;
+		break;
+	case SCHEDULE_SEND:
+		assert_false(message->sent);
+		assert_null(link->message);
+		message_leaves(message);
+		link->message = message;
+		world.sends++;
+		break;
+	case SCHEDULE_CLOSE: assert_null(link->message); break;
+	case SCHEDULE_PARK:
+		assert_true(schedule_rest_until(world.schedule, site_name(message->site),
+				    world.now) > world.now);
+		message_leaves(message);
+		message->used = false;
+		world.parks++;
+		break;
+	case SCHEDULE_NOTHING: break;
+	}
+}
+
+static void
+settle(void)
+{
+	struct schedule_step step;
+	unsigned turns = 0;
+
+	while (schedule_next(world.schedule, world.now, &step) != SCHEDULE_NOTHING) {
+		do_step(&step);
+		assert_true(++turns < 100000);
+	}
+}
+
+static enum schedule_feedback
+answer(int site)
+{
+	switch (world.moods[site]) {
+	case MOOD_GOOD: return FEEDBACK_SUCCESS;
+	case MOOD_DEAD: return FEEDBACK_SITE;
+	case MOOD_LATER: return FEEDBACK_TRANSIENT;
+	case MOOD_MIXED: return (enum schedule_feedback)chance(4);
+	}
+	return FEEDBACK_NONE;
+}
+
+static void
+link_acts(struct link *link)
+{
+	const int site = link_site(link);
+	struct message *message;
+
+	switch (link->node.state) {
+	case CONNECTION_OPENING:
+		if (world.moods[site] != MOOD_DEAD) {
+			schedule_ready(world.schedule, &link->node);
+			return;
+		}
+		message = (struct message *)schedule_take(
+			world.schedule, link->node.site, link->node.affinity);
+		schedule_feedback(world.schedule, link->node.site, FEEDBACK_SITE, world.now);
+		if (message) {
+			message_leaves(message);
+			message->used = false;
+		}
+		link_gone(link);
+		return;
+	case CONNECTION_BUSY:
+		message = link->message;
+		link->message = NULL;
+		message->used = false;
+		schedule_feedback(world.schedule, link->node.site, answer(site), world.now);
+		if (world.moods[site] == MOOD_DEAD || chance(50) == 0)
+			link_gone(link);
+		else
+			schedule_ready(world.schedule, &link->node);
+		return;
+	case CONNECTION_IDLE:
+		if (chance(20) == 0)
+			link_gone(link);
+		return;
+	case CONNECTION_CLOSING: link_gone(link); return;
+	}
+}
+
+static void
+check_world(void)
+{
+	struct schedule_stats stats;
+	unsigned waiting = 0;
+
+	schedule_stats(world.schedule, world.now, &stats);
+	for (int i = 0; i < SITES; i++) {
+		waiting += world.waiting[i];
+		assert_true(world.open[i] <= usual.concurrency_max);
+	}
+	assert_int_equal(stats.waiting, waiting);
+	assert_int_equal(stats.connections, world.connections);
+	assert_true(world.connections <= CONNECTIONS);
+	assert_true(stats.sites <= SITES);
+}
+
+/* After settle(): whoever waits has a connection on its way, or all that it may have are in use. */
+static void
+check_nobody_is_forgotten(void)
+{
+	unsigned moving[SITES] = { 0 };
+
+	for (size_t i = 0; i < sizeof world.links / sizeof *world.links; i++)
+		if (world.links[i].used)
+			moving[link_site(&world.links[i])]++;
+	for (int i = 0; i < SITES; i++)
+		if (world.waiting[i] && !moving[i])
+			assert_in_range(world.connections, CONNECTIONS * 3 / 4, CONNECTIONS);
+}
+
+static struct link *
+any_link(void)
+{
+	size_t n = sizeof world.links / sizeof *world.links, at = chance((unsigned)n);
+
+	for (size_t i = 0; i < n; i++)
+		if (world.links[(at + i) % n].used)
+			return &world.links[(at + i) % n];
+	return NULL;
+}
+
+static void
+random_step(void)
+{
+	struct link *link;
+
+	world.now += chance((unsigned)SECOND / 10);
+	if (chance(1000) == 0)
+		world.moods[chance(SITES)] = (enum mood)chance(4);
+	if (chance(3) == 0)
+		message_add((int)chance(SITES), (int)chance(ACCOUNTS),
+			1 + chance(SCHEDULE_COST_MAX), chance(2));
+	else if ((link = any_link()))
+		link_acts(link);
+	settle();
+}
+
+static void
+drain_world(void)
+{
+	struct link *link;
+
+	for (int i = 0; i < SITES; i++)
+		world.moods[i] = MOOD_GOOD;
+	settle();
+	for (unsigned turns = 0; turns < 1000000 && (link = any_link()); turns++) {
+		link_acts(link);
+		settle();
+	}
+	for (int i = 0; i < SITES; i++)
+		assert_int_equal(world.waiting[i], 0);
+	assert_int_equal(world.connections, 0);
+}
+
+static void
+a_million_random_steps_keep_every_invariant(void **state)
+{
+	(void)state;
+	world_reset(&usual);
+	for (int i = 0; i < STEPS; i++) {
+		random_step();
+		if (i % 64)
+			continue;
+		check_world();
+		check_nobody_is_forgotten();
+	}
+	assert_true(world.sends > 10000 && world.parks > 1000 && world.opens > 1000);
+	drain_world();
+	schedule_free(&world.schedule);
+}
+
+/* One connection at a time, in turn. */
+static void
+run_site(unsigned turns)
+{
+	struct link *link;
+
+	settle();
+	for (unsigned i = 0; i < turns && (link = any_link()); i++) {
+		if (link->node.state == CONNECTION_BUSY)
+			count_passed(link->message);
+		link_acts(link);
+		settle();
+	}
+}
+
+static void
+an_account_with_one_message_passes_anothers_pile(void **state)
+{
+	struct message *lone;
+
+	(void)state;
+	world_reset(&usual);
+	for (int i = 0; i < 1000; i++)
+		message_add(0, 0, 1, true);
+	lone = message_add(0, 1, 1, true);
+	run_site(60);
+	assert_true(lone->sent);
+	assert_true(lone->passed < 40);
+	schedule_free(&world.schedule);
+}
+
+static void
+big_messages_pay_for_their_size(void **state)
+{
+	unsigned small = 0;
+
+	(void)state;
+	world_reset(&usual);
+	for (int i = 0; i < 500; i++) {
+		message_add(0, 0, SCHEDULE_COST_MAX, true);
+		message_add(0, 1, 1, true);
+	}
+	run_site(600);
+	for (int i = 0; i < MESSAGES; i++)
+		small += world.messages[i].account == 1 && world.messages[i].sent;
+	assert_true(small > 200);
+	schedule_free(&world.schedule);
+}
+
+static void
+first_attempts_go_before_retries_but_not_for_ever(void **state)
+{
+	struct message *retry;
+
+	(void)state;
+	world_reset(&usual);
+	retry = message_add(0, 0, 1, false);
+	for (int i = 0; i < 1000; i++)
+		message_add(0, 0, 1, true);
+	run_site(100);
+	assert_true(retry->sent);
+	schedule_free(&world.schedule);
+}
+
+static void
+a_dead_site_rests_and_its_mail_is_parked(void **state)
+{
+	uint64_t first;
+
+	(void)state;
+	world_reset(&usual);
+	world.moods[0] = MOOD_DEAD;
+	for (int i = 0; i < 100; i++)
+		message_add(0, 0, 1, true);
+	run_site(1000);
+	assert_int_equal(world.connections, 0);
+	assert_int_equal(world.waiting[0], 0);
+	assert_true(world.opens < 20);
+	assert_true(world.parks > 80);
+	first = schedule_rest_until(world.schedule, site_name(0), world.now);
+	assert_int_equal(first, world.now + usual.rest_first_us);
+
+	/* the clock was a day ahead */
+	assert_int_equal(
+		schedule_rest_until(world.schedule, site_name(0), world.now - 86400 * SECOND), 0);
+
+	/* the next failure rests it twice as long */
+	world.now = first;
+	assert_int_equal(schedule_room(world.schedule, site_name(0), 250), 5);
+	message_add(0, 0, 1, true);
+	run_site(10);
+	assert_int_equal(schedule_rest_until(world.schedule, site_name(0), world.now),
+		world.now + 2 * usual.rest_first_us);
+	schedule_free(&world.schedule);
+}
+
+/* A probe after each rest fails; what is left of the next rest, in minutes. */
+static unsigned
+next_rest(const char *site, bool shared, enum schedule_feedback feedback)
+{
+	struct schedule_connection connection = { 0 };
+	struct schedule_entry entry = { 0 };
+	struct schedule_step step;
+	uint64_t until = schedule_rest_until(world.schedule, site, world.now);
+
+	world.now = until > world.now ? until : world.now;
+	for (int i = 0; i < 20 && !schedule_rest_until(world.schedule, site, world.now); i++) {
+		schedule_add(world.schedule, &entry, site, shared, "a", 1, true, world.now);
+		assert_int_equal(schedule_next(world.schedule, world.now, &step), SCHEDULE_OPEN);
+		schedule_opening(world.schedule, &connection, step.site);
+		schedule_remove(world.schedule, &entry);
+		schedule_feedback(world.schedule, step.site, feedback, world.now);
+		schedule_gone(world.schedule, &connection);
+	}
+	return (unsigned)((schedule_rest_until(world.schedule, site, world.now) - world.now) /
+		(60 * SECOND));
+}
+
+static void
+a_rest_grows_to_half_an_hour_that_of_a_smarthost_to_two_minutes(void **state)
+{
+	static const struct {
+		bool shared;
+		enum schedule_feedback feedback;
+		unsigned minutes[6];
+		bool dry;
+	} rows[] = {
+		{false,  FEEDBACK_SITE,      { 5, 10, 20, 30, 30, 30 }, false},
+		{ true,  FEEDBACK_SITE,      { 2, 2, 2, 2, 2, 2 },      false},
+		{ false, FEEDBACK_TRANSIENT, { 5, 5, 5, 5, 5, 5 },      true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		world_reset(&usual);
+		for (unsigned n = 0; n < 6; n++)
+			assert_int_equal(next_rest("mx.test", rows[i].shared, rows[i].feedback),
+				rows[i].minutes[n]);
+		assert_int_equal(schedule_rest_is_dry(world.schedule, "mx.test"), rows[i].dry);
+		schedule_free(&world.schedule);
+	}
+}
+
+static void
+what_a_site_said_last_is_known_until_a_message_gets_through(void **state)
+{
+	struct schedule_connection connection = { 0 };
+	struct schedule_entry entry = { 0 };
+	struct schedule_step step;
+
+	(void)state;
+	world_reset(&usual);
+	schedule_add(world.schedule, &entry, "mx.test", false, "a", 1, true, world.now);
+	assert_int_equal(schedule_next(world.schedule, world.now, &step), SCHEDULE_OPEN);
+	schedule_opening(world.schedule, &connection, step.site);
+	schedule_remove(world.schedule, &entry);
+	for (unsigned i = 1; i <= usual.concurrency_start; i++) {
+		assert_null(schedule_trouble(world.schedule, "mx.test"));
+		schedule_feedback(world.schedule, step.site, FEEDBACK_SITE, world.now);
+		schedule_troubled(world.schedule, step.site, "421 no", "mx", world.now);
+	}
+	schedule_troubled(world.schedule, step.site, "421 never", "mx2", world.now + 1);
+	assert_string_equal(schedule_trouble(world.schedule, "mx.test")->reply, "421 never");
+	assert_string_equal(schedule_trouble(world.schedule, "mx.test")->host, "mx2");
+	assert_int_equal(schedule_trouble(world.schedule, "mx.test")->at_us, world.now + 1);
+	assert_null(schedule_trouble(world.schedule, "other.test"));
+	world.now += 3600 * SECOND;
+	assert_non_null(schedule_trouble(world.schedule, "mx.test"));
+	assert_false(schedule_feedback(world.schedule, step.site, FEEDBACK_SUCCESS, world.now));
+	assert_null(schedule_trouble(world.schedule, "mx.test"));
+	schedule_gone(world.schedule, &connection);
+	schedule_free(&world.schedule);
+}
+
+static void
+a_site_that_only_defers_comes_to_rest(void **state)
+{
+	(void)state;
+	world_reset(&usual);
+	world.moods[0] = MOOD_LATER;
+	for (int i = 0; i < 200; i++)
+		message_add(0, 0, 1, true);
+	run_site(2000);
+	assert_true(world.sends < 50);
+	assert_true(schedule_rest_until(world.schedule, site_name(0), world.now) > world.now);
+	schedule_free(&world.schedule);
+}
+
+static void
+success_ends_the_rest_and_widens_the_site(void **state)
+{
+	struct schedule_stats stats;
+
+	(void)state;
+	world_reset(&usual);
+	for (int i = 0; i < 1000; i++)
+		message_add(0, 0, 1, true);
+	run_site(1000);
+	assert_true(world.sends > 400);
+	schedule_stats(world.schedule, world.now, &stats);
+	assert_int_equal(stats.resting, 0);
+	schedule_free(&world.schedule);
+}
+
+static void
+a_smarthost_does_not_rest_for_its_domains(void **state)
+{
+	struct schedule_entry entries[100];
+	unsigned sends = 0;
+
+	(void)state;
+	world_reset(&usual);
+	memset(entries, 0, sizeof entries);
+	for (int i = 0; i < 100; i++)
+		schedule_add(world.schedule, &entries[i], "smart.example:25", true, "a", 1, true,
+			world.now);
+	struct schedule_connection connection = { 0 };
+	struct schedule_step step;
+
+	while (schedule_next(world.schedule, world.now, &step) != SCHEDULE_NOTHING) {
+		if (step.verb == SCHEDULE_OPEN) {
+			if (connection.site)
+				break;
+			schedule_opening(world.schedule, &connection, step.site);
+			schedule_ready(world.schedule, &connection);
+			continue;
+		}
+		assert_int_equal(step.verb, SCHEDULE_SEND);
+		sends++;
+		schedule_feedback(world.schedule, step.site, FEEDBACK_TRANSIENT, world.now);
+		schedule_ready(world.schedule, &connection);
+	}
+	assert_true(sends >= 90);
+	assert_int_equal(schedule_rest_until(world.schedule, "smart.example:25", world.now), 0);
+	schedule_free(&world.schedule);
+}
+
+static void
+sites_share_the_connections_of_the_process(void **state)
+{
+	struct schedule_options narrow = usual;
+	unsigned served = 0;
+
+	(void)state;
+	narrow.connections_max = 4;
+	world_reset(&narrow);
+	for (int i = 0; i < 200; i++)
+		message_add(0, 0, 1, true);
+	run_site(8);
+	for (int site = 1; site < SITES; site++)
+		message_add(site, 0, 1, true);
+	run_site(1500);
+	for (int site = 1; site < SITES; site++)
+		served += world.waiting[site] == 0;
+	assert_int_equal(served, SITES - 1);
+	schedule_free(&world.schedule);
+}
+
+static void
+sites_that_teach_nothing_are_forgotten(void **state)
+{
+	struct schedule_stats stats;
+
+	(void)state;
+	world_reset(&usual);
+	for (int site = 0; site < 20000; site++) {
+		struct message *message = message_add(0, 0, 1, true);
+		char name[32];
+
+		schedule_remove(world.schedule, &message->entry);
+		snprintf(name, sizeof name, "mx%d.test", site);
+		schedule_add(world.schedule, &message->entry, name, false, "a", 1, true, world.now);
+		schedule_remove(world.schedule, &message->entry);
+		message->used = false;
+		settle();
+	}
+	schedule_stats(world.schedule, world.now, &stats);
+	assert_true(stats.sites < 10);
+	schedule_free(&world.schedule);
+}
+
+/* retry.h */
+
+static const struct retry_times times = {
+	.first_us = 300 * SECOND,
+	.max_us = 14400 * SECOND,
+	.lifetime_us = 5 * 86400 * SECOND,
+	.null_lifetime_us = 86400 * SECOND,
+	.held_lifetime_us = 14 * 86400 * SECOND,
+	.delay_dsn_us = 14400 * SECOND,
+};
+
+static unsigned
+open_all(struct schedule_connection *connections, struct schedule_entry **entry)
+{
+	struct schedule_step step;
+	unsigned count = 0;
+
+	while (schedule_next(world.schedule, world.now, &step) == SCHEDULE_OPEN) {
+		schedule_opening(world.schedule, &connections[count++], step.site);
+		*entry = step.entry;
+	}
+	assert_int_equal(step.verb, SCHEDULE_NOTHING);
+	return count;
+}
+
+static void
+one_account_leaves_connections_for_others(void **state)
+{
+	static struct schedule_entry many[60], other;
+	static struct schedule_connection connections[60], more[60];
+	struct schedule_entry *entry;
+
+	(void)state;
+	world.schedule = schedule_new(&usual);
+	world.now = 1000 * SECOND;
+	for (int i = 0; i < 60; i++)
+		schedule_add(
+			world.schedule, &many[i], site_name(i), false, "slow", 1, true, world.now);
+	assert_int_equal(open_all(connections, &entry), CONNECTIONS * 3 / 4);
+	/* also at a site that the other one's mail waits for */
+	schedule_add(world.schedule, &other, site_name(59), false, "other", 1, true, world.now);
+	assert_in_range(open_all(more, &entry), 1, 2);
+	assert_ptr_equal(entry, &other);
+	for (int i = 0; i < 5; i++) {
+		schedule_remove(world.schedule, &many[i]);
+		schedule_gone(world.schedule, &connections[i]);
+	}
+	assert_in_range(open_all(connections, &entry), 4, 5);
+	schedule_free(&world.schedule);
+}
+
+static void
+only_the_account_that_crowds_a_site_is_parked(void **state)
+{
+	static struct schedule_entry many[SCHEDULE_CROWD];
+
+	(void)state;
+	world.schedule = schedule_new(&usual);
+	for (int i = 0; i < SCHEDULE_CROWD; i++) {
+		assert_false(schedule_crowded(world.schedule, "mx", "many"));
+		schedule_add(world.schedule, &many[i], "mx", false, "many", 1, true, world.now);
+	}
+	assert_true(schedule_crowded(world.schedule, "mx", "many"));
+	assert_false(schedule_crowded(world.schedule, "mx", "other"));
+	schedule_free(&world.schedule);
+}
+
+static void
+retries_double_up_to_the_longest_wait(void **state)
+{
+	static const unsigned minutes[] = { 5, 10, 20, 40, 80, 160, 240, 240 };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof minutes / sizeof *minutes; i++) {
+		uint64_t wait = minutes[i] * 60 * SECOND;
+
+		for (uint32_t random = 0; random < 5000; random += 7) {
+			uint64_t got = retry_wait_us(&times, times.max_us, i + 1, random);
+
+			assert_in_range(got, wait - wait / 10, wait + wait / 10);
+		}
+		assert_int_equal(retry_wait_us(&times, times.max_us, i + 1, 0), wait - wait / 10);
+	}
+	assert_in_range(retry_wait_us(&times, times.max_us, 4000000000u, 3), 12960 * SECOND,
+		15840 * SECOND);
+}
+
+static void
+mail_of_nobody_lives_for_a_day(void **state)
+{
+	Envelope envelope = ENVELOPE__INIT;
+
+	(void)state;
+	envelope.accepted_us = 7;
+	assert_int_equal(
+		retry_expiry_us(&times, &envelope, RETRY_WAITING), 7 + times.null_lifetime_us);
+	envelope.mail_from = (char *)"a@b.example";
+	assert_int_equal(retry_expiry_us(&times, &envelope, RETRY_WAITING), 7 + times.lifetime_us);
+	assert_int_equal(
+		retry_expiry_us(&times, &envelope, RETRY_HELD), 7 + times.held_lifetime_us);
+	assert_int_equal(retry_expiry_us(&times, &envelope, RETRY_RELEASED),
+		7 + times.held_lifetime_us + times.lifetime_us);
+	envelope.kind = ENVELOPE__KIND__DSN;
+	assert_int_equal(
+		retry_expiry_us(&times, &envelope, RETRY_WAITING), 7 + times.null_lifetime_us);
+}
+
+static void
+only_mail_of_somebody_is_reported_as_delayed(void **state)
+{
+	Envelope envelope = ENVELOPE__INIT;
+
+	(void)state;
+	assert_false(retry_delay_due(&times, &envelope, RETRY_WAITING, times.delay_dsn_us + 1));
+	envelope.mail_from = (char *)"a@b.example";
+	assert_false(retry_delay_due(&times, &envelope, RETRY_WAITING, times.delay_dsn_us - 1));
+	assert_true(retry_delay_due(&times, &envelope, RETRY_WAITING, times.delay_dsn_us));
+	assert_false(retry_delay_due(&times, &envelope, RETRY_WAITING, times.lifetime_us));
+	envelope.kind = ENVELOPE__KIND__DSN;
+	assert_false(retry_delay_due(&times, &envelope, RETRY_WAITING, times.delay_dsn_us));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_account_with_one_message_passes_anothers_pile),
+		cmocka_unit_test(big_messages_pay_for_their_size),
+		cmocka_unit_test(first_attempts_go_before_retries_but_not_for_ever),
+		cmocka_unit_test(a_dead_site_rests_and_its_mail_is_parked),
+		cmocka_unit_test(a_rest_grows_to_half_an_hour_that_of_a_smarthost_to_two_minutes),
+		cmocka_unit_test(what_a_site_said_last_is_known_until_a_message_gets_through),
+		cmocka_unit_test(a_site_that_only_defers_comes_to_rest),
+		cmocka_unit_test(success_ends_the_rest_and_widens_the_site),
+		cmocka_unit_test(a_smarthost_does_not_rest_for_its_domains),
+		cmocka_unit_test(sites_share_the_connections_of_the_process),
+		cmocka_unit_test(sites_that_teach_nothing_are_forgotten),
+		cmocka_unit_test(one_account_leaves_connections_for_others),
+		cmocka_unit_test(only_the_account_that_crowds_a_site_is_parked),
+		cmocka_unit_test(retries_double_up_to_the_longest_wait),
+		cmocka_unit_test(mail_of_nobody_lives_for_a_day),
+		cmocka_unit_test(only_mail_of_somebody_is_reported_as_delayed),
+		cmocka_unit_test(a_million_random_steps_keep_every_invariant),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,233 @@
+/*
+ * test_metrics.c - the three pages over a real HTTP connection.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/metrics.h"
+#include "shared/base/net.h"
+
+static struct loop *loop;
+static struct net_address where;
+static char page[65536];
+
+/* A port that was free a moment ago. */
+static void
+pick_address(char text[NET_TEXT_MAX])
+{
+	int fd;
+
+	assert_int_equal(net_parse("127.0.0.1:0", &where), 0);
+	fd = net_listen(&where);
+	assert_true(fd >= 0);
+	assert_int_equal(net_local(fd, &where), 0);
+	close(fd);
+	net_format(&where, text);
+}
+
+static void
+get(const char *path)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	size_t used = 0;
+	ssize_t n;
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&where.sa, where.length), 0);
+	dprintf(fd, "GET %s HTTP/1.0\r\nHost: a\r\n\r\n", path);
+	while ((n = read(fd, page + used, sizeof page - 1 - used)) > 0)
+		used += (size_t)n;
+	page[used] = '\0';
+	close(fd);
+}
+
+static void
+assert_line(const char *line)
+{
+	const char *found = strstr(page, line);
+
+	if (!found || found[-1] != '\n' || found[strlen(line)] != '\n')
+		fail_msg("no line \"%s\" in:\n%s", line, page);
+}
+
+static double
+read_seven(void *arg)
+{
+	return *(double *)arg;
+}
+
+static void
+shows_what_was_counted(void **state)
+{
+	static double half = 7.5;
+	struct metric *in = metric_counter("t_total", "Messages\nall of them", "topic=\"in\"");
+	struct metric *gauge = metric_gauge("t_open", "Open", NULL);
+	struct metric *out = metric_counter("t_total", "ignored", "topic=\"out\"");
+	const char *first;
+
+	(void)state;
+	metric_gauge_from("t_read", "Read", NULL, read_seven, &half);
+	assert_ptr_equal(in, metric_counter("t_total", "x", "topic=\"in\""));
+	metric_add(in, 2);
+	metric_add(in, 3);
+	metric_add(out, 1);
+	metric_set(gauge, -4);
+	assert_int_equal(metric_value(in), 5);
+	get("/metrics");
+	assert_non_null(strstr(page, "HTTP/1.0 200"));
+	assert_non_null(strstr(page, "Content-Type: text/plain; version=0.0.4"));
+	assert_line("# HELP t_total Messages\\nall of them");
+	assert_line("# TYPE t_total counter");
+	assert_line("t_total{topic=\"in\"} 5");
+	assert_line("t_total{topic=\"out\"} 1");
+	assert_line("t_open -4");
+	assert_line("t_read 7.5");
+	first = strstr(page, "# TYPE t_total");
+	assert_null(strstr(first + 1, "# TYPE t_total"));
+	assert_non_null(strstr(page, "topic=\"in\"} 5\nt_total{topic=\"out\"}"));
+}
+
+static void
+cumulates_a_histogram(void **state)
+{
+	struct metric *plain = metric_histogram("t_seconds", "Time", NULL);
+	struct metric *named = metric_histogram("t_seconds", "Time", "role=\"a\"");
+
+	(void)state;
+	metric_observe_us(plain, 500);
+	metric_observe_us(plain, 501);
+	metric_observe_us(plain, 700000000);
+	metric_observe_us(named, 1000000);
+	get("/metrics");
+	assert_line("t_seconds_bucket{le=\"0.0005\"} 1");
+	assert_line("t_seconds_bucket{le=\"0.001\"} 2");
+	assert_line("t_seconds_bucket{le=\"600\"} 2");
+	assert_line("t_seconds_bucket{le=\"+Inf\"} 3");
+	assert_line("t_seconds_sum 700.001001");
+	assert_line("t_seconds_count 3");
+	assert_line("t_seconds_bucket{role=\"a\",le=\"0.5\"} 0");
+	assert_line("t_seconds_bucket{role=\"a\",le=\"1\"} 1");
+	assert_line("t_seconds_count{role=\"a\"} 1");
+}
+
+static void *
+count_many(void *arg)
+{
+	for (int i = 0; i < 50000; i++)
+		metric_add(arg, 1);
+	return NULL;
+}
+
+static void
+loses_no_count_between_threads(void **state)
+{
+	struct metric *metric = metric_counter("t_many_total", "Many", NULL);
+	pthread_t threads[4];
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, count_many, metric), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(metric_value(metric), 200000);
+}
+
+static void
+is_ready_unless_a_probe_has_failed(void **state)
+{
+	struct probe *clamd, *redis;
+
+	(void)state;
+	get("/readyz");
+	assert_non_null(strstr(page, "HTTP/1.0 200"));
+	assert_non_null(strstr(page, "\r\n\r\nready\n"));
+	clamd = probe_new("clamd");
+	redis = probe_new("redis");
+	assert_ptr_equal(probe_new("clamd"), clamd);
+	get("/readyz");
+	assert_non_null(strstr(page, "HTTP/1.0 503"));
+	assert_non_null(strstr(page,
+		"\r\n\r\nfailed\nclamd: failed: not started yet\nredis: failed: not started yet\n"));
+	probe_set(clamd, HEALTH_READY, NULL);
+	probe_set(redis, HEALTH_DEGRADED, "refuses connections");
+	get("/readyz");
+	assert_non_null(strstr(page, "HTTP/1.0 200"));
+	assert_non_null(strstr(
+		page, "\r\n\r\ndegraded\nclamd: ready\nredis: degraded: refuses connections\n"));
+	probe_set(redis, HEALTH_READY, NULL);
+	get("/readyz");
+	assert_non_null(strstr(page, "\r\n\r\nready\nclamd: ready\nredis: ready\n"));
+}
+
+static void
+is_alive_and_knows_no_other_page(void **state)
+{
+	(void)state;
+	get("/livez");
+	assert_non_null(strstr(page, "HTTP/1.0 200"));
+	get("/");
+	assert_non_null(strstr(page, " 404 "));
+}
+
+static void
+refuses_what_is_no_socket(void **state)
+{
+	int pipes[2];
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(metrics_listen(loop, pipes[0]), -ENOTSOCK);
+	close(pipes[1]);
+}
+
+static int
+start(void **state)
+{
+	char text[NET_TEXT_MAX];
+
+	(void)state;
+	pick_address(text);
+	loop = loop_new("metrics");
+	if (metrics_listen(loop, net_bind(&where)) < 0)
+		return -1;
+	loop_start(loop);
+	return 0;
+}
+
+static int
+stop(void **state)
+{
+	(void)state;
+	loop_stop(loop);
+	loop_join(loop);
+	metrics_close();
+	loop_free(&loop);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(shows_what_was_counted),
+		cmocka_unit_test(cumulates_a_histogram),
+		cmocka_unit_test(loses_no_count_between_threads),
+		cmocka_unit_test(is_ready_unless_a_probe_has_failed),
+		cmocka_unit_test(is_alive_and_knows_no_other_page),
+		cmocka_unit_test(refuses_what_is_no_socket),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}
