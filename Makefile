@@ -92,9 +92,6 @@ ifeq ($(SAN),thread)
 $(UNIT): $(B)/tests/unit/c11_threads.o
 endif
 
-# They have records of their own, instead of a consumer's.
-$(B)/tests/unit/shared/queue/kafka/rows/test_kafka_state $(B)/tests/unit/shared/queue/kafka/rows/test_kafka_cache: LDFLAGS += -Wl,-z,muldefs
-
 # Its clock is that of a machine which has been up for hours.
 $(B)/tests/unit/sender/smtp/test_client_tls: LDFLAGS += -Wl,--wrap=clock_mono_ms
 

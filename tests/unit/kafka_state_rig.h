@@ -21,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "shared/queue/kafka/client/kafka_record.h"
 #include "shared/queue/kafka/rows/kafka_state_private.h"
 #include <librdkafka/rdkafka_mock.h>
 
@@ -71,42 +72,17 @@ static struct {
 		pthread_mutex_unlock(&rig.lock);                                                   \
 	} while (0)
 
-/* What kafka_rows.c asks of a record. */
+/* A record that no consumer has. */
 struct letter {
-	struct record base;
+	struct kafka_record head;
 	struct node *node;
-	struct kafka_body *body;
 	Envelope envelope;
 	Recipient recipient, *recipients[1];
 	uint8_t id[ID_SIZE];
 };
 
-int32_t
-kafka_record_partition(const struct record *record)
-{
-	return (int32_t)record->envelope->partition;
-}
-
-struct loop *
-kafka_record_loop(const struct record *record)
-{
-	return ((const struct letter *)record)->node->loop;
-}
-
-struct kafka_body *
-kafka_record_body(const struct record *record)
-{
-	return ((const struct letter *)record)->body;
-}
-
-struct kafka_queue *
-kafka_record_queue(const struct record *record)
-{
-	return &((const struct letter *)record)->node->queue;
-}
-
-void
-kafka_finish(struct record *record)
+static inline void
+letter_finish(struct record *record)
 {
 	CHANGE(((struct letter *)record)->node->finished++);
 }
@@ -125,7 +101,8 @@ letter_init(struct letter *letter, struct node *node)
 	letter->envelope.recipients = letter->recipients;
 	letter->envelope.n_recipients = 1;
 	letter->envelope.body_topic = KAFKA_READY;
-	letter->base.envelope = &letter->envelope;
+	letter->head.base = (struct record){ .ops = &node->ops, .envelope = &letter->envelope };
+	letter->head.queue = &node->queue;
 }
 
 static inline void
@@ -212,10 +189,12 @@ call_defer(struct call *call)
 	static int64_t offset;
 
 	/* as the consumer of mail.ready has it; the record ends in on_answer() or stays */
-	letter->body = kafka_body_keep(call->node->queue.bodies,
+	letter->head.loop = call->node->loop;
+	letter->head.partition = (int32_t)letter->envelope.partition;
+	letter->head.body = kafka_body_keep(call->node->queue.bodies,
 		kafka_place_new(KAFKA_READY, 0, offset++, letter->id), "body", 4);
-	kafka_body_unpin(letter->body);
-	kafka_defer(&call->letter->base, rows, 1, on_answer, call->node);
+	kafka_body_unpin(letter->head.body);
+	kafka_defer(&call->letter->head.base, rows, 1, on_answer, call->node);
 }
 
 static inline void
@@ -293,6 +272,7 @@ node_start(struct node *node)
 		node->config.queue.map_size = 1u << 28;
 	node->config.queue.partitions = 1;
 	node->config.state_dir = node->dir;
+	node->ops.finish = letter_finish;
 	node->queue.base.ops = &node->ops;
 	node->queue.config = &node->config;
 	node->queue.late_ms = LATE_MS;

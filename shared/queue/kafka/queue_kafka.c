@@ -8,7 +8,7 @@
  * hold. A put fails when the brokers do not acknowledge it in time; it may have become durable
  * nevertheless, and then the message is in the queue twice once its client tries again.
  */
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/client/kafka_record.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -232,8 +232,8 @@ on_forward_ack(struct kafka_message *message, int err, int64_t offset)
 	struct record *record = forward->record;
 
 	(void)offset;
-	kafka_answer(kafka_record_queue(record)->producer, kafka_record_loop(record), on_forwarded,
-		forward, err);
+	kafka_answer(kafka_record_of(record)->queue->producer, kafka_record_of(record)->loop,
+		on_forwarded, forward, err);
 }
 
 static void
@@ -242,10 +242,10 @@ forward_produce(struct forward *forward)
 	struct record *record = forward->record;
 
 	forward->message.value = kafka_body_data(
-		kafka_record_body(record), &forward->message.value_size);
+		kafka_record_of(record)->body, &forward->message.value_size);
 	if (!forward->message.value)
 		forward->message.value = "";
-	kafka_produce(kafka_record_queue(record)->producer, &forward->message);
+	kafka_produce(kafka_record_of(record)->queue->producer, &forward->message);
 }
 
 static void
@@ -254,7 +254,7 @@ on_forward_body(void *arg, int err, struct kafka_body *body)
 	struct forward *forward = arg;
 
 	if (!err) {
-		kafka_record_take_body(forward->record, body);
+		kafka_record_of(forward->record)->body = body; /* its pin is the record's */
 		forward_produce(forward);
 		return;
 	}
@@ -269,24 +269,24 @@ kafka_forward(
 	Envelope packed = *envelope;
 	struct forward *forward;
 
-	packed.partition = (uint32_t)kafka_record_partition(record);
+	packed.partition = (uint32_t)kafka_record_of(record)->partition;
 	packed.body_topic = kafka_topic_of(topic);
 	packed.again = record->redelivered;
 	forward = xmalloc(sizeof *forward + ID_SIZE + envelope__get_packed_size(&packed));
 	*forward = (struct forward){ .record = record, .cb = cb, .arg = arg };
 	memcpy(forward->data, envelope->id.data, ID_SIZE);
 	forward->message = (struct kafka_message){ .topic = kafka_topic_of(topic),
-		.partition = kafka_record_partition(record),
+		.partition = kafka_record_of(record)->partition,
 		.key = forward->data,
 		.key_size = ID_SIZE,
 		.header = forward->data + ID_SIZE,
 		.header_size = envelope__pack(&packed, forward->data + ID_SIZE),
 		.on_ack = on_forward_ack };
-	if (kafka_record_body(record))
+	if (kafka_record_of(record)->body)
 		forward_produce(forward);
 	else
-		kafka_body_get(kafka_record_queue(record)->bodies,
-			kafka_place_of(record_envelope(record)), kafka_record_loop(record),
+		kafka_body_get(kafka_record_of(record)->queue->bodies,
+			kafka_place_of(record_envelope(record)), kafka_record_of(record)->loop,
 			on_forward_body, forward);
 }
 
@@ -399,7 +399,7 @@ static const struct queue_ops kafka_ops = {
 	.finish = kafka_finish,
 	.defer = kafka_defer,
 	.look = kafka_look,
-	.body = kafka_body_read,
+	.body = kafka_piece_read,
 	.body_place = kafka_body_place,
 	.row_put = kafka_row_put,
 	.row_remove = kafka_row_remove,

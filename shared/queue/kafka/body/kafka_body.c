@@ -78,8 +78,8 @@ bucket_of(struct kafka_bodies *bodies, struct kafka_place place)
 	return &bodies->buckets[(hash * UINT64_C(0x9e3779b97f4a7c15)) >> 52];
 }
 
-static bool
-same_place(struct kafka_place a, struct kafka_place b)
+bool
+kafka_place_same(struct kafka_place a, struct kafka_place b)
 {
 	return a.offset == b.offset && a.partition == b.partition && a.topic == b.topic &&
 		!memcmp(a.id, b.id, ID_SIZE);
@@ -96,7 +96,7 @@ find(struct kafka_bodies *bodies, struct kafka_place place)
 {
 	struct kafka_body *body = *bucket_of(bodies, place);
 
-	while (body && !same_place(body->place, place))
+	while (body && !kafka_place_same(body->place, place))
 		body = body->chain;
 	return body;
 }
@@ -461,90 +461,25 @@ kafka_place_of(const Envelope *envelope)
 		envelope->body_offset, envelope->id.data);
 }
 
-/* A piece that somebody asked for with queue_body(). */
-struct piece {
-	struct kafka_queue *queue;
-	struct kafka_place place;
-	uint64_t offset;
-	size_t length;
-	queue_body_cb cb;
-	void *arg;
-};
-
-static void
-give_piece(const struct piece *piece, struct kafka_body *body)
+void
+kafka_body_piece(
+	struct kafka_body *body, uint64_t offset, size_t length, queue_body_cb cb, void *arg)
 {
 	char *buffer;
-	size_t left = piece->offset < body->size ? body->size - (size_t)piece->offset : 0;
-	size_t length = piece->length < left ? piece->length : left;
+	size_t left = offset < body->size ? body->size - (size_t)offset : 0;
 	ssize_t got;
 
+	length = length < left ? length : left;
 	if (length > QUEUE_PIECE_MAX)
 		length = QUEUE_PIECE_MAX;
 	if (body->data) {
-		piece->cb(piece->arg, 0, (const char *)body->data + (length ? piece->offset : 0),
-			length);
+		cb(arg, 0, (const char *)body->data + (length ? offset : 0), length);
 		return;
 	}
 	buffer = xmalloc(QUEUE_PIECE_MAX); /* not the stack's: the callback may ask for the next */
-	got = pread(body->fd, buffer, length, (off_t)piece->offset);
-	piece->cb(piece->arg, got < 0 ? -errno : 0, buffer, got < 0 ? 0 : (size_t)got);
+	got = pread(body->fd, buffer, length, (off_t)offset);
+	cb(arg, got < 0 ? -errno : 0, buffer, got < 0 ? 0 : (size_t)got);
 	free(buffer);
-}
-
-/* The message was deferred, or its body appended anew, after the caller got its envelope. */
-static bool
-piece_moved(struct piece *piece)
-{
-	const struct kafka_place before = piece->place;
-
-	return piece->queue->state &&
-		kafka_state_place(
-			piece->queue->state, before.partition, before.id, &piece->place) &&
-		!same_place(before, piece->place);
-}
-
-static void
-on_piece_body(void *arg, int err, struct kafka_body *body)
-{
-	struct piece *piece = arg;
-
-	if (err == -ENOENT && piece_moved(piece)) {
-		kafka_body_get(
-			piece->queue->bodies, piece->place, loop_current(), on_piece_body, piece);
-		return;
-	}
-	if (err == -ENOENT && piece->place.topic == KAFKA_DEFERRED)
-		kafka_state_bodiless(piece->queue->state, piece->place.partition, piece->place.id);
-	if (err) {
-		piece->cb(piece->arg, err, NULL, 0);
-	} else {
-		give_piece(piece, body);
-		kafka_body_unpin(body);
-	}
-	free(piece);
-}
-
-void
-kafka_body_read(struct queue *base, const Envelope *envelope, uint64_t offset, size_t length,
-	queue_body_cb cb, void *arg)
-{
-	struct kafka_queue *queue = (struct kafka_queue *)base;
-	struct kafka_place place = kafka_place_of(envelope);
-	struct piece *piece;
-
-	if (place.topic <= KAFKA_NONE || place.topic >= KAFKA_TOPICS) {
-		cb(arg, -ENOENT, NULL, 0);
-		return;
-	}
-	piece = xmalloc(sizeof *piece);
-	*piece = (struct piece){ .queue = queue,
-		.place = place,
-		.offset = offset,
-		.length = length,
-		.cb = cb,
-		.arg = arg };
-	kafka_body_get(queue->bodies, place, loop_current(), on_piece_body, piece);
 }
 
 struct kafka_bodies *

@@ -172,6 +172,7 @@ struct kafka_body;
 struct kafka_bodies *kafka_bodies_new(struct kafka_queue *queue);
 void kafka_bodies_free(struct kafka_bodies **bodies);
 struct kafka_place kafka_place_of(const Envelope *envelope);
+bool kafka_place_same(struct kafka_place a, struct kafka_place b);
 struct kafka_place kafka_place_new(
 	enum kafka_topic topic, int32_t partition, int64_t offset, const uint8_t id[ID_SIZE]);
 /* Takes in the body of a record that was just received (copied), pinned. */
@@ -184,9 +185,9 @@ void kafka_body_unpin(struct kafka_body *body);
 typedef void (*kafka_body_cb)(void *arg, int err, struct kafka_body *body);
 void kafka_body_get(struct kafka_bodies *bodies, struct kafka_place place, struct loop *loop,
 	kafka_body_cb on_body, void *arg);
-/* queue_body() */
-void kafka_body_read(struct queue *base, const Envelope *envelope, uint64_t offset, size_t length,
-	queue_body_cb cb, void *arg);
+/* A piece of it, at once. The bytes are the callback's for that call. */
+void kafka_body_piece(
+	struct kafka_body *body, uint64_t offset, size_t length, queue_body_cb cb, void *arg);
 /* All of it, in memory or mapped, valid while it is pinned: for producing it on. */
 const void *kafka_body_data(struct kafka_body *body, size_t *size_out);
 
@@ -202,14 +203,6 @@ void kafka_consumer_stop(struct consumer *base);
 void kafka_consumers_close(struct kafka_queue *queue);
 void kafka_abandon(struct record *base);
 void kafka_finish(struct record *base);
-/* What kafka_state.c and queue_kafka.c need of a record: its partition, the loop it is handled on,
- * its body (pinned while it is in hand; NULL: of mail.inbound, it has to be read again). */
-int32_t kafka_record_partition(const struct record *record);
-struct loop *kafka_record_loop(const struct record *record);
-struct kafka_body *kafka_record_body(const struct record *record);
-/* One that was read again: its pin is the record's. */
-void kafka_record_take_body(struct record *record, struct kafka_body *body);
-struct kafka_queue *kafka_record_queue(const struct record *record);
 
 /*
  * kafka_state.c. Owner's half, called by the consumer of mail.ready on its loop:
@@ -266,6 +259,10 @@ void
 kafka_bad_remove(struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg);
 const char *kafka_bad_machine(const struct queue *base);
 uint64_t kafka_bad_count(const struct kafka_queue *queue);
+
+/* kafka_piece.c: queue_body() */
+void kafka_piece_read(struct queue *base, const Envelope *envelope, uint64_t offset, size_t length,
+	queue_body_cb cb, void *arg);
 
 /* kafka_look.c: queue_look() */
 bool kafka_look(struct queue *base, enum topic topic, queue_seen_cb on_seen, void *arg);

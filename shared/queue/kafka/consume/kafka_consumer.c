@@ -51,15 +51,15 @@ consumer_more(struct kafka_consumer *consumer)
 }
 
 static void
-give(struct kafka_consumer *consumer, struct kafka_record *record)
+give(struct kafka_consumer *consumer, struct consumer_record *record)
 {
-	consumer->on_record(consumer->arg, &record->base);
+	consumer->on_record(consumer->arg, &record->head.base);
 }
 
 static void
 give_held(struct kafka_consumer *consumer, struct partition *partition)
 {
-	struct kafka_record *record;
+	struct consumer_record *record;
 
 	while ((record = partition->held) && !consumer->stopped) {
 		if (!partition_may_give(partition, record->offset))
@@ -73,7 +73,7 @@ static void
 on_message(struct kafka_consumer *consumer, struct partition *partition,
 	const rd_kafka_message_t *message)
 {
-	struct kafka_record *record;
+	struct consumer_record *record;
 
 	if (message->err) {
 		LOG_WARN("a partition cannot be read", "topic", kafka_topic_name[consumer->topic],
@@ -273,8 +273,8 @@ measure(struct kafka_consumer *consumer)
 			high > kafka_offsets_lowest(partition->offsets))
 			lag += high - kafka_offsets_lowest(partition->offsets);
 		if (partition->records &&
-			partition->records->base.envelope->accepted_us < oldest_us)
-			oldest_us = partition->records->base.envelope->accepted_us;
+			partition->records->head.base.envelope->accepted_us < oldest_us)
+			oldest_us = partition->records->head.base.envelope->accepted_us;
 	}
 	metric_set(consumer->metric.lag, lag);
 	metric_set(consumer->metric.in_hand, consumer->in_hand);
@@ -565,7 +565,7 @@ kafka_consumers_close(struct kafka_queue *queue)
 
 /* Room for others: they come in one go. */
 static void
-let_go(struct kafka_record *record)
+let_go(struct consumer_record *record)
 {
 	struct kafka_consumer *consumer = record->partition->consumer;
 	const unsigned window = window_of(consumer), enough = window - queue_refill(window);
@@ -579,7 +579,7 @@ let_go(struct kafka_record *record)
 void
 kafka_abandon(struct record *base)
 {
-	let_go((struct kafka_record *)base);
+	let_go((struct consumer_record *)base);
 }
 
 /* On a partition that was lost it changes nothing: whoever has it does the message again, or the
@@ -587,39 +587,9 @@ kafka_abandon(struct record *base)
 void
 kafka_finish(struct record *base)
 {
-	struct kafka_record *record = (struct kafka_record *)base;
+	struct consumer_record *record = (struct consumer_record *)base;
 
 	if (record->partition->offsets)
 		kafka_offsets_finish(record->partition->offsets, record->offset);
 	let_go(record);
-}
-
-int32_t
-kafka_record_partition(const struct record *base)
-{
-	return ((const struct kafka_record *)base)->partition->number;
-}
-
-struct loop *
-kafka_record_loop(const struct record *base)
-{
-	return ((const struct kafka_record *)base)->partition->consumer->loop;
-}
-
-struct kafka_body *
-kafka_record_body(const struct record *base)
-{
-	return ((const struct kafka_record *)base)->body;
-}
-
-void
-kafka_record_take_body(struct record *base, struct kafka_body *body)
-{
-	((struct kafka_record *)base)->body = body;
-}
-
-struct kafka_queue *
-kafka_record_queue(const struct record *base)
-{
-	return ((const struct kafka_record *)base)->partition->consumer->queue;
 }

@@ -19,7 +19,7 @@
 #include <event2/event_struct.h>
 #include <uthash.h>
 
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/client/kafka_record.h"
 #include "shared/queue/kafka/consume/kafka_offsets.h"
 
 /*
@@ -43,15 +43,14 @@ struct holder {
 	char account[];
 };
 
-struct kafka_record {
-	struct record base;
+struct consumer_record {
+	struct kafka_record head;
 	struct partition *partition;
 	int64_t offset;
-	struct kafka_body *body; /* NULL: it was let go, and is where the envelope says */
-	struct holder *holder;   /* its account */
+	struct holder *holder; /* its account */
 	size_t held_bytes;
 	uint64_t arrived_ms;
-	struct kafka_record *next, **at; /* among the partition's, in the order they came */
+	struct consumer_record *next, **at; /* among the partition's, in the order they came */
 };
 
 struct partition {
@@ -61,14 +60,14 @@ struct partition {
 	unsigned claims; /* asked for and not answered; the last one's answer counts */
 	rd_kafka_queue_t *queue;
 	struct kafka_offsets *offsets; /* from READY on */
-	struct kafka_record *records, **records_last;
+	struct consumer_record *records, **records_last;
 	int64_t seen;     /* behind the newest offset that ever came: below, one may be in hand */
 	int64_t promised; /* no record from here on may be handed out before the next commit */
 	int64_t promise_asked;
 	int64_t redelivered_below; /* INT64_MAX: below what the log holds when it is first read */
 	int64_t committed, trimmed;
 	uint64_t trimmed_ms;
-	struct kafka_record *held; /* of records: it and those behind it wait for a commit */
+	struct consumer_record *held; /* of records: it and those behind it wait for a commit */
 };
 
 #define ASSIGN_PATIENCE_MS 5000
@@ -125,11 +124,12 @@ struct partition *partition_of(struct kafka_consumer *consumer, int32_t number);
 void partition_resume(struct partition *partition, int64_t offset, const char *text, size_t length);
 /* A message of the partition's queue becomes a record in hand, unless it is finished or in hand
  * already, or could not be read: then NULL. */
-struct kafka_record *partition_take(struct partition *partition, const rd_kafka_message_t *message);
+struct consumer_record *
+partition_take(struct partition *partition, const rd_kafka_message_t *message);
 /* Whether a record of this offset may be handed out by now. */
 bool partition_may_give(const struct partition *partition, int64_t offset);
 void partitions_free(struct kafka_consumer *consumer);
-void record_free(struct kafka_record *record);
+void record_free(struct consumer_record *record);
 
 /* kafka_consumer.c: there may be something to hand out. */
 void consumer_more(struct kafka_consumer *consumer);

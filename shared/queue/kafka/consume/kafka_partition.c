@@ -220,7 +220,7 @@ static bool
 in_hand(const struct partition *partition, int64_t offset)
 {
 	if (offset < partition->seen)
-		for (const struct kafka_record *r = partition->records; r; r = r->next)
+		for (const struct consumer_record *r = partition->records; r; r = r->next)
 			if (r->offset == offset)
 				return true;
 	return false;
@@ -283,10 +283,10 @@ holder_get(struct kafka_consumer *consumer, const char *account)
 /* Records that wait for long, since others of their account are slow, are many. Their bodies would
  * take the memory that all share, so that most of them are read again when they are needed. */
 static void
-keep_body(struct kafka_record *record, const rd_kafka_message_t *message)
+keep_body(struct consumer_record *record, const rd_kafka_message_t *message)
 {
 	struct kafka_consumer *consumer = record->partition->consumer;
-	const Envelope *envelope = record->base.envelope;
+	const Envelope *envelope = record->head.base.envelope;
 	struct holder *holder = holder_get(consumer, envelope->account);
 	const size_t left = consumer->held_bytes < consumer->held_bytes_max
 		? consumer->held_bytes_max - consumer->held_bytes
@@ -299,17 +299,17 @@ keep_body(struct kafka_record *record, const rd_kafka_message_t *message)
 	record->held_bytes = message->len < QUEUE_INLINE_MAX ? message->len : QUEUE_INLINE_MAX;
 	holder->bytes += record->held_bytes;
 	consumer->held_bytes += record->held_bytes;
-	record->body = kafka_body_keep(
+	record->head.body = kafka_body_keep(
 		consumer->queue->bodies, kafka_place_of(envelope), message->payload, message->len);
 }
 
 static void
-let_body_go(struct kafka_record *record)
+let_body_go(struct consumer_record *record)
 {
 	struct kafka_consumer *consumer = record->partition->consumer;
 
-	if (record->body)
-		kafka_body_unpin(record->body);
+	if (record->head.body)
+		kafka_body_unpin(record->head.body);
 	record->holder->bytes -= record->held_bytes;
 	consumer->held_bytes -= record->held_bytes;
 	if (--record->holder->records)
@@ -318,11 +318,11 @@ let_body_go(struct kafka_record *record)
 	free(record->holder);
 }
 
-struct kafka_record *
+struct consumer_record *
 partition_take(struct partition *partition, const rd_kafka_message_t *message)
 {
 	struct kafka_consumer *consumer = partition->consumer;
-	struct kafka_record *record;
+	struct consumer_record *record;
 	Envelope *envelope;
 
 	if (!kafka_offsets_receive(partition->offsets, message->offset) ||
@@ -334,17 +334,22 @@ partition_take(struct partition *partition, const rd_kafka_message_t *message)
 		return NULL;
 	}
 	record = xmalloc(sizeof *record);
-	*record = (struct kafka_record){
-		.base = {.ops = consumer->base.ops, .envelope = envelope},
+	*record = (struct consumer_record){
+		.head = {
+			.base = {.ops = consumer->base.ops, .envelope = envelope},
+			.queue = consumer->queue,
+			.loop = consumer->loop,
+			.partition = partition->number,
+		},
 		.partition = partition,
 		.offset = message->offset,
 		.at = partition->records_last,
 		.arrived_ms = clock_mono_ms(),
 	};
 	keep_body(record, message);
-	record->base.redelivered = is_redelivered(partition, message->offset) ||
+	record->head.base.redelivered = is_redelivered(partition, message->offset) ||
 		is_doubtful(consumer, envelope);
-	metric_add(consumer->metric.redelivered, record->base.redelivered);
+	metric_add(consumer->metric.redelivered, record->head.base.redelivered);
 	*partition->records_last = record;
 	partition->records_last = &record->next;
 	if (partition->seen <= message->offset)
@@ -355,7 +360,7 @@ partition_take(struct partition *partition, const rd_kafka_message_t *message)
 }
 
 void
-record_free(struct kafka_record *record)
+record_free(struct consumer_record *record)
 {
 	struct partition *partition = record->partition;
 
@@ -367,9 +372,9 @@ record_free(struct kafka_record *record)
 	else
 		partition->records_last = record->at;
 	partition->consumer->in_hand--;
-	partition->consumer->load -= recipients_weight(record->base.envelope->n_recipients);
+	partition->consumer->load -= recipients_weight(record->head.base.envelope->n_recipients);
 	let_body_go(record);
-	envelope_free(record->base.envelope);
+	envelope_free(record->head.base.envelope);
 	free(record);
 }
 

@@ -20,6 +20,7 @@
 
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"
+#include "shared/queue/kafka/client/kafka_record.h"
 
 /* Flights. */
 
@@ -143,7 +144,7 @@ on_answer(struct task *task)
 	struct write *write = (struct write *)((char *)task - offsetof(struct write, task));
 
 	if (write->record && !write->err)
-		kafka_finish(write->record);
+		queue_finish(write->record);
 	if (write->cb)
 		write->cb(write->arg, write->err);
 	free(write);
@@ -301,22 +302,23 @@ flight_of_body(struct kafka_state *state, const Envelope *envelope, struct kafka
 void
 kafka_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, void *arg)
 {
-	struct kafka_state *state = kafka_record_queue(base)->state;
+	const struct kafka_record *record = kafka_record_of(base);
+	struct kafka_state *state = record->queue->state;
 	struct part *part;
 	struct write *write;
 	struct flight *flight;
 	int err;
 
 	pthread_mutex_lock(&state->lock);
-	part = part_of(state, kafka_record_partition(base));
+	part = part_of(state, record->partition);
 	err = refusal(state, part);
 	if (!err) {
 		write = write_new(state, part->partition, cb, arg);
 		write->record = base;
-		write->body = kafka_record_body(base);
+		write->body = record->body;
 		kafka_body_pin(write->body);
 		write->body_from = part->body_end;
-		write->loop = kafka_record_loop(base);
+		write->loop = record->loop;
 		write->rows = xmalloc(count * sizeof(Row *));
 		write->row_count = count;
 		for (size_t i = 0; i < count; i++)

@@ -39,7 +39,7 @@ read_next(void *arg)
 {
 	struct reading *reading = arg;
 
-	kafka_body_read(&reading->member->queue.base, reading->envelope, reading->offset,
+	kafka_piece_read(&reading->member->queue.base, reading->envelope, reading->offset,
 		QUEUE_PIECE_MAX, on_piece, reading);
 }
 
@@ -84,7 +84,7 @@ bodies_of_any_size_are_read_from_hand_and_by_offset(void **state)
 
 		assert_int_equal(read_body(member, envelope, body, sizes[i]), 0);
 		assert_int_equal(read_body(other, envelope, body, sizes[i]), 0);
-		data = kafka_body_data(kafka_record_body(member->records[i]), &size);
+		data = kafka_body_data(kafka_record_of(member->records[i])->body, &size);
 		assert_int_equal(size, sizes[i]);
 		assert_memory_equal(data, body, size);
 	}

@@ -132,7 +132,7 @@ read_run(void *arg)
 	struct reading *reading = arg;
 	struct member *member = reading->member;
 
-	kafka_body_read(&member->queue.base, member->records[reading->number]->envelope, 0,
+	kafka_piece_read(&member->queue.base, member->records[reading->number]->envelope, 0,
 		sizeof reading->body, on_piece, reading);
 }
 
@@ -154,10 +154,10 @@ behind_what_is_slow_records_come_without_their_bodies(void **state)
 	consumer->held_bytes_max = 40;
 	AWAIT(member->count == 60);
 	for (size_t i = 0; i < 60; i++)
-		kept += kafka_record_body(member->records[i]) != NULL;
+		kept += kafka_record_of(member->records[i])->body != NULL;
 	assert_int_equal(kept, 8); /* three quarters of 40 bytes, 4 each */
 	reading.number = 59;
-	assert_null(kafka_record_body(member->records[59]));
+	assert_null(kafka_record_of(member->records[59])->body);
 	run_on(member, read_run, &reading);
 	AWAIT(reading.size);
 	assert_memory_equal(reading.body, "body", 4);

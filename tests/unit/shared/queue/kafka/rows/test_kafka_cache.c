@@ -275,7 +275,7 @@ on_body(void *arg, int err, const void *data, size_t length)
 static void
 call_body(struct call *call)
 {
-	kafka_body_read(
+	kafka_piece_read(
 		&call->node->queue.base, &call->letter->envelope, 0, 100, on_body, call->node);
 }
 

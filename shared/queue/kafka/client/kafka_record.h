@@ -1,0 +1,24 @@
+/*
+ * kafka_record.h - what all files of the cluster's queue may know of a record in hand.
+ */
+#ifndef SHARED_KAFKA_RECORD_H
+#define SHARED_KAFKA_RECORD_H
+
+#include "shared/queue/kafka/client/kafka_private.h"
+
+/* The consumer's records begin with this. */
+struct kafka_record {
+	struct record base;
+	struct kafka_queue *queue;
+	struct loop *loop; /* it is handled there */
+	int32_t partition;
+	struct kafka_body *body; /* pinned; NULL: it was let go, and is where the envelope says */
+};
+
+static inline struct kafka_record *
+kafka_record_of(struct record *base)
+{
+	return (struct kafka_record *)base;
+}
+
+#endif
