@@ -1,5 +1,5 @@
 /*
- * queue.c - queue.h over one of its backends.
+ * queue.c - queue.h over one of its backends (open/queue_open.c says which).
  *
  * every role -> [queue] -> queue_lmdb (one machine) | queue_kafka (a cluster)
  */
@@ -7,15 +7,6 @@
 
 #include <errno.h>
 #include <stddef.h>
-
-#include "shared/config/config.h"
-
-struct queue *
-queue_open(const struct config *config)
-{
-	return config->queue.backend == BACKEND_KAFKA ? queue_kafka_open(config)
-						      : queue_lmdb_open(config);
-}
 
 void
 queue_close(struct queue **queue)
