@@ -13,7 +13,10 @@
 
 #include "shared/base/log.h"
 #include "shared/config/config.h"
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
+#include "shared/queue/kafka/produce/kafka_producer.h"
+#include "shared/queue/kafka/rows/kafka_state.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;

@@ -20,7 +20,10 @@
 
 #include <cmocka.h>
 
-#include "shared/queue/kafka/consume/kafka_consumer.h"
+#include "shared/queue/kafka/body/kafka_body.h"
+#include "shared/queue/kafka/consume/kafka_consumer_private.h"
+#include "shared/queue/kafka/produce/kafka_producer.h"
+#include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 
 #include "shared/base/log.h"

@@ -7,7 +7,8 @@
 
 #include "tests/unit/queue_rig.h"
 
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 
 #define API_PRODUCE 0

@@ -20,10 +20,15 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#include "shared/queue/kafka/client/kafka_record.h"
-#include "shared/queue/kafka/rows/kafka_state_private.h"
+#include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+
+#include "shared/queue/kafka/body/kafka_body.h"
+#include "shared/queue/kafka/client/kafka_record.h"
+#include "shared/queue/kafka/rows/kafka_rows.h"
+#include "shared/queue/kafka/rows/kafka_state.h"
+#include "shared/queue/kafka/rows/kafka_state_private.h"
+#include "shared/queue/kafka/rows/kafka_view.h"
 
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"

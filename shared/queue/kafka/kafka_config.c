@@ -9,7 +9,7 @@
  * has ended. The watch itself lives until its thread and what was posted are done; closing the
  * queue waits for the threads.
  */
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/kafka_config.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -18,6 +18,8 @@
 #include <uthash.h>
 
 #include "shared/base/log.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
 
 #define POLL_MS 100
 #define BATCH 256

@@ -5,11 +5,14 @@
  * began, and hands over whichever is the oldest next. Blocks its caller; gives up when the brokers
  * do not answer.
  */
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/kafka_events.h"
 
 #include <stdlib.h>
 
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
 
 #define ASK_MS 5000
 

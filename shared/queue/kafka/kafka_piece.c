@@ -6,13 +6,17 @@
  *
  * scanner, sender -> [kafka_piece] -> kafka_body -> broker
  */
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/kafka_piece.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shared/base/log.h"
+#include "shared/queue/kafka/body/kafka_body.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
+#include "shared/queue/kafka/rows/kafka_state.h"
 
 struct piece {
 	struct kafka_queue *queue;

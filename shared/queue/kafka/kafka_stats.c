@@ -8,7 +8,7 @@
  * record is, is found by asking which offsets are older than a time, in halving steps: no body is
  * read. Brokers that do not answer make every node alike, so /readyz says degraded.
  */
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/kafka_stats.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -19,8 +19,12 @@
 #include <time.h>
 
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
 #include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
+#include "shared/queue/kafka/consume/kafka_bad.h"
 
 #define SPACE_MS 1000
 #define ASK_EVERY 5 /* of those */

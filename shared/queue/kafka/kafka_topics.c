@@ -9,6 +9,7 @@
  * and inbound last. Every call waits for its answer.
  */
 #include "shared/queue/kafka/kafka_topics.h"
+#include "shared/queue/kafka/client/kafka_client.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -19,7 +20,6 @@
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 #include "shared/config/config.h"
-#include "shared/queue/kafka/client/kafka_private.h"
 #include "shared/queue/kafka/client/kafka_settings.h"
 
 #define ASK_MS 15000

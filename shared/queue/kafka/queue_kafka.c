@@ -1,12 +1,19 @@
 /*
- * queue_kafka.c - the queue of a cluster.
+ * queue_kafka.c - the queue of a cluster: opens and closes it, and writes records.
  *
- *   ingress -> [mail.inbound] -> scanner -> [mail.ready] -> sender, and the sender's waiting mail
+ *   caller's loop            broker        queue thread                  caller's loop
+ *   queue_put(), ... -> produce -> ack -> [produce/] -> completions, one task a loop
+ *   on_record <- [consume/] <- fetch <- broker
  *
- * This file opens and closes it, and writes records; kafka_private.h tells the others. Each process
- * has a state_dir of its own: for large bodies on their way, and for copies of what the brokers
- * hold. A put fails when the brokers do not acknowledge it in time; it may have become durable
- * nevertheless, and then the message is in the queue twice once its client tries again.
+ * client/   the settings of every handle of librdkafka, its log, its errors
+ * produce/  a producer for each kind of record, and the queue thread that takes their reports
+ * body/     bodies by place
+ * rows/     mail.state: who owns a partition of waiting mail, its rows, its cache on disk
+ * consume/  a group's member: partitions, records in hand, commits, trimming
+ *
+ * Each process has a state_dir of its own, for large bodies on their way and for copies of what the
+ * brokers hold. A put fails when the brokers do not acknowledge it in time. It may have become
+ * durable nevertheless: then the message is in the queue twice once its client tries again.
  */
 #include "shared/queue/kafka/client/kafka_record.h"
 
@@ -25,6 +32,19 @@
 #include "shared/base/metrics.h"
 #include "shared/base/state_dir.h"
 #include "shared/config/config.h"
+#include "shared/queue/kafka/body/kafka_body.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/consume/kafka_bad.h"
+#include "shared/queue/kafka/consume/kafka_consumer.h"
+#include "shared/queue/kafka/consume/kafka_look.h"
+#include "shared/queue/kafka/kafka_config.h"
+#include "shared/queue/kafka/kafka_events.h"
+#include "shared/queue/kafka/kafka_piece.h"
+#include "shared/queue/kafka/kafka_stats.h"
+#include "shared/queue/kafka/produce/kafka_producer.h"
+#include "shared/queue/kafka/rows/kafka_rows.h"
+#include "shared/queue/kafka/rows/kafka_state.h"
+#include "shared/queue/kafka/rows/kafka_view.h"
 
 #define STICKY_MS 50
 

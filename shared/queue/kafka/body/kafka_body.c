@@ -12,7 +12,7 @@
  *
  * Waiters for one place share one reading. They hear on their loops; `lock` is never held then.
  */
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/body/kafka_body.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,6 +26,8 @@
 #include "shared/base/log.h"
 #include "shared/config/config.h"
 #include "shared/queue/kafka/body/kafka_reader.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
 
 #define BUCKETS 4096u
 #define MEMORY_MAX ((size_t)16 << 20) /* of bodies that are not pinned */

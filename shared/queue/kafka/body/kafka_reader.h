@@ -4,7 +4,8 @@
 #ifndef SHARED_KAFKA_READER_H
 #define SHARED_KAFKA_READER_H
 
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/body/kafka_body.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
 
 struct kafka_reader;
 

@@ -4,7 +4,7 @@
  *
  * [kafka_conf] -> kafka_producer, kafka_consumer, kafka_body, kafka_state, kafka_topics, ...
  */
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/client/kafka_client.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -4,7 +4,7 @@
 #ifndef SHARED_KAFKA_RECORD_H
 #define SHARED_KAFKA_RECORD_H
 
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
 
 /* The consumer's records begin with this. */
 struct kafka_record {

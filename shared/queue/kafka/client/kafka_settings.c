@@ -2,6 +2,7 @@
  * kafka_settings.c - the table of settings that `shout topics` creates topics with and asks for.
  */
 #include "shared/queue/kafka/client/kafka_settings.h"
+#include "shared/queue/kafka/client/kafka_client.h"
 
 #include <inttypes.h>
 #include <stdint.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 
 #include "shared/config/config.h"
-#include "shared/queue/kafka/client/kafka_private.h"
 
 #define BIT(topic) (1u << (topic))
 #define BROKER BIT(KAFKA_NONE)

@@ -12,7 +12,7 @@
  * So what was set aside is of one machine, and is listed there: the key
  * <topic>/<partition>-<offset> is the file of that name with a dash for the slash.
  */
-#include "shared/queue/kafka/consume/kafka_consumer.h"
+#include "shared/queue/kafka/consume/kafka_consumer_private.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,6 +27,8 @@
 #include "shared/base/log.h"
 #include "shared/base/state_dir.h"
 #include "shared/config/config.h"
+#include "shared/queue/kafka/consume/kafka_bad.h"
+#include "shared/queue/kafka/rows/kafka_view.h"
 
 static int
 write_all(int fd, const char *data, size_t size)

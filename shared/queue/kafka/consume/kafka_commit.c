@@ -12,7 +12,7 @@
  * Records below the committed offset are deleted from time to time, after the commit only. When
  * any of this fails the next second's commit does it.
  */
-#include "shared/queue/kafka/consume/kafka_consumer.h"
+#include "shared/queue/kafka/consume/kafka_consumer_private.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -23,6 +23,7 @@
 
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"
+#include "shared/queue/kafka/rows/kafka_state.h"
 
 #define TRIM_RECORDS 1000 /* or every TRIM_LATE_MS; at most every TRIM_MS */
 #define TRIM_MS 10000

@@ -17,7 +17,7 @@
  * Owns the handle, its queues and the partitions. A member that is fenced (another process with
  * its state_dir's identity) ends the process, which comes back under another.
  */
-#include "shared/queue/kafka/consume/kafka_consumer.h"
+#include "shared/queue/kafka/consume/kafka_consumer_private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -32,6 +32,7 @@
 #include "shared/base/metrics.h"
 #include "shared/base/state_dir.h"
 #include "shared/config/config.h"
+#include "shared/queue/kafka/rows/kafka_state.h"
 
 #define QUEUED_KBYTES 49152 /* fetched ahead, all partitions together */
 #define BATCH 32            /* of one partition before it is another's turn */

@@ -7,12 +7,15 @@
  * committed, without what its metadata says is finished, to where the partitions ended when it
  * began. Bodies come along, so the bytes are bounded, and so is the time.
  */
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/consume/kafka_look.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
 #include "shared/queue/kafka/consume/kafka_offsets.h"
 
 #define POLL_MS 100

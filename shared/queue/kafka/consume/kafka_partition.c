@@ -10,7 +10,7 @@
  * Nothing waits when a partition is lost. Its records in hand stay valid; should the partition come
  * back before they end, the same offset is not handed out a second time.
  */
-#include "shared/queue/kafka/consume/kafka_consumer.h"
+#include "shared/queue/kafka/consume/kafka_consumer_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -20,6 +20,8 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/metrics.h"
+#include "shared/queue/kafka/body/kafka_body.h"
+#include "shared/queue/kafka/rows/kafka_state.h"
 
 struct partition *
 partition_of(struct kafka_consumer *consumer, int32_t number)

@@ -10,7 +10,8 @@
 #ifndef SHARED_KAFKA_GATE_H
 #define SHARED_KAFKA_GATE_H
 
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/produce/kafka_producer.h"
 
 struct kafka_gate;
 struct kafka_gates {

@@ -6,7 +6,9 @@
 
 #include <stdatomic.h>
 
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
+#include "shared/queue/kafka/produce/kafka_producer.h"
 
 enum kafka_lane { LANE_SMALL, LANE_LARGE, LANE_EVENTS, LANES };
 

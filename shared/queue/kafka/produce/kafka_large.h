@@ -4,7 +4,7 @@
 #ifndef SHARED_KAFKA_LARGE_H
 #define SHARED_KAFKA_LARGE_H
 
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/produce/kafka_producer.h"
 
 struct kafka_large {
 	struct kafka_message *first, **last; /* waiting, by asked_us */

@@ -4,7 +4,8 @@
 #ifndef SHARED_KAFKA_TALLY_H
 #define SHARED_KAFKA_TALLY_H
 
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/produce/kafka_producer.h"
 
 struct metric;
 

@@ -17,6 +17,8 @@
 
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"
+#include "shared/queue/kafka/body/kafka_body.h"
+#include "shared/queue/kafka/rows/kafka_state.h"
 
 #define LATER_MS 60000 /* after a failure */
 #define LOOK_MS 1000   /* after one that is too young: looking costs, even when nothing happens */

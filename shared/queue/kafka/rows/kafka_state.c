@@ -24,6 +24,7 @@
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/queue/kafka/rows/kafka_state.h"
 
 struct part *
 part_of(struct kafka_state *state, int32_t partition)

@@ -26,7 +26,8 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-#include "shared/queue/kafka/client/kafka_private.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
+#include "shared/queue/kafka/produce/kafka_producer.h"
 #include "shared/queue/kafka/rows/row_cache.h"
 
 #define LEASE_MS 40000 /* less than the session's 45 s */

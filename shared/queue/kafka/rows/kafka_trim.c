@@ -14,6 +14,8 @@
 
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"
+#include "shared/queue/kafka/body/kafka_body.h"
+#include "shared/queue/kafka/rows/kafka_state.h"
 
 #define ADMIN_MS 10000
 #define ASK_MS 1000

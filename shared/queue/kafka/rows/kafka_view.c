@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
+#include "shared/queue/kafka/rows/kafka_view.h"
 
 #define ASK_MS 60000
 #define ASK_AGAIN_MS 1000 /* when the brokers did not answer */

@@ -1,6 +1,8 @@
 /*
  * test_kafka_body.c - bodies in a cluster: from hand and by offset, gone, and out of reach.
  */
+
+#include "shared/queue/kafka/kafka_piece.h"
 #include "tests/unit/kafka_consumer_rig.h"
 
 /* A body read piece by piece. */

@@ -2,6 +2,10 @@
  * test_kafka_consumer.c - members of a group, their records and bodies, against librdkafka's mock
  * cluster. A member is a queue and a loop of its own, as in a process.
  */
+
+#include "shared/queue/kafka/consume/kafka_bad.h"
+#include "shared/queue/kafka/consume/kafka_look.h"
+#include "shared/queue/kafka/kafka_piece.h"
 #include "tests/unit/kafka_consumer_rig.h"
 
 static void

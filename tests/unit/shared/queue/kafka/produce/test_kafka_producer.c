@@ -13,12 +13,15 @@
 
 #include <cmocka.h>
 
-#include "shared/queue/kafka/client/kafka_private.h"
+#include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
+#include "shared/queue/kafka/produce/kafka_producer.h"
 #include "tests/unit/await.h"
 
 #define API_PRODUCE 0

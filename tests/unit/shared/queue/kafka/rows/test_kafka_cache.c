@@ -2,6 +2,8 @@
  * test_kafka_cache.c - waiting mail's bodies, what is trimmed, views, and a cache that finds no
  * room.
  */
+
+#include "shared/queue/kafka/kafka_piece.h"
 #include "tests/unit/kafka_state_rig.h"
 
 static int64_t

@@ -1,0 +1,56 @@
+/*
+ * kafka_producer.h - records on their way to the brokers.
+ */
+#ifndef SHARED_KAFKA_PRODUCER_H
+#define SHARED_KAFKA_PRODUCER_H
+
+#include <sys/queue.h>
+
+#include "shared/base/loop.h"
+#include "shared/queue/kafka/client/kafka_client.h"
+#include "shared/queue/kafka/client/kafka_queue.h"
+
+/*
+ * A record on its way. The caller embeds it and keeps it, and `value`, until
+ * on_ack, which is called once, always on the queue thread. `key` and `header` (the packed
+ * Envelope; none when header_size is 0) are copied. `value` NULL: a tombstone. `partition` is
+ * explicit; RD_KAFKA_PARTITION_UA leaves it to the client.
+ *
+ * At most 100,000 records and 256 MB are under way by one of its handles: -ENOSPC beyond. Large
+ * ones (1 MB) wait for their turn instead.
+ *
+ * on_ack comes after LATE_MS at the latest, with -ETIMEDOUT, where on_let_go is given: then the
+ * message and, when it is a large one, its value have to stay until that is called, too, behind
+ * on_ack, once. Without it on_ack may come as late again, for one that waited for others.
+ */
+struct kafka_message {
+	enum kafka_topic topic;
+	int32_t partition;
+	const void *key, *header, *value;
+	size_t key_size, header_size, value_size;
+	void (*on_ack)(struct kafka_message *message, int err, int64_t offset);
+	void (*on_let_go)(struct kafka_message *message);
+	/* the producer's */
+	uint64_t asked_us;
+	bool answered;
+	LIST_ENTRY(kafka_message) watched;
+	struct kafka_handle *handle;
+	struct kafka_gate *gate;
+	struct kafka_message *next;
+	void *copy;
+	int err;
+};
+/* NULL after logging why. */
+struct kafka_producer *kafka_producer_new(struct kafka_queue *queue);
+/* Waits for what is under way, at most LATE_MS. */
+void kafka_producer_free(struct kafka_producer **producer);
+void kafka_produce(struct kafka_producer *producer, struct kafka_message *message);
+/* From the queue thread: hands `cb` to `loop` (or calls it, when there is none) at the end of this
+ * turn, together with all the others for that loop. */
+void
+kafka_answer(struct kafka_producer *producer, struct loop *loop, queue_cb cb, void *arg, int err);
+/* Calls `fn` on the queue thread once after each turn's reports, before the answers go out: one
+ * transaction for all rows of a turn (kafka_state.c). */
+void kafka_on_turn(struct kafka_producer *producer, void (*fn)(void *arg), void *arg);
+
+#endif
