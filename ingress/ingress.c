@@ -21,12 +21,13 @@
 
 #include <event2/event.h>
 
-#include "ingress/familiar.h"
-#include "ingress/session.h"
-#include "ingress/stats.h"
-#include "ingress/tally.h"
+#include "ingress/door/familiar.h"
+#include "ingress/door/stats.h"
+#include "ingress/door/tally.h"
+#include "ingress/session/session.h"
+#include "ingress/session/worker.h"
 #include "ingress/verb/password.h"
-#include "ingress/worker.h"
+#include "ingress/verb/verb.h"
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"
 #include "shared/base/tls_tickets.h"
@@ -43,13 +44,6 @@
 #define TICKET_MINUTES (TLS_TICKET_S / MINUTE_S)
 
 static struct ingress ingress;
-static _Thread_local struct worker *here;
-
-struct worker *
-worker_here(void)
-{
-	return here;
-}
 
 /* ---- accepting ---- */
 
@@ -191,7 +185,7 @@ on_hello(struct task *task)
 {
 	struct hello *hello = (struct hello *)task;
 
-	here = hello->worker;
+	worker_enter(hello->worker);
 	log_set_role("ingress");
 	free(hello);
 }
@@ -228,7 +222,7 @@ on_minute(evutil_socket_t fd, short what, void *arg)
 static void
 on_drain(struct task *task)
 {
-	struct worker *worker = here;
+	struct worker *worker = worker_here();
 
 	(void)task;
 	if (worker->draining)
@@ -249,8 +243,8 @@ static void
 on_drop(struct task *task)
 {
 	(void)task;
-	session_drop_all(here);
-	wire_list_drop(&here->wires);
+	session_drop_all(worker_here());
+	wire_list_drop(&worker_here()->wires);
 }
 
 /* On one machine the queue knows it. */
@@ -428,6 +422,7 @@ ingress_prepare(const struct config *config)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	ingress.config = config;
+	ingress.verbs = &smtp_verbs;
 	ingress.workers_count = config->ingress.threads;
 	if (ingress.workers_count == 0)
 		ingress.workers_count = cores > 0 ? (unsigned)cores : 1;

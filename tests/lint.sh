@@ -54,7 +54,7 @@ none_of "unfinished" 'TODO|FIXME' "${sources[@]}"
 
 echo "pure parsers"
 impure='log_line|(f|vf|d)?printf|puts|fwrite|write|read|readv|writev|open(at)?|fopen|socket|connect|send(to|msg)?|recv(from|msg)?|clock_gettime|time|getenv|event_.*|bufferevent_.*|SSL_.*|redis.*'
-for parser in shared/address shared/header shared/text ingress/command ingress/content ingress/mention ingress/words ingress/dot ingress/proxy ingress/sasl \
+for parser in shared/address shared/header shared/text ingress/session/command ingress/message/content ingress/message/mention ingress/message/words ingress/message/dot ingress/door/proxy ingress/verb/sasl \
 	sender/reply sender/answer sender/outcome sender/stuff scanner/verdict scanner/fixup scanner/spelling \
 	shared/date; do
 	[ -f "$parser.c" ] || continue

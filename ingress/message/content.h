@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "ingress/arena.h"
+#include "ingress/message/arena.h"
 #include "ingress/message/originators.h"
 
 #define RECEIVED_MAX 100 /* RFC 5321 6.3 */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "ingress/arena.h"
+#include "ingress/message/arena.h"
 #include "shared/mail/header.h"
 
 #define MAILBOXES_MAX 32 /* in From; in all other fields together; domains in names */

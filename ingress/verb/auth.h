@@ -4,9 +4,9 @@
 #ifndef INGRESS_AUTH_H
 #define INGRESS_AUTH_H
 
-#include "ingress/session_private.h"
 #include "ingress/verb/password.h"
 #include "ingress/verb/sasl.h"
+#include "ingress/verb/verb.h"
 #include "shared/account/scram.h"
 
 struct mechanism;

@@ -17,7 +17,7 @@
 
 #include <event2/event.h>
 
-#include "ingress/tally.h"
+#include "ingress/door/tally.h"
 #include "shared/account/owner.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"

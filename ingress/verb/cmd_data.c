@@ -6,7 +6,7 @@
  * A client in the middle of a message hears nothing before its end, so what is wrong is remembered
  * and told by accept_message(). One that goes on far beyond the limit is cut off.
  */
-#include "ingress/session_private.h"
+#include "ingress/verb/verb.h"
 
 #include <inttypes.h>
 
@@ -14,7 +14,6 @@
 #include "shared/base/text.h"
 
 #define SLICE (16u * 1024)
-#define SLOWEST_BYTES_PER_S 500 /* over the whole message, beside one timeout */
 
 static void
 start_message(struct session *session)
@@ -78,18 +77,6 @@ add_bytes(struct transaction *mail, size_t size, uint64_t limit)
 		draft_discard(&mail->draft);
 	}
 	draft_add(&mail->draft, mail->too_big ? 0 : size);
-}
-
-uint64_t
-data_time_left(const struct session *session, uint64_t timeout)
-{
-	const struct transaction *mail = session->mail;
-	uint64_t now = clock_mono_ms();
-	uint64_t end = mail->started_ms + timeout + mail->received * 1000 / SLOWEST_BYTES_PER_S;
-
-	if (end <= now)
-		return 0;
-	return end - now < timeout ? end - now : timeout;
 }
 
 size_t

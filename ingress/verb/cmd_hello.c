@@ -2,7 +2,7 @@
  * cmd_hello.c - HELO and EHLO (RFC 5321 4.1.1.1). Any name is accepted: old clients send their
  * Windows name, an address, or their user's first name.
  */
-#include "ingress/session_private.h"
+#include "ingress/verb/verb.h"
 
 #include <inttypes.h>
 #include <stdio.h>

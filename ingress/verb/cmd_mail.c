@@ -1,7 +1,7 @@
 /*
  * cmd_mail.c - MAIL FROM (RFC 5321 4.1.1.2): who sends, and whether the account may say so.
  */
-#include "ingress/session_private.h"
+#include "ingress/verb/verb.h"
 
 #include <errno.h>
 #include <inttypes.h>

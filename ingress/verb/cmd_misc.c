@@ -1,7 +1,7 @@
 /*
  * cmd_misc.c - the commands that carry no mail: RSET NOOP QUIT VRFY EXPN HELP, and all others.
  */
-#include "ingress/session_private.h"
+#include "ingress/verb/verb.h"
 
 void
 cmd_rset(struct session *session, const struct command *command)

@@ -1,7 +1,7 @@
 /*
  * cmd_rcpt.c - RCPT TO (RFC 5321 4.1.1.3) with its DSN parameters (RFC 3461 4).
  */
-#include "ingress/session_private.h"
+#include "ingress/verb/verb.h"
 
 #include <errno.h>
 #include <string.h>

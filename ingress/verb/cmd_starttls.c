@@ -2,7 +2,7 @@
  * cmd_starttls.c - STARTTLS (RFC 3207). What was said before the handshake, and what was sent
  * behind the command in clear, could come from anyone on the way: both are forgotten.
  */
-#include "ingress/session_private.h"
+#include "ingress/verb/verb.h"
 
 static void
 start_handshake(struct session *session)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ingress/command.h"
+#include "ingress/session/command.h"
 #include "shared/base/text.h"
 #include "shared/mail/address.h"
 

@@ -9,7 +9,7 @@
  * its answer is kept in `left`, and reading stops. A session owns its wire and its transaction. It
  * is never freed inside its own callbacks: closing marks it, the worker's reaper frees it.
  */
-#include "ingress/session_private.h"
+#include "ingress/session/session_private.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -19,8 +19,8 @@
 
 #include <event2/event.h>
 
-#include "ingress/proxy.h"
-#include "ingress/tally.h"
+#include "ingress/door/proxy.h"
+#include "ingress/door/tally.h"
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"
 
@@ -190,7 +190,7 @@ session_alone(struct session *session, const char *verb)
 void
 session_forget(struct session *session)
 {
-	auth_free(session);
+	session->worker->ingress->verbs->auth_free(session);
 	if (session->mail)
 		transaction_reset(session->mail);
 	account_unref(session->account);
@@ -270,7 +270,7 @@ take_line(struct session *session)
 	took(session, length + 1);
 	while (length > 0 && line[length - 1] == '\r')
 		length--;
-	session_run_line(session, line, length);
+	session->worker->ingress->verbs->line(session, line, length);
 	return true;
 }
 
@@ -279,7 +279,9 @@ work(struct session *session)
 {
 	while (session->in_size > 0 && !session->busy) {
 		if (session->state == ST_DATA)
-			took(session, data_input(session, session->in, session->in_size));
+			took(session,
+				session->worker->ingress->verbs->data(
+					session, session->in, session->in_size));
 		else if (session->state != ST_COMMAND && session->state != ST_LINE)
 			break;
 		else if (!take_line(session))
@@ -314,7 +316,7 @@ renew_timeout(struct session *session)
 
 	session->answered = false;
 	if (session->state == ST_DATA) {
-		left = data_time_left(session, timeout);
+		left = transaction_time_left(session->mail, timeout);
 		renews = true;
 	}
 	if (left == 0)

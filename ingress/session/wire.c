@@ -9,7 +9,7 @@
  *
  * Owns the socket and the TLS session. Errors of the peer show as "has gone"; nothing here logs.
  */
-#include "ingress/wire.h"
+#include "ingress/session/wire.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ingress/door.h"
-#include "ingress/wire.h"
+#include "ingress/door/door.h"
+#include "ingress/session/wire.h"
 #include "shared/account/account.h"
 #include "shared/account/limits.h"
 #include "shared/base/loop.h"
@@ -28,6 +28,7 @@ struct familiar;
 struct passwords;
 struct password_cache;
 struct session;
+struct session_verbs;
 struct tally;
 struct worker;
 
@@ -49,6 +50,7 @@ struct acceptor {
 
 struct ingress {
 	const struct config *config;
+	const struct session_verbs *verbs;
 	struct queue *queue;
 	struct tls_server *tls[2]; /* by enum tls_profile */
 	struct listener *listeners;
@@ -84,7 +86,8 @@ struct worker {
 	bool drain_posted; /* the main thread's */
 };
 
-/* The worker whose thread this is. */
+/* The worker whose thread this is, from worker_enter() on. */
 struct worker *worker_here(void);
+void worker_enter(struct worker *worker);
 
 #endif

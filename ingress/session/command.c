@@ -6,7 +6,7 @@
  * Verbs in any case, tabs for blanks, blanks around "FROM" and its colon: old clients send them all
  * and none is ambiguous. Owns nothing: results point into the line.
  */
-#include "ingress/command.h"
+#include "ingress/session/command.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,11 +3,11 @@
  *
  * ingress:  session, cmd_*.c -> [admit] -> door
  */
-#include "ingress/session_private.h"
+#include "ingress/session/session_private.h"
 
 #include <stdio.h>
 
-#include "ingress/tally.h"
+#include "ingress/door/tally.h"
 #include "shared/base/metrics.h"
 
 struct turned_away

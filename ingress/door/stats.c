@@ -1,7 +1,7 @@
 /*
  * stats.c - the role's metrics, and what each kind of refusal means for its session.
  */
-#include "ingress/stats.h"
+#include "ingress/door/stats.h"
 
 #include <stdio.h>
 

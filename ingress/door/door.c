@@ -11,15 +11,15 @@
  * Whoever is turned out gives the place free at once, and hears of it on the own loop. A guest who
  * moved on meanwhile stays; then there is one more than there are places.
  */
-#include "ingress/door.h"
+#include "ingress/door/door.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#include "ingress/address_table.h"
-#include "ingress/familiar.h"
-#include "ingress/stats.h"
+#include "ingress/door/address_table.h"
+#include "ingress/door/familiar.h"
+#include "ingress/door/stats.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/metrics.h"

@@ -4,12 +4,14 @@
  * A session keeps its transaction from message to message. When the session goes while the queue
  * works on the message the transaction stays behind, and on_queued() in accept.c frees it.
  */
-#include "ingress/session_private.h"
+#include "ingress/session/session_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "shared/base/log.h"
+
+#define SLOWEST_BYTES_PER_S 500 /* over the whole message, beside one timeout */
 
 struct transaction *
 transaction_new(struct session *session)
@@ -94,4 +96,15 @@ transaction_add_recipient(struct transaction *mail, const char *mailbox)
 	mail->mailboxes[envelope->n_recipients] = transaction_text(mail, mailbox, strlen(mailbox));
 	envelope->recipients[envelope->n_recipients++] = recipient;
 	return recipient;
+}
+
+uint64_t
+transaction_time_left(const struct transaction *mail, uint64_t timeout)
+{
+	uint64_t now = clock_mono_ms();
+	uint64_t end = mail->started_ms + timeout + mail->received * 1000 / SLOWEST_BYTES_PER_S;
+
+	if (end <= now)
+		return 0;
+	return end - now < timeout ? end - now : timeout;
 }

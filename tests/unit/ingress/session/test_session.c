@@ -17,9 +17,9 @@
 
 #include <event2/event.h>
 
-#include "ingress/familiar.h"
-#include "ingress/session_private.h"
-#include "ingress/tally.h"
+#include "ingress/door/familiar.h"
+#include "ingress/door/tally.h"
+#include "ingress/verb/verb.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
 #include "shared/queue/queue_backend.h"
@@ -31,7 +31,7 @@
 #define FOR_EVER_MS 20000
 
 static struct config config;
-static struct ingress ingress = { .config = &config };
+static struct ingress ingress = { .config = &config, .verbs = &smtp_verbs };
 static struct worker worker = { .ingress = &ingress };
 static struct listen_config listen_config = { .tls = LISTEN_PLAIN };
 static struct listener listener = { .config = &listen_config };
@@ -44,13 +44,6 @@ static struct {
 	size_t size;
 	char event[1024];
 } put;
-
-/* In the place of ingress.c. */
-struct worker *
-worker_here(void)
-{
-	return &worker;
-}
 
 static void
 fake_put(struct queue *queue, enum topic topic, const Envelope *envelope, const struct body *body,
@@ -117,6 +110,7 @@ setup(void **state)
 		.familiar = ingress.familiar,
 		.turn_out = session_turn_out
         });
+	worker_enter(&worker);
 	worker.loop = loop_new("test");
 	worker.reaper = event_new(loop_base(worker.loop), -1, 0, on_reap, &worker);
 	worker.scratch = xmalloc(SCRATCH_SIZE);
@@ -259,12 +253,12 @@ a_message_that_keeps_its_pace_has_the_whole_timeout(void **state)
 
 	(void)state;
 	begin_message(session);
-	assert_in_range(data_time_left(session, 1000), 900, 1000);
+	assert_in_range(transaction_time_left(session->mail, 1000), 900, 1000);
 	session->mail->received = 1000000;
 	session->mail->started_ms -= 1000000;
-	assert_int_equal(data_time_left(session, 1000), 1000);
+	assert_int_equal(transaction_time_left(session->mail, 1000), 1000);
 	session->mail->received = 0;
-	assert_int_equal(data_time_left(session, 1000), 0);
+	assert_int_equal(transaction_time_left(session->mail, 1000), 0);
 }
 
 /* They hold descriptors that the door does not count. */

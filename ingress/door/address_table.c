@@ -5,7 +5,7 @@
  *
  * The hash has a seed, so that nobody can pick addresses that share a bucket.
  */
-#include "ingress/address_table.h"
+#include "ingress/door/address_table.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
  * A minute's events are bounded, whoever floods from wherever: what finds no room in the table is
  * counted only. Strangers leave a part of it to customers.
  */
-#include "ingress/tally.h"
+#include "ingress/door/tally.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -12,9 +12,9 @@
 
 #include <event2/event.h>
 
-#include "ingress/door.h"
-#include "ingress/familiar.h"
-#include "ingress/stats.h"
+#include "ingress/door/door.h"
+#include "ingress/door/familiar.h"
+#include "ingress/door/stats.h"
 #include "shared/base/loop.h"
 
 #define MANY 100u

@@ -6,7 +6,7 @@
  * "250" makes the mail ours (RFC 5321 4.2.5), so it is sent from the queue's callback only. On an
  * error or a timeout the client gets 451: it may send the message twice, but it can never be lost.
  */
-#include "ingress/session_private.h"
+#include "ingress/verb/verb.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "ingress/tally.h"
+#include "ingress/door/tally.h"
 #include "shared/queue/queue_backend.h"
 
 static struct {

@@ -4,7 +4,7 @@
 #ifndef INGRESS_SESSION_H
 #define INGRESS_SESSION_H
 
-#include "ingress/door.h"
+#include "ingress/door/door.h"
 #include "shared/base/net.h"
 
 struct listener;

@@ -1,7 +1,7 @@
 /*
  * arena.c - the small pieces of one mail transaction, forgotten together.
  */
-#include "ingress/arena.h"
+#include "ingress/message/arena.h"
 
 #include <stdlib.h>
 #include <string.h>

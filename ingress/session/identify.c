@@ -7,7 +7,7 @@
  * reaches sessions that stay open for days. While Redis does not answer, or holds what is not ours,
  * who is known stays known, and nobody is refused for good.
  */
-#include "ingress/session_private.h"
+#include "ingress/session/session_private.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -14,7 +14,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "ingress/proxy.h"
+#include "ingress/door/proxy.h"
 
 /* "192.0.2.1:56324", "peer" when the connection's own peer counts */
 static void

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "ingress/command.h"
+#include "ingress/session/command.h"
 #include "shared/mail/address.h"
 #include "shared/mail/envelope.h"
 

@@ -6,7 +6,7 @@
  * The header decides who the client is, so nothing is guessed: what is not exactly a header is
  * refused. Owns nothing.
  */
-#include "ingress/proxy.h"
+#include "ingress/door/proxy.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -9,13 +9,13 @@
 #ifndef INGRESS_SESSION_PRIVATE_H
 #define INGRESS_SESSION_PRIVATE_H
 
-#include "ingress/arena.h"
-#include "ingress/command.h"
+#include "ingress/door/stats.h"
+#include "ingress/message/arena.h"
 #include "ingress/message/body.h"
 #include "ingress/message/dot.h"
-#include "ingress/session.h"
-#include "ingress/stats.h"
-#include "ingress/worker.h"
+#include "ingress/session/command.h"
+#include "ingress/session/session.h"
+#include "ingress/session/worker.h"
 
 #define CLIENT_TEXT_MAX 64
 #define HELO_MAX 255
@@ -149,33 +149,15 @@ bool session_may_try(struct session *session);
 void session_banner(struct session *session);
 void on_session_tls(void *arg, const char *error);
 
-/* dispatch.c: a whole line, without its end. */
-void session_run_line(struct session *session, const char *line, size_t length);
-
-/* One file per verb. */
-void cmd_helo(struct session *session, const struct command *command);
-void cmd_ehlo(struct session *session, const struct command *command);
-void cmd_starttls(struct session *session, const struct command *command);
-void cmd_auth(struct session *session, const struct command *command);
-void cmd_mail(struct session *session, const struct command *command);
-void cmd_rcpt(struct session *session, const struct command *command);
-void cmd_data(struct session *session, const struct command *command);
-void cmd_rset(struct session *session, const struct command *command);
-void cmd_noop(struct session *session, const struct command *command);
-void cmd_quit(struct session *session, const struct command *command);
-void cmd_vrfy(struct session *session, const struct command *command);
-void cmd_help(struct session *session, const struct command *command);
-void cmd_unknown(struct session *session, const struct command *command);
-
-/* cmd_auth.c: a line of the exchange, and its end. */
-void auth_line(struct session *session, const char *line, size_t length);
-void auth_free(struct session *session);
-
-/* cmd_data.c: input in ST_DATA; how much of it was taken. */
-size_t data_input(struct session *session, const char *data, size_t size);
-/* How long, in ms, the message's next bytes may take: `timeout`, less when it falls behind, 0 when
- * its time is up. */
-uint64_t data_time_left(const struct session *session, uint64_t timeout);
+/* What a session hands its client's input to (dispatch.c). */
+struct session_verbs {
+	/* A whole line, without its end. */
+	void (*line)(struct session *session, const char *line, size_t length);
+	/* Input in ST_DATA; how much of it was taken. */
+	size_t (*data)(struct session *session, const char *data, size_t size);
+	/* The exchange of AUTH in hand ends here. */
+	void (*auth_free)(struct session *session);
+};
 
 /* transaction.c */
 struct transaction *transaction_new(struct session *session);
@@ -187,10 +169,8 @@ const char *transaction_text(struct transaction *mail, const char *text, size_t 
 /* By address_canonical(): the recipient, or NULL; a new one, without an address. */
 Recipient *transaction_find_recipient(const struct transaction *mail, const char *mailbox);
 Recipient *transaction_add_recipient(struct transaction *mail, const char *mailbox);
-
-/* accept.c: the message is complete: judge it, hand it to the queue, answer. */
-void accept_message(struct session *session);
-/* Our Received field, for the front of the message. */
-size_t accept_trace(struct session *session, char *out, size_t size);
+/* How long, in ms, the message's next bytes may take: `timeout`, less when it falls behind, 0 when
+ * its time is up. */
+uint64_t transaction_time_left(const struct transaction *mail, uint64_t timeout);
 
 #endif

@@ -3,7 +3,7 @@
  *
  * session -> [dispatch] -> cmd_*.c
  */
-#include "ingress/session_private.h"
+#include "ingress/verb/verb.h"
 
 #include <string.h>
 #include <strings.h>
@@ -98,8 +98,8 @@ has_controls(const char *line, size_t length)
 	return false;
 }
 
-void
-session_run_line(struct session *session, const char *line, size_t length)
+static void
+run_line(struct session *session, const char *line, size_t length)
 {
 	session->busy = true;
 	if (session->skip_line || length > COMMAND_LINE_MAX) {
@@ -121,3 +121,9 @@ session_run_line(struct session *session, const char *line, size_t length)
 		run_command(session, line, length);
 	}
 }
+
+const struct session_verbs smtp_verbs = {
+	.line = run_line,
+	.data = data_input,
+	.auth_free = auth_free,
+};

@@ -6,13 +6,13 @@
  * Bounded: the address that was added longest ago goes. It is not kept over a restart: a customer
  * is a stranger then until the first login, and strangers have places of their own.
  */
-#include "ingress/familiar.h"
+#include "ingress/door/familiar.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#include "ingress/address_table.h"
+#include "ingress/door/address_table.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
