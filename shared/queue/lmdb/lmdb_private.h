@@ -194,17 +194,22 @@ void
 lmdb_bad_remove(struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg);
 int lmdb_space(const struct queue *base);
 
-/* queue_lmdb.c */
+/* lmdb_reader.c */
 struct reader *reader_begin(struct lmdb_queue *queue);
 void reader_end(struct lmdb_queue *queue, struct reader *reader);
 /* A read of the environment failed: nothing sensible can be done. */
 void lmdb_die(const char *what, int rc) __attribute__((noreturn));
+void readers_close(struct lmdb_queue *queue);
 
-/* lmdb_writer.c */
+/* lmdb_op.c */
 struct op *
 op_new(struct lmdb_queue *queue, enum op_kind kind, size_t packed_size, queue_cb cb, void *arg);
 void op_submit(struct lmdb_queue *queue, struct op *op);
 void op_list_add(struct op_list *list, struct op *op);
+/* Whether somebody waits for it: then the writer does not wait for more to commit with it. */
+bool op_is_urgent(const struct op *op);
+
+/* lmdb_writer.c */
 void writer_start(struct lmdb_queue *queue);
 void writer_stop(struct lmdb_queue *queue);
 /* Tells those who waited longer than LATE_MS; from the watch thread. */
