@@ -26,28 +26,6 @@
 #include "shared/config/config.h"
 #include "shared/queue/kafka/rows/kafka_state.h"
 
-struct part *
-part_of(struct kafka_state *state, int32_t partition)
-{
-	return partition >= 0 && partition < ROW_PARTITIONS_MAX ? state->parts[partition] : NULL;
-}
-
-bool
-part_leased(const struct kafka_state *state, const struct part *part)
-{
-	return part && part->state == PART_OWNED && clock_boot_ms() < atomic_load(&state->lease_ms);
-}
-
-bool
-state_leased(const struct kafka_state *state)
-{
-	for (int32_t i = 0; i < state->parts_count; i++)
-		if (state->parts[i] && state->parts[i]->told &&
-			state->parts[i]->state != PART_OWNED)
-			return false;
-	return clock_boot_ms() < atomic_load(&state->lease_ms);
-}
-
 #define RENEW_US (24ull * 3600 * 1000000)
 #define TRIM_MS 10000
 /* min.compaction.lag.ms, less what the brokers' clocks may differ by. */
@@ -161,6 +139,8 @@ show_progress(struct kafka_state *state)
 
 /* Claims. */
 
+static void part_acked(struct kafka_state *state, const struct flight *claim);
+
 static void
 claim_begin(struct kafka_state *state, struct part *part)
 {
@@ -173,6 +153,7 @@ claim_begin(struct kafka_state *state, struct part *part)
 	value_size = (size_t)snprintf(
 		value, sizeof value, "{\"host\":\"%s\",\"pid\":%ld}", host, (long)getpid());
 	flight = flight_new(state, FLIGHT_CLAIM, part->partition, key_size, value_size);
+	flight->on_claim = part_acked;
 	memcpy(flight->bytes, key, key_size);
 	memcpy(flight->bytes + key_size, value, value_size);
 	part->state = PART_CLAIMING;
@@ -221,7 +202,7 @@ check_replayed(struct kafka_state *state, struct part *part)
 	tell_claimed(part, 0);
 }
 
-void
+static void
 part_acked(struct kafka_state *state, const struct flight *claim)
 {
 	struct part *part = part_of(state, claim->message.partition);
@@ -378,12 +359,6 @@ state_follower(struct kafka_state *state, enum rows_scope scope)
 	return scope == ROWS_MINE ? state->mine : state->all;
 }
 
-struct follower *
-state_shown(const struct kafka_state *state)
-{
-	return state->all ? state->all : state->mine;
-}
-
 /* From the consumer. */
 
 static struct part *
@@ -520,16 +495,6 @@ kafka_clock_us(struct queue *base)
 	follower = state->mine;
 	pthread_mutex_unlock(&state->lock);
 	return follower ? follower_clock_us(follower) : 0;
-}
-
-void
-kafka_state_bodiless(struct kafka_state *state, int32_t partition, const uint8_t id[ID_SIZE])
-{
-	char text[ID_TEXT_SIZE];
-
-	id_format(id, text);
-	LOG_ERROR("waiting mail has no body any more", "id", text, "partition", log_int(partition));
-	metric_add(state->bodiless, 1);
 }
 
 /* The producer reports every record in its time; what was read back by then is answered. */

@@ -106,7 +106,8 @@ struct flight {
 	struct zombie *zombie; /* that is answered */
 	uint64_t tenure;       /* the part's when it was produced */
 	uint64_t turn;         /* claims: the part's */
-	uint64_t number;       /* rows: of the part's */
+	void (*on_claim)(struct kafka_state *state, const struct flight *claim); /* under lock */
+	uint64_t number; /* rows: of the part's */
 	int64_t offset;
 	int err;
 	bool acked;
@@ -216,35 +217,37 @@ struct kafka_state {
 		*bodiless, *bad;
 };
 
-/* kafka_state.c; under lock. NULL: never claimed. */
+/* kafka_part.c; under lock. NULL: never claimed. */
 struct part *part_of(struct kafka_state *state, int32_t partition);
 bool part_leased(const struct kafka_state *state, const struct part *part);
 /* Whether everything that the view shows may be worked on. */
 bool state_leased(const struct kafka_state *state);
-void part_acked(struct kafka_state *state, const struct flight *claim);
+/* The follower that knows most: what operators look at. NULL: there is none yet. */
+struct follower *state_shown(const struct kafka_state *state);
+/* <id as text>/<site>; its length. */
+size_t state_key(char key[STATE_KEY_MAX], const uint8_t *id, const char *site, size_t site_length);
+
+/* kafka_state.c */
 /* The followers, started when first asked for. NULL: cannot be. */
 struct follower *state_follower(struct kafka_state *state, enum rows_scope scope);
 
-/* The one that knows most: what operators look at. NULL: there is none yet. */
-struct follower *state_shown(const struct kafka_state *state);
-
-/* kafka_rows.c */
-/* <id as text>/<site>; its length. */
-size_t state_key(char key[STATE_KEY_MAX], const uint8_t *id, const char *site, size_t site_length);
+/* kafka_flight.c */
 void flight_produce(struct kafka_state *state, struct flight *flight);
 struct flight *flight_new(struct kafka_state *state, enum flight_kind kind, int32_t partition,
 	size_t key_size, size_t value_size);
-/* State thread: reports, what was read back, zombies, late answers. */
-void rows_turn(struct kafka_state *state);
-void rows_folded(struct kafka_state *state, struct part *part);
-/* Under lock: what is under way for it fails. */
-void rows_released(struct kafka_state *state, struct part *part);
 /* A row under our epoch, its body at `body_offset` of mail.deferred (< 0: as the row says). */
 struct flight *flight_of_row(
 	struct kafka_state *state, const struct part *part, const Row *row, int64_t body_offset);
 struct flight *flight_of_tombstone(
 	struct kafka_state *state, const struct part *part, const char *key, size_t key_size);
 bool key_is_flying(const struct part *part, const char *key, size_t key_size);
+
+/* kafka_rows.c */
+/* State thread: reports, what was read back, zombies, late answers. */
+void rows_turn(struct kafka_state *state);
+void rows_folded(struct kafka_state *state, struct part *part);
+/* Under lock: what is under way for it fails. */
+void rows_released(struct kafka_state *state, struct part *part);
 void rows_free(struct kafka_state *state);
 
 /* kafka_zombie.c: under lock. */
