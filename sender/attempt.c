@@ -72,7 +72,7 @@ site_feedback(struct sender *sender, struct schedule_site *site, enum schedule_f
 	const bool changed = schedule_feedback(sender->schedule, site, feedback, now);
 
 	if (trouble)
-		schedule_troubled(sender->schedule, site, trouble->text, trouble->host, now);
+		schedule_troubled(sender->schedule, site, trouble, now);
 	if (changed) {
 		LOG_INFO(feedback == FEEDBACK_SUCCESS ? "site answers again" : "site rests", "site",
 			name);

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "sender/outcome.h"
 #include "shared/fair.h"
 
 struct schedule;
@@ -105,11 +106,11 @@ bool schedule_feedback(struct schedule *schedule, struct schedule_site *site,
 /* What the site said when it failed last, since it rests and until a message gets through. */
 struct schedule_trouble {
 	uint64_t at_us;
-	char *reply, *host;
+	char *reply, *host, class[REPLY_CLASS_MAX];
 };
 /* To be told after its feedback; nothing when it made no site rest. */
-void schedule_troubled(struct schedule *schedule, struct schedule_site *site, const char *reply,
-	const char *host, uint64_t now_us);
+void schedule_troubled(struct schedule *schedule, struct schedule_site *site,
+	const struct outcome *trouble, uint64_t now_us);
 /* NULL: nothing is known to be wrong with it. */
 const struct schedule_trouble *schedule_trouble(struct schedule *schedule, const char *site);
 /* A connection no longer exists, whatever its state was. The site may go with it. */

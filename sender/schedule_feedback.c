@@ -8,6 +8,7 @@
  * rests; after that a few messages probe it. Who waits for it meanwhile hears what it said last.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "sender/schedule_private.h"
 #include "shared/log.h"
@@ -94,14 +95,15 @@ schedule_feedback(struct schedule *s, struct schedule_site *site, enum schedule_
 }
 
 void
-schedule_troubled(struct schedule *s, struct schedule_site *site, const char *reply,
-	const char *host, uint64_t now)
+schedule_troubled(
+	struct schedule *s, struct schedule_site *site, const struct outcome *trouble, uint64_t now)
 {
 	if (!schedule_site_rests(s, site, now))
 		return;
 	schedule_trouble_clear(site);
-	site->trouble.reply = xstrdup(reply);
-	site->trouble.host = xstrdup(host);
+	site->trouble.reply = xstrdup(trouble->text);
+	site->trouble.host = xstrdup(trouble->host);
+	memcpy(site->trouble.class, trouble->class, sizeof trouble->class);
 	site->trouble.at_us = now;
 }
 

@@ -104,6 +104,8 @@ struct item {
 	uint64_t met;             /* the newest rule that was looked at for it */
 	uint32_t attempts, setbacks, crashes;
 	char *last_reply, *last_host, *reason;
+	char last_class[REPLY_CLASS_MAX]; /* of last_reply; "": not known */
+	uint64_t since_us;                /* when it came to wait, or was held; 0: it does not */
 	struct target *targets;
 	size_t count;
 };

@@ -133,7 +133,7 @@ canonical_site(const char *text)
 	char *host, *site = NULL;
 
 	if (strncasecmp(text, SITE_DOMAIN, strlen(SITE_DOMAIN)) != 0) {
-		site = canonical_host(text);
+		site = *text == '[' ? canonical_bracketed(text) : canonical_host(text);
 		return site ? site : canonical_smarthost(text);
 	}
 	host = canonical_domain(text + strlen(SITE_DOMAIN));
@@ -246,6 +246,41 @@ selector_has_site(const struct selector *s, const char *site)
 
 	return (!name || !strcasecmp(name, site)) &&
 		(!provider || !strcasecmp(provider, site) || ends_in(site, provider));
+}
+
+/* Where the last `labels` labels of a name begin. */
+static size_t
+labels_from(const char *name, size_t length, int labels)
+{
+	size_t at = length;
+
+	while (at > 0 && (name[at - 1] != '.' || --labels > 0))
+		at--;
+	return at;
+}
+
+/* "co.uk", "com.au": under it anybody may have a domain. Which suffixes are such is a long list;
+ * what is wrong here makes a group too large or too small, no more. */
+static bool
+is_wide(const char *suffix, size_t length)
+{
+	const char *dot = memchr(suffix, '.', length);
+
+	return dot && dot - suffix <= 3 && length - (size_t)(dot - suffix) == 3;
+}
+
+void
+site_provider(const char *site, char out[SITE_PROVIDER_MAX + 1])
+{
+	const size_t length = host_length(site);
+	size_t at = labels_from(site, length, 2);
+
+	if (strpbrk(site, "[:"))
+		at = 0;
+	else if (at > 0 && is_wide(site + at, length - at))
+		at = labels_from(site, length, 3);
+	snprintf(out, SITE_PROVIDER_MAX + 1, "%.*s",
+		(int)(strpbrk(site, "[:") ? strlen(site) : length - at), site + at);
 }
 
 bool

@@ -54,4 +54,9 @@ bool selector_matches_row(const struct selector *selector, const Row *row, const
 bool selector_is_site(const struct selector *selector);
 bool selector_has_site(const struct selector *selector, const char *site);
 
+/* A provider (see above) that has the site: the domain of the host it is named after, as far as the
+ * name tells ("mx.rossi.co.uk": rossi.co.uk), else the site's own name. */
+#define SITE_PROVIDER_MAX 400
+void site_provider(const char *site, char out[SITE_PROVIDER_MAX + 1]);
+
 #endif
