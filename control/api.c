@@ -568,7 +568,7 @@ api_new(const struct config *config, int fd, struct queue *queue, struct loop *l
 	int err;
 
 	*api = (struct api){ .queue = queue,
-		.egress = config->sender.source_address,
+		.egress = config->sender.egress,
 		.limits = account_limits_default(config),
 		.rows = rows_open(queue, ROWS_ALL, NULL, NULL, NULL),
 		.loop = loop,

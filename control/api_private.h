@@ -27,7 +27,7 @@
 struct api {
 	struct queue *queue;
 	struct rows *rows;            /* all of them */
-	const char *egress;           /* sender.source_address */
+	const char *egress;           /* sender.egress */
 	struct account_limits limits; /* of accounts that have none of their own */
 	struct loop *loop, *worker;
 	struct redis *redis;

@@ -126,7 +126,9 @@ struct config {
 		unsigned concurrency_start, concurrency_max; /* connections per site: 5, 20 */
 		unsigned connections_max;                    /* of the process, 1000 */
 		unsigned port;                               /* of MX hosts, 25 */
-		char *source_address;                        /* bind, default any */
+		char **source_address; /* bind: one IPv4, one IPv6 at most; none: any */
+		unsigned source_address_count;
+		char *egress; /* those in their usual form, "192.0.2.1,2001:db8::1"; "" without */
 		struct {
 			uint64_t connect, command, dot, idle; /* 30s, 5m, 10m; cached idle 5s */
 		} timeout;

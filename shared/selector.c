@@ -298,6 +298,18 @@ is_or_any(const char *wanted, const char *text)
 	return !wanted || !strcmp(wanted, text);
 }
 
+/* One of those of the list, with commas. */
+static bool
+is_among(const char *wanted, const char *list)
+{
+	const size_t length = strlen(wanted);
+
+	for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',')
+		if (strcspn(at, ",") == length && !memcmp(at, wanted, length))
+			return true;
+	return false;
+}
+
 bool
 selector_matches(
 	const struct selector *s, const Envelope *envelope, const char *site, const char *egress)
@@ -305,7 +317,8 @@ selector_matches(
 	return (!s->text[SELECT_ID] || !memcmp(s->id, envelope->id.data, ID_SIZE)) &&
 		is_or_any(s->text[SELECT_ACCOUNT], envelope->account) &&
 		is_or_any(s->text[SELECT_CREDENTIAL], envelope->credential) &&
-		is_or_any(s->text[SELECT_EGRESS], egress) && selector_has_site(s, site);
+		(!s->text[SELECT_EGRESS] || is_among(s->text[SELECT_EGRESS], egress)) &&
+		selector_has_site(s, site);
 }
 
 bool

@@ -44,7 +44,8 @@ const char *selector_right(enum selector_field field);
 int selector_parse(struct selector *selector, const json_t *json, const char **field_out);
 void selector_wipe(struct selector *selector);
 
-/* All but the recipient's domain. `egress` "": not known, which matches no address. */
+/* All but the recipient's domain. `egress`: any of these, with commas ("": not known, which matches
+ * no address). */
 bool selector_matches(const struct selector *selector, const Envelope *envelope, const char *site,
 	const char *egress);
 bool selector_has_domain(const struct selector *selector, const Recipient *recipient);

@@ -24,7 +24,7 @@ class Sites:
                  "other.example": f"@ MX 10 mx\nmx A {self.other.address}\n",
                  **{f"{name}.example": f"@ MX 10 mx\nmx A {self.own.address}\n" for name in ("one", "two")}}
         self.settings = {
-            "sender": {"port": port, "retry": {"first": "1h", "max": "4h"}, "source_address": "127.0.0.1"},
+            "sender": {"port": port, "retry": {"first": "1h", "max": "4h"}, "source_address": ["127.0.0.1"]},
             "dns": {"forward": [rig.nsd(zones).address], "trust_anchor": "none"}}
 
 
