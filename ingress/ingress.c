@@ -391,6 +391,17 @@ listener_tls(struct listener *listener)
 	return 0;
 }
 
+/* Another process's connections are not to be shared with it. */
+static int
+nobody_listens(const struct net_address *address)
+{
+	const int fd = net_bind(address);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
+}
+
 /* A socket for each worker. */
 static int
 listener_bind(struct listener *listener)
@@ -398,8 +409,10 @@ listener_bind(struct listener *listener)
 	int err = net_parse(listener->config->address, &listener->address);
 
 	listener->fds = xcalloc(ingress.workers_count, sizeof *listener->fds);
+	if (err >= 0)
+		err = nobody_listens(&listener->address);
 	for (unsigned i = 0; i < ingress.workers_count && err >= 0; i++)
-		err = listener->fds[i] = net_bind(&listener->address);
+		err = listener->fds[i] = net_bind_shared(&listener->address);
 	if (err < 0)
 		LOG_ERROR("cannot listen", "address", listener->config->address, "error",
 			strerror(-err));
