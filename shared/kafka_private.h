@@ -276,8 +276,8 @@ struct config_watch *kafka_config_watch(struct queue *base, struct loop *loop,
 void kafka_config_unwatch(struct config_watch *base);
 /* Waits for what watched; all have been unwatched. */
 void kafka_config_close(struct kafka_queue *queue);
-void kafka_events_read(struct queue *base, uint64_t since_us,
-	bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
+struct event_reader *kafka_events_open(
+	struct queue *base, uint64_t since_us, const char *place);
 
 /* kafka_stats.c: asks the brokers every few seconds, on a thread of its own. */
 struct kafka_stats *kafka_stats_new(struct kafka_queue *queue);
