@@ -65,6 +65,11 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: %.proto
 $(B)/gen/%.lua.h: %.lua
 	@mkdir -p $(@D)
 	sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@
+# So does the API's description.
+$(B)/gen/%.yaml.h: %.yaml
+	@mkdir -p $(@D)
+	sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@
+$(B)/control/api_openapi.o: $(B)/gen/control/openapi.yaml.h
 $(B)/shared/limits.o: $(B)/gen/shared/limits.lua.h
 $(B)/shared/score.o: $(B)/gen/shared/score.lua.h
 

@@ -55,7 +55,8 @@ static const struct command {
 	{ "queue bad remove", "KEY", "", queue_bad_remove, "for ever: save it first" },
 	{ "suspend", "", "id " COMMAND " reason for", suspend, "what matches waits, now and later" },
 	{ "resume", "", "id " COMMAND, resume, "the same selector as suspended" },
-	{ "suspensions", "", "", suspensions, "what is suspended" },
+	{ "rules", "", "limit after", rules, "what operators had retried, bounced and released lately" },
+	{ "suspensions", "", "limit after", suspensions, "what is suspended" },
 	{ "why", "ID|MESSAGE-ID|ADDRESS", "limit", why, "what became of a message" },
 	{ "rebuild", "", "take-over", rebuild, "write the accounts into Redis anew" },
   /* clang-format on */

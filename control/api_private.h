@@ -17,12 +17,15 @@
 #include "control/applier.h"
 #include "control/directory.h"
 #include "control/fault.h"
+#include "control/page.h"
+#include "control/route.h"
+#include "control/token.h"
 #include "shared/http_door.h"
 #include "shared/loop.h"
 #include "shared/queue.h"
 #include "shared/selector.h"
 
-#define PARAMETERS_MAX 2
+#define BODY_MAX (256 * 1024) /* an account with some thousand domains */
 
 struct api {
 	struct queue *queue;
@@ -35,7 +38,7 @@ struct api {
 	struct applier *applier;
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
-	char token[65];
+	char token[TOKEN_SIZE];
 	uint64_t last_rule;
 	unsigned open; /* requests without a reply yet */
 	atomic_bool hurry;
@@ -57,8 +60,21 @@ void reply_fault(struct exchange *exchange, const struct fault *fault);
 void reply_error(struct exchange *exchange, int status, const char *field, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+void reply_nothing(struct exchange *exchange);
+void reply_text(struct exchange *exchange, const char *type, const char *text, size_t length);
+
+/* A field of the reply that is still to come. */
+void reply_header(struct exchange *exchange, const char *name, const char *value);
+
 /* The queue's error for a change; one that came late may still take effect. */
 void reply_not_taken(struct exchange *exchange, int err);
+
+/* api_request.c. Whether all of the path and the query, decoded, can be shown again, and is used to
+ * its end. */
+bool request_is_text(struct evhttp_request *request);
+/* Take the query and the body as the route has them; false after a reply. */
+bool request_take_query(struct exchange *exchange, const struct route *route);
+bool request_take_body(struct exchange *exchange, const struct route *route);
 
 /* A parameter of the query, or NULL. */
 const char *query_text(const struct exchange *exchange, const char *name);
@@ -108,6 +124,7 @@ void api_account_add_address(struct exchange *exchange);
 void api_account_remove_address(struct exchange *exchange);
 void api_account_add_domain(struct exchange *exchange);
 void api_account_remove_domain(struct exchange *exchange);
+void api_rules_list(struct exchange *exchange);
 void api_rules_create(struct exchange *exchange);
 void api_suspensions_create(struct exchange *exchange);
 void api_suspensions_remove(struct exchange *exchange);
@@ -119,5 +136,6 @@ void api_bad_list(struct exchange *exchange);
 void api_bad_get(struct exchange *exchange);
 void api_bad_remove(struct exchange *exchange);
 void api_why(struct exchange *exchange);
+void api_openapi(struct exchange *exchange);
 
 #endif

@@ -17,8 +17,6 @@
 #include "shared/selector.h"
 #include "shared/text.h"
 
-#define LIST_DEFAULT 100
-#define LIST_MAX 1000
 #define SCAN_STEP 256
 #define EXAMINE_MAX 200000
 #define SITE_HELD "held" /* Row.site of mail that is held */
@@ -303,9 +301,21 @@ listing_run(struct job *job)
 		l->next = NULL;
 	}
 	json_object_set_new(job->result, "rows", l->rows);
-	json_object_set_new(job->result, "next", l->next ? json_string(l->next) : json_null());
 	listing_total(l, counted, ended);
 	json_object_set_new(job->result, "queue", queue_numbers(job->api->queue));
+}
+
+static void
+listing_then(struct job *job)
+{
+	struct listing *l = (struct listing *)job;
+
+	if (!job->result) {
+		reply_fault(job->exchange, &job->fault);
+		return;
+	}
+	json_object_set_new(job->result, "next", page_next(job->exchange, "queue", l->next));
+	reply_json(job->exchange, 200, job->result);
 }
 
 static void
@@ -328,10 +338,12 @@ listing_new(struct exchange *x, void (*run)(struct job *job))
 {
 	struct listing *l = xcalloc(1, sizeof *l);
 
-	l->job = (struct job){ .exchange = x, .run = run, .release = listing_release };
+	l->job = (struct job){
+		.exchange = x, .run = run, .then = listing_then, .release = listing_release
+	};
 	l->suspensions = suspensions_now(x->api);
 	l->state = -1;
-	l->limit = LIST_MAX;
+	l->limit = PAGE_MAX;
 	return l;
 }
 
@@ -351,9 +363,9 @@ take_state(struct exchange *x, int *state_out)
 
 /* "<due>/<id>" along a site, "<id>/<site>" by key. */
 static int
-take_after(struct exchange *x, struct listing *l)
+take_after(struct exchange *x, struct listing *l, const char *after)
 {
-	const char *after = query_text(x, "after"), *slash = after ? strchr(after, '/') : NULL;
+	const char *slash = after ? strchr(after, '/') : NULL;
 	const char *id = l->site && slash ? slash + 1 : after;
 	char text[ID_TEXT_SIZE] = "", *end;
 
@@ -368,7 +380,7 @@ take_after(struct exchange *x, struct listing *l)
 			    : slash == after + ID_TEXT_SIZE - 1)
 			return 0;
 	}
-	reply_error(x, 400, "after", "\"next\" of the page before, with the same filters");
+	page_refuse(x);
 	return -1;
 }
 
@@ -402,17 +414,17 @@ take_site(struct listing *l)
 void
 api_queue_list(struct exchange *x)
 {
-	const long limit = query_number(x, "limit", LIST_DEFAULT, 1, LIST_MAX);
 	struct listing *l;
+	struct page page;
 
-	if (limit < 0)
+	if (!page_take(x, "queue", &page))
 		return;
 	l = listing_new(x, listing_run);
-	l->limit = (size_t)limit;
+	l->limit = page.limit;
 	if (take_state(x, &l->state) < 0 || take_selector(x, &l->selector) < 0)
 		goto refused;
 	take_site(l);
-	if (take_after(x, l) < 0)
+	if (take_after(x, l, page.after) < 0)
 		goto refused;
 	job_start(&l->job);
 	return;

@@ -68,6 +68,10 @@ char *ctl_query(const struct ctl *ctl, const char *path, const char *const *opti
  * status. */
 int ctl_ask(const struct ctl *ctl, const char *method, char *path, json_t *body,
 	void (*print)(const json_t *reply));
+/* A list: asks for pages of `path` (taken over), which has no limit and after, until as many items
+ * are there as --limit says; prints them as one page. `items` is the list's name in the answer. */
+int
+ctl_list(const struct ctl *ctl, char *path, const char *items, void (*print)(const json_t *reply));
 
 /* accounts.c: commands, that return an exit status. */
 int account_add(const struct ctl *ctl);
@@ -90,6 +94,7 @@ int queue_rule(const struct ctl *ctl);
 int queue_bad_list(const struct ctl *ctl);
 int queue_bad_show(const struct ctl *ctl);
 int queue_bad_remove(const struct ctl *ctl);
+int rules(const struct ctl *ctl);
 int suspend(const struct ctl *ctl);
 int resume(const struct ctl *ctl);
 int suspensions(const struct ctl *ctl);
@@ -114,7 +119,10 @@ void print_bad(const json_t *reply);
 void print_bad_raw(const json_t *reply);
 /* "site x, account y"; the caller's to free. */
 char *print_selector(const json_t *selector);
+void print_rules(const json_t *reply);
 void print_suspensions(const json_t *reply);
+/* Where the list goes on, if it does. */
+void print_next(const json_t *reply);
 void print_why(const json_t *reply);
 
 #endif

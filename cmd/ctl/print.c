@@ -130,6 +130,34 @@ joined(const json_t *list, const char *key)
 	return text;
 }
 
+/* Lists */
+
+/* "3 of 17 accounts", as far as the list knows how many there are. */
+static void
+print_count(const json_t *reply, size_t shown, const char *what)
+{
+	const json_t *total = json_object_get(reply, "total");
+
+	printf("%zu", shown);
+	if (json_is_integer(total))
+		printf(" of %s%s",
+			json_is_false(json_object_get(reply, "total_exact")) ? "at least " : "",
+			number_of(reply, "total"));
+	printf(" %s", what);
+}
+
+void
+print_next(const json_t *reply)
+{
+	const char *next = text_of(reply, "next");
+
+	if (!*next)
+		return;
+	printf("More: --after ");
+	print_clean(stdout, next);
+	putchar('\n');
+}
+
 /* Accounts */
 
 static void
@@ -224,7 +252,8 @@ print_accounts(const json_t *reply)
 		free(users);
 	}
 	print_table(heads, 5, rows);
-	printf("%zu of %s accounts\n", json_array_size(rows), number_of(reply, "total"));
+	print_count(reply, json_array_size(rows), "accounts\n");
+	print_next(reply);
 	json_decref(rows);
 }
 
@@ -254,10 +283,10 @@ print_queue(const json_t *reply)
 	}
 	if (json_array_size(rows) > 0)
 		print_table(heads, 8, rows);
-	printf("%zu of %s%s waiting or held; %s to scan, %s to send\n", json_array_size(rows),
-		json_is_false(json_object_get(reply, "total_exact")) ? "at least " : "",
-		json_is_null(json_object_get(reply, "total")) ? "more" : number_of(reply, "total"),
-		number_of(numbers, "inbound"), number_of(numbers, "ready"));
+	print_count(reply, json_array_size(rows), "waiting or held");
+	printf("; %s to scan, %s to send\n", number_of(numbers, "inbound"),
+		number_of(numbers, "ready"));
+	print_next(reply);
 	json_decref(rows);
 }
 
@@ -363,6 +392,33 @@ print_suspensions(const json_t *reply)
 		print_table(heads, 5, rows);
 	else
 		printf("Nothing is suspended.\n");
+	print_next(reply);
+	json_decref(rows);
+}
+
+void
+print_rules(const json_t *reply)
+{
+	static const char *const heads[] = { "RULE", "ACTION", "WHAT", "ACCEPTED BEFORE", "BY" };
+	json_t *rows = json_array(), *rule;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "rules"), i, rule)
+	{
+		char *what = print_selector(json_object_get(rule, "selector"));
+		char *before = time_of(rule, "accepted_before");
+
+		json_array_append_new(rows,
+			json_pack("[s, s, s, s, s]", text_of(rule, "number"),
+				text_of(rule, "action"), what, before, text_of(rule, "by")));
+		free(what);
+		free(before);
+	}
+	if (json_array_size(rows) > 0)
+		print_table(heads, 5, rows);
+	else
+		printf("There are no rules.\n");
+	print_next(reply);
 	json_decref(rows);
 }
 
@@ -380,11 +436,12 @@ print_bad_list(const json_t *reply)
 			text_of(entry, "id"), text_of(entry, "site"), text_of(entry, "key")));
 	if (json_array_size(rows) > 0)
 		print_table(heads, 5, rows);
-	printf("%zu of %s set aside", json_array_size(rows), number_of(reply, "total"));
+	print_count(reply, json_array_size(rows), "set aside");
 	if (json_object_get(reply, "machine"))
 		printf(" on %s; the other machines' are in state_dir/bad there",
 			text_of(reply, "machine"));
 	putchar('\n');
+	print_next(reply);
 	json_decref(rows);
 }
 

@@ -29,19 +29,19 @@ COMMANDS = {  # complete, and nothing is there that they name
     "queue list --state held": 0,
     f"queue show {NOBODY}": REFUSED, f"queue retry {NOBODY}": REFUSED, f"queue bounce {NOBODY}": REFUSED,
     f"queue release {NOBODY}": REFUSED, "queue bad": 0, "queue bad show 00": REFUSED, "queue bad remove 00": REFUSED,
-    f"resume --account {NOBODY}": REFUSED, "suspensions": 0, f"why {NOBODY}": 0, "rebuild": 0,
+    f"resume --account {NOBODY}": REFUSED, "suspensions": 0, "rules": 0, f"why {NOBODY}": 0, "rebuild": 0,
 }
 REFUSALS = [  # what the API is asked and refuses
     "queue retry", "queue bounce", "queue release", "suspend", "resume", "queue show short",
-    "queue list --state sleeping", "queue list --limit 0", "queue list --after nowhere", "why x --limit 0",
-    "why x --limit 1&q=y", "account list --limit many", "suspend --egress-ip here", "queue retry short",
+    "queue list --state sleeping", "queue list --after nowhere", "why x --limit 0",
+    "why x --limit 1&q=y", "suspend --egress-ip here", "queue retry short",
     "suspend --domain a..example", "suspend --account nobody", "queue bounce --domain nowhere.example",
     "queue bounce --domain nowhere.example --dry-run",
 ]
 WRONGS = [  # what is no command line
     "", "account", "queue", "nonsense", "account nonsense", "account show", "account show a b", "queue show",
     "queue list extra", "queue list --colour", "queue list --verified", "queue list --limit", "queue list --limit x",
-    "queue list --limit -1", "queue bad show", "queue bad show a b", "queue bad look 00", "queue retry a b",
+    "queue list --limit -1", "queue list --limit 0", "account list --limit many", "queue bad show", "queue bad show a b", "queue bad look 00", "queue retry a b",
     "suspend --site x --for soon", "suspensions all", "why", "why a b", "rebuild now", "-x", "-c",
     "account add --name n", "account add-domain a", "account remove-user a",
     ["queue", "bounce", ""], ["account", "show", ""], ["account", "disable", ""], ["queue", "show", ""], ["why", ""],
