@@ -492,8 +492,17 @@ check_together(const struct config_loaded *loaded, struct config_check *check)
 	check_places(config, check);
 }
 
+static void
+read_passwords(struct config *config, struct config_check *check)
+{
+	read_password(
+		check, "redis.password_file", config->redis.password_file, &config->redis.password);
+	read_password(check, "queue.sasl.password_file", config->queue.sasl.password_file,
+		&config->queue.sasl.password);
+}
+
 static struct config *
-complete(struct config_loaded *loaded, const char *file, struct config_check *check)
+complete(struct config_loaded *loaded, const char *file, bool files, struct config_check *check)
 {
 	struct config *config = &loaded->config;
 
@@ -501,18 +510,17 @@ complete(struct config_loaded *loaded, const char *file, struct config_check *ch
 	apply_defaults(loaded, check);
 	config->sender.egress = egress_of(config);
 	gather_certificates(loaded);
-	read_password(
-		check, "redis.password_file", config->redis.password_file, &config->redis.password);
-	read_password(check, "queue.sasl.password_file", config->queue.sasl.password_file,
-		&config->queue.sasl.password);
-	check_together(loaded, check);
+	if (files) {
+		read_passwords(config, check);
+		check_together(loaded, check);
+	}
 	if (config_check_errors(check))
 		config_free(&config);
 	return config;
 }
 
-struct config *
-config_load(const char *file, FILE *errors)
+static struct config *
+load_file(const char *file, bool files, FILE *errors)
 {
 	struct config_loaded *loaded;
 	struct config *config = NULL;
@@ -524,16 +532,28 @@ config_load(const char *file, FILE *errors)
 		fprintf(errors, "%s: cannot be read: %s\n", file, strerror(errno));
 		return NULL;
 	}
-	check = config_check_new(file, text, length, errors);
+	check = config_check_new(file, text, length, files, errors);
 	if (!config_check_errors(check)) {
 		loaded = load(file, text, length, errors);
 		if (loaded)
-			config = complete(loaded, file, check);
+			config = complete(loaded, file, files, check);
 	}
 	config_check_free(&check);
 	explicit_bzero(text, length);
 	free(text);
 	return config;
+}
+
+struct config *
+config_load(const char *file, FILE *errors)
+{
+	return load_file(file, true, errors);
+}
+
+struct config *
+config_load_alone(const char *file, FILE *errors)
+{
+	return load_file(file, false, errors);
 }
 
 static void

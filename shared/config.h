@@ -153,6 +153,9 @@ struct config {
  * files that must be readable, keys that need other keys.
  */
 struct config *config_load(const char *file, FILE *errors);
+/* The same for somebody who only wants to know what the file says: what it names (certificates,
+ * keys, files with a password) is neither looked at nor read, and may be somebody else's. */
+struct config *config_load_alone(const char *file, FILE *errors);
 void config_free(struct config **config);
 
 /* "500ms", "30s", "5m", "4h", "5d" to milliseconds; "4096", "256k", "50M", "2G" to bytes. 0 or

@@ -537,3 +537,10 @@ config_rule_find(const char *path)
 			return rule;
 	return NULL;
 }
+
+bool
+config_rule_is_file(const struct config_rule *rule)
+{
+	return rule->wrong == wrong_file || rule->wrong == wrong_anchor ||
+		rule->wrong == wrong_directory;
+}

@@ -18,6 +18,79 @@ ctl_set(const struct ctl *ctl, json_t *body, const char *option)
 		json_object_set_new(body, option, json_string(value));
 }
 
+/* Fields that options set under another name. The first option counts that the command takes. */
+static const struct {
+	const char *field, *option;
+} fields[] = {
+	{"address",           "ip"    },
+	{ "addresses",        "ip"    },
+	{ "domains",          "domain"},
+	{ "recipient-domain", "domain"},
+	{ "mailboxes",        "domain"},
+	{ "name",             "domain"},
+	{ "seconds",          "for"   },
+};
+
+/* "limits.messages_hour" is "messages-hour", and "domains[1]" is "domains". */
+static char *
+last_of(const char *field)
+{
+	const char *dot = strrchr(field, '.');
+	char *name = xstrdup(dot ? dot + 1 : field);
+
+	name[strcspn(name, "[")] = '\0';
+	for (char *c = name; *c; c++)
+		*c = *c == '_' ? '-' : *c;
+	return name;
+}
+
+/* The option that a field is, of those that the command takes; NULL: none of them. */
+static const char *
+option_of(const struct ctl *ctl, const char *field)
+{
+	const struct ctl_known *known = ctl_known;
+
+	while (known->name && strcmp(known->name, field) != 0)
+		known++;
+	if (known->name && ctl_listed(ctl->command->options, field))
+		return known->name;
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+		if (strcmp(fields[i].field, field) == 0 &&
+			ctl_listed(ctl->command->options, fields[i].option))
+			return fields[i].option;
+	return NULL;
+}
+
+/* "--domain" or, where there are several, that of "domains[1]" with its value. */
+static char *
+typed_option(const struct ctl *ctl, const char *option, const char *field)
+{
+	const char *bracket = strchr(field, '[');
+	unsigned long index = bracket ? strtoul(bracket + 1, NULL, 10) : 0;
+
+	for (size_t i = 0; bracket && i < ctl->options_count; i++)
+		if (strcmp(ctl->options[i].name, option) == 0 && index-- == 0)
+			return xasprintf("--%s %s", option, ctl->options[i].value);
+	return xasprintf("--%s", option);
+}
+
+char *
+ctl_typed(const struct ctl *ctl, const char *field)
+{
+	static const char *const words[] = { "id", "account", "key", "q", "username", "selector" };
+	char *name = last_of(field), *typed = NULL;
+	const char *option = option_of(ctl, name), *word = ctl->command->words;
+
+	if (option)
+		typed = typed_option(ctl, option, field);
+	for (size_t i = 0; i < sizeof words / sizeof *words && !typed; i++)
+		if (strcmp(name, words[i]) == 0 && ctl->words_count > 0)
+			typed = xasprintf("%.*s", (int)strcspn(word + (*word == '['), "]"),
+				word + (*word == '['));
+	free(name);
+	return typed ? typed : xstrdup(strcmp(field, "selector") == 0 ? "" : field);
+}
+
 /* An option's name in the API: "egress_ip". The caller's to free. */
 static char *
 field_of(const char *option)

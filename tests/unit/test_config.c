@@ -180,6 +180,33 @@ static const struct bad bad_files[] = {
 		"F:4: dns.trust_anchor: \"/nonexistent\" cannot be read: No such file or directory\n"                                                               },
 };
 
+/* What it names may be somebody else's; what it says is checked all the same. */
+static void
+can_be_read_alone(void **state)
+{
+	static const char text[] = DIR
+		"control:\n  listen: 127.0.0.1:1\nredis:\n  password_file: /none\n"
+		"ingress:\n  tls: {certificate: /none, key: /none}\n"
+		"queue:\n  ca: /none\n  sasl: {password_file: /none}\n";
+	struct config *config;
+	char *said;
+	size_t size;
+	FILE *errors = open_memstream(&said, &size);
+
+	(void)state;
+	write_file(text);
+	config = config_load_alone(file, errors);
+	assert_non_null(config);
+	assert_string_equal(config->control.listen, "127.0.0.1:1");
+	assert_null(config->redis.password);
+	config_free(&config);
+	write_file(DIR "colour: red\n");
+	assert_null(config_load_alone(file, errors));
+	fclose(errors);
+	assert_non_null(strstr(said, "unknown key"));
+	free(said);
+}
+
 static void
 says_what_is_wrong_and_where(void **state)
 {
@@ -431,6 +458,7 @@ main(void)
 		cmocka_unit_test(says_that_a_file_is_missing),
 		cmocka_unit_test(fills_in_defaults),
 		cmocka_unit_test(takes_what_the_file_says),
+		cmocka_unit_test(can_be_read_alone),
 		cmocka_unit_test(reads_the_password_from_its_file),
 		cmocka_unit_test(loads_the_example),
 		cmocka_unit_test(the_example_shows_the_defaults),
