@@ -72,6 +72,7 @@ $(B)/gen/%.yaml.h: %.yaml
 $(B)/control/api_openapi.o: $(B)/gen/control/openapi.yaml.h
 $(B)/shared/limits.o: $(B)/gen/shared/limits.lua.h
 $(B)/shared/score.o: $(B)/gen/shared/score.lua.h
+$(B)/shared/inflight.o: $(B)/gen/shared/inflight.lua.h
 
 $(B)/%.o: %.c $(B)/gen/shared/envelope.pb-c.h
 	@mkdir -p $(@D)

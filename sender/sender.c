@@ -23,6 +23,7 @@
 #include "sender/trust.h"
 #include "shared/config.h"
 #include "shared/hold.h"
+#include "shared/inflight.h"
 #include "shared/limits.h"
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -303,6 +304,8 @@ redis_start(struct sender *sender)
 	sender->scores = scores_new(sender->loop, sender->redis);
 	sender->ledger = ledger_new(sender->redis);
 	sender->trust = trust_new(sender->loop, sender->redis, sender->queue);
+	sender->reporter = inflight_reporter_new(
+		sender->loop, sender->redis, "sender", config->hostname, told_fill, sender);
 }
 
 static void
@@ -374,6 +377,7 @@ stop_now(struct sender *sender)
 	site_resolver_free(&sender->resolver);
 	attempt_free_all(sender);
 	mail_drop_all(sender);
+	inflight_reporter_free(&sender->reporter);
 	limits_free(&sender->limits);
 	trust_free(&sender->trust);
 	scores_free(&sender->scores);
