@@ -8,6 +8,7 @@
  * is wrong goes to standard error and, with --json, to standard output as {"error": ...}.
  */
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,10 @@ static const struct command commands[] = {
 	{ "account add-user", "ACCOUNT", "", account_add_user,
 	  "one more user; the password is shown once" },
 	{ "account remove-user", "ACCOUNT", "username!", account_remove_user, "one user less" },
-	{ "queue list", "", "id " SELECTOR " state limit after", queue_list, "what waits, and how much" },
+	{ "queue list", "", "id " SELECTOR " state limit after", queue_list,
+	  "what is not delivered yet: where it is, and why" },
+	{ "queue summary", "", SELECTOR " by limit", queue_summary,
+	  "how much, for how long, and what was said of it" },
 	{ "queue show", "ID", "", queue_show, "one message that is not delivered yet" },
 	{ "queue retry", "[ID]", COMMAND, queue_rule, "what waits is due now" },
 	{ "queue bounce", "[ID]", COMMAND, queue_rule, "what is not delivered yet is refused for good" },
@@ -207,6 +211,7 @@ main(int argc, char **argv)
 	int status;
 
 	log_set_level(LOG_LEVEL_ERROR);
+	setlocale(LC_CTYPE, "C.UTF-8"); /* for wcwidth(), whatever the terminal's */
 	if (ctl_parse(&ctl, argc, argv) < 0)
 		return CTL_USAGE;
 	if (ctl_has(&ctl, "help"))

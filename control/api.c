@@ -47,6 +47,7 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_POST,   "accounts/*/domains",     api_account_add_domain,     true,  ""                           },
 	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*",   api_account_remove_domain,  false, ""                           },
 	{ EVHTTP_REQ_GET,    "queue",                  api_queue_list,             false, FILTERS " domain state " PAGE},
+	{ EVHTTP_REQ_GET,    "queue/summary",          api_queue_summary,          false, FILTERS " domain by limit"   },
 	{ EVHTTP_REQ_GET,    "queue/bad",              api_bad_list,               false, PAGE                         },
 	{ EVHTTP_REQ_GET,    "queue/bad/*",            api_bad_get,                false, ""                           },
 	{ EVHTTP_REQ_DELETE, "queue/bad/*",            api_bad_remove,             false, ""                           },

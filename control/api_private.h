@@ -87,9 +87,10 @@ struct job {
 	struct task task;
 	struct exchange *exchange;
 	struct api *api;
-	void (*run)(struct job *job);
+	void (*run)(struct job *job);     /* sets `more` to be run again */
 	void (*then)(struct job *job);    /* may be NULL */
 	void (*release)(struct job *job); /* frees what the job holds, and the job */
+	bool more;
 	json_t *result;
 	struct fault fault;
 };
@@ -97,6 +98,8 @@ void job_start(struct job *job);
 
 /* "2026-11-24T03:56:48.123Z" */
 json_t *json_from_time(uint64_t us);
+/* What a remote sent need not be UTF-8. */
+json_t *json_from_text(const char *text);
 /* The suspensions that have not ended, as they are shown; on the loop. */
 json_t *suspensions_now(const struct api *api);
 /* How a waiting row is shown. */
@@ -132,6 +135,7 @@ void api_suspensions_list(struct exchange *exchange);
 void api_rebuild(struct exchange *exchange);
 void api_queue_list(struct exchange *exchange);
 void api_queue_get(struct exchange *exchange);
+void api_queue_summary(struct exchange *exchange);
 void api_bad_list(struct exchange *exchange);
 void api_bad_get(struct exchange *exchange);
 void api_bad_remove(struct exchange *exchange);

@@ -172,6 +172,11 @@ job_work(struct task *task)
 	struct job *job = (struct job *)task;
 
 	job->run(job);
+	if (job->more) { /* others have their turn in between */
+		job->more = false;
+		loop_post(job->api->worker, &job->task);
+		return;
+	}
 	job->task.run = job_reply;
 	loop_post(job->api->loop, &job->task);
 }

@@ -111,6 +111,7 @@ int account_remove_user(const struct ctl *ctl);
 
 /* queue.c: commands, likewise. */
 int queue_list(const struct ctl *ctl);
+int queue_summary(const struct ctl *ctl);
 int queue_show(const struct ctl *ctl);
 int queue_rule(const struct ctl *ctl);
 int queue_bad_list(const struct ctl *ctl);
@@ -142,10 +143,21 @@ void print_clean(FILE *out, const char *text);
 void print_table(const char *const *heads, size_t columns, const json_t *rows);
 /* "Name    value", with control characters made harmless. */
 void print_field(const char *name, const char *value);
+/* A field of an object: "" when it has none, or no text; a number in digits. */
+const char *text_of(const json_t *object, const char *key);
+const char *number_of(const json_t *object, const char *key);
+/* "2026-11-24 03:56:48", without what nobody reads; the caller's to free. */
+char *time_of(const json_t *object, const char *key);
+/* Strings (or objects' `key`) of a list in one text; the caller's to free. */
+char *joined(const json_t *list, const char *key);
+/* "3 of 17 accounts", as far as the list knows how many there are. */
+void print_count(const json_t *reply, size_t count, const char *what);
 void print_account(const json_t *account);
 void print_accounts(const json_t *reply);
+/* print_queue.c */
 void print_queue(const json_t *reply);
 void print_message(const json_t *reply);
+void print_summary(const json_t *reply);
 void print_bad_list(const json_t *reply);
 /* One entry as a hex dump, or its bytes as they are. */
 void print_bad(const json_t *reply);

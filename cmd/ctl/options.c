@@ -44,7 +44,8 @@ const struct ctl_known ctl_known[] = {
 	{ "credential",      "USERNAME|ADDRESS",    "what one of its servers sent" },
 	{ "egress-ip",       "ADDRESS",             "what leaves by this address" },
 	/* lists and commands */
-	{ "state",           "waiting|held",        "only these" },
+	{ "state",           "STATE",               "inbound, ready, attempting, waiting or held" },
+	{ "by",              "GROUP",               "provider, site, domain or account (provider)" },
 	{ "limit",           "N",                   "so many at most" },
 	{ "after",           "PLACE",               "the next page: where the last one ended" },
 	{ "raw",             NULL,                  "the bytes as they are" },

@@ -18,6 +18,15 @@ queue_list(const struct ctl *ctl)
 	return ctl_list(ctl, ctl_query(ctl, "queue", names), "rows", print_queue);
 }
 
+int
+queue_summary(const struct ctl *ctl)
+{
+	static const char *const names[] = { "site", "provider", "account", "credential", "domain",
+		"egress-ip", "by", "limit", NULL };
+
+	return ctl_ask(ctl, "GET", ctl_query(ctl, "queue/summary", names), NULL, print_summary);
+}
+
 /* "<collection>/<the one named>" */
 static char *
 path_of(const struct ctl *ctl, const char *collection)
