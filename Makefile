@@ -65,8 +65,14 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: %.proto
 $(B)/gen/%.lua.h: %.lua
 	@mkdir -p $(@D)
 	sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@
+# So does the API's description.
+$(B)/gen/%.yaml.h: %.yaml
+	@mkdir -p $(@D)
+	sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@
+$(B)/control/api/api_openapi.o: $(B)/gen/control/api/openapi.yaml.h
 $(B)/shared/account/limits.o: $(B)/gen/shared/account/limits.lua.h
 $(B)/shared/account/score.o: $(B)/gen/shared/account/score.lua.h
+$(B)/shared/work/inflight.o: $(B)/gen/shared/work/inflight.lua.h
 
 $(B)/%.o: %.c $(B)/gen/shared/mail/envelope.pb-c.h
 	@mkdir -p $(@D)

@@ -1,38 +1,36 @@
 /*
  * shoutctl.c - the operator's command line, over the same API as everything else.
  *
- * argv -> options -> [which command, and does it fit] -> accounts | queue -> ask -> http -> print
+ * argv -> options -> [which command, and does it fit] -> connect -> accounts | queue -> ask -> http
+ * -> print
  *
  * Exits 0 when it is done, 1 when it was refused or nobody answers, 2 on a wrong command line; what
  * is wrong goes to standard error and, with --json, to standard output as {"error": ...}.
  */
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
 #include "shared/base/log.h"
 #include "shared/base/version.h"
 
-#define DEFAULT_FILE "/etc/shout/shout.yaml"
-#define EVERY "json help version"
 #define LIMITS "messages-hour messages-day recipients-hour recipients-day"
 #define SELECTOR "site provider account credential domain egress-ip"
-#define COMMAND SELECTOR " dry-run"
+#define CHOSEN "site| provider| account| credential| domain| egress-ip|"
+#define COMMAND CHOSEN " dry-run"
+#define CHANGES                                                                                    \
+	"name| contact| policy| display-address| messages-hour| messages-day| recipients-hour| recipients-day|"
 
-/* Words in brackets may be left out. Behind an option, "!" says that it must be given, "+" that it
- * may be given more than once. */
-static const struct command {
-	const char *name, *words, *options;
-	int (*run)(const struct ctl *ctl);
-	const char *help;
-} commands[] = {
+static const struct command commands[] = {
   /* clang-format off */
 	{ "account add", "", "name! contact! domain!+ mode ip+ verified policy display-address " LIMITS, account_add,
 	  "a new account; its password is shown once" },
 	{ "account list", "", "limit after", account_list, "all accounts" },
 	{ "account show", "ACCOUNT", "", account_show, "one account, and what its mail did" },
-	{ "account change", "ACCOUNT", "name contact policy display-address " LIMITS, account_change,
+	{ "account change", "ACCOUNT", CHANGES, account_change,
 	  "what is given; the rest stays" },
 	{ "account disable", "ACCOUNT", "", account_status, "it sends no more" },
 	{ "account enable", "ACCOUNT", "", account_status, "it sends again" },
@@ -45,7 +43,10 @@ static const struct command {
 	{ "account add-user", "ACCOUNT", "", account_add_user,
 	  "one more user; the password is shown once" },
 	{ "account remove-user", "ACCOUNT", "username!", account_remove_user, "one user less" },
-	{ "queue list", "", "id " SELECTOR " state limit after", queue_list, "what waits, and how much" },
+	{ "queue list", "", "id " SELECTOR " state limit after", queue_list,
+	  "what is not delivered yet: where it is, and why" },
+	{ "queue summary", "", SELECTOR " by limit", queue_summary,
+	  "how much, for how long, and what was said of it" },
 	{ "queue show", "ID", "", queue_show, "one message that is not delivered yet" },
 	{ "queue retry", "[ID]", COMMAND, queue_rule, "what waits is due now" },
 	{ "queue bounce", "[ID]", COMMAND, queue_rule, "what is not delivered yet is refused for good" },
@@ -53,32 +54,15 @@ static const struct command {
 	{ "queue bad", "", "limit after", queue_bad_list, "what could not be read, set aside" },
 	{ "queue bad show", "KEY", "raw", queue_bad_show, "its bytes, as a dump" },
 	{ "queue bad remove", "KEY", "", queue_bad_remove, "for ever: save it first" },
-	{ "suspend", "", "id " COMMAND " reason for", suspend, "what matches waits, now and later" },
-	{ "resume", "", "id " COMMAND, resume, "the same selector as suspended" },
-	{ "suspensions", "", "", suspensions, "what is suspended" },
+	{ "suspend", "", "id| " COMMAND " reason for", suspend, "what matches waits, now and later" },
+	{ "resume", "", "id| " COMMAND, resume, "the same selector as suspended" },
+	{ "rules", "", "limit after", rules, "what operators had retried, bounced and released lately" },
+	{ "suspensions", "", "limit after", suspensions, "what is suspended" },
 	{ "why", "ID|MESSAGE-ID|ADDRESS", "limit", why, "what became of a message" },
 	{ "rebuild", "", "take-over", rebuild, "write the accounts into Redis anew" },
   /* clang-format on */
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
-
-/* What stands behind the option in a command's list; NULL: the command does not take it. */
-static const char *
-listed(const char *options, const char *name)
-{
-	const size_t length = strlen(name);
-
-	for (const char *at = options; (at = strstr(at, name)); at += length)
-		if ((at == options || at[-1] == ' ') && strchr(" !+", at[length]))
-			return at + length;
-	return NULL;
-}
-
-static bool
-marked(const char *flags, char mark)
-{
-	return flags && memchr(flags, mark, strspn(flags, "!+"));
-}
 
 /* Which command */
 
@@ -127,25 +111,61 @@ options_fit(const struct ctl *ctl, const struct command *command)
 {
 	for (size_t i = 0; i < ctl->options_count; i++) {
 		const struct ctl_option *option = &ctl->options[i];
-		const char *flags = listed(command->options, option->name);
+		const char *flags = ctl_listed(command->options, option->name);
 
-		if (!flags && !listed(EVERY, option->name)) {
+		if (!flags && !ctl_listed(CTL_EVERY, option->name)) {
 			ctl_error(ctl, "%s does not take --%s", command->name, option->name);
 			return false;
 		}
-		if (option->value && !marked(flags, '+') &&
+		if (option->value && !ctl_marked(flags, '+') &&
 			ctl_option(ctl, option->name) != option->value) {
 			ctl_error(ctl, "--%s is given twice", option->name);
 			return false;
 		}
 	}
 	for (const struct ctl_known *known = ctl_known; known->name; known++)
-		if (marked(listed(command->options, known->name), '!') &&
+		if (ctl_marked(ctl_listed(command->options, known->name), '!') &&
 			!ctl_has(ctl, known->name)) {
 			ctl_error(ctl, "%s needs --%s", command->name, known->name);
 			return false;
 		}
 	return true;
+}
+
+/* "--a, --b, --c": the options with the mark. */
+static char *
+marked_options(const struct command *command, char mark)
+{
+	char *text = xstrdup(""), *longer;
+
+	for (const struct ctl_known *known = ctl_known; known->name; known++) {
+		if (!ctl_marked(ctl_listed(command->options, known->name), mark))
+			continue;
+		longer = xasprintf("%s%s--%s", text, *text ? ", " : "", known->name);
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+/* Whether one of the options is there of which one must be, or the word. */
+static bool
+choice_fits(const struct ctl *ctl, const struct command *command)
+{
+	char *choices;
+
+	if (ctl->words_count > 0 && *command->words == '[')
+		return true;
+	for (size_t i = 0; i < ctl->options_count; i++)
+		if (ctl_marked(ctl_listed(command->options, ctl->options[i].name), '|'))
+			return true;
+	choices = marked_options(command, '|');
+	if (*choices)
+		ctl_error(ctl, "%s needs %s%s", command->name,
+			*command->words == '[' ? "the ID of a message, or one of " : "one of ",
+			choices);
+	free(choices);
+	return !strchr(command->options, '|');
 }
 
 static bool
@@ -160,57 +180,6 @@ words_fit(const struct ctl *ctl, const struct command *command)
 	return ctl->words_count >= least && ctl->words_count <= most;
 }
 
-/* Help */
-
-static void
-help_option(const struct ctl_known *known, const char *behind)
-{
-	printf("  --%s%s%s%*s%s%s\n", known->name, known->value ? " " : "",
-		known->value ? known->value : "",
-		(int)(28 - strlen(known->name) - (known->value ? strlen(known->value) + 1 : 0)), "",
-		known->help, behind);
-}
-
-static void
-help_command(const struct command *command)
-{
-	const char *flags;
-
-	printf("usage: shoutctl [-c FILE] %s%s%s [OPTION]...\n\n  %s\n\n", command->name,
-		*command->words ? " " : "", command->words, command->help);
-	for (const struct ctl_known *known = ctl_known; known->name; known++) {
-		flags = listed(command->options, known->name);
-		if (flags || listed(EVERY, known->name))
-			help_option(known,
-				marked(flags, '!')           ? marked(flags, '+')
-							  ? "; needed, may be repeated"
-							  : "; needed"
-					: marked(flags, '+') ? "; may be repeated"
-							     : "");
-	}
-}
-
-/* The commands that begin with the noun; all where none does. */
-static void
-help_commands(FILE *out, const char *noun)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < COMMANDS && !any; i++)
-		any = *noun && strncmp(commands[i].name, noun, strlen(noun)) == 0;
-	fprintf(out, "usage: shoutctl [-c FILE] [--json] COMMAND [WORD] [OPTION]...\n\n");
-	for (size_t i = 0; i < COMMANDS; i++) {
-		const struct command *command = &commands[i];
-
-		if (!any || strncmp(command->name, noun, strlen(noun)) == 0)
-			fprintf(out, "  %s %-*s %s\n", command->name,
-				(int)(42 - strlen(command->name)), command->words, command->help);
-	}
-	fprintf(out,
-		"\n  -c FILE is " DEFAULT_FILE " unless given. shoutctl COMMAND --help: "
-		"its options.\n");
-}
-
 static int
 help(struct ctl *ctl)
 {
@@ -220,7 +189,7 @@ help(struct ctl *ctl)
 	if (command)
 		help_command(command);
 	else
-		help_commands(stdout, noun);
+		help_all(stdout, commands, COMMANDS, noun);
 	return CTL_OK;
 }
 
@@ -239,8 +208,10 @@ main(int argc, char **argv)
 {
 	struct ctl ctl = { 0 };
 	const struct command *command;
+	int status;
 
 	log_set_level(LOG_LEVEL_ERROR);
+	setlocale(LC_CTYPE, "C.UTF-8"); /* for wcwidth(), whatever the terminal's */
 	if (ctl_parse(&ctl, argc, argv) < 0)
 		return CTL_USAGE;
 	if (ctl_has(&ctl, "help"))
@@ -253,16 +224,18 @@ main(int argc, char **argv)
 		if (ctl.json)
 			ctl_error(&ctl, "which command? (see --help)");
 		else
-			help_commands(stderr, "");
+			help_all(stderr, commands, COMMANDS, "");
 		return CTL_USAGE;
 	}
 	command = command_take(&ctl);
 	if (!command)
 		ctl_error(&ctl, "there is no command \"%s%s%s\" (see --help)", ctl.words[0],
 			ctl.words_count > 1 ? " " : "", ctl.words_count > 1 ? ctl.words[1] : "");
-	if (!command || !words_fit(&ctl, command) || !options_fit(&ctl, command))
+	if (!command || !words_fit(&ctl, command) || !options_fit(&ctl, command) ||
+		!choice_fits(&ctl, command))
 		return CTL_USAGE;
-	if (!ctl.file)
-		ctl.file = DEFAULT_FILE;
-	return ctl_connect(&ctl) < 0 ? CTL_FAILED : written(&ctl, command->run(&ctl));
+	ctl.command = command;
+	status = ctl_connect(&ctl) < 0 ? CTL_FAILED : written(&ctl, command->run(&ctl));
+	ctl_disconnect(&ctl);
+	return status;
 }

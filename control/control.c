@@ -155,12 +155,11 @@ control_stop(void)
 	probe_set(probe_new("control"), HEALTH_FAILED, "stopping");
 	if (control.api)
 		api_hurry(control.api);
-	loop_stop(control.worker);
-	loop_join(control.worker);
-	loop_free(&control.worker); /* what it had still to do gives up, and is answered */
 	control.close.run = on_close;
 	loop_post(control.loop, &control.close);
-	loop_join(control.loop);
+	loop_join(control.loop); /* what the worker had still to do gave up, and is answered */
+	loop_stop(control.worker);
+	loop_join(control.worker);
 	control_free();
 }
 

@@ -48,12 +48,21 @@ static struct ingress ingress;
 /* ---- accepting ---- */
 
 static void
-turn_away(const struct listener *listener, int fd, struct turned_away away)
+turn_away(
+	struct acceptor *acceptor, int fd, const struct net_address *peer, struct turned_away away)
 {
-	char line[256];
+	const struct listener *listener = acceptor->listener;
+	char line[256], client[NET_TEXT_MAX];
 	int length = snprintf(line, sizeof line, "%s\r\n", away.text);
 
+	net_format_ip(peer, client);
 	metric_add(stats.refused[away.why], 1);
+	worker_tell(acceptor->worker,
+		&(struct tally_case){ .kind = TALLY_REJECTED,
+			.client = client,
+			.command = "connect",
+			.reason = refusal_name(away.why),
+			.reply = away.text });
 	if (listener->config->tls != LISTEN_IMPLICIT)
 		(void)!send(fd, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
 	shutdown(fd, SHUT_WR);
@@ -69,17 +78,11 @@ let_in(struct acceptor *acceptor, int fd, const struct net_address *peer)
 	struct guest *guest;
 	enum door_answer answer = door_enter(
 		ingress.door, listener->config->proxy ? NULL : peer, worker->loop, &guest);
-	struct turned_away away;
-	char client[NET_TEXT_MAX];
 
-	if (answer == DOOR_OPEN) {
+	if (answer == DOOR_OPEN)
 		session_open(worker, listener, fd, peer, guest);
-		return;
-	}
-	away = session_turned_away(answer);
-	net_format_ip(peer, client);
-	tally_add(worker->tally, TALLY_REJECTED, client, NULL, away.text);
-	turn_away(listener, fd, away);
+	else
+		turn_away(acceptor, fd, peer, session_turned_away(answer));
 }
 
 static void
@@ -89,7 +92,7 @@ take_connection(struct acceptor *acceptor, int fd, const struct net_address *pee
 		REFUSE_SHUTDOWN };
 
 	if (acceptor->worker->draining)
-		turn_away(acceptor->listener, fd, shutting_down);
+		turn_away(acceptor, fd, peer, shutting_down);
 	else
 		let_in(acceptor, fd, peer);
 }
@@ -220,6 +223,16 @@ on_minute(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
+on_news(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd;
+	(void)what;
+	tally_news(worker->tally);
+}
+
+static void
 on_drain(struct task *task)
 {
 	struct worker *worker = worker_here();
@@ -291,6 +304,7 @@ worker_open(struct worker *worker)
 	worker->reaper = event_new(base, -1, 0, on_reap, worker);
 	worker->minute = event_new(base, -1, EV_PERSIST, on_minute, worker);
 	event_add(worker->minute, &minute);
+	worker->news = event_new(base, -1, 0, on_news, worker);
 	worker->drain.run = on_drain;
 	worker->drop.run = on_drop;
 	worker_helpers(worker);
@@ -330,6 +344,7 @@ worker_close(struct worker *worker)
 	password_cache_free(&worker->cache);
 	event_free(worker->reaper);
 	event_free(worker->minute);
+	event_free(worker->news);
 	loop_free(&worker->loop);
 	free(worker->acceptors);
 	free(worker->sessions);
@@ -385,6 +400,17 @@ listener_tls(struct listener *listener)
 	return 0;
 }
 
+/* Another process's connections are not to be shared with it. */
+static int
+nobody_listens(const struct net_address *address)
+{
+	const int fd = net_bind(address);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
+}
+
 /* A socket for each worker. */
 static int
 listener_bind(struct listener *listener)
@@ -392,8 +418,10 @@ listener_bind(struct listener *listener)
 	int err = net_parse(listener->config->address, &listener->address);
 
 	listener->fds = xcalloc(ingress.workers_count, sizeof *listener->fds);
+	if (err >= 0)
+		err = nobody_listens(&listener->address);
 	for (unsigned i = 0; i < ingress.workers_count && err >= 0; i++)
-		err = listener->fds[i] = net_bind(&listener->address);
+		err = listener->fds[i] = net_bind_shared(&listener->address);
 	if (err < 0)
 		LOG_ERROR("cannot listen", "address", listener->config->address, "error",
 			strerror(-err));

@@ -568,3 +568,17 @@ clamd_up(const struct clamd *clamd, char *why, size_t why_size)
 	}
 	return up;
 }
+
+void
+clamd_each(const struct clamd *clamd, void (*on_scan)(void *arg, const struct clamd_seen *seen),
+	void *arg)
+{
+	const struct session *session;
+	const struct clamd_scan *scan;
+
+	for (size_t i = 0; i < clamd->hosts_count; i++)
+		LIST_FOREACH(session, &clamd->hosts[i].sessions, link)
+	TAILQ_FOREACH(scan, &session->scans, link)
+	on_scan(arg,
+		&(struct clamd_seen){ scan->envelope, clamd->hosts[i].name, scan->started_ms });
+}

@@ -75,6 +75,14 @@ void clamd_drain(struct clamd *clamd);
 unsigned clamd_in_flight(const struct clamd *clamd);
 /* How many scans have asked for a piece of their body and not got it yet. */
 unsigned clamd_reading(const struct clamd *clamd);
+/* Those that a clamd has got, in no order. */
+struct clamd_seen {
+	const Envelope *envelope;
+	const char *host;
+	uint64_t started_ms; /* clock_mono_ms() */
+};
+void clamd_each(const struct clamd *clamd,
+	void (*on_scan)(void *arg, const struct clamd_seen *seen), void *arg);
 /* Closes everything; scans that have not ended are forgotten: their done() does not come. No scan
  * may be reading. */
 void clamd_free(struct clamd **clamd);

@@ -24,6 +24,8 @@
 
 #include "scanner/clamd.h"
 #include "scanner/fixup.h"
+#include "scanner/told.h"
+#include "shared/work/inflight.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/metrics.h"
@@ -78,6 +80,7 @@ static struct scanner {
 	struct consumer *consumer;
 	struct clamd *clamd; /* NULL when scanning is disabled */
 	struct hold *hold;
+	struct inflight_reporter *reporter;
 	struct poison *poison;
 	struct message_list all;
 	unsigned paused;
@@ -382,6 +385,7 @@ stop_now(void)
 {
 	struct message *message;
 
+	inflight_reporter_free(&scanner->reporter);
 	clamd_free(&scanner->clamd);
 	while ((message = TAILQ_FIRST(&scanner->all))) {
 		record_abandon(message->record);
@@ -540,6 +544,9 @@ scanner_start(const struct config *config, struct queue *queue)
 	}
 	scanner->poison = poison_open(config->state_dir, "scanner", scanner->loop);
 	scanner->hold = hold_new(scanner->loop, queue, config);
+	if (scanner->clamd)
+		scanner->reporter = inflight_reporter_new(scanner->loop, hold_redis(scanner->hold),
+			"scanner", config->hostname, told_scans, scanner->clamd);
 	scanner->second = event_new(loop_base(scanner->loop), -1, EV_PERSIST, on_second, scanner);
 	event_add(scanner->second, &second);
 	loop_post(scanner->loop, &scanner->begin);

@@ -21,6 +21,7 @@
 #include "sender/operator/suspend.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
+#include "shared/work/inflight.h"
 #include "shared/account/limits.h"
 #include "shared/account/score.h"
 #include "shared/base/log.h"
@@ -303,6 +304,8 @@ redis_start(struct sender *sender)
 	sender->scores = scores_new(sender->loop, sender->redis);
 	sender->ledger = ledger_new(sender->redis);
 	sender->trust = trust_new(sender->loop, sender->redis, sender->queue);
+	sender->reporter = inflight_reporter_new(
+		sender->loop, sender->redis, "sender", config->hostname, told_fill, sender);
 }
 
 static void
@@ -374,6 +377,7 @@ stop_now(struct sender *sender)
 	site_resolver_free(&sender->resolver);
 	attempt_free_all(sender);
 	mail_drop_all(sender);
+	inflight_reporter_free(&sender->reporter);
 	limits_free(&sender->limits);
 	trust_free(&sender->trust);
 	scores_free(&sender->scores);

@@ -40,8 +40,7 @@ def wait_for(condition, deadline=DEADLINE, what=None):
 
 
 # Below the range that clients' own ports come from, never twice in a run, and not in two runs at a
-# time (a byte of a file is locked for each, as long as the run lives): Shout listens with
-# SO_REUSEPORT, so a second server on a port would not fail but share its connections.
+# time (a byte of a file is locked for each, as long as the run lives).
 _ports = iter(random.sample(range(10000, 32000), 20000))
 _ports_taken = open(pathlib.Path(tempfile.gettempdir()) / "shout-test-ports", "a+b")
 

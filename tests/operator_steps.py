@@ -13,7 +13,8 @@ BODY = b"From: a@%s.example\r\nSubject: hello\r\n\r\nhi\r\n"
 
 
 class Sites:
-    """good.example with twin.example at the one, other.example at the other, found by MX; DSNs for
+    """good.example with twin.example at the one, other.example at the other, found by MX, and nobody at
+    refused.example's host; DSNs for
     one.example and two.example at the third. Mail is first tried again after an hour."""
 
     def __init__(self, rig):
@@ -22,15 +23,17 @@ class Sites:
         zones = {"good.example": f"@ MX 10 mx\nmx A {self.good.address}\n",
                  "twin.example": "@ MX 10 mx.good.example.\n",
                  "other.example": f"@ MX 10 mx\nmx A {self.other.address}\n",
+                 "refused.example": "@ MX 10 mx\nmx A 127.0.0.9\n",
                  **{f"{name}.example": f"@ MX 10 mx\nmx A {self.own.address}\n" for name in ("one", "two")}}
         self.settings = {
-            "sender": {"port": port, "retry": {"first": "1h", "max": "4h"}, "source_address": "127.0.0.1"},
+            "sender": {"port": port, "retry": {"first": "1h", "max": "4h"}, "source_address": ["127.0.0.1"]},
             "dns": {"forward": [rig.nsd(zones).address], "trust_anchor": "none"}}
 
 
 class Desk:
     """Two accounts (one.example, two.example). `control` answers shoutctl; who is started says restart(),
-    door() (who accepts mail), loaded() (rows in memory) and events()."""
+    door() (who accepts mail), loaded() (rows in memory), events() and open_by_metrics() (what is not
+    delivered yet)."""
 
     def __init__(self, sites, control):
         self.good, self.other = sites.good, sites.other
@@ -59,18 +62,19 @@ class Desk:
             return send(client, f"a@{name}.example", list(recipients), BODY % name.encode() + more)
 
     def rows(self, *words):
-        return self.ctl("queue", "list", *words)["rows"]
+        """Those that wait or are held."""
+        return [row for row in self.ctl("queue", "list", *words)["rows"] if row["state"] in ("waiting", "held")]
 
     def total(self):
         """How many rows there are, once control has read them all."""
         def whole():
             page = self.ctl("queue", "list")
             return page if page["total_exact"] else None
-        return wait_for(whole, what="control has read all rows")["total"]
+        return wait_for(whole, what="control has read all rows")["queue"]["rows"]
 
     def wait(self, count):
-        """Until so many rows are waiting."""
-        wait_for(lambda: self.ctl("queue", "list")["total"] == count, 60, f"{count} rows")
+        """Until there are so many rows."""
+        wait_for(lambda: self.ctl("queue", "list")["queue"]["rows"] == count, 60, f"{count} rows")
 
 
 def selectors(desk, message_id):

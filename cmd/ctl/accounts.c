@@ -110,9 +110,7 @@ account_add(const struct ctl *ctl)
 int
 account_list(const struct ctl *ctl)
 {
-	static const char *const names[] = { "limit", "after", NULL };
-
-	return ctl_ask(ctl, "GET", ctl_query(ctl, "accounts", names), NULL, print_accounts);
+	return ctl_list(ctl, xstrdup("accounts"), "accounts", print_accounts);
 }
 
 /* "accounts/<the account named>/<what>" */

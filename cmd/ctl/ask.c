@@ -3,9 +3,11 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd/ctl/ctl.h"
 #include "shared/base/log.h"
+#include "shared/base/text.h"
 
 void
 ctl_set(const struct ctl *ctl, json_t *body, const char *option)
@@ -14,6 +16,79 @@ ctl_set(const struct ctl *ctl, json_t *body, const char *option)
 
 	if (value)
 		json_object_set_new(body, option, json_string(value));
+}
+
+/* Fields that options set under another name. The first option counts that the command takes. */
+static const struct {
+	const char *field, *option;
+} fields[] = {
+	{"address",           "ip"    },
+	{ "addresses",        "ip"    },
+	{ "domains",          "domain"},
+	{ "recipient-domain", "domain"},
+	{ "mailboxes",        "domain"},
+	{ "name",             "domain"},
+	{ "seconds",          "for"   },
+};
+
+/* "limits.messages_hour" is "messages-hour", and "domains[1]" is "domains". */
+static char *
+last_of(const char *field)
+{
+	const char *dot = strrchr(field, '.');
+	char *name = xstrdup(dot ? dot + 1 : field);
+
+	name[strcspn(name, "[")] = '\0';
+	for (char *c = name; *c; c++)
+		*c = *c == '_' ? '-' : *c;
+	return name;
+}
+
+/* The option that a field is, of those that the command takes; NULL: none of them. */
+static const char *
+option_of(const struct ctl *ctl, const char *field)
+{
+	const struct ctl_known *known = ctl_known;
+
+	while (known->name && strcmp(known->name, field) != 0)
+		known++;
+	if (known->name && ctl_listed(ctl->command->options, field))
+		return known->name;
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+		if (strcmp(fields[i].field, field) == 0 &&
+			ctl_listed(ctl->command->options, fields[i].option))
+			return fields[i].option;
+	return NULL;
+}
+
+/* "--domain" or, where there are several, that of "domains[1]" with its value. */
+static char *
+typed_option(const struct ctl *ctl, const char *option, const char *field)
+{
+	const char *bracket = strchr(field, '[');
+	unsigned long index = bracket ? strtoul(bracket + 1, NULL, 10) : 0;
+
+	for (size_t i = 0; bracket && i < ctl->options_count; i++)
+		if (strcmp(ctl->options[i].name, option) == 0 && index-- == 0)
+			return xasprintf("--%s %s", option, ctl->options[i].value);
+	return xasprintf("--%s", option);
+}
+
+char *
+ctl_typed(const struct ctl *ctl, const char *field)
+{
+	static const char *const words[] = { "id", "account", "key", "q", "username", "selector" };
+	char *name = last_of(field), *typed = NULL;
+	const char *option = option_of(ctl, name), *word = ctl->command->words;
+
+	if (option)
+		typed = typed_option(ctl, option, field);
+	for (size_t i = 0; i < sizeof words / sizeof *words && !typed; i++)
+		if (strcmp(name, words[i]) == 0 && ctl->words_count > 0)
+			typed = xasprintf("%.*s", (int)strcspn(word + (*word == '['), "]"),
+				word + (*word == '['));
+	free(name);
+	return typed ? typed : xstrdup(strcmp(field, "selector") == 0 ? "" : field);
 }
 
 /* An option's name in the API: "egress_ip". The caller's to free. */
@@ -64,5 +139,83 @@ ctl_ask(const struct ctl *ctl, const char *method, char *path, json_t *body,
 	if (json_is_false(json_object_get(reply, "applied")))
 		fprintf(stderr, "shoutctl: Redis does not answer: it is told when it does\n");
 	json_decref(reply);
+	return CTL_OK;
+}
+
+/* Lists */
+
+/* Of one request, as the API has it. */
+#define PAGE_MAX 1000ul
+#define LIST_DEFAULT 100ul
+
+/* The page behind `before` (NULL: the first), of up to `limit` items. */
+static json_t *
+page_ask(const struct ctl *ctl, const char *path, const json_t *before, unsigned long limit)
+{
+	const char *after = before ? json_string_value(json_object_get(before, "next"))
+				   : ctl_option(ctl, "after");
+	char *encoded = ctl_encode(after ? after : "");
+	char *uri = xasprintf("%s%climit=%lu%s%s", path, strchr(path, '?') ? '&' : '?',
+		limit < PAGE_MAX ? limit : PAGE_MAX, after ? "&after=" : "", encoded);
+	json_t *page = ctl_request(ctl, "GET", uri, NULL);
+
+	free(encoded);
+	free(uri);
+	return page;
+}
+
+/* Takes the page; a first page that could not count all knows no total. */
+static void
+page_join(json_t *all, json_t *page, const char *items)
+{
+	json_array_extend(json_object_get(all, items), json_object_get(page, items));
+	json_object_set(all, "next", json_object_get(page, "next"));
+	json_decref(page);
+}
+
+/* NULL after saying why not. */
+static json_t *
+pages_ask(const struct ctl *ctl, const char *path, const char *items, unsigned long limit)
+{
+	json_t *all = NULL, *page;
+	size_t count = 0;
+
+	do {
+		page = page_ask(ctl, path, all, limit - count);
+		if (!page) {
+			json_decref(all);
+			return NULL;
+		}
+		if (all)
+			page_join(all, page, items);
+		else
+			all = page;
+		count = json_array_size(json_object_get(all, items));
+	} while (count < limit && json_is_string(json_object_get(all, "next")));
+	return all;
+}
+
+int
+ctl_list(const struct ctl *ctl, char *path, const char *items, void (*print)(const json_t *reply))
+{
+	const char *text = ctl_option(ctl, "limit");
+	char *end = NULL;
+	const unsigned long limit = text ? strtoul(text, &end, 10) : LIST_DEFAULT;
+	json_t *all;
+
+	if (text && (!is_digit(*text) || *end || limit == 0)) {
+		free(path);
+		ctl_error(ctl, "--limit takes a number from 1");
+		return CTL_USAGE;
+	}
+	all = pages_ask(ctl, path, items, limit);
+	free(path);
+	if (!all)
+		return CTL_FAILED;
+	if (ctl->json)
+		print_json(all);
+	else
+		print(all);
+	json_decref(all);
 	return CTL_OK;
 }

@@ -10,14 +10,24 @@
 
 #include <jansson.h>
 
-#include "shared/base/net.h"
 
 #define CTL_VALUES_MAX 64
+/* The options that every command takes. */
+#define CTL_EVERY "url token-file ca-file json help version"
 
 /* Exit statuses */
 enum ctl_status { CTL_OK, CTL_FAILED, CTL_USAGE };
 
 struct ctl;
+
+/* A command. Words in brackets may be left out. `options` are those it takes, separated by blanks;
+ * behind one "!" says that it must be given, "+" that it may be given more than once, "|" that one
+ * of those so marked, or the word, must be. */
+struct command {
+	const char *name, *words, *options;
+	int (*run)(const struct ctl *ctl);
+	const char *help; /* in a line */
+};
 
 /* An option that some command takes. */
 struct ctl_known {
@@ -33,13 +43,16 @@ struct ctl_option {
 struct ctl {
 	const char *file; /* NULL: not given */
 	bool json;
+	const struct command *command;
 	const char *verb;                  /* the last word of the command's name */
 	const char *words[CTL_VALUES_MAX]; /* what is no option, in order; behind the name */
 	size_t words_count;
 	struct ctl_option options[CTL_VALUES_MAX];
 	size_t options_count;
-	/* from the configuration */
-	char where[NET_TEXT_MAX], token[65];
+	/* connect.c */
+	char *url; /* what is before /api/v1 */
+	const char *ca_file;
+	char token[65];
 };
 
 /* options.c: 0, or -1 after saying what is wrong with the command line. */
@@ -51,8 +64,16 @@ bool ctl_has(const struct ctl *ctl, const char *name);
 void
 ctl_error(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* http.c: reads control.listen and the token; -1 after saying why not. */
+/* What stands behind the option in a list of options: marks, and more; NULL: it is not there. */
+const char *ctl_listed(const char *options, const char *name);
+bool ctl_marked(const char *listed, char mark);
+
+/* connect.c: finds out whom to ask, and reads the token; -1 after saying why not. */
 int ctl_connect(struct ctl *ctl);
+/* Wipes the token. */
+void ctl_disconnect(struct ctl *ctl);
+
+/* http.c */
 /* One request to /api/v1/`path`; `body` (taken over) may be NULL. The answer, or NULL after saying
  * why not. */
 json_t *ctl_request(const struct ctl *ctl, const char *method, const char *path, json_t *body);
@@ -60,6 +81,8 @@ json_t *ctl_request(const struct ctl *ctl, const char *method, const char *path,
 char *ctl_encode(const char *text);
 
 /* ask.c */
+/* What the user typed for a field of the API: "--ip", or ACCOUNT; the caller's to free. */
+char *ctl_typed(const struct ctl *ctl, const char *field);
 /* Sets the field of that name to an option's value, if it was given. */
 void ctl_set(const struct ctl *ctl, json_t *body, const char *option);
 /* "path?a=b&c_d=e" from the options (NULL-ended) that were given; the caller's to free. */
@@ -68,6 +91,10 @@ char *ctl_query(const struct ctl *ctl, const char *path, const char *const *opti
  * status. */
 int ctl_ask(const struct ctl *ctl, const char *method, char *path, json_t *body,
 	void (*print)(const json_t *reply));
+/* A list: asks for pages of `path` (taken over), which has no limit and after, until as many items
+ * are there as --limit says; prints them as one page. `items` is the list's name in the answer. */
+int
+ctl_list(const struct ctl *ctl, char *path, const char *items, void (*print)(const json_t *reply));
 
 /* accounts.c: commands, that return an exit status. */
 int account_add(const struct ctl *ctl);
@@ -85,16 +112,29 @@ int account_remove_user(const struct ctl *ctl);
 
 /* queue.c: commands, likewise. */
 int queue_list(const struct ctl *ctl);
+int queue_summary(const struct ctl *ctl);
 int queue_show(const struct ctl *ctl);
 int queue_rule(const struct ctl *ctl);
 int queue_bad_list(const struct ctl *ctl);
 int queue_bad_show(const struct ctl *ctl);
 int queue_bad_remove(const struct ctl *ctl);
+int rules(const struct ctl *ctl);
 int suspend(const struct ctl *ctl);
 int resume(const struct ctl *ctl);
 int suspensions(const struct ctl *ctl);
 int why(const struct ctl *ctl);
 int rebuild(const struct ctl *ctl);
+
+/* help.c, manual.c: what --help says of a command, and of all (that begin with the noun, if one
+ * does). */
+void help_command(const struct command *command);
+void help_all(FILE *out, const struct command *commands, size_t count, const char *noun);
+/* What a command does in a few sentences, and examples of it (a line each, NULL-ended). */
+struct manual {
+	const char *name, *text;
+	const char *examples[4];
+};
+const struct manual *manual_find(const char *command); /* NULL: there is none */
 
 /* print.c */
 void print_json(const json_t *value);
@@ -104,17 +144,31 @@ void print_clean(FILE *out, const char *text);
 void print_table(const char *const *heads, size_t columns, const json_t *rows);
 /* "Name    value", with control characters made harmless. */
 void print_field(const char *name, const char *value);
+/* A field of an object: "" when it has none, or no text; a number in digits. */
+const char *text_of(const json_t *object, const char *key);
+const char *number_of(const json_t *object, const char *key);
+/* "2026-11-24 03:56:48", without what nobody reads; the caller's to free. */
+char *time_of(const json_t *object, const char *key);
+/* Strings (or objects' `key`) of a list in one text; the caller's to free. */
+char *joined(const json_t *list, const char *key);
+/* "3 of 17 accounts", as far as the list knows how many there are. */
+void print_count(const json_t *reply, size_t count, const char *what);
 void print_account(const json_t *account);
 void print_accounts(const json_t *reply);
+/* print_queue.c */
 void print_queue(const json_t *reply);
 void print_message(const json_t *reply);
+void print_summary(const json_t *reply);
 void print_bad_list(const json_t *reply);
 /* One entry as a hex dump, or its bytes as they are. */
 void print_bad(const json_t *reply);
 void print_bad_raw(const json_t *reply);
 /* "site x, account y"; the caller's to free. */
 char *print_selector(const json_t *selector);
+void print_rules(const json_t *reply);
 void print_suspensions(const json_t *reply);
+/* Where the list goes on, if it does. */
+void print_next(const json_t *reply);
 void print_why(const json_t *reply);
 
 #endif

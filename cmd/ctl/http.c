@@ -1,9 +1,9 @@
 /*
  * http.c - one request to control's API at a time, waited for.
  *
- * Only the address of the configuration hears the token: no proxy, no redirection, no .netrc.
+ * Only the place that connect.c found hears the token: no proxy, no redirection, no .netrc, and
+ * with https nobody whose certificate does not fit.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,76 +12,10 @@
 
 #include "cmd/ctl/ctl.h"
 #include "shared/base/log.h"
-#include "shared/base/net.h"
-#include "shared/config/config.h"
 
 #define CONNECT_TIMEOUT_S 10L
 #define TIMEOUT_S 120L /* a search of all events takes its time */
 #define ANSWER_MAX ((size_t)64 << 20)
-
-static int
-token_read(struct ctl *ctl, const char *state_dir)
-{
-	char *path = xasprintf("%s/control.token", state_dir);
-	FILE *file = fopen(path, "re");
-	const bool ok = file && fread(ctl->token, 1, 64, file) == 64 &&
-		strspn(ctl->token, "0123456789abcdef") == 64;
-
-	if (!ok)
-		ctl_error(ctl, "cannot read %s: %s", path,
-			file ? "it holds no token" : strerror(errno));
-	if (file)
-		fclose(file);
-	free(path);
-	return ok ? 0 : -1;
-}
-
-/* Where it listens; what listens on every address is found on this machine's own. */
-static int
-address_take(struct ctl *ctl, const char *file, const char *listen)
-{
-	struct net_address address;
-	char ip[NET_TEXT_MAX];
-
-	if (!listen) {
-		ctl_error(ctl, "%s: control.listen is not set, so there is no API", file);
-		return -1;
-	}
-	if (net_parse(listen, &address) < 0 || net_port(&address) == 0) {
-		ctl_error(ctl, "%s: control.listen: \"%s\" is no address:port", file, listen);
-		return -1;
-	}
-	net_format_ip(&address, ip);
-	if (strcmp(ip, "0.0.0.0") == 0 || strcmp(ip, "::") == 0)
-		net_parse_ip(*ip == '0' ? "127.0.0.1" : "::1", net_port(&address), &address);
-	net_format(&address, ctl->where);
-	return 0;
-}
-
-int
-ctl_connect(struct ctl *ctl)
-{
-	size_t length;
-	char *wrong;
-	FILE *errors = open_memstream(&wrong, &length);
-	struct config *config = errors ? config_load(ctl->file, errors) : NULL;
-	int err;
-
-	if (!errors || fclose(errors) != 0)
-		die("out of memory", "open_memstream");
-	while (length > 0 && wrong[length - 1] == '\n')
-		wrong[--length] = '\0';
-	if (length > 0)
-		ctl_error(ctl, "%s", wrong);
-	free(wrong);
-	if (!config)
-		return -1;
-	err = address_take(ctl, ctl->file, config->control.listen);
-	if (!err)
-		err = token_read(ctl, config->state_dir);
-	config_free(&config);
-	return err;
-}
 
 /* What came */
 
@@ -110,6 +44,14 @@ on_data(char *data, size_t size, size_t count, void *arg)
 	return length;
 }
 
+/* Whether it failed before anything was asked. */
+static bool
+is_unasked(CURLcode code)
+{
+	return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_PEER_FAILED_VERIFICATION ||
+		code == CURLE_SSL_CONNECT_ERROR || code == CURLE_SSL_CACERT_BADFILE;
+}
+
 /* Says why no answer came. */
 static void
 tell_failure(const struct ctl *ctl, CURL *curl, CURLcode code, const struct answer *answer)
@@ -124,17 +66,27 @@ tell_failure(const struct ctl *ctl, CURL *curl, CURLcode code, const struct answ
 		ctl_error(ctl, "the answer has more than %zu MiB: ask for less (--limit)",
 			ANSWER_MAX >> 20);
 	else if (code == CURLE_COULDNT_CONNECT)
-		ctl_error(ctl, "no answer from %s: does shout run? (%s)", ctl->where,
+		ctl_error(ctl, "no answer from %s: does shout run? (%s)", ctl->url,
 			err ? strerror((int)err) : why);
 	else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
 		ctl_error(ctl,
 			"what answers at %s does not speak HTTP: is it another service, or TLS?",
-			ctl->where);
+			ctl->url);
 	else
-		ctl_error(ctl, "no answer from %s: %s%s", ctl->where, why,
-			method && strcmp(method, "GET") == 0
+		ctl_error(ctl, "no answer from %s: %s%s", ctl->url, why,
+			is_unasked(code) || (method && strcmp(method, "GET") == 0)
 				? ""
 				: "; what was asked may still be done: look before you repeat it");
+}
+
+/* What is wrong with a field is said of what was typed for it. */
+static void
+tell_fault(const struct ctl *ctl, const char *field, const char *error)
+{
+	char *typed = ctl_typed(ctl, field);
+
+	ctl_error(ctl, "%s%s%s", typed, *typed ? ": " : "", error);
+	free(typed);
 }
 
 /* The body of a success; NULL after saying what went wrong. */
@@ -150,11 +102,11 @@ answer_take(const struct ctl *ctl, CURL *curl, const struct answer *answer)
 	if (status / 100 == 2 && json_is_object(body))
 		return body;
 	if (status / 100 == 2)
-		ctl_error(ctl, "what %s answers is no JSON object", ctl->where);
+		ctl_error(ctl, "what %s answers is no JSON object", ctl->url);
 	else if (error)
-		ctl_error(ctl, "%s%s%s", field ? field : "", field ? ": " : "", error);
+		tell_fault(ctl, field ? field : "", error);
 	else
-		ctl_error(ctl, "%s answers with HTTP status %ld, and not why", ctl->where, status);
+		ctl_error(ctl, "%s answers with HTTP status %ld, and not why", ctl->url, status);
 	json_decref(body);
 	return NULL;
 }
@@ -178,9 +130,21 @@ headers_make(const struct ctl *ctl, bool body)
 }
 
 static void
-connection_set(CURL *curl)
+headers_free(struct curl_slist *headers)
 {
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
+	for (struct curl_slist *at = headers; at; at = at->next)
+		explicit_bzero(at->data, strlen(at->data)); /* one has the token */
+	curl_slist_free_all(headers);
+}
+
+static void
+connection_set(const struct ctl *ctl, CURL *curl)
+{
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (ctl->ca_file)
+		curl_easy_setopt(curl, CURLOPT_CAINFO, ctl->ca_file);
 	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
 	curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
@@ -228,20 +192,20 @@ json_t *
 ctl_request(const struct ctl *ctl, const char *method, const char *path, json_t *body)
 {
 	CURL *curl = curl_easy_init();
-	char *uri = xasprintf("http://%s/api/v1/%s", ctl->where, path);
+	char *uri = xasprintf("%s/api/v1/%s", ctl->url, path);
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	struct curl_slist *headers = headers_make(ctl, body);
 	json_t *reply;
 
 	if (!curl || (body && !text))
 		die("out of memory", "a request");
-	connection_set(curl);
+	connection_set(ctl, curl);
 	request_set(curl, method, text);
 	curl_easy_setopt(curl, CURLOPT_URL, uri);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	reply = perform(ctl, curl);
 	curl_easy_cleanup(curl);
-	curl_slist_free_all(headers);
+	headers_free(headers);
 	free(text);
 	free(uri);
 	json_decref(body);

@@ -16,6 +16,9 @@
 /* clang-format off */
 const struct ctl_known ctl_known[] = {
 	/* every command's */
+	{ "url",             "URL",                 "where the API is, like https://relay.example:8025" },
+	{ "token-file",      "FILE",                "with the token: control.token of its state_dir" },
+	{ "ca-file",         "FILE",                "who vouches for its certificate (the system's)" },
 	{ "json",            NULL,                  "answers, and what went wrong, as JSON" },
 	{ "help",            NULL,                  "this; -h, too" },
 	{ "version",         NULL,                  "the version" },
@@ -41,7 +44,8 @@ const struct ctl_known ctl_known[] = {
 	{ "credential",      "USERNAME|ADDRESS",    "what one of its servers sent" },
 	{ "egress-ip",       "ADDRESS",             "what leaves by this address" },
 	/* lists and commands */
-	{ "state",           "waiting|held",        "only these" },
+	{ "state",           "STATE",               "inbound, ready, attempting, waiting or held" },
+	{ "by",              "GROUP",               "provider, site, domain or account (provider)" },
 	{ "limit",           "N",                   "so many at most" },
 	{ "after",           "PLACE",               "the next page: where the last one ended" },
 	{ "raw",             NULL,                  "the bytes as they are" },
@@ -211,4 +215,21 @@ ctl_has(const struct ctl *ctl, const char *name)
 		if (strcmp(ctl->options[i].name, name) == 0)
 			return true;
 	return false;
+}
+
+const char *
+ctl_listed(const char *options, const char *name)
+{
+	const size_t length = strlen(name);
+
+	for (const char *at = options; (at = strstr(at, name)); at += length)
+		if ((at == options || at[-1] == ' ') && strchr(" !+|", at[length]))
+			return at + length;
+	return NULL;
+}
+
+bool
+ctl_marked(const char *listed, char mark)
+{
+	return listed && memchr(listed, mark, strspn(listed, "!+|"));
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 #include "cmd/ctl/ctl.h"
 #include "shared/base/json.h"
@@ -37,14 +38,32 @@ print_clean(FILE *out, const char *text)
 	free(clean);
 }
 
-/* Characters, not bytes. */
+/* Of one character, in columns: none of a combining one, two of a wide one. */
+static size_t
+width_of_one(const char *text, size_t length)
+{
+	mbstate_t state = { 0 };
+	wchar_t character;
+	int width = 1;
+
+	if (mbrtowc(&character, text, length, &state) == length)
+		width = wcwidth(character);
+	return width < 0 ? 1 : (size_t)width;
+}
+
+/* In columns, of what is printed. */
 static size_t
 width_of(const char *text)
 {
-	size_t width = 0;
+	size_t left = strlen(text), width = 0, length;
 
-	for (; *text; text++)
-		width += (*text & 0xc0) != 0x80;
+	for (; left > 0; text += length, left -= length) {
+		length = utf8_length(text, left);
+		width += length && !text_is_hidden_control(text, length)
+			? width_of_one(text, length)
+			: 1;
+		length = length ? length : 1;
+	}
 	return width;
 }
 
@@ -85,7 +104,7 @@ print_field(const char *name, const char *value)
 	putchar('\n');
 }
 
-static const char *
+const char *
 text_of(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
@@ -93,14 +112,13 @@ text_of(const json_t *object, const char *key)
 	return text ? text : "";
 }
 
-static const char *
+const char *
 number_of(const json_t *object, const char *key)
 {
 	return log_int(json_integer_value(json_object_get(object, key)));
 }
 
-/* "2026-11-24 03:56:48", without what nobody reads. */
-static char *
+char *
 time_of(const json_t *object, const char *key)
 {
 	const char *whole = text_of(object, key);
@@ -111,8 +129,7 @@ time_of(const json_t *object, const char *key)
 	return text;
 }
 
-/* Strings (or objects' `key`) of a list in one text. */
-static char *
+char *
 joined(const json_t *list, const char *key)
 {
 	char *text = xstrdup(""), *longer;
@@ -128,6 +145,33 @@ joined(const json_t *list, const char *key)
 		text = longer;
 	}
 	return text;
+}
+
+/* Lists */
+
+void
+print_count(const json_t *reply, size_t shown, const char *what)
+{
+	const json_t *total = json_object_get(reply, "total");
+
+	printf("%zu", shown);
+	if (json_is_integer(total))
+		printf(" of %s%s",
+			json_is_false(json_object_get(reply, "total_exact")) ? "at least " : "",
+			number_of(reply, "total"));
+	printf(" %s", what);
+}
+
+void
+print_next(const json_t *reply)
+{
+	const char *next = text_of(reply, "next");
+
+	if (!*next)
+		return;
+	printf("More: --after ");
+	print_clean(stdout, next);
+	putchar('\n');
 }
 
 /* Accounts */
@@ -224,101 +268,9 @@ print_accounts(const json_t *reply)
 		free(users);
 	}
 	print_table(heads, 5, rows);
-	printf("%zu of %s accounts\n", json_array_size(rows), number_of(reply, "total"));
+	print_count(reply, json_array_size(rows), "accounts\n");
+	print_next(reply);
 	json_decref(rows);
-}
-
-/* The queue */
-
-void
-print_queue(const json_t *reply)
-{
-	static const char *const heads[] = { "ID", "STATE", "SITE", "FROM", "TO", "TRIES", "DUE",
-		"LAST REPLY" };
-	const json_t *numbers = json_object_get(reply, "queue");
-	json_t *rows = json_array(), *row;
-	size_t i;
-
-	json_array_foreach(json_object_get(reply, "rows"), i, row)
-	{
-		char *to = joined(json_object_get(row, "to"), NULL), *due = time_of(row, "due");
-		const char *from = text_of(row, "from"), *last = text_of(row, "last_reply");
-
-		json_array_append_new(rows,
-			json_pack("[s, s, s, s, s, s, s, s]", text_of(row, "id"),
-				text_of(row, "state"), text_of(row, "site"), *from ? from : "<>",
-				to, number_of(row, "attempts"), *due ? due : "-",
-				*last ? last : text_of(row, "reason")));
-		free(to);
-		free(due);
-	}
-	if (json_array_size(rows) > 0)
-		print_table(heads, 8, rows);
-	printf("%zu of %s%s waiting or held; %s to scan, %s to send\n", json_array_size(rows),
-		json_is_false(json_object_get(reply, "total_exact")) ? "at least " : "",
-		json_is_null(json_object_get(reply, "total")) ? "more" : number_of(reply, "total"),
-		number_of(numbers, "inbound"), number_of(numbers, "ready"));
-	json_decref(rows);
-}
-
-static void
-print_suspension(const json_t *suspension)
-{
-	char *what = print_selector(json_object_get(suspension, "selector"));
-	char *until = time_of(suspension, "until");
-	char *text = xasprintf("%s%s%s%s%s", what, *until ? ", until " : "", until,
-		*text_of(suspension, "reason") ? ": " : "", text_of(suspension, "reason"));
-
-	if (suspension)
-		print_field("Suspended", text);
-	free(what);
-	free(until);
-	free(text);
-}
-
-static void
-print_row(const json_t *row)
-{
-	char *to = joined(json_object_get(row, "to"), NULL);
-	char *accepted = time_of(row, "accepted"), *due = time_of(row, "due");
-	const char *from = text_of(row, "from");
-
-	print_field("Id", text_of(row, "id"));
-	print_field("State", text_of(row, "state"));
-	print_field("Site", text_of(row, "site"));
-	print_field("Account", text_of(row, "account"));
-	print_field("Credential", text_of(row, "credential"));
-	print_field("From", *from ? from : "<>");
-	print_field("To", to);
-	print_field("Subject", text_of(row, "subject"));
-	print_field("Size", number_of(row, "size"));
-	print_field("Accepted", accepted);
-	print_field("Attempts", number_of(row, "attempts"));
-	print_field("Due", due);
-	print_field("Body", text_of(row, "body"));
-	print_field("Last host", text_of(row, "last_host"));
-	print_field("Last reply", text_of(row, "last_reply"));
-	print_field("Egress IP", text_of(row, "egress_ip"));
-	print_field("Reason", text_of(row, "reason"));
-	print_field("Signature", text_of(row, "signature"));
-	print_suspension(json_object_get(row, "suspension"));
-	free(to);
-	free(accepted);
-	free(due);
-}
-
-void
-print_message(const json_t *reply)
-{
-	json_t *row;
-	size_t i;
-
-	json_array_foreach(json_object_get(reply, "rows"), i, row)
-	{
-		if (i > 0)
-			putchar('\n');
-		print_row(row);
-	}
 }
 
 /* Suspensions */
@@ -363,6 +315,33 @@ print_suspensions(const json_t *reply)
 		print_table(heads, 5, rows);
 	else
 		printf("Nothing is suspended.\n");
+	print_next(reply);
+	json_decref(rows);
+}
+
+void
+print_rules(const json_t *reply)
+{
+	static const char *const heads[] = { "RULE", "ACTION", "WHAT", "ACCEPTED BEFORE", "BY" };
+	json_t *rows = json_array(), *rule;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "rules"), i, rule)
+	{
+		char *what = print_selector(json_object_get(rule, "selector"));
+		char *before = time_of(rule, "accepted_before");
+
+		json_array_append_new(rows,
+			json_pack("[s, s, s, s, s]", text_of(rule, "number"),
+				text_of(rule, "action"), what, before, text_of(rule, "by")));
+		free(what);
+		free(before);
+	}
+	if (json_array_size(rows) > 0)
+		print_table(heads, 5, rows);
+	else
+		printf("There are no rules.\n");
+	print_next(reply);
 	json_decref(rows);
 }
 
@@ -380,11 +359,12 @@ print_bad_list(const json_t *reply)
 			text_of(entry, "id"), text_of(entry, "site"), text_of(entry, "key")));
 	if (json_array_size(rows) > 0)
 		print_table(heads, 5, rows);
-	printf("%zu of %s set aside", json_array_size(rows), number_of(reply, "total"));
+	print_count(reply, json_array_size(rows), "set aside");
 	if (json_object_get(reply, "machine"))
 		printf(" on %s; the other machines' are in state_dir/bad there",
 			text_of(reply, "machine"));
 	putchar('\n');
+	print_next(reply);
 	json_decref(rows);
 }
 

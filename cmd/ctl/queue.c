@@ -1,7 +1,6 @@
 /*
  * queue.c - the commands about mail that waits, what stops it, and what became of it.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,67 +9,22 @@
 #include "shared/base/log.h"
 #include "shared/config/config.h"
 
-#define PAGE_MAX 1000ul /* rows of one request */
-
-/* Lists */
-
-/* The page behind `before` (NULL: the first), of up to `limit` rows. */
-static json_t *
-queue_page(const struct ctl *ctl, const json_t *before, unsigned long limit)
-{
-	static const char *const names[] = { "id", "site", "provider", "account", "credential",
-		"domain", "egress-ip", "state", NULL };
-	const char *after = before ? json_string_value(json_object_get(before, "next"))
-				   : ctl_option(ctl, "after");
-	char *uri = ctl_query(ctl, "queue", names), *encoded = ctl_encode(after ? after : "");
-	char *path = xasprintf("%s%climit=%lu%s%s", uri, strchr(uri, '?') ? '&' : '?',
-		limit < PAGE_MAX ? limit : PAGE_MAX, after ? "&after=" : "", encoded);
-	json_t *page = ctl_request(ctl, "GET", path, NULL);
-
-	free(uri);
-	free(encoded);
-	free(path);
-	return page;
-}
-
-/* Takes the page; a first page that could not count all knows no total. */
-static void
-queue_join(json_t *all, json_t *page)
-{
-	json_array_extend(json_object_get(all, "rows"), json_object_get(page, "rows"));
-	json_object_set(all, "next", json_object_get(page, "next"));
-	json_decref(page);
-}
-
 int
 queue_list(const struct ctl *ctl)
 {
-	const char *limit_text = ctl_option(ctl, "limit");
-	char *end = NULL;
-	const unsigned long limit = limit_text ? strtoul(limit_text, &end, 10) : 100;
-	json_t *all = NULL, *rows = NULL, *page;
+	static const char *const names[] = { "id", "site", "provider", "account", "credential",
+		"domain", "egress-ip", "state", NULL };
 
-	if (limit_text && (!isdigit((unsigned char)*limit_text) || *end)) {
-		ctl_error(ctl, "--limit takes a number");
-		return CTL_USAGE;
-	}
-	do {
-		page = queue_page(ctl, all, limit - json_array_size(rows));
-		if (!page) {
-			json_decref(all);
-			return CTL_FAILED;
-		}
-		if (!all)
-			rows = json_object_get(all = page, "rows");
-		else
-			queue_join(all, page);
-	} while (json_array_size(rows) < limit && json_is_string(json_object_get(all, "next")));
-	if (ctl->json)
-		print_json(all);
-	else
-		print_queue(all);
-	json_decref(all);
-	return CTL_OK;
+	return ctl_list(ctl, ctl_query(ctl, "queue", names), "rows", print_queue);
+}
+
+int
+queue_summary(const struct ctl *ctl)
+{
+	static const char *const names[] = { "site", "provider", "account", "credential", "domain",
+		"egress-ip", "by", "limit", NULL };
+
+	return ctl_ask(ctl, "GET", ctl_query(ctl, "queue/summary", names), NULL, print_summary);
 }
 
 /* "<collection>/<the one named>" */
@@ -100,9 +54,7 @@ print_removed(const json_t *reply)
 int
 queue_bad_list(const struct ctl *ctl)
 {
-	static const char *const names[] = { "limit", "after", NULL };
-
-	return ctl_ask(ctl, "GET", ctl_query(ctl, "queue/bad", names), NULL, print_bad_list);
+	return ctl_list(ctl, xstrdup("queue/bad"), "bad", print_bad_list);
 }
 
 int
@@ -166,13 +118,13 @@ print_matched(const json_t *reply)
 static void
 print_rule(const json_t *reply)
 {
-	const json_t *entry = json_object_get(reply, "entry");
-	char *selector = print_selector(json_object_get(entry, "selector"));
+	const json_t *rule = json_object_get(reply, "rule");
+	char *selector = print_selector(json_object_get(rule, "selector"));
 
-	if (entry) {
-		printf("%s ", json_string_value(json_object_get(entry, "action")));
+	if (json_is_object(rule)) {
+		printf("%s ", json_string_value(json_object_get(rule, "action")));
 		print_clean(stdout, selector);
-		printf(" (rule %s)\n", json_string_value(json_object_get(reply, "rule")));
+		printf(" (rule %s)\n", json_string_value(json_object_get(rule, "number")));
 	}
 	print_matched(reply);
 	free(selector);
@@ -189,6 +141,12 @@ queue_rule(const struct ctl *ctl)
 		json_pack("{s:s, s:o, s:s, s:b}", "action", ctl->verb, "selector", selector, "by",
 			who(), "dry_run", ctl_has(ctl, "dry-run")),
 		print_rule);
+}
+
+int
+rules(const struct ctl *ctl)
+{
+	return ctl_list(ctl, xstrdup("rules"), "rules", print_rules);
 }
 
 /* Suspensions */
@@ -251,7 +209,7 @@ resume(const struct ctl *ctl)
 int
 suspensions(const struct ctl *ctl)
 {
-	return ctl_ask(ctl, "GET", xstrdup("suspensions"), NULL, print_suspensions);
+	return ctl_list(ctl, xstrdup("suspensions"), "suspensions", print_suspensions);
 }
 
 /* What happened, and the rest */

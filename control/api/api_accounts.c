@@ -18,9 +18,6 @@
 #include "shared/account/score.h"
 #include "shared/base/log.h"
 
-#define LIST_DEFAULT 100
-#define LIST_MAX 1000
-
 struct commit {
 	struct exchange *exchange;
 	json_t *changes, *old, *reply;
@@ -246,27 +243,29 @@ api_account_remove_domain(struct exchange *x)
 void
 api_accounts_list(struct exchange *x)
 {
-	const char *after;
+	const char *last = NULL, *text;
 	json_t *ids, *accounts, *id;
+	struct page page;
 	size_t i;
-	long limit;
 
-	limit = query_number(x, "limit", LIST_DEFAULT, 1, LIST_MAX);
-	if (limit < 0)
+	if (!page_take(x, "accounts", &page))
 		return;
-	after = query_text(x, "after");
 	ids = directory_accounts(x->api->directory);
 	accounts = json_array();
 	json_array_foreach(ids, i, id)
 	{
-		if ((after && strcmp(json_string_value(id), after) <= 0) ||
-			json_array_size(accounts) >= (size_t)limit)
+		text = json_string_value(id);
+		if (page.after && strcmp(text, page.after) <= 0)
 			continue;
-		json_array_append_new(accounts,
-			account_show(x->api->directory, &x->api->limits, json_string_value(id)));
+		if (json_array_size(accounts) == page.limit)
+			break;
+		json_array_append_new(
+			accounts, account_show(x->api->directory, &x->api->limits, text));
+		last = text;
 	}
 	reply_json(x, 200,
-		json_pack("{s:o, s:I}", "accounts", accounts, "total",
+		json_pack("{s:o, s:o, s:I}", "accounts", accounts, "next",
+			page_next(x, "accounts", i < json_array_size(ids) ? last : NULL), "total",
 			(json_int_t)json_array_size(ids)));
 	json_decref(ids);
 }

@@ -11,8 +11,6 @@
 #include "control/api/api_private.h"
 #include "shared/base/log.h"
 
-#define LIST_DEFAULT 100
-#define LIST_MAX 1000
 #define KEY_MAX 511 /* of LMDB */
 
 static json_t *
@@ -40,9 +38,10 @@ nibble(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The length, or 0 after a reply. Room for the NUL that makes it the start of the page behind. */
+/* The length; 0: these are no hex digits of a key. Room for the NUL that makes it the start of the
+ * page behind. */
 static size_t
-take_key(struct exchange *x, const char *field, const char *text, unsigned char key[KEY_MAX + 1])
+parse_key(const char *text, unsigned char key[KEY_MAX + 1])
 {
 	const size_t length = strlen(text);
 	bool good = length > 0 && length % 2 == 0 && length <= 2 * KEY_MAX;
@@ -53,21 +52,29 @@ take_key(struct exchange *x, const char *field, const char *text, unsigned char 
 		good = value >= 0;
 		key[i / 2] = (unsigned char)(i % 2 ? key[i / 2] * 16 + value : value);
 	}
-	if (good)
-		return length / 2;
-	reply_error(x, 400, field, "the hex digits of a key, as the list shows them");
-	return 0;
+	return good ? length / 2 : 0;
 }
 
-struct page {
-	json_t *entries;
+/* The length, or 0 after a reply. */
+static size_t
+take_key(struct exchange *x, unsigned char key[KEY_MAX + 1])
+{
+	const size_t length = parse_key(x->parameters[0], key);
+
+	if (!length)
+		reply_error(x, 400, "key", "the hex digits of a key, as the list shows them");
+	return length;
+}
+
+struct entries {
+	json_t *list;
 	bool whole; /* with the bytes */
 };
 
 static void
 on_bad(void *arg, const void *key, size_t key_length, const void *value, size_t length)
 {
-	struct page *page = arg;
+	struct entries *found = arg;
 	const char *text = key, *slash = memchr(key, '/', key_length);
 	const size_t table = slash ? (size_t)(slash - text) : 0, rest = key_length - table - 1;
 	json_t *entry = json_object();
@@ -82,37 +89,50 @@ on_bad(void *arg, const void *key, size_t key_length, const void *value, size_t 
 		json_object_set_new(entry, "site",
 			json_stringn(slash + 1 + ID_SIZE, rest - ID_SIZE)); /* not when no UTF-8 */
 	}
-	if (page->whole)
+	if (found->whole)
 		json_object_set_new(entry, "value", hex(value, length));
-	json_array_append_new(page->entries, entry);
+	json_array_append_new(found->list, entry);
+}
+
+/* The first of the page behind; one more than the page holds was asked for. */
+static json_t *
+take_next(const struct exchange *x, json_t *list, size_t limit)
+{
+	const json_t *last = json_array_get(list, limit - 1);
+
+	if (json_array_size(list) <= limit)
+		return json_null();
+	json_array_remove(list, limit);
+	return page_next(x, "bad", json_string_value(json_object_get(last, "key")));
 }
 
 void
 api_bad_list(struct exchange *x)
 {
 	unsigned char from[KEY_MAX + 1] = { 0 };
+	struct entries found = { 0 };
 	struct queue_stats stats;
-	struct page page = { 0 };
-	const char *after;
+	struct page page;
 	size_t length = 0;
-	long limit;
+	json_t *next;
 
-	limit = query_number(x, "limit", LIST_DEFAULT, 1, LIST_MAX);
-	if (limit < 0)
+	if (!page_take(x, "bad", &page))
 		return;
-	after = query_text(x, "after");
-	if (after) {
-		length = take_key(x, "after", after, from);
-		if (!length)
+	if (page.after) {
+		length = parse_key(page.after, from);
+		if (!length) {
+			page_refuse(x);
 			return;
+		}
 		from[length++] = '\0';
 	}
-	page.entries = json_array();
-	queue_bad_scan(x->api->queue, from, length, (size_t)limit, on_bad, &page);
+	found.list = json_array();
+	queue_bad_scan(x->api->queue, from, length, page.limit + 1, on_bad, &found);
 	queue_stats(x->api->queue, &stats);
+	next = take_next(x, found.list, page.limit);
 	reply_json(x, 200,
-		json_pack("{s:o, s:I, s:s*}", "bad", page.entries, "total", (json_int_t)stats.bad,
-			"machine", queue_bad_machine(x->api->queue)));
+		json_pack("{s:o, s:o, s:I, s:s*}", "bad", found.list, "next", next, "total",
+			(json_int_t)stats.bad, "machine", queue_bad_machine(x->api->queue)));
 }
 
 static void
@@ -124,18 +144,18 @@ reply_none(struct exchange *x)
 void
 api_bad_get(struct exchange *x)
 {
-	struct page page = { .whole = true };
+	struct entries all = { .whole = true };
 	unsigned char key[KEY_MAX + 1];
-	const size_t length = take_key(x, "key", x->parameters[0], key);
+	const size_t length = take_key(x, key);
 	const char *found;
 	json_t *entry;
 
 	if (!length)
 		return;
-	page.entries = json_array();
-	queue_bad_scan(x->api->queue, key, length, 1, on_bad, &page);
-	entry = json_incref(json_array_get(page.entries, 0));
-	json_decref(page.entries);
+	all.list = json_array();
+	queue_bad_scan(x->api->queue, key, length, 1, on_bad, &all);
+	entry = json_incref(json_array_get(all.list, 0));
+	json_decref(all.list);
 	found = json_string_value(json_object_get(entry, "key"));
 	if (found && strcmp(found, x->parameters[0]) == 0) {
 		reply_json(x, 200, entry);
@@ -162,7 +182,7 @@ void
 api_bad_remove(struct exchange *x)
 {
 	unsigned char key[KEY_MAX + 1];
-	const size_t length = take_key(x, "key", x->parameters[0], key);
+	const size_t length = take_key(x, key);
 
 	if (!length)
 		return;

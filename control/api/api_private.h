@@ -15,6 +15,9 @@
 #include "control/account/accounts.h"
 #include "control/account/fault.h"
 #include "control/api/api.h"
+#include "control/api/page.h"
+#include "control/api/route.h"
+#include "control/api/token.h"
 #include "control/config/applier.h"
 #include "control/config/directory.h"
 #include "shared/base/http_door.h"
@@ -22,12 +25,12 @@
 #include "shared/mail/selector.h"
 #include "shared/queue/queue.h"
 
-#define PARAMETERS_MAX 2
+#define BODY_MAX (256 * 1024) /* an account with some thousand domains */
 
 struct api {
 	struct queue *queue;
 	struct rows *rows;            /* all of them */
-	const char *egress;           /* sender.source_address */
+	const char *egress;           /* sender.egress */
 	struct account_limits limits; /* of accounts that have none of their own */
 	struct loop *loop, *worker;
 	struct redis *redis;
@@ -35,7 +38,7 @@ struct api {
 	struct applier *applier;
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
-	char token[65];
+	char token[TOKEN_SIZE];
 	uint64_t last_rule;
 	unsigned open; /* requests without a reply yet */
 	atomic_bool hurry;
@@ -57,8 +60,21 @@ void reply_fault(struct exchange *exchange, const struct fault *fault);
 void reply_error(struct exchange *exchange, int status, const char *field, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+void reply_nothing(struct exchange *exchange);
+void reply_text(struct exchange *exchange, const char *type, const char *text, size_t length);
+
+/* A field of the reply that is still to come. */
+void reply_header(struct exchange *exchange, const char *name, const char *value);
+
 /* The queue's error for a change; one that came late may still take effect. */
 void reply_not_taken(struct exchange *exchange, int err);
+
+/* api_request.c. Whether all of the path and the query, decoded, can be shown again, and is used to
+ * its end. */
+bool request_is_text(struct evhttp_request *request);
+/* Take the query and the body as the route has them; false after a reply. */
+bool request_take_query(struct exchange *exchange, const struct route *route);
+bool request_take_body(struct exchange *exchange, const struct route *route);
 
 /* A parameter of the query, or NULL. */
 const char *query_text(const struct exchange *exchange, const char *name);
@@ -71,9 +87,10 @@ struct job {
 	struct task task;
 	struct exchange *exchange;
 	struct api *api;
-	void (*run)(struct job *job);
+	void (*run)(struct job *job);     /* sets `more` to be run again */
 	void (*then)(struct job *job);    /* may be NULL */
 	void (*release)(struct job *job); /* frees what the job holds, and the job */
+	bool more;
 	json_t *result;
 	struct fault fault;
 };
@@ -81,6 +98,8 @@ void job_start(struct job *job);
 
 /* "2026-11-24T03:56:48.123Z" */
 json_t *json_from_time(uint64_t us);
+/* What a remote sent need not be UTF-8. */
+json_t *json_from_text(const char *text);
 /* The suspensions that have not ended, as they are shown; on the loop. */
 json_t *suspensions_now(const struct api *api);
 /* How a waiting row is shown. */
@@ -108,6 +127,7 @@ void api_account_add_address(struct exchange *exchange);
 void api_account_remove_address(struct exchange *exchange);
 void api_account_add_domain(struct exchange *exchange);
 void api_account_remove_domain(struct exchange *exchange);
+void api_rules_list(struct exchange *exchange);
 void api_rules_create(struct exchange *exchange);
 void api_suspensions_create(struct exchange *exchange);
 void api_suspensions_remove(struct exchange *exchange);
@@ -115,9 +135,11 @@ void api_suspensions_list(struct exchange *exchange);
 void api_rebuild(struct exchange *exchange);
 void api_queue_list(struct exchange *exchange);
 void api_queue_get(struct exchange *exchange);
+void api_queue_summary(struct exchange *exchange);
 void api_bad_list(struct exchange *exchange);
 void api_bad_get(struct exchange *exchange);
 void api_bad_remove(struct exchange *exchange);
 void api_why(struct exchange *exchange);
+void api_openapi(struct exchange *exchange);
 
 #endif

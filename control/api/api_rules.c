@@ -190,6 +190,67 @@ command_start(struct command *command, int err, const struct fault *fault)
 	command_release(&command->job);
 }
 
+/* Lists of what relay.config holds below a prefix, by key. */
+
+static int
+by_key(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Whether a list shows an entry. */
+typedef bool (*is_shown)(const char *key, const json_t *entry);
+
+/* The keys of what is shown, sorted; the caller's to free. */
+static const char **
+keys_of(const struct directory *directory, is_shown shown, size_t *count_out)
+{
+	json_t *entries = directory_entries(directory), *entry;
+	const char **keys = xcalloc(json_object_size(entries) + 1, sizeof *keys), *key;
+
+	*count_out = 0;
+	json_object_foreach(entries, key, entry) if (shown(key, entry)) keys[(*count_out)++] = key;
+	qsort(keys, *count_out, sizeof *keys, by_key);
+	return keys;
+}
+
+/* What is behind the prefix: a place of the list. */
+static const char *
+place_of(const char *key)
+{
+	return strchr(key, '/') + 1;
+}
+
+/* Answers with a page; `newest`: the largest key first. */
+static void
+reply_page(struct exchange *x, const char *list, is_shown shown, bool newest,
+	json_t *(*show)(const json_t *entry))
+{
+	const char *last = NULL, **keys;
+	json_t *items = json_array();
+	struct page page;
+	size_t count, i;
+
+	if (!page_take(x, list, &page)) {
+		json_decref(items);
+		return;
+	}
+	keys = keys_of(x->api->directory, shown, &count);
+	for (i = 0; i < count && json_array_size(items) < page.limit; i++) {
+		const char *key = keys[newest ? count - 1 - i : i];
+		const int order = page.after ? strcmp(place_of(key), page.after) : 0;
+
+		if (page.after && (newest ? order >= 0 : order <= 0))
+			continue;
+		json_array_append_new(items, show(directory_entry(x->api->directory, key)));
+		last = place_of(key);
+	}
+	reply_json(x, 200,
+		json_pack("{s:o, s:o, s:I}", list, items, "next",
+			page_next(x, list, i < count ? last : NULL), "total", (json_int_t)count));
+	free(keys);
+}
+
 /* Rules */
 
 static const struct action {
@@ -211,6 +272,38 @@ action_of(const char *name)
 	return NULL;
 }
 
+static bool
+is_rule(const char *key, const json_t *entry)
+{
+	(void)entry;
+	return strncmp(key, "rule/", 5) == 0;
+}
+
+static json_t *
+json_from_rule(const json_t *entry)
+{
+	char number[24];
+	json_t *shown;
+
+	snprintf(number, sizeof number, "%020" JSON_INTEGER_FORMAT,
+		json_integer_value(json_object_get(entry, "number")));
+	shown = json_pack("{s:s}", "number", number);
+	json_object_set(shown, "action", json_object_get(entry, "action"));
+	json_object_set(shown, "selector", json_object_get(entry, "selector"));
+	json_object_set_new(shown, "accepted_before",
+		json_from_time((uint64_t)json_integer_value(
+			json_object_get(entry, "accepted_before_us"))));
+	json_object_set(shown, "by", json_object_get(entry, "by"));
+	return shown;
+}
+
+/* What operators have had done lately: it holds for mail that comes to the sender still. */
+void
+api_rules_list(struct exchange *x)
+{
+	reply_page(x, "rules", is_rule, true, json_from_rule);
+}
+
 /* Numbers grow, whatever the clock does and whichever process of control made the last one: senders
  * take a smaller one for done. */
 static uint64_t
@@ -222,7 +315,7 @@ rule_number(struct api *api, uint64_t now)
 
 	json_object_foreach(directory_entries(api->directory), key, entry)
 	{
-		number = strncmp(key, "rule/", 5) == 0 ? strtoull(key + 5, NULL, 10) : 0;
+		number = is_rule(key, entry) ? strtoull(key + 5, NULL, 10) : 0;
 		newest = number > newest ? number : newest;
 	}
 	return api->last_rule = now > newest ? now : newest + 1;
@@ -267,8 +360,7 @@ rule_finish(struct command *command, json_t *reply)
 	rule = json_pack("{s:I, s:s, s:o, s:I, s:s}", "number", (json_int_t)number, "action",
 		command->action->name, "selector", json_from_selector(&command->selector),
 		"accepted_before_us", (json_int_t)command->now_us, "by", by(x->body));
-	json_object_set_new(reply, "rule", json_string(key + 5));
-	json_object_set(reply, "entry", rule);
+	json_object_set_new(reply, "rule", json_from_rule(rule));
 	commit_start(x, 201, json_pack("{s:o}", key, rule), reply);
 }
 
@@ -477,5 +569,5 @@ suspensions_now(const struct api *api)
 void
 api_suspensions_list(struct exchange *x)
 {
-	reply_json(x, 200, json_pack("{s:o}", "suspensions", suspensions_now(x->api)));
+	reply_page(x, "suspensions", is_active, false, json_from_suspension);
 }

@@ -11,27 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/api/seen.h"
 #include "shared/base/log.h"
 #include "shared/queue/queue.h"
 
 #define ROWS_MAX 200000
 #define STEP 256
 
-/* A record that matches. */
-struct seen {
-	uint8_t id[ID_SIZE];
-	enum topic topic;
-	bool counts; /* it has the state that is asked for */
-};
-
 struct count {
 	struct match *match;
 	struct rows *rows;
 	const atomic_bool *hurry;
 	struct selector anywhere; /* the selector without site and provider; borrowed */
-	struct seen *seen;        /* later one a message, by id */
-	size_t seen_count, seen_space;
-	bool named; /* the one message that is meant was found in a topic */
+	struct seen seen;         /* `what` not NULL: it has the state that is asked for */
+	bool named;               /* the one message that is meant was found in a topic */
 	uint64_t examined;
 	/* the row before */
 	uint8_t at_id[ID_SIZE];
@@ -64,20 +57,10 @@ is_found(const Envelope *envelope)
 		envelope->verdict == ENVELOPE__VERDICT__UNSCANNABLE;
 }
 
-static void
-seen_add(struct count *count, const struct queue_seen *seen)
+static bool
+counts(const struct match *match, const Envelope *envelope)
 {
-	const enum match_state state = count->match->state;
-	struct seen *at;
-
-	if (count->seen_count == count->seen_space) {
-		count->seen_space = count->seen_space ? 2 * count->seen_space : 16;
-		count->seen = xrealloc(count->seen, count->seen_space * sizeof *count->seen);
-	}
-	at = &count->seen[count->seen_count++];
-	memcpy(at->id, seen->envelope->id.data, ID_SIZE);
-	at->topic = seen->topic;
-	at->counts = state == MATCH_ANY || (state == MATCH_WAITING && !is_found(seen->envelope));
+	return match->state == MATCH_ANY || (match->state == MATCH_WAITING && !is_found(envelope));
 }
 
 static bool
@@ -98,48 +81,24 @@ on_seen(void *arg, const struct queue_seen *seen)
 		return true;
 	}
 	match->open = true;
-	seen_add(count, seen);
+	seen_add(&count->seen, envelope->id.data, seen->topic,
+		counts(match, envelope) ? match : NULL);
 	count->named = match->selector->text[SELECT_ID];
 	return !count->named;
 }
 
-static int
-by_id(const void *a, const void *b)
-{
-	return memcmp(((const struct seen *)a)->id, ((const struct seen *)b)->id, ID_SIZE);
-}
-
-static int
-by_flow(const void *a, const void *b)
-{
-	const int order = by_id(a, b);
-
-	return order ? order
-		     : (int)((const struct seen *)a)->topic - (int)((const struct seen *)b)->topic;
-}
-
-/* What a cluster's topics still hold of a message that has gone on does not count: the last one
- * stays. */
+/* What a cluster's topics still hold of a message that has gone on does not count. */
 static void
 count_records(struct count *count, struct queue *queue)
 {
-	size_t kept = 0;
-
 	for (enum topic topic = 0; topic < TOPIC_COUNT; topic++) {
 		count->named = false;
 		if (!queue_look(queue, topic, on_seen, count) && !count->named)
 			count->match->exact = false;
 	}
-	if (count->seen_count)
-		qsort(count->seen, count->seen_count, sizeof *count->seen, by_flow);
-	for (size_t i = 0; i < count->seen_count; i++) {
-		if (i > 0 && by_id(&count->seen[kept - 1], &count->seen[i]) == 0)
-			kept--;
-		count->seen[kept++] = count->seen[i];
-	}
-	count->seen_count = kept;
-	for (size_t i = 0; i < kept; i++)
-		count->match->matched += count->seen[i].counts;
+	seen_settle(&count->seen, NULL, NULL);
+	for (size_t i = 0; i < count->seen.count; i++)
+		count->match->matched += count->seen.mail[i].what != NULL;
 }
 
 /* Rows: those of a message follow each other. */
@@ -150,21 +109,6 @@ has_state(const struct match *match, const Row *row)
 	const bool held = row->state == ROW__STATE__HELD;
 
 	return match->state == MATCH_ANY || held == (match->state == MATCH_HELD);
-}
-
-/* The row tells what has become of the record. */
-static void
-record_forget(struct count *count, const uint8_t *id)
-{
-	struct seen key = { .counts = false }, *seen = NULL;
-
-	memcpy(key.id, id, ID_SIZE);
-	if (count->seen_count)
-		seen = bsearch(&key, count->seen, count->seen_count, sizeof key, by_id);
-	if (!seen || !seen->counts)
-		return;
-	seen->counts = false;
-	count->match->matched--;
 }
 
 static void
@@ -193,7 +137,8 @@ on_row(void *arg, Row *row)
 	free(count->at_site);
 	count->at_site = xstrdup(row->site);
 	count->examined++;
-	record_forget(count, row->envelope->id.data);
+	if (seen_forget(&count->seen, row->envelope->id.data))
+		count->match->matched--;
 	row_count(count, row);
 	row_free(row);
 }
@@ -232,5 +177,5 @@ match_count(struct match *match, struct queue *queue, struct rows *rows, const a
 		match->exact = false;
 	count_rows(&count);
 	free(count.at_site);
-	free(count.seen);
+	seen_wipe(&count.seen);
 }

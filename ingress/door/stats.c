@@ -12,26 +12,26 @@ struct stats stats;
 static const struct {
 	const char *name;
 	bool fault; /* counts against ingress.errors_max */
-	bool event; /* told as "rejected" */
 } refusals[REFUSE_COUNT] = {
-	[REFUSE_SYNTAX] = {"syntax",       true,  false},
-	[REFUSE_ORDER] = { "order",       true,  false},
-	[REFUSE_AUTH] = { "auth",        true,  true },
-	[REFUSE_TLS] = { "tls",         true,  true },
-	[REFUSE_ORIGINATOR] = { "originator",  true,  true },
-	[REFUSE_SUSPENDED] = { "suspended",   true,  true },
-	[REFUSE_RECIPIENT] = { "recipient",   true,  true },
-	[REFUSE_RECIPIENTS] = { "recipients",  false, true },
-	[REFUSE_QUOTA] = { "quota",       false, true },
-	[REFUSE_SIZE] = { "size",        false, true },
-	[REFUSE_CONTENT] = { "content",     true,  true },
-	[REFUSE_LOOP] = { "loop",        true,  true },
-	[REFUSE_SPACE] = { "space",       false, true },
-	[REFUSE_UNAVAILABLE] = { "unavailable", false, true },
-	[REFUSE_CONNECTIONS] = { "connections", false, true },
-	[REFUSE_RATE] = { "rate",        false, true },
-	[REFUSE_PROXY] = { "proxy",       false, false},
-	[REFUSE_SHUTDOWN] = { "shutdown",    false, false},
+	[REFUSE_SYNTAX] = {"syntax",       true },
+	[REFUSE_ORDER] = { "order",       true },
+	[REFUSE_AUTH] = { "auth",        true },
+	[REFUSE_TLS] = { "tls",         true },
+	[REFUSE_ORIGINATOR] = { "originator",  true },
+	[REFUSE_SUSPENDED] = { "suspended",   true },
+	[REFUSE_RECIPIENT] = { "recipient",   true },
+	[REFUSE_RECIPIENTS] = { "recipients",  false},
+	[REFUSE_QUOTA] = { "quota",       false},
+	[REFUSE_SIZE] = { "size",        false},
+	[REFUSE_CONTENT] = { "content",     true },
+	[REFUSE_LOOP] = { "loop",        true },
+	[REFUSE_SPACE] = { "space",       false},
+	[REFUSE_UNAVAILABLE] = { "unavailable", false},
+	[REFUSE_CONNECTIONS] = { "connections", false},
+	[REFUSE_RATE] = { "rate",        false},
+	[REFUSE_PROXY] = { "proxy",       false},
+	[REFUSE_SHUTDOWN] = { "shutdown",    false},
+	[REFUSE_TIMEOUT] = { "timeout",     false},
 };
 
 bool
@@ -40,10 +40,10 @@ refusal_is_fault(enum refusal why)
 	return refusals[why].fault;
 }
 
-bool
-refusal_is_event(enum refusal why)
+const char *
+refusal_name(enum refusal why)
 {
-	return refusals[why].event;
+	return refusals[why].name;
 }
 
 static void

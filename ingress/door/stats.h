@@ -27,6 +27,7 @@ enum refusal {
 	REFUSE_RATE,
 	REFUSE_PROXY,
 	REFUSE_SHUTDOWN,
+	REFUSE_TIMEOUT,
 	REFUSE_COUNT
 };
 
@@ -40,7 +41,7 @@ extern struct stats stats;
 void stats_register(void);
 /* Whether it counts against ingress.errors_max. */
 bool refusal_is_fault(enum refusal why);
-/* Whether an event tells about it. */
-bool refusal_is_event(enum refusal why);
+/* As metrics and events call it. */
+const char *refusal_name(enum refusal why);
 
 #endif

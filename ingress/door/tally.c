@@ -1,10 +1,12 @@
 /*
  * tally.c - events that come in floods, summed up.
  *
- * ingress:  session, cmd_auth -> [tally] -> mail.events
+ * ingress:  refuse, session, cmd_auth -> [tally] -> mail.events
  *
- * A minute's events are bounded, whoever floods from wherever: what finds no room in the table is
- * counted only. Strangers leave a part of it to customers.
+ * A minute's events are bounded, whoever floods from wherever. Entries are told apart by all that
+ * an operator may ask for, as long as the client's share lasts: the more clients there are, the
+ * smaller it is. Behind it a client's entries are told apart by reason, and where the table is full
+ * all clients' are. Strangers leave a part of the table to customers.
  */
 #include "ingress/door/tally.h"
 
@@ -14,32 +16,43 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/queue/event.h"
+#include "shared/account/account.h"
+#include "shared/mail/address.h"
+#include "shared/base/fair.h"
+#include "shared/base/net.h"
+#include "shared/base/text.h"
 
 #define ENTRIES_MAX 256u
 #define STRANGERS_MAX 192u /* entries without an account */
+#define DETAILS_MAX 16u    /* entries of a network that are told apart by everything */
+#define OTHERS_MAX 48u     /* what found no room, by reason */
+#define CODE_SIZE 10       /* "550 5.7.1 " */
 
 struct entry {
 	enum tally_kind kind;
-	unsigned count;
+	bool told, merged;
+	unsigned count; /* since the last event */
 	uint64_t first_us;
-	char client[64], who[128], what[256];
+	unsigned recipients;
+	char network[NET_TEXT_MAX];
+	char client[64], account[64], username[128], helo[128], command[16], reason[32];
+	char code[CODE_SIZE + 1], like[128]; /* the reply without what varies */
+	char from[ADDRESS_MAX + 1], to[TALLY_TO_SIZE], reply[512];
+	bool has_from;
 };
 
 struct tally {
 	struct queue *queue;
 	struct mail_event event; /* the buffer of all of them */
-	unsigned used, strangers;
+	unsigned used, strangers, others_used;
 	struct entry entries[ENTRIES_MAX];
-	struct entry others[TALLY_KINDS]; /* what found no room */
+	struct entry others[OTHERS_MAX];
 };
 
-/* The fields that event.h lists for each kind. */
-static const struct {
-	const char *event, *who, *what;
-} kinds[] = {
-	[TALLY_REJECTED] = {"rejected",     "account",  "reply" },
-	[TALLY_AUTH_FAILED] = { "auth-failed", "username", "reason"},
-	[TALLY_TLS_FAILED] = { "tls-failed",  NULL,       "error" },
+static const char *const names[] = {
+	[TALLY_REJECTED] = "rejected",
+	[TALLY_AUTH_FAILED] = "auth-failed",
+	[TALLY_TLS_FAILED] = "tls-failed",
 };
 
 struct tally *
@@ -51,19 +64,61 @@ tally_new(struct queue *queue)
 	return tally;
 }
 
+/* ---- events ---- */
+
 static void
-send_entry(struct tally *tally, const struct entry *entry)
+text(struct json *json, const char *key, const char *value)
+{
+	if (*value)
+		json_str(json, key, value);
+}
+
+static void
+recipients(struct json *json, const struct entry *entry)
+{
+	if (!*entry->to)
+		return;
+	json_open(json, "to", '[');
+	for (const char *to = entry->to; *to; to += strlen(to) + 1)
+		json_str(json, NULL, to);
+	json_close(json, ']');
+	if (entry->recipients > 1)
+		json_int(json, "recipients", entry->recipients);
+}
+
+static void
+send_entry(struct tally *tally, struct entry *entry)
 {
 	struct json *json = &tally->event.json;
 
-	mail_event_begin(&tally->event, kinds[entry->kind].event, NULL);
-	json_str(json, "client", *entry->client ? entry->client : NULL);
-	if (*entry->who && kinds[entry->kind].who)
-		json_str(json, kinds[entry->kind].who, entry->who);
-	json_str(json, kinds[entry->kind].what, entry->what);
+	if (!entry->count)
+		return;
+	mail_event_begin(&tally->event, names[entry->kind], NULL);
+	text(json, "client", entry->client);
+	text(json, "account", entry->account);
+	text(json, "username", entry->username);
+	text(json, "helo", entry->helo);
+	if (entry->has_from)
+		json_str(json, "from", entry->from);
+	recipients(json, entry);
+	text(json, "command", entry->command);
+	text(json, "reason", entry->reason);
+	text(json, entry->kind == TALLY_TLS_FAILED ? "error" : "reply", entry->reply);
+	if (entry->merged)
+		json_bool(json, "merged", true);
 	json_int(json, "count", entry->count);
 	json_time(json, "first", entry->first_us);
 	mail_event_send(&tally->event, tally->queue, NULL, NULL);
+	entry->count = 0;
+	entry->told = true;
+}
+
+void
+tally_news(struct tally *tally)
+{
+	for (unsigned i = 0; i < tally->used; i++)
+		if (!tally->entries[i].told)
+			send_entry(tally, &tally->entries[i]);
 }
 
 void
@@ -71,12 +126,9 @@ tally_flush(struct tally *tally)
 {
 	for (unsigned i = 0; i < tally->used; i++)
 		send_entry(tally, &tally->entries[i]);
-	for (int i = 0; i < TALLY_KINDS; i++) {
-		if (tally->others[i].count)
-			send_entry(tally, &tally->others[i]);
-		tally->others[i].count = 0;
-	}
-	tally->used = tally->strangers = 0;
+	for (unsigned i = 0; i < tally->others_used; i++)
+		send_entry(tally, &tally->others[i]);
+	tally->used = tally->strangers = tally->others_used = 0;
 }
 
 void
@@ -92,58 +144,242 @@ tally_free(struct tally **tally_ref)
 	*tally_ref = NULL;
 }
 
+/* ---- what is the same ---- */
+
 static void
-copy_text(char *out, size_t size, const char *text)
+copy_text(char *out, size_t size, const char *from)
 {
-	size_t length = text ? strnlen(text, size - 1) : 0;
+	size_t length = from ? strnlen(from, size - 1) : 0;
 
 	if (length)
-		memcpy(out, text, length);
+		memcpy(out, from, length);
 	out[length] = '\0';
 }
 
+/* Whole addresses, as many as there is room for. */
+static void
+copy_list(char out[TALLY_TO_SIZE], const char *list)
+{
+	size_t at = 0, size;
+
+	for (; list && *list; list += size) {
+		size = strlen(list) + 1;
+		if (at + size >= TALLY_TO_SIZE)
+			break;
+		memcpy(out + at, list, size);
+		at += size;
+	}
+	out[at] = '\0';
+}
+
+/* A number behind the codes varies ("try again in 37 s"), and so does what "<...>" holds: the entry
+ * has that address. */
+static void
+copy_like(char *out, size_t size, const char *reply)
+{
+	size_t at = 0;
+
+	for (; *reply && at < size - 1; reply++) {
+		const bool digit = at >= CODE_SIZE && is_digit(*reply);
+		const char last = at >= CODE_SIZE ? out[at - 1] : ' ';
+
+		if ((last == '<' && *reply != '>') || (digit && last == '0'))
+			continue;
+		out[at++] = *reply;
+		if (digit)
+			out[at - 1] = '0';
+	}
+	out[at] = '\0';
+}
+
+/* "550", or with an enhanced code "550 5.7.1" */
+static void
+copy_code(char out[CODE_SIZE + 1], const char *reply)
+{
+	size_t length = strspn(reply, "0123456789");
+
+	if (reply[length] == ' ' && is_digit(reply[length + 1]))
+		length += 1 + strspn(reply + length + 1, "0123456789.");
+	if (length > CODE_SIZE)
+		length = CODE_SIZE;
+	memcpy(out, reply, length);
+	out[length] = '\0';
+}
+
+static void
+fill(struct entry *entry, const struct tally_case *given)
+{
+	const char *reply = given->reply ? given->reply : "";
+
+	entry->kind = given->kind;
+	entry->has_from = given->from;
+	entry->recipients = given->recipients;
+	copy_text(entry->client, sizeof entry->client, given->client);
+	copy_text(entry->account, sizeof entry->account, given->account);
+	copy_text(entry->username, sizeof entry->username, given->username);
+	copy_text(entry->helo, sizeof entry->helo, given->helo);
+	copy_text(entry->command, sizeof entry->command, given->command);
+	copy_text(entry->reason, sizeof entry->reason, given->reason);
+	copy_text(entry->from, sizeof entry->from, given->from);
+	copy_text(entry->reply, sizeof entry->reply, reply);
+	copy_list(entry->to, given->to);
+	copy_like(entry->like, sizeof entry->like, reply);
+	copy_code(entry->code, reply);
+}
+
+static bool
+same_list(const char *a, const char *b)
+{
+	for (; *a && strcmp(a, b) == 0; a += strlen(a) + 1, b += strlen(b) + 1)
+		;
+	return !*a && !*b;
+}
+
+static bool
+same_reason(const struct entry *a, const struct entry *b)
+{
+	return a->kind == b->kind && strcmp(a->reason, b->reason) == 0 &&
+		strcmp(a->code, b->code) == 0;
+}
+
+static bool
+same_client(const struct entry *a, const struct entry *b)
+{
+	return strcmp(a->client, b->client) == 0 && strcmp(a->account, b->account) == 0;
+}
+
+static bool
+same_details(const struct entry *a, const struct entry *b)
+{
+	return strcmp(a->username, b->username) == 0 && strcmp(a->command, b->command) == 0 &&
+		strcmp(a->like, b->like) == 0 && a->has_from == b->has_from &&
+		strcmp(a->from, b->from) == 0 && a->recipients == b->recipients &&
+		same_list(a->to, b->to);
+}
+
 static struct entry *
-find(struct tally *tally, const struct entry *like)
+find(struct tally *tally, const struct entry *like, bool merged)
 {
 	for (unsigned i = 0; i < tally->used; i++) {
 		struct entry *entry = &tally->entries[i];
 
-		if (entry->kind == like->kind && strcmp(entry->client, like->client) == 0 &&
-			strcmp(entry->who, like->who) == 0)
+		if (entry->merged == merged && same_reason(entry, like) &&
+			same_client(entry, like) && (merged || same_details(entry, like)))
 			return entry;
 	}
 	return NULL;
 }
 
-static struct entry *
-make(struct tally *tally, const struct entry *like)
-{
-	const bool stranger = like->kind != TALLY_REJECTED || !*like->who;
-	struct entry *entry = &tally->others[like->kind];
+/* ---- who gets an entry ---- */
 
-	if (tally->used < ENTRIES_MAX && !(stranger && tally->strangers == STRANGERS_MAX)) {
-		entry = &tally->entries[tally->used++];
-		*entry = *like;
-		tally->strangers += stranger;
-	} else if (!entry->count) {
-		*entry = (struct entry){
-			.kind = like->kind, .first_us = like->first_us, .what = "of further clients"
-		};
-	}
+static bool
+is_stranger(const struct entry *entry)
+{
+	return !*entry->account;
+}
+
+static unsigned
+room_for(const struct tally *tally, const struct entry *like)
+{
+	const unsigned room = ENTRIES_MAX - tally->used;
+	const unsigned strangers = STRANGERS_MAX - tally->strangers;
+
+	return is_stranger(like) && strangers < room ? strangers : room;
+}
+
+/* In IPv6 one client has a whole network. */
+static unsigned
+details_of(const struct tally *tally, const char *network)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < tally->used; i++)
+		count += strcmp(tally->entries[i].network, network) == 0;
+	return count;
+}
+
+static struct entry *
+take(struct tally *tally, const struct entry *like, bool merged)
+{
+	struct entry *entry = &tally->entries[tally->used++];
+
+	*entry = *like;
+	entry->merged = merged;
+	tally->strangers += is_stranger(like);
 	return entry;
 }
 
-void
-tally_add(struct tally *tally, enum tally_kind kind, const char *client, const char *who,
-	const char *what)
+/* What all clients without an entry have in common. */
+static struct entry *
+take_others(struct tally *tally, const struct entry *like)
 {
-	struct entry like = { .kind = kind, .first_us = clock_us() }, *entry;
+	unsigned i = 0;
 
-	copy_text(like.client, sizeof like.client, client);
-	copy_text(like.who, sizeof like.who, who);
-	copy_text(like.what, sizeof like.what, what);
-	entry = find(tally, &like);
-	if (!entry)
-		entry = make(tally, &like);
+	while (i < tally->others_used && !same_reason(&tally->others[i], like))
+		i++;
+	if (i == tally->others_used) {
+		if (i == OTHERS_MAX)
+			return &tally->others[i - 1];
+		tally->others_used++;
+		tally->others[i] = (struct entry){
+			.kind = like->kind, .merged = true, .told = true, .first_us = like->first_us
+		};
+		memcpy(tally->others[i].reason, like->reason, sizeof like->reason);
+		memcpy(tally->others[i].code, like->code, sizeof like->code);
+		memcpy(tally->others[i].reply, like->reply, sizeof like->reply);
+	}
+	return &tally->others[i];
+}
+
+/* A client's share of details is what fair_allows() gives; one by reason it gets while there is
+ * room at all. */
+static struct entry *
+entry_for(struct tally *tally, struct entry *like)
+{
+	struct entry *entry = find(tally, like, false);
+	unsigned room, details;
+
+	if (entry)
+		return entry;
+	if (account_network_text(like->client, like->network) < 0)
+		memcpy(like->network, like->client, sizeof like->client);
+	room = room_for(tally, like);
+	details = details_of(tally, like->network);
+	if (details < DETAILS_MAX && fair_allows(details, room / 8))
+		return take(tally, like, false);
+	entry = find(tally, like, true);
+	if (entry)
+		return entry;
+	return fair_allows(details, room) ? take(tally, like, true) : take_others(tally, like);
+}
+
+/* What is told is the last. */
+static void
+renew(struct entry *entry, const struct entry *last)
+{
+	if (!*entry->client)
+		return;
+	memcpy(entry->username, last->username, sizeof entry->username);
+	memcpy(entry->helo, last->helo, sizeof entry->helo);
+	memcpy(entry->command, last->command, sizeof entry->command);
+	memcpy(entry->from, last->from, sizeof entry->from);
+	memcpy(entry->to, last->to, sizeof entry->to);
+	memcpy(entry->reply, last->reply, sizeof entry->reply);
+	entry->has_from = last->has_from;
+	entry->recipients = last->recipients;
+}
+
+bool
+tally_add(struct tally *tally, const struct tally_case *given)
+{
+	struct entry like = { 0 }, *entry;
+
+	like.first_us = clock_us();
+	fill(&like, given);
+	entry = entry_for(tally, &like);
+	if (entry->count == 0)
+		entry->first_us = like.first_us;
 	entry->count++;
+	renew(entry, &like);
+	return !entry->told;
 }

@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 
-#include "ingress/door/tally.h"
 #include "shared/base/metrics.h"
 
 struct turned_away
@@ -29,14 +28,13 @@ session_turned_away(enum door_answer answer)
 static void
 end_refused(struct session *session, struct turned_away away)
 {
-	bool clear = session->listener->config->tls != LISTEN_IMPLICIT || session->tls[0];
-
+	if (session->listener->config->tls != LISTEN_IMPLICIT || session->tls[0]) {
+		refuse_end(session, away.why, "%s", away.text);
+		return;
+	}
 	metric_add(stats.refused[away.why], 1);
-	tally_add(session->worker->tally, TALLY_REJECTED, session->client_text, NULL, away.text);
-	if (clear)
-		session_end(session, "%s", away.text);
-	else
-		session_close(session);
+	session_tell(session, TALLY_REJECTED, refusal_name(away.why), away.text);
+	session_close(session);
 }
 
 bool
@@ -130,7 +128,8 @@ session_turn_out(void *arg)
 	struct session *session = arg;
 
 	if (session->state == ST_COMMAND || session->state == ST_LINE)
-		session_end(session, "421 4.3.2 Idle, and others need this connection");
+		refuse_end(session, REFUSE_CONNECTIONS,
+			"421 4.3.2 Idle, and others need this connection");
 	else
 		session_close(session);
 }

@@ -20,16 +20,12 @@
 #include <event2/event.h>
 
 #include "ingress/door/proxy.h"
-#include "ingress/door/tally.h"
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"
 
-#define REPLY_MAX 1024
-#define KEY_SHOWN 40
 #define COMMAND_READ (8u * 1024) /* of input at a time between messages */
 #define PROXY_MS 5000            /* for a PROXY header: a proxy sends it at once */
 #define SLOT_BITS 20
-#define TOO_SLOW "421 4.4.2 Idle, or too slow, for too long"
 
 /* ---- ids ---- */
 
@@ -137,39 +133,6 @@ session_end(struct session *session, const char *format, ...)
 	session_close(session);
 }
 
-void
-refuse(struct session *session, enum refusal why, const char *format, ...)
-{
-	const struct account *account = session->account;
-	char text[REPLY_MAX];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	metric_add(stats.refused[why], 1);
-	if (refusal_is_event(why))
-		tally_add(session->worker->tally, TALLY_REJECTED, session->client_text,
-			account ? account->id : NULL, text);
-	if (refusal_is_fault(why) &&
-		++session->errors > session->worker->ingress->config->ingress.errors_max) {
-		session_end(session, "%s\r\n421 4.7.0 Too many errors", text);
-		return;
-	}
-	if (!refusal_is_fault(why) || session_may_try(session))
-		reply(session, "%s", text);
-}
-
-void
-refuse_parameter(struct session *session, int err, const char *verb, const struct parameter *bad)
-{
-	int length = bad->key_length < KEY_SHOWN ? (int)bad->key_length : KEY_SHOWN;
-
-	refuse(session, REFUSE_SYNTAX, "%s parameter of %s%s%.*s",
-		err == -ENOTSUP ? "555 5.5.4 Unknown" : "501 5.5.4 Bad or repeated", verb,
-		length ? ": " : "", length, length ? bad->key : "");
-}
-
 bool
 session_alone(struct session *session, const char *verb)
 {
@@ -180,8 +143,8 @@ session_alone(struct session *session, const char *verb)
 
 	if (!more)
 		return true;
-	metric_add(stats.refused[REFUSE_ORDER], 1);
-	session_end(session, "554 5.5.0 Nothing may be sent behind %s before its reply", verb);
+	refuse_end(session, REFUSE_ORDER,
+		"554 5.5.0 Nothing may be sent behind %s before its reply", verb);
 	return false;
 }
 
@@ -198,8 +161,7 @@ session_forget(struct session *session)
 	free(session->credential);
 	session->credential = NULL;
 	session->known = KNOWN_UNASKED;
-	session->greeted = session->esmtp = false;
-	session->helo[0] = '\0';
+	session->greeted = session->esmtp = false; /* the name stays for events alone */
 }
 
 void
@@ -306,6 +268,18 @@ keep_rest(struct session *session)
 	session->in_size = 0;
 }
 
+/* Who only keeps a connection open is refused nothing. */
+static void
+too_slow(struct session *session)
+{
+	static const char text[] = "421 4.4.2 Idle, or too slow, for too long";
+
+	if (in_transaction(session))
+		refuse_end(session, REFUSE_TIMEOUT, text);
+	else
+		session_end(session, text);
+}
+
 /* Half a command gains no time, and a message has to keep a pace: who drips bytes holds a
  * connection no longer than one who says nothing. A handshake has its own time. */
 static void
@@ -320,7 +294,7 @@ renew_timeout(struct session *session)
 		renews = true;
 	}
 	if (left == 0)
-		session_end(session, TOO_SLOW);
+		too_slow(session);
 	else if (renews)
 		session_set_timeout(session, left);
 }
@@ -405,7 +379,7 @@ static void
 tls_failed(struct session *session, const char *error)
 {
 	metric_add(stats.tls_failed, 1);
-	tally_add(session->worker->tally, TALLY_TLS_FAILED, session->client_text, NULL, error);
+	session_tell(session, TALLY_TLS_FAILED, NULL, error);
 	session_close(session);
 }
 
@@ -421,9 +395,10 @@ on_timeout(void *arg)
 	else if (session->state == ST_PROXY)
 		session_close(session);
 	else if (guest_time_left(session->guest) == 0)
-		session_end(session, "421 4.4.2 Too long without mail, and not logged in");
+		refuse_end(session, REFUSE_TIMEOUT,
+			"421 4.4.2 Too long without mail, and not logged in");
 	else
-		session_end(session, TOO_SLOW);
+		too_slow(session);
 }
 
 void
@@ -460,9 +435,9 @@ session_banner(struct session *session)
 	if (early < 0) {
 		session_close(session);
 	} else if (early > 0) {
-		metric_add(stats.refused[REFUSE_ORDER], 1);
-		session_end(session, "554 5.5.0 Wait for the greeting");
+		refuse_end(session, REFUSE_ORDER, "554 5.5.0 Wait for the greeting");
 	} else {
+		session->started = true;
 		reply(session, "220 %s ESMTP Shout", session->worker->ingress->config->hostname);
 	}
 }
@@ -471,6 +446,7 @@ static void
 proxy_failed(struct session *session)
 {
 	metric_add(stats.refused[REFUSE_PROXY], 1);
+	session_tell(session, TALLY_REJECTED, refusal_name(REFUSE_PROXY), NULL);
 	LOG_WARN("connection without a valid PROXY header", "listener",
 		session->listener->config->address);
 	session_close(session);

@@ -16,9 +16,11 @@
 #include "ingress/session/command.h"
 #include "ingress/session/session.h"
 #include "ingress/session/worker.h"
+#include "ingress/door/tally.h"
 
 #define CLIENT_TEXT_MAX 64
 #define HELO_MAX 255
+#define REPLY_MAX 1024
 #define SHAKE_MS 30000 /* for a TLS handshake */
 
 enum session_state {
@@ -75,6 +77,7 @@ struct session {
 	bool in_turn;  /* input is being worked on further up the stack */
 	bool answered; /* a reply was given since the timeout was set */
 	bool quit;     /* the client said so */
+	bool started;  /* the banner was sent */
 	bool working;  /* the door knows that it is in a transaction */
 	struct guest *guest;
 	struct net_address client;
@@ -94,6 +97,11 @@ struct session {
 	enum known known;                      /* by its address */
 	void (*then)(struct session *session); /* what waits for an answer from elsewhere */
 
+	enum verb verb;   /* of the command in hand, or the last */
+	bool in_message;  /* it is DATA, after its 354 */
+	const char *said; /* behind MAIL FROM: or RCPT TO:, while that line is read; or NULL */
+	size_t said_length;
+
 	unsigned errors, idle_commands;
 	unsigned doubts;   /* how often AUTH was answered with 454 */
 	struct auth *auth; /* the exchange in hand */
@@ -107,12 +115,26 @@ void *session_arg(const struct session *session);
 /* The answer to the command in hand. The text is without CRLF; lines inside are separated by CRLF.
  */
 void reply(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A refusal: counted by its reason, told by an event, and limited if it is the client's fault. */
+
+/* refuse.c: counted by its reason, told by an event, and limited if it is the client's fault. The
+ * end of an AUTH exchange. */
 void refuse(struct session *session, enum refusal why, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The end of the transaction, too. */
+void refuse_message(struct session *session, enum refusal why, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Of a name or password; its event is "auth-failed". `text` is the whole reply. */
+void refuse_login(struct session *session, const char *reason, const char *text);
+/* The end of the session, too. */
+void refuse_end(struct session *session, enum refusal why, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* For what mail_parameters_read() and its like say. */
 void
 refuse_parameter(struct session *session, int err, const char *verb, const struct parameter *bad);
+/* The event alone, of what is in hand. `reply`: of a handshake its error; NULL: none. */
+void session_tell(
+	const struct session *session, enum tally_kind kind, const char *reason, const char *reply);
+
 /* A last reply, then the end. */
 void
 session_end(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -30,6 +30,7 @@ struct password_cache;
 struct session;
 struct session_verbs;
 struct tally;
+struct tally_case;
 struct worker;
 
 struct listener {
@@ -76,8 +77,8 @@ struct worker {
 	struct wire_list wires;
 	char *scratch;        /* input of the session whose turn it is; SCRATCH_SIZE */
 	struct session *dead; /* freed on the loop's next turn */
-	struct event *reaper, *minute;
-	unsigned minutes; /* since its start */
+	struct event *reaper, *minute, *news; /* news: a moment after something new is told */
+	unsigned minutes;                     /* since its start */
 	struct tally *tally;
 	struct mail_event event; /* the buffer of its events */
 	struct password_cache *cache;
@@ -85,6 +86,9 @@ struct worker {
 	struct task drain, drop;
 	bool drain_posted; /* the main thread's */
 };
+
+/* Tells of it by an event, soon. */
+void worker_tell(struct worker *worker, const struct tally_case *told);
 
 /* The worker whose thread this is, from worker_enter() on. */
 struct worker *worker_here(void);

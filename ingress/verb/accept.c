@@ -138,9 +138,10 @@ static void
 queue_failed(struct session *session, int err)
 {
 	if (err == -ENOSPC)
-		refuse(session, REFUSE_SPACE, "452 4.3.1 No space for mail, try again later");
+		refuse_message(
+			session, REFUSE_SPACE, "452 4.3.1 No space for mail, try again later");
 	else
-		refuse(session, REFUSE_UNAVAILABLE,
+		refuse_message(session, REFUSE_UNAVAILABLE,
 			"451 4.3.0 The queue does not answer, try again soon");
 }
 
@@ -160,11 +161,11 @@ on_queued(void *arg, int err)
 		transaction_leave(&mail);
 		return;
 	}
-	transaction_reset(mail);
 	if (err) {
 		queue_failed(session, err);
 		return;
 	}
+	transaction_reset(mail);
 	session->idle_commands = session->errors = 0;
 	reply(session, "250 2.0.0 queued as %s", id_text);
 }
@@ -243,8 +244,7 @@ refuse_originator(struct session *session, const char *why)
 	char name[ADDRESS_SHOWN + 20];
 
 	name_originator(session->mail, name);
-	transaction_reset(session->mail);
-	refuse(session, REFUSE_ORIGINATOR, "550 5.7.1 %s %s, see %s", name, why,
+	refuse_message(session, REFUSE_ORIGINATOR, "550 5.7.1 %s %s, see %s", name, why,
 		session->worker->ingress->config->ingress.help_url);
 }
 
@@ -253,8 +253,7 @@ static void judge_originators(struct session *session);
 static void
 from_unsure(struct session *session)
 {
-	transaction_reset(session->mail);
-	refuse(session, REFUSE_UNAVAILABLE,
+	refuse_message(session, REFUSE_UNAVAILABLE,
 		"451 4.3.0 Cannot tell whose From it is, try again soon");
 }
 
@@ -282,24 +281,25 @@ static void
 refuse_originators(struct session *session, enum authorize verdict, long count)
 {
 	if (verdict == AUTHORIZE_TWO_FROM)
-		refuse(session, REFUSE_CONTENT, "554 5.6.0 More than one From field");
+		refuse_message(session, REFUSE_CONTENT, "554 5.6.0 More than one From field");
 	else if (verdict == AUTHORIZE_LONG_FROM)
-		refuse(session, REFUSE_CONTENT,
+		refuse_message(session, REFUSE_CONTENT,
 			"554 5.6.0 The From field holds %ld of %d addresses", count, MAILBOXES_MAX);
 	else if (verdict == AUTHORIZE_LONG)
-		refuse(session, REFUSE_CONTENT,
+		refuse_message(session, REFUSE_CONTENT,
 			"554 5.6.0 From, Sender and Resent-From hold more than %d addresses",
 			MAILBOXES_MAX);
 	else if (verdict == AUTHORIZE_TURNED)
-		refuse(session, REFUSE_CONTENT,
+		refuse_message(session, REFUSE_CONTENT,
 			"554 5.6.0 From, Sender or Resent-From turns its letters round (U+202E)");
 	else if (verdict == AUTHORIZE_BAD_FROM)
-		refuse(session, REFUSE_CONTENT, "554 5.6.0 The From field cannot be read");
+		refuse_message(session, REFUSE_CONTENT, "554 5.6.0 The From field cannot be read");
 	else if (verdict == AUTHORIZE_BAD_SENDER)
-		refuse(session, REFUSE_CONTENT,
+		refuse_message(session, REFUSE_CONTENT,
 			"554 5.6.0 The Sender or a Resent- field cannot be read");
 	else
-		refuse(session, REFUSE_CONTENT, "554 5.6.0 The From field holds no address");
+		refuse_message(
+			session, REFUSE_CONTENT, "554 5.6.0 The From field holds no address");
 }
 
 static void
@@ -319,7 +319,6 @@ judge_originators(struct session *session)
 			authorize_originator(all, mail->judged - 1, &where)->domain, on_owner,
 			session_arg(session));
 	} else if (verdict != AUTHORIZE_REFUSE) {
-		transaction_reset(mail);
 		refuse_originators(session, verdict, count);
 	} else if (account_store_sure(session->worker->accounts)) {
 		refuse_originator(session, "is not yours to send from");
@@ -347,9 +346,9 @@ bad_bytes(const struct session *session)
 static void
 draft_failed(struct session *session, int err)
 {
-	transaction_reset(session->mail);
 	if (err == -EMSGSIZE)
-		refuse(session, REFUSE_CONTENT, "554 5.6.0 The header is larger than 256 KiB");
+		refuse_message(
+			session, REFUSE_CONTENT, "554 5.6.0 The header is larger than 256 KiB");
 	else if (err == -ENOSPC || err == -EDQUOT)
 		queue_failed(session, -ENOSPC);
 	else {
@@ -367,23 +366,20 @@ accept_message(struct session *session)
 
 	mail->dot_us = clock_mono_us();
 	if (mail->too_big) {
-		transaction_reset(mail);
-		refuse(session, REFUSE_SIZE, "552 5.3.4 Larger than %" PRIu64 " bytes",
+		refuse_message(session, REFUSE_SIZE, "552 5.3.4 Larger than %" PRIu64 " bytes",
 			session->worker->ingress->config->ingress.message_size_limit);
 		return;
 	}
 	if (bad) {
-		transaction_reset(mail);
-		refuse(session, REFUSE_CONTENT, "%s", bad);
+		refuse_message(session, REFUSE_CONTENT, "%s", bad);
 		return;
 	}
 	err = draft_finish(&mail->draft, &mail->body);
 	if (err) {
 		draft_failed(session, err);
 	} else if (mail->draft.content.received > RECEIVED_MAX) {
-		transaction_reset(mail);
-		refuse(session, REFUSE_LOOP, "554 5.4.6 Mail loop: more than %d Received fields",
-			RECEIVED_MAX);
+		refuse_message(session, REFUSE_LOOP,
+			"554 5.4.6 Mail loop: more than %d Received fields", RECEIVED_MAX);
 	} else {
 		judge_originators(session);
 	}

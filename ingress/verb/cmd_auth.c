@@ -17,7 +17,6 @@
 
 #include <event2/event.h>
 
-#include "ingress/door/tally.h"
 #include "shared/account/owner.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -60,25 +59,13 @@ auth_unsure(struct session *session, const char *text)
 	const bool fault = ++session->doubts > DOUBTS_FREE;
 
 	metric_add(stats.auth_unsure, 1);
-	auth_free(session);
 	refuse(session, fault ? REFUSE_AUTH : REFUSE_UNAVAILABLE, "454 4.7.0 %s", text);
 }
 
 void
 auth_malformed(struct session *session)
 {
-	auth_free(session);
 	refuse(session, REFUSE_SYNTAX, "501 5.5.2 Not what this mechanism says");
-}
-
-static void
-deny(struct session *session, const char *reason, const char *text)
-{
-	metric_add(stats.auth_failed, 1);
-	tally_add(session->worker->tally, TALLY_AUTH_FAILED, session->client_text,
-		session->auth->username, reason);
-	auth_free(session);
-	refuse(session, REFUSE_AUTH, "535 5.7.8 %s", text);
 }
 
 static void
@@ -90,7 +77,7 @@ failed(struct session *session)
 					   : "wrong password";
 
 	if (account_store_sure(session->worker->accounts))
-		deny(session, reason, "Wrong username or password");
+		refuse_login(session, reason, "535 5.7.8 Wrong username or password");
 	else /* the password may be a new one */
 		auth_unsure(session, UNSURE);
 }
@@ -242,7 +229,8 @@ auth_named(struct session *session, int err)
 	if (!err)
 		find_user(session);
 	else if (err == -EPERM)
-		deny(session, "acts for another user", "You may act for yourself only");
+		refuse_login(session, "acts for another user",
+			"535 5.7.8 You may act for yourself only");
 	else
 		auth_malformed(session);
 }
@@ -320,7 +308,6 @@ auth_line(struct session *session, const char *line, size_t length)
 
 	wipe(line, length);
 	if (cancelled) {
-		auth_free(session);
 		refuse(session, REFUSE_SYNTAX, "501 5.7.0 Cancelled");
 	} else if (size < 0) {
 		auth_malformed(session);

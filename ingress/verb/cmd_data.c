@@ -32,6 +32,7 @@ start_message(struct session *session)
 		mail->dot.flags |= DOT_8BIT;
 	mail->started_ms = clock_mono_ms();
 	session->state = ST_DATA;
+	session->in_message = true;
 	reply(session, "354 End data with <CR><LF>.<CR><LF>");
 }
 
@@ -95,7 +96,7 @@ data_input(struct session *session, const char *data, size_t size)
 		session->busy = true;
 		accept_message(session);
 	} else if (mail->received > 2 * limit + SLICE) {
-		session_end(session, "552 5.3.4 Larger than %" PRIu64 " bytes", limit);
+		refuse_end(session, REFUSE_SIZE, "552 5.3.4 Larger than %" PRIu64 " bytes", limit);
 	}
 	return taken;
 }

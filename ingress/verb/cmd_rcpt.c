@@ -15,7 +15,7 @@ too_many(struct session *session)
 	unsigned max = session->worker->ingress->config->ingress.recipients_max;
 
 	if (++session->mail->refused_recipients > max)
-		session_end(session, "421 4.5.3 Far too many recipients");
+		refuse_end(session, REFUSE_RECIPIENTS, "421 4.5.3 Far too many recipients");
 	else
 		refuse(session, REFUSE_RECIPIENTS,
 			"452 4.5.3 At most %u recipients, send the others in another message", max);

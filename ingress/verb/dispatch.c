@@ -65,7 +65,7 @@ allowed(struct session *session, unsigned flags, const char *verb)
 	else if ((flags & V_GREETED) && !session->greeted)
 		refuse(session, REFUSE_ORDER, "503 5.5.1 Say EHLO or HELO first");
 	else if ((flags & V_IDLE) && ++session->idle_commands > IDLE_COMMANDS_MAX)
-		session_end(session, "421 4.7.0 Too many commands without a message");
+		refuse_end(session, REFUSE_RATE, "421 4.7.0 Too many commands without a message");
 	else
 		return !(flags & V_IDLE) || session_may_try(session);
 	return false;
@@ -81,8 +81,11 @@ run_command(struct session *session, const char *line, size_t length)
 	struct command command;
 
 	command_parse(line, length, &command);
+	session->verb = command.verb;
+	session->said = command.args;
+	session->said_length = command.args_length;
 	if (command.verb == VERB_UNKNOWN && is_http(line, length)) {
-		session_end(session, "554 5.5.0 This is a mail server");
+		refuse_end(session, REFUSE_SYNTAX, "554 5.5.0 This is a mail server");
 		return;
 	}
 	if (allowed(session, verbs[command.verb].flags, names[command.verb]))
@@ -102,17 +105,15 @@ static void
 run_line(struct session *session, const char *line, size_t length)
 {
 	session->busy = true;
+	session->in_message = false;
 	if (session->skip_line || length > COMMAND_LINE_MAX) {
 		session->skip_line = false;
-		auth_free(session);
 		session->state = ST_COMMAND;
 		refuse(session, REFUSE_SYNTAX, "500 5.5.2 Line too long");
 	} else if (has_controls(line, length)) {
-		auth_free(session);
 		session->state = ST_COMMAND;
 		refuse(session, REFUSE_SYNTAX, "500 5.5.2 Control characters in a command");
 	} else if (text_has_hidden_controls(line, length)) {
-		auth_free(session);
 		session->state = ST_COMMAND;
 		refuse(session, REFUSE_SYNTAX, "501 5.5.2 Invisible characters in a command");
 	} else if (session->state == ST_LINE) {
@@ -122,8 +123,15 @@ run_line(struct session *session, const char *line, size_t length)
 	}
 }
 
+static void
+say_line(struct session *session, const char *line, size_t length)
+{
+	run_line(session, line, length);
+	session->said = NULL; /* it is the line's */
+}
+
 const struct session_verbs smtp_verbs = {
-	.line = run_line,
+	.line = say_line,
 	.data = data_input,
 	.auth_free = auth_free,
 };

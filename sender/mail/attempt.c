@@ -41,6 +41,7 @@ struct connection {
 	struct item *item; /* in hand */
 	bool asking;       /* the ledger */
 	uint64_t started_us;
+	uint64_t since_us; /* by clock_us(): that it is being opened, or has its item */
 	struct transaction transaction;
 	size_t indices[TRANSACTION_RECIPIENTS_MAX];
 	Recipient *recipients[TRANSACTION_RECIPIENTS_MAX];
@@ -72,7 +73,7 @@ site_feedback(struct sender *sender, struct schedule_site *site, enum schedule_f
 	const bool changed = schedule_feedback(sender->schedule, site, feedback, now);
 
 	if (trouble)
-		schedule_troubled(sender->schedule, site, trouble->text, trouble->host, now);
+		schedule_troubled(sender->schedule, site, trouble, now);
 	if (changed) {
 		LOG_INFO(feedback == FEEDBACK_SUCCESS ? "site answers again" : "site rests", "site",
 			name);
@@ -309,6 +310,8 @@ connection_open(struct connection *connection, const struct item *item)
 	TAILQ_INSERT_TAIL(&peer->sender->peers, peer, link);
 	connection->peer = peer;
 	connection->ready = false;
+	if (!connection->item)
+		connection->since_us = clock_us();
 	connection->node.affinity = route_affinity(connection->route);
 	peer->client = client_open(connection->sender->clients, connection->route,
 		&(struct client_events){ .on_ready = on_ready,
@@ -546,6 +549,7 @@ connection_take(struct connection *connection, struct item *item)
 	struct sender *sender = connection->sender;
 
 	connection->item = item;
+	connection->since_us = clock_us();
 	item->state = ITEM_ATTEMPTING;
 	item_mark(item);
 	metric_set(sender->metrics.attempting, ++sender->attempting);
@@ -633,4 +637,19 @@ attempt_free_all(struct sender *sender)
 		TAILQ_REMOVE(&sender->peers, peer, link);
 		free(peer);
 	}
+}
+
+void
+attempt_each(struct sender *sender, void (*on_attempt)(void *arg, const struct attempt_seen *seen),
+	void *arg)
+{
+	const struct connection *connection;
+
+	TAILQ_FOREACH(connection, &sender->connections, link)
+	on_attempt(arg,
+		&(struct attempt_seen){ .item = connection->item,
+			.site = schedule_site_name(connection->node.site),
+			.host = connection->peer ? client_host(connection->peer->client) : "",
+			.opening = connection->node.state == CONNECTION_OPENING,
+			.since_us = connection->since_us });
 }

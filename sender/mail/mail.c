@@ -7,6 +7,7 @@
  * error of the queue we keep it in hand and try again; a crash brings it again.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,6 +184,8 @@ item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **reci
 		row->last_reply = item->last_reply;
 	if (item->last_host)
 		row->last_host = item->last_host;
+	row->last_class = (char *)item->last_class;
+	row->since_us = item->since_us;
 	if (item->reason)
 		row->reason = item->reason;
 	row->delay_sent = item->delay_sent;
@@ -351,6 +354,8 @@ items_park(struct mail *mail)
 		if (!item->held && !item->suspended &&
 			(item->state != ITEM_PARKED || !item->due_us))
 			item->due_us = clock_us();
+		if (!item->since_us)
+			item->since_us = clock_us();
 		item_name(item);
 	}
 }
@@ -492,6 +497,7 @@ void
 item_hold(struct item *item, const char *reason)
 {
 	item->held = true;
+	item->since_us = clock_us();
 	item->reason = xstrdup(reason);
 	item->held_rule = rules_newest(item->mail->sender->rules);
 }
@@ -571,6 +577,8 @@ item_from_row(struct mail *mail)
 	item->last_reply = *row->last_reply ? xstrdup(row->last_reply) : NULL;
 	item->last_host = *row->last_host ? xstrdup(row->last_host) : NULL;
 	item->reason = *row->reason ? xstrdup(row->reason) : NULL;
+	snprintf(item->last_class, sizeof item->last_class, "%s", row->last_class);
+	item->since_us = row->since_us;
 	item->held = row->state == ROW__STATE__HELD;
 	item->released = row->released;
 	item->delay_sent = row->delay_sent;

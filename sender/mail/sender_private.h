@@ -31,6 +31,8 @@
 
 struct deferral;
 struct hold;
+struct inflight_reporter;
+struct json;
 struct limits;
 struct metric;
 struct redis;
@@ -104,6 +106,8 @@ struct item {
 	uint64_t met;             /* the newest rule that was looked at for it */
 	uint32_t attempts, setbacks, crashes;
 	char *last_reply, *last_host, *reason;
+	char last_class[REPLY_CLASS_MAX]; /* of last_reply; "": not known */
+	uint64_t since_us;                /* when it came to wait, or was held; 0: it does not */
 	struct target *targets;
 	size_t count;
 };
@@ -158,6 +162,7 @@ struct sender {
 	struct hold *hold; /* NULL until it is needed */
 	struct rules *rules;
 	struct suspensions *suspensions;
+	struct inflight_reporter *reporter;
 	struct retry_times times;
 	struct mail_event event;
 	struct sender_metrics metrics;
@@ -253,6 +258,18 @@ void attempt_break_off(const struct item *item);
 /* `but_sent`: not those that only await the reply to a message that is out. */
 void attempt_abort_all(struct sender *sender, bool but_sent);
 void attempt_free_all(struct sender *sender);
+/* A connection; without an item it is idle, or is being opened for whoever is next at the site. */
+struct attempt_seen {
+	const struct item *item;
+	const char *site, *host; /* host: "" before there is one */
+	bool opening;
+	uint64_t since_us; /* that it has had the item, or that it is being opened */
+};
+void attempt_each(struct sender *sender,
+	void (*on_attempt)(void *arg, const struct attempt_seen *seen), void *arg);
+
+/* told.c: for inflight_reporter_new(). */
+void told_fill(void *arg, struct json *json);
 
 /* settle.c */
 /* The pass over the item's recipients has ended, or an answer came: do what is next. */

@@ -14,6 +14,7 @@
  * Whatever the queue refuses is tried again from that step on: every step may be done twice.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -190,9 +191,10 @@ item_reason(const struct item *item, const Recipient *recipient, struct outcome 
 	if (item->held)
 		outcome_defer(out, SCOPE_MESSAGE, "5.7.0", "held for too long");
 	else if (trouble && trouble->at_us >= item->last_attempt_us)
-		outcome_recall(out, trouble->reply, trouble->host);
+		outcome_recall(out, trouble->reply, trouble->host, trouble->class);
 	else if (item->last_reply)
-		outcome_recall(out, item->last_reply, item->last_host ? item->last_host : "");
+		outcome_recall(out, item->last_reply, item->last_host ? item->last_host : "",
+			item->last_class);
 	else if (item_site(item) &&
 		suspensions_hold(
 			sender->suspensions, item->mail->envelope, item_site(item), recipient))
@@ -352,8 +354,9 @@ item_learns(const struct item *item)
 }
 
 static void
-item_remember(struct item *item, const char *reply, const char *host)
+item_remember(struct item *item, const char *reply, const char *host, const char *class)
 {
+	snprintf(item->last_class, sizeof item->last_class, "%s", class);
 	replace(&item->last_reply, reply);
 	replace(&item->last_host, host);
 }
@@ -370,10 +373,10 @@ settle_tell_deferred(struct item *item)
 	item->told = true;
 	item_due(item);
 	if (!outcome && trouble && trouble->at_us >= item->last_attempt_us)
-		item_remember(item, trouble->reply, trouble->host);
+		item_remember(item, trouble->reply, trouble->host, trouble->class);
 	if (!outcome)
 		return;
-	item_remember(item, outcome->text, outcome->host);
+	item_remember(item, outcome->text, outcome->host, outcome->class);
 	rest = rest_until(item, clock_us());
 	n = waiting_event(item, "deferred");
 	json_time(&sender->event.json, "due", rest > item->due_us ? rest : item->due_us);

@@ -191,7 +191,7 @@ do_rule(struct sender *sender, const struct rule *rule, Row *row)
 		tell_released(sender, rule, row->envelope);
 		row->released = true;
 		row->state = ROW__STATE__WAITING;
-		row->due_us = clock_us();
+		row->due_us = row->since_us = clock_us();
 		mail_from_row(sender, row, ROW_ATTEMPT);
 		return true;
 	}
@@ -231,6 +231,7 @@ row_learn(struct sender *sender, const Row *row)
 	rewrite = xcalloc(1, sizeof *rewrite);
 	told.last_reply = trouble->reply;
 	told.last_host = trouble->host;
+	told.last_class = (char *)trouble->class;
 	rewrite->sender = sender;
 	sender->rewriting++;
 	queue_row_put(sender->queue, &told, on_rewritten, rewrite);

@@ -118,7 +118,7 @@ rule_is_for(const struct rule *rule, const Envelope *envelope)
 static const char *
 own_egress(const struct sender *sender)
 {
-	const char *own = sender->config->sender.source_address;
+	const char *own = sender->config->sender.egress;
 
 	return own ? own : "";
 }

@@ -210,7 +210,7 @@ static bool
 hold(const struct suspensions *s, const Envelope *envelope, const char *site, const char *egress,
 	const Recipient *recipient)
 {
-	const char *own = s->sender->config->sender.source_address;
+	const char *own = s->sender->config->sender.egress;
 
 	if (!*egress && own)
 		egress = own;

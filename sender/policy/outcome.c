@@ -85,6 +85,20 @@ static const char *const error_codes[] = {
 	[STEP_DOT] = "4.4.2",
 };
 
+/* reply_class.h */
+static const char *const error_classes[] = {
+	[STEP_DNS] = "dns",
+	[STEP_CONNECT] = "connect",
+	[STEP_BANNER] = "lost",
+	[STEP_EHLO] = "lost",
+	[STEP_STARTTLS] = "tls",
+	[STEP_MAIL] = "lost",
+	[STEP_RCPT] = "lost",
+	[STEP_DATA] = "lost",
+	[STEP_BODY] = "lost",
+	[STEP_DOT] = "lost",
+};
+
 static void
 set_text(char *out, size_t size, const char *text)
 {
@@ -152,6 +166,7 @@ outcome_from_reply(
 	out->code = reply->code;
 	out->tls[0] = '\0';
 	set_enhanced(out, reply);
+	class_of_reply(out->class, reply->code, reply->enhanced);
 	set_text(out->text, sizeof out->text, reply->text);
 	set_text(out->host, sizeof out->host, host);
 }
@@ -209,6 +224,7 @@ void
 outcome_from_error(struct outcome *out, enum outcome_step step, const char *text, const char *host)
 {
 	outcome_defer(out, SCOPE_SITE, error_codes[step], text);
+	set_text(out->class, sizeof out->class, error_classes[step]);
 	set_text(out->host, sizeof out->host, host);
 }
 
@@ -222,6 +238,7 @@ outcome_ours(struct outcome *out, enum outcome_kind kind, enum outcome_scope sco
 	out->code = 0;
 	out->host[0] = out->tls[0] = '\0';
 	set_text(out->enhanced, sizeof out->enhanced, enhanced);
+	set_text(out->class, sizeof out->class, "ours");
 	set_text(out->text, sizeof out->text, text);
 }
 
@@ -238,12 +255,13 @@ outcome_defer(struct outcome *out, enum outcome_scope scope, const char *enhance
 }
 
 void
-outcome_recall(struct outcome *out, const char *text, const char *host)
+outcome_recall(struct outcome *out, const char *text, const char *host, const char *class)
 {
 	struct reply reply;
 
 	outcome_defer(out, SCOPE_SITE, "4.4.0", text);
 	set_text(out->host, sizeof out->host, host);
+	set_text(out->class, sizeof out->class, class);
 	reply_start(&reply);
 	if (strspn(text, "0123456789") != 3 ||
 		reply_line(&reply, text, strlen(text), NULL, NULL) <= 0)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "sender/policy/reply.h"
+#include "shared/mail/reply_class.h"
 
 enum outcome_kind { OUTCOME_DELIVERED, OUTCOME_DEFER, OUTCOME_BOUNCE };
 
@@ -45,6 +46,7 @@ struct outcome {
 	char text[OUTCOME_TEXT_MAX]; /* the remote's raw reply, cleaned, or what we say */
 	char host[OUTCOME_HOST_MAX]; /* "mx1.example[192.0.2.1]", "" before there is one */
 	char tls[64];                /* protocol and cipher of the session, "" without */
+	char class[REPLY_CLASS_MAX]; /* what was said, for counts */
 };
 
 /* From a reply at a step. `all_recipients`: the step concerns the whole transaction. */
@@ -55,8 +57,8 @@ bool outcome_wants_tls(const struct reply *reply);
 /* From an error of ours or of the network (text says what: "connection timed out"). */
 void
 outcome_from_error(struct outcome *out, enum outcome_step step, const char *text, const char *host);
-/* A deferral of which only the text and the host were kept. */
-void outcome_recall(struct outcome *out, const char *text, const char *host);
+/* A deferral of which only the text, the host and the class were kept. */
+void outcome_recall(struct outcome *out, const char *text, const char *host, const char *class);
 /* The mail addresses in its text become "...". */
 void outcome_hide_addresses(struct outcome *out);
 /* Final, by our own decision: "5.1.10", "domain does not accept mail (null MX)". */

@@ -18,6 +18,7 @@
 #include <sys/queue.h>
 
 #include "shared/base/fair.h"
+#include "sender/policy/outcome.h"
 
 struct schedule;
 struct schedule_site;
@@ -105,11 +106,11 @@ bool schedule_feedback(struct schedule *schedule, struct schedule_site *site,
 /* What the site said when it failed last, since it rests and until a message gets through. */
 struct schedule_trouble {
 	uint64_t at_us;
-	char *reply, *host;
+	char *reply, *host, class[REPLY_CLASS_MAX];
 };
 /* To be told after its feedback; nothing when it made no site rest. */
-void schedule_troubled(struct schedule *schedule, struct schedule_site *site, const char *reply,
-	const char *host, uint64_t now_us);
+void schedule_troubled(struct schedule *schedule, struct schedule_site *site,
+	const struct outcome *trouble, uint64_t now_us);
 /* NULL: nothing is known to be wrong with it. */
 const struct schedule_trouble *schedule_trouble(struct schedule *schedule, const char *site);
 /* A connection no longer exists, whatever its state was. The site may go with it. */
@@ -130,6 +131,12 @@ size_t schedule_room(struct schedule *schedule, const char *site, size_t window)
 void schedule_wake(struct schedule *schedule, const char *site);
 
 const char *schedule_site_name(const struct schedule_site *site);
+
+/* The sites that rest or have trouble, in no order; `rest_until_us` 0: it does not rest. */
+void schedule_each_trouble(struct schedule *schedule, uint64_t now_us,
+	void (*on_site)(void *arg, const char *site, uint64_t rest_until_us,
+		const struct schedule_trouble *trouble),
+	void *arg);
 
 struct schedule_stats {
 	size_t sites, waiting, connections, resting;

@@ -8,6 +8,7 @@
  * rests; after that a few messages probe it. Who waits for it meanwhile hears what it said last.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "sender/schedule/schedule_private.h"
 #include "shared/base/log.h"
@@ -94,14 +95,15 @@ schedule_feedback(struct schedule *s, struct schedule_site *site, enum schedule_
 }
 
 void
-schedule_troubled(struct schedule *s, struct schedule_site *site, const char *reply,
-	const char *host, uint64_t now)
+schedule_troubled(
+	struct schedule *s, struct schedule_site *site, const struct outcome *trouble, uint64_t now)
 {
 	if (!schedule_site_rests(s, site, now))
 		return;
 	schedule_trouble_clear(site);
-	site->trouble.reply = xstrdup(reply);
-	site->trouble.host = xstrdup(host);
+	site->trouble.reply = xstrdup(trouble->text);
+	site->trouble.host = xstrdup(trouble->host);
+	memcpy(site->trouble.class, trouble->class, sizeof trouble->class);
 	site->trouble.at_us = now;
 }
 
@@ -111,6 +113,20 @@ schedule_trouble(struct schedule *s, const char *name)
 	struct schedule_site *site = schedule_site_find(s, name);
 
 	return site && site->trouble.reply ? &site->trouble : NULL;
+}
+
+void
+schedule_each_trouble(struct schedule *s, uint64_t now,
+	void (*on_site)(void *arg, const char *site, uint64_t rest_until_us,
+		const struct schedule_trouble *trouble),
+	void *arg)
+{
+	for (const struct schedule_site *site = s->sites; site; site = site->hh.next) {
+		const uint64_t until = schedule_site_rests(s, site, now) ? site->rest_until_us : 0;
+
+		if (until || site->trouble.reply)
+			on_site(arg, site->name, until, &site->trouble);
+	}
 }
 
 bool

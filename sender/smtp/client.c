@@ -568,3 +568,9 @@ client_abort(struct client *client)
 		transaction_lost(client, &failure);
 	client_gone(client, NULL);
 }
+
+const char *
+client_host(const struct client *client)
+{
+	return client->host;
+}

@@ -79,5 +79,7 @@ void client_abort(struct client *client);
 void client_break_off(struct client *client);
 /* Whether a message is out whole and its reply is awaited: given up now, it may arrive twice. */
 bool client_has_sent(const struct client *client);
+/* "mx1.example[192.0.2.1]", the host it talks to or tries now; "" before there is one. */
+const char *client_host(const struct client *client);
 
 #endif

@@ -115,8 +115,7 @@ keep_addresses(struct client *client, const struct net_address *addresses, size_
 
 	client->address_at = client->address_count = 0;
 	for (size_t i = 0; i < count && client->address_count < CLIENT_ADDRESSES_MAX; i++)
-		if (!context->has_source ||
-			context->source.sa.ss_family == addresses[i].sa.ss_family)
+		if (client_uses(context, addresses[i].sa.ss_family))
 			client->addresses[client->address_count++] = addresses[i];
 }
 
@@ -188,7 +187,7 @@ enter_connect(struct client *client)
 	client->tls_fresh = false;
 	reply_start(&client->reply);
 	set_host(client, address);
-	err = conn_connect(&client->conn, address, context->has_source ? &context->source : NULL);
+	err = conn_connect(&client->conn, address, client_source(context, address->sa.ss_family));
 	if (err == -ENETUNREACH && (!client->never || client->transaction))
 		client_host_failed(client, &client->failure);
 	else if (err < 0)

@@ -31,12 +31,37 @@ register_metrics(struct client_context *context)
 		"Hosts given clear text though they had TLS: it failed for an hour.", NULL);
 }
 
+static void
+take_sources(struct client_context *context)
+{
+	const struct config *config = context->config;
+
+	for (unsigned i = 0; i < config->sender.source_address_count && i < 2; i++)
+		if (net_parse_ip(config->sender.source_address[i], 0,
+			    &context->sources[context->sources_count]) == 0)
+			context->sources_count++;
+}
+
+const struct net_address *
+client_source(const struct client_context *context, int family)
+{
+	for (size_t i = 0; i < context->sources_count; i++)
+		if (context->sources[i].sa.ss_family == family)
+			return &context->sources[i];
+	return NULL;
+}
+
+bool
+client_uses(const struct client_context *context, int family)
+{
+	return !context->sources_count || client_source(context, family);
+}
+
 struct client_context *
 client_context_new(struct loop *loop, const struct config *config, struct queue *queue,
 	struct site_resolver *resolver, struct redis *redis)
 {
 	struct client_context *context = xcalloc(1, sizeof *context);
-	const char *source = config->sender.source_address;
 
 	context->loop = loop;
 	context->config = config;
@@ -45,7 +70,7 @@ client_context_new(struct loop *loop, const struct config *config, struct queue 
 	context->tls = tls_client_new();
 	context->memory = host_memory_new();
 	context->tls_memory = tls_memory_new(redis, context->memory);
-	context->has_source = source && net_parse_ip(source, 0, &context->source) == 0;
+	take_sources(context);
 	LIST_INIT(&context->clients);
 	register_metrics(context);
 	return context;

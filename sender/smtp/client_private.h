@@ -69,8 +69,8 @@ struct client_context {
 	struct host_memory *memory;
 	struct tls_memory *tls_memory;
 	struct mail_event event;
-	struct net_address source;
-	bool has_source;
+	struct net_address sources[2]; /* one of a family */
+	size_t sources_count;          /* 0: the system's choice */
 	struct metric *open, *greeted, *failed, *broken_tls, *lost_tls;
 	LIST_HEAD(client_list, client) clients;
 };
@@ -137,6 +137,12 @@ void client_gone(struct client *client, const struct outcome *failure);
 void client_arm(struct client *client, uint64_t ms);
 enum outcome_step client_step(const struct client *client);
 void client_unhold(struct client *client);
+
+/* client_context.c */
+/* Where connections of that family come from; NULL: the system's choice. */
+const struct net_address *client_source(const struct client_context *context, int family);
+/* With addresses of our own, only families that have one are used. */
+bool client_uses(const struct client_context *context, int family);
 
 /* client_connect.c */
 void client_host_failed(struct client *client, const struct outcome *failure);

@@ -2,6 +2,7 @@
  * account_store.c - one loop's copy of the auth tables.
  *
  * ingress -> account_lookup -> [account_store] -> Redis
+ *                                    `-> account_memory (what other loops heard)
  *
  * Every Redis key that was asked for is an entry: parsed, with the time it was fetched. Fresh
  * entries answer at once; look-ups of one key share one request. What Redis says counts by whose
@@ -13,8 +14,9 @@
  *   not been read yet
  *   another owner's       nothing, as if Redis did not answer
  *
- * When nothing counts, what is known does so for 24 h; what is not known is -EAGAIN, never "no such
- * user". So is what was there and has gone without a word of control's: a removal moves the marker.
+ * When nothing counts, what any loop of the process was told last does so for 24 h; what is not
+ * known is -EAGAIN, never "no such user". So is what was there and has gone without a word of
+ * control's: a removal moves the marker.
  *
  * Bounded: the entries used longest ago go, known and unknown ones counted apart, so that guessing
  * names does not push the customers out.
@@ -30,6 +32,7 @@
 
 #include <jansson.h>
 
+#include "shared/account/account_memory.h"
 #include "shared/account/owner.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -166,19 +169,15 @@ entry_get(struct account_store *store, const char *key)
 
 /* Parsing what Redis holds */
 
-static bool
-take_networks(struct cached *entry, const struct redis_reply *reply)
+static void
+take_networks(struct cached *entry, const char *text)
 {
-	const size_t count = redis_reply_count(reply);
-
-	entry->networks = xcalloc(count, sizeof *entry->networks);
-	for (size_t i = 0; i < count; i++) {
-		const char *text = redis_reply_str(redis_reply_at(reply, i), NULL);
-
-		if (text)
-			entry->networks[entry->networks_count++] = xstrdup(text);
+	for (size_t length; *text; text += length + (text[length] == '\n')) {
+		length = strcspn(text, "\n");
+		entry->networks = xrealloc(
+			entry->networks, (entry->networks_count + 1) * sizeof *entry->networks);
+		entry->networks[entry->networks_count++] = xstrndup(text, length);
 	}
-	return true;
 }
 
 static bool
@@ -198,22 +197,39 @@ take_grant(struct cached *entry, const char *text, size_t length)
 	return account != NULL;
 }
 
-static bool
-take_document(struct cached *entry, const struct redis_reply *reply)
+/* As account_memory.h has it; NULL when the answer is none. */
+static char *
+document_text(const struct redis_reply *reply)
 {
+	const char *text = redis_reply_str(reply, NULL);
 	size_t length;
-	const char *text;
+	char *all;
+	FILE *out;
 
-	if (redis_reply_kind(reply) == REDIS_LIST)
-		return take_networks(entry, reply);
-	text = redis_reply_str(reply, &length);
-	if (!text)
-		return false;
+	if (redis_reply_kind(reply) != REDIS_LIST)
+		return text ? xstrdup(text) : NULL;
+	out = xopen_memstream(&all, &length);
+	for (size_t i = 0; i < redis_reply_count(reply); i++) {
+		text = redis_reply_str(redis_reply_at(reply, i), NULL);
+		if (text)
+			fprintf(out, "%s\n", text);
+	}
+	xclose_memstream(out);
+	return all;
+}
+
+static bool
+take_document(struct cached *entry, const char *text)
+{
+	if (strcmp(entry->key, NETWORKS_KEY) == 0) {
+		take_networks(entry, text);
+		return true;
+	}
 	if (strncmp(entry->key, "account:", 8) == 0) {
-		entry->account = account_from_json(text, length);
+		entry->account = account_from_json(text, strlen(text));
 		return entry->account != NULL;
 	}
-	return take_grant(entry, text, length);
+	return take_grant(entry, text, strlen(text));
 }
 
 /* Fetching */
@@ -242,12 +258,37 @@ marker_owner(const char *marker)
 	return blank ? blank + 1 : "";
 }
 
-static int
-last_good(const struct cached *entry)
+static void
+entry_know(struct cached *entry, bool found, uint64_t heard_ms, const char *marker)
 {
-	const bool usable = entry->found && clock_mono_ms() - entry->fetched_ms < KEEP_MS &&
-		owner_compare(marker_owner(entry->marker)) != OWNER_OTHER;
+	entry->found = found;
+	entry->fetched_ms = heard_ms;
+	snprintf(entry->marker, sizeof entry->marker, "%s", marker);
+	lru_put(found ? &entry->store->known : &entry->store->unknown, entry);
+}
 
+/* Another loop may have heard of it later than this one did. */
+static void
+entry_recall(struct cached *entry)
+{
+	struct account_copy copy;
+	char marker[MARKER_SIZE];
+
+	if (!account_memory_get(entry->key, entry->fetched_ms, &copy, marker))
+		return;
+	entry_clear(entry);
+	entry_know(entry, copy.text && take_document(entry, copy.text), copy.heard_ms, marker);
+	account_copy_free(copy.text);
+}
+
+static int
+last_good(struct cached *entry)
+{
+	bool usable;
+
+	entry_recall(entry);
+	usable = entry->found && clock_mono_ms() - entry->fetched_ms < KEEP_MS &&
+		owner_compare(marker_owner(entry->marker)) != OWNER_OTHER;
 	return usable ? 0 : -EAGAIN;
 }
 
@@ -279,14 +320,15 @@ take_marker(const struct redis_reply *reply, char marker[MARKER_SIZE])
 	return text && match == OWNER_SAME ? TRUST_ALL : TRUST_FOUND;
 }
 
+/* `text` NULL: it is surely not there. */
 static void
-entry_settle(struct cached *entry, bool found, const char *marker)
+entry_settle(struct cached *entry, char *text, const char *marker)
 {
-	entry->found = found;
-	entry->fetched_ms = clock_mono_ms();
-	snprintf(entry->marker, sizeof entry->marker, "%s", marker);
-	lru_put(found ? &entry->store->known : &entry->store->unknown, entry);
-	entry_answer(entry, found ? 0 : -ENOENT);
+	const struct account_copy copy = { text, clock_mono_ms(), marker };
+
+	entry_know(entry, text != NULL, copy.heard_ms, marker);
+	account_memory_put(entry->key, &copy);
+	entry_answer(entry, text ? 0 : -ENOENT);
 }
 
 static bool
@@ -300,14 +342,17 @@ is_nothing(const struct redis_reply *reply)
 static void
 take_found(struct cached *entry, const struct redis_reply *document, const char *marker)
 {
+	char *text = document_text(document);
+
 	entry_clear(entry);
-	if (take_document(entry, document)) {
-		entry_settle(entry, true, marker);
+	if (text && take_document(entry, text)) {
+		entry_settle(entry, text, marker);
 	} else {
 		LOG_WARN("account: an unreadable document in Redis", "key", entry->key);
 		entry->fetched_ms = 0;
 		entry_answer(entry, -EAGAIN);
 	}
+	account_copy_free(text);
 }
 
 static void
@@ -320,7 +365,7 @@ take_nothing(struct cached *entry, enum trust trust, const char *marker)
 		return;
 	}
 	entry_clear(entry);
-	entry_settle(entry, false, marker);
+	entry_settle(entry, NULL, marker);
 }
 
 static void
@@ -396,6 +441,7 @@ account_store_new(struct loop *loop, struct redis *redis)
 	struct account_store *store = xcalloc(1, sizeof *store);
 
 	(void)loop;
+	account_memory_hold();
 	store->redis = redis;
 	store->sure = true;
 	return store;
@@ -425,5 +471,6 @@ account_store_free(struct account_store **store_ref)
 	entries_end(&store->known);
 	entries_end(&store->unknown);
 	tdestroy(store->tree, tree_entry_free);
+	account_memory_let_go();
 	free(store);
 }

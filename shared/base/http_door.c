@@ -3,34 +3,36 @@
  *
  * metrics, control's API -> [http_door] -> evhttp
  *
- * evhttp counts no connections, has a timeout for each read alone, and calls nobody before it has
- * all of a request. So each connection's bufferevent is made here, which gives a look at the lines
- * of a header as they come, before evhttp takes them. Where it ends without the token the rest of
- * the input is thrown away, and 401 is said here. Whoever has shown the token once may send a body
- * from then on; whether each request has it is the API's to check.
+ * evhttp counts no connections, has a timeout for each read alone, calls nobody before it has all
+ * of a request, and answers what it cannot read in HTML. So each connection's bufferevent is made
+ * here, which lets http_scan.c look at what comes before evhttp takes it. What is not taken, first
+ * of all a head without the token, is told here, in JSON, and the rest of the input is thrown away.
+ * Whoever has shown the token once may send a body from then on; whether each request has it is the
+ * API's to check.
  */
 #include "shared/base/http_door.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/queue.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <openssl/crypto.h>
 
+#include "shared/base/http_scan.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/metrics.h"
 #include "shared/base/net.h"
 
 #define LINGER_S 2
-#define REFUSED                                                                                    \
-	"{\n \"error\": \"the token of state_dir/control.token is needed: Authorization: "         \
-	"Bearer ...\",\n \"field\": null\n}\n"
+#define METHODS                                                                                    \
+	(EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH |  \
+		EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS)
+#define NEEDED "the token of state_dir/control.token is needed: Authorization: Bearer ..."
 
 struct caller {
 	TAILQ_ENTRY(caller) entry;
@@ -41,7 +43,9 @@ struct caller {
 	struct evbuffer_cb_entry *watch;
 	struct event *next;  /* it has arrived, or is to hear 401 */
 	struct event *timer; /* its deadline */
-	bool trusted, working, refused;
+	struct http_scan scan;
+	uint64_t answered;           /* requests */
+	bool working, refused, last; /* last: no request is taken behind the one in hand */
 };
 
 struct http_door {
@@ -50,19 +54,9 @@ struct http_door {
 	struct event_base *base;
 	TAILQ_HEAD(, caller) callers; /* the oldest first */
 	struct caller *coming;        /* has not arrived, or NULL */
-	struct metric *for_others, *late, *without_token;
+	struct http_scan_options scan;
+	struct metric *for_others, *late, *without_token, *not_taken;
 };
-
-bool
-http_door_token_is(const char *token, const char *authorization)
-{
-	size_t length = strlen(token);
-
-	if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
-		return false;
-	return strlen(authorization + 7) == length &&
-		CRYPTO_memcmp(authorization + 7, token, length) == 0;
-}
 
 /* ---- the end of a connection ---- */
 
@@ -74,6 +68,7 @@ caller_free(struct caller *caller)
 		caller->door->coming = NULL;
 	event_free(caller->next);
 	event_free(caller->timer);
+	http_scan_wipe(&caller->scan);
 	free(caller);
 }
 
@@ -83,8 +78,7 @@ on_closed(struct evhttp_connection *connection, void *arg)
 	struct caller *caller = arg;
 
 	(void)connection;
-	if (caller->watch)
-		evbuffer_remove_cb_entry(bufferevent_get_input(caller->stream), caller->watch);
+	evbuffer_remove_cb_entry(bufferevent_get_input(caller->stream), caller->watch);
 	caller_free(caller);
 }
 
@@ -117,68 +111,54 @@ start_timer(struct caller *caller, unsigned seconds)
 	event_add(caller->timer, &tv);
 }
 
-/* ---- the token ---- */
+/* ---- what comes ---- */
 
-/* Whether the line is the field with the token. */
+/* The last bytes of the input: what evhttp has not seen yet. */
 static bool
-shows_token(const char *token, const char *line, size_t length)
+scan(struct caller *caller, struct evbuffer *input, size_t added)
 {
-	static const char name[] = "Authorization:";
-	char value[256];
+	struct evbuffer_ptr at;
+	struct evbuffer_iovec pieces[8];
+	bool good = true;
 
-	if (length < sizeof name - 1 || strncasecmp(line, name, sizeof name - 1) != 0)
-		return false;
-	line += sizeof name - 1;
-	length -= sizeof name - 1;
-	while (length > 0 && *line == ' ') {
-		line++;
-		length--;
-	}
-	while (length > 0 && (line[length - 1] == ' ' || line[length - 1] == '\t'))
-		length--;
-	if (length >= sizeof value)
-		return false;
-	memcpy(value, line, length);
-	value[length] = '\0';
-	return http_door_token_is(token, value);
-}
+	evbuffer_ptr_set(input, &at, evbuffer_get_length(input) - added, EVBUFFER_PTR_SET);
+	while (added > 0 && good) {
+		const int count = evbuffer_peek(input, (ev_ssize_t)added, &at, pieces, 8);
+		size_t seen = 0;
 
-/* Looks at the whole lines that have come; false at the end of a header without the token. */
-static bool
-look(struct caller *caller, const char *text, size_t size)
-{
-	const char *end;
+		for (int i = 0; i < count && i < 8 && good && seen < added; i++) {
+			const size_t rest = added - seen;
+			const size_t length = pieces[i].iov_len < rest ? pieces[i].iov_len : rest;
 
-	for (; (end = memchr(text, '\n', size)); text = end + 1) {
-		size_t length = (size_t)(end - text);
-
-		size -= length + 1;
-		length -= length > 0 && text[length - 1] == '\r';
-		if (length == 0)
-			return false;
-		if (shows_token(caller->door->options.token, text, length)) {
-			caller->trusted = true;
-			return true;
+			good = http_scan_feed(&caller->scan, pieces[i].iov_base, length);
+			seen += length;
 		}
+		added -= seen;
+		if (added > 0)
+			evbuffer_ptr_set(input, &at, seen, EVBUFFER_PTR_ADD);
 	}
-	return true;
+	return good;
 }
 
-/* evhttp takes whole lines out after this, so each is seen once. */
+/* evhttp never sees the end of a head that is refused. Where it has requests before in hand, the
+ * answer to the first of them is the last of the connection. */
 static void
 on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct caller *caller = arg;
-	size_t size = evbuffer_get_length(input);
 
-	if (caller->trusted || info->n_added == 0)
+	if (info->n_added == 0 || caller->last)
 		return;
-	if (!caller->refused && look(caller, (const char *)evbuffer_pullup(input, -1), size))
+	if (!caller->refused && scan(caller, input, info->n_added))
 		return;
+	if (caller->scan.requests > caller->answered) {
+		caller->last = true;
+		return;
+	}
 	if (!caller->refused)
 		event_active(caller->next, EV_TIMEOUT, 0);
 	caller->refused = true;
-	evbuffer_drain(input, size);
+	evbuffer_drain(input, evbuffer_get_length(input));
 }
 
 static void
@@ -207,21 +187,82 @@ on_gone(struct bufferevent *stream, short what, void *arg)
 	evhttp_connection_free(caller->connection);
 }
 
+static const char *
+phrase(int status)
+{
+	switch (status) {
+	case 400: return "Bad Request";
+	case 401: return "Unauthorized";
+	case 404: return "Not Found";
+	case 405: return "Method Not Allowed";
+	case 413: return "Content Too Large";
+	case 414: return "URI Too Long";
+	case 417: return "Expectation Failed";
+	case 431: return "Request Header Fields Too Large";
+	default: return "HTTP Version Not Supported";
+	}
+}
+
+/* "error" and "field" as the API has them. */
+static void
+write_reason(const struct caller *caller, struct evbuffer *body)
+{
+	const struct http_scan *scan = &caller->scan;
+	const size_t most = scan->status == 413 ? caller->door->options.body_max
+						: caller->door->options.head_max;
+
+	evbuffer_add_printf(
+		body, "{\n \"error\": \"%s", scan->status == 401 ? NEEDED : scan->error);
+	if (scan->status == 413 || scan->status == 414 || scan->status == 431)
+		evbuffer_add_printf(body, ": at most %zu bytes are taken", most);
+	if (scan->status != 401 && *scan->field)
+		evbuffer_add_printf(body, "\",\n \"field\": \"%s\"\n}\n", scan->field);
+	else
+		evbuffer_add_printf(body, "\",\n \"field\": null\n}\n");
+}
+
+/* What the path takes instead of the method; a path that takes nothing is none. */
+static void
+find_allowed(struct caller *caller, char *allow, size_t size)
+{
+	struct http_scan *scan = &caller->scan;
+
+	snprintf(allow, size, "GET, HEAD");
+	if (scan->status == 405 && caller->door->options.allow)
+		caller->door->options.allow(scan->target, allow, size);
+	if (*allow)
+		return;
+	scan->status = 404;
+	scan->error = "there is no such path";
+}
+
 /* The connection is ours from here on. What the client still sends is read for a while: closing
  * with input unread would take the answer with it. */
 static void
 refuse(struct caller *caller)
 {
-	static const char answer[] = "HTTP/1.1 401 Unauthorized\r\n"
-				     "WWW-Authenticate: Bearer\r\n"
-				     "Content-Type: application/json\r\n"
-				     "Cache-Control: no-store\r\n"
-				     "Connection: close\r\n";
+	const struct http_scan *scan = &caller->scan;
+	char allow[128];
+	struct evbuffer *body = evbuffer_new(), *out = bufferevent_get_output(caller->stream);
 
-	metric_add(caller->door->without_token, 1);
+	if (!body)
+		die("out of memory", "evbuffer_new");
+	metric_add(scan->status == 401 ? caller->door->without_token : caller->door->not_taken, 1);
 	bufferevent_setcb(caller->stream, on_rest, on_told, on_gone, caller);
-	evbuffer_add_printf(bufferevent_get_output(caller->stream),
-		"%sContent-Length: %zu\r\n\r\n%s", answer, strlen(REFUSED), REFUSED);
+	find_allowed(caller, allow, sizeof allow);
+	write_reason(caller, body);
+	evbuffer_add_printf(out,
+		"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
+		"Cache-Control: no-store\r\nConnection: close\r\n",
+		scan->status, phrase(scan->status), evbuffer_get_length(body));
+	if (scan->status == 401)
+		evbuffer_add_printf(out, "WWW-Authenticate: Bearer\r\n");
+	if (scan->status == 405)
+		evbuffer_add_printf(out, "Allow: %s\r\n", allow);
+	evbuffer_add_printf(out, "\r\n");
+	if (!scan->is_head)
+		evbuffer_add_buffer(out, body);
+	evbuffer_free(body);
 	bufferevent_enable(caller->stream, EV_READ | EV_WRITE);
 	start_timer(caller, LINGER_S);
 }
@@ -235,7 +276,7 @@ find_idle(struct caller *for_whom, const char *address)
 	struct caller *caller;
 
 	TAILQ_FOREACH(caller, &for_whom->door->callers, entry)
-	if (caller != for_whom && caller->connection && !caller->trusted && !caller->working &&
+	if (caller != for_whom && caller->connection && !caller->scan.trusted && !caller->working &&
 		(!address || strcmp(caller->address, address) == 0))
 		return caller;
 	return NULL;
@@ -317,9 +358,8 @@ new_stream(struct event_base *base, void *arg)
 	caller->timer = event_new(base, -1, 0, on_deadline, caller);
 	if (!caller->stream || !caller->next || !caller->timer)
 		die("out of memory", "bufferevent_socket_new");
-	if (door->options.token)
-		caller->watch = evbuffer_add_cb(
-			bufferevent_get_input(caller->stream), on_input, caller);
+	http_scan_init(&caller->scan, &door->scan);
+	caller->watch = evbuffer_add_cb(bufferevent_get_input(caller->stream), on_input, caller);
 	TAILQ_INSERT_TAIL(&door->callers, caller, entry);
 	event_active(caller->next, EV_TIMEOUT, 0);
 	start_timer(caller, door->options.deadline_s);
@@ -342,15 +382,22 @@ http_door_new(struct loop *loop, const struct http_door_options *options)
 	struct http_door *door = xcalloc(1, sizeof *door);
 
 	door->options = *options;
+	door->scan = (struct http_scan_options){ options->token, options->head_max,
+		options->body_max };
 	door->base = loop_base(loop);
 	door->server = evhttp_new(door->base);
 	if (!door->server)
 		die("out of memory", "evhttp_new");
 	TAILQ_INIT(&door->callers);
 	evhttp_set_bevcb(door->server, new_stream, door);
+	/* What evhttp would refuse has been refused in JSON before. */
+	evhttp_set_allowed_methods(door->server, METHODS);
+	evhttp_set_max_headers_size(door->server, (ev_ssize_t)(2 * options->head_max));
+	evhttp_set_max_body_size(door->server, (ev_ssize_t)(2 * options->body_max));
 	door->for_others = closed_metric("reason=\"room\"");
 	door->late = closed_metric("reason=\"late\"");
 	door->without_token = closed_metric("reason=\"token\"");
+	door->not_taken = closed_metric("reason=\"request\"");
 	return door;
 }
 
@@ -398,6 +445,16 @@ http_door_take(struct http_door *door, struct evhttp_request *request)
 	event_del(caller->timer);
 }
 
+/* HEAD hears how long the body is that evhttp would send. */
+static void
+add_length(struct evhttp_request *request, size_t length)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%zu", length);
+	evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Length", text);
+}
+
 void
 http_door_reply(
 	struct http_door *door, struct evhttp_request *request, int status, struct evbuffer *body)
@@ -406,7 +463,15 @@ http_door_reply(
 
 	if (caller) {
 		caller->working = false;
+		caller->answered++;
 		start_timer(caller, door->options.deadline_s);
+		if (caller->last)
+			evhttp_add_header(
+				evhttp_request_get_output_headers(request), "Connection", "close");
+	}
+	if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
+		add_length(request, evbuffer_get_length(body));
+		evbuffer_drain(body, evbuffer_get_length(body));
 	}
 	evhttp_send_reply(request, status, NULL, body);
 }

@@ -6,6 +6,7 @@
 #define SHARED_HTTP_DOOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct evbuffer;
 struct evhttp;
@@ -21,6 +22,11 @@ struct http_door_options {
 	 * answer. */
 	unsigned deadline_s;
 	const char *token; /* borrowed; NULL: anybody may ask */
+	/* Of a request, in bytes: what is larger is refused as it comes. */
+	size_t head_max, body_max;
+	/* The methods that a path takes, "GET, HEAD": for who uses one that HTTP does not know.
+	 * NULL: GET and HEAD. `path` need not be one. */
+	void (*allow)(const char *path, char *out, size_t size);
 };
 
 /* Never NULL. The server itself is evhttp's, and goes with the door. */
@@ -34,8 +40,5 @@ void http_door_take(struct http_door *door, struct evhttp_request *request);
 /* evhttp_send_reply(), with the deadline of an answer. */
 void http_door_reply(
 	struct http_door *door, struct evhttp_request *request, int status, struct evbuffer *body);
-/* Whether a field "Authorization" (or NULL) is "Bearer" with the token. Takes the same time for
- * each wrong one of its length. */
-bool http_door_token_is(const char *token, const char *authorization);
 
 #endif

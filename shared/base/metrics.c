@@ -338,7 +338,8 @@ metrics_listen(struct loop *loop, int fd)
 	static const struct http_door_options options = {
 		.connections_max = METRICS_CONNECTIONS_MAX,
 		.per_address_max = METRICS_CONNECTIONS_MAX / 2,
-		.deadline_s = DEADLINE_S
+		.deadline_s = DEADLINE_S,
+		.head_max = 16384
 	};
 	struct evhttp *server;
 	int err = net_listen_on(fd);
@@ -350,8 +351,6 @@ metrics_listen(struct loop *loop, int fd)
 	door = http_door_new(loop, &options);
 	server = http_door_server(door);
 	evhttp_set_allowed_methods(server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
-	evhttp_set_max_headers_size(server, 16384);
-	evhttp_set_max_body_size(server, 0);
 	evhttp_set_cb(server, "/metrics", on_metrics, NULL);
 	evhttp_set_cb(server, "/livez", on_livez, NULL);
 	evhttp_set_cb(server, "/readyz", on_readyz, NULL);

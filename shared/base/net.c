@@ -182,8 +182,8 @@ unlink_stale(const struct net_address *address)
 		unlink(un->sun_path);
 }
 
-int
-net_bind(const struct net_address *address)
+static int
+bind_to(const struct net_address *address, bool shared)
 {
 	const int one = 1;
 	int fd = net_socket(address);
@@ -191,15 +191,56 @@ net_bind(const struct net_address *address)
 	if (fd < 0)
 		return fd;
 	unlink_stale(address);
-	if (address->sa.ss_family != AF_UNIX) {
+	if (address->sa.ss_family != AF_UNIX)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (shared)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
-	}
 	if (address->sa.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
 	if (bind(fd, (const struct sockaddr *)&address->sa, address->length) < 0)
 		return fail(fd);
 	return fd;
+}
+
+int
+net_bind(const struct net_address *address)
+{
+	return bind_to(address, false);
+}
+
+int
+net_bind_shared(const struct net_address *address)
+{
+	return bind_to(address, true);
+}
+
+bool
+net_has_address(const struct net_address *address)
+{
+	const int fd = socket(address->sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool has;
+
+	if (fd < 0)
+		return false;
+	has = bind(fd, (const struct sockaddr *)&address->sa, address->length) == 0 ||
+		errno != EADDRNOTAVAIL;
+	close(fd);
+	return has;
+}
+
+int
+net_route(const struct net_address *to, const struct net_address *from)
+{
+	const int fd = socket(to->sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if ((from && bind(fd, (const struct sockaddr *)&from->sa, from->length) < 0) ||
+		connect(fd, (const struct sockaddr *)&to->sa, to->length) < 0)
+		err = -errno;
+	close(fd);
+	return err;
 }
 
 int

@@ -28,12 +28,21 @@ void net_format(const struct net_address *address, char text[NET_TEXT_MAX]);
 void net_format_ip(const struct net_address *address, char text[NET_TEXT_MAX]);
 uint16_t net_port(const struct net_address *address);
 
-/* A socket with SO_REUSEPORT (TCP) that has the address and takes no connections yet, or -errno. */
+/* A socket that has the address and takes no connections yet, or -errno: -EADDRINUSE also when
+ * whoever listens there shares it. */
 int net_bind(const struct net_address *address);
+/* The same for one of several sockets of a process that share the address (SO_REUSEPORT). Another
+ * process's would do so as well: ask net_bind() first whether there is one. */
+int net_bind_shared(const struct net_address *address);
 /* From now on it does. 0 or -errno. */
 int net_listen_on(int fd);
 /* Both: a listening socket, or -errno. */
 int net_listen(const struct net_address *address);
+/* Whether the address is one of this machine's (the port does not matter, when it is 0). */
+bool net_has_address(const struct net_address *address);
+/* Whether this machine has a route there, from that address unless NULL: 0 or -errno. Nothing is
+ * sent. */
+int net_route(const struct net_address *to, const struct net_address *from);
 /* A socket whose connect() is under way, bound to `from` unless NULL; or -errno. TCP_NODELAY. */
 int net_connect(const struct net_address *to, const struct net_address *from);
 /* The fd's peer and own address. */

@@ -17,6 +17,7 @@
 
 #include "shared/base/log.h"
 #include "shared/config/config_private.h"
+#include "shared/base/net.h"
 
 #define FILE_MAX (1u << 20)
 #define PASSWORD_MAX 512
@@ -368,6 +369,40 @@ check_redis(const struct config *config, struct config_check *check)
 }
 
 static void
+check_sources(const struct config *config, struct config_check *check)
+{
+	struct net_address first, second;
+
+	if (config->sender.source_address_count > 2)
+		config_error(check, "sender.source_address[2]",
+			"is too many: one IPv4 and one IPv6 address");
+	else if (config->sender.source_address_count == 2 &&
+		net_parse_ip(config->sender.source_address[0], 0, &first) == 0 &&
+		net_parse_ip(config->sender.source_address[1], 0, &second) == 0 &&
+		first.sa.ss_family == second.sa.ss_family)
+		config_error(check, "sender.source_address[1]",
+			"is of the same family as the first: one IPv4 and one IPv6 address");
+}
+
+/* A wrong address was named before. */
+static char *
+egress_of(const struct config *config)
+{
+	struct net_address address;
+	char text[2 * NET_TEXT_MAX] = "", ip[NET_TEXT_MAX];
+	size_t used = 0;
+
+	for (unsigned i = 0; i < config->sender.source_address_count && i < 2; i++) {
+		if (net_parse_ip(config->sender.source_address[i], 0, &address) < 0)
+			continue;
+		net_format_ip(&address, ip);
+		used += (size_t)snprintf(
+			text + used, sizeof text - used, "%s%s", used ? "," : "", ip);
+	}
+	return xstrdup(text);
+}
+
+static void
 check_sender(const struct config *config, struct config_check *check)
 {
 	if (config->sender.retry.first > config->sender.retry.max)
@@ -375,6 +410,63 @@ check_sender(const struct config *config, struct config_check *check)
 	if (config->sender.concurrency_start > config->sender.concurrency_max)
 		config_error(check, "sender.concurrency_start",
 			"is more than sender.concurrency_max (%u)", config->sender.concurrency_max);
+	check_sources(config, check);
+}
+
+/* An address that something listens on, and where it stands. */
+struct place {
+	char path[64];
+	const char *text;
+	bool page; /* the API or the metrics: shares its port with nothing, also not by a wildcard
+		    */
+};
+
+static bool
+is_any(const struct net_address *address)
+{
+	static const struct network any[] = {
+		{.family = AF_INET,   .prefix = 32 },
+                { .family = AF_INET6, .prefix = 128}
+	};
+
+	return network_contains(&any[0], address) || network_contains(&any[1], address);
+}
+
+static bool
+places_collide(const struct place *a, const struct place *b)
+{
+	char a_ip[NET_TEXT_MAX], b_ip[NET_TEXT_MAX];
+	struct net_address x, y;
+
+	if (!a->text || !b->text || net_parse(a->text, &x) < 0 || net_parse(b->text, &y) < 0 ||
+		x.sa.ss_family != y.sa.ss_family || net_port(&x) != net_port(&y) || !net_port(&x))
+		return false;
+	net_format_ip(&x, a_ip);
+	net_format_ip(&y, b_ip);
+	return strcmp(a_ip, b_ip) == 0 || ((a->page || b->page) && (is_any(&x) || is_any(&y)));
+}
+
+static void
+check_places(const struct config *config, struct config_check *check)
+{
+	const unsigned listeners = config->ingress.listen_count, count = listeners + 2;
+	struct place *places = xcalloc(count, sizeof *places);
+
+	for (unsigned i = 0; i < listeners; i++) {
+		snprintf(places[i].path, sizeof places->path, "ingress.listen[%u].address", i);
+		places[i].text = config->ingress.listen[i].address;
+	}
+	places[listeners] = (struct place){ "control.listen", config->control.listen, true };
+	places[listeners + 1] = (struct place){ "metrics.listen", config->metrics.listen, true };
+	for (unsigned j = 1; j < count; j++)
+		for (unsigned i = 0; i < j; i++)
+			if (places_collide(&places[i], &places[j])) {
+				config_error(check, places[j].path,
+					"\"%s\" is in use already by %s", places[j].text,
+					places[i].path);
+				break;
+			}
+	free(places);
 }
 
 /* What one key asks of another. */
@@ -397,28 +489,38 @@ check_together(const struct config_loaded *loaded, struct config_check *check)
 		config_error(check, "scanner.clamd",
 			"is empty; name a clamd, or set scanner.enabled: false");
 	check_sender(config, check);
+	check_places(config, check);
+}
+
+static void
+read_passwords(struct config *config, struct config_check *check)
+{
+	read_password(
+		check, "redis.password_file", config->redis.password_file, &config->redis.password);
+	read_password(check, "queue.sasl.password_file", config->queue.sasl.password_file,
+		&config->queue.sasl.password);
 }
 
 static struct config *
-complete(struct config_loaded *loaded, const char *file, struct config_check *check)
+complete(struct config_loaded *loaded, const char *file, bool files, struct config_check *check)
 {
 	struct config *config = &loaded->config;
 
 	config->file = xstrdup(file);
 	apply_defaults(loaded, check);
+	config->sender.egress = egress_of(config);
 	gather_certificates(loaded);
-	read_password(
-		check, "redis.password_file", config->redis.password_file, &config->redis.password);
-	read_password(check, "queue.sasl.password_file", config->queue.sasl.password_file,
-		&config->queue.sasl.password);
-	check_together(loaded, check);
+	if (files) {
+		read_passwords(config, check);
+		check_together(loaded, check);
+	}
 	if (config_check_errors(check))
 		config_free(&config);
 	return config;
 }
 
-struct config *
-config_load(const char *file, FILE *errors)
+static struct config *
+load_file(const char *file, bool files, FILE *errors)
 {
 	struct config_loaded *loaded;
 	struct config *config = NULL;
@@ -430,16 +532,28 @@ config_load(const char *file, FILE *errors)
 		fprintf(errors, "%s: cannot be read: %s\n", file, strerror(errno));
 		return NULL;
 	}
-	check = config_check_new(file, text, length, errors);
+	check = config_check_new(file, text, length, files, errors);
 	if (!config_check_errors(check)) {
 		loaded = load(file, text, length, errors);
 		if (loaded)
-			config = complete(loaded, file, check);
+			config = complete(loaded, file, files, check);
 	}
 	config_check_free(&check);
 	explicit_bzero(text, length);
 	free(text);
 	return config;
+}
+
+struct config *
+config_load(const char *file, FILE *errors)
+{
+	return load_file(file, true, errors);
+}
+
+struct config *
+config_load_alone(const char *file, FILE *errors)
+{
+	return load_file(file, false, errors);
 }
 
 static void
@@ -465,6 +579,7 @@ config_free(struct config **config_ref)
 	wipe(config->redis.password);
 	wipe(config->queue.sasl.password);
 	free(config->file);
+	free(config->sender.egress);
 	free(config->ingress.tls.files);
 	library = library_config(last);
 	cyaml_free(&library, &config_schema, config, 0);

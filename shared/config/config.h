@@ -126,7 +126,9 @@ struct config {
 		unsigned concurrency_start, concurrency_max; /* connections per site: 5, 20 */
 		unsigned connections_max;                    /* of the process, 1000 */
 		unsigned port;                               /* of MX hosts, 25 */
-		char *source_address;                        /* bind, default any */
+		char **source_address; /* bind: one IPv4, one IPv6 at most; none: any */
+		unsigned source_address_count;
+		char *egress; /* those in their usual form, "192.0.2.1,2001:db8::1"; "" without */
 		struct {
 			uint64_t connect, command, dot, idle; /* 30s, 5m, 10m; cached idle 5s */
 		} timeout;
@@ -151,6 +153,9 @@ struct config {
  * files that must be readable, keys that need other keys.
  */
 struct config *config_load(const char *file, FILE *errors);
+/* The same for somebody who only wants to know what the file says: what it names (certificates,
+ * keys, files with a password) is neither looked at nor read, and may be somebody else's. */
+struct config *config_load_alone(const char *file, FILE *errors);
 void config_free(struct config **config);
 
 /* "500ms", "30s", "5m", "4h", "5d" to milliseconds; "4096", "256k", "50M", "2G" to bytes. 0 or

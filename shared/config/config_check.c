@@ -27,6 +27,7 @@ struct place {
 struct config_check {
 	const char *file;
 	FILE *errors;
+	bool files; /* are looked at */
 	unsigned count;
 	yaml_document_t document;
 	struct place *places;
@@ -260,7 +261,7 @@ check_text(struct config_check *check, const char *path, const char *text)
 
 	path_general(path, general);
 	rule = config_rule_find(general);
-	if (!rule)
+	if (!rule || (!check->files && config_rule_is_file(rule)))
 		return;
 	if (rule->kind != KIND_TEXT)
 		check_range(check, rule, path, text);
@@ -383,13 +384,14 @@ check_document(struct config_check *check)
 }
 
 struct config_check *
-config_check_new(const char *file, const char *text, size_t length, FILE *errors)
+config_check_new(const char *file, const char *text, size_t length, bool files, FILE *errors)
 {
 	struct config_check *check = xcalloc(1, sizeof *check);
 	yaml_parser_t parser;
 
 	check->file = file;
 	check->errors = errors;
+	check->files = files;
 	if (!yaml_parser_initialize(&parser))
 		die("out of memory", "libyaml");
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);

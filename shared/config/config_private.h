@@ -36,15 +36,18 @@ extern const cyaml_schema_value_t config_schema;
 extern const struct config_rule config_rules[]; /* ends with path NULL */
 
 const struct config_rule *config_rule_find(const char *path);
+/* Whether its value is a file or a directory that has to be there. */
+bool config_rule_is_file(const struct config_rule *rule);
 /* Numbers, durations and sizes to their value. 0 or -EINVAL. */
 int config_value(enum config_kind kind, const char *text, uint64_t *value_out);
 
 /* A file that has been compared with the schema: where each key stands, and how many errors. */
 struct config_check;
 
-/* Parses `text` and writes every error. Never NULL. */
+/* Parses `text` and writes every error. `files`: those that it names are looked at, too. Never
+ * NULL. */
 struct config_check *
-config_check_new(const char *file, const char *text, size_t length, FILE *errors);
+config_check_new(const char *file, const char *text, size_t length, bool files, FILE *errors);
 void config_check_free(struct config_check **check);
 bool config_check_has(const struct config_check *check, const char *path);
 unsigned config_check_errors(const struct config_check *check);

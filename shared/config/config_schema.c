@@ -248,7 +248,7 @@ static const cyaml_schema_field_t sender_fields[] = {
 	NUMBER("concurrency_max", CONFIG(sender.concurrency_max)),
 	NUMBER("connections_max", CONFIG(sender.connections_max)),
 	NUMBER("port", CONFIG(sender.port)),
-	TEXT("source_address", CONFIG(sender.source_address)),
+	TEXT_LIST("source_address", sender.source_address),
 	MAPPING("timeout", timeout_fields),
 	CYAML_FIELD_END,
 };
@@ -516,7 +516,7 @@ const struct config_rule config_rules[] = {
 	VALUE("sender.concurrency_max",  KIND_NUMBER,   sender.concurrency_max, "20", "1", "1000"),
 	VALUE("sender.connections_max",  KIND_NUMBER,   sender.connections_max, "1000", "1", "100000"),
 	VALUE("sender.port",             KIND_NUMBER,   sender.port,        "25",   "1",   "65535"),
-	CHECKED("sender.source_address", CONFIG(sender.source_address), NULL, wrong_ip),
+	CHECKED("sender.source_address[]", 0, NULL, wrong_ip),
 	VALUE("sender.timeout.connect",  KIND_DURATION, sender.timeout.connect, "30s", "100ms", "10m"),
 	VALUE("sender.timeout.command",  KIND_DURATION, sender.timeout.command, "5m", "100ms", "1h"),
 	VALUE("sender.timeout.dot",      KIND_DURATION, sender.timeout.dot, "10m",  "100ms", "1h"),
@@ -536,4 +536,11 @@ config_rule_find(const char *path)
 		if (strcmp(rule->path, path) == 0)
 			return rule;
 	return NULL;
+}
+
+bool
+config_rule_is_file(const struct config_rule *rule)
+{
+	return rule->wrong == wrong_file || rule->wrong == wrong_anchor ||
+		rule->wrong == wrong_directory;
 }

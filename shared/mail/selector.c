@@ -133,7 +133,7 @@ canonical_site(const char *text)
 	char *host, *site = NULL;
 
 	if (strncasecmp(text, SITE_DOMAIN, strlen(SITE_DOMAIN)) != 0) {
-		site = canonical_host(text);
+		site = *text == '[' ? canonical_bracketed(text) : canonical_host(text);
 		return site ? site : canonical_smarthost(text);
 	}
 	host = canonical_domain(text + strlen(SITE_DOMAIN));
@@ -248,6 +248,41 @@ selector_has_site(const struct selector *s, const char *site)
 		(!provider || !strcasecmp(provider, site) || ends_in(site, provider));
 }
 
+/* Where the last `labels` labels of a name begin. */
+static size_t
+labels_from(const char *name, size_t length, int labels)
+{
+	size_t at = length;
+
+	while (at > 0 && (name[at - 1] != '.' || --labels > 0))
+		at--;
+	return at;
+}
+
+/* "co.uk", "com.au": under it anybody may have a domain. Which suffixes are such is a long list;
+ * what is wrong here makes a group too large or too small, no more. */
+static bool
+is_wide(const char *suffix, size_t length)
+{
+	const char *dot = memchr(suffix, '.', length);
+
+	return dot && dot - suffix <= 3 && length - (size_t)(dot - suffix) == 3;
+}
+
+void
+site_provider(const char *site, char out[SITE_PROVIDER_MAX + 1])
+{
+	const size_t length = host_length(site);
+	size_t at = labels_from(site, length, 2);
+
+	if (strpbrk(site, "[:"))
+		at = 0;
+	else if (at > 0 && is_wide(site + at, length - at))
+		at = labels_from(site, length, 3);
+	snprintf(out, SITE_PROVIDER_MAX + 1, "%.*s",
+		(int)(strpbrk(site, "[:") ? strlen(site) : length - at), site + at);
+}
+
 bool
 selector_is_site(const struct selector *s)
 {
@@ -263,6 +298,18 @@ is_or_any(const char *wanted, const char *text)
 	return !wanted || !strcmp(wanted, text);
 }
 
+/* One of those of the list, with commas. */
+static bool
+is_among(const char *wanted, const char *list)
+{
+	const size_t length = strlen(wanted);
+
+	for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',')
+		if (strcspn(at, ",") == length && !memcmp(at, wanted, length))
+			return true;
+	return false;
+}
+
 bool
 selector_matches(
 	const struct selector *s, const Envelope *envelope, const char *site, const char *egress)
@@ -270,7 +317,8 @@ selector_matches(
 	return (!s->text[SELECT_ID] || !memcmp(s->id, envelope->id.data, ID_SIZE)) &&
 		is_or_any(s->text[SELECT_ACCOUNT], envelope->account) &&
 		is_or_any(s->text[SELECT_CREDENTIAL], envelope->credential) &&
-		is_or_any(s->text[SELECT_EGRESS], egress) && selector_has_site(s, site);
+		(!s->text[SELECT_EGRESS] || is_among(s->text[SELECT_EGRESS], egress)) &&
+		selector_has_site(s, site);
 }
 
 bool

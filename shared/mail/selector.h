@@ -44,7 +44,8 @@ const char *selector_right(enum selector_field field);
 int selector_parse(struct selector *selector, const json_t *json, const char **field_out);
 void selector_wipe(struct selector *selector);
 
-/* All but the recipient's domain. `egress` "": not known, which matches no address. */
+/* All but the recipient's domain. `egress`: any of these, with commas ("": not known, which matches
+ * no address). */
 bool selector_matches(const struct selector *selector, const Envelope *envelope, const char *site,
 	const char *egress);
 bool selector_has_domain(const struct selector *selector, const Recipient *recipient);
@@ -53,5 +54,10 @@ bool selector_matches_row(const struct selector *selector, const Row *row, const
 /* Whether it means whole sites, and whether this is one. */
 bool selector_is_site(const struct selector *selector);
 bool selector_has_site(const struct selector *selector, const char *site);
+
+/* A provider (see above) that has the site: the domain of the host it is named after, as far as the
+ * name tells ("mx.rossi.co.uk": rossi.co.uk), else the site's own name. */
+#define SITE_PROVIDER_MAX 400
+void site_provider(const char *site, char out[SITE_PROVIDER_MAX + 1]);
 
 #endif

@@ -10,9 +10,10 @@
  * Every event: "time", "event", "id" (26 characters, absent where there is no message), "account",
  * "node" (hostname).
  *   accepted       credential client helo tls from to[] size message_id header_from
- *   rejected       client account reply count first   (aggregated per address and minute)
- *   auth-failed    client username reason count       (aggregated)
- *   tls-failed     client error count                 (aggregated)
+ *   rejected       client account username helo from to[] recipients command reason reply merged
+ *                  count first                        (of a minute: ingress/door/tally.h)
+ *   auth-failed    likewise; reason why, which the reply does not tell
+ *   tls-failed     likewise; error instead of reason and reply
  *   tls-lost       host error since
  *   held           verdict signature reason event_id
  *   released       rule by

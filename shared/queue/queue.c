@@ -8,6 +8,10 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "shared/queue/event_reader.h"
+
+#define READ_MS 1000 /* between looks at the clock; it reads on */
+
 void
 queue_close(struct queue **queue)
 {
@@ -226,7 +230,38 @@ void
 queue_events_read(struct queue *queue, uint64_t since_us,
 	bool (*on_event)(void *arg, const char *json, size_t length), void *arg)
 {
-	queue->ops->events_read(queue, since_us, on_event, arg);
+	struct event_reader *reader = queue_events_open(queue, since_us, NULL);
+
+	while (event_reader_next(reader, READ_MS, on_event, arg) == EVENTS_MORE)
+		;
+	event_reader_close(&reader);
+}
+
+struct event_reader *
+queue_events_open(struct queue *queue, uint64_t since_us, const char *place)
+{
+	return queue->ops->events_open(queue, since_us, place);
+}
+
+enum events_state
+event_reader_next(struct event_reader *reader, unsigned ms,
+	bool (*on_event)(void *arg, const char *json, size_t length), void *arg)
+{
+	return reader->next(reader, ms, on_event, arg);
+}
+
+char *
+event_reader_place(const struct event_reader *reader)
+{
+	return reader->place(reader);
+}
+
+void
+event_reader_close(struct event_reader **reader)
+{
+	if (*reader)
+		(*reader)->close(*reader);
+	*reader = NULL;
 }
 
 uint64_t

@@ -235,8 +235,8 @@ enum event_class { EVENT_OF_MAIL, EVENT_FLOOD, EVENT_CLASSES };
  * that cannot be written and has no `cb` goes to the log. Use event.h. */
 void queue_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
 	queue_cb cb, void *arg);
-/* Reads events from `since_us` on, oldest first, until `on_event` returns false. Blocking; for
- * shoutctl why and tests. */
+/* Reads what there is from `since_us` on, oldest first, until `on_event` returns false. Blocking,
+ * for tests: event_reader.h reads in pieces. */
 void queue_events_read(struct queue *queue, uint64_t since_us,
 	bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
 

@@ -76,8 +76,8 @@ struct queue_ops {
 	const char *(*bad_machine)(const struct queue *queue); /* NULL: always NULL */
 	void (*event_put)(struct queue *queue, enum event_class class, const char *json,
 		size_t length, queue_cb cb, void *arg);
-	void (*events_read)(struct queue *queue, uint64_t since_us,
-		bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
+	struct event_reader *(*events_open)(
+		struct queue *queue, uint64_t since_us, const char *place);
 	uint64_t (*clock_us)(struct queue *queue);
 	void (*stats)(struct queue *queue, struct queue_stats *out);
 };

@@ -216,9 +216,9 @@ script_again(struct redis *redis, struct command *command)
 static void
 hello_done(struct redis *redis)
 {
-	if (redis->complained)
+	if (said_clear(&redis->said))
 		LOG_INFO("redis: connected", "address", redis->address);
-	redis->complained = false;
+	redis->must_write = false;
 	redis->backoff_ms = BACKOFF_MIN_MS;
 	redis->state = ST_UP;
 	redis_probe_up(redis);
@@ -227,14 +227,29 @@ hello_done(struct redis *redis)
 		redis_send(redis, command);
 }
 
-/* The answers to AUTH and PING: a server that is still loading, or wants a password, is not up. */
+/* The answers to AUTH, PING and perhaps a write: a server that is still loading, wants a password
+ * or turns out to be a replica is not up. */
 static void
 hello_reply(struct redis *redis, const redisReply *reply)
 {
-	if (reply->type == REDIS_REPLY_ERROR)
+	if (reply->type == REDIS_REPLY_ERROR) {
+		redis_count_refusal(reply->str);
 		redis_give_up(redis, reply->str);
-	else if (--redis->hello_replies == 0)
+	} else if (--redis->hello_replies == 0) {
 		hello_done(redis);
+	}
+}
+
+/* Redis does not do what it is for: a refusal that is no answer to the command. */
+static void
+take_error(struct redis *redis, struct command *command, const redisReply *reply)
+{
+	const enum redis_remedy remedy = redis_refused(redis, reply->str);
+
+	command_finish(
+		command, remedy == REDIS_NONE ? 0 : -EAGAIN, remedy == REDIS_NONE ? reply : NULL);
+	if (remedy == REDIS_CONNECT && !redis->dead)
+		redis_give_up(redis, reply->str);
 }
 
 static void
@@ -251,6 +266,8 @@ take_reply(struct redis *redis, const redisReply *reply)
 		redis_give_up(redis, "an answer that nobody asked for");
 	else if (command->script && !command->expired && reply_starts(reply, "NOSCRIPT"))
 		script_again(redis, command);
+	else if (reply->type == REDIS_REPLY_ERROR)
+		take_error(redis, command, reply);
 	else
 		command_finish(command, 0, reply);
 }

@@ -3,12 +3,13 @@
  * backoff. One connection each.
  *
  * Every command gets exactly one callback, on the loop, never before the call returns:
- *   err 0          `reply` holds the answer (which may be of kind REDIS_REPLY_ERR)
+ *   err 0          `reply` holds the answer (which may be of kind REDIS_ERR)
  *   -ETIMEDOUT     no answer by the deadline (the command may have run)
  *   -ENOTCONN      Redis is not there; the command was not sent
- *   -ECONNRESET    the connection broke before the answer (the command may have run)
- *   -ECANCELED     redis_free() was called
- * Answers come in the order of the calls; a time-out comes at its deadline.
+ *   -EAGAIN        Redis refuses for its own sake (full, read-only, loading, ...); it is told in
+ * the log, by a metric and in /readyz, and where that may help it is connected to anew -ECONNRESET
+ * the connection broke before the answer (the command may have run) -ECANCELED     redis_free() was
+ * called Answers come in the order of the calls; a time-out comes at its deadline.
  */
 #ifndef SHARED_REDIS_H
 #define SHARED_REDIS_H

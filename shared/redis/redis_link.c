@@ -16,79 +16,12 @@
 #include <event2/bufferevent_ssl.h>
 #include <event2/util.h>
 
-#include "shared/base/date.h"
-#include "shared/base/metrics.h"
 #include "shared/redis/redis_private.h"
 
 #define BACKOFF_MAX_MS 5000
 #define CONNECT_TIMEOUT_MS 5000
 
 static void connect_start(struct redis *redis);
-
-/* The process's line in /readyz, for all its connections. */
-static struct {
-	pthread_mutex_t lock;
-	struct probe *probe;
-	unsigned links, down;
-	uint64_t since_us; /* the first of those that are down; 0: none is */
-	bool was_up;       /* any, ever */
-	char why[128];
-} watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-/* Under watch.lock. A process that never reached Redis knows no client: others do. */
-static void
-probe_tell(void)
-{
-	char text[256], since[DATE_SIZE];
-
-	if (!watch.down) {
-		watch.since_us = 0;
-		watch.why[0] = '\0';
-		probe_set(watch.probe, HEALTH_READY, NULL);
-		return;
-	}
-	if (!watch.since_us)
-		watch.since_us = clock_us();
-	date_iso(watch.since_us, since);
-	snprintf(text, sizeof text, "%u of %u connections down since %s%s%s", watch.down,
-		watch.links, since, watch.why[0] ? ": " : "", watch.why);
-	probe_set(watch.probe, watch.was_up ? HEALTH_DEGRADED : HEALTH_FAILED, text);
-}
-
-/* A connection is new, or was lost: `why`. */
-static void
-probe_down(struct redis *redis, bool is_new, const char *why)
-{
-	pthread_mutex_lock(&watch.lock);
-	if (!watch.probe)
-		watch.probe = probe_new("redis");
-	watch.links += is_new;
-	watch.down += is_new || redis->well;
-	redis->well = false;
-	snprintf(watch.why, sizeof watch.why, "%s", why);
-	probe_tell();
-	pthread_mutex_unlock(&watch.lock);
-}
-
-void
-redis_probe_up(struct redis *redis)
-{
-	pthread_mutex_lock(&watch.lock);
-	redis->well = watch.was_up = true;
-	watch.down--;
-	probe_tell();
-	pthread_mutex_unlock(&watch.lock);
-}
-
-static void
-probe_leave(struct redis *redis)
-{
-	pthread_mutex_lock(&watch.lock);
-	watch.links--;
-	watch.down -= !redis->well;
-	probe_tell();
-	pthread_mutex_unlock(&watch.lock);
-}
 
 void
 redis_disconnect(struct redis *redis)
@@ -119,10 +52,8 @@ redis_give_up(struct redis *redis, const char *why)
 {
 	struct command *command;
 
-	if (!redis->complained)
-		LOG_WARN("redis: no connection", "address", redis->address, "error", why);
-	redis->complained = true;
-	probe_down(redis, false, why);
+	redis_complain(redis, "redis: no connection", why);
+	redis_probe_down(redis, false, why);
 	redis_disconnect(redis);
 	while ((command = list_pop(&redis->commands)))
 		redis_end(redis, command, command->sent ? -ECONNRESET : -ENOTCONN);
@@ -137,6 +68,7 @@ redis_destroy(struct redis *redis)
 	event_free(redis->turn);
 	event_free(redis->deadline);
 	event_free(redis->retry);
+	event_free(redis->pulse);
 	evbuffer_free(redis->pending);
 	tls_client_free(&redis->tls);
 	if (redis->password)
@@ -163,24 +95,38 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 /* Connecting */
 
 static void
-hello_start(struct redis *redis)
+hello_ask(struct redis *redis, int count, const char *const *words)
 {
-	const char *auth[] = { "AUTH", redis->password };
+	const char *argv[8]; /* hiredis wants it without const */
 	char *text;
 	int length;
 
+	memcpy(argv, words, (size_t)count * sizeof *argv);
+	length = redisFormatCommandArgv(&text, count, argv, NULL);
+	if (length < 0)
+		die("out of memory", "redisFormatCommandArgv");
+	bufferevent_write(redis->bev, text, (size_t)length);
+	explicit_bzero(text, (size_t)length);
+	redisFreeCommand(text);
+	redis->hello_replies++;
+}
+
+static void
+hello_start(struct redis *redis)
+{
+	static const char *const ping[] = { "PING" };
+	const char *const auth[] = { "AUTH", redis->password };
+	const char *const *words;
+	int count;
+
 	redis->state = ST_HELLO;
-	redis->hello_replies = 1;
-	if (redis->password) {
-		length = redisFormatCommandArgv(&text, 2, auth, NULL);
-		if (length < 0)
-			die("out of memory", "redisFormatCommandArgv");
-		bufferevent_write(redis->bev, text, (size_t)length);
-		explicit_bzero(text, (size_t)length);
-		redisFreeCommand(text);
-		redis->hello_replies = 2;
-	}
-	bufferevent_write(redis->bev, "PING\r\n", 6);
+	redis->hello_replies = 0;
+	if (redis->password)
+		hello_ask(redis, 2, auth);
+	hello_ask(redis, 1, ping);
+	words = redis_pulse(&count);
+	if (redis->must_write)
+		hello_ask(redis, count, words);
 }
 
 static const char *
@@ -293,9 +239,10 @@ redis_new(struct loop *loop, const struct redis_options *options)
 	redis->turn = event_new(base, -1, 0, redis_on_turn, redis);
 	redis->deadline = event_new(base, -1, 0, redis_on_deadline, redis);
 	redis->retry = event_new(base, -1, 0, on_retry, redis);
-	if (!redis->pending || !redis->turn || !redis->deadline || !redis->retry)
+	redis->pulse = event_new(base, -1, 0, redis_on_pulse, redis);
+	if (!redis->pending || !redis->turn || !redis->deadline || !redis->retry || !redis->pulse)
 		die("out of memory", "redis");
-	probe_down(redis, true, "connecting");
+	redis_probe_down(redis, true, "connecting");
 	connect_start(redis);
 	return redis;
 }
@@ -310,7 +257,7 @@ redis_free(struct redis **redis_ref)
 		return;
 	*redis_ref = NULL;
 	redis->dead = true;
-	probe_leave(redis);
+	redis_probe_leave(redis);
 	redis->busy++;
 	redis_flush(redis); /* what was given last may be a report that nobody waits for */
 	redis_disconnect(redis);

@@ -18,6 +18,7 @@
 #include "shared/base/net.h"
 #include "shared/base/resolve.h"
 #include "shared/base/tls.h"
+#include "shared/base/said.h"
 #include "shared/redis/redis.h"
 
 #define BACKOFF_MIN_MS 100
@@ -54,7 +55,7 @@ struct redis {
 	struct bufferevent *bev;
 	struct evbuffer *pending; /* of this turn */
 	redisReader *reader;
-	struct event *turn, *deadline, *retry;
+	struct event *turn, *deadline, *retry, *pulse;
 	struct list commands, ended;
 	uint64_t deadline_ms;   /* when the timer fires; 0: not armed */
 	uint64_t heard_ms;      /* when bytes last came */
@@ -63,8 +64,12 @@ struct redis {
 	const struct redis_script *scripts[SCRIPTS_MAX]; /* this connection's server knows */
 	unsigned scripts_count;
 	unsigned busy; /* frames on the stack that call back */
-	bool dead, complained;
-	bool well; /* in the probe's count */
+	bool dead;
+	struct said said;
+	bool well;       /* in the probe's count */
+	bool refused;    /* the last answers were about Redis itself; likewise */
+	bool hurried;    /* the pulse is a short one */
+	bool must_write; /* it is not up before it has taken a write */
 };
 
 static inline void
@@ -116,8 +121,24 @@ void redis_on_deadline(evutil_socket_t fd, short what, void *arg);
 /* redis_link.c */
 /* The connection, or the attempt at one, failed. */
 void redis_give_up(struct redis *redis, const char *why);
-void redis_probe_up(struct redis *redis);
 void redis_disconnect(struct redis *redis);
 void redis_destroy(struct redis *redis);
+
+/* redis_health.c */
+/* What to do about a refusal: none is one, the next command may be taken, or connect anew. */
+enum redis_remedy { REDIS_NONE, REDIS_WAIT, REDIS_CONNECT };
+/* An error that was answered. When it is about Redis itself, that is told. */
+enum redis_remedy redis_refused(struct redis *redis, const char *text);
+/* The same of one that is about to be given up. */
+void redis_count_refusal(const char *text);
+/* A connection is new, or was lost: `why`; is up; ends. */
+void redis_probe_down(struct redis *redis, bool is_new, const char *why);
+void redis_probe_up(struct redis *redis);
+void redis_probe_leave(struct redis *redis);
+/* In the log, once for each reason until all is well. */
+void redis_complain(struct redis *redis, const char *message, const char *why);
+/* A write that harms nobody. */
+const char *const *redis_pulse(int *count_out);
+void redis_on_pulse(evutil_socket_t fd, short what, void *arg);
 
 #endif

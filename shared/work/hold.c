@@ -409,3 +409,9 @@ hold_free(struct hold **hold_ref)
 	free(hold);
 	*hold_ref = NULL;
 }
+
+struct redis *
+hold_redis(const struct hold *hold)
+{
+	return hold->redis;
+}

@@ -9,11 +9,15 @@
 struct config;
 struct hold;
 struct loop;
+struct redis;
 
 /* Has a link to Redis of its own, which names an account's contact. */
 struct hold *hold_new(struct loop *loop, struct queue *queue, const struct config *config);
 /* Takes NULL. */
 void hold_free(struct hold **hold);
+
+/* That link: borrowed, and no longer than it. */
+struct redis *hold_redis(const struct hold *hold);
 
 /*
  * Tells that the message is held: for its envelope's verdict and signature (`why` NULL), or for

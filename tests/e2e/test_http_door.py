@@ -1,12 +1,13 @@
 """The API's and the metrics' port: who has no token, and who only sits there, takes nothing from others."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
 
 import pytest
-from harness import DEADLINE, wait_for
+from harness import DEADLINE, ROOT, wait_for
 
 TOKEN_NEEDED = b'"error": "the token of state_dir/control.token is needed'
 
@@ -81,6 +82,119 @@ def test_the_token_may_come_in_any_piece_and_place(shout, line_end, step):
             assert one.recv(65536).startswith(b"HTTP/1.1 200 ")
             one.sendall(request(method="GET"))
             assert one.recv(65536).startswith(b"HTTP/1.1 401 ")
+
+
+# Every refusal is JSON, whoever refuses
+
+def head(shout, line, *fields):
+    return "\r\n".join([line, "Host: a", f"Authorization: Bearer {token(shout)}", *fields, "", ""]).encode()
+
+
+LONG = "x" * 20000
+CHUNKED = "Transfer-Encoding: chunked"
+GET, POST = (f"{method} /api/v1/accounts HTTP/1.1" for method in ("GET", "POST"))
+REFUSED = [  # the first line, the fields behind it, what follows; the status, what the error says
+    ("FOO /api/v1/accounts HTTP/1.1", [], b"", 405, "method"), ("get /api/v1/accounts HTTP/1.1", [], b"", 405, "method"),
+    ("TRACE /api/v1/accounts HTTP/1.1", [], b"", 405, "method"), ("CONNECT a:1 HTTP/1.1", [], b"", 404, "path"),
+    ("PUT /api/v1/accounts HTTP/1.1", [], b"", 405, "method"), ("FOO /elsewhere HTTP/1.1", [], b"", 404, "path"),
+    ("GET /api/v1/accounts HTTP/2.0", [], b"", 505, "HTTP/1.1"), ("GET /api/v1/accounts HTTP/1.9", [], b"", 505, "HTTP/1.1"),
+    ("GET /api/v1/accounts", [], b"", 400, "first line"), ("GET", [], b"", 400, "first line"), ("", [], b"", 400, "first line"),
+    ("GET  /api/v1/accounts HTTP/1.1", [], b"", 400, "first line"), ("GET /api/v1/accounts ICY/1.1", [], b"", 400, "first line"),
+    ("GET accounts HTTP/1.1", [], b"", 400, "path"), ("GET //a:b/c HTTP/1.1", [], b"", 400, "path"),
+    ("GET ftp://a/b HTTP/1.1", [], b"", 400, "path"), ("GET * HTTP/1.1", [], b"", 404, "path"),
+    ("GET / HTTP/1.1", [], b"", 404, "path"), ("GET /api/v1/ HTTP/1.1", [], b"", 404, "path"),
+    ("GET /api/v1/accounts/ HTTP/1.1", [], b"", 404, "path"), ("GET /api/v1//accounts HTTP/1.1", [], b"", 404, "path"),
+    ("GET /api/v1/a/b/c/d/e/f/g/h/i/j HTTP/1.1", [], b"", 404, "path"),
+    (f"GET /api/v1/{LONG} HTTP/1.1", [], b"", 414, "16384"), (GET, [f"X: {LONG}"], b"", 431, "16384"),
+    (GET, ["X: y"] * 3000, b"", 431, "16384"), (GET, ["X"], b"", 400, "Name: value"), (GET, [": x"], b"", 400, "Name: value"),
+    (GET, ["X : y"], b"", 400, "Name: value"), (GET, ["X: y", " z"], b"", 400, "Name: value"),
+    (GET, ["X: y\0"], b"", 400, "NUL"), (GET, ["X: \ry"], b"", 400, "CR"),
+    (POST, ["Content-Length: x"], b"", 400, "Content-Length"), (POST, ["Content-Length: -1"], b"", 400, "Content-Length"),
+    (POST, ["Content-Length: +1"], b"x", 400, "Content-Length"), (POST, ["Content-Length:"], b"", 400, "Content-Length"),
+    (POST, ["Content-Length: 0x2"], b"{}", 400, "Content-Length"), (POST, ["Content-Length: 1, 1"], b"{", 400, "Content-Length"),
+    (POST, ["Content-Length: 2"] * 2, b"{}", 400, "Content-Length"),
+    (POST, ["Content-Length: 2", CHUNKED], b"2\r\n{}\r\n0\r\n\r\n", 400, "Content-Length"),
+    (POST, ["Content-Length: 262145"], b"", 413, "262144"), (POST, ["Content-Length: " + "9" * 40], b"", 413, "262144"),
+    (POST, ["Content-Length: 500000", "Expect: 100-continue"], b"", 413, "262144"),
+    (POST, ["Content-Length: 2", "Expect: tea"], b"", 417, "100-continue"),
+    (POST, [CHUNKED], b"40001\r\n", 413, "262144"), (POST, [CHUNKED], b"f" * 40 + b"\r\n", 413, "262144"),
+    (POST, [CHUNKED], b"20000\r\n" + b"x" * 0x20000 + b"\r\n20001\r\n", 413, "262144"),
+    (POST, [CHUNKED], b"x\r\n", 400, "chunk"), (POST, [CHUNKED], b"\r\n", 400, "chunk"), (POST, [CHUNKED], b"-2\r\n", 400, "chunk"),
+    (POST, [CHUNKED], b"2;a=b\r\n{}\r\n", 400, "chunk"), (POST, [CHUNKED], b"2\r\n{}x\r\n", 400, "chunk"),
+    (POST, [CHUNKED], b"0\r\nX: y\r\n\r\n", 400, "behind the body"), (POST, [CHUNKED], b"0" * 20000, 400, "chunk"),
+    (POST, ["Transfer-Encoding: gzip"], b"", 400, "Transfer-Encoding"), (POST, [CHUNKED] * 2, b"", 400, "Transfer-Encoding"),
+    (POST, ["Transfer-Encoding: gzip, chunked"], b"", 400, "Transfer-Encoding"),
+    (POST, ["Content-Length: 2", "Content-Type: text/plain"], b"{}", 415, "Content-Type"),
+    (POST, ["Content-Length: 2", "Content-Type: application/json; charset=latin1"], b"{}", 415, "Content-Type"),
+    (POST, ["Content-Length: 2", "Content-Encoding: gzip"], b"{}", 415, "Content-Encoding"),
+    (POST, [CHUNKED], b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", 400, "name"),  # all of it is right
+]
+
+
+def answer_of(data):
+    """(status, fields, body) of one response."""
+    top, _, body = data.partition(b"\r\n\r\n")
+    first, *fields = top.decode().split("\r\n")
+    return int(first.split()[1]), {name.lower(): value for name, value in (one.split(": ", 1) for one in fields)}, body
+
+
+@pytest.mark.parametrize(("line", "fields", "rest", "status", "error"), REFUSED)
+@pytest.mark.parametrize("step", [1000, 1 << 20], ids=["in pieces", "at once"])
+def test_every_refusal_is_json_that_says_why(shout, line, fields, rest, status, error, step):
+    data = head(shout, line, *fields) + rest
+    with connect(shout) as one, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        for i in range(0, len(data), step):
+            one.sendall(data[i:i + step])
+        one.shutdown(socket.SHUT_WR)
+        found, told, body = answer_of(everything(one))
+        assert found == status and told["content-type"] == "application/json", (line, fields, found, told, body)
+        answer = json.loads(body)
+        assert int(told["content-length"]) == len(body) and set(answer) == {"error", "field"}, body
+        assert error in answer["error"] or error == answer["field"], answer
+        if status == 405:
+            assert told["allow"] == "GET, HEAD, OPTIONS, POST", told
+    assert shout.get("/livez") == (200, "ok\n")
+
+
+def test_what_is_refused_behind_a_request_takes_no_answer_from_it(shout):
+    """Two in one packet: the first is answered, and the connection ends."""
+    good = head(shout, "GET /api/v1/suspensions HTTP/1.1")
+    for bad in (head(shout, "FOO / HTTP/1.1"), head(shout, POST, "Content-Length: x")):
+        with connect(shout) as one:
+            one.sendall(good + bad)
+            status, fields, body = answer_of(everything(one))
+            assert status == 200 and fields["connection"] == "close" and json.loads(body)["suspensions"] == []
+    with connect(shout) as one:  # two good ones: two answers
+        one.sendall(good + good.replace(b"Host: a", b"Connection: close"))
+        assert everything(one).count(b"HTTP/1.1 200 ") == 2
+
+
+def test_head_and_options(shout):
+    for path, allow in (("accounts", "GET, HEAD, OPTIONS, POST"), ("accounts/x", "GET, HEAD, OPTIONS, PATCH"),
+                        ("suspensions", "GET, HEAD, OPTIONS, POST, DELETE"), ("rebuild", "OPTIONS, POST"),
+                        ("queue/bad", "GET, HEAD, OPTIONS"), ("queue/bad/x", "GET, HEAD, OPTIONS, DELETE")):
+        for line, wanted in ((f"OPTIONS /api/v1/{path}", 204), (f"PUT /api/v1/{path}", 405), (f"BREW /api/v1/{path}?a", 405)):
+            with connect(shout) as one:
+                one.sendall(head(shout, f"{line} HTTP/1.1", "Connection: close"))
+                status, fields, body = answer_of(everything(one))
+            assert (status, fields["allow"]) == (wanted, allow) and bool(body) == (wanted == 405), (line, fields)
+    for path, wanted in (("accounts", 200), ("accounts/x", 404), ("nowhere", 404), ("rebuild", 405)):
+        answers = []
+        for method in ("GET", "HEAD"):
+            with connect(shout) as one:
+                one.sendall(head(shout, f"{method} /api/v1/{path} HTTP/1.1", "Connection: close"))
+                answers.append(answer_of(everything(one)))
+        (status, fields, body), (head_status, head_fields, nothing) = answers
+        assert status == head_status == wanted and not nothing and len(body) == int(head_fields["content-length"])
+        assert fields["content-type"] == head_fields["content-type"]
+
+
+def test_the_description_is_served(shout):
+    with connect(shout) as one:
+        one.sendall(head(shout, "GET /api/v1/openapi.yaml HTTP/1.1", "Connection: close"))
+        status, fields, body = answer_of(everything(one))
+    assert (status, fields["content-type"]) == (200, "application/yaml")
+    assert body.decode() == (ROOT / "control" / "openapi.yaml").read_text()
 
 
 def descriptors(shout):

@@ -10,13 +10,15 @@ import pytest
 from harness import BUILD, EICAR, wait_for
 from operator_steps import *  # noqa: F401, F403  (the steps that both queues take)
 from operator_steps import Desk, Sites
+from queue_steps import *  # noqa: F401, F403  (what they see)
 
 
 class Embedded(Desk):
     def __init__(self, rig, certificate, clamd):
         sites = Sites(rig)
         self.clamd = clamd
-        self.shout = rig.shout(rig.redis(), certificate=certificate, clamd=clamd, settings=sites.settings)
+        self.redis = rig.redis()
+        self.shout = rig.shout(self.redis, certificate=certificate, clamd=clamd, settings=sites.settings)
         super().__init__(sites, self.shout)
 
     def door(self):
@@ -28,6 +30,10 @@ class Embedded(Desk):
 
     def loaded(self):
         return self.shout.metric("shout_sender_loaded")
+
+    def open_by_metrics(self):
+        return sum(self.shout.metric("shout_queue_records", f'topic="mail.{topic}"') for topic in ("inbound", "ready")) \
+            + self.shout.metric("shout_queue_rows")
 
     def events(self, name, message_id):
         return self.shout.events(name, message_id)

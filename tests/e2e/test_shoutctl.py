@@ -4,14 +4,16 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import urllib.request
 
 import pytest
 
-from harness import BUILD
+from harness import BUILD, ROOT, make_certificate, server_tls
 
 NOBODY = "0" * 26  # an id of nothing
 REFUSED, WRONG = 1, 2
@@ -29,25 +31,26 @@ COMMANDS = {  # complete, and nothing is there that they name
     "queue list --state held": 0,
     f"queue show {NOBODY}": REFUSED, f"queue retry {NOBODY}": REFUSED, f"queue bounce {NOBODY}": REFUSED,
     f"queue release {NOBODY}": REFUSED, "queue bad": 0, "queue bad show 00": REFUSED, "queue bad remove 00": REFUSED,
-    f"resume --account {NOBODY}": REFUSED, "suspensions": 0, f"why {NOBODY}": 0, "rebuild": 0,
+    f"resume --account {NOBODY}": REFUSED, "suspensions": 0, "rules": 0, f"why {NOBODY}": 0, "rebuild": 0,
 }
 REFUSALS = [  # what the API is asked and refuses
-    "queue retry", "queue bounce", "queue release", "suspend", "resume", "queue show short",
-    "queue list --state sleeping", "queue list --limit 0", "queue list --after nowhere", "why x --limit 0",
-    "why x --limit 1&q=y", "account list --limit many", "suspend --egress-ip here", "queue retry short",
+    "queue show short",
+    "queue list --state sleeping", "queue list --after nowhere", "why x --limit 0",
+    "why x --limit 1&q=y", "suspend --egress-ip here", "queue retry short",
     "suspend --domain a..example", "suspend --account nobody", "queue bounce --domain nowhere.example",
     "queue bounce --domain nowhere.example --dry-run",
 ]
 WRONGS = [  # what is no command line
     "", "account", "queue", "nonsense", "account nonsense", "account show", "account show a b", "queue show",
     "queue list extra", "queue list --colour", "queue list --verified", "queue list --limit", "queue list --limit x",
-    "queue list --limit -1", "queue bad show", "queue bad show a b", "queue bad look 00", "queue retry a b",
+    "queue list --limit -1", "queue list --limit 0", "account list --limit many", "queue bad show", "queue bad show a b", "queue bad look 00", "queue retry a b",
     "suspend --site x --for soon", "suspensions all", "why", "why a b", "rebuild now", "-x", "-c",
     "account add --name n", "account add-domain a", "account remove-user a",
     ["queue", "bounce", ""], ["account", "show", ""], ["account", "disable", ""], ["queue", "show", ""], ["why", ""],
     ["queue", "bounce", "--account", "", "--site", "x"], "queue bounce --account a --account b",
     "suspend --site a --site b",
     [b"queue", b"bounce", b"--account", b"\xff", b"--site", b"x"],
+    "queue retry", "queue bounce --dry-run", "queue release", "suspend --for 1h", "resume", "account change a",
     "queue bad --raw", "queue bad show 00 --limit 1", "queue bad remove 00 --raw", "queue list -- --limit",
 ]
 NAMED = {  # what is wrong, as it was typed, is in the message
@@ -66,6 +69,8 @@ NAMED = {  # what is wrong, as it was typed, is in the message
     "account enable a --reason x": "--reason", "why a --account b": "--account", "resume --reason x": "--reason",
     "account add --name n --contact a@b.example": "--domain", "account add --name n --domain d.example": "--contact",
     "account add-address a": "--ip", "account remove-domain a": "--domain", "account remove-user a": "--username",
+    "queue retry": "the ID of a message, or one of --domain, --site", "resume --dry-run": "--id", "suspend": "--egress-ip",
+    "account change a": "--messages-hour",
     "queue show": "ID", "account change": "ACCOUNT", "queue bad show": "KEY", "why": "ADDRESS",
     "queue show a b": "\"b\"",
     "suspensions all": "\"all\"", "acount list": "\"acount list\"", "account lst": "\"account lst\"",
@@ -177,17 +182,67 @@ def test_an_answer_that_cannot_be_written_is_no_success(shout):
         assert done.returncode == REFUSED and "cannot be written" in done.stderr, done
 
 
+NAMES = re.findall(r'\{ "([a-z -]+)", "[^"]*",', (ROOT / "cmd/shoutctl.c").read_text())
+
+
 def test_help(tmp_path):
-    for words in ("--help", "queue --help", "account add --help", "nonsense --help", "--json --help"):
-        done = ctl(tmp_path / "none", words)
-        assert done.returncode == 0 and "usage: shoutctl" in done.stdout and not done.stderr, words
+    """A page for every command, which needs neither a file nor an answer."""
     everything = ctl(tmp_path / "none", "-h").stdout
-    for words in (re.match("[a-z -]+", words)[0].split(" --")[0].strip() for words in (*COMMANDS, "suspend --site")):
-        words = words.rstrip(" 0")
-        assert words in everything
-        assert f"usage: shoutctl [-c FILE] {words}" in ctl(tmp_path / "none", f"{words} -h").stdout, words
-    assert "--messages-hour" in ctl(tmp_path / "none", "account change --help").stdout
+    assert len(NAMES) >= len({re.match("[a-z -]+", words)[0].split(" --")[0].rstrip(" 0") for words in COMMANDS})
+    for name in NAMES:
+        done = ctl(tmp_path / "none", [*name.split(), "-h"])
+        page = done.stdout
+        assert done.returncode == 0 and not done.stderr and ctl(tmp_path / "none", f"{name} --json --help").stdout == page, name
+        assert re.findall(r"^([A-Z ]+)$", page, re.M) == ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS",
+                                                         "EXAMPLES"], (name, page)
+        assert f"shoutctl {name} - " in page and f"\n    {name}" in everything, name
+        assert max(map(len, page.splitlines())) <= 100 and all(one == one.rstrip() for one in page.splitlines()), name
+    for words in ("--help", "queue --help", "nonsense --help", "--json --help"):
+        done = ctl(tmp_path / "none", words)
+        assert done.returncode == 0 and "SYNOPSIS" in done.stdout and not done.stderr, words
+    assert "account add" not in ctl(tmp_path / "none", "queue --help").stdout
+    for words, expected in (("account change", "--messages-hour"), ("account add", "--domain DOMAIN..."),
+                            ("resume", "(*) one of these"), ("queue retry", "or the ID")):
+        assert expected in ctl(tmp_path / "none", f"{words} -h").stdout
     assert re.fullmatch(r"shoutctl \d+\.\d+\.\d+\n", ctl(tmp_path / "none", "--version").stdout)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_example_of_the_help_is_a_command_line(shout, tmp_path, name):
+    examples = ctl(tmp_path / "none", [*name.split(), "-h"]).stdout.split("\nEXAMPLES\n")[1]
+    for example in examples.replace("\\\n", " ").splitlines():
+        done = subprocess.run(["sh", "-c", f'shoutctl() {{ "{BUILD}/shoutctl" -c "{shout.file}" "$@"; }}; {example}'],
+                              cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert done.returncode in (0, REFUSED) and "no option" not in done.stderr, (example, done)
+    for one in re.findall(r"suspend .*", examples):
+        ctl(shout.file, ["resume", *re.findall(r"--(?:site|account) \S+", one)[0].split()])
+
+
+TYPED = {  # what the API says of a field is said of the option
+    "account change A --messages-hour -1": "--messages-hour: ", "account change A --recipients-day many": "--recipients-day: ",
+    "account change A --policy lax": "--policy: ", "account change A --display-address x": "--display-address: ",
+    "account change A --contact nobody": "--contact: ", "account add --name n --contact a@b.example --domain x..y": "--domain x..y: ",
+    "account add --name n --contact a@b.example --domain a.example --domain b.example=-1": "--domain b.example=-1: ",
+    "account add --name n --contact a@b.example --domain a.example --mode ip --ip 192.0.2.1 --ip here": "--ip here: ",
+    "account add --name n --contact a@b.example --domain a.example --mode ip": "--ip: ",
+    "account add --name n --contact a@b.example --domain a.example --mode both": "--mode: ",
+    "account add-domain A --domain x..y": "--domain: ", "account add-domain A --domain x.example=-1": "--domain: ",
+    "account remove-domain A --domain x.example": "--domain: ", "account add-address A --ip here": "--ip: ",
+    "account remove-address A --ip 192.0.2.9": "--ip: ", "account remove-user A --username x": "--username: ",
+    "account password A --username x": "--username: ", "account show nobody": "ACCOUNT: ", "queue show short": "ID: ",
+    "queue retry short": "ID: ", "queue bad show xyz": "KEY: ", "queue list --id short": "--id: ",
+    "queue list --egress-ip here": "--egress-ip: ", "queue list --state odd": "--state: ", "queue list --domain x..y": "--domain: ",
+    "suspend --domain x..y": "--domain: ", "suspend --site a --for 9999d": "--for: ", "resume --account nobody": "--account: ",
+    "queue bounce --domain nowhere.example": "no open message matches", "why xy": "ID|MESSAGE-ID|ADDRESS: ",
+    "why x@y.example --limit 0": "--limit", "queue list --after x": "--after: ", "account list --after x": "--after: ",
+}
+
+
+def test_what_is_refused_is_said_of_what_was_typed(shout):
+    account = shout.account_add(domain="typed.example")["account"]
+    for words, expected in TYPED.items():
+        done = ctl(shout.file, words.replace(" A", f" {account}"))
+        assert done.returncode and done.stderr.startswith(f"shoutctl: {expected}"), (words, done)
 
 
 def test_what_keeps_it_from_asking(shout, tmp_path):
@@ -333,3 +388,135 @@ def test_every_request_says_how_long_it_is(shout, tmp_path):
         assert head.startswith(method) and f"Content-Length: {len(body)}".encode() in head
         assert (b"Content-Type: application/json" in head) == bool(body)
     odd.close()
+
+
+# From another machine
+
+def by_url(words, url, token_file, *more, environment=()):
+    return subprocess.run([BUILD / "shoutctl", "--url", url, "--token-file", token_file, *more, *words.split()], timeout=60,
+                          capture_output=True, text=True, env={**os.environ, **dict(environment)})
+
+
+@contextlib.contextmanager
+def tls_in_front(shout, directory):
+    """As a reverse proxy is: (port, certificate, what it was sent)."""
+    directory.mkdir()
+    certificate, key = make_certificate(directory)
+    listener, sent = socket.create_server(("127.0.0.1", 0)), []
+
+    def carry(source, to, keep=sent):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                keep.append(data)
+                to.sendall(data)
+        with contextlib.suppress(OSError):
+            to.shutdown(socket.SHUT_WR)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                plain = listener.accept()[0]
+                with plain, contextlib.suppress(OSError):
+                    client = server_tls(certificate, key).wrap_socket(plain, server_side=True)
+                    with client, socket.create_connection(("127.0.0.1", shout.ports["control"])) as api:
+                        threading.Thread(target=carry, args=(client, api), daemon=True).start()
+                        carry(api, client, [])
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield listener.getsockname()[1], certificate, sent
+    finally:
+        listener.close()
+
+
+@pytest.fixture
+def token_file(shout, tmp_path):
+    file = tmp_path / "token"
+    file.write_text((shout.state_dir / "control.token").read_text())
+    file.chmod(0o600)
+    return file
+
+
+def test_a_url_and_a_token_are_enough(shout, token_file):
+    url = f"http://127.0.0.1:{shout.ports['control']}"
+    for one in (url, f"{url}/", f"http://localhost:{shout.ports['control']}"):
+        done = by_url("suspensions", one, token_file)
+        assert done.returncode == 0 and "Nothing is suspended" in done.stdout and not done.stderr, done
+    environment = {**os.environ, "SHOUT_URL": url, "SHOUT_TOKEN_FILE": str(token_file)}
+    done = subprocess.run([BUILD / "shoutctl", "suspensions"], capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 0 and not done.stderr, done
+    environment["SHOUT_URL"] = "http://127.0.0.1:1"  # what is typed counts more, and so does a file that is named
+    assert by_url("suspensions", url, token_file, environment=environment).returncode == 0
+    for words in (["-c", shout.file], ["--url", url], ["-c", shout.file, "--token-file", token_file]):
+        done = subprocess.run([BUILD / "shoutctl", *words, "suspensions"], capture_output=True, text=True, env=environment,
+                              timeout=60)
+        assert done.returncode == 0 and not done.stderr, (words, done)
+    assert "127.0.0.1:1" in subprocess.run([BUILD / "shoutctl", "suspensions"], capture_output=True, text=True, env=environment,
+                                           timeout=60).stderr
+
+
+def test_https_is_believed_only_with_its_certificate(shout, token_file, tmp_path):
+    with tls_in_front(shout, tmp_path / "tls") as (port, certificate, sent):
+        done = by_url("suspensions", f"https://localhost:{port}", token_file, "--ca-file", certificate)
+        assert done.returncode == 0 and "Nothing is suspended" in done.stdout, done
+        done = by_url("suspensions", f"https://localhost:{port}", token_file, environment={"SHOUT_CA_FILE": str(certificate)})
+        assert done.returncode == 0 and not done.stderr, done
+        assert b"Bearer" in sent[0]
+        sent.clear()
+        for url, ca in ((f"https://localhost:{port}", "/etc/ssl/certs/ca-certificates.crt"),
+                        (f"https://127.0.0.1:{port}", certificate), (f"https://localhost:{port}", tmp_path / "none")):
+            done = by_url("rebuild", url, token_file, "--ca-file", ca)
+            assert done.returncode == REFUSED and "no answer from" in done.stderr and "may still be done" not in done.stderr, done
+        assert not sent
+
+
+@pytest.mark.parametrize("url", ["relay.example", "ftp://a.example", "http://", "https://a@b.example", "https://a.example?x",
+                                 "https://a b", "file:///etc/passwd", "http:/a", "https://a.example#x", ""])
+def test_what_is_no_url_is_not_asked(token_file, url):
+    done = by_url("suspensions", url, token_file)
+    assert done.returncode in (REFUSED, WRONG) and "URL" in done.stderr or "--url" in done.stderr, done
+
+
+def test_what_is_wrong_with_a_token_file_is_told(shout, token_file, tmp_path):
+    url, token = f"http://127.0.0.1:{shout.ports['control']}", token_file.read_text()
+    for mode, warns in ((0o600, False), (0o640, False), (0o604, True), (0o602, True)):
+        token_file.chmod(mode)
+        done = by_url("suspensions", url, token_file)
+        assert done.returncode == 0 and (str(token_file) in done.stderr) == warns and token.strip() not in done.stderr, done
+    for name, text in (("short", token[:40]), ("other", "x" * 64), ("empty", "")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+        done = by_url("suspensions", url, tmp_path / name)
+        assert done.returncode == REFUSED and "holds no token" in done.stderr and (not text or text not in done.stderr), done
+    assert "cannot read" in by_url("suspensions", url, tmp_path / "none").stderr
+    assert "cannot read" in by_url("suspensions", url, tmp_path).stderr
+    assert "--token-file" in subprocess.run([BUILD / "shoutctl", "--url", url, "suspensions"], capture_output=True, text=True,
+                                            timeout=60).stderr
+    assert "without https" in by_url("suspensions", "http://192.0.2.1:1", tmp_path / "short").stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed")
+def test_an_operator_needs_no_secret_but_the_token(shout, token_file):
+    """Neither keys nor the password of Redis: their files, and state_dir, are closed to others."""
+    secret = token_file.parent / "redis.password"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    settings = json.loads(shout.file.read_text())
+    settings["redis"]["password_file"] = str(secret)
+    key = token_file.parent / "key.pem"
+    key.write_bytes(shout.key.read_bytes())
+    key.chmod(0o600)
+    settings["ingress"]["tls"]["key"] = str(key)
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        file, token = os.path.join(directory, "shout.yaml"), os.path.join(directory, "token")
+        program = shutil.copy(BUILD / "shoutctl", directory)
+        with open(file, "w") as config:
+            json.dump(settings, config)
+        shutil.copy(token_file, token)
+        shutil.chown(token, 65534)
+        for words, status in ((["--token-file", token], 0), ([], REFUSED)):
+            done = subprocess.run([program, "-c", file, *words, "suspensions"], user=65534, group=65534, extra_groups=[],
+                                  capture_output=True, text=True, timeout=60)
+            assert done.returncode == status and ("--token-file" in done.stderr) == bool(status), done
+            assert "key.pem" not in done.stderr and "redis.password" not in done.stderr, done

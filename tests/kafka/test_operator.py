@@ -8,6 +8,7 @@ import kafka
 from harness import EICAR, Shout, wait_for
 from operator_steps import *  # noqa: F401, F403  (the steps that both queues take)
 from operator_steps import Desk, Sites
+from queue_steps import *  # noqa: F401, F403  (what they see)
 
 SPREAD = 12  # messages, so that both senders have some
 ROLES = {"control": "control", "scanner": "scanner", "sender-1": "sender", "sender-2": "sender",
@@ -61,6 +62,11 @@ class Office(Desk):
 
     def waiting(self, sender):
         return sender.metric("shout_sender_waiting") or 0
+
+    def open_by_metrics(self):
+        control = self.nodes["control"]
+        return sum(control.metric("shout_queue_backlog", f'topic="mail.{topic}"') for topic in ("inbound", "ready")) \
+            + sum(map(self.waiting, self.senders))
 
     def events(self, name, message_id):
         return [event for message in self.ctl("why", message_id)["messages"] for event in message["events"]

@@ -284,7 +284,6 @@ def test_a_full_queue_is_452_and_the_session_goes_on(rig, redis, sink, certifica
 
 
 def test_events_tell_what_was_accepted_and_what_was_not(ready, talk, door):
-    """The flood events come once a minute, or with the end of the process."""
     one = ready("implicit", tls=client_tls())
     session_id = one.accepted(letter(subject="an event", extra="Message-ID: <e@acme.example>\r\n"))
     event = wait_for(lambda: door.events("accepted", session_id))[0]
@@ -313,13 +312,18 @@ def test_floods_are_summed_up(rig, redis, sink, certificate):
     assert shout.metric("shout_ingress_auth_total", 'result="ok"') == 1
     assert shout.metric("shout_ingress_refused_total", 'reason="originator"') == 4
     assert shout.stop() == 0
-    failed, = shout.events("auth-failed")
-    assert failed["username"] == "nobody" and failed["count"] == 3 and failed["client"] == "127.0.0.30"
-    assert failed["reason"] == "unknown user" and "first" in failed
+    failed = shout.events("auth-failed")  # two when the first was told meanwhile
+    assert sum(event["count"] for event in failed) == 3 and len(failed) <= 2
+    for event in failed:
+        assert event["username"] == "nobody" and event["client"] == "127.0.0.30" and "first" in event
+        assert event["reason"] == "unknown user" and event["reply"] == "535 5.7.8 Wrong username or password"
+        assert event["helo"] == "client.example" and event["command"] == "AUTH"
     rejected = [e for e in shout.events("rejected") if e.get("account") == "other"]
-    assert [e["count"] for e in rejected] == [4] and rejected[0]["reply"].startswith("550 5.7.1 ")
+    assert sum(event["count"] for event in rejected) == 4 and len(rejected) <= 2
+    assert rejected[0]["reply"].startswith("550 5.7.1 ") and rejected[0]["from"] == "a@acme.example"
+    assert rejected[0]["username"] == "o" and rejected[0]["reason"] == "originator"
     tls, = shout.events("tls-failed")
-    assert tls["count"] == 1 and tls["error"]
+    assert tls["count"] == 1 and tls["error"] and tls["command"] == "STARTTLS" and tls["helo"] == "client.example"
 
 
 def test_metrics_count_messages_and_latency(ready, door):

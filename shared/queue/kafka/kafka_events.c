@@ -1,29 +1,44 @@
 /*
- * kafka_events.c - mail.events: reading them back, for `shoutctl why` and tests.
+ * kafka_events.c - mail.events: reading them back (event_reader.h).
  *
- * Reads each partition from the first event of the wanted time to where it ended when the reading
- * began, and hands over whichever is the oldest next. Blocks its caller; gives up when the brokers
- * do not answer.
+ * Reads each partition from the first event of the wanted time, or from a place, and hands over
+ * whichever is the oldest next, once each partition has shown its next one or its end. A place is
+ * the offsets of the partitions, "12,0,7"; those that were added since are read from their
+ * beginning.
  */
 #include "shared/queue/kafka/kafka_events.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/text.h"
+#include "shared/queue/event_reader.h"
 #include "shared/queue/kafka/client/kafka_client.h"
 #include "shared/queue/kafka/client/kafka_queue.h"
 
 #define ASK_MS 5000
+#define PARTITIONS_MAX 10000
 
-struct reading {
+struct partition {
+	int64_t next;             /* offset behind what was handed over */
+	rd_kafka_message_t *head; /* NULL: not here yet, or none for now */
+	bool started, at_end;
+};
+
+struct kafka_reader {
+	struct event_reader base;
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic;
-	rd_kafka_topic_partition_list_t *from;
-	rd_kafka_message_t **heads;            /* by partition; NULL: it is over */
-	rd_kafka_topic_partition_list_t *ends; /* when the reading began */
+	struct partition *partitions;
+	int count;
+	int64_t since_ms;
+	uint64_t heard_ms; /* when a broker answered last */
 	bool failed;
 };
+
+/* ---- where to begin ---- */
 
 static rd_kafka_t *
 handle_new(struct kafka_queue *queue)
@@ -42,57 +57,132 @@ handle_new(struct kafka_queue *queue)
 	return rk;
 }
 
-/* The first offset of the time, of each partition; END where there is none. */
 static rd_kafka_resp_err_t
-find_start(struct reading *reading, uint64_t since_us)
+find_partitions(struct kafka_reader *reader)
 {
 	const struct rd_kafka_metadata *metadata;
 	rd_kafka_resp_err_t err = rd_kafka_metadata(
-		reading->rk, 0, reading->topic, &metadata, ASK_MS);
-	int count;
+		reader->rk, 0, reader->topic, &metadata, ASK_MS);
 
 	if (err)
 		return err;
-	count = metadata->topic_cnt ? metadata->topics[0].partition_cnt : 0;
+	reader->count = metadata->topic_cnt ? metadata->topics[0].partition_cnt : 0;
 	rd_kafka_metadata_destroy(metadata);
-	reading->from = rd_kafka_topic_partition_list_new(count);
-	reading->heads = xcalloc((size_t)count + 1, sizeof(rd_kafka_message_t *));
-	for (int i = 0; i < count; i++)
-		rd_kafka_topic_partition_list_add(
-			reading->from, rd_kafka_topic_name(reading->topic), i)
-			->offset = (int64_t)(since_us / 1000);
-	reading->ends = rd_kafka_topic_partition_list_copy(reading->from);
-	if (!count)
-		return 0;
-	err = kafka_find_offsets(reading->rk, reading->ends, RD_KAFKA_OFFSET_END, ASK_MS);
-	if (err)
-		return err;
-	return rd_kafka_offsets_for_times(reading->rk, reading->from, ASK_MS);
+	reader->partitions = xrealloc(
+		reader->partitions, ((size_t)reader->count + 1) * sizeof *reader->partitions);
+	return 0;
 }
 
-/* The partition's next event, or NULL at its end. */
-static rd_kafka_message_t *
-next_of(struct reading *reading, int32_t partition)
+/* The first offset of the time, of each partition; where there is none, the end that it has now. */
+static rd_kafka_resp_err_t
+find_offsets(struct kafka_reader *reader)
 {
-	uint64_t until_ms = clock_mono_ms() + ASK_MS;
-	rd_kafka_message_t *message;
+	rd_kafka_topic_partition_list_t *from = rd_kafka_topic_partition_list_new(reader->count);
+	rd_kafka_topic_partition_list_t *ends;
+	rd_kafka_resp_err_t err;
 
-	while (clock_mono_ms() < until_ms) {
-		message = rd_kafka_consume(reading->topic, partition, ASK_MS);
-		if (!message)
-			break;
-		if (!message->err)
-			return message;
-		if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-			rd_kafka_message_destroy(message);
-			return NULL;
-		}
-		LOG_WARN("events cannot be read", "partition", log_int(partition), "error",
-			rd_kafka_message_errstr(message));
-		rd_kafka_message_destroy(message);
+	for (int i = 0; i < reader->count; i++)
+		rd_kafka_topic_partition_list_add(from, rd_kafka_topic_name(reader->topic), i)
+			->offset = reader->since_ms;
+	ends = rd_kafka_topic_partition_list_copy(from);
+	err = reader->count == 0
+		? 0
+		: kafka_find_offsets(reader->rk, ends, RD_KAFKA_OFFSET_END, ASK_MS);
+	if (!err && reader->count > 0)
+		err = rd_kafka_offsets_for_times(reader->rk, from, ASK_MS);
+	for (int i = 0; !err && i < reader->count; i++)
+		reader->partitions[i].next = from->elems[i].offset >= 0 ? from->elems[i].offset
+									: ends->elems[i].offset;
+	rd_kafka_topic_partition_list_destroy(from);
+	rd_kafka_topic_partition_list_destroy(ends);
+	return err;
+}
+
+/* "12,0,7"; how many, or -1: it is no place. */
+static int
+count_place(const char *text)
+{
+	int count = *text != '\0';
+
+	for (const char *c = text; *c; c++) {
+		if (!is_digit(*c) &&
+			(*c != ',' || c == text || !is_digit(c[-1]) || !is_digit(c[1])))
+			return -1;
+		count += *c == ',';
 	}
-	reading->failed = true;
-	return NULL;
+	return count <= PARTITIONS_MAX ? count : -1;
+}
+
+static void
+take_place(struct kafka_reader *reader, const char *text)
+{
+	char *end = (char *)text;
+
+	for (int i = 0; i < reader->count && *end; i++) {
+		const unsigned long long offset = strtoull(end, &end, 10);
+
+		reader->partitions[i].next = offset < INT64_MAX ? (int64_t)offset : 0;
+		end += *end == ',';
+	}
+}
+
+static void
+start(struct kafka_reader *reader)
+{
+	for (int i = 0; i < reader->count; i++)
+		reader->partitions[i].started = !rd_kafka_consume_start(
+			reader->topic, i, reader->partitions[i].next);
+	reader->heard_ms = clock_mono_ms();
+}
+
+/* ---- reading ---- */
+
+static void
+take_message(struct kafka_reader *reader, struct partition *partition, rd_kafka_message_t *message)
+{
+	if (!message->err) {
+		reader->heard_ms = clock_mono_ms();
+		partition->head = message;
+		partition->at_end = false;
+		return;
+	}
+	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+		reader->heard_ms = clock_mono_ms();
+		partition->at_end = true;
+		partition->next = message->offset;
+	} else {
+		LOG_WARN("events cannot be read", "partition", log_int(message->partition), "error",
+			rd_kafka_message_errstr(message));
+	}
+	rd_kafka_message_destroy(message);
+}
+
+static bool
+is_there(const struct partition *partition)
+{
+	return partition->head || partition->at_end;
+}
+
+/* Whether each partition has shown its next event or its end. */
+static bool
+look(struct kafka_reader *reader, uint64_t until_ms)
+{
+	bool all = true;
+
+	for (int i = 0; i < reader->count; i++) {
+		struct partition *partition = &reader->partitions[i];
+		const uint64_t now_ms = clock_mono_ms();
+		const int wait = partition->at_end || now_ms >= until_ms ? 0
+									 : (int)(until_ms - now_ms);
+		rd_kafka_message_t *message = partition->head
+			? NULL
+			: rd_kafka_consume(reader->topic, i, wait);
+
+		if (message)
+			take_message(reader, partition, message);
+		all = all && is_there(partition);
+	}
+	return all;
 }
 
 static int64_t
@@ -103,75 +193,134 @@ time_of(const rd_kafka_message_t *message)
 	return rd_kafka_message_timestamp(message, &type);
 }
 
-static int
-oldest(const struct reading *reading)
+static struct partition *
+oldest(struct kafka_reader *reader)
 {
-	int found = -1;
+	struct partition *found = NULL;
 
-	for (int i = 0; i < reading->from->cnt; i++)
-		if (reading->heads[i] &&
-			(found < 0 || time_of(reading->heads[i]) < time_of(reading->heads[found])))
-			found = i;
+	for (int i = 0; i < reader->count; i++) {
+		struct partition *partition = &reader->partitions[i];
+
+		if (partition->head && (!found || time_of(partition->head) < time_of(found->head)))
+			found = partition;
+	}
 	return found;
 }
 
-static void
-merge(struct reading *reading, bool (*on_event)(void *arg, const char *json, size_t length),
-	void *arg)
+static bool
+hand_over(struct partition *partition, bool (*on_event)(void *, const char *, size_t), void *arg)
 {
-	bool more = true;
-	int i;
+	rd_kafka_message_t *message = partition->head;
+	const bool more = on_event(arg, message->payload, message->len);
 
-	while (more && !reading->failed && (i = oldest(reading)) >= 0) {
-		rd_kafka_message_t *message = reading->heads[i];
-		bool last = message->offset + 1 >= reading->ends->elems[i].offset;
-
-		more = on_event(arg, message->payload, message->len);
-		rd_kafka_message_destroy(message);
-		reading->heads[i] = more && !last ? next_of(reading, i) : NULL;
-	}
+	partition->next = message->offset + 1;
+	partition->head = NULL;
+	rd_kafka_message_destroy(message);
+	return more;
 }
 
-static void
-read_all(struct reading *reading, bool (*on_event)(void *arg, const char *json, size_t length),
-	void *arg)
+static enum events_state
+give_up(struct kafka_reader *reader)
 {
-	rd_kafka_topic_partition_list_t *from = reading->from;
-
-	for (int i = 0; i < from->cnt; i++)
-		if (from->elems[i].offset >= 0)
-			rd_kafka_consume_start(reading->topic, i, from->elems[i].offset);
-	for (int i = 0; i < from->cnt; i++)
-		if (from->elems[i].offset >= 0)
-			reading->heads[i] = next_of(reading, i);
-	merge(reading, on_event, arg);
-	for (int i = 0; i < from->cnt; i++) {
-		if (reading->heads[i])
-			rd_kafka_message_destroy(reading->heads[i]);
-		if (from->elems[i].offset >= 0)
-			rd_kafka_consume_stop(reading->topic, i);
-	}
+	if (!reader->failed)
+		LOG_WARN("events cannot be read", "error", "the brokers do not answer");
+	reader->failed = true;
+	return EVENTS_FAILED;
 }
 
-void
-kafka_events_read(struct queue *base, uint64_t since_us,
+static enum events_state
+kafka_reader_next(struct event_reader *base, unsigned ms,
 	bool (*on_event)(void *arg, const char *json, size_t length), void *arg)
 {
-	struct reading reading = { .rk = handle_new((struct kafka_queue *)base) };
+	struct kafka_reader *reader = (struct kafka_reader *)base;
+	const uint64_t until_ms = clock_mono_ms() + ms;
+	struct partition *partition;
+
+	while (!reader->failed) {
+		if (!look(reader, until_ms)) {
+			if (clock_mono_ms() - reader->heard_ms > ASK_MS)
+				return give_up(reader);
+			if (clock_mono_ms() >= until_ms)
+				return EVENTS_MORE;
+			continue;
+		}
+		partition = oldest(reader);
+		if (!partition)
+			return EVENTS_END;
+		if (!hand_over(partition, on_event, arg))
+			return EVENTS_STOPPED;
+		if (clock_mono_ms() >= until_ms)
+			return EVENTS_MORE;
+	}
+	return EVENTS_FAILED;
+}
+
+static char *
+kafka_reader_place(const struct event_reader *base)
+{
+	const struct kafka_reader *reader = (const struct kafka_reader *)base;
+	char *place = xstrdup(""), *longer;
+
+	for (int i = 0; i < reader->count; i++) {
+		longer = xasprintf(
+			"%s%s%lld", place, i ? "," : "", (long long)reader->partitions[i].next);
+		free(place);
+		place = longer;
+	}
+	return place;
+}
+
+static void
+kafka_reader_close(struct event_reader *base)
+{
+	struct kafka_reader *reader = (struct kafka_reader *)base;
+
+	for (int i = 0; i < reader->count; i++) {
+		if (reader->partitions[i].head)
+			rd_kafka_message_destroy(reader->partitions[i].head);
+		if (reader->partitions[i].started)
+			rd_kafka_consume_stop(reader->topic, i);
+	}
+	free(reader->partitions);
+	rd_kafka_topic_destroy(reader->topic);
+	rd_kafka_destroy(reader->rk);
+	free(reader);
+}
+
+static rd_kafka_resp_err_t
+find_start(struct kafka_reader *reader, const char *place)
+{
+	rd_kafka_resp_err_t err = find_partitions(reader);
+
+	if (err)
+		return err;
+	memset(reader->partitions, 0, ((size_t)reader->count + 1) * sizeof *reader->partitions);
+	if (!place)
+		return find_offsets(reader);
+	take_place(reader, place);
+	return 0;
+}
+
+struct event_reader *
+kafka_events_open(struct queue *base, uint64_t since_us, const char *place)
+{
+	static const struct event_reader calls = { kafka_reader_next, kafka_reader_place,
+		kafka_reader_close };
+	struct kafka_reader *reader;
 	rd_kafka_resp_err_t err;
 
-	reading.topic = rd_kafka_topic_new(reading.rk, kafka_topic_name[KAFKA_EVENTS], NULL);
-	err = find_start(&reading, since_us);
+	if (place && count_place(place) < 0)
+		return NULL;
+	reader = xcalloc(1, sizeof *reader);
+	reader->base = calls;
+	reader->since_ms = (int64_t)(since_us / 1000);
+	reader->rk = handle_new((struct kafka_queue *)base);
+	reader->topic = rd_kafka_topic_new(reader->rk, kafka_topic_name[KAFKA_EVENTS], NULL);
+	err = find_start(reader, place);
+	if (err)
+		LOG_WARN("events cannot be read", "error", rd_kafka_err2str(err));
+	reader->failed = err != 0;
 	if (!err)
-		read_all(&reading, on_event, arg);
-	if (err || reading.failed)
-		LOG_WARN("events cannot be read", "error",
-			err ? rd_kafka_err2str(err) : "the brokers do not answer");
-	if (reading.from) {
-		rd_kafka_topic_partition_list_destroy(reading.from);
-		rd_kafka_topic_partition_list_destroy(reading.ends);
-	}
-	free(reading.heads);
-	rd_kafka_topic_destroy(reading.topic);
-	rd_kafka_destroy(reading.rk);
+		start(reader);
+	return &reader->base;
 }

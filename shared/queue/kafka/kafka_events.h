@@ -6,8 +6,8 @@
 
 #include "shared/queue/queue_backend.h"
 
-/* queue_events_read() */
-void kafka_events_read(struct queue *base, uint64_t since_us,
-	bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
+/* queue_events_open() */
+struct event_reader *kafka_events_open(
+	struct queue *base, uint64_t since_us, const char *place);
 
 #endif

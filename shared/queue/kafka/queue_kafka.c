@@ -439,7 +439,7 @@ static const struct queue_ops kafka_ops = {
 	.bad_remove = kafka_bad_remove,
 	.bad_machine = kafka_bad_machine,
 	.event_put = kafka_event_put,
-	.events_read = kafka_events_read,
+	.events_open = kafka_events_open,
 	.clock_us = kafka_clock_us,
 	.stats = kafka_stats,
 };

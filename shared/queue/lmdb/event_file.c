@@ -26,18 +26,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/state_dir.h"
+#include "shared/queue/event_names.h"
 
 /* A file is at most this part of the cap, so that removing one does not take all. */
 #define PARTS 8
 #define PRUNE_MS 60000
-#define TIME_PREFIX "{\"time\":\""
-#define NAME_SIZE 48
-#define HOUR_LENGTH 11 /* YYYYMMDDTHH */
-#define TIME_LENGTH 33 /* TIME_PREFIX and the time */
 
 struct event_file {
 	char *dir;
@@ -52,7 +48,7 @@ struct event_file {
 	/* both: fd changes under lock */
 	pthread_mutex_t lock;
 	int fd, retired; /* retired: of the hour before, still to be synced */
-	char name[NAME_SIZE];
+	char name[EVENT_NAME_SIZE];
 	atomic_bool dirty, fresh; /* fresh: a file whose name is not durable */
 	atomic_ullong size;       /* of the file being written */
 	atomic_ullong written;
@@ -60,70 +56,6 @@ struct event_file {
 	/* tidying thread */
 	uint64_t pruned_ms, pruned_at;
 };
-
-struct names {
-	char (*names)[NAME_SIZE];
-	size_t count, space;
-};
-
-static int
-compare_names(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
-
-/* "YYYYMMDDTHH<ending>", or with "_NN" between. */
-static bool
-is_ours(const struct event_file *file, const char *name)
-{
-	const size_t length = strlen(name);
-
-	if (length <= HOUR_LENGTH || length >= NAME_SIZE)
-		return false;
-	name += HOUR_LENGTH;
-	if (*name == '_')
-		name += strcspn(name, ".");
-	return strcmp(name, file->ending) == 0;
-}
-
-/* All files of the kind, oldest first. */
-static struct names
-list_files(struct event_file *file)
-{
-	struct names list = { 0 };
-	DIR *dir = opendir(file->dir);
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		if (!is_ours(file, entry->d_name))
-			continue;
-		if (list.count == list.space) {
-			list.space = list.space * 2 + 64;
-			list.names = xrealloc(list.names, list.space * sizeof *list.names);
-		}
-		snprintf(list.names[list.count++], NAME_SIZE, "%s", entry->d_name);
-	}
-	if (dir)
-		closedir(dir);
-	if (list.count)
-		qsort(list.names, list.count, sizeof *list.names, compare_names);
-	return list;
-}
-
-static void
-hour_name(const struct event_file *file, char name[NAME_SIZE], uint64_t us, unsigned part)
-{
-	time_t seconds = (time_t)(us / 1000000);
-	struct tm tm;
-	size_t length;
-
-	gmtime_r(&seconds, &tm);
-	length = strftime(name, NAME_SIZE, "%Y%m%dT%H", &tm);
-	if (part)
-		snprintf(name + length, NAME_SIZE - length, "_%02u%s", part, file->ending);
-	else
-		snprintf(name + length, NAME_SIZE - length, "%s", file->ending);
-}
 
 /* A crash may have cut the last line short: the next one must not continue it. */
 static void
@@ -148,32 +80,45 @@ use_file(struct event_file *file, int fd, const char *name)
 		close(file->retired);
 	file->retired = file->fd;
 	file->fd = fd;
-	memcpy(file->name, name, NAME_SIZE);
+	memcpy(file->name, name, EVENT_NAME_SIZE);
 	pthread_mutex_unlock(&file->lock);
 	atomic_store(&file->size, (uint64_t)st.st_size);
 	atomic_store(&file->fresh, true);
 	atomic_store(&file->dirty, true);
 }
 
-/* Opens the file of this hour, or the next part of it. -errno when there is none to write to. */
+static bool
+has_room(struct event_file *file)
+{
+	return atomic_load(&file->size) < file->size_max / PARTS;
+}
+
+/* Opens the file of this hour, or its first part with room that is not before the one in hand: what
+ * was left is never written to again. -errno when there is none to write to. */
 static int
 turn(struct event_file *file)
 {
 	uint64_t now_us = clock_us(), hour = now_us / 3600000000;
-	char name[NAME_SIZE];
+	char name[EVENT_NAME_SIZE];
 	int fd;
 
-	if (file->fd >= 0 && hour == file->hour &&
-		atomic_load(&file->size) < file->size_max / PARTS)
+	if (file->fd < 0 || hour != file->hour) {
+		file->part = 0;
+	} else if (has_room(file)) {
 		return 0;
-	file->part = hour == file->hour ? file->part + (file->fd >= 0) : 0;
+	} else {
+		file->part++;
+	}
 	file->hour = hour;
-	hour_name(file, name, now_us, file->part);
-	fd = openat(file->dir_fd, name, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	use_file(file, fd, name);
-	return 0;
+	for (;; file->part++) {
+		event_name(name, now_us, file->part, file->ending);
+		fd = openat(file->dir_fd, name, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return -errno;
+		use_file(file, fd, name);
+		if (has_room(file))
+			return 0;
+	}
 }
 
 void
@@ -213,7 +158,7 @@ append(struct event_file *file)
 static bool
 remove_oldest(struct event_file *file)
 {
-	struct names list = list_files(file);
+	struct event_names list = event_names_list(file->dir_fd, file->ending);
 	bool removed = false;
 
 	if (list.count && strcmp(list.names[0], file->name) != 0)
@@ -302,7 +247,7 @@ keep_size(struct event_file *file, const char *name, uint64_t now_us)
 static void
 prune(struct event_file *file, const char *current)
 {
-	struct names list = list_files(file);
+	struct event_names list = event_names_list(file->dir_fd, file->ending);
 	uint64_t total = 0, now_us = clock_us();
 
 	for (size_t i = list.count; i-- > 0;) {
@@ -320,7 +265,7 @@ prune(struct event_file *file, const char *current)
 void
 event_file_tidy(struct event_file *file)
 {
-	char current[NAME_SIZE];
+	char current[EVENT_NAME_SIZE];
 	uint64_t written = atomic_load(&file->written);
 	int fd, retired;
 
@@ -329,7 +274,7 @@ event_file_tidy(struct event_file *file)
 	fd = file->fd < 0 ? -1 : fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
 	retired = file->retired;
 	file->retired = -1;
-	memcpy(current, file->name, NAME_SIZE);
+	memcpy(current, file->name, EVENT_NAME_SIZE);
 	pthread_mutex_unlock(&file->lock);
 	sync_fd(retired);
 	sync_fd(fd);
@@ -388,117 +333,14 @@ event_file_lost(struct event_file *file)
 	return atomic_load(&file->lost);
 }
 
-/* Where a reader is in the files of one kind. */
-struct cursor {
-	struct event_file *file;
-	struct names list;
-	size_t next; /* file */
-	FILE *stream;
-	char *line; /* NULL: at the end */
-	size_t space;
-	ssize_t length;
-};
-
-/* `since` is what an event of that time begins with. A line that does not begin with its time is
- * handed over: better too much than too little. */
-static bool
-is_since(const char *line, size_t length, const struct json *since)
+int
+event_file_dir(const struct event_file *file)
 {
-	if (length < since->length || memcmp(line, TIME_PREFIX, sizeof TIME_PREFIX - 1) != 0)
-		return true;
-	return memcmp(line, since->text, since->length) >= 0;
+	return file->dir_fd;
 }
 
-/* A line without its end is still being written, or was cut off by a crash. */
-static bool
-take_line(struct cursor *cursor, const struct json *since)
+const char *
+event_file_ending(const struct event_file *file)
 {
-	ssize_t length;
-
-	while (cursor->stream &&
-		(length = getline(&cursor->line, &cursor->space, cursor->stream)) > 0) {
-		if (length < 3 || cursor->line[length - 1] != '\n' ||
-			cursor->line[length - 2] != '}')
-			continue;
-		cursor->line[--length] = '\0';
-		cursor->length = length;
-		if (is_since(cursor->line, (size_t)length, since))
-			return true;
-	}
-	return false;
-}
-
-static void
-cursor_advance(struct cursor *cursor, const struct json *since)
-{
-	while (!take_line(cursor, since)) {
-		int fd;
-
-		if (cursor->stream)
-			fclose(cursor->stream);
-		cursor->stream = NULL;
-		if (cursor->next == cursor->list.count) {
-			free(cursor->line);
-			cursor->line = NULL;
-			return;
-		}
-		fd = openat(cursor->file->dir_fd, cursor->list.names[cursor->next++],
-			O_RDONLY | O_CLOEXEC);
-		cursor->stream = fd < 0 ? NULL : fdopen(fd, "r");
-	}
-}
-
-static void
-cursor_start(
-	struct cursor *cursor, struct event_file *file, uint64_t since_us, const struct json *since)
-{
-	char first[NAME_SIZE];
-
-	cursor->file = file;
-	cursor->list = list_files(file);
-	/* An event gets its time a little before it is written, so begin in the hour before. */
-	hour_name(file, first, since_us > 60000000 ? since_us - 60000000 : 0, 0);
-	while (cursor->next < cursor->list.count &&
-		strncmp(cursor->list.names[cursor->next], first, HOUR_LENGTH) < 0)
-		cursor->next++;
-	cursor_advance(cursor, since);
-}
-
-static void
-cursor_end(struct cursor *cursor)
-{
-	if (cursor->stream)
-		fclose(cursor->stream);
-	free(cursor->line);
-	free(cursor->list.names);
-}
-
-static struct cursor *
-older(struct cursor *a, struct cursor *b)
-{
-	if (!a->line || !b->line)
-		return a->line ? a : b;
-	return strncmp(a->line, b->line, TIME_LENGTH) <= 0 ? a : b;
-}
-
-void
-event_files_read(struct event_file *const files[EVENT_CLASSES], uint64_t since_us,
-	bool (*on_event)(void *arg, const char *json, size_t length), void *arg)
-{
-	struct cursor cursors[EVENT_CLASSES] = { 0 }, *cursor;
-	struct json since = { 0 };
-
-	json_begin(&since);
-	json_time(&since, "time", since_us);
-	json_end(&since);
-	since.length -= 3; /* up to the milliseconds: without Z"} */
-	for (int i = 0; i < EVENT_CLASSES; i++)
-		if (files[i])
-			cursor_start(&cursors[i], files[i], since_us, &since);
-	while ((cursor = older(&cursors[0], &cursors[1]))->line &&
-		on_event(arg, cursor->line, (size_t)cursor->length))
-		cursor_advance(cursor, &since);
-	for (int i = 0; i < EVENT_CLASSES; i++)
-		cursor_end(&cursors[i]);
-	json_free(&since);
+	return file->ending;
 }

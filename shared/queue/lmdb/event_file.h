@@ -28,10 +28,9 @@ bool event_file_dirty(struct event_file *file);
 /* fdatasync of what was written, then old files go. From any one thread. */
 void event_file_tidy(struct event_file *file);
 
-/* Lines of all classes (NULL: none of that) since `since_us`, oldest first, until `on_event`
- * returns false. From any thread. */
-void event_files_read(struct event_file *const files[EVENT_CLASSES], uint64_t since_us,
-	bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
+/* Where its files are, and how their names end; for readers. */
+int event_file_dir(const struct event_file *file);
+const char *event_file_ending(const struct event_file *file);
 
 /* Events that found no room (they went to the log instead). */
 uint64_t event_file_lost(struct event_file *file);

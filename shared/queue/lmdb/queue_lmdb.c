@@ -21,7 +21,7 @@
 #include "shared/base/metrics.h"
 #include "shared/base/state_dir.h"
 #include "shared/config/config.h"
-#include "shared/queue/lmdb/event_file.h"
+#include "shared/queue/lmdb/event_files.h"
 
 static int
 open_tables(struct lmdb_queue *queue)
@@ -412,12 +412,12 @@ lmdb_event_put(struct queue *base, enum event_class class, const char *json, siz
 	op_submit(queue, op);
 }
 
-static void
-lmdb_events_read(struct queue *base, uint64_t since_us,
-	bool (*on_event)(void *arg, const char *json, size_t length), void *arg)
+static struct event_reader *
+lmdb_events_open(struct queue *base, uint64_t since_us, const char *place)
 {
 	struct lmdb_queue *queue = (struct lmdb_queue *)base;
-	event_files_read(queue->events, since_us, on_event, arg);
+
+	return event_files_open(queue->events, since_us, place);
 }
 
 static uint64_t
@@ -502,7 +502,7 @@ static const struct queue_ops lmdb_ops = {
 	.bad_scan = lmdb_bad_scan,
 	.bad_remove = lmdb_bad_remove,
 	.event_put = lmdb_event_put,
-	.events_read = lmdb_events_read,
+	.events_open = lmdb_events_open,
 	.stats = lmdb_stats,
 };
 

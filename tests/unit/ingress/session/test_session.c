@@ -113,6 +113,7 @@ setup(void **state)
 	worker_enter(&worker);
 	worker.loop = loop_new("test");
 	worker.reaper = event_new(loop_base(worker.loop), -1, 0, on_reap, &worker);
+	worker.news = event_new(loop_base(worker.loop), -1, 0, on_reap, &worker);
 	worker.scratch = xmalloc(SCRATCH_SIZE);
 	worker.tally = tally_new(&fake_queue);
 	return 0;
@@ -129,6 +130,7 @@ teardown(void **state)
 	tally_free(&worker.tally);
 	mail_event_free(&worker.event);
 	event_free(worker.reaper);
+	event_free(worker.news);
 	loop_free(&worker.loop);
 	free(worker.scratch);
 	free(worker.sessions);

@@ -14,13 +14,15 @@ rest_site(const char *reply)
 	struct schedule_step step;
 	struct schedule *s = t.sender.schedule;
 	const uint64_t now = clock_us();
+	struct outcome outcome;
 
 	schedule_add(s, &entry, to_site.site, false, "", 1, true, now);
 	assert_int_equal(schedule_next(s, now, &step), SCHEDULE_OPEN);
 	schedule_opening(s, &connection, step.site);
 	schedule_remove(s, &entry);
 	assert_true(schedule_feedback(s, step.site, FEEDBACK_SITE, now));
-	schedule_troubled(s, step.site, reply, "mx[192.0.2.1]", now);
+	outcome_from_error(&outcome, STEP_CONNECT, reply, "mx[192.0.2.1]");
+	schedule_troubled(s, step.site, &outcome, now);
 	schedule_gone(s, &connection);
 }
 

@@ -226,7 +226,8 @@ what_was_kept_of_a_deferral_makes_one_again(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
 		memset(&outcome, 0x55, sizeof outcome);
-		outcome_recall(&outcome, kept[i].text, "mx[192.0.2.1]");
+		outcome_recall(&outcome, kept[i].text, "mx[192.0.2.1]", "lost");
+		assert_string_equal(outcome.class, "lost");
 		assert_int_equal(outcome.kind, OUTCOME_DEFER);
 		assert_int_equal(outcome.code, kept[i].code);
 		assert_string_equal(outcome.enhanced, kept[i].enhanced);

@@ -498,6 +498,7 @@ what_a_site_said_last_is_known_until_a_message_gets_through(void **state)
 	struct schedule_connection connection = { 0 };
 	struct schedule_entry entry = { 0 };
 	struct schedule_step step;
+	struct outcome outcome;
 
 	(void)state;
 	world_reset(&usual);
@@ -508,11 +509,14 @@ what_a_site_said_last_is_known_until_a_message_gets_through(void **state)
 	for (unsigned i = 1; i <= usual.concurrency_start; i++) {
 		assert_null(schedule_trouble(world.schedule, "mx.test"));
 		schedule_feedback(world.schedule, step.site, FEEDBACK_SITE, world.now);
-		schedule_troubled(world.schedule, step.site, "421 no", "mx", world.now);
+		outcome_from_error(&outcome, STEP_BANNER, "421 no", "mx");
+		schedule_troubled(world.schedule, step.site, &outcome, world.now);
 	}
-	schedule_troubled(world.schedule, step.site, "421 never", "mx2", world.now + 1);
+	outcome_from_error(&outcome, STEP_CONNECT, "421 never", "mx2");
+	schedule_troubled(world.schedule, step.site, &outcome, world.now + 1);
 	assert_string_equal(schedule_trouble(world.schedule, "mx.test")->reply, "421 never");
 	assert_string_equal(schedule_trouble(world.schedule, "mx.test")->host, "mx2");
+	assert_string_equal(schedule_trouble(world.schedule, "mx.test")->class, "connect");
 	assert_int_equal(schedule_trouble(world.schedule, "mx.test")->at_us, world.now + 1);
 	assert_null(schedule_trouble(world.schedule, "other.test"));
 	world.now += 3600 * SECOND;

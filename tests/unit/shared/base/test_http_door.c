@@ -78,9 +78,12 @@ on_request(struct evhttp_request *request, void *arg)
 static int
 setup(void **state)
 {
-	const struct http_door_options options = {
-		.connections_max = 20, .per_address_max = 20, .deadline_s = 1, .token = TOKEN
-	};
+	const struct http_door_options options = { .connections_max = 20,
+		.per_address_max = 20,
+		.deadline_s = 1,
+		.token = TOKEN,
+		.head_max = 16384,
+		.body_max = 1 << 20 };
 	int fd;
 
 	(void)state;

@@ -111,24 +111,42 @@ special_addresses_are_not_the_internet(void **state)
 }
 
 static void
-two_listeners_share_a_port(void **state)
+only_sockets_that_say_so_share_a_port(void **state)
 {
 	struct net_address address, local;
 	int one, two, client;
 
 	(void)state;
 	assert_int_equal(net_parse("127.0.0.1:0", &address), 0);
-	one = net_listen(&address);
+	one = net_bind_shared(&address);
 	assert_true(one >= 0);
+	assert_int_equal(net_listen_on(one), 0);
 	assert_int_equal(net_local(one, &local), 0);
 	assert_int_not_equal(net_port(&local), 0);
-	two = net_listen(&local);
+	assert_int_equal(net_bind(&local), -EADDRINUSE);
+	two = net_bind_shared(&local);
 	assert_true(two >= 0);
+	assert_int_equal(net_listen_on(two), 0);
 	client = net_connect(&local, &address);
 	assert_true(client >= 0);
 	close(client);
 	close(two);
 	close(one);
+}
+
+static void
+an_address_of_ours_and_a_route_are_known(void **state)
+{
+	struct net_address address;
+
+	(void)state;
+	assert_int_equal(net_parse_ip("127.0.0.9", 0, &address), 0);
+	assert_true(net_has_address(&address));
+	assert_int_equal(net_route(&address, NULL), 0);
+	assert_int_equal(net_route(&address, &address), 0);
+	assert_int_equal(net_parse_ip("192.0.2.77", 0, &address), 0);
+	assert_false(net_has_address(&address));
+	assert_int_equal(net_route(&address, &address), -EADDRNOTAVAIL);
 }
 
 int
@@ -140,7 +158,8 @@ main(void)
 		cmocka_unit_test(a_network_contains_its_addresses_only),
 		cmocka_unit_test(a_bad_network_is_refused),
 		cmocka_unit_test(special_addresses_are_not_the_internet),
-		cmocka_unit_test(two_listeners_share_a_port),
+		cmocka_unit_test(an_address_of_ours_and_a_route_are_known),
+		cmocka_unit_test(only_sockets_that_say_so_share_a_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

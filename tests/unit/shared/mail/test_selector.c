@@ -228,6 +228,36 @@ a_rows_own_egress_address_counts_before_ours(void **state)
 	json_decref(json);
 }
 
+static void
+a_site_has_a_provider_that_selects_it(void **state)
+{
+	static const struct {
+		const char *site, *provider;
+	} sites[] = {
+		{"mx1.mail.example-1a2b3c4d", "mail.example"     },
+		{ "mail.example",             "mail.example"     },
+		{ "a.b.mx.rossi.co.uk",       "rossi.co.uk"      },
+		{ "co.uk",                    "co.uk"            },
+		{ "mx.rossi.it",              "rossi.it"         },
+		{ "google",                   "google"           },
+		{ "[192.0.2.1]",              "[192.0.2.1]"      },
+		{ "[2001:db8::1]:25",         "[2001:db8::1]:25" },
+		{ "smart.example:587",        "smart.example:587"},
+		{ "domain:b.example",         "domain:b.example" },
+	};
+	struct selector selector = { 0 };
+	char provider[SITE_PROVIDER_MAX + 1];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof sites / sizeof *sites; i++) {
+		site_provider(sites[i].site, provider);
+		assert_string_equal(provider, sites[i].provider);
+		assert_int_equal(selector_set(&selector, SELECT_PROVIDER, provider), 0);
+		assert_true(selector_has_site(&selector, sites[i].site));
+		selector_wipe(&selector);
+	}
+}
+
 int
 main(void)
 {
@@ -236,6 +266,7 @@ main(void)
 		cmocka_unit_test(what_means_the_same_has_one_form),
 		cmocka_unit_test(a_domain_is_one_in_all_its_forms),
 		cmocka_unit_test(what_cannot_be_understood_is_refused),
+		cmocka_unit_test(a_site_has_a_provider_that_selects_it),
 		cmocka_unit_test_setup(a_rows_own_egress_address_counts_before_ours, setup),
 	};
 

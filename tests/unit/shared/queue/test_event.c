@@ -6,7 +6,8 @@
 #include <sys/stat.h>
 
 #include "shared/queue/event.h"
-#include "shared/queue/lmdb/event_file.h"
+#include "shared/queue/event_names.h"
+#include "shared/queue/lmdb/event_files.h"
 
 static char dir[] = "/tmp/shout-events-XXXXXX";
 
@@ -38,6 +39,18 @@ on_event(void *arg, const char *json, size_t length)
 	assert_true(seen->count < 64);
 	seen->lines[seen->count++] = xstrndup(json, length);
 	return true;
+}
+
+/* What there is. */
+static void
+event_files_read(struct event_file *const files[EVENT_CLASSES], uint64_t since_us,
+	bool (*cb)(void *arg, const char *json, size_t length), void *arg)
+{
+	struct event_reader *reader = event_files_open(files, since_us, NULL);
+
+	while (event_reader_next(reader, 1000, cb, arg) == EVENTS_MORE)
+		;
+	event_reader_close(&reader);
 }
 
 static void
@@ -254,6 +267,188 @@ floods_have_files_of_their_own_and_are_read_in_their_place(void **state)
 		event_file_close(&files[i]);
 }
 
+/* ---- readers ---- */
+
+#define ONLY(file) ((struct event_file *const[]){ file, NULL })
+
+static void
+put_line(struct event_file *file, const char *line)
+{
+	event_file_add(file, line, strlen(line));
+	event_file_flush(file);
+}
+
+/* All there is, in one text; the place behind it. */
+static char *
+follow(struct event_file *file, char **place)
+{
+	struct event_reader *reader = event_files_open(ONLY(file), 0, *place);
+	struct seen seen = { 0 };
+	char *text = xstrdup(""), *longer;
+
+	assert_non_null(reader);
+	assert_int_equal(event_reader_next(reader, 10000, on_event, &seen), EVENTS_END);
+	free(*place);
+	*place = event_reader_place(reader);
+	event_reader_close(&reader);
+	for (size_t i = 0; i < seen.count; i++) {
+		longer = xasprintf("%s%s", text, seen.lines[i]);
+		free(text);
+		text = longer;
+	}
+	forget(&seen);
+	return text;
+}
+
+#define SEES(file, place, expected)                                                                \
+	do {                                                                                       \
+		char *text_ = follow(file, place);                                                 \
+		assert_string_equal(text_, expected);                                              \
+		free(text_);                                                                       \
+	} while (0)
+
+static void
+a_follower_sees_each_line_once_whatever_turns(void **state)
+{
+	struct event_file *file = event_file_open(dir, EVENT_OF_MAIL, 240, UINT64_C(1) << 40);
+	struct event_reader *reader = event_files_open(ONLY(file), 0, NULL);
+	struct seen seen = { 0 };
+	char *place = NULL, line[32];
+
+	(void)state;
+	SEES(file, &place, "");
+	for (int i = 0; i < 30; i++) { /* a file takes four */
+		snprintf(line, sizeof line, "{\"n\":%d}", i);
+		put_line(file, line);
+		if (i == 20) { /* a new process goes on behind the parts there are */
+			event_file_close(&file);
+			file = event_file_open(dir, EVENT_OF_MAIL, 240, UINT64_C(1) << 40);
+		}
+		SEES(file, &place, line);
+		SEES(file, &place, "");
+	}
+	event_reader_close(&reader);
+	reader = event_files_open(ONLY(file), 0, NULL);
+	assert_int_equal(event_reader_next(reader, 10000, on_event, &seen), EVENTS_END);
+	assert_int_equal(seen.count, 30);
+	assert_string_equal(seen.lines[29], line);
+	put_line(file, "{\"later\":1}");
+	assert_int_equal(event_reader_next(reader, 10000, on_event, &seen), EVENTS_END);
+	assert_string_equal(seen.lines[30], "{\"later\":1}");
+	forget(&seen);
+	event_reader_close(&reader);
+	event_file_close(&file);
+	free(place);
+}
+
+static void
+append_text(const char *name, const char *text)
+{
+	char *path = xasprintf("%s/%s", dir, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	free(path);
+}
+
+static void
+what_is_being_written_is_waited_for_and_what_is_broken_passed_over(void **state)
+{
+	struct event_file *file = event_file_open(dir, EVENT_OF_MAIL, 1000000, UINT64_C(1) << 40);
+	char *place = NULL, *large = xmalloc(EVENT_LINE_MAX + 100000);
+
+	(void)state;
+	append_text("20200101T00.jsonl", "{\"a\":1}\n{\"b\"");
+	SEES(file, &place, "{\"a\":1}");
+	append_text("20200101T00.jsonl", ":1}");
+	SEES(file, &place, "");
+	append_text("20200101T00.jsonl", "\n\n}\nnonsense\n{\"c\":1}\n{\"half");
+	SEES(file, &place, "{\"b\":1}{\"c\":1}");
+	memset(large, 'x', EVENT_LINE_MAX + 99999);
+	large[EVENT_LINE_MAX + 99999] = '\0';
+	append_text("20200101T01.jsonl", large);
+	append_text("20200101T01.jsonl", "}\n{\"d\":1}\n");
+	SEES(file, &place, "{\"d\":1}");
+	free(large);
+	free(place);
+	event_file_close(&file);
+}
+
+static void
+a_place_holds_when_its_file_has_gone(void **state)
+{
+	struct event_file *file = event_file_open(dir, EVENT_OF_MAIL, 1000000, UINT64_C(1) << 40);
+	char *place = NULL, *path = xasprintf("%s/20200101T00.jsonl", dir);
+
+	(void)state;
+	append_text("20200101T00.jsonl", "{\"a\":1}\n");
+	SEES(file, &place, "{\"a\":1}");
+	append_text("20200101T00.jsonl", "{\"b\":1}\n");
+	append_text("20200101T01.jsonl", "{\"c\":1}\n");
+	assert_int_equal(unlink(path), 0);
+	SEES(file, &place, "{\"c\":1}");
+	free(path);
+	free(place);
+	event_file_close(&file);
+}
+
+static bool
+stop(void *arg, const char *json, size_t length)
+{
+	on_event(arg, json, length);
+	return false;
+}
+
+static void
+a_reader_that_stops_goes_on_from_its_place(void **state)
+{
+	struct event_file *files[EVENT_CLASSES] = {
+		event_file_open(dir, EVENT_OF_MAIL, 1000000, UINT64_C(1) << 40),
+		event_file_open(dir, EVENT_FLOOD, 1000000, UINT64_C(1) << 40),
+	};
+	struct event_reader *reader;
+	struct seen seen = { 0 };
+	char *place = NULL, second[3];
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		snprintf(second, sizeof second, "%02d", i);
+		put_at(files[i % 3 == 0], second, second);
+	}
+	for (size_t i = 0; i < 20; i++) {
+		reader = event_files_open(files, 0, place);
+		assert_int_equal(event_reader_next(reader, 1000, stop, &seen), EVENTS_STOPPED);
+		free(place);
+		place = event_reader_place(reader);
+		event_reader_close(&reader);
+		snprintf(second, sizeof second, "%02zu", i);
+		assert_int_equal(seen.count, i + 1);
+		assert_non_null(strstr(seen.lines[i], second));
+	}
+	forget(&seen);
+	free(place);
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		event_file_close(&files[i]);
+}
+
+static void
+what_is_no_place_is_refused(void **state)
+{
+	static const char *const bad[] = { "", "x", "20200101T00", "20200101T00:1",
+		"20200101T00:1,", "20200101T00:1,20200101T00:", "20200101T00:-1,20200101T00:1",
+		"20200101T00:1,20200101T00:1 ", "../../../etc:1,20200101T00:1",
+		"20200101T00:99999999999999999999,20200101T00:1", "2020:1,20200101T00:1",
+		"20200101T00000000000000000000:1,20200101T00:1" };
+	struct event_file *file = event_file_open(dir, EVENT_OF_MAIL, 1000000, UINT64_C(1) << 40);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_null(event_files_open(ONLY(file), 0, bad[i]));
+	event_file_close(&file);
+}
+
 static void
 what_strangers_cause_is_a_flood(void **state)
 {
@@ -292,6 +487,11 @@ main(void)
 		TEST(a_busy_hour_has_several_files_read_in_order),
 		TEST(half_a_line_spoils_no_other),
 		TEST(floods_have_files_of_their_own_and_are_read_in_their_place),
+		TEST(what_is_no_place_is_refused),
+		TEST(a_reader_that_stops_goes_on_from_its_place),
+		TEST(a_place_holds_when_its_file_has_gone),
+		TEST(what_is_being_written_is_waited_for_and_what_is_broken_passed_over),
+		TEST(a_follower_sees_each_line_once_whatever_turns),
 		TEST(what_strangers_cause_is_a_flood),
 	};
 

@@ -8,12 +8,14 @@
 
 #include <cmocka.h>
 
+#include "shared/base/metrics.h"
+#include "shared/redis/redis_private.h"
 #include "tests/unit/fake_names.h"
 #include "tests/unit/redis_rig.h"
 
 /* What came back of a batch of commands. */
 struct tally {
-	unsigned ok, errors, timeouts, resets, absent, cancelled, order_breaks;
+	unsigned ok, errors, timeouts, resets, absent, cancelled, refused, order_breaks;
 	int64_t last;
 	char text[64];
 };
@@ -21,7 +23,7 @@ struct tally {
 static unsigned
 tally_all(const struct tally *t)
 {
-	return t->ok + t->errors + t->timeouts + t->resets + t->absent + t->cancelled;
+	return t->ok + t->errors + t->timeouts + t->resets + t->absent + t->cancelled + t->refused;
 }
 
 static void
@@ -49,6 +51,7 @@ on_reply(void *arg, int err, const struct redis_reply *reply)
 	case -ECONNRESET: t->resets++; break;
 	case -ENOTCONN: t->absent++; break;
 	case -ECANCELED: t->cancelled++; break;
+	case -EAGAIN: t->refused++; break;
 	default: fail_msg("unexpected error %d", err);
 	}
 }
@@ -278,6 +281,96 @@ a_killed_server_ends_every_command_and_a_new_one_is_found(void **state)
 	assert_int_equal(tally_all(&t), given);
 }
 
+static int64_t
+refused(const char *word)
+{
+	char labels[64];
+
+	snprintf(labels, sizeof labels, "reason=\"%s\"", word);
+	return metric_value(metric_counter("shout_redis_refused_total", "", labels));
+}
+
+/* By another connection: ours may be without hope. */
+static void
+aside(const char *words)
+{
+	char command[256];
+
+	snprintf(command, sizeof command,
+		"redis-cli --no-auth-warning -p %u -a " REDIS_SERVER_PASSWORD " %s >/dev/null",
+		server.port, words);
+	assert_int_equal(system(command), 0);
+}
+
+static void
+what_a_full_server_refuses_is_a_failure_until_there_is_room(void **state)
+{
+	static struct redis_script script = { .text = "return redis.call('SET', KEYS[1], '1')" };
+	const char *const argv[] = { "full" };
+	struct tally writes = { 0 }, reads = { 0 };
+	const int64_t before = refused("OOM");
+
+	(void)state;
+	WAIT_FOR(redis_up(redis));
+	aside("CONFIG SET maxmemory 1");
+	SEND(&writes, 5000, "SET", "full", "1");
+	redis_run(redis, &script, 5000, on_reply, &writes, 1, 1, argv);
+	SEND(&reads, 5000, "GET", "full");
+	WAIT_FOR(tally_all(&writes) == 2 && tally_all(&reads) == 1);
+	assert_int_equal(writes.refused, 2);
+	assert_int_equal(reads.errors + reads.refused, 0);
+	assert_true(refused("OOM") >= before + 2);
+	assert_true(redis_up(redis) && redis->refused);
+	aside("CONFIG SET maxmemory 0");
+	WAIT_FOR(!redis->refused); /* though nobody asked anything */
+	SEND(&writes, 5000, "SET", "full", "1");
+	WAIT_FOR(writes.ok == 1);
+}
+
+static void
+a_server_that_is_full_is_noticed_by_who_rests(void **state)
+{
+	(void)state;
+	WAIT_FOR(redis_up(redis));
+	aside("CONFIG SET maxmemory 1");
+	WAIT_FOR(redis->refused);
+	aside("CONFIG SET maxmemory 0");
+	WAIT_FOR(!redis->refused);
+}
+
+static void
+a_replica_is_left_until_it_takes_a_write(void **state)
+{
+	struct tally t = { 0 };
+
+	(void)state;
+	WAIT_FOR(redis_up(redis));
+	aside("REPLICAOF 127.0.0.1 1");
+	SEND(&t, 5000, "SET", "k", "value");
+	WAIT_FOR(tally_all(&t) == 1);
+	assert_int_equal(t.refused, 1);
+	assert_false(redis_up(redis));
+	for (int i = 0; i < 20; i++) {
+		turn();
+		assert_false(redis_up(redis)); /* PING alone does not do */
+	}
+	aside("REPLICAOF NO ONE");
+	WAIT_FOR(redis_up(redis));
+	SEND(&t, 5000, "SET", "k", "value");
+	WAIT_FOR(t.ok == 1);
+}
+
+static void
+a_server_that_hangs_is_noticed_by_who_rests(void **state)
+{
+	(void)state;
+	WAIT_FOR(redis_up(redis));
+	kill(server.pid, SIGSTOP);
+	WAIT_FOR(!redis_up(redis));
+	kill(server.pid, SIGCONT);
+	WAIT_FOR(redis_up(redis));
+}
+
 static void
 a_script_runs_and_is_taught_again_after_script_flush(void **state)
 {
@@ -379,6 +472,10 @@ main(void)
 		TEST(a_deadline_ends_a_command_once_and_its_late_answer_is_dropped_in_order),
 		TEST(a_server_that_hangs_is_not_up_until_it_answers_again),
 		TEST(a_killed_server_ends_every_command_and_a_new_one_is_found),
+		TEST(what_a_full_server_refuses_is_a_failure_until_there_is_room),
+		TEST(a_server_that_is_full_is_noticed_by_who_rests),
+		TEST(a_replica_is_left_until_it_takes_a_write),
+		TEST(a_server_that_hangs_is_noticed_by_who_rests),
 		TEST(a_script_runs_and_is_taught_again_after_script_flush),
 		TEST(a_wrong_password_is_no_connection),
 		TEST(freeing_cancels_what_is_pending),

@@ -1,0 +1,98 @@
+/*
+ * manual.c - what --help says of each command beside its options: what it does, and examples.
+ *
+ * What a row says of options stands in options.c; here is what an operator at night wants to know
+ * first.
+ */
+#include <string.h>
+
+#include "cmd/ctl/ctl.h"
+
+/* clang-format off */
+static const struct manual manuals[] = {
+	{ "account add",
+	  "Makes an account with its first user, or in mode ip with its first addresses. The password is shown "
+	  "this once and stored nowhere. A domain belongs to one account; mail may come from those that are "
+	  "verified.",
+	  { "shoutctl account add --name 'Acme SRL' --contact it@acme.example \\\n"
+	    "      --domain acme.example=25 --verified",
+	    "shoutctl account add --name Acme --contact it@acme.example --domain acme.example \\\n"
+	    "      --mode ip --ip 192.0.2.7" } },
+	{ "account list", "Shows accounts by id: their state, domains and users.",
+	  { "shoutctl account list --limit 1000" } },
+	{ "account show",
+	  "Shows an account, the limits that are in force, and what its mail did in the last 5 minutes, hour, "
+	  "day and week.", { "shoutctl account show k3m9x2p7qa" } },
+	{ "account change", "Changes what is given; the rest stays. A limit of \"default\" is the configured one again.",
+	  { "shoutctl account change k3m9x2p7qa --messages-day 20000", "shoutctl account change k3m9x2p7qa --policy strict" } },
+	{ "account disable",
+	  "The account's servers are refused from now on (550 5.7.1). Mail that was accepted before is still "
+	  "delivered: suspend or bounce it where it must not be.",
+	  { "shoutctl account disable k3m9x2p7qa", "shoutctl suspend --account k3m9x2p7qa" } },
+	{ "account enable", "Takes a disable back.", { "shoutctl account enable k3m9x2p7qa" } },
+	{ "account password",
+	  "Makes a new password for a user, and shows it this once. The old one ends at once.",
+	  { "shoutctl account password k3m9x2p7qa --username acme-srl-x7k2m9" } },
+	{ "account add-domain", "Adds a domain, or changes the mailboxes or the verification of one that is there.",
+	  { "shoutctl account add-domain k3m9x2p7qa --domain acme.example=25 --verified" } },
+	{ "account remove-domain", "The account may no longer send from the domain, which another one may have then.",
+	  { "shoutctl account remove-domain k3m9x2p7qa --domain acme.example" } },
+	{ "account add-address", "Mail from the address is the account's, without a password, from now on.",
+	  { "shoutctl account add-address k3m9x2p7qa --ip 192.0.2.7", "shoutctl account add-address k3m9x2p7qa --ip 2001:db8:1::/64" } },
+	{ "account remove-address", "Takes an address or a network away again.",
+	  { "shoutctl account remove-address k3m9x2p7qa --ip 192.0.2.7" } },
+	{ "account add-user", "Makes one more user; the password is shown this once.",
+	  { "shoutctl account add-user k3m9x2p7qa" } },
+	{ "account remove-user", "The user's password no longer counts, from now on.",
+	  { "shoutctl account remove-user k3m9x2p7qa --username acme-srl-x7k2m9" } },
+	{ "queue list",
+	  "Shows mail that waits and mail that is held, a line for each message and site, with what the site said "
+	  "last. All filters that are given must match.",
+	  { "shoutctl queue list --provider outlook.com", "shoutctl queue list --state held --account k3m9x2p7qa" } },
+	{ "queue show", "Shows one message wherever it is, and all that is known about its next attempt.",
+	  { "shoutctl queue show 01jdq4v0m3e8k5r2t7w9y1b6c0" } },
+	{ "queue retry",
+	  "Has mail tried now that waits for its next attempt, also where its site rests. Held mail is not meant "
+	  "(release), nor what is suspended (resume).",
+	  { "shoutctl queue retry --provider outlook.com --dry-run", "shoutctl queue retry 01jdq4v0m3e8k5r2t7w9y1b6c0" } },
+	{ "queue bounce",
+	  "Ends mail as refused for good: its senders get a bounce. There is no way back, so try --dry-run first. "
+	  "Mail that is being transmitted ends with what its host says.",
+	  { "shoutctl queue bounce --account k3m9x2p7qa --domain nowhere.example --dry-run" } },
+	{ "queue release", "Sends mail that is held, which was found infected or could not be scanned.",
+	  { "shoutctl queue release 01jdq4v0m3e8k5r2t7w9y1b6c0" } },
+	{ "queue bad", "Shows records that could not be read and were set aside, by key.", { "shoutctl queue bad" } },
+	{ "queue bad show", "Shows one of them as a hex dump, or with --raw its bytes.",
+	  { "shoutctl queue bad show 696e626f756e642f0001 --raw > record" } },
+	{ "queue bad remove", "Removes it for ever, with its message's body when nothing else needs that.",
+	  { "shoutctl queue bad remove 696e626f756e642f0001" } },
+	{ "suspend",
+	  "Mail that matches waits without an attempt, what is there now and what comes later, until resume or "
+	  "until the time has passed. It expires as usual meanwhile.",
+	  { "shoutctl suspend --site mx.example --for 4h --reason 'they asked for it'", "shoutctl suspend --account k3m9x2p7qa" } },
+	{ "resume", "Takes back the suspension with exactly these filters; what waited for it goes at once.",
+	  { "shoutctl suspensions", "shoutctl resume --site mx.example" } },
+	{ "rules",
+	  "Shows what operators had retried, bounced and released, the newest first. A rule also holds for mail "
+	  "that was accepted before it and comes to the sender later; it is kept for six days.",
+	  { "shoutctl rules" } },
+	{ "suspensions", "Shows what is suspended: by whom, since and until when, and why.", { "shoutctl suspensions" } },
+	{ "why",
+	  "Tells all that is known of a message: by its id, its Message-ID, or the address of a sender or a "
+	  "recipient (the newest messages then).",
+	  { "shoutctl why 01jdq4v0m3e8k5r2t7w9y1b6c0", "shoutctl why someone@customer.example --limit 50" } },
+	{ "rebuild",
+	  "Writes all accounts into Redis anew and removes what does not belong there. Redis is told of changes "
+	  "anyway: this is for a Redis that was emptied or restored by hand.",
+	  { "shoutctl rebuild" } },
+};
+/* clang-format on */
+
+const struct manual *
+manual_find(const char *command)
+{
+	for (size_t i = 0; i < sizeof manuals / sizeof *manuals; i++)
+		if (strcmp(manuals[i].name, command) == 0)
+			return &manuals[i];
+	return NULL;
+}

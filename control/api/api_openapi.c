@@ -1,0 +1,14 @@
+/*
+ * api_openapi.c - the API's description, openapi.yaml as it was when this was built.
+ */
+#include "control/api/api_private.h"
+
+static const char description[] =
+#include "control/api/openapi.yaml.h"
+	;
+
+void
+api_openapi(struct exchange *exchange)
+{
+	reply_text(exchange, "application/yaml", description, sizeof description - 1);
+}

@@ -1,0 +1,190 @@
+/*
+ * api_reply.c - how an exchange ends, what its query says, and work that reads a lot.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "control/api/api_private.h"
+#include "shared/base/json.h"
+#include "shared/base/log.h"
+#include "shared/base/text.h"
+
+static void
+exchange_end(struct exchange *exchange)
+{
+	struct api *api = exchange->api;
+
+	evhttp_clear_headers(&exchange->query);
+	json_decref(exchange->body);
+	for (int i = 0; i < PARAMETERS_MAX; i++)
+		free(exchange->parameters[i]);
+	free(exchange);
+	if (--api->open == 0 && api->on_closed)
+		api->on_closed(api->closed_arg);
+}
+
+static json_t *
+fault_json(const char *field, const char *error)
+{
+	char clean[FAULT_ERROR_MAX] = "", name[FAULT_FIELD_MAX] = ""; /* as a request may hold it */
+
+	text_clean(clean, sizeof clean, 0, error, strlen(error));
+	text_clean(name, sizeof name, 0, field, strlen(field));
+	return json_pack(
+		"{s:s, s:o}", "error", clean, "field", *name ? json_string(name) : json_null());
+}
+
+void
+reply_header(struct exchange *exchange, const char *name, const char *value)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(exchange->request), name, value);
+}
+
+static void
+reply(struct exchange *exchange, int status, const char *type, struct evbuffer *body)
+{
+	if (type)
+		reply_header(exchange, "Content-Type", type);
+	reply_header(exchange, "Cache-Control", "no-store");
+	http_door_reply(exchange->api->door, exchange->request, status, body);
+	evbuffer_free(body);
+	exchange_end(exchange);
+}
+
+static struct evbuffer *
+body_new(void)
+{
+	struct evbuffer *body = evbuffer_new();
+
+	if (!body)
+		die("out of memory", "evbuffer_new");
+	return body;
+}
+
+void
+reply_nothing(struct exchange *exchange)
+{
+	reply(exchange, 204, NULL, body_new());
+}
+
+void
+reply_text(struct exchange *exchange, const char *type, const char *text, size_t length)
+{
+	struct evbuffer *body = body_new();
+
+	evbuffer_add(body, text, length);
+	reply(exchange, 200, type, body);
+}
+
+void
+reply_json(struct exchange *exchange, int status, json_t *value)
+{
+	struct evbuffer *body = body_new();
+	char *text = json_dumps(value, JSON_INDENT(1));
+
+	if (!text)
+		die("out of memory", "json_dumps");
+	json_decref(value);
+	text = json_shown(text);
+	evbuffer_add_printf(body, "%s\n", text);
+	explicit_bzero(text, strlen(text)); /* it may hold a new password */
+	free(text);
+	reply(exchange, status, "application/json", body);
+}
+
+void
+reply_fault(struct exchange *exchange, const struct fault *fault)
+{
+	reply_json(exchange, fault->status, fault_json(fault->field, fault->error));
+}
+
+void
+reply_error(struct exchange *exchange, int status, const char *field, const char *format, ...)
+{
+	char error[FAULT_ERROR_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error, sizeof error, format, args);
+	va_end(args);
+	reply_json(exchange, status, fault_json(field, error));
+}
+
+void
+reply_not_taken(struct exchange *exchange, int err)
+{
+	if (err == -ETIMEDOUT)
+		reply_error(exchange, 503, "",
+			"the queue did not answer in time; the change may still take effect: "
+			"look before you repeat it");
+	else
+		reply_error(exchange, 503, "", "the queue does not take it: %s", strerror(-err));
+}
+
+/* The query */
+
+const char *
+query_text(const struct exchange *exchange, const char *name)
+{
+	return evhttp_find_header(&exchange->query, name);
+}
+
+long
+query_number(struct exchange *exchange, const char *name, long def, long min, long max)
+{
+	const char *text = query_text(exchange, name);
+	char *end;
+	long number;
+
+	if (!text)
+		return def;
+	number = strtol(text, &end, 10);
+	if (is_digit(*text) && !*end && number >= min && number <= max)
+		return number;
+	reply_error(exchange, 400, name, "a number from %ld to %ld", min, max);
+	return -1;
+}
+
+/* Jobs */
+
+static void
+job_reply(struct task *task)
+{
+	struct job *job = (struct job *)task;
+
+	if (job->then)
+		job->then(job);
+	else if (job->result)
+		reply_json(job->exchange, 200, job->result);
+	else
+		reply_fault(job->exchange, &job->fault);
+	job->release(job);
+}
+
+static void
+job_work(struct task *task)
+{
+	struct job *job = (struct job *)task;
+
+	job->run(job);
+	if (job->more) { /* others have their turn in between */
+		job->more = false;
+		loop_post(job->api->worker, &job->task);
+		return;
+	}
+	job->task.run = job_reply;
+	loop_post(job->api->loop, &job->task);
+}
+
+void
+job_start(struct job *job)
+{
+	job->api = job->exchange->api;
+	job->task.run = job_work;
+	loop_post(job->api->worker, &job->task);
+}

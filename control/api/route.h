@@ -1,0 +1,37 @@
+/*
+ * route.h - which of the API's routes a path means, and what methods it takes. Pure.
+ */
+#ifndef CONTROL_ROUTE_H
+#define CONTROL_ROUTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <event2/http.h>
+
+#define PARAMETERS_MAX 2
+#define ALLOW_SIZE 64
+
+struct exchange;
+
+/* A star stands for one segment of the path, which is not empty. */
+struct route {
+	enum evhttp_cmd_type method;
+	const char *path;
+	void (*handle)(struct exchange *exchange);
+	bool body;         /* one may be sent */
+	const char *query; /* the names of the parameters that it takes */
+};
+
+struct route_match {
+	const struct route *route;        /* NULL: the path takes no such method, or is none */
+	char *parameters[PARAMETERS_MAX]; /* what the stars stand for, decoded; the caller's to free
+					   */
+	char allow[ALLOW_SIZE];           /* "GET, HEAD, OPTIONS"; "": there is no such path */
+};
+
+/* `path` as it came, behind the prefix of all routes. HEAD is answered by GET's route. */
+void route_find(const struct route *routes, size_t count, const char *path,
+	enum evhttp_cmd_type method, struct route_match *match_out);
+
+#endif

@@ -1,0 +1,247 @@
+/*
+ * redis_health.c - whether Redis does what it is for: the process's line in /readyz, and refusals
+ * that are about Redis itself (full, read-only, loading ...), not about the command.
+ *
+ * A connection in use shows those by itself; one that rests asks every PULSE_MS for a write that
+ * harms nobody. While Redis refuses, that is asked every second, so that its recovery is seen.
+ * Where another Redis may be better (a replica after a failover), or this one wants to know again
+ * who we are, the connection is made anew, and is up only once that write was taken.
+ */
+#include "shared/redis/redis.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "shared/base/date.h"
+#include "shared/base/metrics.h"
+#include "shared/redis/redis_private.h"
+
+#define PULSE_MS 5000
+#define PULSE_REFUSED_MS 1000
+#define PULSE_TIMEOUT_MS 2000
+
+static const char *const pulse[] = { "SET", "shout:pulse", "1", "PX", "60000" };
+
+const char *const *
+redis_pulse(int *count_out)
+{
+	*count_out = sizeof pulse / sizeof *pulse;
+	return pulse;
+}
+
+/* What the answer begins with. In the words of Redis before 7, a script's stand behind " -". */
+static const struct refusal {
+	const char *word;
+	enum redis_remedy remedy;
+} refusals[] = {
+	{"OOM",          REDIS_WAIT   },
+	{ "MISCONF",     REDIS_WAIT   },
+	{ "NOREPLICAS",  REDIS_WAIT   },
+	{ "BUSY",        REDIS_WAIT   },
+	{ "NOPERM",      REDIS_WAIT   },
+	{ "READONLY",    REDIS_CONNECT},
+	{ "LOADING",     REDIS_CONNECT},
+	{ "MASTERDOWN",  REDIS_CONNECT},
+	{ "NOAUTH",      REDIS_CONNECT},
+	{ "CLUSTERDOWN", REDIS_CONNECT},
+};
+#define REFUSALS (sizeof refusals / sizeof *refusals)
+
+static bool
+begins_with(const char *text, const char *word)
+{
+	const size_t length = strlen(word);
+
+	return strncmp(text, word, length) == 0 && text[length] == ' ';
+}
+
+static int
+refusal_of(const char *text)
+{
+	const char *inner = begins_with(text, "ERR") ? strstr(text, " -") : NULL;
+
+	for (size_t i = 0; i < REFUSALS; i++)
+		if (begins_with(text, refusals[i].word) ||
+			(inner && begins_with(inner + 2, refusals[i].word)))
+			return (int)i;
+	return -1;
+}
+
+/* The process's line in /readyz, for all its connections. */
+static struct {
+	pthread_mutex_t lock;
+	struct probe *probe;
+	struct metric *refused[REFUSALS];
+	unsigned links, down, refusing;
+	uint64_t since_us; /* the first of those that are down; 0: none is */
+	bool was_up;       /* any, ever */
+	char why[128], refusal[128];
+} watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Under watch.lock, at the first connection. */
+static void
+watch_start(void)
+{
+	char labels[64];
+
+	if (watch.probe)
+		return;
+	watch.probe = probe_new("redis");
+	for (size_t i = 0; i < REFUSALS; i++) {
+		snprintf(labels, sizeof labels, "reason=\"%s\"", refusals[i].word);
+		watch.refused[i] = metric_counter("shout_redis_refused_total",
+			"Commands that Redis refused for its own sake.", labels);
+	}
+}
+
+/* Under watch.lock. A process that never reached Redis knows no client: others do. */
+static void
+probe_tell(void)
+{
+	const char *why = watch.down ? watch.why : watch.refusal;
+	char text[512], since[DATE_SIZE];
+
+	if (!watch.down && !watch.refusing) {
+		watch.since_us = 0;
+		watch.why[0] = watch.refusal[0] = '\0';
+		probe_set(watch.probe, HEALTH_READY, NULL);
+		return;
+	}
+	if (!watch.since_us)
+		watch.since_us = clock_us();
+	date_iso(watch.since_us, since);
+	snprintf(text, sizeof text, "%u of %u connections %s since %s%s%s",
+		watch.down ? watch.down : watch.refusing, watch.links,
+		watch.down ? "down" : "refused what they asked", since, why[0] ? ": " : "", why);
+	probe_set(watch.probe, watch.was_up ? HEALTH_DEGRADED : HEALTH_FAILED, text);
+}
+
+/* Under watch.lock. */
+static void
+refusing(struct redis *redis, bool is)
+{
+	watch.refusing += is && !redis->refused;
+	watch.refusing -= !is && redis->refused;
+	redis->refused = is;
+}
+
+void
+redis_probe_down(struct redis *redis, bool is_new, const char *why)
+{
+	pthread_mutex_lock(&watch.lock);
+	watch_start();
+	watch.links += is_new;
+	watch.down += is_new || redis->well;
+	redis->well = false;
+	refusing(redis, false);
+	snprintf(watch.why, sizeof watch.why, "%s", why);
+	probe_tell();
+	pthread_mutex_unlock(&watch.lock);
+}
+
+void
+redis_probe_up(struct redis *redis)
+{
+	pthread_mutex_lock(&watch.lock);
+	redis->well = watch.was_up = true;
+	watch.down--;
+	probe_tell();
+	pthread_mutex_unlock(&watch.lock);
+	timer_set(redis->pulse, PULSE_MS);
+}
+
+void
+redis_probe_leave(struct redis *redis)
+{
+	pthread_mutex_lock(&watch.lock);
+	watch.links--;
+	watch.down -= !redis->well;
+	refusing(redis, false);
+	probe_tell();
+	pthread_mutex_unlock(&watch.lock);
+}
+
+void
+redis_count_refusal(const char *text)
+{
+	const int refusal = refusal_of(text);
+
+	if (refusal >= 0)
+		metric_add(watch.refused[refusal], 1);
+}
+
+static void
+probe_refused(struct redis *redis, const char *text)
+{
+	pthread_mutex_lock(&watch.lock);
+	refusing(redis, true);
+	snprintf(watch.refusal, sizeof watch.refusal, "%s", text);
+	probe_tell();
+	pthread_mutex_unlock(&watch.lock);
+}
+
+static void
+probe_takes(struct redis *redis)
+{
+	pthread_mutex_lock(&watch.lock);
+	refusing(redis, false);
+	probe_tell();
+	pthread_mutex_unlock(&watch.lock);
+}
+
+void
+redis_complain(struct redis *redis, const char *message, const char *why)
+{
+	if (!said_before(&redis->said, why))
+		LOG_WARN(message, "address", redis->address, "error", why);
+}
+
+enum redis_remedy
+redis_refused(struct redis *redis, const char *text)
+{
+	const int refusal = refusal_of(text);
+
+	if (refusal < 0)
+		return REDIS_NONE;
+	if (!said_before(&redis->said, refusals[refusal].word))
+		LOG_WARN("redis: refuses what it is asked", "address", redis->address, "error",
+			text);
+	redis_count_refusal(text);
+	probe_refused(redis, text);
+	if (!event_pending(redis->pulse, EV_TIMEOUT, NULL) || !redis->hurried)
+		timer_set(redis->pulse, PULSE_REFUSED_MS);
+	redis->hurried = true;
+	redis->must_write = refusals[refusal].remedy == REDIS_CONNECT;
+	return refusals[refusal].remedy;
+}
+
+/* A refusal was seen by whoever reads the answers. */
+static void
+on_pulse_answer(void *arg, int err, const struct redis_reply *reply)
+{
+	struct redis *redis = arg;
+
+	if (err == -ECANCELED)
+		return;
+	if (!err && redis_reply_kind(reply) != REDIS_ERR && redis->refused) {
+		LOG_INFO("redis: takes what it is asked again", "address", redis->address);
+		said_clear(&redis->said);
+		probe_takes(redis);
+	}
+	redis->hurried = redis->refused;
+	if (redis->state == ST_UP)
+		timer_set(redis->pulse, redis->refused ? PULSE_REFUSED_MS : PULSE_MS);
+}
+
+void
+redis_on_pulse(evutil_socket_t fd, short what, void *arg)
+{
+	struct redis *redis = arg;
+
+	(void)fd;
+	(void)what;
+	if (redis->state == ST_UP)
+		redis_command(redis, PULSE_TIMEOUT_MS, on_pulse_answer, redis,
+			sizeof pulse / sizeof *pulse, pulse, NULL);
+}

@@ -1,0 +1,63 @@
+/*
+ * inflight.h - what is in somebody's hands, and with whom: told in Redis by senders and scanners,
+ * read by control, which may run in another process, on another machine.
+ *
+ * It is what people look at, nothing else: a process that died is forgotten after some seconds, and
+ * without Redis nothing is known. The queue is the truth about which mail there is.
+ */
+#ifndef SHARED_INFLIGHT_H
+#define SHARED_INFLIGHT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "shared/mail/envelope.h"
+
+struct json;
+struct loop;
+struct redis;
+struct inflight_reporter;
+
+/* What takes less than that is not worth telling. */
+#define INFLIGHT_SLOW_US 1000000
+/* So much is told by one process. */
+#define INFLIGHT_MAIL_MAX 2000
+#define INFLIGHT_SITES_MAX 1000
+
+/*
+ * Tells every second, when it changed, and every five seconds anyway. `fill` adds to an object:
+ *   "mail":  [{"id", "stage": "scanning|routing|scheduled|attempting", "site", "host", "since"}]
+ *   "sites": [{"site", "reply", "host", "class", "said", "next", "opening", "opened"}]: what was
+ *            said last by a site that failed and when, when it is tried next, and the host that a
+ *            connection is being opened to, since when
+ *   "untold": how much mail beside it
+ * Times in microseconds since 1970; what is not known is left out. `node` and `role` say who tells.
+ */
+struct inflight_reporter *inflight_reporter_new(struct loop *loop, struct redis *redis,
+	const char *role, const char *node, void (*fill)(void *arg, struct json *json), void *arg);
+/* Before the link to Redis. Takes NULL. */
+void inflight_reporter_free(struct inflight_reporter **reporter);
+
+/* What all of them told. */
+struct inflight {
+	json_t *nodes; /* [{"role", "node", "told": ms ago, "untold": n}] */
+	json_t *mail;  /* id: [entry as above, and "node"] */
+	json_t *sites; /* site: as above */
+};
+/* `seen` NULL: Redis does not tell. Else it is the callee's to free. */
+typedef void (*inflight_cb)(void *arg, struct inflight *seen);
+void inflight_read(struct redis *redis, inflight_cb cb, void *arg);
+/* Takes NULL. */
+void inflight_free(struct inflight **seen);
+
+/* The message's entry at the site (NULL: any) in that stage; NULL: none. All take a NULL `seen`. */
+const json_t *inflight_find(const struct inflight *seen, const uint8_t id[ID_SIZE],
+	const char *site, const char *stage);
+const json_t *inflight_site(const struct inflight *seen, const char *site);
+
+/* Pure: takes one process's report in; false when it is none. */
+bool inflight_take(struct inflight *seen, const char *text, size_t length, uint64_t age_ms);
+
+#endif
