@@ -17,11 +17,10 @@
 
 #include "sender/mail/ledger.h"
 #include "sender/mail/sender_private.h"
+#include "sender/mail/suspend.h"
 #include "sender/operator/rule.h"
-#include "sender/operator/suspend.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
-#include "shared/work/inflight.h"
 #include "shared/account/limits.h"
 #include "shared/account/score.h"
 #include "shared/base/log.h"
@@ -31,6 +30,7 @@
 #include "shared/process/sandbox.h"
 #include "shared/redis/redis.h"
 #include "shared/work/hold.h"
+#include "shared/work/inflight.h"
 #include "shared/work/poison.h"
 #include "shared/work/role.h"
 
@@ -58,21 +58,6 @@ static struct {
 	struct probe *probe;
 	bool running;
 } role;
-
-void
-sender_wake(struct sender *sender)
-{
-	event_active(sender->pump, EV_TIMEOUT, 0);
-}
-
-void
-sender_wake_later(struct sender *sender)
-{
-	const struct timeval later = { .tv_sec = 1 };
-
-	if (!event_pending(sender->lease_timer, EV_TIMEOUT, NULL))
-		event_add(sender->lease_timer, &later);
-}
 
 static void
 gauges_update(struct sender *sender)

@@ -13,7 +13,7 @@
 
 #include "sender/mail/ledger.h"
 #include "sender/mail/sender_private.h"
-#include "sender/operator/suspend.h"
+#include "sender/mail/suspend.h"
 #include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"

@@ -13,9 +13,9 @@
 
 #include <event2/event.h>
 
+#include "sender/mail/rule_list.h"
 #include "sender/mail/sender_private.h"
-#include "sender/operator/rule.h"
-#include "sender/operator/suspend.h"
+#include "sender/mail/suspend.h"
 #include "sender/waiting/deferral.h"
 #include "shared/account/limits.h"
 #include "shared/base/log.h"
@@ -278,7 +278,7 @@ mail_rows_live(struct mail *mail)
 		}
 	}
 	if (meets)
-		rules_meet(mail->sender->rules, mail->envelope->id.data);
+		mail->sender->meet_rules(mail->sender, mail->envelope->id.data);
 }
 
 /* A step that failed late may have been taken after all. */
@@ -499,7 +499,7 @@ item_hold(struct item *item, const char *reason)
 	item->held = true;
 	item->since_us = clock_us();
 	item->reason = xstrdup(reason);
-	item->held_rule = rules_newest(item->mail->sender->rules);
+	item->held_rule = rule_list_newest(item->mail->sender->decisions);
 }
 
 void
@@ -509,7 +509,7 @@ mail_hold(struct mail *mail, const char *reason)
 
 	item_hold(item, reason);
 	item_add(item, mail->envelope->recipients, mail->envelope->n_recipients, NULL);
-	rules_begin(mail->sender->rules, item, false);
+	item_meet_rules(item, false);
 	mail->state = MAIL_TRYING;
 	if (mail->redelivered)
 		settle_ask(item);
@@ -624,7 +624,7 @@ mail_from_row(struct sender *sender, Row *row, enum row_use use)
 		settle_advance(item);
 		return;
 	}
-	rules_begin(sender->rules, item, use == ROW_ATTEMPT);
+	item_meet_rules(item, use == ROW_ATTEMPT);
 	unwanted = item_unwanted(item);
 	if (use == ROW_ATTEMPT && !unwanted) {
 		poison_start(sender->poison, &item->mail->work, row->envelope->id.data,

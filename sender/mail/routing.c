@@ -17,9 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sender/mail/rule_list.h"
 #include "sender/mail/sender_private.h"
-#include "sender/operator/rule.h"
-#include "sender/operator/suspend.h"
+#include "sender/mail/suspend.h"
 #include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -176,7 +176,7 @@ record_routed(struct mail *mail)
 		next = TAILQ_NEXT(item, link);
 		if (item->state != ITEM_NEW)
 			continue;
-		rules_begin(mail->sender->rules, item, true);
+		item_meet_rules(item, true);
 		attempt_begin(item);
 	}
 	mail->busy--;
@@ -195,7 +195,7 @@ routing_give_up(struct mail *mail)
 		site_route_forget(sender->resolver, lookup->domain, lookup);
 		item = item_new(mail, NULL);
 		item_add(item, lookup->recipients, lookup->count, NULL);
-		rules_begin(sender->rules, item, false);
+		item_meet_rules(item, false);
 		item->state = ITEM_PARKED;
 		item->parked = true;
 		item->due_us = clock_us() + LATER_US + arc4random_uniform(LATER_US);

@@ -36,6 +36,7 @@ struct json;
 struct limits;
 struct metric;
 struct redis;
+struct rule;
 struct rules;
 struct sender;
 struct suspensions;
@@ -159,8 +160,11 @@ struct sender {
 	struct schedule *schedule;
 	struct deferral *deferral;
 	struct poison *poison;
-	struct hold *hold; /* NULL until it is needed */
+	struct hold *hold;      /* NULL until it is needed */
+	struct rule *decisions; /* operators', by number (rule_list.h) */
 	struct rules *rules;
+	/* Has the rows of a message meet the rules: one came while the message was under way. */
+	void (*meet_rules)(struct sender *sender, const uint8_t id[ID_SIZE]);
 	struct suspensions *suspensions;
 	struct inflight_reporter *reporter;
 	struct retry_times times;
@@ -177,7 +181,7 @@ struct sender {
 	bool ending; /* no step of what is being settled begins any more */
 };
 
-/* sender.c: runs the scheduler on the loop's next turn; in a second. */
+/* pump.c: runs the scheduler on the loop's next turn; in a second. */
 void sender_wake(struct sender *sender);
 void sender_wake_later(struct sender *sender);
 

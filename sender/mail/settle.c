@@ -21,9 +21,9 @@
 
 #include <event2/event.h>
 
+#include "sender/mail/rule_list.h"
 #include "sender/mail/settle_private.h"
-#include "sender/operator/rule.h"
-#include "sender/operator/suspend.h"
+#include "sender/mail/suspend.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
 #include "shared/base/log.h"
@@ -448,7 +448,7 @@ on_row(void *arg, int err)
 	memcpy(id, item->mail->envelope->id.data, ID_SIZE);
 	item_free(item);
 	if (meets)
-		rules_meet(sender->rules, id);
+		sender->meet_rules(sender, id);
 	sender_wake(sender);
 }
 

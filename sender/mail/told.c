@@ -6,9 +6,9 @@
  * Rows that only wait are not told: they are in the queue for everybody to read.
  */
 #include "sender/mail/sender_private.h"
-#include "shared/work/inflight.h"
 #include "shared/base/json.h"
 #include "shared/base/loop.h"
+#include "shared/work/inflight.h"
 
 struct telling {
 	struct json *json;

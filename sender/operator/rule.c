@@ -19,9 +19,9 @@
 
 #include <event2/event.h>
 
+#include "sender/mail/rule_list.h"
 #include "sender/mail/sender_private.h"
-#include "sender/operator/rule_private.h"
-#include "sender/operator/suspend.h"
+#include "sender/mail/suspend.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
 #include "shared/base/log.h"
@@ -37,7 +37,6 @@
 
 struct rules {
 	struct sender *sender;
-	struct rule *first;
 	struct event *timer;
 	struct config_watch *watch;
 	void (*on_known)(struct sender *sender);
@@ -64,54 +63,6 @@ tell_released(struct sender *sender, const struct rule *rule, const Envelope *en
 	mail_event_send(&sender->event, sender->queue, NULL, NULL);
 }
 
-/* What waits for its turn has it now; of what is under way the row hears that is left of it, for an
- * attempt that began earlier may still fail, and the site rest for that. */
-static void
-retry_in_memory(struct sender *sender, struct item *item)
-{
-	item->meets_rules = item->meets_rules || item->state != ITEM_WAITING;
-	if (!item->site)
-		return;
-	schedule_wake(sender->schedule, item->site);
-	deferral_poke(sender->deferral, item->site);
-}
-
-static bool
-item_mark_unwanted(const struct rule *rule, struct item *item)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < item->count; i++)
-		if (item->targets[i].state != TARGET_CLOSED &&
-			selector_has_domain(&rule->selector, item->targets[i].recipient))
-			any = item->targets[i].unwanted = true;
-	return any;
-}
-
-static bool
-can_release(const struct rule *rule, bool held, uint64_t held_rule)
-{
-	return held && rule->number > held_rule;
-}
-
-void
-rules_begin(struct rules *rules, struct item *item, bool is_tried)
-{
-	for (const struct rule *rule = rules->first; rule; rule = rule->next) {
-		if (rule->number <= item->met || !rule_matches_item(rules->sender, rule, item))
-			continue;
-		if (rule->action == ACTION_BOUNCE)
-			item_mark_unwanted(rule, item);
-		else if (rule->action == ACTION_RELEASE)
-			item->meets_rules = item->meets_rules ||
-				can_release(rule, item->held, item->held_rule);
-		else if (!item->held && !is_tried)
-			retry_in_memory(rules->sender, item);
-	}
-	if (item->met < rules_newest(rules))
-		item->met = rules_newest(rules);
-}
-
 /* What waits for its turn has not begun; what is under way may still be broken off, or fail. */
 static void
 item_end_unwanted(struct sender *sender, struct item *item)
@@ -130,7 +81,7 @@ on_item_of_record(void *arg, struct item *item)
 {
 	struct rules *rules = arg;
 
-	rules_begin(rules, item, false);
+	item_meet_rules(item, false);
 	item_end_unwanted(rules->sender, item);
 }
 
@@ -138,7 +89,8 @@ on_item_of_record(void *arg, struct item *item)
 static void
 on_item_of_row(void *arg, struct item *item)
 {
-	rules_begin(arg, item, false);
+	(void)arg;
+	item_meet_rules(item, false);
 }
 
 struct rewrite {
@@ -187,7 +139,7 @@ do_rule(struct sender *sender, const struct rule *rule, Row *row)
 		return true;
 	}
 	row->rule = rule->number;
-	if (rule->action == ACTION_RELEASE && can_release(rule, held, row->held_rule)) {
+	if (rule->action == ACTION_RELEASE && rule_can_release(rule, held, row->held_rule)) {
 		tell_released(sender, rule, row->envelope);
 		row->released = true;
 		row->state = ROW__STATE__WAITING;
@@ -260,10 +212,10 @@ row_do(struct rules *rules, Row *row)
 {
 	struct sender *sender = rules->sender;
 	struct item *item = deferral_find(sender->deferral, row->envelope->id.data, row->site);
-	const struct rule *rule = rules->first;
+	const struct rule *rule = sender->decisions;
 
 	if (item) {
-		rules_begin(rules, item, false);
+		item_meet_rules(item, false);
 		item_end_unwanted(sender, item);
 		row_free(row);
 		return;
@@ -391,6 +343,21 @@ on_lifted(void *arg)
 	deferral_poke(rules->sender->deferral, NULL);
 }
 
+/* Parks what waits for its turn in memory and is suspended. */
+static void
+item_park(void *arg, struct item *item)
+{
+	const struct rules *rules = arg;
+	struct sender *sender = rules->sender;
+
+	if (item->state != ITEM_WAITING || suspensions_held(sender->suspensions, item) == HELD_NONE)
+		return;
+	schedule_remove(sender->schedule, &item->entry);
+	/* when only some are held, its row is split once it is loaded */
+	suspensions_mark(sender->suspensions, item);
+	settle_park(item, 0);
+}
+
 static void
 on_suspension(struct rules *rules, const char *key, const char *json)
 {
@@ -398,7 +365,9 @@ on_suspension(struct rules *rules, const char *key, const char *json)
 	if (!rules->known)
 		return;
 	LOG_INFO(json ? "suspended" : "resumed", "key", key);
-	suspensions_apply(rules->sender->suspensions);
+	mail_each_item(rules->sender, item_park, rules);
+	deferral_each(rules->sender->deferral, item_park, rules);
+	sender_wake(rules->sender);
 }
 
 static void
@@ -407,11 +376,14 @@ on_row_of(void *arg, Row *row)
 	row_do(arg, row);
 }
 
-void
-rules_meet(struct rules *rules, const uint8_t id[ID_SIZE])
+/* The rows of that message. */
+static void
+rows_meet(struct sender *sender, const uint8_t id[ID_SIZE])
 {
+	struct rules *rules = sender->rules;
+
 	if (!rules->stopped)
-		rows_of(rules->sender->rows, id, on_row_of, rules);
+		rows_of(sender->rows, id, on_row_of, rules);
 }
 
 static void
@@ -419,7 +391,7 @@ on_rule(struct rules *rules, const char *key, const char *json)
 {
 	struct rule *rule;
 
-	rule_list_drop(&rules->first, key);
+	rule_list_drop(&rules->sender->decisions, key);
 	if (!json)
 		return;
 	rule = rule_parse(key, json);
@@ -427,14 +399,14 @@ on_rule(struct rules *rules, const char *key, const char *json)
 		LOG_WARN("a rule that cannot be read", "key", key);
 		return;
 	}
-	rule_list_add(&rules->first, rule);
+	rule_list_add(&rules->sender->decisions, rule);
 	if (!rules->known)
 		return;
 	LOG_INFO("operator's rule", "key", key, "action", rule_action(rule), "by", rule->by);
 	mail_each_item(rules->sender, on_item_of_record, rules);
 	deferral_each(rules->sender->deferral, on_item_of_row, rules);
 	if (rule->selector.text[SELECT_ID])
-		rules_meet(rules, rule->selector.id);
+		rows_meet(rules->sender, rule->selector.id);
 	else
 		rules_sweep(rules);
 }
@@ -461,6 +433,7 @@ rules_new(struct sender *sender, void (*on_known)(struct sender *sender))
 
 	rules->sender = sender;
 	rules->on_known = on_known;
+	sender->meet_rules = rows_meet;
 	sender->suspensions = suspensions_new(sender, on_lifted, rules);
 	rules->timer = evtimer_new(loop_base(sender->loop), on_timer, rules);
 	return rules;
@@ -490,12 +463,6 @@ rules_known(const struct rules *rules)
 	return rules->known;
 }
 
-uint64_t
-rules_newest(const struct rules *rules)
-{
-	return rule_list_newest(rules->first);
-}
-
 void
 rules_free(struct rules **rules_ref)
 {
@@ -503,7 +470,7 @@ rules_free(struct rules **rules_ref)
 
 	if (!rules)
 		return;
-	rule_list_drop(&rules->first, NULL);
+	rule_list_drop(&rules->sender->decisions, NULL);
 	suspensions_free(&rules->sender->suspensions);
 	free(rules->after_site);
 	free(rules);

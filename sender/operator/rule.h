@@ -28,17 +28,10 @@ void rules_start(struct rules *rules);
 /* Nothing is followed or swept any more; what is known still holds. */
 void rules_stop(struct rules *rules);
 bool rules_known(const struct rules *rules);
-/* The number of the newest one; 0: there is none. */
-uint64_t rules_newest(const struct rules *rules);
 
 /* All rows meet the rules, from now on. */
 void rules_sweep(struct rules *rules);
-/* Those of one message. */
-void rules_meet(struct rules *rules, const uint8_t id[ID_SIZE]);
 /* Takes a row that is due (and its memory) into work, or has it wait. */
 void rules_load(struct rules *rules, Row *row);
-/* Marks what the rules say that the item has not met yet: whom to bounce (item_unwanted()), and
- * whether its row is to meet the rules. `is_tried`: it is about to be tried, as a retry asks. */
-void rules_begin(struct rules *rules, struct item *item, bool is_tried);
 
 #endif

@@ -17,8 +17,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "shared/base/fair.h"
 #include "sender/policy/outcome.h"
+#include "shared/base/fair.h"
 
 struct schedule;
 struct schedule_site;

@@ -1,7 +1,8 @@
 /*
- * rule_list.c - which rules of operators there are, and which mail they mean.
+ * rule_list.c - which rules of operators there are, which mail they mean, and what an item in
+ * memory has to hear of them.
  *
- * relay.config -> [rule_list] -> rule
+ * relay.config -> rule -> [rule_list] <- mail, routing
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,7 +10,8 @@
 
 #include <jansson.h>
 
-#include "sender/operator/rule_private.h"
+#include "sender/mail/rule_list.h"
+#include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
 
@@ -143,4 +145,55 @@ rule_matches_item(const struct sender *sender, const struct rule *rule, const st
 			(item->route &&
 				selector_matches(
 					&rule->selector, envelope, item->route->site, egress)));
+}
+
+/* What waits for its turn has it now; of what is under way the row hears that is left of it, for an
+ * attempt that began earlier may still fail, and the site rest for that. */
+static void
+retry_in_memory(struct sender *sender, struct item *item)
+{
+	item->meets_rules = item->meets_rules || item->state != ITEM_WAITING;
+	if (!item->site)
+		return;
+	schedule_wake(sender->schedule, item->site);
+	deferral_poke(sender->deferral, item->site);
+}
+
+static bool
+item_mark_unwanted(const struct rule *rule, struct item *item)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].state != TARGET_CLOSED &&
+			selector_has_domain(&rule->selector, item->targets[i].recipient))
+			any = item->targets[i].unwanted = true;
+	return any;
+}
+
+bool
+rule_can_release(const struct rule *rule, bool held, uint64_t held_rule)
+{
+	return held && rule->number > held_rule;
+}
+
+void
+item_meet_rules(struct item *item, bool is_tried)
+{
+	struct sender *sender = item->mail->sender;
+	const uint64_t newest = rule_list_newest(sender->decisions);
+
+	for (const struct rule *rule = sender->decisions; rule; rule = rule->next) {
+		if (rule->number <= item->met || !rule_matches_item(sender, rule, item))
+			continue;
+		if (rule->action == ACTION_BOUNCE)
+			item_mark_unwanted(rule, item);
+		else if (rule->action == ACTION_RELEASE)
+			item->meets_rules = item->meets_rules ||
+				rule_can_release(rule, item->held, item->held_rule);
+		else if (!item->held && !is_tried)
+			retry_in_memory(sender, item);
+	}
+	if (item->met < newest)
+		item->met = newest;
 }

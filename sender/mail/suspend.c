@@ -7,7 +7,7 @@
  * suspension ended would sleep for ever: `lifted` counts the ends, each such item remembers the
  * count it was marked at.
  */
-#include "sender/operator/suspend.h"
+#include "sender/mail/suspend.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -239,10 +239,8 @@ suspensions_hold_row(const struct suspensions *s, const Row *row)
 	return s->first;
 }
 
-enum held { HELD_NONE, HELD_SOME, HELD_ALL };
-
-static enum held
-item_held(const struct suspensions *s, const struct item *item)
+enum held
+suspensions_held(const struct suspensions *s, const struct item *item)
 {
 	size_t open = 0, held = 0;
 
@@ -261,7 +259,7 @@ suspensions_mark(const struct suspensions *s, struct item *item)
 {
 	const char *site = item->route->site;
 
-	if (item_held(s, item) != HELD_ALL)
+	if (suspensions_held(s, item) != HELD_ALL)
 		return false;
 	/* a row of another name than its site's is not left alone with that site */
 	item->suspended = !suspensions_hold_site(s, site) ||
@@ -275,34 +273,6 @@ suspensions_mark_row(const struct suspensions *s, struct item *item)
 {
 	item->suspended = true;
 	item->lifted = s->lifted;
-}
-
-/* In memory. */
-
-static void
-item_park(struct suspensions *s, struct item *item)
-{
-	if (item->state != ITEM_WAITING || item_held(s, item) == HELD_NONE)
-		return;
-	schedule_remove(s->sender->schedule, &item->entry);
-	suspensions_mark(s, item); /* when only some are held, its row is split once it is loaded */
-	settle_park(item, 0);
-}
-
-static void
-on_item(void *arg, struct item *item)
-{
-	item_park(arg, item);
-}
-
-void
-suspensions_apply(struct suspensions *s)
-{
-	if (!s->first)
-		return;
-	mail_each_item(s->sender, on_item, s);
-	deferral_each(s->sender->deferral, on_item, s);
-	sender_wake(s->sender);
 }
 
 void

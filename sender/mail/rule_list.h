@@ -36,4 +36,11 @@ bool rule_matches_row(const struct sender *sender, const struct rule *rule, cons
 bool
 rule_matches_item(const struct sender *sender, const struct rule *rule, const struct item *item);
 
+/* Held mail that the rule lets go: it was held before the rule. */
+bool rule_can_release(const struct rule *rule, bool held, uint64_t held_rule);
+
+/* Marks what the rules say that the item has not met yet: whom to bounce (item_unwanted()), and
+ * whether its row is to meet the rules. `is_tried`: it is about to be tried, as a retry asks. */
+void item_meet_rules(struct item *item, bool is_tried);
+
 #endif

@@ -25,8 +25,6 @@ void suspensions_free(struct suspensions **suspensions);
 
 /* An entry as relay.config has it now; json NULL: removed. */
 void suspensions_set(struct suspensions *suspensions, const char *key, const char *json);
-/* Parks what waits for its turn in memory and is suspended. */
-void suspensions_apply(struct suspensions *suspensions);
 
 bool suspensions_hold_site(const struct suspensions *suspensions, const char *site);
 /* Whether mail for this recipient at the site must wait. */
@@ -34,6 +32,9 @@ bool suspensions_hold(const struct suspensions *suspensions, const Envelope *env
 	const char *site, const Recipient *recipient);
 /* Whether it must for all recipients of the row. */
 bool suspensions_hold_row(const struct suspensions *suspensions, const Row *row);
+/* Of how many recipients of the routed item that are still open it must. */
+enum held { HELD_NONE, HELD_SOME, HELD_ALL };
+enum held suspensions_held(const struct suspensions *suspensions, const struct item *item);
 /* Whether it must for all recipients of the routed item that are still open; marks the item so that
  * its row gets no due time, unless its site as a whole is suspended. */
 bool suspensions_mark(const struct suspensions *suspensions, struct item *item);
