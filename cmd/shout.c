@@ -70,6 +70,7 @@ struct running {
 	const struct role *roles[ROLES_MAX]; /* in the order of starting */
 	size_t count, started;
 	struct queue *queue;
+	struct config_watch *owner; /* who reads whose accounts these are */
 	struct loop *main, *metrics;
 	int metrics_fd; /* while it does not listen yet */
 };
@@ -234,7 +235,8 @@ start(struct running *running, const struct config *config, const struct identit
 	running->queue = queue_open(config);
 	if (!running->queue)
 		return -1;
-	owner_watch(running->queue, running->main);
+	owner_await();
+	running->owner = queue_config_watch(running->queue, running->main, owner_on_entry, NULL);
 	for (; running->started < running->count; running->started++) {
 		const struct role *role = running->roles[running->started];
 		log_set_role(role->name);
@@ -254,7 +256,7 @@ stop(struct running *running)
 		running->roles[i]->drain();
 	while (running->started > 0)
 		running->roles[--running->started]->stop();
-	owner_unwatch();
+	queue_config_unwatch(&running->owner);
 	loop_free(&running->main); /* before the queue: what it posted lies in the mailbox */
 	queue_close(&running->queue);
 	if (running->metrics) {

@@ -13,32 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/rand.h>
-
 #include "control/account/accounts_private.h"
 #include "shared/account/account.h"
 #include "shared/account/owner.h"
 #include "shared/account/scram.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/random.h"
 #include "shared/base/text.h"
 #include "shared/mail/address.h"
-
-/* Random text of the given alphabet, each sign equally likely. */
-static void
-random_text(char *out, size_t length, const char *alphabet)
-{
-	const size_t signs = strlen(alphabet);
-	unsigned char byte;
-
-	for (size_t i = 0; i < length;) {
-		if (RAND_bytes(&byte, 1) != 1)
-			die("no random numbers", "OpenSSL");
-		if (byte < 256 / signs * signs)
-			out[i++] = alphabet[byte % signs];
-	}
-	out[length] = '\0';
-}
 
 static json_int_t
 now_version(const json_t *old)
@@ -47,17 +30,6 @@ now_version(const json_t *old)
 	const json_int_t last = json_integer_value(json_object_get(old, "version"));
 
 	return now > last ? now : last + 1; /* also when the clock was set back */
-}
-
-json_t *
-owner_entry_new(void)
-{
-	char id[OWNER_ID_SIZE], secret[OWNER_ID_SIZE];
-
-	random_text(id, OWNER_ID_LENGTH, "0123456789abcdef");
-	random_text(secret, OWNER_ID_LENGTH, "0123456789abcdef");
-	return json_pack(
-		"{s:I, s:s, s:s}", "version", now_version(NULL), "id", id, "secret", secret);
 }
 
 /* The entry to change, a copy with a new version that is in the changes already. */

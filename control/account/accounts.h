@@ -41,9 +41,6 @@ int account_remove_address(struct edit *edit, const char *id, const char *networ
 int account_add_domain(struct edit *edit, const char *id, const json_t *body);
 int account_remove_domain(struct edit *edit, const char *id, const char *domain);
 
-/* A new entry OWNER_KEY of relay.config (shared/account/owner.h). */
-json_t *owner_entry_new(void);
-
 /* Whether an account can have such an id. */
 bool account_id_valid(const char *id);
 /* How an account is shown: its entry, "users" and "addresses" (without verifiers), and as

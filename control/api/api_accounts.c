@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "control/api/api_private.h"
+#include "control/config/owner_entry.h"
 #include "shared/account/owner.h"
 #include "shared/account/score.h"
 #include "shared/base/log.h"

@@ -10,9 +10,9 @@
 
 #include <jansson.h>
 
-#include "shared/work/inflight.h"
 #include "shared/mail/reply_class.h"
 #include "shared/queue/queue.h"
+#include "shared/work/inflight.h"
 
 struct api;
 

@@ -13,6 +13,7 @@
  * that was doubted and is empty now is its owner's for EMPTY_MS before it is ours.
  */
 #include "control/config/applier.h"
+#include "control/config/owner_entry.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +22,6 @@
 #include <event2/event.h>
 #include <jansson.h>
 
-#include "control/account/accounts.h"
 #include "control/config/directory.h"
 #include "control/config/documents.h"
 #include "shared/account/owner.h"

@@ -5,7 +5,7 @@
  *
  * The event names what the command in hand was about, so it is made before anything is forgotten.
  */
-#include "ingress/verb/auth.h"
+#include "ingress/session/session_private.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -122,12 +122,12 @@ session_tell(
 	const struct session *session, enum tally_kind kind, const char *reason, const char *reply)
 {
 	const struct account *account = session->account;
-	const struct auth *auth = session->auth;
+	const char *tried = session->worker->ingress->verbs->auth_name(session);
 	char from[ADDRESS_MAX + 1], to[TALLY_TO_SIZE];
 	struct tally_case told = { .kind = kind,
 		.client = session->client_text,
 		.account = account ? account->id : NULL,
-		.username = auth && auth->username[0] ? auth->username : session->credential,
+		.username = tried ? tried : session->credential,
 		.helo = session->helo,
 		.command = command_name(session),
 		.reason = reason,
@@ -151,7 +151,7 @@ answer(struct session *session, enum refusal why, const char *text)
 {
 	static const char too_many[] = "421 4.7.0 Too many errors";
 
-	auth_free(session);
+	session->worker->ingress->verbs->auth_free(session);
 	if (refusal_is_fault(why) &&
 		++session->errors > session->worker->ingress->config->ingress.errors_max) {
 		session_tell(session, TALLY_REJECTED, "errors", too_many);

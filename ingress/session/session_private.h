@@ -10,13 +10,13 @@
 #define INGRESS_SESSION_PRIVATE_H
 
 #include "ingress/door/stats.h"
+#include "ingress/door/tally.h"
 #include "ingress/message/arena.h"
 #include "ingress/message/body.h"
 #include "ingress/message/dot.h"
 #include "ingress/session/command.h"
 #include "ingress/session/session.h"
 #include "ingress/session/worker.h"
-#include "ingress/door/tally.h"
 
 #define CLIENT_TEXT_MAX 64
 #define HELO_MAX 255
@@ -177,7 +177,9 @@ struct session_verbs {
 	void (*line)(struct session *session, const char *line, size_t length);
 	/* Input in ST_DATA; how much of it was taken. */
 	size_t (*data)(struct session *session, const char *data, size_t size);
-	/* The exchange of AUTH in hand ends here. */
+	/* The user whom the exchange of AUTH in hand names; NULL: none. */
+	const char *(*auth_name)(const struct session *session);
+	/* That exchange ends here. */
 	void (*auth_free)(struct session *session);
 };
 

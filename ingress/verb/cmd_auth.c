@@ -33,6 +33,14 @@ struct mechanism {
 
 /* ---- the end of an exchange ---- */
 
+const char *
+auth_name(const struct session *session)
+{
+	const struct auth *auth = session->auth;
+
+	return auth && auth->username[0] ? auth->username : NULL;
+}
+
 void
 auth_free(struct session *session)
 {

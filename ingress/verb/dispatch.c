@@ -133,5 +133,6 @@ say_line(struct session *session, const char *line, size_t length)
 const struct session_verbs smtp_verbs = {
 	.line = say_line,
 	.data = data_input,
+	.auth_name = auth_name,
 	.auth_free = auth_free,
 };

@@ -27,6 +27,7 @@ void cmd_unknown(struct session *session, const struct command *command);
 /* cmd_auth.c: a line of the exchange, and its end. */
 void auth_line(struct session *session, const char *line, size_t length);
 void auth_free(struct session *session);
+const char *auth_name(const struct session *session);
 
 /* cmd_data.c: struct session_verbs. */
 size_t data_input(struct session *session, const char *data, size_t size);

@@ -13,10 +13,8 @@
 #include <jansson.h>
 
 #include "shared/base/log.h"
-#include "shared/queue/queue.h"
 
 static struct {
-	struct config_watch *watch;
 	pthread_mutex_t lock;
 	/* under lock */
 	bool unread;
@@ -68,8 +66,8 @@ set_unread(bool unread)
 	pthread_mutex_unlock(&owner.lock);
 }
 
-static void
-on_entry(void *arg, const char *key, const char *json)
+void
+owner_on_entry(void *arg, const char *key, const char *json)
 {
 	json_t *entry;
 	const char *id, *secret;
@@ -88,14 +86,7 @@ on_entry(void *arg, const char *key, const char *json)
 }
 
 void
-owner_watch(struct queue *queue, struct loop *loop)
+owner_await(void)
 {
 	set_unread(true);
-	owner.watch = queue_config_watch(queue, loop, on_entry, NULL);
-}
-
-void
-owner_unwatch(void)
-{
-	queue_config_unwatch(&owner.watch);
 }

@@ -15,13 +15,10 @@
 #define OWNER_ID_LENGTH 32
 #define OWNER_ID_SIZE (OWNER_ID_LENGTH + 1)
 
-struct loop;
-struct queue;
-
-/* Once a process: follows relay.config on `loop`, until owner_unwatch(), called there or once it no
- * longer runs. Where nobody watches, the owner is "". */
-void owner_watch(struct queue *queue, struct loop *loop);
-void owner_unwatch(void);
+/* Once a process: relay.config is about to be read. Where nobody reads it, the owner is "". */
+void owner_await(void);
+/* For queue_config_watch(): takes the owner's entry. */
+void owner_on_entry(void *arg, const char *key, const char *json);
 /* What control knows sooner: the owner it is about to write. From any thread. */
 void owner_set(const char *id);
 

@@ -25,7 +25,6 @@
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
 #include "shared/base/text.h"
-#include "shared/process/descriptors.h"
 
 #define WHY_SIZE 256
 #define DEADLINE_S 10

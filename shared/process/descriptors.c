@@ -7,6 +7,7 @@
 
 #include <sys/resource.h>
 
+#include "shared/base/metrics.h"
 #include "shared/config/config.h"
 
 #define ITSELF 300             /* the queue, Redis, resolvers, loops, listeners, brokers, files */

@@ -9,8 +9,7 @@
 
 struct config;
 
-/* Of the pages: metrics, and control's API. */
-#define METRICS_CONNECTIONS_MAX 50
+/* Of the API; METRICS_CONNECTIONS_MAX of the page. */
 #define CONTROL_CONNECTIONS_MAX 100
 
 struct descriptors {
