@@ -17,15 +17,15 @@ mail_event_set_node(const char *hostname)
 	strncpy(node, hostname, sizeof node - 1);
 }
 
-static bool
-is_flood(const char *name)
+static enum event_class
+class_of(const char *name)
 {
 	static const char *const floods[] = { "rejected", "auth-failed", "tls-failed" };
 
 	for (size_t i = 0; i < sizeof floods / sizeof *floods; i++)
 		if (strcmp(name, floods[i]) == 0)
-			return true;
-	return false;
+			return EVENT_FLOOD;
+	return strcmp(name, "audit") == 0 ? EVENT_AUDIT : EVENT_OF_MAIL;
 }
 
 /* "time" comes first: readers look for it there. */
@@ -34,7 +34,7 @@ mail_event_begin(struct mail_event *event, const char *name, const Envelope *env
 {
 	char id[ID_TEXT_SIZE];
 
-	event->class = is_flood(name) ? EVENT_FLOOD : EVENT_OF_MAIL;
+	event->class = class_of(name);
 	json_begin(&event->json);
 	json_time(&event->json, "time", clock_us());
 	json_str(&event->json, "event", name);

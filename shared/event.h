@@ -15,6 +15,7 @@
  *   auth-failed    likewise; reason why, which the reply does not tell
  *   tls-failed     likewise; error instead of reason and reply
  *   tls-lost       host error since
+ *   audit          what by claimed client changed changes[{object before after}] event_id
  *   held           verdict signature reason event_id
  *   released       rule by
  *   deferred       site to[] host reply ambiguous attempts due  (one per row and attempt)

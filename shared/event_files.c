@@ -192,25 +192,29 @@ advance(struct cursor *cursor, const struct json *since)
 
 /* ---- the reader ---- */
 
-static struct cursor *
-older(struct cursor *a, struct cursor *b)
+/* Whether a line comes before another; one that cannot have a time comes first. */
+static bool
+is_before(const struct cursor *a, const struct cursor *b)
 {
 	if (!a->line || !b->line)
-		return a->line ? a : b;
+		return a->line != NULL;
 	if (a->length < TIME_LENGTH || b->length < TIME_LENGTH)
-		return a->length < b->length ? a : b;
-	return memcmp(a->line, b->line, TIME_LENGTH) <= 0 ? a : b;
+		return a->length < b->length;
+	return memcmp(a->line, b->line, TIME_LENGTH) < 0;
 }
 
 static struct cursor *
 oldest(struct files_reader *reader)
 {
-	struct cursor *cursors = reader->cursors;
+	struct cursor *cursors = reader->cursors, *found = &cursors[0];
 
 	for (int i = 0; i < EVENT_CLASSES; i++)
 		if (!cursors[i].line && cursors[i].dir_fd >= 0)
 			advance(&cursors[i], &reader->since);
-	return older(&cursors[EVENT_OF_MAIL], &cursors[EVENT_FLOOD]);
+	for (int i = 1; i < EVENT_CLASSES; i++)
+		if (is_before(&cursors[i], found))
+			found = &cursors[i];
+	return found;
 }
 
 static enum events_state
@@ -246,12 +250,15 @@ static char *
 files_place(const struct event_reader *base)
 {
 	const struct files_reader *reader = (const struct files_reader *)base;
-	char *mail = place_of(&reader->cursors[EVENT_OF_MAIL]);
-	char *floods = place_of(&reader->cursors[EVENT_FLOOD]);
-	char *place = xasprintf("%s,%s", mail, floods);
+	char *place = place_of(&reader->cursors[0]), *one, *longer;
 
-	free(mail);
-	free(floods);
+	for (int i = 1; i < EVENT_CLASSES; i++) {
+		one = place_of(&reader->cursors[i]);
+		longer = xasprintf("%s,%s", place, one);
+		free(one);
+		free(place);
+		place = longer;
+	}
 	return place;
 }
 
@@ -290,8 +297,10 @@ take_place(struct cursor *cursor, const char **text)
 static bool
 take_places(struct files_reader *reader, const char *text)
 {
-	return take_place(&reader->cursors[EVENT_OF_MAIL], &text) && *text++ == ',' &&
-		take_place(&reader->cursors[EVENT_FLOOD], &text) && !*text;
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		if ((i > 0 && *text++ != ',') || !take_place(&reader->cursors[i], &text))
+			return false;
+	return !*text;
 }
 
 /* An event gets its time a little before it is written, so the hour before may hold it. */

@@ -204,8 +204,10 @@ bool rows_refresh(struct rows *rows);
 /*
  * relay.config: the truth for accounts, settings and operator rules. Keys are text
  * ("account/<id>", "rule/<id>"), values JSON; the last value of a key counts, an empty one removes.
- *   account/<id>    {"version","id","name","contact","status","policy","display_address",
- *                    "limits":{...},"domains":[{"name","verified","mailboxes"}],"created_us"}
+ *   account/<id>    {"version","id","name","contact","status":"active|disabled|deleted","policy",
+ *                    "display_address","limits":{...},"domains":[{"name","verified",
+ *                    "mailboxes"}],"created_us"}; deleted: "deleted_us", "status_before", and
+ *                    nothing of it is served, its users and addresses neither
  *   user/<name>     {"version","account","enabled","verifier","created_us"}
  *   ip/<network>    {"version","account","active","created_us"}
  *   owner           {"version","id"}: whose accounts these are (owner.h)
@@ -214,6 +216,8 @@ bool rows_refresh(struct rows *rows);
  *                    (selector.h) and was accepted before it, wherever that is. Numbers are 20
  *                    digits in the key and grow, so that Row.rule says which are done. Kept 6
  *                    days, and as long as older mail is no row yet.
+ *   audit/<number>  {"version","event","expects"}: a change whose event may not be written yet
+ *                    (control/commit.c)
  *   suspension/<selector>  {"version","selector","reason","by","since_us","until_us"}: what
  *                    matches waits until the entry is removed, or (not 0) until then. In the key
  *                    stand the selector's fields as in a query, so that there is one for each.
@@ -228,9 +232,9 @@ struct config_watch *queue_config_watch(struct queue *queue, struct loop *loop,
  * longer runs. NULL is fine. */
 void queue_config_unwatch(struct config_watch **watch);
 
-/* Floods are events that strangers can make as many of as they like: on one machine they are kept
- * apart, under a cap of their own. */
-enum event_class { EVENT_OF_MAIL, EVENT_FLOOD, EVENT_CLASSES };
+/* On one machine each class is kept apart, under caps of its own: strangers can make as many floods
+ * as they like, and what operators changed is kept longer than mail is. */
+enum event_class { EVENT_OF_MAIL, EVENT_FLOOD, EVENT_AUDIT, EVENT_CLASSES };
 /* mail.events: one JSON object (no newline); `cb` (may be NULL) once it is on its way to disk. One
  * that cannot be written and has no `cb` goes to the log. Use event.h. */
 void queue_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
