@@ -34,9 +34,11 @@
  * would be a wish that is granted and not done. */
 static const struct route routes[] = {
 	{EVHTTP_REQ_POST,    "accounts",               api_accounts_create,        true,  ""                           },
-	{ EVHTTP_REQ_GET,    "accounts",               api_accounts_list,          false, PAGE                         },
+	{ EVHTTP_REQ_GET,    "accounts",               api_accounts_list,          false, "deleted " PAGE              },
 	{ EVHTTP_REQ_GET,    "accounts/*",             api_account_get,            false, ""                           },
 	{ EVHTTP_REQ_PATCH,  "accounts/*",             api_account_change,         true,  ""                           },
+	{ EVHTTP_REQ_DELETE, "accounts/*",             api_account_delete,         false, "bounce now"                 },
+	{ EVHTTP_REQ_POST,   "accounts/*/restore",     api_account_restore,        false, ""                           },
 	{ EVHTTP_REQ_POST,   "accounts/*/enable",      api_account_enable,         false, ""                           },
 	{ EVHTTP_REQ_POST,   "accounts/*/disable",     api_account_disable,        false, ""                           },
 	{ EVHTTP_REQ_POST,   "accounts/*/password",    api_account_password,       true,  ""                           },
@@ -144,8 +146,10 @@ on_request(struct evhttp_request *request, void *arg)
 	if (!may_ask(exchange))
 		return;
 	route = find_route(exchange);
-	if (route && request_take_query(exchange, route) && request_take_body(exchange, route))
+	if (route && request_take_query(exchange, route) && request_take_body(exchange, route)) {
+		request_take_claimed(exchange);
 		route->handle(exchange);
+	}
 }
 
 /* Of a target of a request, as it came. */
@@ -200,7 +204,7 @@ open_door(struct api *api)
 struct api *
 api_new(const struct config *config, int fd, struct queue *queue, struct loop *loop,
 	struct loop *worker, struct redis *redis, struct directory *directory,
-	struct applier *applier)
+	struct applier *applier, struct commits *commits)
 {
 	struct api *api = xcalloc(1, sizeof *api);
 	int err;
@@ -213,7 +217,8 @@ api_new(const struct config *config, int fd, struct queue *queue, struct loop *l
 		.redis = redis,
 		.worker = worker,
 		.directory = directory,
-		.applier = applier };
+		.applier = applier,
+		.commits = commits };
 	open_door(api);
 	err = token_get(config->state_dir, api->token);
 	if (!err && (err = listen_on(api, fd, config->control.listen)) < 0)

@@ -15,6 +15,7 @@
 #include "control/accounts.h"
 #include "control/api.h"
 #include "control/applier.h"
+#include "control/commit.h"
 #include "control/directory.h"
 #include "control/fault.h"
 #include "control/page.h"
@@ -26,6 +27,7 @@
 #include "shared/selector.h"
 
 #define BODY_MAX (256 * 1024) /* an account with some thousand domains */
+#define CLAIMED_MAX 128
 
 struct api {
 	struct queue *queue;
@@ -36,6 +38,7 @@ struct api {
 	struct redis *redis;
 	struct directory *directory;
 	struct applier *applier;
+	struct commits *commits;
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
 	char token[TOKEN_SIZE];
@@ -51,7 +54,8 @@ struct exchange {
 	struct evhttp_request *request;
 	char *parameters[PARAMETERS_MAX]; /* what the stars of the route stand for */
 	struct evkeyvalq query;
-	json_t *body; /* NULL: none was sent */
+	json_t *body;              /* NULL: none was sent */
+	char claimed[CLAIMED_MAX]; /* whom the client says that it works for; "": it does not */
 };
 
 /* Each ends the exchange; `reply` is taken over. */
@@ -75,9 +79,14 @@ bool request_is_text(struct evhttp_request *request);
 /* Take the query and the body as the route has them; false after a reply. */
 bool request_take_query(struct exchange *exchange, const struct route *route);
 bool request_take_body(struct exchange *exchange, const struct route *route);
+/* Whom the client works for, as a header says, or "by" of the body. */
+void request_take_claimed(struct exchange *exchange);
 
 /* A parameter of the query, or NULL. */
 const char *query_text(const struct exchange *exchange, const char *name);
+/* "true" or "false" (if it is not there): 1 or 0; replies and returns -1 if it is something else.
+ */
+int query_switch(struct exchange *exchange, const char *name);
 /* A number in [min, max]; replies and returns -1 if it is none. */
 long query_number(struct exchange *exchange, const char *name, long def, long min, long max);
 
@@ -109,15 +118,27 @@ json_t *json_from_row(const Row *row);
 int take_selector_field(struct selector *selector, enum selector_field field, const char *text,
 	struct fault *fault);
 
-/* Writes `changes` ({key of relay.config: entry or null}) and answers with `reply` once they are
- * durable; takes both. */
-void commit_start(struct exchange *exchange, int status, json_t *changes, json_t *reply);
+/* Who asks: its texts live as long as the exchange. */
+struct author exchange_author(struct exchange *exchange);
+/* Writes `changes` ({key of relay.config: entry or null}), told as `what`, and answers with `reply`
+ * once they are durable; takes both. */
+void commit_start(
+	struct exchange *exchange, const char *what, int status, json_t *changes, json_t *reply);
+
+/* How a rule is shown. */
+json_t *json_from_rule(const json_t *rule);
+/* A new rule's entry; `key` gets its key. The caller's. */
+#define RULE_KEY_SIZE 32
+json_t *rule_new(struct exchange *exchange, const char *action, const json_t *selector,
+	uint64_t now_us, char key[RULE_KEY_SIZE]);
 
 /* Handlers */
 void api_accounts_create(struct exchange *exchange);
 void api_accounts_list(struct exchange *exchange);
 void api_account_get(struct exchange *exchange);
 void api_account_change(struct exchange *exchange);
+void api_account_delete(struct exchange *exchange);
+void api_account_restore(struct exchange *exchange);
 void api_account_enable(struct exchange *exchange);
 void api_account_disable(struct exchange *exchange);
 void api_account_password(struct exchange *exchange);
@@ -141,5 +162,7 @@ void api_bad_get(struct exchange *exchange);
 void api_bad_remove(struct exchange *exchange);
 void api_why(struct exchange *exchange);
 void api_openapi(struct exchange *exchange);
+/* The newest changes of an account, up to `limit`. */
+void api_why_account(struct exchange *exchange, const char *account, size_t limit);
 
 #endif

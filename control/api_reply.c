@@ -134,6 +134,19 @@ query_text(const struct exchange *exchange, const char *name)
 	return evhttp_find_header(&exchange->query, name);
 }
 
+int
+query_switch(struct exchange *exchange, const char *name)
+{
+	const char *text = query_text(exchange, name);
+
+	if (!text || strcmp(text, "false") == 0)
+		return 0;
+	if (strcmp(text, "true") == 0)
+		return 1;
+	reply_error(exchange, 400, name, "true or false");
+	return -1;
+}
+
 long
 query_number(struct exchange *exchange, const char *name, long def, long min, long max)
 {

@@ -275,7 +275,12 @@ api_why(struct exchange *x)
 		length -= 2;
 	}
 	if (length < 3 || length > 998) {
-		reply_error(x, 400, "q", "a message id, a Message-ID or a mail address");
+		reply_error(
+			x, 400, "q", "a message id, a Message-ID, a mail address or an account");
+		return;
+	}
+	if (account_id_valid(query)) {
+		api_why_account(x, query, (size_t)limit);
 		return;
 	}
 	why = xcalloc(1, sizeof *why);

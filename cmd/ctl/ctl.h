@@ -84,6 +84,8 @@ char *ctl_encode(const char *text);
 char *ctl_typed(const struct ctl *ctl, const char *field);
 /* Sets the field of that name to an option's value, if it was given. */
 void ctl_set(const struct ctl *ctl, json_t *body, const char *option);
+/* The person at the terminal, as the system says; NULL: it does not. */
+const char *ctl_operator(void);
 /* "path?a=b&c_d=e" from the options (NULL-ended) that were given; the caller's to free. */
 char *ctl_query(const struct ctl *ctl, const char *path, const char *const *options);
 /* Sends; prints by `print` unless --json. `path` and `body` (may be NULL) are taken over. An exit
@@ -100,6 +102,7 @@ int account_add(const struct ctl *ctl);
 int account_list(const struct ctl *ctl);
 int account_show(const struct ctl *ctl);
 int account_status(const struct ctl *ctl);
+int account_delete(const struct ctl *ctl);
 int account_password(const struct ctl *ctl);
 int account_change(const struct ctl *ctl);
 int account_add_domain(const struct ctl *ctl);

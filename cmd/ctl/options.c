@@ -36,6 +36,9 @@ const struct ctl_known ctl_known[] = {
 	{ "recipients-hour", "N",                   "a limit; 0: none; default: as configured" },
 	{ "recipients-day",  "N",                   "a limit; 0: none; default: as configured" },
 	{ "username",        "NAME",                "which of its users" },
+	{ "deleted",         NULL,                  "those that are deleted, and until when they can be restored" },
+	{ "bounce",          NULL,                  "what waits of its mail is refused, too" },
+	{ "now",             NULL,                  "for ever, with no way back" },
 	/* selectors: all that is given must match */
 	{ "id",              "ID",                  "a message" },
 	{ "site",            "SITE",                "as queue list shows it" },

@@ -228,6 +228,7 @@ print_limit(const char *key, const json_t *value, const json_t *own)
 void
 print_account(const json_t *account)
 {
+	char *deleted = time_of(account, "deleted"), *until = time_of(account, "kept_until");
 	const char *key;
 	json_t *item;
 	size_t i;
@@ -236,6 +237,8 @@ print_account(const json_t *account)
 	print_field("Name", text_of(account, "name"));
 	print_field("Contact", text_of(account, "contact"));
 	print_field("Status", text_of(account, "status"));
+	print_field("Deleted", deleted);
+	print_field("Kept until", until);
 	print_field("Policy", text_of(account, "policy"));
 	print_field("Display", text_of(account, "display_address"));
 	print_domains(json_object_get(account, "domains"));
@@ -246,6 +249,8 @@ print_account(const json_t *account)
 	json_object_foreach(json_object_get(account, "limits_in_force"), key, item)
 		print_limit(key, item, json_object_get(account, "limits"));
 	print_score(json_object_get(account, "score"));
+	free(deleted);
+	free(until);
 }
 
 void
@@ -259,11 +264,15 @@ print_accounts(const json_t *reply)
 	{
 		char *domains = joined(json_object_get(account, "domains"), "name");
 		char *users = joined(json_object_get(account, "users"), "username");
+		char *until = time_of(account, "kept_until");
+		char *status = xasprintf(
+			"%s%s%s", text_of(account, "status"), *until ? ", kept until " : "", until);
 
 		json_array_append_new(rows,
-			json_pack("[s, s, s, s, s]", text_of(account, "id"),
-				text_of(account, "status"), text_of(account, "name"), domains,
-				users));
+			json_pack("[s, s, s, s, s]", text_of(account, "id"), status,
+				text_of(account, "name"), domains, users));
+		free(until);
+		free(status);
 		free(domains);
 		free(users);
 	}
@@ -440,6 +449,21 @@ print_event(const json_t *event)
 	free(when);
 }
 
+static void
+print_changes(const json_t *reply)
+{
+	const json_t *changes = json_object_get(reply, "changes");
+	json_t *event;
+	size_t i;
+
+	json_array_foreach(changes, i, event) print_event(event);
+	if (json_array_size(changes) == 0)
+		printf("No change of account %s is known.\n", text_of(reply, "query"));
+	else
+		printf("The newest %zu of %s changes.\n", json_array_size(changes),
+			number_of(reply, "found"));
+}
+
 void
 print_why(const json_t *reply)
 {
@@ -447,6 +471,10 @@ print_why(const json_t *reply)
 	json_t *message, *item;
 	size_t m, i;
 
+	if (json_object_get(reply, "changes")) {
+		print_changes(reply);
+		return;
+	}
 	json_array_foreach(messages, m, message)
 	{
 		printf("%s%s: %s\n", m ? "\n" : "", text_of(message, "id"),

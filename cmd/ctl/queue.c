@@ -98,9 +98,7 @@ selector_of(const struct ctl *ctl)
 static const char *
 who(void)
 {
-	const char *by = getenv("SUDO_USER") ? getenv("SUDO_USER") : getenv("USER");
-
-	return by ? by : "operator";
+	return ctl_operator() ? ctl_operator() : "operator";
 }
 
 static void
