@@ -135,13 +135,14 @@ add_bounce(struct exchange *x, struct edit *edit)
 void
 api_account_delete(struct exchange *x)
 {
-	const int bounce = query_switch(x, "bounce"),
-		  now = bounce < 0 ? -1 : query_switch(x, "now");
-	struct edit edit = edit_of(x);
+	const int bounce = query_switch(x, "bounce");
+	const int now = bounce < 0 ? -1 : query_switch(x, "now");
+	struct edit edit;
 	int err;
 
 	if (now < 0)
 		return;
+	edit = edit_of(x);
 	err = now ? account_purge(&edit, x->parameters[0])
 		  : account_delete(&edit, x->parameters[0]);
 	if (!err && bounce)
