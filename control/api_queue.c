@@ -158,7 +158,7 @@ take_record_place(struct listing *l, const char *after)
 	return false;
 }
 
-/* "<due>/<id>" along a site, "<id>/<site>" by key. */
+/* "<lane>.<due>/<id>" along a site, "<id>/<site>" by key. */
 static bool
 take_row_place(struct listing *l, const char *after)
 {
@@ -171,9 +171,10 @@ take_row_place(struct listing *l, const char *after)
 		return false;
 	l->topic = TOPIC_COUNT;
 	l->started = true;
-	l->at_us = strtoull(after, &end, 10);
+	l->at_lane = strtoull(after, &end, 16);
+	l->at_us = *end == '.' ? strtoull(end + 1, &end, 10) : 0;
 	l->at_site = xstrdup(slash + 1);
-	return l->site ? is_digit(*after) && end == slash && strlen(id) == ID_TEXT_SIZE - 1
+	return l->site ? end == slash && strlen(id) == ID_TEXT_SIZE - 1
 		       : slash == after + ID_TEXT_SIZE - 1;
 }
 

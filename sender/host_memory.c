@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/hash.h"
+#include "shared/hash.h"
 #include "shared/log.h"
 
 #define PLACES 4096

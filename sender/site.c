@@ -18,9 +18,9 @@
 #include <strings.h>
 
 #include "sender/dns.h"
-#include "sender/hash.h"
 #include "sender/site_private.h"
 #include "shared/config.h"
+#include "shared/hash.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 

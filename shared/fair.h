@@ -39,6 +39,17 @@ fair_allows(size_t used, size_t unused)
 	return unused && (!used || (unused > 1 && used / 3 < unused));
 }
 
+/* How many more it allows, one after another. */
+static inline size_t
+fair_room(size_t used, size_t unused)
+{
+	size_t more = 3 * unused > used ? (3 * unused - used + 3) / 4 : 0;
+
+	if (unused <= 1)
+		return used ? 0 : unused;
+	return more < unused ? more : unused - 1;
+}
+
 struct fair *fair_new(unsigned quantum);
 /* Entries are the caller's, and must not be used with it any more. */
 void fair_free(struct fair **fair);

@@ -10,6 +10,7 @@
 
 #include "shared/config.h"
 #include "shared/event_reader.h"
+#include "shared/hash.h"
 
 #define READ_MS 1000 /* between looks at the clock; it reads on */
 
@@ -149,11 +150,17 @@ rows_mine(struct rows *rows, int partition)
 	return rows->ops->rows_mine(rows, partition);
 }
 
-size_t
-rows_due(struct rows *rows, const char *site, uint64_t after_us, const uint8_t *after_id,
-	size_t limit, queue_row_cb on_row, void *arg)
+uint64_t
+rows_lane(const char *account)
 {
-	return rows->ops->rows_due(rows, site, after_us, after_id, limit, on_row, arg);
+	return hash_text(HASH_START, account);
+}
+
+size_t
+rows_due(struct rows *rows, const struct rows_place *from, size_t limit, queue_row_cb on_row,
+	void *arg)
+{
+	return rows->ops->rows_due(rows, from, limit, on_row, arg);
 }
 
 size_t

@@ -181,15 +181,23 @@ bool rows_mine(struct rows *rows, int partition);
 /*
  * Reading rows, in place and at once. Each returns how many it handed over; the Row is the
  * callee's to free with row_free(). A `limit` bounds one call: go on from where it ended.
- *   due:  rows of one site with (due_us, id) greater than (after_us, after_id), soonest first.
- *         after_id NULL: from due_us >= after_us. Those without a due time come at 0.
+ *   due:  rows of one site from a place on. Those without a due time come at 0.
  *   scan: rows by key, after the row (after_id, after_site); after_id NULL: from the start. Those
  *         of one partition, or of all with ROWS_ANY.
  *   of:   the rows of one message.
  */
 typedef void (*queue_row_cb)(void *arg, Row *row);
-size_t rows_due(struct rows *rows, const char *site, uint64_t after_us, const uint8_t *after_id,
-	size_t limit, queue_row_cb on_row, void *arg);
+/* A site's rows lie in lanes, one for each account, and in a lane by (due_us, id). */
+struct rows_place {
+	const char *site;
+	uint64_t lane; /* rows_lane() */
+	uint64_t due_us;
+	const uint8_t *id; /* after this one; NULL: from `due_us` on */
+	bool further;      /* then those of the lanes after it */
+};
+uint64_t rows_lane(const char *account);
+size_t rows_due(struct rows *rows, const struct rows_place *from, size_t limit, queue_row_cb on_row,
+	void *arg);
 size_t rows_scan(struct rows *rows, int partition, const uint8_t *after_id, const char *after_site,
 	size_t limit, queue_row_cb on_row, void *arg);
 size_t rows_of(struct rows *rows, const uint8_t id[ID_SIZE], queue_row_cb on_row, void *arg);
