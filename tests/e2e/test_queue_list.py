@@ -17,7 +17,7 @@ def pile():
         if i % 100 == 99:
             yield rows.row(i, site="held", state=rows.HELD, account="a2")
         elif i % 10 == 0:
-            yield rows.row(i, site="mx.few.example", domain="few.example", credential="c2")
+            yield rows.row(i, site="mx.few.example", domain="few.example", credential="c2", account=f"few{i // 10 % 2}")
         elif i % 10 == 1:
             yield rows.row(i, due_us=0, account=ASLEEP)
         else:
