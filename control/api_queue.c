@@ -73,6 +73,7 @@ listing_run(struct job *job)
 	struct queue_stats stats;
 	bool ended;
 
+	inflight_parse(l->around.inflight);
 	l->rows = json_array();
 	job->result = json_object();
 	listing_records(l);

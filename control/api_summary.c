@@ -388,6 +388,7 @@ summary_run(struct job *job)
 
 	if (!s->begun) {
 		s->begun = true;
+		inflight_parse(s->l.around.inflight);
 		records_read(s);
 	}
 	ended = rows_read(s);

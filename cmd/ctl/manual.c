@@ -46,9 +46,18 @@ static const struct manual manuals[] = {
 	{ "account remove-user", "The user's password no longer counts, from now on.",
 	  { "shoutctl account remove-user k3m9x2p7qa --username acme-srl-x7k2m9" } },
 	{ "queue list",
-	  "Shows mail that waits and mail that is held, a line for each message and site, with what the site said "
-	  "last. All filters that are given must match.",
-	  { "shoutctl queue list --provider outlook.com", "shoutctl queue list --state held --account k3m9x2p7qa" } },
+	  "Shows mail that is not delivered yet, in the order of its flow: inbound (to be scanned, or in a scan), "
+	  "ready (with a sender, or on its way to one), attempting, then what waits and what is held, a line for "
+	  "each message and site. Behind it stands who has it in hand, or what was said last: of the mail or, when "
+	  "it was never tried, of its site. All filters that are given must match.",
+	  { "shoutctl queue list --provider outlook.com", "shoutctl queue list --state attempting",
+	    "shoutctl queue list --state held --account k3m9x2p7qa" } },
+	{ "queue summary",
+	  "Counts what queue list lists, by whose it is, by what was said last (4.7.x: a reply's enhanced code; dns, "
+	  "connect, tls, lost: no host, no connection, no TLS, a connection lost; ours: our own decision; never; "
+	  "held) and by how long ago it was accepted. The largest groups come first.",
+	  { "shoutctl queue summary", "shoutctl queue summary --by domain --provider google",
+	    "shoutctl queue summary --by account" } },
 	{ "queue show", "Shows one message wherever it is, and all that is known about its next attempt.",
 	  { "shoutctl queue show 01jdq4v0m3e8k5r2t7w9y1b6c0" } },
 	{ "queue retry",
