@@ -61,8 +61,10 @@ static const struct command commands[] = {
 	{ "resume", "", "id| " COMMAND, resume, "the same selector as suspended" },
 	{ "rules", "", "limit after", rules, "what operators had retried, bounced and released lately" },
 	{ "suspensions", "", "limit after", suspensions, "what is suspended" },
-	{ "why", "ID|MESSAGE-ID|ADDRESS|ACCOUNT", "limit", why,
-	  "what became of a message, or who changed an account" },
+	{ "why", "ID|MESSAGE-ID|ADDRESS|CLIENT|USERNAME|ACCOUNT", "limit after", why,
+	  "what became of a message, what was refused, or who changed an account" },
+	{ "events", "", "client username account from to domain event id since until limit after follow", events,
+	  "what happened; unless --since is given, the newest" },
 	{ "rebuild", "", "take-over", rebuild, "write the accounts into Redis anew" },
   /* clang-format on */
 };

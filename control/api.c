@@ -60,7 +60,9 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_POST,   "suspensions",            api_suspensions_create,     true,  ""                           },
 	{ EVHTTP_REQ_DELETE, "suspensions",            api_suspensions_remove,     false,
          FILTERS " recipient_domain dry_run"									   },
-	{ EVHTTP_REQ_GET,    "why",                    api_why,                    false, "q limit"                    },
+	{ EVHTTP_REQ_GET,    "events",                 api_events,                 false,
+         "id event account username client from to domain since until wait " PAGE                                      },
+	{ EVHTTP_REQ_GET,    "why",                    api_why,                    false, "q " PAGE                    },
 	{ EVHTTP_REQ_POST,   "rebuild",                api_rebuild,                false, "take_over"                  },
 	{ EVHTTP_REQ_GET,    "openapi.yaml",           api_openapi,                false, ""                           },
 };
@@ -219,6 +221,7 @@ api_new(const struct config *config, int fd, struct queue *queue, struct loop *l
 		.directory = directory,
 		.applier = applier,
 		.commits = commits };
+	TAILQ_INIT(&api->paused);
 	open_door(api);
 	err = token_get(config->state_dir, api->token);
 	if (!err && (err = listen_on(api, fd, config->control.listen)) < 0)
@@ -243,6 +246,8 @@ api_close(struct api *api, void (*on_closed)(void *arg), void *arg)
 	evhttp_del_accept_socket(http_door_server(api->door), api->socket);
 	if (api->open == 0)
 		on_closed(arg);
+	else
+		jobs_close(api);
 }
 
 void

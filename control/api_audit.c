@@ -1,5 +1,6 @@
 /*
- * api_audit.c - who changed an account, and how: the newest events "audit" about it. On the worker.
+ * api_audit.c - who changed an account, and how: the newest events "audit" about it. On the worker,
+ * in slices.
  *
  * mail.events -> [api_audit]
  */
@@ -11,14 +12,13 @@
 #include "shared/event_reader.h"
 #include "shared/log.h"
 
-#define SLICE_MS 100
-
 struct story {
 	struct job job;
 	char account[32];
 	size_t limit, found;
 	json_t *changes; /* the newest */
 	json_t *seen;    /* event_id: true */
+	struct event_reader *reader;
 };
 
 static void
@@ -68,15 +68,19 @@ static void
 story_run(struct job *job)
 {
 	struct story *story = (struct story *)job;
+	enum events_state state;
 
-	struct event_reader *reader = queue_events_open(job->api->queue, 0, NULL);
-
-	while (event_reader_next(reader, SLICE_MS, on_event, story) == EVENTS_MORE)
-		;
-	event_reader_close(&reader);
-	job->result = json_pack("{s:s, s:s, s:I, s:[], s:O}", "query", story->account, "kind",
-		"account", "found", (json_int_t)story->found, "messages", "changes",
-		story->changes);
+	if (!story->reader)
+		story->reader = queue_events_open(job->api->queue, 0, NULL);
+	state = event_reader_next(story->reader, SLICE_MS, on_event, story);
+	job->more = state == EVENTS_MORE;
+	if (state == EVENTS_FAILED)
+		fault_set(&job->fault, 503, "", EVENTS_UNREAD);
+	else if (!job->more)
+		job->result = json_pack("{s:s, s:s, s:n, s:I, s:[], s:i, s:[], s:O}", "query",
+			story->account, "kind", "account", "next", "total",
+			(json_int_t)story->found, "messages", "refused", 0, "refusals", "changes",
+			story->changes);
 }
 
 static void
@@ -84,6 +88,8 @@ story_release(struct job *job)
 {
 	struct story *story = (struct story *)job;
 
+	job->api->searches--;
+	event_reader_close(&story->reader);
 	json_decref(story->changes);
 	json_decref(story->seen);
 	free(story);
@@ -92,8 +98,11 @@ story_release(struct job *job)
 void
 api_why_account(struct exchange *x, const char *account, size_t limit)
 {
-	struct story *story = xcalloc(1, sizeof *story);
+	struct story *story;
 
+	if (!search_begin(x))
+		return;
+	story = xcalloc(1, sizeof *story);
 	story->job = (struct job){ .exchange = x, .run = story_run, .release = story_release };
 	snprintf(story->account, sizeof story->account, "%s", account);
 	story->limit = limit;

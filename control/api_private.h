@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
@@ -43,7 +44,9 @@ struct api {
 	struct evhttp_bound_socket *socket;
 	char token[TOKEN_SIZE];
 	uint64_t last_rule;
-	unsigned open; /* requests without a reply yet */
+	unsigned open;     /* requests without a reply yet */
+	unsigned searches; /* of all events, under way or waiting for more */
+	TAILQ_HEAD(, job) paused;
 	atomic_bool hurry;
 	void (*on_closed)(void *arg);
 	void *closed_arg;
@@ -91,19 +94,34 @@ int query_switch(struct exchange *exchange, const char *name);
 long query_number(struct exchange *exchange, const char *name, long def, long min, long max);
 
 /* Work that reads a lot: `run` on the worker makes `result` or `fault`, and must not touch the
- * exchange; then the reply goes, unless `then` (on the API's loop) ends the exchange. */
+ * exchange; then the reply goes, unless `then` (on the API's loop) ends the exchange. What takes
+ * longer than a slice is done in several: `run` leaves `more` or `pause_ms` set. */
 struct job {
 	struct task task;
+	bool more;         /* once more, behind what others wait for */
+	unsigned pause_ms; /* once more, after that time */
+	bool over;         /* nobody waits for more: no further pause */
+	struct event *timer;
+	TAILQ_ENTRY(job) paused;
 	struct exchange *exchange;
 	struct api *api;
-	void (*run)(struct job *job);     /* sets `more` to be run again */
+	void (*run)(struct job *job);
 	void (*then)(struct job *job);    /* may be NULL */
 	void (*release)(struct job *job); /* frees what the job holds, and the job */
-	bool more;
 	json_t *result;
 	struct fault fault;
 };
 void job_start(struct job *job);
+/* Answers what is paused, on the loop; no job pauses any more. */
+void jobs_close(struct api *api);
+
+/* How long a slice may take, about. */
+#define SLICE_MS 50
+/* A search of all events: few at a time, since each reads a disk or a broker's. False after a
+ * reply; its end is to be told by `searches--`, on the loop. */
+#define SEARCHES_MAX 40
+bool search_begin(struct exchange *exchange);
+#define EVENTS_UNREAD "the brokers do not answer: events cannot be read"
 
 /* "2026-11-24T03:56:48.123Z" */
 json_t *json_from_time(uint64_t us);
@@ -161,6 +179,7 @@ void api_bad_list(struct exchange *exchange);
 void api_bad_get(struct exchange *exchange);
 void api_bad_remove(struct exchange *exchange);
 void api_why(struct exchange *exchange);
+void api_events(struct exchange *exchange);
 void api_openapi(struct exchange *exchange);
 /* The newest changes of an account, up to `limit`. */
 void api_why_account(struct exchange *exchange, const char *account, size_t limit);

@@ -34,6 +34,9 @@ struct mail_event {
 	enum event_class class; /* by its name */
 };
 
+/* Whether there are events of that name. */
+bool mail_event_known(const char *name, size_t length);
+
 /* Named once at start; used as "node". */
 void mail_event_set_node(const char *hostname);
 

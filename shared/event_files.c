@@ -192,28 +192,34 @@ advance(struct cursor *cursor, const struct json *since)
 
 /* ---- the reader ---- */
 
-/* Whether a line comes before another; one that cannot have a time comes first. */
 static bool
-is_before(const struct cursor *a, const struct cursor *b)
+has_time(const struct cursor *cursor)
 {
-	if (!a->line || !b->line)
-		return a->line != NULL;
-	if (a->length < TIME_LENGTH || b->length < TIME_LENGTH)
-		return a->length < b->length;
-	return memcmp(a->line, b->line, TIME_LENGTH) < 0;
+	return cursor->length >= TIME_LENGTH &&
+		memcmp(cursor->line, TIME_PREFIX, sizeof TIME_PREFIX - 1) == 0;
+}
+
+/* What has no time holds nothing up. */
+static struct cursor *
+older(struct cursor *a, struct cursor *b)
+{
+	if (!a || !b->line)
+		return a ? a : b->line ? b : NULL;
+	if (!has_time(a) || !has_time(b))
+		return has_time(a) ? b : a;
+	return memcmp(a->line, b->line, TIME_LENGTH) <= 0 ? a : b;
 }
 
 static struct cursor *
 oldest(struct files_reader *reader)
 {
-	struct cursor *cursors = reader->cursors, *found = &cursors[0];
+	struct cursor *cursors = reader->cursors, *found = NULL;
 
-	for (int i = 0; i < EVENT_CLASSES; i++)
+	for (int i = 0; i < EVENT_CLASSES; i++) {
 		if (!cursors[i].line && cursors[i].dir_fd >= 0)
 			advance(&cursors[i], &reader->since);
-	for (int i = 1; i < EVENT_CLASSES; i++)
-		if (is_before(&cursors[i], found))
-			found = &cursors[i];
+		found = older(found, &cursors[i]);
+	}
 	return found;
 }
 
@@ -226,7 +232,7 @@ files_next(struct event_reader *base, unsigned ms,
 	struct cursor *cursor;
 	bool more;
 
-	for (unsigned i = 1; (cursor = oldest(reader))->line; i++) {
+	for (unsigned i = 1; (cursor = oldest(reader)); i++) {
 		more = on_event(arg, cursor->line, cursor->length);
 		cursor->line = NULL;
 		if (!more)
@@ -250,13 +256,13 @@ static char *
 files_place(const struct event_reader *base)
 {
 	const struct files_reader *reader = (const struct files_reader *)base;
-	char *place = place_of(&reader->cursors[0]), *one, *longer;
+	char *place = xstrdup(""), *one, *longer;
 
-	for (int i = 1; i < EVENT_CLASSES; i++) {
+	for (int i = 0; i < EVENT_CLASSES; i++) {
 		one = place_of(&reader->cursors[i]);
-		longer = xasprintf("%s,%s", place, one);
-		free(one);
+		longer = xasprintf("%s%s%s", place, i ? "," : "", one);
 		free(place);
+		free(one);
 		place = longer;
 	}
 	return place;
@@ -298,7 +304,7 @@ static bool
 take_places(struct files_reader *reader, const char *text)
 {
 	for (int i = 0; i < EVENT_CLASSES; i++)
-		if ((i > 0 && *text++ != ',') || !take_place(&reader->cursors[i], &text))
+		if ((i && *text++ != ',') || !take_place(&reader->cursors[i], &text))
 			return false;
 	return !*text;
 }

@@ -127,6 +127,9 @@ int suspensions(const struct ctl *ctl);
 int why(const struct ctl *ctl);
 int rebuild(const struct ctl *ctl);
 
+/* events.c: likewise. */
+int events(const struct ctl *ctl);
+
 /* help.c, manual.c: what --help says of a command, and of all (that begin with the noun, if one
  * does). */
 void help_command(const struct command *command);
@@ -172,5 +175,7 @@ void print_suspensions(const json_t *reply);
 /* Where the list goes on, if it does. */
 void print_next(const json_t *reply);
 void print_why(const json_t *reply);
+/* In one line; `whole`: with its message and account. */
+void print_event(const json_t *event, bool whole);
 
 #endif

@@ -88,8 +88,17 @@ static const struct manual manuals[] = {
 	{ "suspensions", "Shows what is suspended: by whom, since and until when, and why.", { "shoutctl suspensions" } },
 	{ "why",
 	  "Tells all that is known of a message: by its id, its Message-ID, or the address of a sender or a "
-	  "recipient (the newest messages then).",
-	  { "shoutctl why 01jdq4v0m3e8k5r2t7w9y1b6c0", "shoutctl why someone@customer.example --limit 50" } },
+	  "recipient (the newest messages then). What was refused, which has no id, is told by the address of "
+	  "the client, the username, the sender or the recipient.",
+	  { "shoutctl why 01jdq4v0m3e8k5r2t7w9y1b6c0", "shoutctl why someone@customer.example --limit 50",
+	    "shoutctl why 192.0.2.7" } },
+	{ "events",
+	  "Shows what happened, a line each: what was accepted, refused (rejected, auth-failed, tls-failed), "
+	  "delivered, deferred, bounced ... All that is given must match. Without --since the newest are shown, with "
+	  "it the first from then on; with --follow also what comes. What is refused shows within seconds, and "
+	  "what is refused again in the same way once a minute, with a count. Times are UTC.",
+	  { "shoutctl events --client 192.0.2.7 --since 10:00", "shoutctl events --event auth-failed --username acme-srl-x7k2m9",
+	    "shoutctl events --domain acme.example --since 2h --limit 1000" } },
 	{ "rebuild",
 	  "Writes all accounts into Redis anew and removes what does not belong there. Redis is told of changes "
 	  "anyway: this is for a Redis that was emptied or restored by hand.",
