@@ -27,13 +27,16 @@ listing_counted(const struct listing *l)
 	return l->state == ANY_STATE;
 }
 
+/* In a cluster the queue's own count of rows is of this process's partitions. */
 static json_t *
-queue_numbers(const struct queue_stats *stats)
+queue_numbers(struct api *api, const struct queue_stats *stats)
 {
+	const uint64_t rows = rows_count(api->rows, NULL);
+
 	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "inbound",
 		(json_int_t)stats->records[TOPIC_INBOUND], "ready",
-		(json_int_t)stats->records[TOPIC_READY], "rows", (json_int_t)stats->rows, "bodies",
-		(json_int_t)stats->bodies, "bad", (json_int_t)stats->bad);
+		(json_int_t)stats->records[TOPIC_READY], "rows", (json_int_t)rows, "bodies",
+		(json_int_t)(stats->bodies - stats->rows + rows), "bad", (json_int_t)stats->bad);
 }
 
 /* Records that were counted by reading, or (on a later page) by the queue. */
@@ -85,7 +88,7 @@ listing_run(struct job *job)
 	queue_stats(job->api->queue, &stats);
 	json_object_set_new(job->result, "rows", l->rows);
 	listing_total(l, counted, ended, &stats);
-	json_object_set_new(job->result, "queue", queue_numbers(&stats));
+	json_object_set_new(job->result, "queue", queue_numbers(job->api, &stats));
 	around_show(&l->around, job->result);
 }
 
