@@ -117,7 +117,8 @@ test: deps
 .PHONY: test-faults
 test-faults: deps
 	@$(MAKE) --no-print-directory all
-	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -p no:cacheprovider tests/faults
+	@SHOUT_FLOOD=$${SHOUT_FLOOD:-100} SHOUT_NEIGHBOUR_MAILS=$${SHOUT_NEIGHBOUR_MAILS:-50} SHOUT_BUILD=$(CURDIR)/$(B) \
+		$(PYTHON) -m pytest -q -p no:cacheprovider tests/faults
 
 .PHONY: test-kafka test-all
 test-kafka test-all: deps

@@ -28,12 +28,15 @@ static const struct command commands[] = {
   /* clang-format off */
 	{ "account add", "", "name! contact! domain!+ mode ip+ verified policy display-address " LIMITS, account_add,
 	  "a new account; its password is shown once" },
-	{ "account list", "", "limit after", account_list, "all accounts" },
+	{ "account list", "", "limit after deleted", account_list, "all accounts" },
 	{ "account show", "ACCOUNT", "", account_show, "one account, and what its mail did" },
 	{ "account change", "ACCOUNT", CHANGES, account_change,
 	  "what is given; the rest stays" },
 	{ "account disable", "ACCOUNT", "", account_status, "it sends no more" },
 	{ "account enable", "ACCOUNT", "", account_status, "it sends again" },
+	{ "account delete", "ACCOUNT", "bounce now", account_delete,
+	  "as if it were not; for 30 days it can come back" },
+	{ "account restore", "ACCOUNT", "", account_status, "a deleted one comes back, as it was" },
 	{ "account password", "ACCOUNT", "username", account_password, "a new one, shown once" },
 	{ "account add-domain", "ACCOUNT", "domain! verified", account_add_domain,
 	  "one more domain, or one's mailboxes" },
@@ -58,7 +61,10 @@ static const struct command commands[] = {
 	{ "resume", "", "id| " COMMAND, resume, "the same selector as suspended" },
 	{ "rules", "", "limit after", rules, "what operators had retried, bounced and released lately" },
 	{ "suspensions", "", "limit after", suspensions, "what is suspended" },
-	{ "why", "ID|MESSAGE-ID|ADDRESS", "limit", why, "what became of a message" },
+	{ "why", "ID|MESSAGE-ID|ADDRESS|CLIENT|USERNAME|ACCOUNT", "limit after", why,
+	  "what became of a message, what was refused, or who changed an account" },
+	{ "events", "", "client username account from to domain event id since until limit after follow", events,
+	  "what happened; unless --since is given, the newest" },
 	{ "rebuild", "", "take-over", rebuild, "write the accounts into Redis anew" },
   /* clang-format on */
 };

@@ -11,6 +11,7 @@
 
 #include "control/api/api.h"
 #include "control/config/applier.h"
+#include "control/config/commit.h"
 #include "control/config/directory.h"
 #include "control/config/prune.h"
 #include "shared/base/log.h"
@@ -28,6 +29,7 @@ static struct {
 	struct redis *redis;
 	struct directory *directory;
 	struct applier *applier;
+	struct commits *commits;
 	struct prune *prune;
 	struct api *api;
 	int fd; /* the API's, while it does not listen yet */
@@ -38,6 +40,7 @@ static void
 on_loaded(void *arg)
 {
 	(void)arg;
+	commits_start(control.commits);
 	prune_start(control.prune);
 }
 
@@ -63,6 +66,7 @@ control_free(void)
 	loop_free(&control.worker);
 	redis_free(&control.redis); /* ends what the applier waits for */
 	api_free(&control.api);
+	commits_free(&control.commits);
 	applier_free(&control.applier);
 	prune_free(&control.prune);
 	directory_free(&control.directory);
@@ -101,10 +105,12 @@ control_start(const struct config *config, struct queue *queue)
 	control.directory = directory_new();
 	control.redis = redis_new(control.loop, &options);
 	control.applier = applier_new(control.loop, queue, control.redis, control.directory);
-	control.prune = prune_new(control.loop, queue, control.directory);
+	control.commits = commits_new(control.loop, queue, control.directory, control.applier,
+		config->queue.backend == BACKEND_LMDB);
+	control.prune = prune_new(control.loop, queue, control.directory, control.commits);
 	if (config->control.listen) {
 		control.api = api_new(config, control.fd, queue, control.loop, control.worker,
-			control.redis, control.directory, control.applier);
+			control.redis, control.directory, control.applier, control.commits);
 		if (!control.api) {
 			control_free();
 			return -1;
@@ -134,9 +140,15 @@ on_applier_closed(void *arg)
 }
 
 static void
-on_api_closed(void *arg)
+on_commits_closed(void *arg)
 {
 	applier_close(control.applier, on_applier_closed, arg);
+}
+
+static void
+on_api_closed(void *arg)
+{
+	commits_close(control.commits, on_commits_closed, arg);
 }
 
 static void

@@ -145,7 +145,7 @@ rest_until(void *arg, const char *site, uint64_t now)
 		return UINT64_MAX;
 	if (!rows_mine(sender->rows, ROWS_ANY))
 		return now + 1000000;
-	return schedule_rest_until(sender->schedule, site, now);
+	return schedule_rest_until(sender->schedule, site, NULL, now);
 }
 
 static size_t

@@ -68,10 +68,11 @@ static void
 print_done(const json_t *reply)
 {
 	static const char *const fields[][2] = {
-		{"Account",   "account" },
-                { "Status",   "status"  },
-                { "Username", "username"},
-		{ "Password", "password"}
+		{"Account",     "account"   },
+                { "Status",     "status"    },
+                { "Kept until", "kept_until"},
+		{ "Username",   "username"  },
+                { "Password",   "password"  }
 	};
 	json_t *item;
 	size_t i;
@@ -80,6 +81,8 @@ print_done(const json_t *reply)
 		print_field(fields[i][0], json_string_value(json_object_get(reply, fields[i][1])));
 	json_array_foreach(json_object_get(reply, "addresses"), i, item)
 		print_field("Address", json_string_value(item));
+	item = json_object_get(json_object_get(reply, "rule"), "number");
+	print_field("Rule", json_string_value(item));
 	if (json_object_get(reply, "password"))
 		printf("The password is stored nowhere: note it now.\n");
 }
@@ -110,7 +113,9 @@ account_add(const struct ctl *ctl)
 int
 account_list(const struct ctl *ctl)
 {
-	return ctl_list(ctl, xstrdup("accounts"), "accounts", print_accounts);
+	return ctl_list(ctl,
+		xstrdup(ctl_has(ctl, "deleted") ? "accounts?deleted=true" : "accounts"), "accounts",
+		print_accounts);
 }
 
 /* "accounts/<the account named>/<what>" */
@@ -145,6 +150,16 @@ int
 account_status(const struct ctl *ctl)
 {
 	return ctl_ask(ctl, "POST", account_path(ctl, ctl->verb), NULL, print_done);
+}
+
+int
+account_delete(const struct ctl *ctl)
+{
+	static const char *const names[] = { "bounce", "now", NULL };
+	char *path = account_path(ctl, NULL), *uri = ctl_query(ctl, path, names);
+
+	free(path);
+	return ctl_ask(ctl, "DELETE", uri, NULL, print_done);
 }
 
 int

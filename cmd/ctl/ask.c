@@ -102,6 +102,14 @@ field_of(const char *option)
 	return field;
 }
 
+const char *
+ctl_operator(void)
+{
+	const char *name = getenv("SUDO_USER");
+
+	return name ? name : getenv("USER");
+}
+
 char *
 ctl_query(const struct ctl *ctl, const char *path, const char *const *options)
 {
@@ -109,10 +117,10 @@ ctl_query(const struct ctl *ctl, const char *path, const char *const *options)
 	char separator = '?';
 
 	for (; *options; options++) {
-		if (!ctl_option(ctl, *options))
+		if (!ctl_has(ctl, *options))
 			continue;
 		field = field_of(*options);
-		value = ctl_encode(ctl_option(ctl, *options));
+		value = ctl_encode(ctl_option(ctl, *options) ? ctl_option(ctl, *options) : "true");
 		longer = xasprintf("%s%c%s=%s", uri, separator, field, value);
 		free(uri);
 		free(field);

@@ -85,6 +85,8 @@ char *ctl_encode(const char *text);
 char *ctl_typed(const struct ctl *ctl, const char *field);
 /* Sets the field of that name to an option's value, if it was given. */
 void ctl_set(const struct ctl *ctl, json_t *body, const char *option);
+/* The person at the terminal, as the system says; NULL: it does not. */
+const char *ctl_operator(void);
 /* "path?a=b&c_d=e" from the options (NULL-ended) that were given; the caller's to free. */
 char *ctl_query(const struct ctl *ctl, const char *path, const char *const *options);
 /* Sends; prints by `print` unless --json. `path` and `body` (may be NULL) are taken over. An exit
@@ -101,6 +103,7 @@ int account_add(const struct ctl *ctl);
 int account_list(const struct ctl *ctl);
 int account_show(const struct ctl *ctl);
 int account_status(const struct ctl *ctl);
+int account_delete(const struct ctl *ctl);
 int account_password(const struct ctl *ctl);
 int account_change(const struct ctl *ctl);
 int account_add_domain(const struct ctl *ctl);
@@ -124,6 +127,9 @@ int resume(const struct ctl *ctl);
 int suspensions(const struct ctl *ctl);
 int why(const struct ctl *ctl);
 int rebuild(const struct ctl *ctl);
+
+/* events.c: likewise. */
+int events(const struct ctl *ctl);
 
 /* help.c, manual.c: what --help says of a command, and of all (that begin with the noun, if one
  * does). */
@@ -170,5 +176,7 @@ void print_suspensions(const json_t *reply);
 /* Where the list goes on, if it does. */
 void print_next(const json_t *reply);
 void print_why(const json_t *reply);
+/* In one line; `whole`: with its message and account. */
+void print_event(const json_t *event, bool whole);
 
 #endif

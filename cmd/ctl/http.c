@@ -12,6 +12,7 @@
 
 #include "cmd/ctl/ctl.h"
 #include "shared/base/log.h"
+#include "shared/base/text.h"
 
 #define CONNECT_TIMEOUT_S 10L
 #define TIMEOUT_S 120L /* a search of all events takes its time */
@@ -113,6 +114,22 @@ answer_take(const struct ctl *ctl, CURL *curl, const struct answer *answer)
 
 /* The request */
 
+/* Whoever works here, for the events that tell of changes. */
+static void
+add_operator(struct curl_slist *headers)
+{
+	const char *name = ctl_operator();
+	char clean[128] = "", *line;
+
+	if (!name || !*name)
+		return;
+	text_clean(clean, sizeof clean, 0, name, strlen(name));
+	line = xasprintf("X-Shout-Operator: %s", clean);
+	if (!curl_slist_append(headers, line))
+		die("out of memory", "curl_slist_append");
+	free(line);
+}
+
 static struct curl_slist *
 headers_make(const struct ctl *ctl, bool body)
 {
@@ -126,6 +143,7 @@ headers_make(const struct ctl *ctl, bool body)
 	free(bearer);
 	if (!headers || !more)
 		die("out of memory", "curl_slist_append");
+	add_operator(headers);
 	return headers;
 }
 

@@ -46,9 +46,18 @@ static const struct manual manuals[] = {
 	{ "account remove-user", "The user's password no longer counts, from now on.",
 	  { "shoutctl account remove-user k3m9x2p7qa --username acme-srl-x7k2m9" } },
 	{ "queue list",
-	  "Shows mail that waits and mail that is held, a line for each message and site, with what the site said "
-	  "last. All filters that are given must match.",
-	  { "shoutctl queue list --provider outlook.com", "shoutctl queue list --state held --account k3m9x2p7qa" } },
+	  "Shows mail that is not delivered yet, in the order of its flow: inbound (to be scanned, or in a scan), "
+	  "ready (with a sender, or on its way to one), attempting, then what waits and what is held, a line for "
+	  "each message and site. Behind it stands who has it in hand, or what was said last: of the mail or, when "
+	  "it was never tried, of its site. All filters that are given must match.",
+	  { "shoutctl queue list --provider outlook.com", "shoutctl queue list --state attempting",
+	    "shoutctl queue list --state held --account k3m9x2p7qa" } },
+	{ "queue summary",
+	  "Counts what queue list lists, by whose it is, by what was said last (4.7.x: a reply's enhanced code; dns, "
+	  "connect, tls, lost: no host, no connection, no TLS, a connection lost; ours: our own decision; never; "
+	  "held) and by how long ago it was accepted. The largest groups come first.",
+	  { "shoutctl queue summary", "shoutctl queue summary --by domain --provider google",
+	    "shoutctl queue summary --by account" } },
 	{ "queue show", "Shows one message wherever it is, and all that is known about its next attempt.",
 	  { "shoutctl queue show 01jdq4v0m3e8k5r2t7w9y1b6c0" } },
 	{ "queue retry",
@@ -79,8 +88,17 @@ static const struct manual manuals[] = {
 	{ "suspensions", "Shows what is suspended: by whom, since and until when, and why.", { "shoutctl suspensions" } },
 	{ "why",
 	  "Tells all that is known of a message: by its id, its Message-ID, or the address of a sender or a "
-	  "recipient (the newest messages then).",
-	  { "shoutctl why 01jdq4v0m3e8k5r2t7w9y1b6c0", "shoutctl why someone@customer.example --limit 50" } },
+	  "recipient (the newest messages then). What was refused, which has no id, is told by the address of "
+	  "the client, the username, the sender or the recipient.",
+	  { "shoutctl why 01jdq4v0m3e8k5r2t7w9y1b6c0", "shoutctl why someone@customer.example --limit 50",
+	    "shoutctl why 192.0.2.7" } },
+	{ "events",
+	  "Shows what happened, a line each: what was accepted, refused (rejected, auth-failed, tls-failed), "
+	  "delivered, deferred, bounced ... All that is given must match. Without --since the newest are shown, with "
+	  "it the first from then on; with --follow also what comes. What is refused shows within seconds, and "
+	  "what is refused again in the same way once a minute, with a count. Times are UTC.",
+	  { "shoutctl events --client 192.0.2.7 --since 10:00", "shoutctl events --event auth-failed --username acme-srl-x7k2m9",
+	    "shoutctl events --domain acme.example --since 2h --limit 1000" } },
 	{ "rebuild",
 	  "Writes all accounts into Redis anew and removes what does not belong there. Redis is told of changes "
 	  "anyway: this is for a Redis that was emptied or restored by hand.",

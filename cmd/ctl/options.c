@@ -36,6 +36,9 @@ const struct ctl_known ctl_known[] = {
 	{ "recipients-hour", "N",                   "a limit; 0: none; default: as configured" },
 	{ "recipients-day",  "N",                   "a limit; 0: none; default: as configured" },
 	{ "username",        "NAME",                "which of its users" },
+	{ "deleted",         NULL,                  "those that are deleted, and until when they can be restored" },
+	{ "bounce",          NULL,                  "what waits of its mail is refused, too" },
+	{ "now",             NULL,                  "for ever, with no way back" },
 	/* selectors: all that is given must match */
 	{ "id",              "ID",                  "a message" },
 	{ "site",            "SITE",                "as queue list shows it" },
@@ -43,6 +46,14 @@ const struct ctl_known ctl_known[] = {
 	{ "account",         "ACCOUNT",             "an account's mail" },
 	{ "credential",      "USERNAME|ADDRESS",    "what one of its servers sent" },
 	{ "egress-ip",       "ADDRESS",             "what leaves by this address" },
+	/* events: all that is given must match */
+	{ "client",          "ADDRESS",             "who connected; also a network like 192.0.2.0/24" },
+	{ "from",            "MAIL",                "a sender, or one in the header; <>: none" },
+	{ "to",              "MAIL",                "a recipient" },
+	{ "event",           "NAME",                "rejected, auth-failed, delivered ...; also several, with commas" },
+	{ "since",           "TIME",                "2026-11-24T03:56, 03:56 (UTC), or 10m, 2h, 3d ago" },
+	{ "until",           "TIME",                "likewise" },
+	{ "follow",          NULL,                  "and what comes, until interrupted" },
 	/* lists and commands */
 	{ "state",           "STATE",               "inbound, ready, attempting, waiting or held" },
 	{ "by",              "GROUP",               "provider, site, domain or account (provider)" },

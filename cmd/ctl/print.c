@@ -228,6 +228,7 @@ print_limit(const char *key, const json_t *value, const json_t *own)
 void
 print_account(const json_t *account)
 {
+	char *deleted = time_of(account, "deleted"), *until = time_of(account, "kept_until");
 	const char *key;
 	json_t *item;
 	size_t i;
@@ -236,6 +237,8 @@ print_account(const json_t *account)
 	print_field("Name", text_of(account, "name"));
 	print_field("Contact", text_of(account, "contact"));
 	print_field("Status", text_of(account, "status"));
+	print_field("Deleted", deleted);
+	print_field("Kept until", until);
 	print_field("Policy", text_of(account, "policy"));
 	print_field("Display", text_of(account, "display_address"));
 	print_domains(json_object_get(account, "domains"));
@@ -246,6 +249,8 @@ print_account(const json_t *account)
 	json_object_foreach(json_object_get(account, "limits_in_force"), key, item)
 		print_limit(key, item, json_object_get(account, "limits"));
 	print_score(json_object_get(account, "score"));
+	free(deleted);
+	free(until);
 }
 
 void
@@ -259,11 +264,15 @@ print_accounts(const json_t *reply)
 	{
 		char *domains = joined(json_object_get(account, "domains"), "name");
 		char *users = joined(json_object_get(account, "users"), "username");
+		char *until = time_of(account, "kept_until");
+		char *status = xasprintf(
+			"%s%s%s", text_of(account, "status"), *until ? ", kept until " : "", until);
 
 		json_array_append_new(rows,
-			json_pack("[s, s, s, s, s]", text_of(account, "id"),
-				text_of(account, "status"), text_of(account, "name"), domains,
-				users));
+			json_pack("[s, s, s, s, s]", text_of(account, "id"), status,
+				text_of(account, "name"), domains, users));
+		free(until);
+		free(status);
 		free(domains);
 		free(users);
 	}
@@ -410,34 +419,87 @@ print_bad(const json_t *reply)
 	}
 }
 
-/* Why: every event in one line, with the fields that are its own. */
+/* What happened: every event in one line, with the fields that are its own. */
 
-static void
-print_event(const json_t *event)
+static bool
+is_shown(const char *key, bool whole)
 {
-	static const char *const apart[] = { "time", "event", "id", "account", "node", NULL };
+	static const char *const apart[] = { "time", "event", "node", "id", "account" };
+
+	for (size_t i = 0; i < (whole ? 3 : 5); i++)
+		if (strcmp(apart[i], key) == 0)
+			return false;
+	return true;
+}
+
+/* A list as "a, b". */
+static char *
+value_text(const json_t *value)
+{
+	if (json_is_string(value))
+		return xstrdup(json_string_value(value));
+	if (json_is_array(value) && json_is_string(json_array_get(value, 0)))
+		return joined(value, NULL);
+	return json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+}
+
+void
+print_event(const json_t *event, bool whole)
+{
 	char *when = time_of(event, "time");
 	const char *key;
 	json_t *value;
 
-	printf("  %s  %-12s", when, text_of(event, "event"));
+	printf("%s", whole ? "" : "  ");
+	print_clean(stdout, when);
+	printf("  ");
+	print_clean(stdout, text_of(event, "event"));
 	json_object_foreach((json_t *)event, key, value)
 	{
-		const char *const *name = apart;
-		char *text;
+		char *text = is_shown(key, whole) ? value_text(value) : NULL;
 
-		while (*name && strcmp(*name, key) != 0)
-			name++;
-		if (*name)
-			continue;
-		text = json_is_string(value) ? xstrdup(json_string_value(value))
-					     : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-		printf(" %s=", key);
-		print_clean(stdout, text ? text : "");
+		if (text) {
+			printf(" ");
+			print_clean(stdout, key);
+			printf("=");
+			print_clean(stdout, text);
+		}
 		free(text);
 	}
 	putchar('\n');
 	free(when);
+}
+
+static void
+print_changes(const json_t *reply)
+{
+	const json_t *changes = json_object_get(reply, "changes");
+	json_t *event;
+	size_t i;
+
+	json_array_foreach(changes, i, event) print_event(event, false);
+	if (json_array_size(changes) == 0)
+		printf("No change of account %s is known.\n", text_of(reply, "query"));
+	else
+		printf("The newest %zu of %s changes.\n", json_array_size(changes),
+			number_of(reply, "total"));
+}
+
+static void
+print_refusals(const json_t *reply, bool first)
+{
+	const json_t *refusals = json_object_get(reply, "refusals");
+	json_t *event;
+	size_t i;
+
+	if (json_array_size(refusals) == 0)
+		return;
+	printf("%sRefused:\n", first ? "" : "\n");
+	json_array_foreach(refusals, i, event) print_event(event, false);
+	if ((size_t)json_integer_value(json_object_get(reply, "refused")) >
+		json_array_size(refusals))
+		printf("  (the newest %zu of %s; shoutctl events shows more)\n",
+			json_array_size(refusals), number_of(reply, "refused"));
 }
 
 void
@@ -447,11 +509,16 @@ print_why(const json_t *reply)
 	json_t *message, *item;
 	size_t m, i;
 
+	if (json_object_get(reply, "changes")) {
+		print_changes(reply);
+		return;
+	}
 	json_array_foreach(messages, m, message)
 	{
 		printf("%s%s: %s\n", m ? "\n" : "", text_of(message, "id"),
 			text_of(message, "state"));
-		json_array_foreach(json_object_get(message, "events"), i, item) print_event(item);
+		json_array_foreach(json_object_get(message, "events"), i, item)
+			print_event(item, false);
 		json_array_foreach(json_object_get(message, "rows"), i, item)
 		{
 			char *due = time_of(item, "due");
@@ -462,10 +529,9 @@ print_why(const json_t *reply)
 			free(due);
 		}
 	}
-	if (json_array_size(messages) == 0)
+	if (json_array_size(messages) == 0 &&
+		json_array_size(json_object_get(reply, "refusals")) == 0)
 		printf("Nothing is known about %s.\n", text_of(reply, "query"));
-	else if ((size_t)json_integer_value(json_object_get(reply, "found")) >
-		json_array_size(messages))
-		printf("\nThe newest %zu of %s messages; --limit shows more.\n",
-			json_array_size(messages), number_of(reply, "found"));
+	print_next(reply);
+	print_refusals(reply, json_array_size(messages) == 0);
 }

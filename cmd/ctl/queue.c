@@ -98,9 +98,7 @@ selector_of(const struct ctl *ctl)
 static const char *
 who(void)
 {
-	const char *by = getenv("SUDO_USER") ? getenv("SUDO_USER") : getenv("USER");
-
-	return by ? by : "operator";
+	return ctl_operator() ? ctl_operator() : "operator";
 }
 
 static void
@@ -219,10 +217,13 @@ why(const struct ctl *ctl)
 {
 	char *query = ctl_encode(ctl->words[0]);
 	char *limit = ctl_encode(ctl_option(ctl, "limit") ? ctl_option(ctl, "limit") : "10");
-	char *path = xasprintf("why?q=%s&limit=%s", query, limit);
+	char *after = ctl_option(ctl, "after") ? ctl_encode(ctl_option(ctl, "after")) : NULL;
+	char *path = xasprintf(
+		"why?q=%s&limit=%s%s%s", query, limit, after ? "&after=" : "", after ? after : "");
 
 	free(query);
 	free(limit);
+	free(after);
 	return ctl_ask(ctl, "GET", path, NULL, print_why);
 }
 

@@ -7,6 +7,7 @@
 #include "control/account/accounts.h"
 #include "control/account/accounts_private.h"
 #include "shared/mail/address.h"
+#include "shared/base/date.h"
 
 #define NAME_MAX_BYTES 200
 #define LIMIT_MAX 1000000000000
@@ -132,6 +133,22 @@ limits_in_force(const json_t *account, const struct account_limits *defaults)
 	return shown;
 }
 
+/* Until when it can be restored. */
+static void
+show_deleted(json_t *shown, const json_t *account)
+{
+	char when[DATE_SIZE];
+
+	if (!account_is_deleted(account))
+		return;
+	json_object_del(shown, "deleted_us");
+	json_object_del(shown, "status_before");
+	date_iso(account_kept_until(account) - ACCOUNT_KEPT_US, when);
+	json_object_set_new(shown, "deleted", json_string(when));
+	date_iso(account_kept_until(account), when);
+	json_object_set_new(shown, "kept_until", json_string(when));
+}
+
 json_t *
 account_show(
 	const struct directory *directory, const struct account_limits *defaults, const char *id)
@@ -158,6 +175,7 @@ account_show(
 				json_pack("{s:s, s:O}", "address", key + 3, "active",
 					json_object_get(entry, "active")));
 	}
+	show_deleted(shown, account);
 	json_object_set_new(shown, "users", users);
 	json_object_set_new(shown, "addresses", addresses);
 	json_object_set_new(shown, "limits_in_force", limits_in_force(account, defaults));

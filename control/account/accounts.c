@@ -17,13 +17,14 @@
 #include "shared/account/account.h"
 #include "shared/account/owner.h"
 #include "shared/account/scram.h"
+#include "shared/base/date.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/random.h"
 #include "shared/base/text.h"
 #include "shared/mail/address.h"
 
-static json_int_t
+json_int_t
 now_version(const json_t *old)
 {
 	const json_int_t now = (json_int_t)clock_us();
@@ -32,8 +33,7 @@ now_version(const json_t *old)
 	return now > last ? now : last + 1; /* also when the clock was set back */
 }
 
-/* The entry to change, a copy with a new version that is in the changes already. */
-static json_t *
+json_t *
 edit_entry(struct edit *edit, const char *kind, const char *name)
 {
 	json_t *old = directory_get(edit->directory, kind, name), *copy;
@@ -52,8 +52,8 @@ edit_entry(struct edit *edit, const char *kind, const char *name)
 	return copy;
 }
 
-static json_t *
-edit_account(struct edit *edit, const char *id)
+json_t *
+edit_any_account(struct edit *edit, const char *id)
 {
 	json_t *account;
 
@@ -63,6 +63,17 @@ edit_account(struct edit *edit, const char *id)
 	if (!account)
 		fault_set(&edit->fault, 404, "account", "there is no account \"%.40s\"", id);
 	return account;
+}
+
+json_t *
+edit_account(struct edit *edit, const char *id)
+{
+	json_t *account = edit_any_account(edit, id);
+
+	if (!account || !account_is_deleted(account))
+		return account;
+	fault_set(&edit->fault, 409, "account", "account %.40s is deleted: restore it first", id);
+	return NULL;
 }
 
 static void
@@ -77,7 +88,7 @@ edit_add(struct edit *edit, const char *kind, const char *name, json_t *entry)
 	free(key);
 }
 
-static void
+void
 edit_remove(struct edit *edit, const char *kind, const char *name)
 {
 	char *key = xasprintf("%s/%s", kind, name);
@@ -140,6 +151,20 @@ add_user(struct edit *edit, const char *id, const char *name)
 
 /* Addresses and domains */
 
+int
+taken(struct edit *edit, const char *field, const char *what, const char *owner)
+{
+	const json_t *account = directory_get(edit->directory, "account", owner);
+	char until[DATE_SIZE] = "";
+
+	if (!account_is_deleted(account))
+		return fault_set(
+			&edit->fault, 409, field, "%.150s belongs to account %s", what, owner);
+	date_iso(account_kept_until(account), until);
+	return fault_set(&edit->fault, 409, field,
+		"%.150s belongs to account %s, deleted and kept until %s", what, owner, until);
+}
+
 static int
 add_address(struct edit *edit, const char *id, const char *text, const char *field)
 {
@@ -154,8 +179,7 @@ add_address(struct edit *edit, const char *id, const char *text, const char *fie
 	old = directory_get(edit->directory, "ip", network);
 	owner = json_string_value(json_object_get(old, "account"));
 	if (owner && strcmp(owner, id) != 0)
-		return fault_set(
-			&edit->fault, 409, field, "%s belongs to account %s", network, owner);
+		return taken(edit, field, network, owner);
 	if (!old)
 		edit_add(edit, "ip", network, json_pack("{s:s, s:b}", "account", id, "active", 1));
 	list = json_object_get(edit->reply, "addresses");
@@ -183,7 +207,7 @@ domain_of(json_t *domains, const char *name)
 }
 
 /* A domain in UTF-8 that has no A-labels can be nobody's. */
-static int
+int
 canonical_domain(const char *text, char out[256])
 {
 	const size_t length = text ? strlen(text) : 0;
@@ -223,8 +247,7 @@ add_domain(struct edit *edit, json_t *account, const json_t *item, bool verified
 	}
 	owner = directory_domain_owner(edit->directory, name);
 	if (owner && strcmp(owner, id) != 0)
-		return fault_set(
-			&edit->fault, 409, field, "%.200s belongs to account %s", name, owner);
+		return taken(edit, field, name, owner);
 	domain = domain_of(json_object_get(account, "domains"), name);
 	if (mailboxes)
 		json_object_set(domain, "mailboxes", mailboxes);
@@ -440,7 +463,7 @@ remove_member(struct edit *edit, const char *id, const char *kind, const char *n
 	const json_t *entry = directory_get(edit->directory, kind, name);
 	const char *owner = json_string_value(json_object_get(entry, "account"));
 
-	if (!edit_account(edit, id))
+	if (!edit_any_account(edit, id)) /* what a deleted one keeps can be let go */
 		return -1;
 	if (!owner || strcmp(owner, id) != 0)
 		return fault_set(&edit->fault, 404, strcmp(kind, "ip") ? "username" : "address",
@@ -491,7 +514,7 @@ int
 account_remove_domain(struct edit *edit, const char *id, const char *domain)
 {
 	char name[256] = "";
-	json_t *account = edit_account(edit, id), *item;
+	json_t *account = edit_any_account(edit, id), *item;
 	json_t *domains = json_object_get(account, "domains");
 	size_t i;
 

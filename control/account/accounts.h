@@ -9,6 +9,7 @@
 #define CONTROL_ACCOUNTS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -29,6 +30,11 @@ int account_create(struct edit *edit, const json_t *body);
 /* At least one of name, contact, policy, display_address, limits. */
 int account_change(struct edit *edit, const char *id, const json_t *body);
 int account_set_active(struct edit *edit, const char *id, bool active);
+/* Nothing of it is served any more; for ACCOUNT_KEPT_US it keeps what it has, and can come back. */
+int account_delete(struct edit *edit, const char *id);
+int account_restore(struct edit *edit, const char *id);
+/* For ever, with its users and addresses. */
+int account_purge(struct edit *edit, const char *id);
 /* A new password for {"username"}, or the account's only user. */
 int account_password(struct edit *edit, const char *id, const json_t *body);
 /* One more user. */
@@ -40,6 +46,12 @@ int account_remove_address(struct edit *edit, const char *id, const char *networ
 /* {"name","mailboxes","verified"}; changes a domain that is the account's already. */
 int account_add_domain(struct edit *edit, const char *id, const json_t *body);
 int account_remove_domain(struct edit *edit, const char *id, const char *domain);
+
+#define ACCOUNT_KEPT_US (UINT64_C(30) * 24 * 3600 * 1000000)
+/* Of an entry "account/..."; NULL is none. */
+bool account_is_deleted(const json_t *account);
+/* Until when a deleted one can be restored. */
+uint64_t account_kept_until(const json_t *account);
 
 /* Whether an account can have such an id. */
 bool account_id_valid(const char *id);

@@ -9,6 +9,21 @@
 #include <jansson.h>
 
 #include "control/account/fault.h"
+#include "control/account/accounts.h"
+
+/* A version for a new entry in the place of `old` (NULL: none). */
+json_int_t now_version(const json_t *old);
+/* The entry to change, a copy with a new version that is in the changes already. */
+json_t *edit_entry(struct edit *edit, const char *kind, const char *name);
+/* Begins an edit of an account: likewise; or NULL, and a fault when there is none. One that is
+ * deleted is a fault too, but for edit_any_account(). */
+json_t *edit_account(struct edit *edit, const char *id);
+json_t *edit_any_account(struct edit *edit, const char *id);
+void edit_remove(struct edit *edit, const char *kind, const char *name);
+/* A domain in its one form; -1 for what can be nobody's. */
+int canonical_domain(const char *text, char out[256]);
+/* A fault: `what` belongs to another account. */
+int taken(struct edit *edit, const char *field, const char *what, const char *owner);
 
 /* name, contact, policies and limits, from a request into an account; `all`: name and contact must
  * be there. */

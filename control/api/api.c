@@ -34,9 +34,11 @@
  * would be a wish that is granted and not done. */
 static const struct route routes[] = {
 	{EVHTTP_REQ_POST,    "accounts",               api_accounts_create,        true,  ""                           },
-	{ EVHTTP_REQ_GET,    "accounts",               api_accounts_list,          false, PAGE                         },
+	{ EVHTTP_REQ_GET,    "accounts",               api_accounts_list,          false, "deleted " PAGE              },
 	{ EVHTTP_REQ_GET,    "accounts/*",             api_account_get,            false, ""                           },
 	{ EVHTTP_REQ_PATCH,  "accounts/*",             api_account_change,         true,  ""                           },
+	{ EVHTTP_REQ_DELETE, "accounts/*",             api_account_delete,         false, "bounce now"                 },
+	{ EVHTTP_REQ_POST,   "accounts/*/restore",     api_account_restore,        false, ""                           },
 	{ EVHTTP_REQ_POST,   "accounts/*/enable",      api_account_enable,         false, ""                           },
 	{ EVHTTP_REQ_POST,   "accounts/*/disable",     api_account_disable,        false, ""                           },
 	{ EVHTTP_REQ_POST,   "accounts/*/password",    api_account_password,       true,  ""                           },
@@ -58,7 +60,9 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_POST,   "suspensions",            api_suspensions_create,     true,  ""                           },
 	{ EVHTTP_REQ_DELETE, "suspensions",            api_suspensions_remove,     false,
          FILTERS " recipient_domain dry_run"									   },
-	{ EVHTTP_REQ_GET,    "why",                    api_why,                    false, "q limit"                    },
+	{ EVHTTP_REQ_GET,    "events",                 api_events,                 false,
+         "id event account username client from to domain since until wait " PAGE                                      },
+	{ EVHTTP_REQ_GET,    "why",                    api_why,                    false, "q " PAGE                    },
 	{ EVHTTP_REQ_POST,   "rebuild",                api_rebuild,                false, "take_over"                  },
 	{ EVHTTP_REQ_GET,    "openapi.yaml",           api_openapi,                false, ""                           },
 };
@@ -144,8 +148,10 @@ on_request(struct evhttp_request *request, void *arg)
 	if (!may_ask(exchange))
 		return;
 	route = find_route(exchange);
-	if (route && request_take_query(exchange, route) && request_take_body(exchange, route))
+	if (route && request_take_query(exchange, route) && request_take_body(exchange, route)) {
+		request_take_claimed(exchange);
 		route->handle(exchange);
+	}
 }
 
 /* Of a target of a request, as it came. */
@@ -200,7 +206,7 @@ open_door(struct api *api)
 struct api *
 api_new(const struct config *config, int fd, struct queue *queue, struct loop *loop,
 	struct loop *worker, struct redis *redis, struct directory *directory,
-	struct applier *applier)
+	struct applier *applier, struct commits *commits)
 {
 	struct api *api = xcalloc(1, sizeof *api);
 	int err;
@@ -213,7 +219,9 @@ api_new(const struct config *config, int fd, struct queue *queue, struct loop *l
 		.redis = redis,
 		.worker = worker,
 		.directory = directory,
-		.applier = applier };
+		.applier = applier,
+		.commits = commits };
+	TAILQ_INIT(&api->paused);
 	open_door(api);
 	err = token_get(config->state_dir, api->token);
 	if (!err && (err = listen_on(api, fd, config->control.listen)) < 0)
@@ -238,6 +246,8 @@ api_close(struct api *api, void (*on_closed)(void *arg), void *arg)
 	evhttp_del_accept_socket(http_door_server(api->door), api->socket);
 	if (api->open == 0)
 		on_closed(arg);
+	else
+		jobs_close(api);
 }
 
 void

@@ -6,6 +6,7 @@
 
 struct api;
 struct applier;
+struct commits;
 struct config;
 struct directory;
 struct loop;
@@ -16,7 +17,7 @@ struct redis;
  * `loop`, what reads a lot on `worker`. NULL after logging why. */
 struct api *api_new(const struct config *config, int fd, struct queue *queue, struct loop *loop,
 	struct loop *worker, struct redis *redis, struct directory *directory,
-	struct applier *applier);
+	struct applier *applier, struct commits *commits);
 /* From any thread: what reads a lot gives up. */
 void api_hurry(struct api *api);
 /* Takes no more requests; `on_closed` once the open ones are answered. On the loop. */

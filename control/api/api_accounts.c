@@ -1,11 +1,10 @@
 /*
- * api_accounts.c - the API's writing half: accounts, and how a change of relay.config is written.
+ * api_accounts.c - the API's writing half: accounts, and the reply to a change of relay.config.
  *
- * api -> accounts (what changes) -> [commit] -> relay.config -> Redis -> reply
+ * api -> accounts (what changes) -> commit -> relay.config -> Redis -> reply
  *
- * A change is claimed in the directory at once, so that two requests cannot both have a domain; it
- * is taken back when the queue does not take it. Once it is durable it counts: a Redis that does
- * not answer only makes the reply say "applied": false, and the applier catches up.
+ * What is durable counts: a Redis that does not answer only makes the reply say "applied": false,
+ * and the applier catches up.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,117 +17,51 @@
 #include "shared/account/owner.h"
 #include "shared/account/score.h"
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
 
 struct commit {
 	struct exchange *exchange;
-	json_t *changes, *old, *reply;
+	json_t *reply;
 	int status;
-	unsigned pending;
-	int err;         /* of the queue */
-	int applied_err; /* of Redis */
+};
+
+/* A change on its way to the reply. */
+struct pending {
+	struct exchange *exchange;
+	json_t *reply;
+	int status;
 };
 
 static void
-commit_reply(struct commit *commit)
+on_committed(void *arg, int err, int applied_err)
 {
-	struct exchange *exchange = commit->exchange;
+	struct pending pending = *(struct pending *)arg;
 
-	if (commit->err)
-		reply_not_taken(exchange, commit->err);
-	else if (commit->applied_err)
-		json_object_set_new(commit->reply, "applied", json_false());
-	if (!commit->err)
-		reply_json(exchange, commit->status, json_incref(commit->reply));
-	json_decref(commit->changes);
-	json_decref(commit->old);
-	json_decref(commit->reply);
-	free(commit);
-}
-
-static void
-on_pushed(void *arg, int err, uint64_t entries)
-{
-	struct commit *commit = arg;
-
-	(void)entries;
-	if (err)
-		commit->applied_err = err;
-	if (--commit->pending == 0)
-		commit_reply(commit);
-}
-
-static void
-commit_undo(struct commit *commit)
-{
-	const char *key;
-	json_t *old;
-
-	json_object_foreach(commit->old, key, old) directory_set(
-		commit->exchange->api->directory, key, json_is_null(old) ? NULL : json_incref(old));
-}
-
-static void
-on_put(void *arg, int err)
-{
-	struct commit *commit = arg;
-	struct api *api = commit->exchange->api;
-	const char *key;
-	json_t *value;
-
-	if (err)
-		commit->err = err;
-	if (--commit->pending > 0)
-		return;
-	if (commit->err) {
-		commit_undo(commit);
-		commit_reply(commit);
+	free(arg);
+	if (err) {
+		json_decref(pending.reply);
+		reply_not_taken(pending.exchange, err);
 		return;
 	}
-	commit->pending = 1;
-	json_object_foreach(commit->changes, key, value)
-	{
-		if (!applier_takes(key))
-			continue;
-		commit->pending++;
-		applier_push(api->applier, key, on_pushed, commit);
-	}
-	on_pushed(commit, 0, 0);
-}
-
-static void
-put(struct commit *commit, const char *key, json_t *value)
-{
-	struct api *api = commit->exchange->api;
-	json_t *old = directory_entry(api->directory, key);
-	char *text = json_is_null(value) ? xstrdup("") : json_dumps(value, JSON_COMPACT);
-
-	json_object_set_new(commit->old, key, old ? json_incref(old) : json_null());
-	directory_set(api->directory, key, json_is_null(value) ? NULL : json_incref(value));
-	commit->pending++;
-	queue_config_put(api->queue, key, text, on_put, commit);
-	explicit_bzero(text, strlen(text));
-	free(text);
+	if (applied_err)
+		json_object_set_new(pending.reply, "applied", json_false());
+	reply_json(pending.exchange, pending.status, pending.reply);
 }
 
 void
-commit_start(struct exchange *exchange, int status, json_t *changes, json_t *reply)
+commit_start(struct exchange *x, const char *what, int status, json_t *changes, json_t *reply)
 {
-	struct commit *commit = xcalloc(1, sizeof *commit);
-	const char *key;
-	json_t *value;
+	const struct change change = {
+		.what = what, .author = exchange_author(x), .entries = changes
+	};
+	struct pending *pending = xmalloc(sizeof *pending);
 
-	*commit = (struct commit){ .exchange = exchange,
-		.status = status,
-		.pending = 1,
-		.changes = changes,
-		.old = json_object(),
-		.reply = reply };
-	json_object_foreach(changes, key, value) put(commit, key, value);
-	on_put(commit, 0);
+	*pending = (struct pending){ x, reply, status };
+	commit_begin(x->api->commits, &change, on_committed, pending);
 }
 
 static void
-edit_end(struct exchange *exchange, struct edit *edit, int err, int status)
+edit_end(struct exchange *exchange, const char *what, struct edit *edit, int err, int status)
 {
 	const char *doubt = applier_doubt(exchange->api->applier);
 
@@ -137,7 +70,7 @@ edit_end(struct exchange *exchange, struct edit *edit, int err, int status)
 	if (!err) {
 		if (!*directory_owner(edit->directory))
 			json_object_set_new(edit->changes, OWNER_KEY, owner_entry_new());
-		commit_start(exchange, status, edit->changes, edit->reply);
+		commit_start(exchange, what, status, edit->changes, edit->reply);
 		return;
 	}
 	json_decref(edit->changes);
@@ -158,7 +91,7 @@ api_accounts_create(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, &edit, account_create(&edit, x->body), 201);
+	edit_end(x, "account.create", &edit, account_create(&edit, x->body), 201);
 }
 
 void
@@ -166,7 +99,7 @@ api_account_change(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, &edit, account_change(&edit, x->parameters[0], x->body), 200);
+	edit_end(x, "account.change", &edit, account_change(&edit, x->parameters[0], x->body), 200);
 }
 
 void
@@ -174,7 +107,8 @@ api_account_enable(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, &edit, account_set_active(&edit, x->parameters[0], true), 200);
+	edit_end(
+		x, "account.enable", &edit, account_set_active(&edit, x->parameters[0], true), 200);
 }
 
 void
@@ -182,7 +116,47 @@ api_account_disable(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, &edit, account_set_active(&edit, x->parameters[0], false), 200);
+	edit_end(x, "account.disable", &edit, account_set_active(&edit, x->parameters[0], false),
+		200);
+}
+
+/* The rule that refuses what waits of the account's. */
+static void
+add_bounce(struct exchange *x, struct edit *edit)
+{
+	json_t *selector = json_pack("{s:s}", "account", x->parameters[0]), *rule;
+	char key[RULE_KEY_SIZE];
+
+	rule = rule_new(x, "bounce", selector, clock_us(), key);
+	json_object_set_new(edit->changes, key, rule);
+	json_object_set_new(edit->reply, "rule", json_from_rule(rule));
+	json_decref(selector);
+}
+
+void
+api_account_delete(struct exchange *x)
+{
+	const int bounce = query_switch(x, "bounce");
+	const int now = bounce < 0 ? -1 : query_switch(x, "now");
+	struct edit edit;
+	int err;
+
+	if (now < 0)
+		return;
+	edit = edit_of(x);
+	err = now ? account_purge(&edit, x->parameters[0])
+		  : account_delete(&edit, x->parameters[0]);
+	if (!err && bounce)
+		add_bounce(x, &edit);
+	edit_end(x, now ? "account.purge" : "account.delete", &edit, err, 200);
+}
+
+void
+api_account_restore(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, "account.restore", &edit, account_restore(&edit, x->parameters[0]), 200);
 }
 
 void
@@ -190,7 +164,8 @@ api_account_password(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, &edit, account_password(&edit, x->parameters[0], x->body), 200);
+	edit_end(
+		x, "user.password", &edit, account_password(&edit, x->parameters[0], x->body), 200);
 }
 
 void
@@ -198,7 +173,7 @@ api_account_add_user(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, &edit, account_add_user(&edit, x->parameters[0]), 201);
+	edit_end(x, "user.add", &edit, account_add_user(&edit, x->parameters[0]), 201);
 }
 
 void
@@ -206,7 +181,8 @@ api_account_remove_user(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, &edit, account_remove_user(&edit, x->parameters[0], x->parameters[1]), 200);
+	edit_end(x, "user.remove", &edit,
+		account_remove_user(&edit, x->parameters[0], x->parameters[1]), 200);
 }
 
 void
@@ -214,7 +190,8 @@ api_account_add_address(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, &edit, account_add_address(&edit, x->parameters[0], x->body), 201);
+	edit_end(x, "address.add", &edit, account_add_address(&edit, x->parameters[0], x->body),
+		201);
 }
 
 void
@@ -222,7 +199,8 @@ api_account_remove_address(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, &edit, account_remove_address(&edit, x->parameters[0], x->parameters[1]), 200);
+	edit_end(x, "address.remove", &edit,
+		account_remove_address(&edit, x->parameters[0], x->parameters[1]), 200);
 }
 
 void
@@ -230,7 +208,7 @@ api_account_add_domain(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, &edit, account_add_domain(&edit, x->parameters[0], x->body), 201);
+	edit_end(x, "domain.add", &edit, account_add_domain(&edit, x->parameters[0], x->body), 201);
 }
 
 void
@@ -238,20 +216,36 @@ api_account_remove_domain(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, &edit, account_remove_domain(&edit, x->parameters[0], x->parameters[1]), 200);
+	edit_end(x, "domain.remove", &edit,
+		account_remove_domain(&edit, x->parameters[0], x->parameters[1]), 200);
+}
+
+/* The ids of the accounts that are deleted, or of those that are not; the caller's. */
+static json_t *
+ids_of(const struct exchange *x, bool deleted)
+{
+	json_t *all = directory_accounts(x->api->directory), *ids = json_array(), *id;
+	size_t i;
+
+	json_array_foreach(all, i, id) if (account_is_deleted(directory_get(x->api->directory,
+						   "account", json_string_value(id))) == deleted)
+		json_array_append(ids, id);
+	json_decref(all);
+	return ids;
 }
 
 void
 api_accounts_list(struct exchange *x)
 {
+	const int deleted = query_switch(x, "deleted");
 	const char *last = NULL, *text;
 	json_t *ids, *accounts, *id;
 	struct page page;
 	size_t i;
 
-	if (!page_take(x, "accounts", &page))
+	if (deleted < 0 || !page_take(x, "accounts", &page))
 		return;
-	ids = directory_accounts(x->api->directory);
+	ids = ids_of(x, deleted);
 	accounts = json_array();
 	json_array_foreach(ids, i, id)
 	{

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
@@ -19,6 +20,7 @@
 #include "control/api/route.h"
 #include "control/api/token.h"
 #include "control/config/applier.h"
+#include "control/config/commit.h"
 #include "control/config/directory.h"
 #include "shared/base/http_door.h"
 #include "shared/base/loop.h"
@@ -26,6 +28,7 @@
 #include "shared/queue/queue.h"
 
 #define BODY_MAX (256 * 1024) /* an account with some thousand domains */
+#define CLAIMED_MAX 128
 
 struct api {
 	struct queue *queue;
@@ -36,11 +39,14 @@ struct api {
 	struct redis *redis;
 	struct directory *directory;
 	struct applier *applier;
+	struct commits *commits;
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
 	char token[TOKEN_SIZE];
 	uint64_t last_rule;
-	unsigned open; /* requests without a reply yet */
+	unsigned open;     /* requests without a reply yet */
+	unsigned searches; /* of all events, under way or waiting for more */
+	TAILQ_HEAD(, job) paused;
 	atomic_bool hurry;
 	void (*on_closed)(void *arg);
 	void *closed_arg;
@@ -51,7 +57,8 @@ struct exchange {
 	struct evhttp_request *request;
 	char *parameters[PARAMETERS_MAX]; /* what the stars of the route stand for */
 	struct evkeyvalq query;
-	json_t *body; /* NULL: none was sent */
+	json_t *body;              /* NULL: none was sent */
+	char claimed[CLAIMED_MAX]; /* whom the client says that it works for; "": it does not */
 };
 
 /* Each ends the exchange; `reply` is taken over. */
@@ -75,26 +82,46 @@ bool request_is_text(struct evhttp_request *request);
 /* Take the query and the body as the route has them; false after a reply. */
 bool request_take_query(struct exchange *exchange, const struct route *route);
 bool request_take_body(struct exchange *exchange, const struct route *route);
+/* Whom the client works for, as a header says, or "by" of the body. */
+void request_take_claimed(struct exchange *exchange);
 
 /* A parameter of the query, or NULL. */
 const char *query_text(const struct exchange *exchange, const char *name);
+/* "true" or "false" (if it is not there): 1 or 0; replies and returns -1 if it is something else.
+ */
+int query_switch(struct exchange *exchange, const char *name);
 /* A number in [min, max]; replies and returns -1 if it is none. */
 long query_number(struct exchange *exchange, const char *name, long def, long min, long max);
 
 /* Work that reads a lot: `run` on the worker makes `result` or `fault`, and must not touch the
- * exchange; then the reply goes, unless `then` (on the API's loop) ends the exchange. */
+ * exchange; then the reply goes, unless `then` (on the API's loop) ends the exchange. What takes
+ * longer than a slice is done in several: `run` leaves `more` or `pause_ms` set. */
 struct job {
 	struct task task;
+	bool more;         /* once more, behind what others wait for */
+	unsigned pause_ms; /* once more, after that time */
+	bool over;         /* nobody waits for more: no further pause */
+	struct event *timer;
+	TAILQ_ENTRY(job) paused;
 	struct exchange *exchange;
 	struct api *api;
-	void (*run)(struct job *job);     /* sets `more` to be run again */
+	void (*run)(struct job *job);
 	void (*then)(struct job *job);    /* may be NULL */
 	void (*release)(struct job *job); /* frees what the job holds, and the job */
-	bool more;
 	json_t *result;
 	struct fault fault;
 };
 void job_start(struct job *job);
+/* Answers what is paused, on the loop; no job pauses any more. */
+void jobs_close(struct api *api);
+
+/* How long a slice may take, about. */
+#define SLICE_MS 50
+/* A search of all events: few at a time, since each reads a disk or a broker's. False after a
+ * reply; its end is to be told by `searches--`, on the loop. */
+#define SEARCHES_MAX 40
+bool search_begin(struct exchange *exchange);
+#define EVENTS_UNREAD "the brokers do not answer: events cannot be read"
 
 /* "2026-11-24T03:56:48.123Z" */
 json_t *json_from_time(uint64_t us);
@@ -109,15 +136,27 @@ json_t *json_from_row(const Row *row);
 int take_selector_field(struct selector *selector, enum selector_field field, const char *text,
 	struct fault *fault);
 
-/* Writes `changes` ({key of relay.config: entry or null}) and answers with `reply` once they are
- * durable; takes both. */
-void commit_start(struct exchange *exchange, int status, json_t *changes, json_t *reply);
+/* Who asks: its texts live as long as the exchange. */
+struct author exchange_author(struct exchange *exchange);
+/* Writes `changes` ({key of relay.config: entry or null}), told as `what`, and answers with `reply`
+ * once they are durable; takes both. */
+void commit_start(
+	struct exchange *exchange, const char *what, int status, json_t *changes, json_t *reply);
+
+/* How a rule is shown. */
+json_t *json_from_rule(const json_t *rule);
+/* A new rule's entry; `key` gets its key. The caller's. */
+#define RULE_KEY_SIZE 32
+json_t *rule_new(struct exchange *exchange, const char *action, const json_t *selector,
+	uint64_t now_us, char key[RULE_KEY_SIZE]);
 
 /* Handlers */
 void api_accounts_create(struct exchange *exchange);
 void api_accounts_list(struct exchange *exchange);
 void api_account_get(struct exchange *exchange);
 void api_account_change(struct exchange *exchange);
+void api_account_delete(struct exchange *exchange);
+void api_account_restore(struct exchange *exchange);
 void api_account_enable(struct exchange *exchange);
 void api_account_disable(struct exchange *exchange);
 void api_account_password(struct exchange *exchange);
@@ -140,6 +179,9 @@ void api_bad_list(struct exchange *exchange);
 void api_bad_get(struct exchange *exchange);
 void api_bad_remove(struct exchange *exchange);
 void api_why(struct exchange *exchange);
+void api_events(struct exchange *exchange);
 void api_openapi(struct exchange *exchange);
+/* The newest changes of an account, up to `limit`. */
+void api_why_account(struct exchange *exchange, const char *account, size_t limit);
 
 #endif

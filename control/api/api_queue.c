@@ -27,13 +27,16 @@ listing_counted(const struct listing *l)
 	return l->state == ANY_STATE;
 }
 
+/* In a cluster the queue's own count of rows is of this process's partitions. */
 static json_t *
-queue_numbers(const struct queue_stats *stats)
+queue_numbers(struct api *api, const struct queue_stats *stats)
 {
+	const uint64_t rows = rows_count(api->rows, NULL);
+
 	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "inbound",
 		(json_int_t)stats->records[TOPIC_INBOUND], "ready",
-		(json_int_t)stats->records[TOPIC_READY], "rows", (json_int_t)stats->rows, "bodies",
-		(json_int_t)stats->bodies, "bad", (json_int_t)stats->bad);
+		(json_int_t)stats->records[TOPIC_READY], "rows", (json_int_t)rows, "bodies",
+		(json_int_t)(stats->bodies - stats->rows + rows), "bad", (json_int_t)stats->bad);
 }
 
 /* Records that were counted by reading, or (on a later page) by the queue. */
@@ -73,6 +76,7 @@ listing_run(struct job *job)
 	struct queue_stats stats;
 	bool ended;
 
+	inflight_parse(l->around.inflight);
 	l->rows = json_array();
 	job->result = json_object();
 	listing_records(l);
@@ -84,7 +88,7 @@ listing_run(struct job *job)
 	queue_stats(job->api->queue, &stats);
 	json_object_set_new(job->result, "rows", l->rows);
 	listing_total(l, counted, ended, &stats);
-	json_object_set_new(job->result, "queue", queue_numbers(&stats));
+	json_object_set_new(job->result, "queue", queue_numbers(job->api, &stats));
 	around_show(&l->around, job->result);
 }
 
@@ -158,7 +162,7 @@ take_record_place(struct listing *l, const char *after)
 	return false;
 }
 
-/* "<due>/<id>" along a site, "<id>/<site>" by key. */
+/* "<lane>.<due>/<id>" along a site, "<id>/<site>" by key. */
 static bool
 take_row_place(struct listing *l, const char *after)
 {
@@ -171,9 +175,10 @@ take_row_place(struct listing *l, const char *after)
 		return false;
 	l->topic = TOPIC_COUNT;
 	l->started = true;
-	l->at_us = strtoull(after, &end, 10);
+	l->at_lane = strtoull(after, &end, 16);
+	l->at_us = *end == '.' ? strtoull(end + 1, &end, 10) : 0;
 	l->at_site = xstrdup(slash + 1);
-	return l->site ? is_digit(*after) && end == slash && strlen(id) == ID_TEXT_SIZE - 1
+	return l->site ? end == slash && strlen(id) == ID_TEXT_SIZE - 1
 		       : slash == after + ID_TEXT_SIZE - 1;
 }
 

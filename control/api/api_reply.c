@@ -134,6 +134,19 @@ query_text(const struct exchange *exchange, const char *name)
 	return evhttp_find_header(&exchange->query, name);
 }
 
+int
+query_switch(struct exchange *exchange, const char *name)
+{
+	const char *text = query_text(exchange, name);
+
+	if (!text || strcmp(text, "false") == 0)
+		return 0;
+	if (strcmp(text, "true") == 0)
+		return 1;
+	reply_error(exchange, 400, name, "true or false");
+	return -1;
+}
+
 long
 query_number(struct exchange *exchange, const char *name, long def, long min, long max)
 {
@@ -148,43 +161,4 @@ query_number(struct exchange *exchange, const char *name, long def, long min, lo
 		return number;
 	reply_error(exchange, 400, name, "a number from %ld to %ld", min, max);
 	return -1;
-}
-
-/* Jobs */
-
-static void
-job_reply(struct task *task)
-{
-	struct job *job = (struct job *)task;
-
-	if (job->then)
-		job->then(job);
-	else if (job->result)
-		reply_json(job->exchange, 200, job->result);
-	else
-		reply_fault(job->exchange, &job->fault);
-	job->release(job);
-}
-
-static void
-job_work(struct task *task)
-{
-	struct job *job = (struct job *)task;
-
-	job->run(job);
-	if (job->more) { /* others have their turn in between */
-		job->more = false;
-		loop_post(job->api->worker, &job->task);
-		return;
-	}
-	job->task.run = job_reply;
-	loop_post(job->api->loop, &job->task);
-}
-
-void
-job_start(struct job *job)
-{
-	job->api = job->exchange->api;
-	job->task.run = job_work;
-	loop_post(job->api->worker, &job->task);
 }

@@ -79,6 +79,31 @@ request_take_body(struct exchange *exchange, const struct route *route)
 	return false;
 }
 
+void
+request_take_claimed(struct exchange *exchange)
+{
+	const char *name = evhttp_find_header(
+		evhttp_request_get_input_headers(exchange->request), "X-Shout-Operator");
+
+	if (!name)
+		name = json_string_value(json_object_get(exchange->body, "by"));
+	if (name)
+		text_clean(exchange->claimed, sizeof exchange->claimed, 0, name, strlen(name));
+}
+
+struct author
+exchange_author(struct exchange *exchange)
+{
+	char *client = NULL;
+	ev_uint16_t port;
+
+	evhttp_connection_get_peer(
+		evhttp_request_get_connection(exchange->request), &client, &port);
+	return (struct author){ .by = "control.token",
+		.claimed = *exchange->claimed ? exchange->claimed : NULL,
+		.client = client };
+}
+
 /* Whether the word is in a text of words. */
 static bool
 is_in(const char *words, const char *word)

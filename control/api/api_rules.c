@@ -106,11 +106,11 @@ is_short(const json_t *body, const char *field, size_t max, struct fault *fault)
 }
 
 static const char *
-by(const json_t *body)
+by(const struct exchange *x)
 {
-	const char *who = json_string_value(json_object_get(body, "by"));
+	const char *said = json_string_value(json_object_get(x->body, "by"));
 
-	return who ? who : "operator";
+	return said ? said : *x->claimed ? x->claimed : "operator";
 }
 
 /* Commands: how much mail one is about is counted on the worker, then it is done. */
@@ -254,13 +254,13 @@ reply_page(struct exchange *x, const char *list, is_shown shown, bool newest,
 /* Rules */
 
 static const struct action {
-	const char *name;
+	const char *name, *what;
 	enum match_state state;
 	const char *other; /* what mail is that matches and is in another state */
 } actions[] = {
-	{"retry",    MATCH_WAITING, "held: a release lets it go"},
-	{ "bounce",  MATCH_ANY,     ""                          },
-	{ "release", MATCH_HELD,    "not held"                  },
+	{"retry",    "rule.retry",   MATCH_WAITING, "held: a release lets it go"},
+	{ "bounce",  "rule.bounce",  MATCH_ANY,     ""                          },
+	{ "release", "rule.release", MATCH_HELD,    "not held"                  },
 };
 
 static const struct action *
@@ -279,7 +279,7 @@ is_rule(const char *key, const json_t *entry)
 	return strncmp(key, "rule/", 5) == 0;
 }
 
-static json_t *
+json_t *
 json_from_rule(const json_t *entry)
 {
 	char number[24];
@@ -338,13 +338,24 @@ rule_refuse(struct command *command, json_t *reply)
 	reply_json(command->job.exchange, 404, reply);
 }
 
+json_t *
+rule_new(struct exchange *x, const char *action, const json_t *selector, uint64_t now_us,
+	char key[RULE_KEY_SIZE])
+{
+	const uint64_t number = rule_number(x->api, now_us);
+
+	snprintf(key, RULE_KEY_SIZE, "rule/%020" PRIu64, number);
+	return json_pack("{s:I, s:s, s:O, s:I, s:s}", "number", (json_int_t)number, "action",
+		action, "selector", selector, "accepted_before_us", (json_int_t)now_us, "by",
+		by(x));
+}
+
 static void
 rule_finish(struct command *command, json_t *reply)
 {
 	struct exchange *x = command->job.exchange;
-	char key[32];
-	json_t *rule;
-	uint64_t number;
+	char key[RULE_KEY_SIZE];
+	json_t *rule, *selector;
 
 	if (!command->match.matched && command->match.exact) {
 		rule_refuse(command, reply);
@@ -355,13 +366,11 @@ rule_finish(struct command *command, json_t *reply)
 		reply_json(x, 200, reply);
 		return;
 	}
-	number = rule_number(x->api, command->now_us);
-	snprintf(key, sizeof key, "rule/%020" PRIu64, number);
-	rule = json_pack("{s:I, s:s, s:o, s:I, s:s}", "number", (json_int_t)number, "action",
-		command->action->name, "selector", json_from_selector(&command->selector),
-		"accepted_before_us", (json_int_t)command->now_us, "by", by(x->body));
+	selector = json_from_selector(&command->selector);
+	rule = rule_new(x, command->action->name, selector, command->now_us, key);
+	json_decref(selector);
 	json_object_set_new(reply, "rule", json_from_rule(rule));
-	commit_start(x, 201, json_pack("{s:o}", key, rule), reply);
+	commit_start(x, command->action->what, 201, json_pack("{s:o}", key, rule), reply);
 }
 
 static int
@@ -444,12 +453,13 @@ suspension_finish(struct command *command, json_t *reply)
 	const json_int_t seconds = json_integer_value(json_object_get(x->body, "seconds"));
 	const json_int_t now = (json_int_t)command->now_us;
 	json_t *entry = json_pack("{s:I, s:o, s:s, s:s, s:I, s:I}", "version", now, "selector",
-		json_from_selector(&command->selector), "reason", reason ? reason : "", "by",
-		by(x->body), "since_us", now, "until_us", seconds ? now + seconds * 1000000 : 0);
+		json_from_selector(&command->selector), "reason", reason ? reason : "", "by", by(x),
+		"since_us", now, "until_us", seconds ? now + seconds * 1000000 : 0);
 
 	json_object_set_new(reply, "suspended", json_from_suspension(entry));
 	if (!command->dry_run) {
-		commit_start(x, 201, json_pack("{s:o}", command->key, entry), reply);
+		commit_start(
+			x, "suspension.add", 201, json_pack("{s:o}", command->key, entry), reply);
 		return;
 	}
 	json_decref(entry);
@@ -530,7 +540,7 @@ resume_finish(struct command *command, json_t *reply)
 	if (command->dry_run)
 		reply_json(x, 200, reply);
 	else
-		commit_start(x, 200, json_pack("{s:n}", command->key), reply);
+		commit_start(x, "suspension.remove", 200, json_pack("{s:n}", command->key), reply);
 }
 
 void

@@ -252,18 +252,6 @@ records_read(struct summary *s)
 		s->l.inexact = true;
 }
 
-static size_t
-rows_step(struct summary *s)
-{
-	struct listing *l = &s->l;
-
-	if (l->site)
-		return rows_due(l->job.api->rows, l->site, l->at_us, l->started ? l->at_id : NULL,
-			STEP, on_row, s);
-	return rows_scan(l->job.api->rows, ROWS_ANY, l->started ? l->at_id : NULL, l->at_site, STEP,
-		on_row, s);
-}
-
 /* One slice; whether the end was reached. */
 static bool
 rows_read(struct summary *s)
@@ -271,7 +259,7 @@ rows_read(struct summary *s)
 	const uint64_t until = s->l.examined + SLICE;
 
 	while (s->l.examined < until)
-		if (rows_step(s) < STEP)
+		if (listing_read_on(&s->l, STEP, on_row, s) < STEP)
 			return true;
 	return false;
 }
@@ -400,6 +388,7 @@ summary_run(struct job *job)
 
 	if (!s->begun) {
 		s->begun = true;
+		inflight_parse(s->l.around.inflight);
 		records_read(s);
 	}
 	ended = rows_read(s);

@@ -1,20 +1,25 @@
 /*
- * api_why.c - the whole story of a message, by its id, its Message-ID or an address. On the worker.
+ * api_why.c - the whole story of a message, by its id, its Message-ID or an address; and what was
+ * refused to or by the same address, client or user. On the worker, in slices.
  *
  * mail.events (twice: which messages, then all about them), the rows that wait -> [api_why]
  *
- * Lines are searched as text first, and parsed only where the text is in them: that is a hundred
- * times as fast as parsing every event. An address may have many messages: the newest count.
+ * An address may have many messages and refusals: the newest count.
  */
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "control/api/api_private.h"
+#include "control/look/event_pick.h"
+#include "control/look/newest.h"
 #include "shared/base/log.h"
+#include "shared/base/net.h"
+#include "shared/base/text.h"
+#include "shared/queue/event_reader.h"
 
+#define LIST "why"
 #define MESSAGES_DEFAULT 10
 #define MESSAGES_MAX 100
 #define EVENTS_MAX 1000 /* of one message */
@@ -22,23 +27,19 @@
 struct why {
 	struct job job;
 	char *query;
+	char *needle; /* what a line has to hold, in lower case */
 	size_t query_length;
 	const char *kind;
 	size_t limit;
-	char (*ids)[ID_TEXT_SIZE]; /* a ring of the newest */
-	size_t found;
-	json_t *messages; /* id: {"id","events","rows"} */
+	char *after;               /* only older messages, and no refusals; NULL: the newest */
+	char (*ids)[ID_TEXT_SIZE]; /* the newest, in order */
+	size_t count;
+	bool more; /* there are older ones */
+	struct newest *refusals;
+	json_t *messages; /* id: {"id","events","rows"}; NULL: they are still searched */
+	struct event_reader *reader;
+	uint64_t since_us; /* of the stories */
 };
-
-static bool
-contains(const char *text, size_t length, const char *part, size_t part_length)
-{
-	for (; length >= part_length; text++, length--) {
-		if (strncasecmp(text, part, part_length) == 0)
-			return true;
-	}
-	return false;
-}
 
 static bool
 is_query(const struct why *why, const json_t *value)
@@ -56,11 +57,12 @@ is_query(const struct why *why, const json_t *value)
 	return length == why->query_length && strncasecmp(text, why->query, length) == 0;
 }
 
-/* Whether the event names what was asked for: its address, or its Message-ID. */
+/* Whether the event names what was asked for: an address, a client, a user or a Message-ID. */
 static bool
 names_query(const struct why *why, const json_t *event)
 {
-	static const char *const fields[] = { "id", "message_id", "from", "header_from" };
+	static const char *const fields[] = { "id", "message_id", "from", "header_from", "client",
+		"username", "credential", "account" };
 	const json_t *to = json_object_get(event, "to");
 	json_t *item;
 	size_t i;
@@ -73,16 +75,27 @@ names_query(const struct why *why, const json_t *event)
 	return false;
 }
 
+/* An id begins with its time, so those that sort last are the newest. */
 static void
 id_found(struct why *why, const char *id)
 {
-	const size_t kept = why->found < why->limit ? why->found : why->limit;
+	size_t at = why->count;
 
-	assert(why->limit > 0);
-	for (size_t i = 0; i < kept; i++)
-		if (strcmp(why->ids[i], id) == 0)
+	if (why->after && strcmp(id, why->after) >= 0)
+		return;
+	while (at > 0 && strcmp(why->ids[at - 1], id) > 0)
+		at--;
+	if (at > 0 && strcmp(why->ids[at - 1], id) == 0)
+		return;
+	if (why->count < why->limit) {
+		memmove(why->ids + at + 1, why->ids + at, (why->count++ - at) * sizeof *why->ids);
+	} else {
+		why->more = true;
+		if (at-- == 0)
 			return;
-	snprintf(why->ids[why->found++ % why->limit], ID_TEXT_SIZE, "%s", id);
+		memmove(why->ids, why->ids + 1, at * sizeof *why->ids);
+	}
+	snprintf(why->ids[at], ID_TEXT_SIZE, "%s", id);
 }
 
 static bool
@@ -94,13 +107,20 @@ on_search(void *arg, const char *text, size_t length)
 
 	if (atomic_load(&why->job.api->hurry))
 		return false;
-	if (!contains(text, length, why->query, why->query_length))
+	if (!text_holds(text, length, why->needle))
 		return true;
 	event = json_loadb(text, length, 0, NULL);
 	id = json_string_value(json_object_get(event, "id"));
-	if (id && strlen(id) == ID_TEXT_SIZE - 1 && names_query(why, event))
+	if (!names_query(why, event))
+		json_decref(event);
+	else if (id && strlen(id) == ID_TEXT_SIZE - 1) {
 		id_found(why, id);
-	json_decref(event);
+		json_decref(event);
+	} else if (id || why->after) {
+		json_decref(event);
+	} else {
+		newest_add(why->refusals, event, length);
+	}
 	return true;
 }
 
@@ -197,12 +217,11 @@ id_us(const char *text)
 static uint64_t
 tell_apart(struct why *why)
 {
-	const size_t kept = why->found < why->limit ? why->found : why->limit;
 	uint64_t since = UINT64_MAX;
 
 	why->messages = json_object();
-	for (size_t i = 0; i < kept; i++) {
-		const char *id = why->ids[(why->found - kept + i) % why->limit];
+	for (size_t i = 0; i < why->count; i++) {
+		const char *id = why->ids[i];
 
 		if (id_us(id) < since)
 			since = id_us(id);
@@ -212,40 +231,76 @@ tell_apart(struct why *why)
 	return since;
 }
 
-static void
-why_run(struct job *job)
+/* False: there is more to read, or the brokers do not answer. */
+static bool
+read_slice(struct why *why, uint64_t since_us, bool (*on_line)(void *, const char *, size_t))
 {
-	struct why *why = (struct why *)job;
-	struct queue *queue = job->api->queue;
+	enum events_state state;
+
+	if (!why->reader)
+		why->reader = queue_events_open(why->job.api->queue, since_us, NULL);
+	state = event_reader_next(why->reader, SLICE_MS, on_line, why);
+	why->job.more = state == EVENTS_MORE;
+	if (state == EVENTS_FAILED)
+		fault_set(&why->job.fault, 503, "", EVENTS_UNREAD);
+	if (why->job.more)
+		return false;
+	event_reader_close(&why->reader);
+	return state != EVENTS_FAILED;
+}
+
+static void
+tell(struct why *why)
+{
 	json_t *list = json_array(), *message;
 	uint8_t id[ID_SIZE];
 	const char *key;
-	uint64_t since;
 
-	if (strcmp(why->kind, "id") == 0)
-		id_found(why, why->query);
-	else
-		queue_events_read(queue, 0, on_search, why);
-	since = tell_apart(why);
-	if (why->found > 0)
-		queue_events_read(queue, since, on_story, why);
 	json_object_foreach(why->messages, key, message)
 	{
 		id_parse(key, id);
-		rows_of(job->api->rows, id, on_why_row, json_object_get(message, "rows"));
+		rows_of(why->job.api->rows, id, on_why_row, json_object_get(message, "rows"));
 		json_object_set_new(message, "state", json_string(state_of(message)));
 		if (json_array_size(json_object_get(message, "events")) +
 				json_array_size(json_object_get(message, "rows")) >
 			0)
 			json_array_append(list, message);
 	}
-	json_decref(why->messages);
-	job->result = json_pack("{s:s, s:s, s:I, s:o}", "query", why->query, "kind", why->kind,
-		"found", (json_int_t)json_array_size(list), "messages", list);
-	if (why->found > json_array_size(list))
-		json_object_set_new(job->result, "found", json_integer((json_int_t)why->found));
-	if (json_array_size(list) == 0)
-		json_object_set_new(job->result, "found", json_integer(0));
+	why->job.result = json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "query", why->query, "kind",
+		why->kind, "total",
+		why->more ? json_null() : json_integer((json_int_t)json_array_size(list)),
+		"messages", list, "refused", (json_int_t)newest_seen(why->refusals), "refusals",
+		newest_take(why->refusals));
+}
+
+static void
+why_then(struct job *job)
+{
+	const struct why *why = (struct why *)job;
+
+	if (!job->result) {
+		reply_fault(job->exchange, &job->fault);
+		return;
+	}
+	json_object_set_new(job->result, "next",
+		page_next(job->exchange, LIST, why->more ? why->ids[0] : NULL));
+	reply_json(job->exchange, 200, job->result);
+}
+
+/* The slices of the search, then those of the stories. */
+static void
+why_run(struct job *job)
+{
+	struct why *why = (struct why *)job;
+
+	if (!why->messages && strcmp(why->kind, "id") == 0)
+		id_found(why, why->query);
+	else if (!why->messages && !read_slice(why, 0, on_search))
+		return;
+	if (!why->messages)
+		why->since_us = tell_apart(why);
+	if (why->count == 0 || read_slice(why, why->since_us, on_story))
+		tell(why);
 }
 
 static void
@@ -253,9 +308,41 @@ why_release(struct job *job)
 {
 	struct why *why = (struct why *)job;
 
+	job->api->searches--;
+	event_reader_close(&why->reader);
+	newest_free(&why->refusals);
+	json_decref(why->messages);
 	free(why->query);
+	free(why->needle);
+	free(why->after);
 	free(why->ids);
 	free(why);
+}
+
+/* An address of a client as events have it; NULL: it is none. */
+static char *
+client_text(const char *query)
+{
+	struct net_address address;
+	char text[NET_TEXT_MAX];
+
+	if (net_parse_ip(query, 0, &address) < 0)
+		return NULL;
+	net_format_ip(&address, text);
+	return xstrdup(text);
+}
+
+/* In lower case; "" where JSON or other letters than those of ASCII may spell it otherwise. */
+static char *
+needle_of(const char *query)
+{
+	char *needle = xstrdup(query);
+
+	if (!text_is_ascii(query, strlen(query)) || strpbrk(query, "\"\\"))
+		*needle = '\0';
+	for (char *c = needle; *c; c++)
+		*c = to_lower(*c);
+	return needle;
 }
 
 void
@@ -264,26 +351,43 @@ api_why(struct exchange *x)
 	const char *query = query_text(x, "q");
 	size_t length = query ? strlen(query) : 0;
 	uint8_t id[ID_SIZE];
+	struct page page;
 	struct why *why;
-	long limit;
 
-	limit = query_number(x, "limit", MESSAGES_DEFAULT, 1, MESSAGES_MAX);
-	if (limit < 0)
+	if (!page_take_of(x, LIST, MESSAGES_DEFAULT, MESSAGES_MAX, &page))
 		return;
 	if (length >= 2 && query[0] == '<' && query[length - 1] == '>') {
 		query++;
 		length -= 2;
 	}
-	if (length < 3 || length > 998) {
-		reply_error(x, 400, "q", "a message id, a Message-ID or a mail address");
+	if (length < 1 || length > 998) {
+		reply_error(x, 400, "q",
+			"a message id, a Message-ID, a mail address, a client's address or a username");
 		return;
 	}
+	if (account_id_valid(query)) {
+		api_why_account(x, query, page.limit);
+		return;
+	}
+	if (page.after && id_parse(page.after, id) < 0) {
+		page_refuse(x);
+		return;
+	}
+	if (!search_begin(x))
+		return;
 	why = xcalloc(1, sizeof *why);
-	why->job = (struct job){ .exchange = x, .run = why_run, .release = why_release };
-	why->query = xstrndup(query, length);
-	why->query_length = length;
+	why->job = (struct job){
+		.exchange = x, .run = why_run, .then = why_then, .release = why_release
+	};
+	why->query = client_text(query);
+	if (!why->query)
+		why->query = xstrndup(query, length);
+	why->query_length = strlen(why->query);
+	why->needle = needle_of(why->query);
+	why->refusals = newest_new(page.limit);
 	why->kind = id_parse(why->query, id) == 0 ? "id" : "text";
-	why->limit = (size_t)limit;
+	why->limit = page.limit;
+	why->after = page.after ? xstrdup(page.after) : NULL;
 	why->ids = xcalloc(why->limit, sizeof *why->ids);
 	job_start(&why->job);
 }

@@ -68,6 +68,7 @@ void
 listing_place(struct listing *l, const Row *row)
 {
 	l->started = true;
+	l->at_lane = rows_lane(row->envelope->account);
 	l->at_us = row->due_us;
 	memcpy(l->at_id, row->envelope->id.data, ID_SIZE);
 	free(l->at_site);
@@ -81,7 +82,7 @@ listing_mark(struct listing *l)
 
 	id_format(l->at_id, id);
 	free(l->next);
-	l->next = l->site ? xasprintf("%" PRIu64 "/%s", l->at_us, id)
+	l->next = l->site ? xasprintf("%" PRIx64 ".%" PRIu64 "/%s", l->at_lane, l->at_us, id)
 			  : xasprintf("%s/%s", id, l->at_site);
 }
 
@@ -116,16 +117,22 @@ on_row(void *arg, Row *row)
 	row_free(row);
 }
 
-static size_t
-listing_step(struct listing *l)
+size_t
+listing_read_on(struct listing *l, size_t limit, queue_row_cb row_cb, void *arg)
 {
-	struct rows *rows = l->job.api->rows;
+	const char *account = l->selector.text[SELECT_ACCOUNT];
+	const uint8_t *id = l->started ? l->at_id : NULL;
+	const struct rows_place from = {
+		.site = l->site,
+		.lane = account ? rows_lane(account) : l->at_lane,
+		.due_us = l->at_us,
+		.id = id,
+		.further = !account,
+	};
 
 	if (l->site)
-		return rows_due(rows, l->site, l->at_us, l->started ? l->at_id : NULL, SCAN_STEP,
-			on_row, l);
-	return rows_scan(
-		rows, ROWS_ANY, l->started ? l->at_id : NULL, l->at_site, SCAN_STEP, on_row, l);
+		return rows_due(l->job.api->rows, &from, limit, row_cb, arg);
+	return rows_scan(l->job.api->rows, ROWS_ANY, id, l->at_site, limit, row_cb, arg);
 }
 
 /* Returns whether the end was reached. */
@@ -135,7 +142,7 @@ listing_read(struct listing *l, bool counted)
 	size_t got;
 
 	do {
-		got = listing_step(l);
+		got = listing_read_on(l, SCAN_STEP, on_row, l);
 		if (got < SCAN_STEP)
 			return true;
 		if (l->next && (counted || l->after))

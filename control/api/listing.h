@@ -17,7 +17,7 @@
 
 #include "control/api/api_private.h"
 #include "control/api/mail_shown.h"
-#include "control/api/seen.h"
+#include "control/look/seen.h"
 #include "shared/mail/selector.h"
 
 #define LISTING_EXAMINE_MAX 200000
@@ -47,7 +47,7 @@ struct listing {
 	bool inexact; /* not all could be seen, or has a site */
 	/* where the reading is */
 	bool started;
-	uint64_t at_us;
+	uint64_t at_lane, at_us;
 	uint8_t at_id[ID_SIZE];
 	char *at_site;
 	char *next; /* where the page ends */
@@ -65,6 +65,8 @@ int take_selector(struct exchange *x, struct selector *selector);
 bool listing_matches(struct listing *l, const Row *row);
 /* The reading goes on behind that row. */
 void listing_place(struct listing *l, const Row *row);
+/* Reads on; an account's rows at a site without any others. Returns how many there were. */
+size_t listing_read_on(struct listing *l, size_t limit, queue_row_cb on_row, void *arg);
 
 /* On the worker. Each adds to `rows` up to the limit, and to `total`. */
 void listing_records(struct listing *l);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api/seen.h"
+#include "control/look/seen.h"
 #include "shared/base/log.h"
 #include "shared/queue/queue.h"
 

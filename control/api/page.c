@@ -37,7 +37,8 @@ list_name(const struct exchange *exchange, const char *list, char out[NAME_SIZE]
 	uint32_t sum = 0;
 
 	for (pair = exchange->query.tqh_first; pair; pair = pair->next.tqe_next)
-		if (strcmp(pair->key, "limit") != 0 && strcmp(pair->key, "after") != 0)
+		if (strcmp(pair->key, "limit") != 0 && strcmp(pair->key, "after") != 0 &&
+			strcmp(pair->key, "wait") != 0)
 			sum += hash(pair->key, pair->value);
 	if (sum)
 		snprintf(out, NAME_SIZE, "%s.%08" PRIx32 ":", list, sum);

@@ -17,6 +17,7 @@ struct directory {
 	json_t *entries; /* key: value */
 	json_t *domains; /* domain: account id */
 	json_t *members; /* account id: {key: true} */
+	json_t *notes;   /* key: value */
 };
 
 struct directory *
@@ -27,6 +28,7 @@ directory_new(void)
 	directory->entries = json_object();
 	directory->domains = json_object();
 	directory->members = json_object();
+	directory->notes = json_object();
 	return directory;
 }
 
@@ -38,6 +40,7 @@ directory_free(struct directory **directory)
 	json_decref((*directory)->entries);
 	json_decref((*directory)->domains);
 	json_decref((*directory)->members);
+	json_decref((*directory)->notes);
 	free(*directory);
 	*directory = NULL;
 }
@@ -89,10 +92,21 @@ index_member(struct directory *directory, const char *key, const json_t *entry, 
 }
 
 static void
-index_entry(struct directory *directory, const char *key, const json_t *entry, bool add)
+index_note(struct directory *directory, const char *key, json_t *entry, bool add)
+{
+	if (add)
+		json_object_set(directory->notes, key, entry);
+	else
+		json_object_del(directory->notes, key);
+}
+
+static void
+index_entry(struct directory *directory, const char *key, json_t *entry, bool add)
 {
 	if (strncmp(key, "account/", 8) == 0)
 		index_domains(directory, entry, add);
+	else if (strncmp(key, "audit/", 6) == 0)
+		index_note(directory, key, entry, add);
 	else
 		index_member(directory, key, entry, add);
 }
@@ -137,6 +151,12 @@ json_t *
 directory_entries(const struct directory *directory)
 {
 	return directory->entries;
+}
+
+json_t *
+directory_notes(const struct directory *directory)
+{
+	return directory->notes;
 }
 
 const char *

@@ -30,6 +30,8 @@ json_int_t directory_version(const json_t *entry);
 bool directory_has_accounts(const struct directory *directory);
 /* Whether a key of relay.config is one of these three: what Redis gets. */
 bool directory_is_account_key(const char *key);
+/* The entries "audit/..." by key, as directory_entries(). */
+json_t *directory_notes(const struct directory *directory);
 /* The id of the account that has a domain (verified or not), or NULL. */
 const char *directory_domain_owner(const struct directory *directory, const char *domain);
 /* An object whose keys are the "user/..." and "ip/..." keys of an account; NULL: none. */

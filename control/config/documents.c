@@ -21,6 +21,7 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/redis/redis.h"
+#include "control/account/accounts.h"
 
 #define TIMEOUT_MS 5000
 #define CLAIM "config:owner"
@@ -33,7 +34,7 @@ struct documents {
 	struct redis *redis;
 	struct directory *directory;
 	char owner[OWNER_ID_SIZE];
-	json_t *written;    /* account id: its domains in Redis */
+	json_t *written;    /* account id: its domains in Redis; null: it is deleted */
 	json_t *wanted;     /* keys of documents that belong there; NULL: not noted */
 	uint64_t marked_us; /* the newest marker */
 };
@@ -306,28 +307,13 @@ drop_domains(struct batch *batch, const char *id, const json_t *keep)
 	}
 }
 
-static void
-push_account(struct batch *batch, const char *id, const json_t *entry)
+/* An account that is deleted takes its users and addresses with it. */
+static bool
+is_of_deleted(const struct documents *documents, const json_t *member)
 {
-	json_t *domains = entry ? verified_domains(entry) : json_array(), *domain;
-	char key[300];
-	size_t i;
+	const char *id = json_string_value(json_object_get(member, "account"));
 
-	drop_domains(batch, id, domains);
-	snprintf(key, sizeof key, "account:{%s}", id);
-	if (entry)
-		write_document(
-			batch, key, account_document(entry, domains), directory_version(entry));
-	else
-		drop_document(batch, key);
-	json_array_foreach(domains, i, domain)
-	{
-		snprintf(key, sizeof key, "domain:%s", json_string_value(domain));
-		write_document(batch, key,
-			json_pack("{s:s, s:I}", "account", id, "version", directory_version(entry)),
-			directory_version(entry));
-	}
-	json_object_set_new(batch->documents->written, id, domains);
+	return id && account_is_deleted(directory_get(documents->directory, "account", id));
 }
 
 static void
@@ -339,7 +325,7 @@ push_member(struct batch *batch, const char *kind, const char *name, const json_
 	char key[400];
 
 	snprintf(key, sizeof key, "%s:%s", kind, name);
-	if (!entry) {
+	if (!entry || is_of_deleted(batch->documents, entry)) {
 		drop_document(batch, key);
 		return;
 	}
@@ -350,6 +336,60 @@ push_member(struct batch *batch, const char *kind, const char *name, const json_
 	write_document(batch, key, document, directory_version(entry));
 }
 
+static void
+push_key(struct batch *batch, const char *key)
+{
+	const json_t *entry = directory_entry(batch->documents->directory, key);
+
+	if (strncmp(key, "user/", 5) == 0)
+		push_member(batch, "user", key + 5, entry);
+	else if (strncmp(key, "ip/", 3) == 0)
+		push_member(batch, "ip", key + 3, entry);
+}
+
+static void
+push_members(struct batch *batch, const char *id)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(directory_members(batch->documents->directory, id), key, value)
+		push_key(batch, key);
+}
+
+static void
+push_account(struct batch *batch, const char *id, const json_t *entry)
+{
+	const bool deleted = account_is_deleted(entry);
+	const bool was_deleted = json_is_null(json_object_get(batch->documents->written, id));
+	json_t *domains = entry && !deleted ? verified_domains(entry) : json_array(), *domain;
+	char key[300];
+	size_t i;
+
+	drop_domains(batch, id, domains);
+	if (deleted || was_deleted)
+		push_members(batch, id);
+	snprintf(key, sizeof key, "account:{%s}", id);
+	if (entry && !deleted)
+		write_document(
+			batch, key, account_document(entry, domains), directory_version(entry));
+	else
+		drop_document(batch, key);
+	json_array_foreach(domains, i, domain)
+	{
+		snprintf(key, sizeof key, "domain:%s", json_string_value(domain));
+		write_document(batch, key,
+			json_pack("{s:s, s:I}", "account", id, "version", directory_version(entry)),
+			directory_version(entry));
+	}
+	if (!deleted) {
+		json_object_set_new(batch->documents->written, id, domains);
+		return;
+	}
+	json_object_set_new(batch->documents->written, id, json_null());
+	json_decref(domains);
+}
+
 void
 batch_push(struct batch *batch, const char *key)
 {
@@ -357,10 +397,8 @@ batch_push(struct batch *batch, const char *key)
 
 	if (strncmp(key, "account/", 8) == 0)
 		push_account(batch, key + 8, entry);
-	else if (strncmp(key, "user/", 5) == 0)
-		push_member(batch, "user", key + 5, entry);
-	else if (strncmp(key, "ip/", 3) == 0)
-		push_member(batch, "ip", key + 3, entry);
+	else
+		push_key(batch, key);
 }
 
 /* The end of a rebuild */

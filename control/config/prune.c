@@ -1,10 +1,10 @@
 /*
  * prune.c - takes out of relay.config what is over.
  *
- * directory -> [prune] -> relay.config
+ * directory -> [prune] -> commit -> relay.config
  *
- * Several control processes may do it at once: an entry goes once. What the queue does not take is
- * tried again an hour later.
+ * Several control processes may do it at once: an entry goes once, though each of them may tell.
+ * What the queue does not take is tried again an hour later.
  */
 #include "control/config/prune.h"
 
@@ -13,6 +13,8 @@
 
 #include <event2/event.h>
 
+#include "control/account/accounts.h"
+#include "control/config/commit.h"
 #include "control/config/directory.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -24,6 +26,7 @@
 struct prune {
 	struct queue *queue;
 	struct directory *directory;
+	struct commits *commits;
 	struct event *timer;
 };
 
@@ -42,16 +45,74 @@ oldest_us(struct queue *queue)
 }
 
 static bool
-is_over(const struct prune *prune, const char *key, const json_t *entry, uint64_t now)
+rule_is_over(const struct prune *prune, const json_t *rule, uint64_t now)
 {
 	const uint64_t before = (uint64_t)json_integer_value(
-		json_object_get(entry, "accepted_before_us"));
-	const json_t *until = json_object_get(entry, "until_us");
+		json_object_get(rule, "accepted_before_us"));
 
-	if (strncmp(key, "rule/", 5) == 0)
-		return before + RULES_KEPT_US < now && oldest_us(prune->queue) >= before;
-	return strncmp(key, "suspension/", 11) == 0 && json_integer_value(until) &&
-		(uint64_t)json_integer_value(until) < now;
+	return before + RULES_KEPT_US < now && oldest_us(prune->queue) >= before;
+}
+
+static bool
+suspension_is_over(const struct prune *prune, const json_t *suspension, uint64_t now)
+{
+	const json_t *until = json_object_get(suspension, "until_us");
+
+	(void)prune;
+	return json_integer_value(until) && (uint64_t)json_integer_value(until) < now;
+}
+
+static bool
+account_is_over(const struct prune *prune, const json_t *account, uint64_t now)
+{
+	(void)prune;
+	return account_is_deleted(account) && account_kept_until(account) < now;
+}
+
+static const struct kind {
+	const char *prefix, *what;
+	bool (*is_over)(const struct prune *prune, const json_t *entry, uint64_t now);
+} kinds[] = {
+	{"rule/",        "rule.end",       rule_is_over      },
+	{ "suspension/", "suspension.end", suspension_is_over},
+	{ "account/",    "account.purge",  account_is_over   },
+};
+
+static void
+remove_all(struct prune *prune, const char *what, json_t *entries)
+{
+	const struct change change = {
+		.what = what, .author = { .by = "housekeeping" }, .entries = entries
+	};
+
+	commit_begin(prune->commits, &change, NULL, NULL);
+}
+
+/* An account goes with its users and addresses. */
+static void
+end(struct prune *prune, const struct kind *kind, const char *key)
+{
+	struct edit edit = { .directory = prune->directory };
+
+	if (kind->is_over == account_is_over)
+		account_purge(&edit, key + strlen(kind->prefix));
+	else
+		edit.changes = json_pack("{s:n}", key);
+	remove_all(prune, kind->what, edit.changes);
+	json_decref(edit.reply);
+}
+
+/* Keys first: what ends changes the directory. */
+static json_t *
+keys_of(const struct prune *prune, const struct kind *kind, uint64_t now)
+{
+	const char *key;
+	json_t *keys = json_array(), *entry;
+
+	json_object_foreach(directory_entries(prune->directory), key,
+		entry) if (strncmp(key, kind->prefix, strlen(kind->prefix)) == 0 &&
+		kind->is_over(prune, entry, now)) json_array_append_new(keys, json_string(key));
+	return keys;
 }
 
 static void
@@ -60,22 +121,25 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	const struct timeval hour = { .tv_sec = EVERY_S };
 	const uint64_t now = clock_us();
 	struct prune *prune = arg;
-	const char *key;
-	json_t *entry;
+	json_t *keys, *key;
+	size_t at;
 
 	(void)fd, (void)what;
 	event_add(prune->timer, &hour);
-	json_object_foreach(directory_entries(prune->directory), key,
-		entry) if (is_over(prune, key, entry, now))
-		queue_config_put(prune->queue, key, "", NULL, NULL);
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		keys = keys_of(prune, &kinds[i], now);
+		json_array_foreach(keys, at, key) end(prune, &kinds[i], json_string_value(key));
+		json_decref(keys);
+	}
 }
 
 struct prune *
-prune_new(struct loop *loop, struct queue *queue, struct directory *directory)
+prune_new(struct loop *loop, struct queue *queue, struct directory *directory,
+	struct commits *commits)
 {
 	struct prune *prune = xmalloc(sizeof *prune);
 
-	*prune = (struct prune){ .queue = queue, .directory = directory };
+	*prune = (struct prune){ .queue = queue, .directory = directory, .commits = commits };
 	prune->timer = evtimer_new(loop_base(loop), on_timer, prune);
 	return prune;
 }

@@ -65,12 +65,14 @@ route_affinity(const struct route *route)
 
 /* `trouble` is what the site said, unless it did as it was asked. */
 static void
-site_feedback(struct sender *sender, struct schedule_site *site, enum schedule_feedback feedback,
+site_feedback(struct connection *connection, enum schedule_feedback feedback,
 	const struct outcome *trouble)
 {
+	struct sender *sender = connection->sender;
+	struct schedule_site *site = connection->node.site;
 	const char *name = schedule_site_name(site);
 	const uint64_t now = clock_us();
-	const bool changed = schedule_feedback(sender->schedule, site, feedback, now);
+	const bool changed = schedule_feedback(sender->schedule, &connection->node, feedback, now);
 
 	if (trouble)
 		schedule_troubled(sender->schedule, site, trouble, now);
@@ -155,15 +157,14 @@ must_wait(struct item *item, uint64_t *until_out)
 	struct sender *sender = item->mail->sender;
 	const uint64_t now = clock_us();
 	const char *site = item->route->site;
-	uint64_t until = schedule_rest_until(sender->schedule, site, now);
+	const char *account = item->mail->envelope->account;
+	uint64_t until = schedule_rest_until(sender->schedule, site, account, now);
 
 	*until_out = 0;
 	if (suspensions_mark(sender->suspensions, item))
 		return true;
 	*until_out = own_timer(item, until);
-	return until ||
-		(!item->row &&
-			schedule_crowded(sender->schedule, site, item->mail->envelope->account));
+	return until || (!item->row && schedule_crowded(sender->schedule, site, account));
 }
 
 void
@@ -248,7 +249,7 @@ connection_failed(struct connection *connection, const struct outcome *failure)
 			  sender->schedule, connection->node.site, connection->node.affinity)))
 		item = (struct item *)((char *)entry - offsetof(struct item, entry));
 	if (failure->kind != OUTCOME_BOUNCE && !failure->retry_now)
-		site_feedback(sender, connection->node.site, FEEDBACK_SITE, failure);
+		site_feedback(connection, FEEDBACK_SITE, failure);
 	if (item)
 		item_fail(item, failure);
 }
@@ -400,7 +401,7 @@ transaction_feedback(struct connection *connection, const struct transaction *tr
 		outcome_hide_addresses(&anonymous);
 		trouble = &anonymous;
 	}
-	site_feedback(connection->sender, connection->node.site, feedback, trouble);
+	site_feedback(connection, feedback, trouble);
 }
 
 /* What may have arrived is sent again a few times only: each may be a copy. */
@@ -581,8 +582,8 @@ step_do(struct sender *sender, const struct schedule_step *step)
 	case SCHEDULE_PARK:
 		settle_park(item,
 			own_timer(item,
-				schedule_rest_until(
-					sender->schedule, item->route->site, clock_us())));
+				schedule_rest_until(sender->schedule, item->route->site,
+					item->mail->envelope->account, clock_us())));
 		break;
 	case SCHEDULE_NOTHING: break;
 	}

@@ -314,7 +314,8 @@ on_other(void *arg, int err)
 		if (moves(split, at)) {
 			split_site(at, site);
 			deferral_added(mail->sender->deferral, mail->envelope);
-			deferral_noted(mail->sender->deferral, site, clock_us());
+			deferral_noted(mail->sender->deferral, site,
+				rows_lane(mail->envelope->account), clock_us());
 		}
 	split_shrink(split);
 }

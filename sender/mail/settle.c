@@ -258,7 +258,8 @@ rest_until(const struct item *item, uint64_t now)
 {
 	if (!item->route)
 		return 0;
-	return schedule_rest_until(item->mail->sender->schedule, item->route->site, now);
+	return schedule_rest_until(item->mail->sender->schedule, item->route->site,
+		item->mail->envelope->account, now);
 }
 
 /* Nothing was said of the mail, or what was said now makes its whole site rest. */

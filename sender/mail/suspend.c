@@ -281,7 +281,8 @@ suspensions_row_stored(struct suspensions *s, const struct item *item)
 	if (item->held)
 		return;
 	if (item->due_us)
-		deferral_noted(s->sender->deferral, item->site, item->due_us);
+		deferral_noted(s->sender->deferral, item->site,
+			rows_lane(item->mail->envelope->account), item->due_us);
 	else if (item->lifted != s->lifted)
 		s->on_lifted(s->arg);
 }

@@ -96,7 +96,7 @@ on_item_of_row(void *arg, struct item *item)
 struct rewrite {
 	struct sender *sender;
 	char *site;
-	uint64_t due_us;
+	uint64_t lane, due_us;
 	bool rest_ends; /* the site is to be tried, too */
 };
 
@@ -109,7 +109,8 @@ on_rewritten(void *arg, int err)
 	if (!err && rewrite->due_us) {
 		if (rewrite->rest_ends)
 			schedule_wake(rewrite->sender->schedule, rewrite->site);
-		deferral_noted(rewrite->sender->deferral, rewrite->site, rewrite->due_us);
+		deferral_noted(
+			rewrite->sender->deferral, rewrite->site, rewrite->lane, rewrite->due_us);
 		deferral_poke(rewrite->sender->deferral, rewrite->site);
 	}
 	free(rewrite->site);
@@ -124,7 +125,8 @@ row_rewrite(struct sender *sender, Row *row, bool rest_ends)
 
 	row->due_us = suspensions_hold_row(sender->suspensions, row) ? 0 : clock_us();
 	sender->rewriting++;
-	*rewrite = (struct rewrite){ sender, xstrdup(row->site), row->due_us, rest_ends };
+	*rewrite = (struct rewrite){ sender, xstrdup(row->site), rows_lane(row->envelope->account),
+		row->due_us, rest_ends };
 	queue_row_put(sender->queue, row, on_rewritten, rewrite);
 }
 

@@ -18,8 +18,8 @@
 #include <strings.h>
 
 #include "sender/route/dns.h"
-#include "sender/route/hash.h"
 #include "sender/route/site_private.h"
+#include "shared/base/hash.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"

@@ -52,6 +52,7 @@ site_drop(struct schedule *s, struct schedule_site *site)
 		TAILQ_REMOVE(&s->memory, site, memory_link);
 	HASH_DEL(s->sites, site);
 	schedule_trouble_clear(site);
+	schedule_blame_clear(site);
 	free(site);
 }
 
@@ -126,6 +127,7 @@ site_get(struct schedule *s, const char *name, bool shared, uint64_t now)
 	site->limit = s->options.concurrency_start;
 	site->fair = fair_new(QUANTUM);
 	TAILQ_INIT(&site->idle);
+	TAILQ_INIT(&site->busy);
 	HASH_ADD_STR(s->sites, name, site);
 	return site;
 }
@@ -188,17 +190,6 @@ schedule_remove(struct schedule *s, struct schedule_entry *entry)
 	site->waiting--;
 	s->waiting--;
 	schedule_site_touch(s, site);
-}
-
-struct schedule_entry *
-schedule_site_take(struct schedule *s, struct schedule_site *site)
-{
-	struct fair_entry *turn = fair_take(site->fair, FAIR_ENDLESS);
-
-	if (!turn)
-		return NULL;
-	schedule_remove(s, schedule_entry_of(turn));
-	return schedule_entry_of(turn);
 }
 
 static bool

@@ -5,7 +5,8 @@
  * of a site decides which message is next; sites take turns when the connections of the process
  * are all in use, and one account has part of them only (fair.h). A site may have `limit`
  * connections: it starts low, grows with success, shrinks when the site fails, and after a run of
- * failures the site rests.
+ * failures the site rests, or one account there. When messages of one account have all connections
+ * of a site, others find one more.
  *
  *   schedule_add() ... schedule_next() -> OPEN, SEND, CLOSE, PARK ... schedule_done()
  */
@@ -47,12 +48,13 @@ enum schedule_state { CONNECTION_OPENING, CONNECTION_IDLE, CONNECTION_BUSY, CONN
 
 /* A connection; embedded in the caller's own. Zero-initialise. */
 struct schedule_connection {
-	TAILQ_ENTRY(schedule_connection) idle_link, site_link;
+	TAILQ_ENTRY(schedule_connection) idle_link, site_link; /* the latter: idle, or not */
 	struct schedule_site *site;
 	enum schedule_state state;
-	uint64_t affinity;            /* the caller's to set */
-	unsigned used;                /* transactions */
-	struct schedule_owner *owner; /* the account that it was opened for */
+	uint64_t affinity;                /* the caller's to set */
+	unsigned used;                    /* transactions */
+	struct schedule_owner *owner;     /* the account that it was opened for */
+	struct schedule_owner *works_for; /* whose message it has, or opens for; NULL: idle */
 };
 
 enum schedule_verb {
@@ -100,8 +102,9 @@ enum schedule_feedback {
 	FEEDBACK_TRANSIENT, /* not now, for a message or recipient */
 	FEEDBACK_SITE,      /* the next message would fare the same */
 };
-/* How a transaction or an attempt to connect went. True: the site began or ended to rest. */
-bool schedule_feedback(struct schedule *schedule, struct schedule_site *site,
+/* How a transaction or the attempt to connect went, while the connection is busy or opening. True:
+ * the site began or ended to rest, be it for the account in hand alone. */
+bool schedule_feedback(struct schedule *schedule, const struct schedule_connection *connection,
 	enum schedule_feedback feedback, uint64_t now_us);
 /* What the site said when it failed last, since it rests and until a message gets through. */
 struct schedule_trouble {
@@ -120,8 +123,10 @@ void schedule_gone(struct schedule *schedule, struct schedule_connection *connec
 struct schedule_entry *
 schedule_take(struct schedule *schedule, struct schedule_site *site, uint64_t affinity);
 
-/* By name, for sites that may not exist here (then: 0, false, the whole window). */
-uint64_t schedule_rest_until(struct schedule *schedule, const char *site, uint64_t now_us);
+/* By name, for sites that may not exist here (then: 0, false, the whole window). A rest may be one
+ * account's alone; NULL means any. */
+uint64_t schedule_rest_until(
+	struct schedule *schedule, const char *site, const char *account, uint64_t now_us);
 /* Whether it rests since it put off one message after the other, not since it failed as a whole. */
 bool schedule_rest_is_dry(struct schedule *schedule, const char *site);
 bool schedule_crowded(struct schedule *schedule, const char *site, const char *account);

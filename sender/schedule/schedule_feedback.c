@@ -6,6 +6,10 @@
  * The limit grows by about one for each round of successes and shrinks by one when the site fails.
  * As many failures in a row as connections at the start, or a long run without a success, and it
  * rests; after that a few messages probe it. Who waits for it meanwhile hears what it said last.
+ *
+ * What a site says to one account's mail need not be about the site. So a rest that nearly all
+ * comes from one account's transactions is that account's alone; the others go on, and end its
+ * being alone by failing, too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +20,7 @@
 #define DRY_NARROW 10 /* transactions without a success: one connection */
 #define DRY_REST 20   /* and more: rest */
 #define DRY_PROBE 5   /* after a rest */
+#define ALONE_SHARE 4 /* with a quarter of the failures of others, everybody rests */
 
 void
 schedule_trouble_clear(struct schedule_site *site)
@@ -23,6 +28,41 @@ schedule_trouble_clear(struct schedule_site *site)
 	free(site->trouble.reply);
 	free(site->trouble.host);
 	site->trouble = (struct schedule_trouble){ 0 };
+}
+
+void
+schedule_blame_clear(struct schedule_site *site)
+{
+	free(site->blamed);
+	site->blamed = NULL;
+	site->blamed_count = site->other_count = 0;
+	site->rests_alone = false;
+}
+
+/* A majority vote: of a long run, the account that caused most of it is blamed in the end. */
+static void
+site_blame(struct schedule_site *site, const char *account)
+{
+	unsigned count = site->other_count + 1;
+
+	if (site->blamed && !strcmp(site->blamed, account)) {
+		site->blamed_count++;
+	} else if (site->rests_alone || (site->blamed && count <= site->blamed_count)) {
+		site->other_count++;
+	} else {
+		free(site->blamed);
+		site->blamed = xstrdup(account);
+		site->other_count = site->blamed_count;
+		site->blamed_count = count;
+	}
+}
+
+static void
+site_rests_alone(struct schedule_site *site)
+{
+	site->rests_alone = site->blamed &&
+		ALONE_SHARE * site->other_count < site->blamed_count + site->other_count;
+	site->blamed_count = site->other_count = 0;
 }
 
 /* What was put off has times of its own to be tried at: a dry rest need not grow. */
@@ -43,34 +83,70 @@ site_rest(struct schedule *s, struct schedule_site *site, bool dry, uint64_t now
 	site->probing = true;
 	site->failures = site->dry = 0;
 	site->limit = 1;
+	site_rests_alone(site);
+}
+
+/* Neither of the account that rests alone, nor while everybody rests. */
+static bool
+is_other(const struct schedule_site *site, const char *account)
+{
+	return site->rests_alone && strcmp(site->blamed, account) != 0;
 }
 
 static bool
-feedback_success(struct schedule *s, struct schedule_site *site, uint64_t now)
+feedback_success(struct schedule *s, struct schedule_site *site, const char *account, uint64_t now)
 {
-	bool rested = schedule_site_rests(s, site, now);
+	const bool rested = schedule_site_rests(s, site, now);
 
 	site->failures = site->dry = site->rests = 0;
 	site->probing = false;
-	site->rest_until_us = 0;
-	schedule_trouble_clear(site);
 	site->limit += 1 / site->limit;
 	if (site->limit > s->options.concurrency_max)
 		site->limit = s->options.concurrency_max;
+	if (rested && is_other(site, account)) {
+		site->other_count = 0;
+		return false;
+	}
+	site->rest_until_us = 0;
+	schedule_trouble_clear(site);
+	schedule_blame_clear(site);
 	return rested;
 }
 
-static bool
-feedback_failure(struct schedule *s, struct schedule_site *site, bool whole, uint64_t now)
+static void
+feedback_count(struct schedule_site *site, const char *account, bool whole)
 {
-	if (schedule_site_rests(s, site, now))
-		return false; /* what was under way when the rest began */
 	if (whole) {
 		site->failures++;
 		site->limit = site->limit > 2 ? site->limit - 1 : 1;
 	}
 	if (whole || !site->shared)
 		site->dry++;
+	site_blame(site, account);
+}
+
+/* Another account's failure, while one rests alone. */
+static bool
+rest_widen(struct schedule_site *site)
+{
+	if (!site->failures && site->dry < DRY_PROBE)
+		return false;
+	site->rests_alone = false;
+	return true;
+}
+
+static bool
+feedback_failure(struct schedule *s, struct schedule_site *site, const char *account, bool whole,
+	uint64_t now)
+{
+	const bool rests = schedule_site_rests(s, site, now);
+
+	site->rests_alone &= rests;
+	if (rests && !is_other(site, account))
+		return false; /* what was under way when the rest began */
+	feedback_count(site, account, whole);
+	if (rests)
+		return rest_widen(site);
 	if (site->failures >= (site->probing ? 1 : s->options.concurrency_start))
 		site_rest(s, site, false, now);
 	else if (site->dry >= (site->probing ? DRY_PROBE : DRY_REST))
@@ -81,14 +157,17 @@ feedback_failure(struct schedule *s, struct schedule_site *site, bool whole, uin
 }
 
 bool
-schedule_feedback(struct schedule *s, struct schedule_site *site, enum schedule_feedback feedback,
-	uint64_t now)
+schedule_feedback(struct schedule *s, const struct schedule_connection *connection,
+	enum schedule_feedback feedback, uint64_t now)
 {
+	struct schedule_site *site = connection->site;
+	const char *account = connection->works_for->name;
+
 	schedule_site_touch(s, site);
 	switch (feedback) {
-	case FEEDBACK_SUCCESS: return feedback_success(s, site, now);
-	case FEEDBACK_TRANSIENT: return feedback_failure(s, site, false, now);
-	case FEEDBACK_SITE: return feedback_failure(s, site, true, now);
+	case FEEDBACK_SUCCESS: return feedback_success(s, site, account, now);
+	case FEEDBACK_TRANSIENT: return feedback_failure(s, site, account, false, now);
+	case FEEDBACK_SITE: return feedback_failure(s, site, account, true, now);
 	case FEEDBACK_NONE: break;
 	}
 	return false;
@@ -138,11 +217,11 @@ schedule_rest_is_dry(struct schedule *s, const char *name)
 }
 
 uint64_t
-schedule_rest_until(struct schedule *s, const char *name, uint64_t now)
+schedule_rest_until(struct schedule *s, const char *name, const char *account, uint64_t now)
 {
 	struct schedule_site *site = schedule_site_find(s, name);
 
-	return site && schedule_site_rests(s, site, now) ? site->rest_until_us : 0;
+	return site && schedule_site_rests_for(s, site, account, now) ? site->rest_until_us : 0;
 }
 
 size_t

@@ -5,6 +5,10 @@
  *
  * Sites that want a connection while all are in use stand in line (`wanting`), and those who have
  * more than their share let go at their next pause.
+ *
+ * A site may be slow with one account's messages only. So an account whose messages have as many
+ * connections as the site bears gets no more, and the others one beyond, but never more than
+ * `concurrency_max` together.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +18,52 @@
 
 #define UNCAPPED 2     /* sites that one connection less is of use to, about */
 #define YIELD_AFTER 10 /* transactions of a connection that others wait for */
+
+static struct schedule_owner *
+owner_get(struct schedule *s, const char *name)
+{
+	const size_t size = strlen(name) + 1;
+	struct schedule_owner *owner;
+
+	HASH_FIND_STR(s->owners, name, owner);
+	if (owner)
+		return owner;
+	owner = xcalloc(1, sizeof *owner + size);
+	memcpy(owner->name, name, size);
+	HASH_ADD_STR(s->owners, name, owner);
+	return owner;
+}
+
+static void
+owner_drop_if_unused(struct schedule *s, struct schedule_owner *owner)
+{
+	if (owner->connections || owner->messages)
+		return;
+	HASH_DEL(s->owners, owner);
+	free(owner);
+}
+
+/* The connection works for the account from now on: it opens, or has a message. */
+static void
+engage(struct schedule_connection *connection, struct schedule_owner *owner)
+{
+	connection->works_for = owner;
+	owner->messages++;
+	TAILQ_INSERT_TAIL(&connection->site->busy, connection, site_link);
+}
+
+static void
+disengage(struct schedule *s, struct schedule_connection *connection)
+{
+	struct schedule_owner *owner = connection->works_for;
+
+	if (!owner)
+		return;
+	connection->works_for = NULL;
+	TAILQ_REMOVE(&connection->site->busy, connection, site_link);
+	owner->messages--;
+	owner_drop_if_unused(s, owner);
+}
 
 static void
 idle_leave(struct schedule *s, struct schedule_connection *connection)
@@ -44,16 +94,65 @@ idle_for(const struct schedule_site *site, const struct schedule_entry *entry)
 	return TAILQ_LAST(&site->idle, connection_list);
 }
 
-static enum schedule_verb
-step_send(struct schedule *s, struct schedule_site *site, struct schedule_step *step)
+/* Of a site's connections, at most. */
+static unsigned
+account_share(const struct schedule *s, const struct schedule_site *site)
 {
+	const unsigned limit = (unsigned)site->limit, most = s->options.concurrency_max;
+
+	return limit < most || most == 1 ? limit : most - 1;
+}
+
+/* The account whose share of the site is used up, or NULL: a majority vote, and its proof. */
+static const struct schedule_owner *
+site_hog(const struct schedule *s, const struct schedule_site *site)
+{
+	const struct schedule_connection *connection;
+	const struct schedule_owner *owner = NULL;
+	unsigned votes = 0, count = 0;
+
+	TAILQ_FOREACH(connection, &site->busy, site_link)
+	{
+		if (!votes)
+			owner = connection->works_for;
+		votes += connection->works_for == owner ? 1 : -1u;
+	}
+	TAILQ_FOREACH(connection, &site->busy, site_link)
+	count += connection->works_for == owner;
+	return owner && count >= account_share(s, site) ? owner : NULL;
+}
+
+static struct fair_entry *
+site_turn(const struct schedule_site *site, const struct schedule_owner *hog)
+{
+	return hog ? fair_first_but(site->fair, hog->name) : fair_peek(site->fair, FAIR_ENDLESS);
+}
+
+static void
+step_take(struct schedule *s, struct schedule_site *site, struct fair_entry *turn,
+	struct schedule_step *step)
+{
+	step->site = site;
+	step->entry = schedule_entry_of(turn);
+	schedule_remove(s, step->entry);
+}
+
+static enum schedule_verb
+step_send(struct schedule *s, struct schedule_site *site, const struct schedule_owner *hog,
+	struct schedule_step *step)
+{
+	struct fair_entry *turn = site_turn(site, hog);
+	struct schedule_owner *owner = owner_get(s, fair_account_of(turn));
 	struct schedule_connection *connection;
 
-	step->site = site;
-	step->entry = schedule_site_take(s, site);
+	if (hog)
+		step_take(s, site, turn, step);
+	else
+		step_take(s, site, fair_take(site->fair, FAIR_ENDLESS), step);
 	connection = idle_for(site, step->entry);
 	idle_leave(s, connection);
 	connection->state = CONNECTION_BUSY;
+	engage(connection, owner);
 	connection->used++;
 	step->connection = connection;
 	return step->verb = SCHEDULE_SEND;
@@ -131,40 +230,34 @@ grant_return(struct schedule *s, struct schedule_site *site)
 	grant(s);
 }
 
-static struct schedule_owner *
-owner_get(struct schedule *s, const char *name)
-{
-	const size_t size = strlen(name) + 1;
-	struct schedule_owner *owner;
-
-	HASH_FIND_STR(s->owners, name, owner);
-	if (owner)
-		return owner;
-	owner = xcalloc(1, sizeof *owner + size);
-	memcpy(owner->name, name, size);
-	HASH_ADD_STR(s->owners, name, owner);
-	return owner;
-}
+struct wish {
+	const struct schedule *s;
+	const struct schedule_owner *hog;
+};
 
 static bool
 may_connect(const struct fair_entry *turn, const void *arg)
 {
-	const struct schedule *s = arg;
+	const struct wish *wish = arg;
+	const struct schedule *s = wish->s;
 	const char *name = fair_account_of(turn);
 	struct schedule_owner *owner;
 
 	HASH_FIND_STR(s->owners, name, owner);
+	if (owner && owner == wish->hog)
+		return false;
 	return fair_allows(
 		owner ? owner->connections : 0, s->options.connections_max - s->connections);
 }
 
 /* Who is next at the site, unless that account has its share of all connections already. */
 static struct fair_entry *
-open_for(struct schedule *s, struct schedule_site *site)
+open_for(struct schedule *s, struct schedule_site *site, const struct schedule_owner *hog)
 {
-	struct fair_entry *turn = fair_peek(site->fair, FAIR_ENDLESS);
+	const struct wish wish = { s, hog };
+	struct fair_entry *turn = site_turn(site, hog);
 
-	return may_connect(turn, s) ? turn : fair_find(site->fair, may_connect, s);
+	return may_connect(turn, &wish) ? turn : fair_find(site->fair, may_connect, &wish);
 }
 
 /* What an account has idle elsewhere makes room for it. */
@@ -180,7 +273,8 @@ idle_of(const struct schedule *s, const char *account)
 }
 
 static enum schedule_verb
-step_open(struct schedule *s, struct schedule_site *site, struct schedule_step *step)
+step_open(struct schedule *s, struct schedule_site *site, const struct schedule_owner *hog,
+	struct schedule_step *step)
 {
 	struct schedule_connection *idle;
 	struct fair_entry *turn;
@@ -191,11 +285,11 @@ step_open(struct schedule *s, struct schedule_site *site, struct schedule_step *
 			return step_close(s, TAILQ_FIRST(&s->idle), step);
 		return SCHEDULE_NOTHING;
 	}
-	turn = open_for(s, site);
+	turn = open_for(s, site, hog);
 	if (!turn) {
 		site_cap(s, site);
 		grant_return(s, site);
-		idle = idle_of(s, fair_account_of(fair_peek(site->fair, FAIR_ENDLESS)));
+		idle = idle_of(s, fair_account_of(site_turn(site, hog)));
 		return idle ? step_close(s, idle, step) : SCHEDULE_NOTHING;
 	}
 	site->opens = owner_get(s, fair_account_of(turn));
@@ -204,23 +298,43 @@ step_open(struct schedule *s, struct schedule_site *site, struct schedule_step *
 	return step->verb = SCHEDULE_OPEN;
 }
 
+/* Of whom a rest is, and who waits; NULL: nobody. */
+static struct fair_entry *
+resting_turn(const struct schedule *s, const struct schedule_site *site, uint64_t now)
+{
+	if (!schedule_site_rests(s, site, now) || !site->waiting)
+		return NULL;
+	return site->rests_alone ? fair_first_of(site->fair, site->blamed)
+				 : fair_peek(site->fair, FAIR_ENDLESS);
+}
+
+static unsigned
+site_room(const struct schedule *s, const struct schedule_site *site)
+{
+	const unsigned limit = (unsigned)site->limit;
+
+	return limit < s->options.concurrency_max ? limit + 1 : limit;
+}
+
 static enum schedule_verb
 site_step(struct schedule *s, struct schedule_site *site, uint64_t now, struct schedule_step *step)
 {
+	const struct schedule_owner *hog = site_hog(s, site);
+	const unsigned limit = hog ? site_room(s, site) : (unsigned)site->limit;
 	struct schedule_connection *idle = TAILQ_FIRST(&site->idle);
-	unsigned limit = (unsigned)site->limit;
+	struct fair_entry *turn = resting_turn(s, site, now);
 
-	if (schedule_site_rests(s, site, now) && site->waiting) {
-		step->site = site;
-		step->entry = schedule_site_take(s, site);
+	if (turn) {
+		step_take(s, site, turn, step);
 		return step->verb = SCHEDULE_PARK;
 	}
 	if (idle && (site->connections > limit || must_yield(s, idle)))
 		return step_close(s, idle, step);
-	if (idle && site->waiting)
-		return step_send(s, site, step);
-	if (site->waiting > site->opening && site->connections < limit)
-		return step_open(s, site, step);
+	turn = site->waiting ? site_turn(site, hog) : NULL;
+	if (idle && turn)
+		return step_send(s, site, hog, step);
+	if (turn && site->waiting > site->opening && site->connections < limit)
+		return step_open(s, site, hog, step);
 	grant_return(s, site);
 	return SCHEDULE_NOTHING;
 }
@@ -252,6 +366,7 @@ schedule_opening(
 	connection->used = 0;
 	connection->owner = site->opens;
 	connection->owner->connections++;
+	engage(connection, connection->owner);
 	s->connected_sites += site->connections == 0;
 	site->connections++;
 	site->opening++;
@@ -270,22 +385,11 @@ schedule_ready(struct schedule *s, struct schedule_connection *connection)
 	if (connection->state == CONNECTION_IDLE || connection->state == CONNECTION_CLOSING)
 		return;
 	site->opening -= connection->state == CONNECTION_OPENING;
+	disengage(s, connection);
 	connection->state = CONNECTION_IDLE;
 	TAILQ_INSERT_TAIL(&s->idle, connection, idle_link);
 	TAILQ_INSERT_HEAD(&site->idle, connection, site_link);
 	schedule_site_touch(s, site);
-}
-
-static void
-owner_leave(struct schedule *s, struct schedule_connection *connection)
-{
-	struct schedule_owner *owner = connection->owner;
-
-	connection->owner = NULL;
-	if (--owner->connections)
-		return;
-	HASH_DEL(s->owners, owner);
-	free(owner);
 }
 
 void
@@ -299,7 +403,10 @@ schedule_gone(struct schedule *s, struct schedule_connection *connection)
 	s->closing -= connection->state == CONNECTION_CLOSING;
 	site->connections--;
 	s->connections--;
-	owner_leave(s, connection);
+	disengage(s, connection);
+	connection->owner->connections--;
+	owner_drop_if_unused(s, connection->owner);
+	connection->owner = NULL;
 	s->connected_sites -= site->connections == 0;
 	connection->site = NULL;
 	schedule_site_touch(s, site);

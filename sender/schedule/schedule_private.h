@@ -7,6 +7,8 @@
 #ifndef SENDER_SCHEDULE_PRIVATE_H
 #define SENDER_SCHEDULE_PRIVATE_H
 
+#include <string.h>
+
 #include <uthash.h>
 
 #include "sender/schedule/schedule.h"
@@ -14,10 +16,10 @@
 TAILQ_HEAD(connection_list, schedule_connection);
 TAILQ_HEAD(site_list, schedule_site);
 
-/* An account with connections. */
+/* An account with connections, or with a message on one that was opened for another. */
 struct schedule_owner {
 	UT_hash_handle hh;
-	unsigned connections;
+	unsigned connections, messages;
 	char name[];
 };
 
@@ -27,12 +29,15 @@ struct schedule_site {
 	bool dirty, wanting, granted, capped, remembered;
 	struct fair *fair;            /* what waits */
 	struct schedule_owner *opens; /* whom the connection is for that is about to be opened */
-	struct connection_list idle;
+	struct connection_list idle, busy; /* busy: opening, too */
 	unsigned waiting, fresh, connections, opening;
 	double limit;
 	unsigned failures, dry; /* in a row */
 	unsigned rests;         /* in a row */
 	bool probing, shared, rest_is_dry;
+	char *blamed; /* the account with most of those failures; NULL: there are none */
+	unsigned blamed_count, other_count;
+	bool rests_alone;                /* the rest is that account's only */
 	struct schedule_trouble trouble; /* `reply` NULL: none */
 	uint64_t rest_until_us, since_us;
 	char name[];
@@ -61,11 +66,18 @@ schedule_site_rests(const struct schedule *s, const struct schedule_site *site, 
 	return site->rest_until_us > now &&
 		site->rest_until_us - now <= s->options.rest_first_us + s->options.rest_max_us;
 }
+/* Likewise, for an account; NULL: for any. */
+static inline bool
+schedule_site_rests_for(const struct schedule *s, const struct schedule_site *site,
+	const char *account, uint64_t now)
+{
+	return schedule_site_rests(s, site, now) &&
+		(!site->rests_alone || !account || !strcmp(site->blamed, account));
+}
 void schedule_trouble_clear(struct schedule_site *site);
+void schedule_blame_clear(struct schedule_site *site);
 /* Without messages and connections: remembers what matters, drops the site when nothing does. */
 void schedule_site_forget(struct schedule *s, struct schedule_site *site, uint64_t now);
-/* Whose turn it is at the site, no longer waiting; NULL: nobody waits. */
-struct schedule_entry *schedule_site_take(struct schedule *s, struct schedule_site *site);
 struct schedule_entry *schedule_entry_of(struct fair_entry *turn);
 
 #endif

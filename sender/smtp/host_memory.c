@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/route/hash.h"
+#include "shared/base/hash.h"
 #include "shared/base/log.h"
 
 #define PLACES 4096

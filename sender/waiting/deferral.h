@@ -1,9 +1,9 @@
 /*
  * deferral.h - waiting mail: which rows come into memory, and when.
  *
- * Rows lie in the queue, by site and due time. Here every site with rows has one due time in one
- * heap, and a bounded window of its rows in memory. A site that rests or is suspended has its rows
- * left alone, whatever their number.
+ * Rows lie in the queue, by site, account and due time. Here every site with rows has one due time
+ * in one heap, and a bounded window of its rows in memory, where accounts take turns. A site that
+ * rests or is suspended has its rows left alone, whatever their number.
  */
 #ifndef SENDER_DEFERRAL_H
 #define SENDER_DEFERRAL_H
@@ -50,8 +50,8 @@ void deferral_forget(struct deferral *deferral, uint32_t partition);
 struct item **
 deferral_items(const struct deferral *deferral, uint32_t partition, size_t *count_out);
 
-/* A row of the site was written with this due time. */
-void deferral_noted(struct deferral *deferral, const char *site, uint64_t due_us);
+/* A row of the site, in the lane of its account (rows_lane()), was written with this due time. */
+void deferral_noted(struct deferral *deferral, const char *site, uint64_t lane, uint64_t due_us);
 /* A row exists that did not before; and the other way round. */
 void deferral_added(struct deferral *deferral, const Envelope *envelope);
 void deferral_removed(struct deferral *deferral, const Envelope *envelope);

@@ -1,9 +1,7 @@
 /*
- * wake.c - what is to be done when: one heap of times, and one timer for its soonest.
+ * wake.c - what is to be done when: heaps of times, and the timer for the soonest of one.
  *
- * sender:  deferral (its sites) -> [wake] -> the loop's timer -> deferral
- *
- * Owns the heap; what lies in it belongs to whoever put it there.
+ * sender:  deferral (its sites, and their lanes) -> [wake] -> the loop's timer -> deferral
  */
 #include "sender/waiting/wake.h"
 
@@ -17,10 +15,8 @@
 #define SLEEP_MAX_US (600ull * 1000000)
 #define HAS_RUN (UINT64_MAX - 1)
 
-struct wake_heap {
-	struct wake **wakes; /* soonest first; a wake's place is its index + 1 */
-	size_t count, space;
-	struct event *timer;
+struct wake_timer {
+	struct event *event;
 	uint64_t armed_us; /* UINT64_MAX: for nothing */
 	void (*run)(void *arg);
 	void *arg;
@@ -81,35 +77,30 @@ wake_set(struct wake_heap *heap, struct wake *wake, uint64_t us)
 	wake_clear(heap, wake);
 	wake->us = us;
 	if (heap->count == heap->space) {
-		heap->space = heap->space ? 2 * heap->space : 64;
+		heap->space = heap->space ? 2 * heap->space : 1;
 		heap->wakes = xrealloc(heap->wakes, heap->space * sizeof(struct wake *));
 	}
 	up(heap, heap->count++, wake);
 }
 
-struct wake *
-wake_heap_soonest(const struct wake_heap *heap)
+void
+wake_heap_free(struct wake_heap *heap)
 {
-	return heap->count ? heap->wakes[0] : NULL;
-}
-
-size_t
-wake_heap_count(const struct wake_heap *heap)
-{
-	return heap->count;
+	free(heap->wakes);
+	*heap = (struct wake_heap){ 0 };
 }
 
 void
-wake_heap_arm(struct wake_heap *heap, bool rest, uint64_t now)
+wake_timer_arm(struct wake_timer *timer, uint64_t soonest, uint64_t now)
 {
 	struct timeval wait;
-	uint64_t soonest = heap->count && !rest ? heap->wakes[0]->us : UINT64_MAX, us;
+	uint64_t us;
 
-	if (soonest == heap->armed_us)
+	if (soonest == timer->armed_us)
 		return;
-	heap->armed_us = soonest;
+	timer->armed_us = soonest;
 	if (soonest == UINT64_MAX) {
-		event_del(heap->timer);
+		event_del(timer->event);
 		return;
 	}
 	us = soonest > now ? soonest - now : 0;
@@ -117,40 +108,39 @@ wake_heap_arm(struct wake_heap *heap, bool rest, uint64_t now)
 		us = SLEEP_MAX_US;
 	wait = (struct timeval){ .tv_sec = (time_t)(us / 1000000),
 		.tv_usec = (suseconds_t)(us % 1000000) };
-	event_add(heap->timer, &wait);
+	event_add(timer->event, &wait);
 }
 
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct wake_heap *heap = arg;
+	struct wake_timer *timer = arg;
 
 	(void)fd, (void)what;
-	heap->armed_us = HAS_RUN;
-	heap->run(heap->arg);
+	timer->armed_us = HAS_RUN;
+	timer->run(timer->arg);
 }
 
-struct wake_heap *
-wake_heap_new(struct loop *loop, void (*run)(void *arg), void *arg)
+struct wake_timer *
+wake_timer_new(struct loop *loop, void (*run)(void *arg), void *arg)
 {
-	struct wake_heap *heap = xcalloc(1, sizeof *heap);
+	struct wake_timer *timer = xcalloc(1, sizeof *timer);
 
-	heap->run = run;
-	heap->arg = arg;
-	heap->armed_us = UINT64_MAX;
-	heap->timer = evtimer_new(loop_base(loop), on_timer, heap);
-	return heap;
+	timer->run = run;
+	timer->arg = arg;
+	timer->armed_us = UINT64_MAX;
+	timer->event = evtimer_new(loop_base(loop), on_timer, timer);
+	return timer;
 }
 
 void
-wake_heap_free(struct wake_heap **heap_ref)
+wake_timer_free(struct wake_timer **timer_ref)
 {
-	struct wake_heap *heap = *heap_ref;
+	struct wake_timer *timer = *timer_ref;
 
-	if (!heap)
+	if (!timer)
 		return;
-	event_free(heap->timer);
-	free(heap->wakes);
-	free(heap);
-	*heap_ref = NULL;
+	event_free(timer->event);
+	free(timer);
+	*timer_ref = NULL;
 }

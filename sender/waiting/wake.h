@@ -1,5 +1,5 @@
 /*
- * wake.h - what is to be done when: one heap of times, and one timer for its soonest.
+ * wake.h - what is to be done when: heaps of times, and the timer for the soonest of one.
  */
 #ifndef SENDER_WAKE_H
 #define SENDER_WAKE_H
@@ -9,18 +9,19 @@
 #include <stdint.h>
 
 struct loop;
-struct wake_heap;
+struct wake_timer;
 
-/* Embed it, zeroed. Out of the heap before its memory goes. */
+/* Embed it, zeroed. Out of its heap before its memory goes. */
 struct wake {
 	uint64_t us; /* when; by clock_us() */
 	size_t place;
 };
 
-/* `run` comes when the soonest is due, at the latest after ten minutes (the clock may be set
- * meanwhile); from it on the timer rests until wake_heap_arm(). */
-struct wake_heap *wake_heap_new(struct loop *loop, void (*run)(void *arg), void *arg);
-void wake_heap_free(struct wake_heap **heap);
+/* Embed it, zeroed; what lies in it belongs to whoever put it there. */
+struct wake_heap {
+	struct wake **wakes; /* soonest first; a wake's place is its index + 1 */
+	size_t count, space;
+};
 
 /* Puts it in, or moves it. */
 void wake_set(struct wake_heap *heap, struct wake *wake, uint64_t us);
@@ -33,9 +34,19 @@ wake_is_set(const struct wake *wake)
 }
 
 /* NULL: none. */
-struct wake *wake_heap_soonest(const struct wake_heap *heap);
-size_t wake_heap_count(const struct wake_heap *heap);
-/* The timer runs for the soonest from now on; or, with `rest`, for nothing. */
-void wake_heap_arm(struct wake_heap *heap, bool rest, uint64_t now_us);
+static inline struct wake *
+wake_soonest(const struct wake_heap *heap)
+{
+	return heap->count ? heap->wakes[0] : NULL;
+}
+
+void wake_heap_free(struct wake_heap *heap);
+
+/* `run` comes at the time it was armed for, at the latest after ten minutes (the clock may be set
+ * meanwhile); from it on the timer rests until wake_timer_arm(). */
+struct wake_timer *wake_timer_new(struct loop *loop, void (*run)(void *arg), void *arg);
+void wake_timer_free(struct wake_timer **timer);
+/* UINT64_MAX: for nothing. */
+void wake_timer_arm(struct wake_timer *timer, uint64_t us, uint64_t now_us);
 
 #endif

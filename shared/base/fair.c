@@ -274,6 +274,26 @@ fair_find(const struct fair *fair, bool (*matches)(const struct fair_entry *entr
 	return NULL;
 }
 
+struct fair_entry *
+fair_first_of(const struct fair *fair, const char *name)
+{
+	struct fair_account *account;
+
+	HASH_FIND_STR(fair->accounts, name, account);
+	return account ? account_head(account) : NULL;
+}
+
+struct fair_entry *
+fair_first_but(const struct fair *fair, const char *name)
+{
+	struct fair_account *account;
+
+	TAILQ_FOREACH(account, &fair->ring, ring)
+	if (strcmp(account->name, name))
+		return account_head(account);
+	return NULL;
+}
+
 const char *
 fair_account_of(const struct fair_entry *entry)
 {

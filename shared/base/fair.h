@@ -39,6 +39,17 @@ fair_allows(size_t used, size_t unused)
 	return unused && (!used || (unused > 1 && used / 3 < unused));
 }
 
+/* How many more it allows, one after another. */
+static inline size_t
+fair_room(size_t used, size_t unused)
+{
+	size_t more = 3 * unused > used ? (3 * unused - used + 3) / 4 : 0;
+
+	if (unused <= 1)
+		return used ? 0 : unused;
+	return more < unused ? more : unused - 1;
+}
+
 struct fair *fair_new(unsigned quantum);
 /* Entries are the caller's, and must not be used with it any more. */
 void fair_free(struct fair **fair);
@@ -62,6 +73,10 @@ void fair_remove(struct fair *fair, struct fair_entry *entry);
 /* The first that waits and `matches`; NULL: none does. */
 struct fair_entry *fair_find(const struct fair *fair,
 	bool (*matches)(const struct fair_entry *entry, const void *arg), const void *arg);
+/* The first of that account, or of whoever is next but that account, that waits; NULL: none does.
+ */
+struct fair_entry *fair_first_of(const struct fair *fair, const char *account);
+struct fair_entry *fair_first_but(const struct fair *fair, const char *account);
 const char *fair_account_of(const struct fair_entry *entry);
 size_t fair_waiting(const struct fair *fair);
 /* Those of the account that wait and were not tried before. */

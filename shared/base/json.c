@@ -139,6 +139,13 @@ json_bool(struct json *json, const char *key, bool value)
 }
 
 void
+json_raw(struct json *json, const char *key, const char *value)
+{
+	put_key(json, key);
+	put(json, value, strlen(value));
+}
+
+void
 json_open(struct json *json, const char *key, char bracket)
 {
 	put_key(json, key);

@@ -22,6 +22,8 @@ void json_str(struct json *json, const char *key, const char *value); /* NULL: n
 void json_strn(struct json *json, const char *key, const char *value, size_t length);
 void json_int(struct json *json, const char *key, int64_t value);
 void json_bool(struct json *json, const char *key, bool value);
+/* A value that is JSON already, in one line. */
+void json_raw(struct json *json, const char *key, const char *value);
 /* Nesting: an object or array as the value of `key`; key NULL inside an array. */
 void json_open(struct json *json, const char *key, char bracket); /* '{' or '[' */
 void json_close(struct json *json, char bracket);                 /* '}' or ']' */

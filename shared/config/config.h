@@ -59,6 +59,8 @@ struct config {
 		uint64_t events_size; /* cap of the event files, 1G */
 		uint64_t floods_size; /* of those of what strangers cause, 100M */
 		uint64_t events_keep; /* ms, 30d */
+		uint64_t audit_size;  /* of those of what operators changed, 100M */
+		uint64_t audit_keep;  /* ms, 365d */
 	} queue;
 	struct {
 		char *address;  /* unix:/run/redis/redis-server.sock */

@@ -113,6 +113,8 @@ static const cyaml_schema_field_t queue_fields[] = {
 	TEXT("events_size", CONFIG(queue.events_size)),
 	TEXT("floods_size", CONFIG(queue.floods_size)),
 	TEXT("events_keep", CONFIG(queue.events_keep)),
+	TEXT("audit_size", CONFIG(queue.audit_size)),
+	TEXT("audit_keep", CONFIG(queue.audit_keep)),
 	CYAML_FIELD_END,
 };
 
@@ -454,6 +456,8 @@ const struct config_rule config_rules[] = {
 	VALUE("queue.events_size",       KIND_SIZE,     queue.events_size,  "1G",   "1M",  "1T"),
 	VALUE("queue.floods_size",       KIND_SIZE,     queue.floods_size,  "100M", "1M",  "1T"),
 	VALUE("queue.events_keep",       KIND_DURATION, queue.events_keep,  "30d",  "1h",  "3650d"),
+	VALUE("queue.audit_size",        KIND_SIZE,     queue.audit_size,   "100M", "1M",  "1T"),
+	VALUE("queue.audit_keep",        KIND_DURATION, queue.audit_keep,   "365d", "1h",  "3650d"),
 	CHECKED("redis.address", CONFIG(redis.address), "unix:/run/redis/redis-server.sock",
 		wrong_server),
 	CHECKED("redis.password_file", CONFIG(redis.password_file), NULL, wrong_file),

@@ -5,6 +5,7 @@
  */
 #include "shared/queue/event.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "shared/base/loop.h"
@@ -17,15 +18,45 @@ mail_event_set_node(const char *hostname)
 	strncpy(node, hostname, sizeof node - 1);
 }
 
-static bool
-is_flood(const char *name)
-{
-	static const char *const floods[] = { "rejected", "auth-failed", "tls-failed" };
+static const struct {
+	const char *name;
+	enum event_class class;
+} kinds[] = {
+  /* clang-format off */
+	{ "accepted", EVENT_OF_MAIL },
+	{ "rejected", EVENT_FLOOD },
+	{ "auth-failed", EVENT_FLOOD },
+	{ "tls-failed", EVENT_FLOOD },
+	{ "tls-lost", EVENT_OF_MAIL },
+	{ "held", EVENT_OF_MAIL },
+	{ "released", EVENT_OF_MAIL },
+	{ "deferred", EVENT_OF_MAIL },
+	{ "delayed", EVENT_OF_MAIL },
+	{ "delivered", EVENT_OF_MAIL },
+	{ "bounced", EVENT_OF_MAIL },
+	{ "expired", EVENT_OF_MAIL },
+	{ "audit", EVENT_AUDIT },
+  /* clang-format on */
+};
+#define KINDS (sizeof kinds / sizeof *kinds)
 
-	for (size_t i = 0; i < sizeof floods / sizeof *floods; i++)
-		if (strcmp(name, floods[i]) == 0)
+bool
+mail_event_known(const char *name, size_t length)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (strlen(kinds[i].name) == length && memcmp(name, kinds[i].name, length) == 0)
 			return true;
 	return false;
+}
+
+static enum event_class
+class_of(const char *name)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (strcmp(name, kinds[i].name) == 0)
+			return kinds[i].class;
+	assert(false); /* each is in the table, or nobody could ask for it */
+	return EVENT_OF_MAIL;
 }
 
 /* "time" comes first: readers look for it there. */
@@ -34,7 +65,7 @@ mail_event_begin(struct mail_event *event, const char *name, const Envelope *env
 {
 	char id[ID_TEXT_SIZE];
 
-	event->class = is_flood(name) ? EVENT_FLOOD : EVENT_OF_MAIL;
+	event->class = class_of(name);
 	json_begin(&event->json);
 	json_time(&event->json, "time", clock_us());
 	json_str(&event->json, "event", name);

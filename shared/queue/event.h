@@ -15,6 +15,7 @@
  *   auth-failed    likewise; reason why, which the reply does not tell
  *   tls-failed     likewise; error instead of reason and reply
  *   tls-lost       host error since
+ *   audit          what by claimed client changed changes[{object before after}] event_id
  *   held           verdict signature reason event_id
  *   released       rule by
  *   deferred       site to[] host reply ambiguous attempts due  (one per row and attempt)
@@ -32,6 +33,9 @@ struct mail_event {
 	struct json json;
 	enum event_class class; /* by its name */
 };
+
+/* Whether there are events of that name. */
+bool mail_event_known(const char *name, size_t length);
 
 /* Named once at start; used as "node". */
 void mail_event_set_node(const char *hostname);

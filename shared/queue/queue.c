@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "shared/base/hash.h"
 #include "shared/queue/event_reader.h"
 
 #define READ_MS 1000 /* between looks at the clock; it reads on */
@@ -141,11 +142,17 @@ rows_mine(struct rows *rows, int partition)
 	return rows->ops->rows_mine(rows, partition);
 }
 
-size_t
-rows_due(struct rows *rows, const char *site, uint64_t after_us, const uint8_t *after_id,
-	size_t limit, queue_row_cb on_row, void *arg)
+uint64_t
+rows_lane(const char *account)
 {
-	return rows->ops->rows_due(rows, site, after_us, after_id, limit, on_row, arg);
+	return hash_text(HASH_START, account);
+}
+
+size_t
+rows_due(struct rows *rows, const struct rows_place *from, size_t limit, queue_row_cb on_row,
+	void *arg)
+{
+	return rows->ops->rows_due(rows, from, limit, on_row, arg);
 }
 
 size_t

@@ -181,15 +181,23 @@ bool rows_mine(struct rows *rows, int partition);
 /*
  * Reading rows, in place and at once. Each returns how many it handed over; the Row is the
  * callee's to free with row_free(). A `limit` bounds one call: go on from where it ended.
- *   due:  rows of one site with (due_us, id) greater than (after_us, after_id), soonest first.
- *         after_id NULL: from due_us >= after_us. Those without a due time come at 0.
+ *   due:  rows of one site from a place on. Those without a due time come at 0.
  *   scan: rows by key, after the row (after_id, after_site); after_id NULL: from the start. Those
  *         of one partition, or of all with ROWS_ANY.
  *   of:   the rows of one message.
  */
 typedef void (*queue_row_cb)(void *arg, Row *row);
-size_t rows_due(struct rows *rows, const char *site, uint64_t after_us, const uint8_t *after_id,
-	size_t limit, queue_row_cb on_row, void *arg);
+/* A site's rows lie in lanes, one for each account, and in a lane by (due_us, id). */
+struct rows_place {
+	const char *site;
+	uint64_t lane; /* rows_lane() */
+	uint64_t due_us;
+	const uint8_t *id; /* after this one; NULL: from `due_us` on */
+	bool further;      /* then those of the lanes after it */
+};
+uint64_t rows_lane(const char *account);
+size_t rows_due(struct rows *rows, const struct rows_place *from, size_t limit, queue_row_cb on_row,
+	void *arg);
 size_t rows_scan(struct rows *rows, int partition, const uint8_t *after_id, const char *after_site,
 	size_t limit, queue_row_cb on_row, void *arg);
 size_t rows_of(struct rows *rows, const uint8_t id[ID_SIZE], queue_row_cb on_row, void *arg);
@@ -204,8 +212,10 @@ bool rows_refresh(struct rows *rows);
 /*
  * relay.config: the truth for accounts, settings and operator rules. Keys are text
  * ("account/<id>", "rule/<id>"), values JSON; the last value of a key counts, an empty one removes.
- *   account/<id>    {"version","id","name","contact","status","policy","display_address",
- *                    "limits":{...},"domains":[{"name","verified","mailboxes"}],"created_us"}
+ *   account/<id>    {"version","id","name","contact","status":"active|disabled|deleted","policy",
+ *                    "display_address","limits":{...},"domains":[{"name","verified",
+ *                    "mailboxes"}],"created_us"}; deleted: "deleted_us", "status_before", and
+ *                    nothing of it is served, its users and addresses neither
  *   user/<name>     {"version","account","enabled","verifier","created_us"}
  *   ip/<network>    {"version","account","active","created_us"}
  *   owner           {"version","id"}: whose accounts these are (owner.h)
@@ -214,6 +224,8 @@ bool rows_refresh(struct rows *rows);
  *                    (selector.h) and was accepted before it, wherever that is. Numbers are 20
  *                    digits in the key and grow, so that Row.rule says which are done. Kept 6
  *                    days, and as long as older mail is no row yet.
+ *   audit/<number>  {"version","event","expects"}: a change whose event may not be written yet
+ *                    (control/config/commit.c)
  *   suspension/<selector>  {"version","selector","reason","by","since_us","until_us"}: what
  *                    matches waits until the entry is removed, or (not 0) until then. In the key
  *                    stand the selector's fields as in a query, so that there is one for each.
@@ -228,9 +240,9 @@ struct config_watch *queue_config_watch(struct queue *queue, struct loop *loop,
  * longer runs. NULL is fine. */
 void queue_config_unwatch(struct config_watch **watch);
 
-/* Floods are events that strangers can make as many of as they like: on one machine they are kept
- * apart, under a cap of their own. */
-enum event_class { EVENT_OF_MAIL, EVENT_FLOOD, EVENT_CLASSES };
+/* On one machine each class is kept apart, under caps of its own: strangers can make as many floods
+ * as they like, and what operators changed is kept longer than mail is. */
+enum event_class { EVENT_OF_MAIL, EVENT_FLOOD, EVENT_AUDIT, EVENT_CLASSES };
 /* mail.events: one JSON object (no newline); `cb` (may be NULL) once it is on its way to disk. One
  * that cannot be written and has no `cb` goes to the log. Use event.h. */
 void queue_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,

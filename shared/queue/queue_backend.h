@@ -56,8 +56,8 @@ struct queue_ops {
 		const struct rows_watch *watch, void *arg);
 	void (*rows_close)(struct rows *rows);
 	bool (*rows_mine)(struct rows *rows, int partition);
-	size_t (*rows_due)(struct rows *rows, const char *site, uint64_t after_us,
-		const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
+	size_t (*rows_due)(struct rows *rows, const struct rows_place *from, size_t limit,
+		queue_row_cb on_row, void *arg);
 	size_t (*rows_scan)(struct rows *rows, int partition, const uint8_t *after_id,
 		const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
 	size_t (*rows_of)(struct rows *rows, const uint8_t *id, queue_row_cb on_row, void *arg);

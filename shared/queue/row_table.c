@@ -1,5 +1,5 @@
 /*
- * row_table.c - waiting mail as LMDB tables: rows by key, by due time, counted by site.
+ * row_table.c - waiting mail as LMDB tables: rows by key, by lane and due time, counted by site.
  *
  * queue_lmdb -> [row_table] <- row_cache <- mail.state
  *
@@ -48,16 +48,33 @@ row_key(unsigned char *key, const uint8_t *id, const char *site, size_t site_len
 	return ID_SIZE + site_length;
 }
 
+#define AFTER_SITE (1 + 8 + 8 + ID_SIZE)
+
 static size_t
-due_key(unsigned char *key, const char *site, size_t site_length, uint64_t due_us,
+lane_key(unsigned char *key, const char *site, size_t site_length, uint64_t lane, uint64_t due_us,
 	const uint8_t *id)
 {
 	assert(site_length <= QUEUE_SITE_MAX);
 	memcpy(key, site, site_length);
 	key[site_length] = '\0';
-	put_be64(key + site_length + 1, due_us);
-	memcpy(key + site_length + 9, id, ID_SIZE);
-	return site_length + 9 + ID_SIZE;
+	put_be64(key + site_length + 1, lane);
+	put_be64(key + site_length + 9, due_us);
+	memcpy(key + site_length + 17, id, ID_SIZE);
+	return site_length + AFTER_SITE;
+}
+
+/* 0 when the row cannot be read. */
+static uint64_t
+lane_of(const struct row_table *table, const MDB_val *value)
+{
+	const size_t head = head_size(table);
+	Row *row = value->mv_size > head
+		? row_unpack((uint8_t *)value->mv_data + head, value->mv_size - head)
+		: NULL;
+	uint64_t lane = row ? rows_lane(row->envelope->account) : 0;
+
+	row_free(row);
+	return lane;
 }
 
 static size_t
@@ -114,28 +131,45 @@ count_all(const struct row_table *table, MDB_txn *txn)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-/* Rows without a due time were not in `due` once. */
+/* Older versions had `due` instead, without lanes; going back to one makes it again. */
+static int
+index_old_forget(const struct row_table *table, MDB_txn *txn, const char *suffix)
+{
+	char *name = xasprintf("due%s", suffix);
+	MDB_dbi due;
+	int rc = mdb_dbi_open(txn, name, 0, &due);
+
+	free(name);
+	if (rc)
+		return rc == MDB_NOTFOUND ? 0 : rc;
+	rc = mdb_drop(txn, due, 1);
+	return rc ? rc : mdb_drop(txn, table->lanes, 0);
+}
+
 static int
 index_all(const struct row_table *table, MDB_txn *txn)
 {
-	unsigned char bytes[DUE_KEY_MAX];
-	MDB_val key, value, due = { 0, bytes }, nothing = { 0, NULL };
-	MDB_stat rows, dues;
+	unsigned char bytes[LANE_KEY_MAX];
+	MDB_val key, value, place = { 0, bytes }, nothing = { 0, NULL };
+	MDB_stat rows, lanes;
 	MDB_cursor *cursor;
 	int rc = mdb_stat(txn, table->rows, &rows);
 
 	if (!rc)
-		rc = mdb_stat(txn, table->due, &dues);
-	if (rc || rows.ms_entries == dues.ms_entries)
+		rc = mdb_stat(txn, table->lanes, &lanes);
+	if (rc || rows.ms_entries == lanes.ms_entries)
 		return rc;
-	rc = mdb_cursor_open(txn, table->rows, &cursor);
+	rc = mdb_drop(txn, table->lanes, 0);
+	if (!rc)
+		rc = mdb_cursor_open(txn, table->rows, &cursor);
 	if (rc)
 		return rc;
 	for (rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST); !rc;
 		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
-		due.mv_size = due_key(bytes, (char *)key.mv_data + ID_SIZE, key.mv_size - ID_SIZE,
+		place.mv_size = lane_key(bytes, (char *)key.mv_data + ID_SIZE,
+			key.mv_size - ID_SIZE, lane_of(table, &value),
 			head_of(table, &value).due_us, key.mv_data);
-		rc = mdb_put(txn, table->due, &due, &nothing, 0);
+		rc = mdb_put(txn, table->lanes, &place, &nothing, 0);
 		if (rc)
 			break;
 	}
@@ -160,13 +194,15 @@ row_table_open(struct row_table *table, MDB_txn *txn, const char *suffix, bool h
 
 	table->has_bodies = has_bodies;
 	if (!rc)
-		rc = table_open(txn, "due", suffix, &table->due);
+		rc = table_open(txn, "lanes", suffix, &table->lanes);
 	if (!rc)
 		rc = table_open(txn, "sites", suffix, &table->sites);
 	if (!rc && has_bodies)
 		rc = table_open(txn, "bodies", suffix, &table->bodies);
 	if (!rc)
 		rc = count_all(table, txn);
+	if (!rc)
+		rc = index_old_forget(table, txn, suffix);
 	return rc ? rc : index_all(table, txn);
 }
 
@@ -176,7 +212,7 @@ row_table_clear(const struct row_table *table, MDB_txn *txn)
 	int rc = mdb_drop(txn, table->rows, 0);
 
 	if (!rc)
-		rc = mdb_drop(txn, table->due, 0);
+		rc = mdb_drop(txn, table->lanes, 0);
 	if (!rc)
 		rc = mdb_drop(txn, table->sites, 0);
 	if (!rc && table->has_bodies)
@@ -216,30 +252,30 @@ static int
 row_unindex(const struct row_table *table, MDB_txn *txn, const MDB_val *key,
 	struct row_head *head_out, bool *was_there_out)
 {
-	unsigned char bytes[DUE_KEY_MAX];
+	unsigned char bytes[LANE_KEY_MAX];
 	const uint8_t *id = key->mv_data;
-	MDB_val value, due = { 0, bytes };
+	MDB_val value, place = { 0, bytes };
 	int rc = mdb_get(txn, table->rows, (MDB_val *)key, &value);
 
 	*was_there_out = rc == 0;
 	if (rc)
 		return rc == MDB_NOTFOUND ? 0 : rc;
 	*head_out = head_of(table, &value);
-	due.mv_size = due_key(
-		bytes, (const char *)id + ID_SIZE, key->mv_size - ID_SIZE, head_out->due_us, id);
-	rc = mdb_del(txn, table->due, &due, NULL);
+	place.mv_size = lane_key(bytes, (const char *)id + ID_SIZE, key->mv_size - ID_SIZE,
+		lane_of(table, &value), head_out->due_us, id);
+	rc = mdb_del(txn, table->lanes, &place, NULL);
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 static int
 row_index(const struct row_table *table, MDB_txn *txn, const struct row_entry *entry)
 {
-	unsigned char bytes[DUE_KEY_MAX];
+	unsigned char bytes[LANE_KEY_MAX];
 	MDB_val key = { 0, bytes }, nothing = { 0, NULL };
 
-	key.mv_size = due_key(
-		bytes, entry->site, entry->site_length, entry->head.due_us, entry->id);
-	return mdb_put(txn, table->due, &key, &nothing, 0);
+	key.mv_size = lane_key(
+		bytes, entry->site, entry->site_length, entry->lane, entry->head.due_us, entry->id);
+	return mdb_put(txn, table->lanes, &key, &nothing, 0);
 }
 
 int
@@ -364,11 +400,11 @@ row_table_first_body(
 	return rc;
 }
 
-/* Reading: a walk over the keys of `rows` or of `due`, of all tables in one order. */
+/* Reading: a walk over the keys of `rows` or of `lanes`, of all tables in one order. */
 
 struct walk {
-	bool by_due;
-	unsigned char key[DUE_KEY_MAX + 1]; /* the first that may be handed over */
+	bool by_lane;
+	unsigned char key[LANE_KEY_MAX + 1]; /* the first that may be handed over */
 	size_t key_size;
 	size_t prefix_size; /* keys that differ in these bytes end the walk */
 	Row *rows[READ_MAX];
@@ -397,7 +433,7 @@ static void
 place_open(
 	struct place *place, const struct row_table *table, const struct walk *walk, MDB_txn *txn)
 {
-	int rc = mdb_cursor_open(txn, walk->by_due ? table->due : table->rows, &place->cursor);
+	int rc = mdb_cursor_open(txn, walk->by_lane ? table->lanes : table->rows, &place->cursor);
 
 	if (rc)
 		table_die(rc);
@@ -438,9 +474,9 @@ place_row(const struct place *place, const struct walk *walk, MDB_txn *txn,
 	Row *row;
 	int rc;
 
-	if (walk->by_due)
+	if (walk->by_lane)
 		key = (MDB_val){ row_key(row_bytes, bytes + place->key.mv_size - ID_SIZE,
-					 (const char *)bytes, place->key.mv_size - 9 - ID_SIZE),
+					 (const char *)bytes, place->key.mv_size - AFTER_SITE),
 			row_bytes };
 	rc = row_table_get(place->table, txn, &key, &packed);
 	if (rc == MDB_NOTFOUND)
@@ -506,19 +542,20 @@ walk_all(struct walk *walk, const struct row_source *source, size_t limit, queue
 }
 
 size_t
-row_source_due(const struct row_source *source, const char *site, uint64_t after_us,
-	const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg)
+row_source_due(const struct row_source *source, const struct rows_place *from, size_t limit,
+	queue_row_cb on_row, void *arg)
 {
 	static const uint8_t first[ID_SIZE];
-	struct walk walk = { .by_due = true };
-	size_t site_length = strlen(site);
+	struct walk walk = { .by_lane = true };
+	size_t site_length = strlen(from->site);
 
 	if (site_length > QUEUE_SITE_MAX)
 		return 0;
-	walk.key_size = due_key(walk.key, site, site_length, after_us, after_id ? after_id : first);
-	if (after_id)
+	walk.key_size = lane_key(walk.key, from->site, site_length, from->lane, from->due_us,
+		from->id ? from->id : first);
+	if (from->id)
 		walk.key[walk.key_size++] = '\0';
-	walk.prefix_size = site_length + 1;
+	walk.prefix_size = site_length + (from->further ? 1 : 9);
 	return walk_all(&walk, source, limit, on_row, arg);
 }
 

@@ -1,11 +1,11 @@
 /*
- * row_table.h - waiting mail as LMDB tables: rows by key, by due time, counted by site.
+ * row_table.h - waiting mail as LMDB tables: rows by key, by lane and due time, counted by site.
  *
  * One implementation for both backends. The embedded queue keeps one in its own environment and
  * transactions; in a cluster row_cache.c keeps one for each partition.
  *
  *   rows<suffix>    id site                          -> struct row_head, packed Row
- *   due<suffix>     site NUL due_us (8 bytes BE) id  -> nothing
+ *   lanes<suffix>   site NUL lane due_us id          -> nothing; numbers are 8 bytes BE
  *   sites<suffix>   site NUL                         -> how many rows (8 bytes, host order)
  *   bodies<suffix>  offset (8 bytes BE)              -> struct row_body; in a cluster only
  *
@@ -20,10 +20,10 @@
 #include "shared/queue/queue.h"
 
 #define ROW_KEY_MAX (ID_SIZE + QUEUE_SITE_MAX)
-#define DUE_KEY_MAX (QUEUE_SITE_MAX + 1 + 8 + ID_SIZE)
+#define LANE_KEY_MAX (QUEUE_SITE_MAX + 1 + 8 + 8 + ID_SIZE)
 
 struct row_table {
-	MDB_dbi rows, due, sites, bodies;
+	MDB_dbi rows, lanes, sites, bodies;
 	bool has_bodies;
 };
 
@@ -43,6 +43,7 @@ struct row_entry {
 	const uint8_t *id;
 	const char *site;
 	size_t site_length;
+	uint64_t lane;
 	struct row_head head;
 	uint64_t now_us; /* of row_body.seen_us */
 	const void *packed;
@@ -68,7 +69,8 @@ get_be64(const unsigned char *in)
 
 size_t row_key(unsigned char *key, const uint8_t *id, const char *site, size_t site_length);
 
-/* Opens or creates the tables; counts and indexes anew what an older version wrote. */
+/* Opens or creates the tables; counts and indexes anew what an older version wrote, which takes
+ * some seconds for a million rows. */
 int row_table_open(struct row_table *table, MDB_txn *txn, const char *suffix, bool has_bodies);
 int row_table_put(const struct row_table *table, MDB_txn *txn, const struct row_entry *entry);
 /* By its key in `rows`. */
@@ -101,8 +103,8 @@ struct row_source {
 	void (*end)(void *arg, MDB_txn *txn);
 	void (*bad)(void *arg, const MDB_val *key);
 };
-size_t row_source_due(const struct row_source *source, const char *site, uint64_t after_us,
-	const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
+size_t row_source_due(const struct row_source *source, const struct rows_place *from, size_t limit,
+	queue_row_cb on_row, void *arg);
 size_t row_source_scan(const struct row_source *source, const uint8_t *after_id,
 	const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
 size_t

@@ -120,15 +120,26 @@ inflight_reporter_free(struct inflight_reporter **reporter)
 
 /* Reading. */
 
-static struct inflight *
+/* One process's, as it came. */
+struct inflight_report {
+	char *text;
+	uint64_t age_ms;
+};
+
+struct inflight *
 inflight_new(void)
 {
-	struct inflight *seen = xcalloc(1, sizeof *seen);
+	return xcalloc(1, sizeof(struct inflight));
+}
 
-	seen->nodes = json_array();
-	seen->mail = json_object();
-	seen->sites = json_object();
-	return seen;
+static void
+reports_free(struct inflight *seen)
+{
+	for (size_t i = 0; i < seen->count; i++)
+		free(seen->reports[i].text);
+	free(seen->reports);
+	seen->reports = NULL;
+	seen->count = 0;
 }
 
 void
@@ -136,11 +147,19 @@ inflight_free(struct inflight **seen)
 {
 	if (!*seen)
 		return;
+	reports_free(*seen);
 	json_decref((*seen)->nodes);
 	json_decref((*seen)->mail);
 	json_decref((*seen)->sites);
 	free(*seen);
 	*seen = NULL;
+}
+
+void
+inflight_add(struct inflight *seen, const char *text, size_t length, uint64_t age_ms)
+{
+	seen->reports = xrealloc(seen->reports, (seen->count + 1) * sizeof *seen->reports);
+	seen->reports[seen->count++] = (struct inflight_report){ xstrndup(text, length), age_ms };
 }
 
 static void
@@ -169,47 +188,90 @@ number_of(const json_t *object, const char *key)
 	return json_integer_value(json_object_get(object, key));
 }
 
-/* Of several senders the one that heard of the site last tells of it, and the soonest tries it. */
+static void
+take_field(json_t *to, json_t *from, const char *key)
+{
+	json_t *value = json_object_get(from, key);
+
+	if (value)
+		json_object_set(to, key, value);
+}
+
+static bool
+is_sooner(const json_t *entry, const json_t *than, const char *key)
+{
+	const json_int_t at = number_of(entry, key), other = number_of(than, key);
+
+	return at && (!other || at < other);
+}
+
+/* Of what several senders and connections know: who heard of the site last tells of it, the soonest
+ * tries it, and whoever waits for longest for a connection says so. */
+static void
+site_merge(json_t *site, json_t *entry)
+{
+	static const char *const said[] = { "reply", "host", "class", "said" };
+
+	if (number_of(entry, "said") > number_of(site, "said"))
+		for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+			take_field(site, entry, said[i]);
+	if (is_sooner(entry, site, "next"))
+		take_field(site, entry, "next");
+	if (is_sooner(entry, site, "opened")) {
+		take_field(site, entry, "opening");
+		take_field(site, entry, "opened");
+	}
+}
+
 static void
 take_sites(struct inflight *seen, json_t *list)
 {
-	json_t *entry, *other;
+	json_t *entry, *site;
 	size_t i;
 
 	json_array_foreach(list, i, entry)
 	{
-		const char *site = json_string_value(json_object_get(entry, "site"));
-		json_int_t next;
+		const char *name = json_string_value(json_object_get(entry, "site"));
 
-		if (!site)
+		if (!name)
 			continue;
-		other = json_object_get(seen->sites, site);
-		next = number_of(entry, "next");
-		if (!next || (number_of(other, "next") && number_of(other, "next") < next))
-			next = number_of(other, "next");
-		if (!other || number_of(entry, "said") >= number_of(other, "said"))
-			json_object_set(seen->sites, site, other = entry);
-		if (next)
-			json_object_set_new(other, "next", json_integer(next));
+		site = json_object_get(seen->sites, name);
+		if (site)
+			site_merge(site, entry);
+		else
+			json_object_set(seen->sites, name, entry);
 	}
 }
 
-bool
-inflight_take(struct inflight *seen, const char *text, size_t length, uint64_t age_ms)
+static void
+report_parse(struct inflight *seen, const struct inflight_report *raw)
 {
-	json_t *report = json_loadb(text, length, 0, NULL);
+	json_t *report = json_loads(raw->text, 0, NULL);
 	json_t *node = json_object_get(report, "node"), *role = json_object_get(report, "role");
-	const bool good = json_is_string(node) && json_is_string(role);
 
-	if (good) {
+	if (json_is_string(node) && json_is_string(role)) {
 		json_array_append_new(seen->nodes,
 			json_pack("{s:O, s:O, s:I, s:I}", "role", role, "node", node, "told_ms",
-				(json_int_t)age_ms, "untold", number_of(report, "untold")));
+				(json_int_t)raw->age_ms, "untold", number_of(report, "untold")));
 		take_mail(seen, json_object_get(report, "mail"), node);
 		take_sites(seen, json_object_get(report, "sites"));
+	} else {
+		LOG_WARN("what a process has in hand cannot be read");
 	}
 	json_decref(report);
-	return good;
+}
+
+void
+inflight_parse(struct inflight *seen)
+{
+	if (!seen || seen->nodes)
+		return;
+	seen->nodes = json_array();
+	seen->mail = json_object();
+	seen->sites = json_object();
+	for (size_t i = 0; i < seen->count; i++)
+		report_parse(seen, &seen->reports[i]);
+	reports_free(seen);
 }
 
 struct reading {
@@ -230,9 +292,8 @@ on_read(void *arg, int err, const struct redis_reply *reply)
 			const int64_t age = redis_reply_int(redis_reply_at(reply, i));
 			const char *text = redis_reply_str(redis_reply_at(reply, i + 1), &length);
 
-			if (text && age < OLD_MS &&
-				!inflight_take(seen, text, length, (uint64_t)age))
-				LOG_WARN("what is in hand cannot be read");
+			if (text && age < OLD_MS)
+				inflight_add(seen, text, length, (uint64_t)age);
 		}
 	}
 	reading->cb(reading->arg, seen);
@@ -242,9 +303,14 @@ on_read(void *arg, int err, const struct redis_reply *reply)
 void
 inflight_read(struct redis *redis, inflight_cb cb, void *arg)
 {
-	struct reading *reading = xmalloc(sizeof *reading);
 	const char *argv[] = { KEY };
+	struct reading *reading;
 
+	if (!redis_hopeful(redis)) {
+		cb(arg, NULL);
+		return;
+	}
+	reading = xmalloc(sizeof *reading);
 	*reading = (struct reading){ cb, arg };
 	redis_run(redis, &script, TIMEOUT_MS, on_read, reading, 1, 1, argv);
 }

@@ -18,6 +18,7 @@
 struct json;
 struct loop;
 struct redis;
+struct inflight_report;
 struct inflight_reporter;
 
 /* What takes less than that is not worth telling. */
@@ -40,15 +41,21 @@ struct inflight_reporter *inflight_reporter_new(struct loop *loop, struct redis 
 /* Before the link to Redis. Takes NULL. */
 void inflight_reporter_free(struct inflight_reporter **reporter);
 
-/* What all of them told. */
+/* What all of them told. NULL until it is parsed: that is a worker's job, since it may be
+ * megabytes. */
 struct inflight {
 	json_t *nodes; /* [{"role", "node", "told": ms ago, "untold": n}] */
 	json_t *mail;  /* id: [entry as above, and "node"] */
 	json_t *sites; /* site: as above */
+	struct inflight_report *reports;
+	size_t count;
 };
-/* `seen` NULL: Redis does not tell. Else it is the callee's to free. */
+/* `seen` NULL: Redis does not tell. Else it is the callee's to free. May come before the call
+ * returns. */
 typedef void (*inflight_cb)(void *arg, struct inflight *seen);
 void inflight_read(struct redis *redis, inflight_cb cb, void *arg);
+/* Once is enough; takes NULL. */
+void inflight_parse(struct inflight *seen);
 /* Takes NULL. */
 void inflight_free(struct inflight **seen);
 
@@ -57,7 +64,8 @@ const json_t *inflight_find(const struct inflight *seen, const uint8_t id[ID_SIZ
 	const char *site, const char *stage);
 const json_t *inflight_site(const struct inflight *seen, const char *site);
 
-/* Pure: takes one process's report in; false when it is none. */
-bool inflight_take(struct inflight *seen, const char *text, size_t length, uint64_t age_ms);
+/* Pure: what inflight_read() makes of answers; the text is copied. */
+struct inflight *inflight_new(void);
+void inflight_add(struct inflight *seen, const char *text, size_t length, uint64_t age_ms);
 
 #endif

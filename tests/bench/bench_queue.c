@@ -160,6 +160,8 @@ main(int argc, char **argv)
 	config.queue.map_size = UINT64_C(64) << 30;
 	config.queue.events_size = config.queue.floods_size = 1 << 30;
 	config.queue.events_keep = 86400000;
+	config.queue.audit_keep = 86400000;
+	config.queue.audit_size = 1 << 30;
 	queue = queue_open(&config);
 	if (!queue)
 		return 1;

@@ -99,7 +99,7 @@ BODIES = ["POST accounts", "PATCH accounts/A", *(f"POST accounts/A/{what}" for w
           "POST rules", "POST suspensions", "POST rebuild"]
 ROUTES = BODIES + """GET accounts, GET accounts/A, DELETE accounts/A/users/x, DELETE accounts/A/addresses/192.0.2.1,
     DELETE accounts/A/domains/x.example, GET queue, GET queue/bad, GET queue/bad/00, DELETE queue/bad/00, GET queue/x,
-    GET suspensions, DELETE suspensions, GET why""".replace("\n", "").replace("    ", " ").split(", ")
+    GET suspensions, DELETE suspensions, GET why, GET events""".replace("\n", "").replace("    ", " ").split(", ")
 NO_JSON = [b"{", b"name=x", b"5", b"null", b"{} {}", b'{"name": "a"} x', b'{"a": "\xff"}', b'{"a": "\\u0000"}',
            b"[" * 3000, b"\xef\xbb\xbf{}", b'{"name": "a", "name": "b"}']
 OTHER_TYPES = ["application/x-www-form-urlencoded", "text/json", "application/jsonx", ""]

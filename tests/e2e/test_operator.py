@@ -4,6 +4,7 @@ that senders which were away do it when they return."""
 import json
 import subprocess
 import time
+import unicodedata
 
 import pytest
 
@@ -144,3 +145,33 @@ def test_what_people_read_and_what_is_refused(desk):
                             (("suspend", "--id", "short"), 1), (("suspend", "--credential", "x" * 500), 1),
                             (("resume", "--site", "mx.good.example"), 0)):
         assert ctl(desk.shout, *words)[0] == expected, words
+
+
+def columns(text):
+    """How wide a terminal shows it."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def test_people_see_columns_and_clean_text(desk):
+    """Whatever names and replies hold; the account's name and id, the host, when it is tried next."""
+    account = desk.shout.account_add("株式会社 Bu\u0308cher", "three.example")
+    desk.accounts["three"] = account
+    desk.good.on("rcpt", "451 4.2.2 \x1b[31mred\x1b[0m \u202etxt", match="x@")
+    ids = [desk.post("one", "x@good.example"), desk.post("three", "x@twin.example")]
+    desk.wait(2)
+
+    def text(*words):
+        return subprocess.run([BUILD / "shoutctl", "-c", desk.shout.file, "queue", *words], capture_output=True, text=True,
+                              timeout=60, check=True, env={}).stdout
+    head, *lines = [line for line in text("list").splitlines() if line.startswith(("ID", *ids))]
+    assert head.split() == "ID STATE SINCE SITE ACCOUNT FROM TO TRIES NEXT HOST AND LAST REPLY".split() and len(lines) == 2
+    for line, name, id in zip(sorted(lines), ("one", "株式会社 Bu\u0308cher"), ids):
+        sender, shown = line.index(" a@") + 1, f"{name} ({desk.accounts[name if name == 'one' else 'three']['account']})"
+        assert shown in line and columns(line[:sender]) == head.index("FROM")
+        assert columns(line[:line.index(f"mx.good.example[{desk.good.address}]: 451")]) == head.index("HOST AND")
+        assert "\x1b" not in line and "\u202e" not in line
+        row, = [one for one in desk.rows() if one["id"] == id]
+        assert row["next_attempt"][:19].replace("T", " ") in line and row["since"][:19].replace("T", " ") in line
+        shown_alone = text("show", id)
+        assert f"Account       {shown}" in shown_alone and "Next attempt" in shown_alone
+    assert text("summary", "--by", "account").count("4.2.x") == 3

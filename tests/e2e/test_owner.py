@@ -79,7 +79,7 @@ def test_a_second_relay_on_the_same_redis_erases_nothing_and_says_so(rig, redis_
     for words in (("account", "add", "--name", "n", "--contact", "a@b.example", "--domain", "b.example",
                    "--mode", "credentials"), ("account", "disable", "nobody"), ("rebuild",)):
         assert other.shoutctl(*words, check=False)["error"] == doubt(other), words
-    assert other.shoutctl("account", "list") == {"accounts": [], "total": 0}
+    assert other.shoutctl("account", "list") == {"accounts": [], "next": None, "total": 0}
     other.shoutctl("suspend", "--site", "x.example")  # its own mail is its own matter
     assert hears_all(other, first.account) <= {451, 454}
 

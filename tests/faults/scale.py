@@ -10,6 +10,8 @@ _DEFAULTS = {
     "SHOUT_KILLS_LOADED": 50,     # in the middle of a heavy load
     "SHOUT_OUTAGE_S": 6,          # how long Redis, clamd or the next hop is away
     "SHOUT_VALGRIND_MESSAGES": 1000,
+    "SHOUT_NEIGHBOUR_MAILS": 10,  # of the well-behaved customer beside each attack
+    "SHOUT_FLOOD": 10,            # percent of each attack; `make test-faults` takes 100
     "SHOUT_CYCLES": 1,            # of all faults of a cluster (tests/kafka/test_faults.py)
 }
 

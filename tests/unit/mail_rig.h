@@ -220,11 +220,11 @@ fake_event_put(struct queue *queue, enum event_class class, const char *json, si
 }
 
 static inline size_t
-fake_rows_due(struct rows *rows, const char *site, uint64_t after_us, const uint8_t *after_id,
-	size_t limit, queue_row_cb on_row, void *arg)
+fake_rows_due(struct rows *rows, const struct rows_place *from, size_t limit, queue_row_cb on_row,
+	void *arg)
 {
-	(void)rows, (void)after_us, (void)limit;
-	if (!t.packed_size || after_id || strcmp(site, "quick"))
+	(void)rows, (void)limit;
+	if (!t.packed_size || from->id || strcmp(from->site, "quick"))
 		return 0;
 	on_row(arg, row_unpack(t.packed, t.packed_size));
 	return 1;

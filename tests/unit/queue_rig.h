@@ -453,6 +453,8 @@ rig_init(void)
 	rig.config.queue.min_free = 0;
 	rig.config.queue.events_size = rig.config.queue.floods_size = 1 << 30;
 	rig.config.queue.events_keep = UINT64_C(30) * 86400 * 1000;
+	rig.config.queue.audit_keep = UINT64_C(30) * 86400 * 1000;
+	rig.config.queue.audit_size = 1 << 30;
 	return 0;
 }
 

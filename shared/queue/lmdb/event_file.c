@@ -1,8 +1,8 @@
 /*
  * event_file.c - the events of the embedded queue: state_dir/events/YYYYMMDDTHH.jsonl, a file an
- * hour (and parts _01, _02 of a busy one), one JSON object a line. Floods have files of their own
- * beside them, YYYYMMDDTHH.floods.jsonl, and a cap of their own: they cannot push out what proves
- * that mail was delivered.
+ * hour (and parts _01, _02 of a busy one), one JSON object a line. Floods and operators' changes
+ * have files of their own beside them, YYYYMMDDTHH.floods.jsonl and .audit.jsonl, and caps of their
+ * own: none can push out what proves that mail was delivered, or who changed what.
  *
  * The queue's writer thread gathers lines and writes them by one write(2); the pool makes them
  * durable once a second and removes the oldest files beyond the cap in size or age.
@@ -290,10 +290,15 @@ event_file_tidy(struct event_file *file)
 struct event_file *
 event_file_open(const char *dir, enum event_class class, uint64_t size_max, uint64_t keep_ms)
 {
+	static const char *const endings[] = {
+		[EVENT_OF_MAIL] = ".jsonl",
+		[EVENT_FLOOD] = ".floods.jsonl",
+		[EVENT_AUDIT] = ".audit.jsonl",
+	};
 	struct event_file *file = xcalloc(1, sizeof *file);
 
 	file->dir = xstrdup(dir);
-	file->ending = class == EVENT_FLOOD ? ".floods.jsonl" : ".jsonl";
+	file->ending = endings[class];
 	file->size_max = size_max;
 	file->keep_ms = keep_ms;
 	file->fd = file->retired = -1;

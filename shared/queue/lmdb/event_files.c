@@ -192,25 +192,35 @@ advance(struct cursor *cursor, const struct json *since)
 
 /* ---- the reader ---- */
 
+static bool
+has_time(const struct cursor *cursor)
+{
+	return cursor->length >= TIME_LENGTH &&
+		memcmp(cursor->line, TIME_PREFIX, sizeof TIME_PREFIX - 1) == 0;
+}
+
+/* What has no time holds nothing up. */
 static struct cursor *
 older(struct cursor *a, struct cursor *b)
 {
-	if (!a->line || !b->line)
-		return a->line ? a : b;
-	if (a->length < TIME_LENGTH || b->length < TIME_LENGTH)
-		return a->length < b->length ? a : b;
+	if (!a || !b->line)
+		return a ? a : b->line ? b : NULL;
+	if (!has_time(a) || !has_time(b))
+		return has_time(a) ? b : a;
 	return memcmp(a->line, b->line, TIME_LENGTH) <= 0 ? a : b;
 }
 
 static struct cursor *
 oldest(struct files_reader *reader)
 {
-	struct cursor *cursors = reader->cursors;
+	struct cursor *cursors = reader->cursors, *found = NULL;
 
-	for (int i = 0; i < EVENT_CLASSES; i++)
+	for (int i = 0; i < EVENT_CLASSES; i++) {
 		if (!cursors[i].line && cursors[i].dir_fd >= 0)
 			advance(&cursors[i], &reader->since);
-	return older(&cursors[EVENT_OF_MAIL], &cursors[EVENT_FLOOD]);
+		found = older(found, &cursors[i]);
+	}
+	return found;
 }
 
 static enum events_state
@@ -222,7 +232,7 @@ files_next(struct event_reader *base, unsigned ms,
 	struct cursor *cursor;
 	bool more;
 
-	for (unsigned i = 1; (cursor = oldest(reader))->line; i++) {
+	for (unsigned i = 1; (cursor = oldest(reader)); i++) {
 		more = on_event(arg, cursor->line, cursor->length);
 		cursor->line = NULL;
 		if (!more)
@@ -246,12 +256,15 @@ static char *
 files_place(const struct event_reader *base)
 {
 	const struct files_reader *reader = (const struct files_reader *)base;
-	char *mail = place_of(&reader->cursors[EVENT_OF_MAIL]);
-	char *floods = place_of(&reader->cursors[EVENT_FLOOD]);
-	char *place = xasprintf("%s,%s", mail, floods);
+	char *place = xstrdup(""), *one, *longer;
 
-	free(mail);
-	free(floods);
+	for (int i = 0; i < EVENT_CLASSES; i++) {
+		one = place_of(&reader->cursors[i]);
+		longer = xasprintf("%s%s%s", place, i ? "," : "", one);
+		free(place);
+		free(one);
+		place = longer;
+	}
 	return place;
 }
 
@@ -290,8 +303,10 @@ take_place(struct cursor *cursor, const char **text)
 static bool
 take_places(struct files_reader *reader, const char *text)
 {
-	return take_place(&reader->cursors[EVENT_OF_MAIL], &text) && *text++ == ',' &&
-		take_place(&reader->cursors[EVENT_FLOOD], &text) && !*text;
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		if ((i && *text++ != ',') || !take_place(&reader->cursors[i], &text))
+			return false;
+	return !*text;
 }
 
 /* An event gets its time a little before it is written, so the hour before may hold it. */

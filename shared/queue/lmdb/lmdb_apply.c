@@ -176,6 +176,7 @@ rows_write(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 		at += sizeof item;
 		entry.site = (const char *)op->packed + at;
 		entry.site_length = item.site_length;
+		entry.lane = item.lane;
 		entry.head.due_us = item.due_us;
 		entry.packed = op->packed + at + item.site_length;
 		entry.packed_size = item.row_length;

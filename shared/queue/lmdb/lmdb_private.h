@@ -89,7 +89,7 @@ struct op {
 
 /* One row inside an op's `packed`: this, the site, the packed Row. */
 struct row_item {
-	uint64_t due_us;
+	uint64_t lane, due_us;
 	uint32_t site_length, row_length;
 };
 
@@ -178,8 +178,8 @@ struct rows *lmdb_rows_open(struct queue *base, enum rows_scope scope, struct lo
 	const struct rows_watch *watch, void *arg);
 void lmdb_rows_close(struct rows *base);
 bool lmdb_rows_mine(struct rows *base, int partition);
-size_t lmdb_rows_due(struct rows *base, const char *site, uint64_t after_us,
-	const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
+size_t lmdb_rows_due(struct rows *base, const struct rows_place *from, size_t limit,
+	queue_row_cb on_row, void *arg);
 size_t lmdb_rows_scan(struct rows *base, int partition, const uint8_t *after_id,
 	const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
 size_t lmdb_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);

@@ -15,8 +15,8 @@
 size_t
 row_pack(unsigned char *out, const Row *row)
 {
-	struct row_item item = { row->due_us, (uint32_t)strlen(row->site),
-		(uint32_t)row__get_packed_size(row) };
+	struct row_item item = { rows_lane(row->envelope->account), row->due_us,
+		(uint32_t)strlen(row->site), (uint32_t)row__get_packed_size(row) };
 
 	if (out) {
 		memcpy(out, &item, sizeof item);
@@ -146,13 +146,13 @@ source_of(struct rows *base, struct reading *reading)
 }
 
 size_t
-lmdb_rows_due(struct rows *base, const char *site, uint64_t after_us, const uint8_t *after_id,
-	size_t limit, queue_row_cb on_row, void *arg)
+lmdb_rows_due(struct rows *base, const struct rows_place *from, size_t limit, queue_row_cb on_row,
+	void *arg)
 {
 	struct reading reading;
 	struct row_source source = source_of(base, &reading);
 
-	return row_source_due(&source, site, after_us, after_id, limit, on_row, arg);
+	return row_source_due(&source, from, limit, on_row, arg);
 }
 
 size_t

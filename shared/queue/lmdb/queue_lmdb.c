@@ -100,8 +100,21 @@ find_last(struct lmdb_queue *queue, struct topic_state *topic)
 static uint64_t
 events_lost(struct lmdb_queue *queue)
 {
-	return event_file_lost(queue->events[EVENT_OF_MAIL]) +
-		event_file_lost(queue->events[EVENT_FLOOD]);
+	uint64_t lost = 0;
+
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		lost += event_file_lost(queue->events[i]);
+	return lost;
+}
+
+static bool
+events_dirty(struct lmdb_queue *queue)
+{
+	bool dirty = false;
+
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		dirty |= event_file_dirty(queue->events[i]);
+	return dirty;
 }
 
 static void
@@ -109,8 +122,7 @@ tidy_events(struct lmdb_queue *queue)
 {
 	bool submit;
 
-	if (!event_file_dirty(queue->events[EVENT_OF_MAIL]) &&
-		!event_file_dirty(queue->events[EVENT_FLOOD]))
+	if (!events_dirty(queue))
 		return;
 	pthread_mutex_lock(&queue->lock);
 	submit = !queue->events_syncing;
@@ -261,13 +273,19 @@ release(struct lmdb_queue *queue)
 static int
 events_open(struct lmdb_queue *queue, const struct config *config)
 {
-	const uint64_t sizes[] = { config->queue.events_size, config->queue.floods_size };
+	const struct {
+		uint64_t size, keep_ms;
+	} caps[] = {
+		[EVENT_OF_MAIL] = {config->queue.events_size,  config->queue.events_keep},
+		[EVENT_FLOOD] = { config->queue.floods_size, config->queue.events_keep},
+		[EVENT_AUDIT] = { config->queue.audit_size,  config->queue.audit_keep },
+	};
 	char *dir = xasprintf("%s/events", config->state_dir);
 	bool ok = true;
 
 	for (int i = 0; i < EVENT_CLASSES; i++) {
 		queue->events[i] = event_file_open(
-			dir, (enum event_class)i, sizes[i], config->queue.events_keep);
+			dir, (enum event_class)i, caps[i].size, caps[i].keep_ms);
 		ok = ok && queue->events[i];
 	}
 	free(dir);

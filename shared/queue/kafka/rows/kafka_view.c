@@ -177,13 +177,13 @@ set_fill(struct kafka_view *view, int only, struct row_set *set)
 }
 
 size_t
-kafka_rows_due(struct rows *base, const char *site, uint64_t after_us, const uint8_t *after_id,
-	size_t limit, queue_row_cb on_row, void *arg)
+kafka_rows_due(struct rows *base, const struct rows_place *from, size_t limit, queue_row_cb on_row,
+	void *arg)
 {
 	struct row_set set;
 
 	set_fill((struct kafka_view *)base, ROWS_ANY, &set);
-	return set.count ? row_set_due(&set, site, after_us, after_id, limit, on_row, arg) : 0;
+	return set.count ? row_set_due(&set, from, limit, on_row, arg) : 0;
 }
 
 size_t

@@ -10,8 +10,8 @@
 struct rows *kafka_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
 	const struct rows_watch *watch, void *arg);
 void kafka_rows_close(struct rows *base);
-size_t kafka_rows_due(struct rows *base, const char *site, uint64_t after_us,
-	const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
+size_t kafka_rows_due(struct rows *base, const struct rows_place *from, size_t limit,
+	queue_row_cb on_row, void *arg);
 size_t kafka_rows_scan(struct rows *base, int partition, const uint8_t *after_id,
 	const char *after_site, size_t limit, queue_row_cb on_row, void *arg);
 size_t kafka_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);

@@ -347,6 +347,7 @@ row_cache_put(struct row_cache *cache, int32_t partition, const Row *row, const 
 		.id = row->envelope->id.data,
 		.site = row->site,
 		.site_length = strlen(row->site),
+		.lane = rows_lane(row->envelope->account),
 		.head = {row->due_us, body},
 		.now_us = now_us,
 		.packed = packed,
@@ -573,12 +574,12 @@ source_of(const struct row_set *set)
 }
 
 size_t
-row_set_due(const struct row_set *set, const char *site, uint64_t after_us, const uint8_t *after_id,
-	size_t limit, queue_row_cb on_row, void *arg)
+row_set_due(const struct row_set *set, const struct rows_place *from, size_t limit,
+	queue_row_cb on_row, void *arg)
 {
 	struct row_source source = source_of(set);
 
-	return row_source_due(&source, site, after_us, after_id, limit, on_row, arg);
+	return row_source_due(&source, from, limit, on_row, arg);
 }
 
 size_t

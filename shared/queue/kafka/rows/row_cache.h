@@ -82,8 +82,8 @@ struct row_set {
 	size_t count;
 	int32_t partitions[ROW_PARTITIONS_MAX];
 };
-size_t row_set_due(const struct row_set *set, const char *site, uint64_t after_us,
-	const uint8_t *after_id, size_t limit, queue_row_cb on_row, void *arg);
+size_t row_set_due(const struct row_set *set, const struct rows_place *from, size_t limit,
+	queue_row_cb on_row, void *arg);
 size_t row_set_scan(const struct row_set *set, const uint8_t *after_id, const char *after_site,
 	size_t limit, queue_row_cb on_row, void *arg);
 size_t row_set_of(const struct row_set *set, const uint8_t *id, queue_row_cb on_row, void *arg);

@@ -20,7 +20,7 @@ rest_site(const char *reply)
 	assert_int_equal(schedule_next(s, now, &step), SCHEDULE_OPEN);
 	schedule_opening(s, &connection, step.site);
 	schedule_remove(s, &entry);
-	assert_true(schedule_feedback(s, step.site, FEEDBACK_SITE, now));
+	assert_true(schedule_feedback(s, &connection, FEEDBACK_SITE, now));
 	outcome_from_error(&outcome, STEP_CONNECT, reply, "mx[192.0.2.1]");
 	schedule_troubled(s, step.site, &outcome, now);
 	schedule_gone(s, &connection);

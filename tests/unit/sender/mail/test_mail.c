@@ -37,11 +37,11 @@ what_is_under_way_is_not_loaded_from_its_row(void **state)
 	(void)state;
 	mail_check(t.mail);
 	assert_int_equal(t.rows, 2);
-	deferral_noted(t.sender.deferral, "quick", 1);
+	deferral_noted(t.sender.deferral, "quick", rows_lane(t.mail->envelope->account), 1);
 	event_base_loop(loop_base(t.sender.loop), EVLOOP_NONBLOCK);
 	assert_int_equal(t.loads, 0);
 	t.cb(t.arg, 0);
-	deferral_noted(t.sender.deferral, "quick", 1);
+	deferral_noted(t.sender.deferral, "quick", rows_lane(t.mail->envelope->account), 1);
 	event_base_loop(loop_base(t.sender.loop), EVLOOP_NONBLOCK);
 	assert_int_equal(t.loads, 0);
 	assert_ptr_equal(

@@ -46,7 +46,8 @@ struct link {
 	bool used;
 };
 
-enum mood { MOOD_GOOD, MOOD_DEAD, MOOD_LATER, MOOD_MIXED };
+/* The last two: towards the first account. */
+enum mood { MOOD_GOOD, MOOD_DEAD, MOOD_LATER, MOOD_MIXED, MOOD_HIM_LATER, MOOD_HIM_DEAD };
 
 static struct {
 	struct schedule *schedule;
@@ -185,7 +186,7 @@ do_step(const struct schedule_step *step)
 	case SCHEDULE_CLOSE: assert_null(link->message); break;
 	case SCHEDULE_PARK:
 		assert_true(schedule_rest_until(world.schedule, site_name(message->site),
-				    world.now) > world.now);
+				    account_name(message->account), world.now) > world.now);
 		message_leaves(message);
 		message->used = false;
 		world.parks++;
@@ -207,9 +208,11 @@ settle(void)
 }
 
 static enum schedule_feedback
-answer(int site)
+answer(const struct message *message)
 {
-	switch (world.moods[site]) {
+	switch (world.moods[message->site]) {
+	case MOOD_HIM_LATER: return message->account ? FEEDBACK_SUCCESS : FEEDBACK_TRANSIENT;
+	case MOOD_HIM_DEAD: return message->account ? FEEDBACK_SUCCESS : FEEDBACK_SITE;
 	case MOOD_GOOD: return FEEDBACK_SUCCESS;
 	case MOOD_DEAD: return FEEDBACK_SITE;
 	case MOOD_LATER: return FEEDBACK_TRANSIENT;
@@ -232,7 +235,7 @@ link_acts(struct link *link)
 		}
 		message = (struct message *)schedule_take(
 			world.schedule, link->node.site, link->node.affinity);
-		schedule_feedback(world.schedule, link->node.site, FEEDBACK_SITE, world.now);
+		schedule_feedback(world.schedule, &link->node, FEEDBACK_SITE, world.now);
 		if (message) {
 			message_leaves(message);
 			message->used = false;
@@ -243,7 +246,7 @@ link_acts(struct link *link)
 		message = link->message;
 		link->message = NULL;
 		message->used = false;
-		schedule_feedback(world.schedule, link->node.site, answer(site), world.now);
+		schedule_feedback(world.schedule, &link->node, answer(message), world.now);
 		if (world.moods[site] == MOOD_DEAD || chance(50) == 0)
 			link_gone(link);
 		else
@@ -428,19 +431,20 @@ a_dead_site_rests_and_its_mail_is_parked(void **state)
 	assert_int_equal(world.waiting[0], 0);
 	assert_true(world.opens < 20);
 	assert_true(world.parks > 80);
-	first = schedule_rest_until(world.schedule, site_name(0), world.now);
+	first = schedule_rest_until(world.schedule, site_name(0), NULL, world.now);
 	assert_int_equal(first, world.now + usual.rest_first_us);
 
 	/* the clock was a day ahead */
 	assert_int_equal(
-		schedule_rest_until(world.schedule, site_name(0), world.now - 86400 * SECOND), 0);
+		schedule_rest_until(world.schedule, site_name(0), NULL, world.now - 86400 * SECOND),
+		0);
 
 	/* the next failure rests it twice as long */
 	world.now = first;
 	assert_int_equal(schedule_room(world.schedule, site_name(0), 250), 5);
 	message_add(0, 0, 1, true);
 	run_site(10);
-	assert_int_equal(schedule_rest_until(world.schedule, site_name(0), world.now),
+	assert_int_equal(schedule_rest_until(world.schedule, site_name(0), NULL, world.now),
 		world.now + 2 * usual.rest_first_us);
 	schedule_free(&world.schedule);
 }
@@ -452,18 +456,19 @@ next_rest(const char *site, bool shared, enum schedule_feedback feedback)
 	struct schedule_connection connection = { 0 };
 	struct schedule_entry entry = { 0 };
 	struct schedule_step step;
-	uint64_t until = schedule_rest_until(world.schedule, site, world.now);
+	uint64_t until = schedule_rest_until(world.schedule, site, NULL, world.now);
 
 	world.now = until > world.now ? until : world.now;
-	for (int i = 0; i < 20 && !schedule_rest_until(world.schedule, site, world.now); i++) {
+	for (int i = 0; i < 20 && !schedule_rest_until(world.schedule, site, NULL, world.now);
+		i++) {
 		schedule_add(world.schedule, &entry, site, shared, "a", 1, true, world.now);
 		assert_int_equal(schedule_next(world.schedule, world.now, &step), SCHEDULE_OPEN);
 		schedule_opening(world.schedule, &connection, step.site);
 		schedule_remove(world.schedule, &entry);
-		schedule_feedback(world.schedule, step.site, feedback, world.now);
+		schedule_feedback(world.schedule, &connection, feedback, world.now);
 		schedule_gone(world.schedule, &connection);
 	}
-	return (unsigned)((schedule_rest_until(world.schedule, site, world.now) - world.now) /
+	return (unsigned)((schedule_rest_until(world.schedule, site, NULL, world.now) - world.now) /
 		(60 * SECOND));
 }
 
@@ -508,7 +513,7 @@ what_a_site_said_last_is_known_until_a_message_gets_through(void **state)
 	schedule_remove(world.schedule, &entry);
 	for (unsigned i = 1; i <= usual.concurrency_start; i++) {
 		assert_null(schedule_trouble(world.schedule, "mx.test"));
-		schedule_feedback(world.schedule, step.site, FEEDBACK_SITE, world.now);
+		schedule_feedback(world.schedule, &connection, FEEDBACK_SITE, world.now);
 		outcome_from_error(&outcome, STEP_BANNER, "421 no", "mx");
 		schedule_troubled(world.schedule, step.site, &outcome, world.now);
 	}
@@ -521,7 +526,7 @@ what_a_site_said_last_is_known_until_a_message_gets_through(void **state)
 	assert_null(schedule_trouble(world.schedule, "other.test"));
 	world.now += 3600 * SECOND;
 	assert_non_null(schedule_trouble(world.schedule, "mx.test"));
-	assert_false(schedule_feedback(world.schedule, step.site, FEEDBACK_SUCCESS, world.now));
+	assert_false(schedule_feedback(world.schedule, &connection, FEEDBACK_SUCCESS, world.now));
 	assert_null(schedule_trouble(world.schedule, "mx.test"));
 	schedule_gone(world.schedule, &connection);
 	schedule_free(&world.schedule);
@@ -537,8 +542,130 @@ a_site_that_only_defers_comes_to_rest(void **state)
 		message_add(0, 0, 1, true);
 	run_site(2000);
 	assert_true(world.sends < 50);
-	assert_true(schedule_rest_until(world.schedule, site_name(0), world.now) > world.now);
+	assert_true(schedule_rest_until(world.schedule, site_name(0), NULL, world.now) > world.now);
 	schedule_free(&world.schedule);
+}
+
+static uint64_t
+rest_of(int account)
+{
+	return schedule_rest_until(world.schedule, site_name(0), account_name(account), world.now);
+}
+
+static void
+what_a_site_says_to_one_account_lets_that_one_rest_alone(void **state)
+{
+	struct message *other;
+
+	(void)state;
+	for (int mood = MOOD_HIM_LATER; mood <= MOOD_HIM_DEAD; mood++) {
+		world_reset(&usual);
+		world.moods[0] = (enum mood)mood;
+		message_add(0, 1, 1, true);
+		run_site(2);
+		for (int i = 0; i < 200; i++)
+			message_add(0, 0, 1, true);
+		run_site(2000);
+		assert_true(rest_of(0) > world.now);
+		assert_int_equal(rest_of(1), 0);
+		assert_true(world.parks > 100);
+		for (int i = 0; i < 50; i++) {
+			other = message_add(0, 1 + i % 3, 1, true);
+			message_add(0, 0, 1, true);
+			run_site(100);
+			assert_true(other->sent);
+			assert_true(rest_of(0) > world.now);
+		}
+		world.now = rest_of(0);
+		message_add(0, 0, 1, true);
+		world.moods[0] = MOOD_GOOD;
+		run_site(100);
+		assert_int_equal(world.waiting[0], 0);
+		schedule_free(&world.schedule);
+	}
+}
+
+static void
+others_that_fail_too_let_the_site_rest_for_all(void **state)
+{
+	(void)state;
+	for (int mood = MOOD_HIM_LATER; mood <= MOOD_HIM_DEAD; mood++) {
+		world_reset(&usual);
+		world.moods[0] = (enum mood)mood;
+		for (int i = 0; i < 200; i++)
+			message_add(0, 0, 1, true);
+		run_site(2000);
+		world.moods[0] = mood == MOOD_HIM_LATER ? MOOD_LATER : MOOD_DEAD;
+		for (int i = 0; i < 100; i++)
+			message_add(0, 1 + i % 3, 1, true);
+		world.sends = 0;
+		run_site(1000);
+		for (int account = 0; account < 5; account++)
+			assert_int_equal(rest_of(account), rest_of(0));
+		assert_true(rest_of(0) > world.now);
+		assert_in_range(world.sends, 0, 20);
+		schedule_free(&world.schedule);
+	}
+}
+
+static void
+one_account_alone_fails_and_then_another(void **state)
+{
+	(void)state;
+	world_reset(&usual);
+	world.moods[0] = MOOD_HIM_LATER;
+	for (int i = 0; i < 40; i++)
+		message_add(0, 0, 1, true);
+	run_site(1000);
+	world.now = rest_of(0);
+	assert_int_equal(rest_of(0), 0);
+	world.moods[0] = MOOD_LATER;
+	for (int i = 0; i < 40; i++)
+		message_add(0, 1, 1, true);
+	run_site(1000);
+	assert_true(rest_of(1) > world.now);
+	assert_int_equal(rest_of(0), 0);
+	assert_int_equal(rest_of(2), 0);
+	schedule_free(&world.schedule);
+}
+
+/* Opens what it may, and sends; nothing is answered. */
+static void
+ready_all(void)
+{
+	settle();
+	for (size_t i = 0; i < sizeof world.links / sizeof *world.links; i++)
+		if (world.links[i].used && world.links[i].node.state == CONNECTION_OPENING)
+			schedule_ready(world.schedule, &world.links[i].node);
+	settle();
+}
+
+static void
+messages_of_one_account_that_stand_still_leave_a_connection(void **state)
+{
+	struct schedule_options options = usual;
+	struct message *others[2];
+
+	(void)state;
+	for (unsigned start = 1; start <= 20; start += start == 1 ? 4 : 15) {
+		for (options.concurrency_max = start; options.concurrency_max <= 20;
+			options.concurrency_max += 20 - start ? 20 - start : 1) {
+			options.concurrency_start = start;
+			world_reset(&options);
+			for (int i = 0; i < 100; i++)
+				message_add(0, 0, 1, true);
+			ready_all();
+			others[0] = message_add(0, 1, 1, true);
+			ready_all();
+			others[1] = message_add(0, 2, 1, true);
+			ready_all();
+			assert_true(others[0]->sent == (options.concurrency_max > 1));
+			assert_false(others[1]->sent);
+			assert_true(world.open[0] <= options.concurrency_max);
+			assert_true(world.open[0] <= start + 1);
+			schedule_free(&world.schedule);
+		}
+	}
 }
 
 static void
@@ -582,11 +709,12 @@ a_smarthost_does_not_rest_for_its_domains(void **state)
 		}
 		assert_int_equal(step.verb, SCHEDULE_SEND);
 		sends++;
-		schedule_feedback(world.schedule, step.site, FEEDBACK_TRANSIENT, world.now);
+		schedule_feedback(world.schedule, &connection, FEEDBACK_TRANSIENT, world.now);
 		schedule_ready(world.schedule, &connection);
 	}
 	assert_true(sends >= 90);
-	assert_int_equal(schedule_rest_until(world.schedule, "smart.example:25", world.now), 0);
+	assert_int_equal(
+		schedule_rest_until(world.schedule, "smart.example:25", NULL, world.now), 0);
 	schedule_free(&world.schedule);
 }
 
@@ -767,6 +895,10 @@ main(void)
 		cmocka_unit_test(a_rest_grows_to_half_an_hour_that_of_a_smarthost_to_two_minutes),
 		cmocka_unit_test(what_a_site_said_last_is_known_until_a_message_gets_through),
 		cmocka_unit_test(a_site_that_only_defers_comes_to_rest),
+		cmocka_unit_test(what_a_site_says_to_one_account_lets_that_one_rest_alone),
+		cmocka_unit_test(others_that_fail_too_let_the_site_rest_for_all),
+		cmocka_unit_test(one_account_alone_fails_and_then_another),
+		cmocka_unit_test(messages_of_one_account_that_stand_still_leave_a_connection),
 		cmocka_unit_test(success_ends_the_rest_and_widens_the_site),
 		cmocka_unit_test(a_smarthost_does_not_rest_for_its_domains),
 		cmocka_unit_test(sites_share_the_connections_of_the_process),

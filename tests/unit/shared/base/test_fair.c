@@ -188,6 +188,20 @@ what_is_taken_back_is_forgotten(void **state)
 	assert_order("bb");
 }
 
+static void
+room_is_how_often_one_more_is_allowed(void **state)
+{
+	(void)state;
+	for (size_t used = 0; used < 300; used++)
+		for (size_t unused = 0; unused < 300; unused++) {
+			size_t more = 0;
+
+			while (fair_allows(used + more, unused - more))
+				more++;
+			assert_int_equal(fair_room(used, unused), more);
+		}
+}
+
 int
 main(void)
 {
@@ -200,6 +214,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 			one_account_leaves_room_for_the_next, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_taken_back_is_forgotten, set_up, tear_down),
+		cmocka_unit_test(room_is_how_often_one_more_is_allowed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

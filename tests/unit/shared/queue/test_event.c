@@ -26,6 +26,8 @@ teardown(void **state)
 	return nftw(dir, rig_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+#define ONLY(file) ((struct event_file *const[EVENT_CLASSES]){ file })
+
 struct seen {
 	char *lines[64];
 	size_t count;
@@ -189,13 +191,13 @@ a_busy_hour_has_several_files_read_in_order(void **state)
 		event_file_flush(file);
 		free(line);
 	}
-	event_files_read((struct event_file *const[]){ file, NULL }, 0, on_event, &seen);
+	event_files_read(ONLY(file), 0, on_event, &seen);
 	assert_int_equal(seen.count, 20);
 	for (size_t i = 1; i < 20; i++)
 		assert_true(strcmp(seen.lines[i - 1], seen.lines[i]) < 0);
 	forget(&seen);
 	event_file_tidy(file);
-	event_files_read((struct event_file *const[]){ file, NULL }, 0, on_event, &seen);
+	event_files_read(ONLY(file), 0, on_event, &seen);
 	assert_true(seen.count >= 10 && seen.count < 20 + 1);
 	forget(&seen);
 	event_file_close(&file);
@@ -216,7 +218,7 @@ half_a_line_spoils_no_other(void **state)
 	file = event_file_open(dir, EVENT_OF_MAIL, 1000000, UINT64_C(1) << 40);
 	event_file_add(file, "{\"c\":1}", 7);
 	event_file_flush(file);
-	event_files_read((struct event_file *const[]){ file, NULL }, 0, on_event, &seen);
+	event_files_read(ONLY(file), 0, on_event, &seen);
 	assert_int_equal(seen.count, 2);
 	assert_string_equal(seen.lines[1], "{\"c\":1}");
 	forget(&seen);
@@ -235,12 +237,14 @@ put_at(struct event_file *file, const char *second, const char *name)
 }
 
 static void
-floods_have_files_of_their_own_and_are_read_in_their_place(void **state)
+each_class_has_files_of_its_own_and_is_read_in_its_place(void **state)
 {
-	static const char *const names[] = { "accepted", "rejected", "delivered", "auth-failed" };
+	static const char *const names[] = { "accepted", "rejected", "delivered", "auth-failed",
+		"audit" };
 	struct event_file *files[EVENT_CLASSES] = {
 		event_file_open(dir, EVENT_OF_MAIL, 1000000, UINT64_C(1) << 40),
 		event_file_open(dir, EVENT_FLOOD, 1000, UINT64_C(1) << 40),
+		event_file_open(dir, EVENT_AUDIT, 1000, UINT64_C(1) << 40),
 	};
 	struct seen seen = { 0 };
 
@@ -249,27 +253,27 @@ floods_have_files_of_their_own_and_are_read_in_their_place(void **state)
 	put_at(files[EVENT_FLOOD], "02", names[1]);
 	put_at(files[EVENT_OF_MAIL], "03", names[2]);
 	put_at(files[EVENT_FLOOD], "04", names[3]);
+	put_at(files[EVENT_AUDIT], "05", names[4]);
 	event_files_read(files, 0, on_event, &seen);
-	assert_int_equal(seen.count, 4);
-	for (size_t i = 0; i < 4; i++)
+	assert_int_equal(seen.count, 5);
+	for (size_t i = 0; i < 5; i++)
 		assert_non_null(strstr(seen.lines[i], names[i]));
 	forget(&seen);
 	for (int i = 0; i < 200; i++)
-		put_at(files[EVENT_FLOOD], "05", "rejected");
+		put_at(files[EVENT_FLOOD], "06", "rejected");
 	for (int i = 0; i < EVENT_CLASSES; i++)
 		event_file_tidy(files[i]);
 	event_files_read(files, 0, on_event, &seen);
 	assert_non_null(strstr(seen.lines[0], "accepted"));
 	assert_non_null(strstr(seen.lines[1], "delivered"));
-	assert_in_range(seen.count, 3, 2 + 30);
+	assert_non_null(strstr(seen.lines[2], "audit"));
+	assert_in_range(seen.count, 4, 3 + 30);
 	forget(&seen);
 	for (int i = 0; i < EVENT_CLASSES; i++)
 		event_file_close(&files[i]);
 }
 
 /* ---- readers ---- */
-
-#define ONLY(file) ((struct event_file *const[]){ file, NULL })
 
 static void
 put_line(struct event_file *file, const char *line)
@@ -407,6 +411,7 @@ a_reader_that_stops_goes_on_from_its_place(void **state)
 	struct event_file *files[EVENT_CLASSES] = {
 		event_file_open(dir, EVENT_OF_MAIL, 1000000, UINT64_C(1) << 40),
 		event_file_open(dir, EVENT_FLOOD, 1000000, UINT64_C(1) << 40),
+		event_file_open(dir, EVENT_AUDIT, 1000000, UINT64_C(1) << 40),
 	};
 	struct event_reader *reader;
 	struct seen seen = { 0 };
@@ -415,7 +420,7 @@ a_reader_that_stops_goes_on_from_its_place(void **state)
 	(void)state;
 	for (int i = 0; i < 20; i++) {
 		snprintf(second, sizeof second, "%02d", i);
-		put_at(files[i % 3 == 0], second, second);
+		put_at(files[i % EVENT_CLASSES], second, second);
 	}
 	for (size_t i = 0; i < 20; i++) {
 		reader = event_files_open(files, 0, place);
@@ -438,9 +443,10 @@ what_is_no_place_is_refused(void **state)
 {
 	static const char *const bad[] = { "", "x", "20200101T00", "20200101T00:1",
 		"20200101T00:1,", "20200101T00:1,20200101T00:", "20200101T00:-1,20200101T00:1",
-		"20200101T00:1,20200101T00:1 ", "../../../etc:1,20200101T00:1",
-		"20200101T00:99999999999999999999,20200101T00:1", "2020:1,20200101T00:1",
-		"20200101T00000000000000000000:1,20200101T00:1" };
+		"20200101T00:1,20200101T00:1", "20200101T00:1,20200101T00:1,20200101T00:1 ",
+		"20200101T00:1,20200101T00:1,20200101T00:1,20200101T00:1",
+		"../../../etc:1,20200101T00:1", "20200101T00:99999999999999999999,20200101T00:1",
+		"2020:1,20200101T00:1", "20200101T00000000000000000000:1,20200101T00:1" };
 	struct event_file *file = event_file_open(dir, EVENT_OF_MAIL, 1000000, UINT64_C(1) << 40);
 
 	(void)state;
@@ -450,7 +456,7 @@ what_is_no_place_is_refused(void **state)
 }
 
 static void
-what_strangers_cause_is_a_flood(void **state)
+the_class_is_by_the_name(void **state)
 {
 	static const struct {
 		const char *name;
@@ -462,6 +468,7 @@ what_strangers_cause_is_a_flood(void **state)
 		{ "accepted",    EVENT_OF_MAIL},
 		{ "held",        EVENT_OF_MAIL},
 		{ "delivered",   EVENT_OF_MAIL},
+		{ "audit",       EVENT_AUDIT  },
 	};
 	struct mail_event event = { 0 };
 
@@ -486,13 +493,13 @@ main(void)
 		TEST(old_files_go),
 		TEST(a_busy_hour_has_several_files_read_in_order),
 		TEST(half_a_line_spoils_no_other),
-		TEST(floods_have_files_of_their_own_and_are_read_in_their_place),
 		TEST(what_is_no_place_is_refused),
 		TEST(a_reader_that_stops_goes_on_from_its_place),
 		TEST(a_place_holds_when_its_file_has_gone),
 		TEST(what_is_being_written_is_waited_for_and_what_is_broken_passed_over),
 		TEST(a_follower_sees_each_line_once_whatever_turns),
-		TEST(what_strangers_cause_is_a_flood),
+		TEST(each_class_has_files_of_its_own_and_is_read_in_its_place),
+		TEST(the_class_is_by_the_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,6 +59,15 @@ defer_two(Row rows[3])
 	assert_int_equal(defer(rig.records[1], second, 1), 0);
 }
 
+static size_t
+due_from(const char *site, uint64_t due_us, const uint8_t *id, size_t limit)
+{
+	struct rows_place from = { .site = site, .due_us = due_us, .id = id };
+
+	from.lane = rows_lane("");
+	return rows_due(rig.rows, &from, limit, on_row, NULL);
+}
+
 static void
 deferring_leaves_rows_and_the_body_until_the_last_row_goes(void **state)
 {
@@ -91,29 +100,29 @@ rows_come_by_due_time_and_site(void **state)
 
 	(void)state;
 	defer_two(rows);
-	assert_int_equal(rows_due(rig.rows, "google", 0, NULL, 10, on_row, NULL), 2);
+	assert_int_equal(due_from("google", 0, NULL, 10), 2);
 	assert_int_equal(found[0]->due_us, 1000);
 	assert_int_equal(found[1]->due_us, 2000);
 	assert_memory_equal(found[1]->envelope->id.data, letters[0].id, ID_SIZE);
 	forget_rows();
-	assert_int_equal(rows_due(rig.rows, "google", 1000, letters[1].id, 10, on_row, NULL), 1);
+	assert_int_equal(due_from("google", 1000, letters[1].id, 10), 1);
 	forget_rows();
-	assert_int_equal(rows_due(rig.rows, "google", 1000, NULL, 1, on_row, NULL), 1);
+	assert_int_equal(due_from("google", 1000, NULL, 1), 1);
 	forget_rows();
-	assert_int_equal(rows_due(rig.rows, "goog", 0, NULL, 10, on_row, NULL), 0);
+	assert_int_equal(due_from("goog", 0, NULL, 10), 0);
 	rows[0].due_us = 500;
 	rows[0].attempts = 3;
 	rows[0].envelope->recipients[0]->ambiguous = 2;
 	assert_int_equal(row_put(&rows[0]), 0);
-	assert_int_equal(rows_due(rig.rows, "google", 0, NULL, 10, on_row, NULL), 2);
+	assert_int_equal(due_from("google", 0, NULL, 10), 2);
 	assert_int_equal(found[0]->attempts, 3);
 	assert_int_equal(found[0]->envelope->recipients[0]->ambiguous, 2);
 	forget_rows();
 	rows[0].due_us = 0; /* held: no due time */
 	assert_int_equal(row_put(&rows[0]), 0);
-	assert_int_equal(rows_due(rig.rows, "google", 1, NULL, 10, on_row, NULL), 1);
+	assert_int_equal(due_from("google", 1, NULL, 10), 1);
 	forget_rows();
-	assert_int_equal(rows_due(rig.rows, "google", 0, NULL, 10, on_row, NULL), 2);
+	assert_int_equal(due_from("google", 0, NULL, 10), 2);
 	assert_int_equal(found[0]->due_us, 0);
 	forget_rows();
 	assert_int_equal(stats().rows, 3);

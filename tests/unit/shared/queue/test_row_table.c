@@ -42,6 +42,14 @@ message_id(size_t message, uint8_t id[ID_SIZE])
 	id[15] = (uint8_t)message;
 }
 
+static char *
+account_of(size_t message)
+{
+	static const char *const accounts[] = { "acme", "bolt", "corp" };
+
+	return (char *)accounts[message % 7 % 3];
+}
+
 static size_t
 message_of(const Row *row)
 {
@@ -78,6 +86,8 @@ write_row(MDB_txn *txn, size_t message, size_t site)
 
 	message_id(message, id);
 	envelope.id = (ProtobufCBinaryData){ ID_SIZE, id };
+	envelope.account = account_of(message);
+	entry.lane = rows_lane(envelope.account);
 	row.envelope = &envelope;
 	row.site = (char *)sites[site];
 	row.attempts = model[message][site].attempts;
@@ -191,6 +201,10 @@ model_count(int site)
 static int
 due_order(const Row *a, const Row *b)
 {
+	uint64_t lane_a = rows_lane(a->envelope->account), lane_b = rows_lane(b->envelope->account);
+
+	if (lane_a != lane_b)
+		return lane_a < lane_b ? -1 : 1;
 	if (a->due_us != b->due_us)
 		return a->due_us < b->due_us ? -1 : 1;
 	return memcmp(a->envelope->id.data, b->envelope->id.data, ID_SIZE);
@@ -198,16 +212,40 @@ due_order(const Row *a, const Row *b)
 
 /* In pages of 7, each from where the one before ended. */
 static void
+read_due(struct rows_place from)
+{
+	const Row *last;
+
+	while (row_source_due(&source, &from, 7, on_row, NULL) == 7) {
+		last = found[found_count - 1];
+		from.lane = rows_lane(last->envelope->account);
+		from.due_us = last->due_us;
+		from.id = last->envelope->id.data;
+	}
+}
+
+/* A lane holds its account's rows, and no others. */
+static void
+check_lane(int site, size_t message)
+{
+	const char *account = account_of(message);
+	size_t count = 0;
+
+	for (size_t m = 0; m < MESSAGES; m++)
+		count += model[m][site].there && !strcmp(account_of(m), account);
+	read_due((struct rows_place){ .site = sites[site], .lane = rows_lane(account) });
+	assert_int_equal(found_count, count);
+	for (size_t i = 0; i < found_count; i++)
+		assert_string_equal(found[i]->envelope->account, account);
+	forget_found();
+}
+
+static void
 check_due(int site)
 {
-	const Row *last = NULL;
-	size_t got;
-
-	do {
-		last = found_count ? found[found_count - 1] : NULL;
-		got = row_source_due(&source, sites[site], last ? last->due_us : 0,
-			last ? last->envelope->id.data : NULL, 7, on_row, NULL);
-	} while (got == 7);
+	for (size_t message = 0; message < 3; message++)
+		check_lane(site, message);
+	read_due((struct rows_place){ .site = sites[site], .further = true });
 	assert_int_equal(found_count, model_count(site));
 	for (size_t i = 0; i < found_count; i++) {
 		check_found(found[i]);
@@ -377,6 +415,32 @@ an_old_environment_is_counted_when_it_is_opened(void **state)
 	mdb_txn_abort(txn);
 }
 
+/* The index by due time alone, as older versions wrote it; and this one's, which they left as it
+ * was when they changed the rows. */
+static void
+what_an_older_version_wrote_has_lanes_when_it_is_opened(void **state)
+{
+	MDB_txn *txn = txn_begin(0);
+	char old_key[] = "ab\0........0123456789abcdef";
+	MDB_val key = { sizeof old_key - 1, old_key }, nothing = { 0, NULL };
+	MDB_dbi due;
+
+	(void)state;
+	model[0][1].there = model[3][1].there = true;
+	write_row(txn, 0, 1);
+	assert_int_equal(mdb_drop(txn, tables[0].lanes, 0), 0);
+	key.mv_data = "ab\0of a row that has gone";
+	assert_int_equal(mdb_put(txn, tables[0].lanes, &key, &nothing, 0), 0);
+	key.mv_data = old_key;
+	assert_int_equal(mdb_dbi_open(txn, "due.0", MDB_CREATE, &due), 0);
+	assert_int_equal(mdb_put(txn, due, &key, &nothing, 0), 0);
+	assert_int_equal(row_table_open(&tables[0], txn, ".0", true), 0);
+	assert_int_equal(mdb_dbi_open(txn, "due.0", 0, &due), MDB_NOTFOUND);
+	write_row(txn, 3, 1);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	check_due(1);
+}
+
 static char dir[] = "/tmp/shout-rows-XXXXXX";
 
 static int
@@ -429,6 +493,7 @@ main(void)
 		TEST(rows_of_one_message_are_its_own),
 		TEST(what_cannot_be_read_is_told_and_passed_over),
 		TEST(an_old_environment_is_counted_when_it_is_opened),
+		TEST(what_an_older_version_wrote_has_lanes_when_it_is_opened),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

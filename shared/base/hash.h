@@ -1,8 +1,8 @@
 /*
  * hash.h - FNV-1a, for small tables and short names.
  */
-#ifndef SENDER_HASH_H
-#define SENDER_HASH_H
+#ifndef SHARED_HASH_H
+#define SHARED_HASH_H
 
 #include <stdint.h>
 

@@ -3,7 +3,7 @@
  *
  * queue_look() -> [seen] -> match, api_queue, api_summary
  */
-#include "control/api/seen.h"
+#include "control/look/seen.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,88 @@
+/*
+ * account_delete.c - an account's end, in two steps: deleted it is as if it were not, but its
+ * domains, users and addresses are nobody else's; after ACCOUNT_KEPT_US it goes for ever.
+ *
+ * api -> [account_delete: delete, restore, purge] -> relay.config      prune -> [purge]
+ *
+ * Its one entry says that it is deleted, so that neither way back nor there is ever half done.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/account/accounts.h"
+#include "control/account/accounts_private.h"
+#include "shared/base/date.h"
+#include "shared/base/log.h"
+
+static const char *
+text(const json_t *object, const char *field)
+{
+	return json_string_value(json_object_get(object, field));
+}
+
+bool
+account_is_deleted(const json_t *account)
+{
+	const char *status = text(account, "status");
+
+	return status && strcmp(status, "deleted") == 0;
+}
+
+uint64_t
+account_kept_until(const json_t *account)
+{
+	const json_int_t deleted = json_integer_value(json_object_get(account, "deleted_us"));
+
+	return (uint64_t)(deleted > 0 ? deleted : 0) + ACCOUNT_KEPT_US;
+}
+
+int
+account_delete(struct edit *edit, const char *id)
+{
+	json_t *account = edit_account(edit, id);
+	char until[DATE_SIZE];
+
+	if (!account)
+		return -1;
+	json_object_set(account, "status_before", json_object_get(account, "status"));
+	json_object_set_new(account, "status", json_string("deleted"));
+	json_object_set(account, "deleted_us", json_object_get(account, "version"));
+	date_iso(account_kept_until(account), until);
+	json_object_set_new(edit->reply, "status", json_string("deleted"));
+	json_object_set_new(edit->reply, "kept_until", json_string(until));
+	return 0;
+}
+
+/* As it was: a suspended one stays that. */
+int
+account_restore(struct edit *edit, const char *id)
+{
+	json_t *account = edit_any_account(edit, id);
+	const char *before = text(account, "status_before");
+
+	if (!account)
+		return -1;
+	if (!account_is_deleted(account))
+		return fault_set(&edit->fault, 409, "account", "account %.40s is not deleted", id);
+	json_object_set_new(account, "status",
+		json_string(before && strcmp(before, "disabled") == 0 ? before : "active"));
+	json_object_del(account, "status_before");
+	json_object_del(account, "deleted_us");
+	json_object_set(edit->reply, "status", json_object_get(account, "status"));
+	return 0;
+}
+
+int
+account_purge(struct edit *edit, const char *id)
+{
+	const char *key;
+	json_t *value;
+
+	if (!edit_any_account(edit, id))
+		return -1;
+	json_object_foreach(directory_members(edit->directory, id), key, value)
+		json_object_set_new(edit->changes, key, json_null());
+	edit_remove(edit, "account", id);
+	json_object_set_new(edit->reply, "status", json_string("purged"));
+	return 0;
+}

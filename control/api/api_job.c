@@ -1,0 +1,134 @@
+/*
+ * api_job.c - what reads a lot, on the worker, for a request.
+ *
+ * api_*.c -> [api_job] -> worker -> the loop: reply
+ *
+ * A job that takes long does a slice at a time: others have their turn between. One that waits for
+ * something does so on the loop, where its end can be told.
+ */
+#include "control/api/api_private.h"
+
+#include <event2/event.h>
+
+#include "shared/base/log.h"
+
+static void job_reply(struct task *task);
+
+static void
+job_run(struct job *job)
+{
+	job->more = false;
+	job->pause_ms = 0;
+	job->run(job);
+}
+
+static void
+job_work(struct task *task)
+{
+	struct job *job = (struct job *)task;
+
+	job_run(job);
+	if (job->more) {
+		loop_post(job->api->worker, &job->task);
+		return;
+	}
+	job->task.run = job_reply;
+	loop_post(job->api->loop, &job->task);
+}
+
+static void
+to_worker(struct job *job)
+{
+	job->task.run = job_work;
+	loop_post(job->api->worker, &job->task);
+}
+
+static void
+wake(struct job *job)
+{
+	TAILQ_REMOVE(&job->api->paused, job, paused);
+	event_free(job->timer);
+	job->timer = NULL;
+}
+
+static void
+on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct job *job = arg;
+
+	(void)fd;
+	(void)what;
+	wake(job);
+	job->over = !evhttp_request_get_connection(job->exchange->request);
+	to_worker(job);
+}
+
+static void
+pause_job(struct job *job)
+{
+	const struct timeval tv = { job->pause_ms / 1000, job->pause_ms % 1000 * 1000 };
+
+	job->timer = evtimer_new(loop_base(job->api->loop), on_pause_over, job);
+	if (!job->timer || evtimer_add(job->timer, &tv) < 0)
+		die("out of memory", "evtimer_new");
+	TAILQ_INSERT_TAIL(&job->api->paused, job, paused);
+}
+
+/* The API closes: what is left of it takes no time. */
+static void
+end_now(struct job *job)
+{
+	job->over = true;
+	job_run(job);
+}
+
+static void
+job_reply(struct task *task)
+{
+	struct job *job = (struct job *)task;
+
+	if (job->pause_ms && !job->api->on_closed) {
+		pause_job(job);
+		return;
+	}
+	if (job->pause_ms)
+		end_now(job);
+	if (job->then)
+		job->then(job);
+	else if (job->result)
+		reply_json(job->exchange, 200, job->result);
+	else
+		reply_fault(job->exchange, &job->fault);
+	job->release(job);
+}
+
+void
+job_start(struct job *job)
+{
+	job->api = job->exchange->api;
+	to_worker(job);
+}
+
+void
+jobs_close(struct api *api)
+{
+	struct job *job;
+
+	while ((job = TAILQ_FIRST(&api->paused))) {
+		wake(job);
+		end_now(job);
+		job_reply(&job->task);
+	}
+}
+
+bool
+search_begin(struct exchange *exchange)
+{
+	if (exchange->api->searches < SEARCHES_MAX) {
+		exchange->api->searches++;
+		return true;
+	}
+	reply_error(exchange, 503, "", "%d searches are under way: try again in a moment",
+		SEARCHES_MAX);
+	return false;
+}

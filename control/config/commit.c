@@ -1,0 +1,454 @@
+/*
+ * commit.c - a change of relay.config and its event, neither without the other.
+ *
+ * api, prune -> [commit] -> relay.config -> Redis, mail.events
+ *
+ * No step covers both, so the order does, and each step waits for the one before:
+ *
+ *   1. the note  audit/<number> is durable: what will be changed, by whom
+ *   2. entries   of which a removed account is the last, for it holds its users' names
+ *   3. event     and Redis
+ *   4. the note goes, KEEP_MS later: by then the event is on the disk
+ *
+ * A note that is found later (its process died, or the queue did not answer in time) is compared
+ * with relay.config: what was changed is told, with the same id, and the note goes.
+ */
+#include "control/config/commit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+#include <openssl/rand.h>
+
+#include "control/config/applier.h"
+#include "control/config/directory.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/queue/queue.h"
+
+#define KEEP_MS 3000     /* three syncs of the events' files */
+#define OVERDUE_MS 90000 /* each step is answered within QUEUE_LATE_MS */
+#define SWEEP_S 1
+#define KEY_SIZE 48
+
+enum step { STEP_NOTE, STEP_ENTRIES, STEP_ACCOUNTS_GONE, STEP_TELL, STEP_DONE };
+
+struct commits {
+	struct loop *loop;
+	struct queue *queue;
+	struct directory *directory;
+	struct applier *applier;
+	bool alone;
+	uint64_t started_us;
+	unsigned open; /* commits, and events of notes that were found */
+	json_t *mine;  /* notes under way: key: true, or the time (ms) from which it may go */
+	struct event *timer;
+	struct mail_event event;
+	void (*on_closed)(void *arg);
+	void *closed_arg;
+};
+
+struct commit {
+	struct commits *commits;
+	commit_cb cb;
+	void *arg;
+	json_t *entries, *old, *note;
+	char key[KEY_SIZE];
+	enum step step;
+	unsigned pending;
+	int err, applied_err;
+};
+
+static void step_next(struct commit *commit);
+static void remove_told(struct commits *commits, json_int_t now);
+
+/* A queue that is closed in order syncs the events: no note is needed any more. */
+static void
+closed(struct commits *commits)
+{
+	remove_told(commits, INT64_MAX);
+	commits->on_closed(commits->closed_arg);
+}
+
+static void
+leave(struct commits *commits)
+{
+	if (--commits->open == 0 && commits->on_closed)
+		closed(commits);
+}
+
+/* One commit's steps */
+
+static void
+commit_end(struct commit *commit)
+{
+	struct commits *commits = commit->commits;
+
+	if (commit->err)
+		json_object_del(commits->mine, commit->key); /* the sweep finds out */
+	if (commit->cb)
+		commit->cb(commit->arg, commit->err, commit->applied_err);
+	json_decref(commit->entries);
+	json_decref(commit->old);
+	json_decref(commit->note);
+	free(commit);
+	leave(commits);
+}
+
+static void
+claim(struct commit *commit)
+{
+	struct directory *directory = commit->commits->directory;
+	const char *key;
+	json_t *value, *old;
+
+	json_object_foreach(commit->entries, key, value)
+	{
+		old = directory_entry(directory, key);
+		json_object_set_new(commit->old, key, old ? json_incref(old) : json_null());
+		directory_set(directory, key, json_is_null(value) ? NULL : json_incref(value));
+	}
+}
+
+/* But for what a later change has claimed meanwhile. */
+static void
+claim_undo(struct commit *commit)
+{
+	struct directory *directory = commit->commits->directory;
+	const char *key;
+	json_t *value, *old;
+
+	json_object_foreach(commit->entries, key, value)
+	{
+		old = json_object_get(commit->old, key);
+		if (directory_entry(directory, key) == (json_is_null(value) ? NULL : value))
+			directory_set(directory, key, json_is_null(old) ? NULL : json_incref(old));
+	}
+}
+
+static void
+answered(struct commit *commit)
+{
+	if (--commit->pending > 0)
+		return;
+	if (commit->err) {
+		claim_undo(commit);
+		commit_end(commit);
+	} else {
+		step_next(commit);
+	}
+}
+
+static void
+on_put(void *arg, int err)
+{
+	struct commit *commit = arg;
+
+	if (err)
+		commit->err = err;
+	answered(commit);
+}
+
+static void
+put(struct commit *commit, const char *key, const json_t *value)
+{
+	char *text = json_is_null(value) ? xstrdup("") : json_dumps(value, JSON_COMPACT);
+
+	if (!text)
+		die("out of memory", "json_dumps");
+	commit->pending++;
+	queue_config_put(commit->commits->queue, key, text, on_put, commit);
+	explicit_bzero(text, strlen(text));
+	free(text);
+}
+
+static void
+put_entries(struct commit *commit, bool accounts_gone)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(commit->entries, key, value)
+	{
+		const bool gone = json_is_null(value) && strncmp(key, "account/", 8) == 0;
+
+		if (gone == accounts_gone)
+			put(commit, key, value);
+	}
+}
+
+static void
+on_pushed(void *arg, int err, uint64_t entries)
+{
+	struct commit *commit = arg;
+
+	(void)entries;
+	if (err)
+		commit->applied_err = err;
+	answered(commit);
+}
+
+static void
+push_entries(struct commit *commit)
+{
+	struct applier *applier = commit->commits->applier;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(commit->entries, key, value)
+	{
+		if (!applier || !applier_takes(key))
+			continue;
+		commit->pending++;
+		applier_push(applier, key, on_pushed, commit);
+	}
+}
+
+/* From when on the note may go. */
+static void
+note_told(struct commits *commits, const char *key)
+{
+	json_object_set_new(
+		commits->mine, key, json_integer((json_int_t)(clock_mono_ms() + KEEP_MS)));
+}
+
+static void
+on_told(void *arg, int err)
+{
+	struct commit *commit = arg;
+
+	if (err)
+		json_object_del(commit->commits->mine, commit->key); /* the sweep tells it again */
+	else
+		note_told(commit->commits, commit->key);
+	answered(commit);
+}
+
+static void
+tell(struct commit *commit)
+{
+	struct commits *commits = commit->commits;
+
+	commit->pending++;
+	audit_send(&commits->event, commits->queue, commit->note,
+		commit->key + strlen(AUDIT_PREFIX), on_told, commit);
+}
+
+/* The pending one of its own keeps a step from ending before all of it has begun. */
+static void
+step_next(struct commit *commit)
+{
+	commit->step++;
+	commit->pending = 1;
+	switch (commit->step) {
+	case STEP_NOTE: break;
+	case STEP_ENTRIES: put_entries(commit, false); break;
+	case STEP_ACCOUNTS_GONE: put_entries(commit, true); break;
+	case STEP_TELL:
+		push_entries(commit);
+		tell(commit);
+		break;
+	case STEP_DONE: commit_end(commit); return;
+	}
+	answered(commit);
+}
+
+/* Never two alike: several processes make them. */
+static void
+make_key(char key[KEY_SIZE])
+{
+	uint32_t random;
+
+	if (RAND_bytes((unsigned char *)&random, sizeof random) != 1)
+		die("no random numbers", "OpenSSL");
+	snprintf(key, KEY_SIZE, AUDIT_PREFIX "%020" PRIu64 "-%08" PRIx32, clock_us(), random);
+}
+
+void
+commit_begin(struct commits *commits, const struct change *change, commit_cb cb, void *arg)
+{
+	struct commit *commit = xcalloc(1, sizeof *commit);
+
+	*commit = (struct commit){ .commits = commits,
+		.cb = cb,
+		.arg = arg,
+		.entries = change->entries,
+		.old = json_object(),
+		.step = STEP_NOTE,
+		.pending = 1 };
+	commits->open++;
+	claim(commit);
+	commit->note = audit_note(
+		change->what, &change->author, commit->entries, commit->old, change->shown);
+	json_decref(change->shown);
+	make_key(commit->key);
+	json_object_set_new(commits->mine, commit->key, json_true());
+	put(commit, commit->key, commit->note);
+	answered(commit);
+}
+
+/* Notes that nobody works on */
+
+struct found {
+	struct commits *commits;
+	char key[KEY_SIZE];
+};
+
+static void
+note_remove(struct commits *commits, const char *key)
+{
+	json_object_del(commits->mine, key);
+	directory_set(commits->directory, key, NULL);
+	queue_config_put(commits->queue, key, "", NULL, NULL);
+}
+
+static void
+on_found_told(void *arg, int err)
+{
+	struct found found = *(struct found *)arg;
+
+	free(arg);
+	if (err)
+		json_object_del(found.commits->mine, found.key);
+	else
+		note_told(found.commits, found.key);
+	leave(found.commits);
+}
+
+static const json_t *
+entry_of(const void *arg, const char *key)
+{
+	return directory_entry(arg, key);
+}
+
+static void
+note_settle(struct commits *commits, const char *key, const json_t *entry)
+{
+	json_t *note = json_deep_copy(entry);
+	struct found *found;
+
+	if (audit_confirm(note, entry_of, commits->directory)) {
+		found = xcalloc(1, sizeof *found);
+		found->commits = commits;
+		snprintf(found->key, sizeof found->key, "%s", key);
+		json_object_set_new(commits->mine, key, json_true());
+		commits->open++;
+		audit_send(&commits->event, commits->queue, note, key + strlen(AUDIT_PREFIX),
+			on_found_told, found);
+	} else {
+		note_remove(commits, key);
+	}
+	json_decref(note);
+}
+
+/* Whether it is nobody's any more: of a process that has died, or long overdue. */
+static bool
+is_left(const struct commits *commits, const char *key, uint64_t now_us)
+{
+	const uint64_t made_us = strtoull(key + strlen(AUDIT_PREFIX), NULL, 10);
+
+	return !json_object_get(commits->mine, key) && strlen(key) < KEY_SIZE &&
+		((commits->alone && made_us < commits->started_us) ||
+			made_us + OVERDUE_MS * UINT64_C(1000) < now_us);
+}
+
+static void
+sweep(struct commits *commits)
+{
+	const uint64_t now_us = clock_us();
+	json_t *entry;
+	void *next;
+	const char *key;
+
+	json_object_foreach_safe(directory_notes(commits->directory), next, key, entry)
+	{
+		char name[KEY_SIZE];
+
+		if (!is_left(commits, key, now_us))
+			continue;
+		snprintf(name, sizeof name, "%s", key); /* the entry may go with its key */
+		note_settle(commits, name, entry);
+	}
+}
+
+static void
+remove_told(struct commits *commits, json_int_t now)
+{
+	const char *key;
+	json_t *due;
+	void *next;
+
+	json_object_foreach_safe(commits->mine, next, key, due)
+	{
+		char name[KEY_SIZE];
+
+		snprintf(name, sizeof name, "%s", key);
+		if (json_is_integer(due) && json_integer_value(due) <= now)
+			note_remove(commits, name);
+	}
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval again = { .tv_sec = SWEEP_S };
+	struct commits *commits = arg;
+
+	(void)fd, (void)what;
+	if (commits->on_closed)
+		return;
+	event_add(commits->timer, &again);
+	remove_told(commits, (json_int_t)clock_mono_ms());
+	sweep(commits);
+}
+
+struct commits *
+commits_new(struct loop *loop, struct queue *queue, struct directory *directory,
+	struct applier *applier, bool alone)
+{
+	struct commits *commits = xcalloc(1, sizeof *commits);
+
+	*commits = (struct commits){ .loop = loop,
+		.queue = queue,
+		.directory = directory,
+		.applier = applier,
+		.alone = alone,
+		.mine = json_object() };
+	commits->timer = evtimer_new(loop_base(loop), on_timer, commits);
+	if (!commits->timer)
+		die("out of memory", "evtimer_new");
+	return commits;
+}
+
+void
+commits_start(struct commits *commits)
+{
+	commits->started_us = clock_us();
+	on_timer(-1, 0, commits);
+}
+
+void
+commits_close(struct commits *commits, void (*on_closed)(void *arg), void *arg)
+{
+	commits->on_closed = on_closed;
+	commits->closed_arg = arg;
+	if (commits->open == 0)
+		closed(commits);
+}
+
+void
+commits_free(struct commits **commits_ref)
+{
+	struct commits *commits = *commits_ref;
+
+	if (!commits)
+		return;
+	*commits_ref = NULL;
+	event_free(commits->timer);
+	mail_event_free(&commits->event);
+	json_decref(commits->mine);
+	free(commits);
+}

@@ -1,0 +1,468 @@
+/*
+ * test_commit.c - a change of relay.config and its event, whatever ends when.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "control/config/commit.h"
+#include "control/config/directory.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/queue/queue_backend.h"
+
+/* A queue that does one thing at a time, when it is told to. */
+
+#define OPS_MAX 32
+
+struct op {
+	char *key, *text; /* key NULL: an event */
+	queue_cb cb;
+	void *arg;
+};
+
+static struct {
+	struct op ops[OPS_MAX];
+	size_t first, count;
+	json_t *entries, *events; /* what is durable */
+} store;
+
+static void
+op_add(const char *key, const char *text, queue_cb cb, void *arg)
+{
+	assert_true(store.count < OPS_MAX);
+	store.ops[store.count++] = (struct op){ key ? xstrdup(key) : NULL, xstrdup(text), cb, arg };
+}
+
+static void
+fake_config_put(struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg)
+{
+	(void)queue;
+	op_add(key, json, cb, arg);
+}
+
+static void
+fake_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
+	queue_cb cb, void *arg)
+{
+	(void)queue;
+	assert_int_equal(class, EVENT_AUDIT);
+	assert_int_equal(strlen(json), length);
+	op_add(NULL, json, cb, arg);
+}
+
+static const struct queue_ops ops = { .config_put = fake_config_put, .event_put = fake_event_put };
+static struct queue queue = { &ops };
+
+static void
+op_do(const struct op *op)
+{
+	if (!op->key)
+		json_array_append_new(store.events, json_loads(op->text, 0, NULL));
+	else if (*op->text)
+		json_object_set_new(store.entries, op->key, json_loads(op->text, 0, NULL));
+	else
+		json_object_del(store.entries, op->key);
+}
+
+/* Does the next one, or (err) does not, and answers it; false: there is none. */
+static bool
+answer(int err)
+{
+	struct op op;
+
+	if (store.first == store.count)
+		return false;
+	op = store.ops[store.first++];
+	if (!err)
+		op_do(&op);
+	if (op.cb)
+		op.cb(op.arg, err);
+	free(op.key);
+	free(op.text);
+	return true;
+}
+
+static void
+answer_all(int err)
+{
+	while (answer(err))
+		;
+	store.first = store.count = 0;
+}
+
+/* A control */
+
+static struct loop *loop;
+static struct directory *directory;
+static struct commits *commits;
+static unsigned closed;
+
+static void
+start(bool alone)
+{
+	const char *key;
+	json_t *value;
+
+	loop = loop_new("test");
+	directory = directory_new();
+	json_object_foreach(store.entries, key, value)
+		directory_set(directory, key, json_deep_copy(value));
+	commits = commits_new(loop, &queue, directory, NULL, alone);
+	commits_start(commits);
+}
+
+static void
+stop(void)
+{
+	commits_free(&commits);
+	directory_free(&directory);
+	loop_free(&loop);
+}
+
+/* What is under way is not done, and nobody hears of it. */
+static void
+die_here(void)
+{
+	json_t *entries = json_deep_copy(store.entries), *events = json_deep_copy(store.events);
+
+	answer_all(-ECANCELED);
+	stop();
+	json_decref(store.entries);
+	json_decref(store.events);
+	store.entries = entries;
+	store.events = events;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	memset(&store, 0, sizeof store);
+	store.entries = json_pack("{s:{s:i,s:s,s:s}, s:{s:i,s:s,s:s}, s:{s:i,s:s}}", "account/a",
+		"version", 1, "id", "a", "name", "old", "user/u", "version", 1, "account", "z",
+		"verifier", "hidden", "account/z", "version", 1, "id", "z");
+	store.events = json_array();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	json_decref(store.entries);
+	json_decref(store.events);
+	return 0;
+}
+
+static int answered, answered_err;
+
+static void
+on_done(void *arg, int err, int applied_err)
+{
+	(void)arg, (void)applied_err;
+	answered++;
+	answered_err = err;
+}
+
+/* One changed, one new, two removed. */
+static json_t *
+entries(void)
+{
+	return json_pack("{s:n, s:{s:i,s:s,s:s}, s:n, s:{s:i,s:s}}", "account/z", "account/a",
+		"version", 2, "id", "a", "name", "new", "user/u", "account/n", "version", 2, "id",
+		"n");
+}
+
+static void
+begin(json_t *changed)
+{
+	const struct change change = {
+		.what = "test", .author = { .by = "me" }, .entries = changed
+	};
+
+	answered = 0;
+	commit_begin(commits, &change, on_done, NULL);
+}
+
+static bool
+is_told(const char *object)
+{
+	json_t *event, *change;
+	size_t e, c;
+
+	json_array_foreach(store.events, e, event) json_array_foreach(
+		json_object_get(event, "changes"), c,
+		change) if (strcmp(object, json_string_value(json_object_get(change, "object"))) ==
+		0) return true;
+	return false;
+}
+
+static bool
+is_changed(const char *key, const json_t *before)
+{
+	const json_t *now = json_object_get(store.entries, key);
+
+	return before ? !now || !json_equal(now, before) : now != NULL;
+}
+
+static size_t
+notes(void)
+{
+	size_t count = 0;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(store.entries, key, value) count += strncmp(key, "audit/", 6) == 0;
+	return count;
+}
+
+static const json_t *
+changes_told(void)
+{
+	return json_object_get(json_array_get(store.events, 0), "changes");
+}
+
+static void
+a_change_is_noted_made_told_and_answered_in_this_order(void **state)
+{
+	const json_t *event;
+
+	(void)state;
+	start(true);
+	begin(entries());
+	assert_string_equal(
+		json_string_value(json_object_get(directory_entry(directory, "account/a"), "name")),
+		"new"); /* claimed */
+	assert_int_equal(store.count, 1);
+	answer(0);
+	assert_int_equal(notes(), 1);
+	assert_int_equal(store.count, 4);
+	answer_all(0);
+	assert_int_equal(answered, 1);
+	assert_int_equal(answered_err, 0);
+	assert_int_equal(json_array_size(store.events), 1);
+	event = json_array_get(store.events, 0);
+	assert_string_equal(json_string_value(json_object_get(event, "what")), "test");
+	assert_string_equal(json_string_value(json_object_get(event, "by")), "me");
+	assert_int_equal(json_array_size(changes_told()), 4);
+	assert_null(json_object_get(store.entries, "account/z"));
+	stop();
+}
+
+static void
+an_account_goes_after_its_users(void **state)
+{
+	(void)state;
+	start(true);
+	begin(entries());
+	for (int i = 0; i < 4; i++)
+		answer(0);
+	assert_null(json_object_get(store.entries, "user/u"));
+	assert_non_null(json_object_get(store.entries, "account/z"));
+	answer_all(0);
+	assert_null(json_object_get(store.entries, "account/z"));
+	stop();
+}
+
+/* `done`: the operation that was under way is durable, but nobody heard. */
+static void
+cut(size_t at, bool done)
+{
+	json_t *before = json_deep_copy(store.entries);
+	static const char *const keys[] = { "account/a", "account/z", "account/n", "user/u" };
+
+	start(true);
+	begin(entries());
+	for (size_t i = 0; i < at; i++)
+		answer(0);
+	if (done && store.first < store.count)
+		op_do(&store.ops[store.first]);
+	die_here();
+	start(true);
+	answer_all(0);
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		assert_int_equal(
+			is_told(keys[i]), is_changed(keys[i], json_object_get(before, keys[i])));
+	json_decref(before);
+	stop();
+}
+
+static void
+what_was_changed_is_told_wherever_the_process_ended(void **state)
+{
+	for (size_t at = 0; at < 8; at++) {
+		for (int done = 0; done < 2; done++) {
+			cut(at, done);
+			teardown(state);
+			setup(state);
+		}
+	}
+}
+
+static void
+a_note_of_nothing_goes(void **state)
+{
+	(void)state;
+	start(true);
+	begin(entries());
+	answer(0);
+	die_here();
+	assert_int_equal(notes(), 1);
+	start(true);
+	answer_all(0);
+	assert_int_equal(notes(), 0);
+	assert_int_equal(json_array_size(store.events), 0);
+	stop();
+}
+
+static void
+what_another_process_has_in_hand_is_left_to_it(void **state)
+{
+	(void)state;
+	start(false);
+	begin(entries());
+	for (int i = 0; i < 5; i++)
+		answer(0);
+	die_here();
+	start(false);
+	answer_all(0);
+	assert_int_equal(notes(), 1);
+	assert_int_equal(json_array_size(store.events), 0);
+	stop();
+}
+
+static void
+what_the_queue_does_not_take_is_as_before(void **state)
+{
+	json_t *before = json_deep_copy(store.entries);
+
+	(void)state;
+	for (int at = 0; at < 2; at++) {
+		start(true);
+		begin(entries());
+		for (int i = 0; i < at; i++)
+			answer(0);
+		answer_all(-ENOSPC);
+		assert_int_equal(answered, 1);
+		assert_int_equal(answered_err, -ENOSPC);
+		assert_true(json_equal(directory_entry(directory, "account/a"),
+			json_object_get(before, "account/a")));
+		assert_non_null(directory_entry(directory, "user/u"));
+		assert_null(directory_entry(directory, "account/n"));
+		assert_int_equal(json_array_size(store.events), 0);
+		stop();
+	}
+	json_decref(before);
+}
+
+static void
+a_later_change_stays_when_an_earlier_one_fails(void **state)
+{
+	(void)state;
+	start(true);
+	begin(json_pack("{s:{s:i,s:s,s:s}}", "account/a", "version", 2, "id", "a", "name", "2"));
+	begin(json_pack("{s:{s:i,s:s,s:s}}", "account/a", "version", 3, "id", "a", "name", "3"));
+	answer(-ENOSPC);
+	answer_all(0);
+	assert_int_equal(directory_version(directory_entry(directory, "account/a")), 3);
+	assert_int_equal(directory_version(json_object_get(store.entries, "account/a")), 3);
+	assert_int_equal(json_array_size(store.events), 1);
+	stop();
+}
+
+static void
+on_closed(void *arg)
+{
+	(void)arg;
+	closed++;
+}
+
+static void
+who_closes_waits_for_what_is_under_way(void **state)
+{
+	(void)state;
+	start(true);
+	begin(entries());
+	closed = 0;
+	commits_close(commits, on_closed, NULL);
+	assert_int_equal(closed, 0);
+	answer_all(0);
+	assert_int_equal(closed, 1);
+	assert_int_equal(answered, 1);
+	assert_int_equal(notes(), 0);
+	stop();
+}
+
+static void
+no_secret_is_noted_or_told(void **state)
+{
+	char *everything;
+
+	(void)state;
+	start(true);
+	begin(entries());
+	answer_all(0);
+	everything = json_dumps(store.entries, 0);
+	assert_null(strstr(everything, "hidden"));
+	free(everything);
+	everything = json_dumps(store.events, 0);
+	assert_null(strstr(everything, "hidden"));
+	assert_non_null(strstr(everything, "(secret)"));
+	free(everything);
+	stop();
+}
+
+static void
+only_what_differs_is_told(void **state)
+{
+	const json_t *change;
+	char *text;
+
+	(void)state;
+	json_object_set_new(store.entries, "account/a",
+		json_pack("{s:i,s:s,s:s,s:[{s:s},{s:s}]}", "version", 1, "id", "a", "name", "n",
+			"domains", "name", "x", "name", "y"));
+	start(true);
+	begin(json_pack("{s:{s:i,s:s,s:s,s:[{s:s},{s:s}]}}", "account/a", "version", 2, "id", "a",
+		"name", "n", "domains", "name", "y", "name", "z"));
+	answer_all(0);
+	change = json_array_get(changes_told(), 0);
+	text = json_dumps(change, JSON_COMPACT);
+	assert_string_equal(text,
+		"{\"object\":\"account/a\",\"before\":{\"domains\":[{\"name\":\"x\"}]},"
+		"\"after\":{\"domains\":[{\"name\":\"z\"}]}}");
+	free(text);
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(store.events, 0), "account")),
+		"a");
+	stop();
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_change_is_noted_made_told_and_answered_in_this_order),
+		TEST(an_account_goes_after_its_users),
+		TEST(what_was_changed_is_told_wherever_the_process_ended),
+		TEST(a_note_of_nothing_goes),
+		TEST(what_another_process_has_in_hand_is_left_to_it),
+		TEST(what_the_queue_does_not_take_is_as_before),
+		TEST(a_later_change_stays_when_an_earlier_one_fails),
+		TEST(who_closes_waits_for_what_is_under_way),
+		TEST(no_secret_is_noted_or_told),
+		TEST(only_what_differs_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
