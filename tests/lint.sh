@@ -25,12 +25,8 @@ mapfile -t units < <(find $rooms cmd -name '*.c' | sort)
 echo "clang-format"
 clang-format --dry-run -Werror "${sources[@]}" || fail "format: run clang-format -i"
 
-echo "include directions"
-for room in ingress scanner sender control; do
-	others=$(echo ingress scanner sender control | tr ' ' '\n' | grep -vx "$room" | paste -sd'|')
-	none_of "$room includes another role" "^#include \"($others)/" $(find "$room" -name '*.[ch]')
-done
-none_of "shared includes a role" '^#include "(ingress|scanner|sender|control)/' $(find shared -name '*.[ch]')
+echo "rooms"
+tests/rooms.py "$build" || fail "rooms: tests/rooms.py says who may use whom"
 
 # A library is known to one module.
 known_to() { # header-pattern file-pattern
@@ -39,14 +35,14 @@ known_to() { # header-pattern file-pattern
 	# shellcheck disable=SC2086
 	none_of "only $2 may include $1" "^#include <$1" $others
 }
-known_to 'lmdb\.h' '^shared/(queue_lmdb|lmdb_|row_table|row_cache)'
-known_to 'librdkafka/' '^shared/(queue_kafka|kafka_)'
+known_to 'lmdb\.h' '^shared/queue/(lmdb/|row_table|kafka/rows/row_cache)'
+known_to 'librdkafka/' '^shared/queue/kafka/'
 known_to 'curl/' '^cmd/ctl/http'
-known_to 'hiredis/' '^shared/redis'
-known_to 'unbound' '^sender/dns'
-known_to 'gsasl' '^shared/scram|^ingress/auth'
-known_to 'seccomp' '^shared/sandbox'
-known_to '(cyaml|yaml)' '^shared/config'
+known_to 'hiredis/' '^shared/redis/'
+known_to 'unbound' '^sender/route/dns'
+known_to 'gsasl' '^shared/account/scram|^ingress/verb/auth'
+known_to 'seccomp' '^shared/process/sandbox'
+known_to '(cyaml|yaml)' '^shared/config/'
 
 echo "banned calls"
 none_of "banned call" '\b(strcpy|strncat|strcat|sprintf|vsprintf|strtok|strtok_r|gets|alloca)\s*\(' "${sources[@]}"
@@ -54,18 +50,18 @@ none_of "unfinished" 'TODO|FIXME' "${sources[@]}"
 
 echo "pure parsers"
 impure='log_line|(f|vf|d)?printf|puts|fwrite|write|read|readv|writev|open(at)?|fopen|socket|connect|send(to|msg)?|recv(from|msg)?|clock_gettime|time|getenv|event_.*|bufferevent_.*|SSL_.*|redis.*'
-for parser in shared/address shared/header shared/text ingress/session/command ingress/message/content ingress/message/mention ingress/message/words ingress/message/dot ingress/door/proxy ingress/verb/sasl \
-	sender/reply sender/answer sender/outcome sender/stuff scanner/verdict scanner/fixup scanner/spelling \
-	shared/date; do
-	[ -f "$parser.c" ] || continue
-	nm -u "$build/$parser.o" | awk '{ print $2 }' | grep -xE "$impure" &&
+for parser in address header text command content mention words dot proxy sasl reply answer outcome stuff \
+	verdict fixup spelling date; do
+	object=$(find "$build" -path "*/tests" -prune -o -name "$parser.o" -print)
+	[ -n "$object" ] || fail "there is no parser $parser"
+	nm -u "$object" | awk '{ print $2 }' | grep -xE "$impure" &&
 		fail "$parser.c is a parser, but calls the above"
 done
 
-echo "file lengths"
-for file in "${sources[@]}"; do
-	[ "$(wc -l <"$file")" -le 800 ] || fail "$file has more than 800 lines; split it"
-done
+echo "lengths of tests"
+find tests -name '*.[ch]' -o -name '*.py' | while read -r file; do
+	[ "$(wc -l <"$file")" -le 800 ] || echo "$file has more than 800 lines; split it"
+done | grep . && fail "lengths"
 
 echo "cppcheck"
 queue_h=/usr/include/$(gcc -print-multiarch)/sys/queue.h

@@ -48,9 +48,10 @@ MAY_USE = {
     "ingress/message": SHARED,
     "ingress/session": SHARED | {"ingress/door", "ingress/message"},
     "ingress/verb": SHARED | {"ingress/door", "ingress/message", "ingress/session"},
+    "control/look": SHARED,
     "control/config": SHARED,
     "control/account": SHARED | {"control/config"},
-    "control/api": SHARED | {"control/config", "control/account"},
+    "control/api": SHARED | {"control/look", "control/config", "control/account"},
 }
 for role in ("sender", "ingress", "control"):
     MAY_USE[role] = SHARED | {room for room in MAY_USE if room.startswith(role + "/")}
