@@ -196,6 +196,8 @@ start_metrics(struct running *running, const struct config *config)
 
 	if (!config->metrics.listen)
 		return 0;
+	metrics_process(
+		config->queue.backend == BACKEND_KAFKA ? "kafka" : "lmdb", config->state_dir);
 	running->metrics = loop_new("metrics");
 	err = metrics_listen(running->metrics, running->metrics_fd);
 	if (err < 0) {

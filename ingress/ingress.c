@@ -515,12 +515,25 @@ open_door(const struct config *config, unsigned total)
 	ingress.door = door_new(&options);
 }
 
+/* All profiles have the same files. */
+static void
+tell_expiry(void)
+{
+	struct tls_server *tls = ingress.tls[TLS_MODERN] ? ingress.tls[TLS_MODERN]
+							 : ingress.tls[TLS_LEGACY];
+
+	for (unsigned i = 0; tls && i < ingress.config->ingress.tls.files_count; i++)
+		stats_certificate(ingress.config->ingress.tls.files[i].certificate,
+			tls_server_expiry(tls, i));
+}
+
 static int
 ingress_start(const struct config *config, struct queue *queue)
 {
 	unsigned total;
 
 	stats_register();
+	tell_expiry();
 	probe_set(probe_new("ingress"), HEALTH_FAILED, "starting");
 	ingress.queue = queue;
 	total = places(config);
@@ -591,6 +604,7 @@ ingress_reload(void)
 		else
 			LOG_INFO("certificates read again");
 	}
+	tell_expiry();
 }
 
 const struct role ingress_role = {

@@ -57,6 +57,17 @@ register_auth(void)
 }
 
 void
+stats_certificate(const char *file, int64_t expires_s)
+{
+	char labels[METRIC_LABELS_MAX] = "";
+
+	metric_label(labels, "file", file);
+	metric_set(metric_gauge("shout_certificate_expiry_timestamp_seconds",
+			   "When a certificate of ingress expires, seconds since 1970", labels),
+		expires_s);
+}
+
+void
 stats_register(void)
 {
 	char label[64];

@@ -29,10 +29,24 @@ host_of(const struct client *client)
 	return &client->route->hosts[client->order[client->host_at]];
 }
 
+static enum tls_result
+tls_result(const struct client *client)
+{
+	if (!client->conn.ssl)
+		return TLS_RESULT_NONE;
+	switch (SSL_version(client->conn.ssl)) {
+	case TLS1_VERSION: return TLS_RESULT_1_0;
+	case TLS1_1_VERSION: return TLS_RESULT_1_1;
+	case TLS1_2_VERSION: return TLS_RESULT_1_2;
+	default: return TLS_RESULT_1_3;
+	}
+}
+
 static void
 host_ready(struct client *client)
 {
 	metric_add(client->context->greeted, 1);
+	metric_add(client->context->tls_results[tls_result(client)], 1);
 	client_enter(client, ST_READY);
 }
 
@@ -439,7 +453,7 @@ client_secured(struct client *client)
 void
 client_tls_broken(struct client *client, const char *why)
 {
-	metric_add(client->context->broken_tls, 1);
+	metric_add(client->context->tls_results[TLS_RESULT_FAILED], 1);
 	conn_close(&client->conn);
 	tls_lacks(client, why);
 }

@@ -18,17 +18,26 @@
 static void
 register_metrics(struct client_context *context)
 {
+	static const char *const tls_labels[TLS_RESULTS] = {
+		[TLS_RESULT_1_3] = "result=\"TLSv1.3\"",
+		[TLS_RESULT_1_2] = "result=\"TLSv1.2\"",
+		[TLS_RESULT_1_1] = "result=\"TLSv1.1\"",
+		[TLS_RESULT_1_0] = "result=\"TLSv1\"",
+		[TLS_RESULT_NONE] = "result=\"none\"",
+		[TLS_RESULT_FAILED] = "result=\"failed\"",
+	};
 	static const char hosts[] = "shout_sender_hosts_total";
-	static const char help[] = "Mail hosts tried: ready for mail, or failed before that.";
+	static const char help[] = "Mail hosts tried: ready for mail, or failed before that";
 
-	context->open = metric_gauge(
-		"shout_sender_connections", "Connections to mail hosts.", NULL);
+	context->open = metric_gauge("shout_sender_connections", "Connections to mail hosts", NULL);
 	context->greeted = metric_counter(hosts, help, "result=\"ready\"");
 	context->failed = metric_counter(hosts, help, "result=\"failed\"");
-	context->broken_tls = metric_counter("shout_sender_broken_tls_total",
-		"Connections that fell back to plain because of broken TLS.", NULL);
+	for (int i = 0; i < TLS_RESULTS; i++)
+		context->tls_results[i] = metric_counter("shout_sender_tls_total",
+			"Connections ready for mail by TLS version, or none; failed: TLS broke before",
+			tls_labels[i]);
 	context->lost_tls = metric_counter("shout_sender_lost_tls_total",
-		"Hosts given clear text though they had TLS: it failed for an hour.", NULL);
+		"Hosts given clear text though they had TLS: it failed for an hour", NULL);
 }
 
 static void

@@ -60,6 +60,17 @@ enum {
 /* Aside: not for this host, which is not told of it. */
 enum fate { FATE_OPEN, FATE_ACCEPTED, FATE_SETTLED, FATE_ASIDE };
 
+/* How connections to hosts are secured, for the metrics. */
+enum tls_result {
+	TLS_RESULT_1_3,
+	TLS_RESULT_1_2,
+	TLS_RESULT_1_1,
+	TLS_RESULT_1_0,
+	TLS_RESULT_NONE,
+	TLS_RESULT_FAILED,
+	TLS_RESULTS
+};
+
 struct client_context {
 	struct loop *loop;
 	const struct config *config;
@@ -71,7 +82,7 @@ struct client_context {
 	struct mail_event event;
 	struct net_address sources[2]; /* one of a family */
 	size_t sources_count;          /* 0: the system's choice */
-	struct metric *open, *greeted, *failed, *broken_tls, *lost_tls;
+	struct metric *open, *greeted, *failed, *lost_tls, *tls_results[TLS_RESULTS];
 	LIST_HEAD(client_list, client) clients;
 };
 

@@ -246,6 +246,8 @@ void
 outcome_bounce(struct outcome *out, const char *enhanced, const char *text)
 {
 	outcome_ours(out, OUTCOME_BOUNCE, SCOPE_MESSAGE, enhanced, text);
+	if (strncmp(enhanced, "5.1.", 4) == 0 || strcmp(enhanced, "5.4.4") == 0)
+		set_text(out->class, sizeof out->class, "dns"); /* no such domain, or no host */
 }
 
 void

@@ -17,6 +17,7 @@
 
 #include "sender/deferral.h"
 #include "sender/ledger.h"
+#include "sender/provider.h"
 #include "sender/rule.h"
 #include "sender/sender_private.h"
 #include "sender/suspend.h"
@@ -93,9 +94,9 @@ gauges_update(struct sender *sender)
 	deferral_stats(sender->deferral, &deferral);
 	metric_set(sender->metrics.sites, (int64_t)schedule.sites);
 	metric_set(sender->metrics.resting, (int64_t)schedule.resting);
-	metric_set(sender->metrics.connections, (int64_t)schedule.connections);
 	metric_set(sender->metrics.waiting, (int64_t)schedule.waiting);
 	metric_set(sender->metrics.rows, (int64_t)deferral.rows);
+	metric_set(sender->metrics.held, (int64_t)rows_count(sender->rows, SITE_HELD));
 	metric_set(sender->metrics.loaded, (int64_t)deferral.loaded);
 	metric_set(sender->metrics.timers, (int64_t)deferral.timers);
 	metric_set(sender->metrics.oldest_due, (int64_t)(deferral.oldest_due_us / 1000000));
@@ -205,28 +206,27 @@ times_from(struct retry_times *times, const struct config *config)
 static void
 metrics_new(struct sender_metrics *m)
 {
-	m->delivered = metric_counter(
-		"shout_sender_delivered_total", "Recipients delivered to", NULL);
-	m->deferred = metric_counter("shout_sender_deferred_total",
-		"Recipients that have to wait after an attempt", NULL);
-	m->bounced = metric_counter(
-		"shout_sender_bounced_total", "Recipients refused for good", NULL);
-	m->expired = metric_counter(
-		"shout_sender_expired_total", "Recipients given up without a refusal", NULL);
+	static const char delivery[] = "shout_sender_delivery_seconds";
+	static const char delivery_help[] =
+		"From our 250 to the remote's, of each recipient, by the attempt that got it";
+
 	m->ambiguous = metric_counter("shout_sender_ambiguous_total",
 		"Recipients whose message went out whole and got no answer: it may have arrived",
 		NULL);
 	m->attempt_seconds = metric_histogram(
 		"shout_sender_attempt_seconds", "From MAIL to the last reply", NULL);
+	m->first_seconds = metric_histogram_long(delivery, delivery_help, "attempt=\"first\"");
+	m->later_seconds = metric_histogram_long(delivery, delivery_help, "attempt=\"later\"");
 	m->in_hand = metric_gauge("shout_sender_records", "Records of mail.ready in memory", NULL);
 	m->attempting = metric_gauge("shout_sender_in_flight", "Attempts under way", NULL);
 	m->sites = metric_gauge("shout_sender_sites", "Sites known to the scheduler", NULL);
 	m->resting = metric_gauge("shout_sender_sites_resting", "Sites that rest", NULL);
-	m->connections = metric_gauge("shout_sender_connections", "SMTP connections", NULL);
 	m->waiting = metric_gauge(
 		"shout_sender_scheduled", "Messages in memory that wait for their turn", NULL);
 	m->rows = metric_gauge("shout_sender_waiting", "Rows of deferred and held mail", NULL);
-	m->loaded = metric_gauge("shout_sender_loaded", "Of them, in memory", NULL);
+	m->held = metric_gauge("shout_sender_held",
+		"Of them, mail that was held before it was tried, and waits for an operator", NULL);
+	m->loaded = metric_gauge("shout_sender_loaded", "Rows of waiting mail in memory", NULL);
 	m->timers = metric_gauge("shout_sender_timers", "Sites whose rows have a due time", NULL);
 	m->oldest_due = metric_gauge("shout_sender_next_due_seconds",
 		"When the next row is due, seconds since 1970 (0: none waits)", NULL);
@@ -315,6 +315,7 @@ sender_free(struct sender *sender)
 	deferral_free(&sender->deferral);
 	rows_close(&sender->rows);
 	poison_close(&sender->poison);
+	providers_free(&sender->providers);
 	schedule_free(&sender->schedule);
 	mail_event_free(&sender->event);
 	event_free(sender->pump);
@@ -437,6 +438,7 @@ sender_start(const struct config *config, struct queue *queue)
 	TAILQ_INIT(&sender->peers);
 	times_from(&sender->times, config);
 	metrics_new(&sender->metrics);
+	sender->providers = providers_new();
 	sender->pump = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_pump, sender);
 	sender->age_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);
 	sender->lease_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);

@@ -35,6 +35,7 @@ struct inflight_reporter;
 struct json;
 struct limits;
 struct metric;
+struct providers;
 struct redis;
 struct rules;
 struct sender;
@@ -138,8 +139,8 @@ struct mail {
 };
 
 struct sender_metrics {
-	struct metric *delivered, *deferred, *bounced, *expired, *ambiguous, *attempt_seconds;
-	struct metric *in_hand, *attempting, *sites, *resting, *connections, *waiting, *rows;
+	struct metric *ambiguous, *attempt_seconds, *first_seconds, *later_seconds;
+	struct metric *in_hand, *attempting, *sites, *resting, *waiting, *rows, *held;
 	struct metric *loaded, *timers, *oldest_due;
 };
 
@@ -166,6 +167,7 @@ struct sender {
 	struct retry_times times;
 	struct mail_event event;
 	struct sender_metrics metrics;
+	struct providers *providers;
 	struct event *pump, *age_timer, *lease_timer;
 	TAILQ_HEAD(mail_list, mail) arrivals;
 	TAILQ_HEAD(, connection) connections;

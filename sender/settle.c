@@ -126,6 +126,13 @@ settle_event_ambiguous(struct sender *sender, Recipient *const *recipients, size
 		json_int(&sender->event.json, "ambiguous", most);
 }
 
+void
+settle_count(const struct item *item, enum provider_end end, const char *class, size_t n)
+{
+	providers_count(item->mail->sender->providers, item->route ? item->route->site : NULL, end,
+		class, n);
+}
+
 static void
 on_bounced(void *arg, int err)
 {
@@ -328,8 +335,8 @@ replace(char **text, const char *with)
 	*text = *with ? xstrdup(with) : NULL;
 }
 
-/* Begins an event of all who wait, and of why; returns how many they are. */
-static size_t
+/* Begins an event of all who wait, and of why. */
+static void
 waiting_event(struct item *item, const char *name)
 {
 	struct sender *sender = item->mail->sender;
@@ -344,7 +351,20 @@ waiting_event(struct item *item, const char *name)
 	settle_event_outcome(sender, first_waiting(item)->outcome);
 	settle_event_ambiguous(sender, to, n);
 	free(to);
-	return n;
+}
+
+/* Each for its own reason; what was not tried waits for that of the first. */
+static void
+count_deferred(const struct item *item)
+{
+	const struct outcome *first = first_waiting(item)->outcome, *outcome;
+
+	for (size_t i = 0; i < item->count; i++) {
+		if (!target_waits(&item->targets[i]))
+			continue;
+		outcome = item->targets[i].outcome;
+		settle_count(item, PROVIDER_DEFERRED, (outcome ? outcome : first)->class, 1);
+	}
 }
 
 /* It has no reply of its own, and its site has one. */
@@ -369,7 +389,6 @@ settle_tell_deferred(struct item *item)
 	const struct outcome *outcome = first_waiting(item)->outcome;
 	const struct schedule_trouble *trouble = item_trouble(item);
 	uint64_t rest;
-	size_t n;
 
 	item->told = true;
 	item_due(item);
@@ -379,10 +398,10 @@ settle_tell_deferred(struct item *item)
 		return;
 	item_remember(item, outcome->text, outcome->host, outcome->class);
 	rest = rest_until(item, clock_us());
-	n = waiting_event(item, "deferred");
+	waiting_event(item, "deferred");
+	count_deferred(item);
 	json_time(&sender->event.json, "due", rest > item->due_us ? rest : item->due_us);
 	mail_event_send(&sender->event, sender->queue, NULL, NULL);
-	metric_add(sender->metrics.deferred, (int64_t)n);
 }
 
 static bool

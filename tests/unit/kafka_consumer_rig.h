@@ -325,8 +325,7 @@ came(const struct member *member)
 static inline int64_t
 commits(void)
 {
-	return metric_value(
-		metric_counter("shout_queue_commits_total", "", "topic=\"mail.inbound\""));
+	return metric_value(metric_find("shout_queue_commits_total", "topic=\"mail.inbound\""));
 }
 
 static inline void

@@ -19,6 +19,7 @@
 
 #include "sender/deferral.h"
 #include "sender/ledger.h"
+#include "sender/provider.h"
 #include "sender/rule.h"
 #include "sender/sender_private.h"
 #include "sender/trust.h"
@@ -407,9 +408,7 @@ setup(void **state)
 	sender->rules = rules_new(sender, on_known);
 	rules_start(sender->rules);
 	sender->metrics.in_hand = metric_gauge("shout_test_in_hand", "Of a test", NULL);
-	sender->metrics.bounced = metric_counter("shout_test_bounced", "Of a test", NULL);
-	sender->metrics.deferred = metric_counter("shout_test_deferred", "Of a test", NULL);
-	sender->metrics.delivered = metric_counter("shout_test_delivered", "Of a test", NULL);
+	sender->providers = providers_new();
 	sender->in_hand = 1;
 	TAILQ_INIT(&sender->arrivals);
 	t.mail = xcalloc(1, sizeof *t.mail);
@@ -448,6 +447,7 @@ teardown(void **state)
 	schedule_free(&t.sender.schedule);
 	mail_event_free(&t.sender.event);
 	poison_close(&t.sender.poison);
+	providers_free(&t.sender.providers);
 	event_free(t.sender.pump);
 	loop_free(&t.sender.loop);
 	return 0;

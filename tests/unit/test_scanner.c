@@ -342,7 +342,7 @@ mail_waits_for_a_clamd_that_hangs(void **state)
 	kill(clamd.pid, SIGSTOP);
 	for (size_t i = 1; i < 40; i++)
 		post_clean(&letters[i]);
-	for (struct metric *failures = metric_counter("shout_scanner_failures_total", "", NULL);
+	for (struct metric *failures = metric_find("shout_scanner_failures_total", NULL);
 		metric_value(failures) == 0;)
 		usleep(10000);
 	assert_int_equal(arrived_of(40), 1);
@@ -377,7 +377,7 @@ a_clamd_that_does_not_alert_at_its_limits_gets_no_mail(void **state)
 	snprintf(name, sizeof name, "host=\"%s\"", other.address);
 	start();
 	post_clean(&letters[0]);
-	refused = metric_gauge("shout_scanner_clamd_refused", "", name);
+	refused = metric_find("shout_scanner_clamd_refused", name);
 	while (metric_value(refused) == 0)
 		usleep(10000);
 	assert_null(arrived(&letters[0]));
