@@ -173,10 +173,10 @@ def test_a_change_in_any_right_way_is_done(shout, api):
 
 
 def test_a_huge_body_is_refused(api):
-    for size in (400 << 10, 4 << 20):
+    for size in (2 << 20, 4 << 20):
         status, answer = api("POST", "accounts", b"x" * size)
-        assert status == 413 and "262144" in answer["error"]
-    assert api("POST", "accounts", b" " * (256 << 10))[0] == 400  # it is taken, and no JSON
+        assert status == 413 and "1048576" in answer["error"]
+    assert api("POST", "accounts", b" " * (1 << 20))[0] == 400  # it is taken, and no JSON
     assert api("GET", "accounts")[0] == 200
 
 
