@@ -318,6 +318,42 @@ loses_no_count_between_threads(void **state)
 	assert_int_equal(metric_value(metric), 200000);
 }
 
+static void *
+register_many(void *arg)
+{
+	char labels[METRIC_LABELS_MAX], number[16];
+
+	for (int i = 0; i < 300; i++) {
+		snprintf(number, sizeof number, "%d", i);
+		labels[0] = '\0';
+		metric_label(labels, "n", number);
+		metric_set(metric_gauge("t_grows", "Grows", labels), 1);
+	}
+	return arg;
+}
+
+/* No line is missing that was there before. */
+static void
+is_read_while_metrics_are_registered(void **state)
+{
+	pthread_t threads[2];
+	int before = 0, count;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, register_many, NULL), 0);
+	do {
+		get("/metrics");
+		count = 0;
+		for (const char *at = page; (at = strstr(at, "\nt_grows{")); at++)
+			count++;
+		assert_in_range(count, before, 300);
+		before = count;
+	} while (count < 300);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+}
+
 static void
 is_ready_unless_a_probe_has_failed(void **state)
 {
@@ -409,6 +445,7 @@ main(void)
 		cmocka_unit_test(a_wrong_registration_ends_the_program_by_name),
 		cmocka_unit_test(escapes_hostile_labels),
 		cmocka_unit_test(loses_no_count_between_threads),
+		cmocka_unit_test(is_read_while_metrics_are_registered),
 		cmocka_unit_test(is_ready_unless_a_probe_has_failed),
 		cmocka_unit_test(is_alive_and_knows_no_other_page),
 		cmocka_unit_test(refuses_what_is_no_socket),
