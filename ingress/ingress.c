@@ -40,7 +40,6 @@
 #define FAMILIAR_MAX 65536
 #define CUSTOMER_IDLE_MS 10000
 #define MINUTE_S 60
-#define TICKET_MINUTES (TLS_TICKET_S / MINUTE_S)
 
 static struct ingress ingress;
 static _Thread_local struct worker *here;
@@ -209,8 +208,11 @@ on_reap(evutil_socket_t fd, short what, void *arg)
 
 /* The first worker's, for all. */
 static void
-turn_ticket_keys(void)
+turn_ticket_keys(uint64_t now_ms)
 {
+	if (now_ms - ingress.keys_ms < TLS_TICKET_S * 1000)
+		return;
+	ingress.keys_ms = now_ms;
 	for (size_t i = 0; i < 2; i++)
 		if (ingress.tls[i])
 			tls_server_turn_keys(ingress.tls[i]);
@@ -224,8 +226,8 @@ on_minute(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	tally_flush(worker->tally);
-	if (worker == ingress.workers && ++worker->minutes % TICKET_MINUTES == 0)
-		turn_ticket_keys();
+	if (worker == ingress.workers)
+		turn_ticket_keys(clock_mono_ms());
 }
 
 static void
@@ -403,6 +405,7 @@ listener_tls(struct listener *listener)
 		return -1;
 	}
 	listener->tls = ingress.tls[profile];
+	ingress.keys_ms = clock_mono_ms();
 	return 0;
 }
 

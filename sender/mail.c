@@ -330,7 +330,8 @@ on_deferred(void *arg, int err)
 	}
 	mail_leave(mail);
 	if (*mail->envelope->account)
-		limits_attempted(sender->limits, mail->envelope->account, 1);
+		limits_attempted(sender->limits, mail->envelope->account,
+			recipients_weight(mail->envelope->n_recipients));
 	mail->busy++;
 	mail_rows_live(mail);
 	mail->busy--;
@@ -411,7 +412,8 @@ mail_finish(struct mail *mail)
 {
 	queue_finish(mail->record);
 	if (*mail->envelope->account)
-		limits_attempted(mail->sender->limits, mail->envelope->account, 1);
+		limits_attempted(mail->sender->limits, mail->envelope->account,
+			recipients_weight(mail->envelope->n_recipients));
 	mail_leave(mail);
 	mail_free_if_done(mail);
 }
