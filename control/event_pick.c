@@ -200,12 +200,13 @@ pick_set(struct event_pick *pick, enum pick_field field, const char *text)
 
 /* ---- matching ---- */
 
+/* What is not ASCII may be another spelling of what is. */
 bool
 pick_may(const struct event_pick *pick, const char *line, size_t length)
 {
 	for (int i = 0; i < PICK_FIELDS; i++)
 		if (pick->needle[i] && !text_holds(line, length, pick->needle[i]))
-			return false;
+			return !text_is_ascii(line, length);
 	return true;
 }
 

@@ -25,8 +25,9 @@ static const char accepted[] =
 static const char rejected[] =
 	"{" TIME ",\"event\":\"rejected\",\"client\":\"2001:db8::7\",\"username\":\"s\","
 	"\"from\":\"\",\"to\":[\"two words@dest.example\"]}";
-static const char held[] = "{" TIME
-			   ",\"event\":\"held\",\"to\":[{\"address\":\"x@dest.example\"}]}";
+static const char held[] =
+	"{" TIME
+	",\"event\":\"held\",\"to\":[{\"address\":\"x@dest.example\"},\"w@\uff57ide.example\"]}";
 
 /* What a field's text finds: letters of a(ccepted), r(ejected), h(eld); NULL: it is refused. */
 static const struct {
@@ -70,6 +71,8 @@ static const struct {
 	{ PICK_DOMAIN,   "xn--bcher-kva.example",         "a"  },
 	{ PICK_DOMAIN,   "B\u00dcCHER.example",           "a"  },
 	{ PICK_DOMAIN,   "example",                       ""   },
+	{ PICK_DOMAIN,   "wide.example",                  "h"  },
+	{ PICK_TO,       "w@wide.example",                "h"  },
 	{ PICK_DOMAIN,   "a..b",                          NULL },
 };
 
