@@ -47,7 +47,8 @@
 #define SETTLE_MS (QUEUE_LATE_MS + 2000)
 #define STOP_POLL_MS 20
 #define GAUGES_US 500000
-#define AGE_EVERY_US 1000000
+#define AGE_EVERY_US UINT64_C(250000)
+#define AGE_SOONEST_US UINT64_C(100000)
 
 static struct {
 	struct sender sender;
@@ -123,6 +124,7 @@ age_arm(struct sender *sender)
 		return;
 	next -= now;
 	next = next < AGE_EVERY_US ? next : AGE_EVERY_US; /* others come meanwhile */
+	next = next > AGE_SOONEST_US ? next : AGE_SOONEST_US;
 	wait = (struct timeval){ .tv_sec = (time_t)(next / 1000000),
 		.tv_usec = (suseconds_t)(next % 1000000) };
 	event_add(sender->age_timer, &wait);
@@ -237,6 +239,7 @@ schedule_start(struct sender *sender)
 {
 	const struct config *config = sender->config;
 
+	sender->window = window_new(SENDER_WINDOW);
 	sender->schedule = schedule_new(&(struct schedule_options){
 		.concurrency_start = config->sender.concurrency_start,
 		.concurrency_max = config->sender.concurrency_max,
@@ -317,6 +320,7 @@ sender_free(struct sender *sender)
 	poison_close(&sender->poison);
 	providers_free(&sender->providers);
 	schedule_free(&sender->schedule);
+	window_free(&sender->window);
 	mail_event_free(&sender->event);
 	event_free(sender->pump);
 	event_free(sender->age_timer);

@@ -24,6 +24,7 @@
 #include "sender/retry.h"
 #include "sender/schedule.h"
 #include "sender/site.h"
+#include "sender/window.h"
 #include "shared/envelope.h"
 #include "shared/event.h"
 #include "shared/poison.h"
@@ -173,7 +174,7 @@ struct sender {
 	TAILQ_HEAD(, connection) connections;
 	TAILQ_HEAD(, peer) peers;
 	unsigned in_hand, attempting, settling;
-	unsigned load;      /* what is in hand, by recipients_weight() */
+	struct window *window;
 	unsigned rewriting; /* rows that got another due time */
 	bool draining;
 	bool ending; /* no step of what is being settled begins any more */
@@ -190,7 +191,8 @@ enum row_use { ROW_ATTEMPT, ROW_LATE, ROW_SUSPEND, ROW_BOUNCE };
 /* Takes a row (also the memory) into work. When an operator wants some of its recipients bounced,
  * that is done first, and the others wait as they did. */
 void mail_from_row(struct sender *sender, Row *row, enum row_use use);
-/* Records that came a minute ago become rows; returns when the next one will, 0: none. */
+/* Records that have been in hand for long (window.h) become rows; returns when to look again, 0:
+ * never. */
 uint64_t mail_age(struct sender *sender, uint64_t now_us);
 /* What is to be done with a record's mail now that one of its items has settled. */
 void mail_check(struct mail *mail);

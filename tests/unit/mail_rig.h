@@ -392,6 +392,7 @@ setup(void **state)
 		.max_us = 1000000,
 		.held_lifetime_us = 1ull << 40,
 		.delay_dsn_us = 1ull << 40 };
+	sender->window = window_new(SENDER_WINDOW);
 	sender->schedule = schedule_new(&(struct schedule_options){ .concurrency_start = 1,
 		.concurrency_max = 1,
 		.connections_max = 1,
@@ -418,6 +419,7 @@ setup(void **state)
 	t.mail->state = MAIL_TRYING;
 	TAILQ_INIT(&t.mail->items);
 	TAILQ_INSERT_TAIL(&sender->arrivals, t.mail, link);
+	window_add(sender->window, t.mail->envelope->account, 1);
 	t.waits = add_item("slow", 0);
 	t.ends = add_item("quick", 1);
 	t.waits->targets[0].state = TARGET_DEFERRED;
@@ -435,6 +437,7 @@ teardown(void **state)
 	free(t.event);
 	if (t.mail) {
 		TAILQ_REMOVE(&t.sender.arrivals, t.mail, link);
+		window_remove(t.sender.window, t.mail->envelope->account, 1);
 		t.mail->record = NULL;
 		t.mail->busy = 0;
 		while (TAILQ_NEXT(TAILQ_FIRST(&t.mail->items), link))
@@ -445,6 +448,7 @@ teardown(void **state)
 	rules_free(&t.sender.rules);
 	deferral_free(&t.sender.deferral);
 	schedule_free(&t.sender.schedule);
+	window_free(&t.sender.window);
 	mail_event_free(&t.sender.event);
 	poison_close(&t.sender.poison);
 	providers_free(&t.sender.providers);
