@@ -66,6 +66,12 @@ client_uses(const struct client_context *context, int family)
 	return !context->sources_count || client_source(context, family);
 }
 
+struct local *
+client_context_local(struct client_context *context)
+{
+	return context->local;
+}
+
 struct client_context *
 client_context_new(struct loop *loop, const struct config *config, struct queue *queue,
 	struct site_resolver *resolver, struct redis *redis)
@@ -80,6 +86,7 @@ client_context_new(struct loop *loop, const struct config *config, struct queue 
 	context->memory = host_memory_new();
 	context->tls_memory = tls_memory_new(redis, context->memory);
 	take_sources(context);
+	context->local = local_new(loop, config);
 	LIST_INIT(&context->clients);
 	register_metrics(context);
 	return context;
@@ -102,6 +109,7 @@ client_context_free(struct client_context **context_ref)
 		free(client->account);
 		free(client);
 	}
+	local_free(&context->local);
 	tls_client_free(&context->tls);
 	tls_memory_free(&context->tls_memory);
 	host_memory_free(&context->memory);

@@ -14,6 +14,7 @@
 #include <event2/event.h>
 
 #include "sender/deferral.h"
+#include "sender/local.h"
 #include "sender/rule.h"
 #include "sender/sender_private.h"
 #include "sender/suspend.h"
@@ -193,6 +194,7 @@ item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **reci
 	row->released = item->released;
 	row->crashes = item->crashes;
 	row->setbacks = item->setbacks;
+	row->ours = item->ours || (!item->counted && local_stands(item->mail->sender->local));
 }
 
 /* Giving up. */

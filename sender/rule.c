@@ -20,6 +20,7 @@
 #include <event2/event.h>
 
 #include "sender/deferral.h"
+#include "sender/local.h"
 #include "sender/rule_private.h"
 #include "sender/sender_private.h"
 #include "sender/suspend.h"
@@ -210,8 +211,10 @@ row_late(const struct sender *sender, const Row *row, uint64_t now)
 	const enum retry_wait wait = held ? RETRY_HELD
 		: row->released           ? RETRY_RELEASED
 					  : RETRY_WAITING;
-	const uint64_t expiry = retry_expiry_us(&sender->times, row->envelope, wait);
+	uint64_t expiry = retry_expiry_us(&sender->times, row->envelope, wait);
 
+	if (!held && (row->ours || local_stands(sender->local)))
+		expiry = retry_patience_us(expiry, row->envelope);
 	if (!trust_clock(sender->trust))
 		return false;
 	/* The last attempt is due at that very time: it has a while to be made. */

@@ -17,6 +17,7 @@
 
 #include "sender/deferral.h"
 #include "sender/ledger.h"
+#include "sender/local.h"
 #include "sender/provider.h"
 #include "sender/rule.h"
 #include "sender/sender_private.h"
@@ -161,7 +162,7 @@ rest_until(void *arg, const char *site, uint64_t now)
 	if (sender->draining || !rules_known(sender->rules) ||
 		suspensions_hold_site(sender->suspensions, site))
 		return UINT64_MAX;
-	if (!rows_mine(sender->rows, ROWS_ANY))
+	if (!rows_mine(sender->rows, ROWS_ANY) || local_stands(sender->local))
 		return now + 1000000;
 	return schedule_rest_until(sender->schedule, site, NULL, now);
 }
@@ -180,6 +181,18 @@ tell_waiting(void *arg, const char *account, int64_t rows)
 	const struct sender *sender = arg;
 
 	limits_waiting(sender->limits, account, rows);
+}
+
+/* A fault of this machine is over. */
+static void
+on_recovery(void *arg)
+{
+	struct sender *sender = arg;
+
+	if (sender->draining)
+		return;
+	deferral_poke(sender->deferral, NULL);
+	sender_wake(sender);
 }
 
 /* Starting. */
@@ -379,6 +392,7 @@ stop_now(struct sender *sender)
 {
 	event_del(role.stop_timer);
 	client_context_free(&sender->clients);
+	sender->local = NULL;
 	site_resolver_free(&sender->resolver);
 	attempt_free_all(sender);
 	mail_drop_all(sender);
@@ -462,6 +476,8 @@ sender_start(const struct config *config, struct queue *queue)
 	redis_start(sender);
 	sender->clients = client_context_new(
 		sender->loop, config, queue, sender->resolver, sender->redis);
+	sender->local = client_context_local(sender->clients);
+	local_on_recovery(sender->local, on_recovery, sender);
 	role.begin.run = on_begin;
 	role.drain.run = on_drain;
 	role.stop.run = on_stop;

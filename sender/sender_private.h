@@ -35,6 +35,7 @@ struct hold;
 struct inflight_reporter;
 struct json;
 struct limits;
+struct local;
 struct metric;
 struct providers;
 struct redis;
@@ -94,7 +95,8 @@ struct item {
 	bool counted;   /* this pass counts as an attempt */
 	bool looked_at; /* its row keeps its due time */
 	bool unsent;    /* it failed before anything of the mail was said */
-	bool given_up;  /* the queue refuses while we end: what is durable counts */
+	bool ours; /* a fault of this machine kept it, which ends nothing and counts for nothing */
+	bool given_up; /* the queue refuses while we end: what is durable counts */
 	bool held, released, delay_sent;
 	bool meets_rules; /* a retry or release came meanwhile: its row is to meet it */
 	bool marked;      /* counted in its mail's marks */
@@ -158,6 +160,7 @@ struct sender {
 	struct trust *trust;
 	struct site_resolver *resolver;
 	struct client_context *clients;
+	struct local *local; /* of the clients; NULL knows of no fault */
 	struct schedule *schedule;
 	struct deferral *deferral;
 	struct poison *poison;

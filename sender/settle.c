@@ -22,6 +22,7 @@
 #include <event2/event.h>
 
 #include "sender/deferral.h"
+#include "sender/local.h"
 #include "sender/rule.h"
 #include "sender/settle_private.h"
 #include "sender/suspend.h"
@@ -31,6 +32,7 @@
 #include "shared/metrics.h"
 
 #define AGAIN_S 5
+#define OURS_US 60000000u /* at most, until a fault of ours is looked at again */
 
 void
 target_set(struct target *target, enum target_state state, const struct outcome *outcome)
@@ -240,14 +242,24 @@ target_refuse(struct target *target)
 	target->end = END_OPERATOR;
 }
 
+/* When it has no time left. */
+static uint64_t
+item_expiry_us(const struct item *item)
+{
+	const struct sender *sender = item->mail->sender;
+	const Envelope *envelope = item->mail->envelope;
+	const uint64_t expiry = retry_expiry_us(&sender->times, envelope, item_wait(item));
+	const bool ours = item->ours || (!item->counted && local_stands(sender->local));
+
+	return ours && !item->held ? retry_patience_us(expiry, envelope) : expiry;
+}
+
 /* What waits may have no time left, or an operator may not want it to. */
 static void
 settle_end_waiting(struct item *item)
 {
 	const struct sender *sender = item->mail->sender;
-	const bool late = clock_us() >=
-			retry_expiry_us(&sender->times, item->mail->envelope, item_wait(item)) &&
-		trust_clock(sender->trust);
+	const bool late = clock_us() >= item_expiry_us(item) && trust_clock(sender->trust);
 
 	for (size_t i = 0; i < item->count; i++) {
 		if (!target_waits(&item->targets[i]))
@@ -294,6 +306,8 @@ item_pause_us(struct item *item, uint64_t now)
 	uint64_t longest = times->max_us;
 	uint32_t random;
 
+	if (item->ours)
+		return retry_wait_us(times, OURS_US, 1, arc4random_uniform(1024));
 	if (for_site && rest)
 		return item->row && strcmp(item->site, item->route->site) ? rest - now : 0;
 	if (for_site)
@@ -309,7 +323,6 @@ item_pause_us(struct item *item, uint64_t now)
 static void
 item_due(struct item *item)
 {
-	const struct sender *sender = item->mail->sender;
 	uint64_t now = clock_us(), expiry;
 
 	if (item->looked_at)
@@ -322,7 +335,7 @@ item_due(struct item *item)
 		item->due_us = item->parked_until_us > now ? item->parked_until_us : now;
 		return;
 	}
-	expiry = retry_expiry_us(&sender->times, item->mail->envelope, item_wait(item));
+	expiry = item_expiry_us(item);
 	item->due_us = now + item_pause_us(item, now);
 	if (item->due_us > expiry && expiry > now) /* a clock that is not trusted ends nothing */
 		item->due_us = expiry;
