@@ -334,7 +334,7 @@ on_rebuilt(void *arg, int err, uint64_t entries)
 void
 api_rebuild(struct exchange *x)
 {
-	const long take_over = query_number(x, "take_over", 0, 0, 1);
+	const int take_over = query_switch(x, "take_over");
 
 	if (take_over >= 0)
 		applier_rebuild(x->api->applier, take_over > 0, on_rebuilt, x);
