@@ -13,7 +13,7 @@
 #   make test-kafka         the queue of a cluster: unit tests, and tests on real brokers
 #   make test-all           both, with one count
 #   make test-faults-kafka CYCLES=50     every fault of a cluster 50 times, in random order
-#   make lint               format, clang-tidy, cppcheck, include directions, gcc and clang
+#   make lint               format, clang-tidy, cppcheck, include directions, metrics, gcc and clang
 #   make fuzz               every parser for FUZZ_SECONDS (60) each
 #   make demo               set everything up and send two messages through it; leaves it running
 #   make demo-kafka         the same as a cluster: three brokers, two processes of each role
@@ -138,7 +138,7 @@ test-faults-kafka: deps
 lint: deps
 	@$(MAKE) --no-print-directory CC=gcc all unit
 	@$(MAKE) --no-print-directory CC=clang B=build/clang all unit
-	@CFLAGS="$(ALL_CFLAGS)" tests/lint.sh build/clang
+	@CFLAGS="$(ALL_CFLAGS)" PYTHON="$(PYTHON)" tests/lint.sh build/clang
 
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz fuzzers

@@ -25,11 +25,11 @@
 #include "shared/account/owner.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
 #include "shared/base/net.h"
 #include "shared/base/state_dir.h"
 #include "shared/base/version.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 #include "shared/process/privileges.h"
 #include "shared/process/sandbox.h"
 #include "shared/queue/event.h"
@@ -197,6 +197,8 @@ start_metrics(struct running *running, const struct config *config)
 
 	if (!config->metrics.listen)
 		return 0;
+	metrics_process(
+		config->queue.backend == BACKEND_KAFKA ? "kafka" : "lmdb", config->state_dir);
 	running->metrics = loop_new("metrics");
 	err = metrics_listen(running->metrics, running->metrics_fd);
 	if (err < 0) {

@@ -37,6 +37,9 @@ static const struct command commands[] = {
 	{ "account delete", "ACCOUNT", "bounce now", account_delete,
 	  "as if it were not; for 30 days it can come back" },
 	{ "account restore", "ACCOUNT", "", account_status, "a deleted one comes back, as it was" },
+	{ "account export", "[ACCOUNT]", "all| output! force", account_export,
+	  "with users, verifiers, addresses and domains, into a file" },
+	{ "account import", "FILE", "dry-run replace", account_import, "what an export has" },
 	{ "account password", "ACCOUNT", "username", account_password, "a new one, shown once" },
 	{ "account add-domain", "ACCOUNT", "domain! verified", account_add_domain,
 	  "one more domain, or one's mailboxes" },
@@ -65,6 +68,8 @@ static const struct command commands[] = {
 	  "what became of a message, what was refused, or who changed an account" },
 	{ "events", "", "client username account from to domain event id since until limit after follow", events,
 	  "what happened; unless --since is given, the newest" },
+	{ "backup", "FILE", "force", backup, "all that cannot be made anew, but mail" },
+	{ "restore", "FILE", "dry-run", restore, "a backup, into a relay without accounts" },
 	{ "rebuild", "", "take-over", rebuild, "write the accounts into Redis anew" },
   /* clang-format on */
 };

@@ -17,14 +17,22 @@ if [ "$(id -u)" -ne 0 ]; then
 	exit 1
 fi
 
-# The servers among them are for tests, which start their own: keep Debian from starting them.
+# The servers among them are for tests, which start their own: keep Debian from starting them, now and
+# at the next boot.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
 	printf '#!/bin/sh\nexit 101\n' >"$policy"
 	chmod 755 "$policy"
 	trap 'rm -f "$policy"' EXIT
 fi
+enabled() {
+	find /etc/systemd/system -path '*.wants/*' -type l -printf '%f\n' 2>/dev/null | sort -u
+}
+before=$(enabled)
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 # shellcheck disable=SC2086
 apt-get install -q -y --no-install-recommends $missing
+for unit in $(enabled); do
+	echo "$before" | grep -qxF "$unit" || systemctl disable --quiet "$unit"
+done

@@ -29,8 +29,8 @@
 #include "ingress/verb/password.h"
 #include "ingress/verb/verb.h"
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/base/tls_tickets.h"
+#include "shared/metrics/metrics.h"
 #include "shared/process/descriptors.h"
 #include "shared/process/sandbox.h"
 #include "shared/work/role.h"
@@ -41,7 +41,6 @@
 #define FAMILIAR_MAX 65536
 #define CUSTOMER_IDLE_MS 10000
 #define MINUTE_S 60
-#define TICKET_MINUTES (TLS_TICKET_S / MINUTE_S)
 
 static struct ingress ingress;
 
@@ -203,8 +202,11 @@ on_reap(evutil_socket_t fd, short what, void *arg)
 
 /* The first worker's, for all. */
 static void
-turn_ticket_keys(void)
+turn_ticket_keys(uint64_t now_ms)
 {
+	if (now_ms - ingress.keys_ms < TLS_TICKET_S * 1000)
+		return;
+	ingress.keys_ms = now_ms;
 	for (size_t i = 0; i < 2; i++)
 		if (ingress.tls[i])
 			tls_server_turn_keys(ingress.tls[i]);
@@ -218,8 +220,8 @@ on_minute(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	tally_flush(worker->tally);
-	if (worker == ingress.workers && ++worker->minutes % TICKET_MINUTES == 0)
-		turn_ticket_keys();
+	if (worker == ingress.workers)
+		turn_ticket_keys(clock_mono_ms());
 }
 
 static void
@@ -397,6 +399,7 @@ listener_tls(struct listener *listener)
 		return -1;
 	}
 	listener->tls = ingress.tls[profile];
+	ingress.keys_ms = clock_mono_ms();
 	return 0;
 }
 
@@ -510,12 +513,25 @@ open_door(const struct config *config, unsigned total)
 	ingress.door = door_new(&options);
 }
 
+/* All profiles have the same files. */
+static void
+tell_expiry(void)
+{
+	struct tls_server *tls = ingress.tls[TLS_MODERN] ? ingress.tls[TLS_MODERN]
+							 : ingress.tls[TLS_LEGACY];
+
+	for (unsigned i = 0; tls && i < ingress.config->ingress.tls.files_count; i++)
+		stats_certificate(ingress.config->ingress.tls.files[i].certificate,
+			tls_server_expiry(tls, i));
+}
+
 static int
 ingress_start(const struct config *config, struct queue *queue)
 {
 	unsigned total;
 
 	stats_register();
+	tell_expiry();
 	probe_set(probe_new("ingress"), HEALTH_FAILED, "starting");
 	ingress.queue = queue;
 	total = places(config);
@@ -586,6 +602,7 @@ ingress_reload(void)
 		else
 			LOG_INFO("certificates read again");
 	}
+	tell_expiry();
 }
 
 const struct role ingress_role = {

@@ -17,7 +17,7 @@
 #include "scanner/clamd_private.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 
 #define THREADS_DEFAULT 10
 #define HEALTH_MS 10000
@@ -67,9 +67,9 @@ host_signatures(struct host *host, uint64_t signed_at_s)
 		return;
 	age_s = now_s > signed_at_s ? now_s - signed_at_s : 0;
 	if (!host->signature_age) {
-		char labels[NET_TEXT_MAX + 16];
+		char labels[METRIC_LABELS_MAX] = "";
 
-		snprintf(labels, sizeof labels, "host=\"%s\"", host->name);
+		metric_label(labels, "host", host->name);
 		host->signature_age = metric_gauge("shout_scanner_signature_age_seconds",
 			"Age of a clamd's signatures", labels);
 	}
@@ -177,7 +177,7 @@ clamd_host_init(struct clamd *clamd, struct host *host, const char *name)
 		.timeout_ms = options->timeout_ms < HEALTH_TIMEOUT_MS ? options->timeout_ms
 								      : HEALTH_TIMEOUT_MS,
 	};
-	char labels[NET_TEXT_MAX + 16];
+	char labels[METRIC_LABELS_MAX] = "";
 
 	host->named = net_parse(name, &host->address) < 0;
 	if (host->named && !strchr(name, ':')) {
@@ -188,7 +188,7 @@ clamd_host_init(struct clamd *clamd, struct host *host, const char *name)
 	host->name = name;
 	host->backoff_ms = BACKOFF_FIRST_MS;
 	TAILQ_INIT(&host->late);
-	snprintf(labels, sizeof labels, "host=\"%s\"", name);
+	metric_label(labels, "host", name);
 	host->up = metric_gauge("shout_scanner_clamd_up", "Whether a clamd is in use", labels);
 	host->refused = metric_gauge("shout_scanner_clamd_refused",
 		"Whether a clamd's settings would let viruses or large messages through", labels);

@@ -6,9 +6,9 @@
 #include "scanner/told.h"
 
 #include "scanner/clamd.h"
-#include "shared/work/inflight.h"
 #include "shared/base/json.h"
 #include "shared/base/loop.h"
+#include "shared/work/inflight.h"
 
 struct telling {
 	struct json *json;

@@ -16,17 +16,19 @@
 #include <event2/event.h>
 
 #include "sender/mail/ledger.h"
+#include "sender/mail/provider.h"
 #include "sender/mail/sender_private.h"
 #include "sender/mail/suspend.h"
 #include "sender/operator/rule.h"
+#include "sender/route/local.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
 #include "shared/account/limits.h"
 #include "shared/account/score.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 #include "shared/process/sandbox.h"
 #include "shared/redis/redis.h"
 #include "shared/work/hold.h"
@@ -46,7 +48,8 @@
 #define SETTLE_MS (QUEUE_LATE_MS + 2000)
 #define STOP_POLL_MS 20
 #define GAUGES_US 500000
-#define AGE_EVERY_US 1000000
+#define AGE_EVERY_US UINT64_C(250000)
+#define AGE_SOONEST_US UINT64_C(100000)
 
 static struct {
 	struct sender sender;
@@ -78,9 +81,9 @@ gauges_update(struct sender *sender)
 	deferral_stats(sender->deferral, &deferral);
 	metric_set(sender->metrics.sites, (int64_t)schedule.sites);
 	metric_set(sender->metrics.resting, (int64_t)schedule.resting);
-	metric_set(sender->metrics.connections, (int64_t)schedule.connections);
 	metric_set(sender->metrics.waiting, (int64_t)schedule.waiting);
 	metric_set(sender->metrics.rows, (int64_t)deferral.rows);
+	metric_set(sender->metrics.held, (int64_t)rows_count(sender->rows, SITE_HELD));
 	metric_set(sender->metrics.loaded, (int64_t)deferral.loaded);
 	metric_set(sender->metrics.timers, (int64_t)deferral.timers);
 	metric_set(sender->metrics.oldest_due, (int64_t)(deferral.oldest_due_us / 1000000));
@@ -107,6 +110,7 @@ age_arm(struct sender *sender)
 		return;
 	next -= now;
 	next = next < AGE_EVERY_US ? next : AGE_EVERY_US; /* others come meanwhile */
+	next = next > AGE_SOONEST_US ? next : AGE_SOONEST_US;
 	wait = (struct timeval){ .tv_sec = (time_t)(next / 1000000),
 		.tv_usec = (suseconds_t)(next % 1000000) };
 	event_add(sender->age_timer, &wait);
@@ -143,7 +147,7 @@ rest_until(void *arg, const char *site, uint64_t now)
 	if (sender->draining || !rules_known(sender->rules) ||
 		suspensions_hold_site(sender->suspensions, site))
 		return UINT64_MAX;
-	if (!rows_mine(sender->rows, ROWS_ANY))
+	if (!rows_mine(sender->rows, ROWS_ANY) || local_stands(sender->local))
 		return now + 1000000;
 	return schedule_rest_until(sender->schedule, site, NULL, now);
 }
@@ -162,6 +166,18 @@ tell_waiting(void *arg, const char *account, int64_t rows)
 	const struct sender *sender = arg;
 
 	limits_waiting(sender->limits, account, rows);
+}
+
+/* A fault of this machine is over. */
+static void
+on_recovery(void *arg)
+{
+	struct sender *sender = arg;
+
+	if (sender->draining)
+		return;
+	deferral_poke(sender->deferral, NULL);
+	sender_wake(sender);
 }
 
 /* Starting. */
@@ -190,28 +206,27 @@ times_from(struct retry_times *times, const struct config *config)
 static void
 metrics_new(struct sender_metrics *m)
 {
-	m->delivered = metric_counter(
-		"shout_sender_delivered_total", "Recipients delivered to", NULL);
-	m->deferred = metric_counter("shout_sender_deferred_total",
-		"Recipients that have to wait after an attempt", NULL);
-	m->bounced = metric_counter(
-		"shout_sender_bounced_total", "Recipients refused for good", NULL);
-	m->expired = metric_counter(
-		"shout_sender_expired_total", "Recipients given up without a refusal", NULL);
+	static const char delivery[] = "shout_sender_delivery_seconds";
+	static const char delivery_help[] =
+		"From our 250 to the remote's, of each recipient, by the attempt that got it";
+
 	m->ambiguous = metric_counter("shout_sender_ambiguous_total",
 		"Recipients whose message went out whole and got no answer: it may have arrived",
 		NULL);
 	m->attempt_seconds = metric_histogram(
 		"shout_sender_attempt_seconds", "From MAIL to the last reply", NULL);
+	m->first_seconds = metric_histogram_long(delivery, delivery_help, "attempt=\"first\"");
+	m->later_seconds = metric_histogram_long(delivery, delivery_help, "attempt=\"later\"");
 	m->in_hand = metric_gauge("shout_sender_records", "Records of mail.ready in memory", NULL);
 	m->attempting = metric_gauge("shout_sender_in_flight", "Attempts under way", NULL);
 	m->sites = metric_gauge("shout_sender_sites", "Sites known to the scheduler", NULL);
 	m->resting = metric_gauge("shout_sender_sites_resting", "Sites that rest", NULL);
-	m->connections = metric_gauge("shout_sender_connections", "SMTP connections", NULL);
 	m->waiting = metric_gauge(
 		"shout_sender_scheduled", "Messages in memory that wait for their turn", NULL);
 	m->rows = metric_gauge("shout_sender_waiting", "Rows of deferred and held mail", NULL);
-	m->loaded = metric_gauge("shout_sender_loaded", "Of them, in memory", NULL);
+	m->held = metric_gauge("shout_sender_held",
+		"Of them, mail that was held before it was tried, and waits for an operator", NULL);
+	m->loaded = metric_gauge("shout_sender_loaded", "Rows of waiting mail in memory", NULL);
 	m->timers = metric_gauge("shout_sender_timers", "Sites whose rows have a due time", NULL);
 	m->oldest_due = metric_gauge("shout_sender_next_due_seconds",
 		"When the next row is due, seconds since 1970 (0: none waits)", NULL);
@@ -222,6 +237,7 @@ schedule_start(struct sender *sender)
 {
 	const struct config *config = sender->config;
 
+	sender->window = window_new(SENDER_WINDOW);
 	sender->schedule = schedule_new(&(struct schedule_options){
 		.concurrency_start = config->sender.concurrency_start,
 		.concurrency_max = config->sender.concurrency_max,
@@ -300,7 +316,9 @@ sender_free(struct sender *sender)
 	deferral_free(&sender->deferral);
 	rows_close(&sender->rows);
 	poison_close(&sender->poison);
+	providers_free(&sender->providers);
 	schedule_free(&sender->schedule);
+	window_free(&sender->window);
 	mail_event_free(&sender->event);
 	event_free(sender->pump);
 	event_free(sender->age_timer);
@@ -359,6 +377,7 @@ stop_now(struct sender *sender)
 {
 	event_del(role.stop_timer);
 	client_context_free(&sender->clients);
+	sender->local = NULL;
 	site_resolver_free(&sender->resolver);
 	attempt_free_all(sender);
 	mail_drop_all(sender);
@@ -422,6 +441,7 @@ sender_start(const struct config *config, struct queue *queue)
 	TAILQ_INIT(&sender->peers);
 	times_from(&sender->times, config);
 	metrics_new(&sender->metrics);
+	sender->providers = providers_new();
 	sender->pump = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_pump, sender);
 	sender->age_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);
 	sender->lease_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);
@@ -441,6 +461,8 @@ sender_start(const struct config *config, struct queue *queue)
 	redis_start(sender);
 	sender->clients = client_context_new(
 		sender->loop, config, queue, sender->resolver, sender->redis);
+	sender->local = client_context_local(sender->clients);
+	local_on_recovery(sender->local, on_recovery, sender);
 	role.begin.run = on_begin;
 	role.drain.run = on_drain;
 	role.stop.run = on_stop;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # What the compilers do not see: format, clang-tidy, cppcheck, include directions, pure parsers, banned
-# calls. BUILD holds the objects; CFLAGS what they were compiled with. Names every finding, then fails.
+# calls, metrics. BUILD holds the objects; CFLAGS what they were compiled with. Names every finding, then fails.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=$1
@@ -62,6 +62,9 @@ echo "lengths of tests"
 find tests -name '*.[ch]' -o -name '*.py' | while read -r file; do
 	[ "$(wc -l <"$file")" -le 800 ] || echo "$file has more than 800 lines; split it"
 done | grep . && fail "lengths"
+
+echo "metrics"
+SHOUT_BUILD=$build ${PYTHON:-/usr/bin/python3} tests/metrics_page.py || fail "metrics"
 
 echo "cppcheck"
 queue_h=/usr/include/$(gcc -print-multiarch)/sys/queue.h

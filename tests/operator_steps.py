@@ -32,8 +32,8 @@ class Sites:
 
 class Desk:
     """Two accounts (one.example, two.example). `control` answers shoutctl; who is started says restart(),
-    door() (who accepts mail), loaded() (rows in memory), events() and open_by_metrics() (what is not
-    delivered yet)."""
+    door() (who accepts mail), loaded() (rows in memory), events(), open_by_metrics() (what is not
+    delivered yet) and held_by_metrics()."""
 
     def __init__(self, sites, control):
         self.good, self.other = sites.good, sites.other

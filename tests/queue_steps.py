@@ -180,6 +180,7 @@ def test_what_is_suspended_or_held_says_so(desk):
     assert sums_agree(desk) == 2
     states = desk.ctl("queue", "summary")["all"]["states"]
     assert states["held"] == states["waiting"] == 1
+    wait_for(lambda: desk.held_by_metrics() == 1, 60, "the metric")
     desk.ctl("resume", "--account", desk.accounts["two"]["account"])
     wait_for(lambda: desk.events("delivered", asleep), 60, "it goes")
     desk.ctl("queue", "release", held)

@@ -10,7 +10,6 @@
 
 #include <jansson.h>
 
-
 #define CTL_VALUES_MAX 64
 /* The options that every command takes. */
 #define CTL_EVERY "url token-file ca-file json help version"
@@ -77,6 +76,10 @@ void ctl_disconnect(struct ctl *ctl);
 /* One request to /api/v1/`path`; `body` (taken over) may be NULL. The answer, or NULL after saying
  * why not. */
 json_t *ctl_request(const struct ctl *ctl, const char *method, const char *path, json_t *body);
+/* Likewise; but the body of a refusal goes to `refusal_out` (if not NULL), the caller's, and
+ * nothing is said of it. */
+json_t *ctl_try(const struct ctl *ctl, const char *method, const char *path, json_t *body,
+	json_t **refusal_out);
 /* For paths and queries: percent-encoded, the caller's to free. */
 char *ctl_encode(const char *text);
 
@@ -112,6 +115,39 @@ int account_add_address(const struct ctl *ctl);
 int account_remove_address(const struct ctl *ctl);
 int account_add_user(const struct ctl *ctl);
 int account_remove_user(const struct ctl *ctl);
+
+/* transfer.c: commands, likewise. */
+int account_export(const struct ctl *ctl);
+int account_import(const struct ctl *ctl);
+int backup(const struct ctl *ctl);
+int restore(const struct ctl *ctl);
+
+/* file.c: a file that is there as a whole or not at all, for nobody but its owner (mode 0600).
+ * "-": standard output. */
+struct ctl_file {
+	const char *path;
+	char *temporary; /* NULL: standard output */
+	FILE *stream;
+	bool force; /* also in the place of another one */
+};
+/* 0, or -1 after saying why not. */
+int file_begin(const struct ctl *ctl, struct ctl_file *file, const char *path, bool force);
+/* Puts it in its place, durably; or, unless `good`, nowhere. 0 likewise. */
+int file_end(const struct ctl *ctl, struct ctl_file *file, bool good);
+
+/* lines.c: files of JSON, an object a line: a head {"shout":kind,"version":1,...}, the items, and
+ * an end {"end":number of items}, without which a file has been cut off. */
+#define LINES_VERSION 1
+struct lines {
+	json_t *head;
+	json_t *items; /* an array; item i stands in line i + 2 */
+};
+/* Reads all of it. `path` "-": standard input. 0, or -1 after saying, with the line, what is wrong.
+ */
+int lines_read(const struct ctl *ctl, const char *path, const char *kind, struct lines *lines_out);
+void lines_free(struct lines *lines);
+/* Writes an object as a line; takes it over. */
+void lines_put(FILE *stream, json_t *object);
 
 /* queue.c: commands, likewise. */
 int queue_list(const struct ctl *ctl);

@@ -92,7 +92,7 @@ tell_fault(const struct ctl *ctl, const char *field, const char *error)
 
 /* The body of a success; NULL after saying what went wrong. */
 static json_t *
-answer_take(const struct ctl *ctl, CURL *curl, const struct answer *answer)
+answer_take(const struct ctl *ctl, CURL *curl, const struct answer *answer, json_t **refusal_out)
 {
 	json_t *body = json_loadb(answer->text ? answer->text : "", answer->length, 0, NULL);
 	const char *error = json_string_value(json_object_get(body, "error"));
@@ -102,6 +102,10 @@ answer_take(const struct ctl *ctl, CURL *curl, const struct answer *answer)
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status / 100 == 2 && json_is_object(body))
 		return body;
+	if (error && refusal_out) {
+		*refusal_out = body;
+		return NULL;
+	}
 	if (status / 100 == 2)
 		ctl_error(ctl, "what %s answers is no JSON object", ctl->url);
 	else if (error)
@@ -186,7 +190,7 @@ request_set(CURL *curl, const char *method, const char *text)
 }
 
 static json_t *
-perform(const struct ctl *ctl, CURL *curl)
+perform(const struct ctl *ctl, CURL *curl, json_t **refusal_out)
 {
 	struct answer answer = { 0 };
 	json_t *reply = NULL;
@@ -199,7 +203,7 @@ perform(const struct ctl *ctl, CURL *curl)
 	if (code)
 		tell_failure(ctl, curl, code, &answer);
 	else
-		reply = answer_take(ctl, curl, &answer);
+		reply = answer_take(ctl, curl, &answer, refusal_out);
 	if (answer.text)
 		explicit_bzero(answer.text, answer.length); /* it may hold a new password */
 	free(answer.text);
@@ -208,6 +212,13 @@ perform(const struct ctl *ctl, CURL *curl)
 
 json_t *
 ctl_request(const struct ctl *ctl, const char *method, const char *path, json_t *body)
+{
+	return ctl_try(ctl, method, path, body, NULL);
+}
+
+json_t *
+ctl_try(const struct ctl *ctl, const char *method, const char *path, json_t *body,
+	json_t **refusal_out)
 {
 	CURL *curl = curl_easy_init();
 	char *uri = xasprintf("%s/api/v1/%s", ctl->url, path);
@@ -221,9 +232,11 @@ ctl_request(const struct ctl *ctl, const char *method, const char *path, json_t 
 	request_set(curl, method, text);
 	curl_easy_setopt(curl, CURLOPT_URL, uri);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-	reply = perform(ctl, curl);
+	reply = perform(ctl, curl, refusal_out);
 	curl_easy_cleanup(curl);
 	headers_free(headers);
+	if (text)
+		explicit_bzero(text, strlen(text)); /* it may hold verifiers */
 	free(text);
 	free(uri);
 	json_decref(body);

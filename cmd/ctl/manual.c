@@ -30,6 +30,23 @@ static const struct manual manuals[] = {
 	  "delivered: suspend or bounce it where it must not be.",
 	  { "shoutctl account disable k3m9x2p7qa", "shoutctl suspend --account k3m9x2p7qa" } },
 	{ "account enable", "Takes a disable back.", { "shoutctl account enable k3m9x2p7qa" } },
+	{ "account delete",
+	  "To clients the account does not exist any more: logins hear 535, its addresses 530. For 30 days it keeps its "
+	  "domains, users and addresses, and restore brings it back; with --now it goes at once, with no way back. Its "
+	  "waiting mail is still delivered, unless --bounce has it refused.",
+	  { "shoutctl account delete k3m9x2p7qa", "shoutctl account delete k3m9x2p7qa --bounce" } },
+	{ "account restore", "Brings a deleted account back as it was, with its passwords.",
+	  { "shoutctl account list --deleted", "shoutctl account restore k3m9x2p7qa" } },
+	{ "account export",
+	  "Writes one account, or all that are not deleted, into a file that another relay can import. It holds what "
+	  "passwords are checked by, so only its owner may read it.",
+	  { "shoutctl account export --all --output accounts.jsonl",
+	    "shoutctl account export k3m9x2p7qa --output account.jsonl --force" } },
+	{ "account import",
+	  "Takes the accounts of an export, with ids and passwords. First all of the file is looked at: if anything in it "
+	  "cannot be taken, nothing is. What is here already and the same stays; what differs is named, and with --replace "
+	  "becomes what the file says. - is standard input.",
+	  { "shoutctl account import accounts.jsonl --dry-run", "shoutctl account import accounts.jsonl --replace" } },
 	{ "account password",
 	  "Makes a new password for a user, and shows it this once. The old one ends at once.",
 	  { "shoutctl account password k3m9x2p7qa --username acme-srl-x7k2m9" } },
@@ -99,6 +116,16 @@ static const struct manual manuals[] = {
 	  "what is refused again in the same way once a minute, with a count. Times are UTC.",
 	  { "shoutctl events --client 192.0.2.7 --since 10:00", "shoutctl events --event auth-failed --username acme-srl-x7k2m9",
 	    "shoutctl events --domain acme.example --since 2h --limit 1000" } },
+	{ "backup",
+	  "Writes accounts, deleted ones too, rules, suspensions and the owner id into a file, as they are at one moment; "
+	  "no mail, which would go out twice when it came back. Keep the configuration, its certificates and keys beside "
+	  "it. - is standard output.",
+	  { "shoutctl backup shout-$(date +%F).jsonl" } },
+	{ "restore",
+	  "Puts a backup into a relay that has no accounts, and Redis in line with it. Passwords and the owner id are those "
+	  "of the backup, so the relay's own Redis is taken as it is. It may be repeated after it was cut off. - is "
+	  "standard input.",
+	  { "shoutctl restore shout-2026-11-30.jsonl" } },
 	{ "rebuild",
 	  "Writes all accounts into Redis anew and removes what does not belong there. Redis is told of changes "
 	  "anyway: this is for a Redis that was emptied or restored by hand.",

@@ -38,6 +38,10 @@ const struct ctl_known ctl_known[] = {
 	{ "username",        "NAME",                "which of its users" },
 	{ "deleted",         NULL,                  "those that are deleted, and until when they can be restored" },
 	{ "bounce",          NULL,                  "what waits of its mail is refused, too" },
+	{ "all",             NULL,                  "all accounts that are not deleted" },
+	{ "output",          "FILE",                "where to; - is standard output" },
+	{ "force",           NULL,                  "also in the place of a file that is there" },
+	{ "replace",         NULL,                  "an account that is here becomes what the file says" },
 	{ "now",             NULL,                  "for ever, with no way back" },
 	/* selectors: all that is given must match */
 	{ "id",              "ID",                  "a message" },

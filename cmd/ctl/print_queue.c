@@ -166,6 +166,7 @@ print_site(const json_t *state)
 	print_field("Site said", text);
 	print_when("Site said at", state, "said");
 	print_when("Site tried", state, "next");
+	print_field("Rests for", text_of(state, "rests_for"));
 	if (*text_of(state, "opening"))
 		print_field("Connecting", opening);
 	free(text);

@@ -237,7 +237,7 @@ print_rebuilt(const json_t *reply)
 int
 rebuild(const struct ctl *ctl)
 {
-	const char *path = ctl_has(ctl, "take-over") ? "rebuild?take_over=1" : "rebuild";
+	const char *path = ctl_has(ctl, "take-over") ? "rebuild?take_over=true" : "rebuild";
 
 	return ctl_ask(ctl, "POST", xstrdup(path), NULL, print_rebuilt);
 }

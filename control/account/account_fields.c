@@ -6,10 +6,12 @@
 
 #include "control/account/accounts.h"
 #include "control/account/accounts_private.h"
-#include "shared/mail/address.h"
+#include "control/api/api_private.h"
 #include "shared/base/date.h"
+#include "shared/base/text.h"
+#include "shared/mail/address.h"
 
-#define NAME_MAX_BYTES 200
+#define NAME_MAX_SIGNS 200
 #define LIMIT_MAX 1000000000000
 
 static bool
@@ -29,9 +31,9 @@ take_name(struct fault *fault, json_t *account, const json_t *body, bool must)
 
 	if (!value && !must)
 		return 0;
-	if (!text || !*text || strlen(text) > NAME_MAX_BYTES || has_control(text))
-		return fault_set(
-			fault, 400, "name", "a text of 1 to %d bytes in one line", NAME_MAX_BYTES);
+	if (!text || !*text || utf8_count(text) > NAME_MAX_SIGNS || has_control(text))
+		return fault_set(fault, 400, "name", "a text of 1 to %d characters in one line",
+			NAME_MAX_SIGNS);
 	return json_object_set(account, "name", value);
 }
 
@@ -88,7 +90,8 @@ take_limits(struct fault *fault, json_t *account, const json_t *body)
 	{
 		if (json_integer_value(value) < 0 || json_integer_value(value) > LIMIT_MAX) {
 			snprintf(field, sizeof field, "limits.%s", key);
-			return fault_set(fault, 400, field, "a number from 0 (none) up");
+			return fault_set(fault, 400, field, "a number from 0 (none) to %lld",
+				(long long)LIMIT_MAX);
 		}
 		if (json_is_string(value))
 			json_object_del(own, key);
@@ -149,6 +152,16 @@ show_deleted(json_t *shown, const json_t *account)
 	json_object_set_new(shown, "kept_until", json_string(when));
 }
 
+/* A time of an entry, as the API shows it. */
+static void
+show_time(json_t *shown, const char *from, const char *name)
+{
+	const json_int_t us = json_integer_value(json_object_get(shown, from));
+
+	json_object_set_new(shown, name, json_from_time((uint64_t)us));
+	json_object_del(shown, from);
+}
+
 json_t *
 account_show(
 	const struct directory *directory, const struct account_limits *defaults, const char *id)
@@ -160,6 +173,8 @@ account_show(
 	if (!account)
 		return NULL;
 	shown = json_copy((json_t *)account);
+	show_time(shown, "created_us", "created");
+	show_time(shown, "version", "changed");
 	users = json_array();
 	addresses = json_array();
 	json_object_foreach(directory_members(directory, id), key, value)

@@ -151,6 +151,8 @@ add_user(struct edit *edit, const char *id, const char *name)
 
 /* Addresses and domains */
 
+#define MAILBOXES_MAX 1000000
+
 int
 taken(struct edit *edit, const char *field, const char *what, const char *owner)
 {
@@ -241,9 +243,9 @@ add_domain(struct edit *edit, json_t *account, const json_t *item, bool verified
 		    json_string_value(json_is_object(item) ? json_object_get(item, "name") : item),
 		    name) < 0)
 		return fault_set(&edit->fault, 400, field, "a domain like acme.example is needed");
-	if (json_integer_value(mailboxes) < 0) {
+	if (json_integer_value(mailboxes) < 0 || json_integer_value(mailboxes) > MAILBOXES_MAX) {
 		snprintf(name, sizeof name, "%s%smailboxes", in ? in : "", in ? "." : "");
-		return fault_set(&edit->fault, 400, name, "a number from 0 up");
+		return fault_set(&edit->fault, 400, name, "a number from 0 to %d", MAILBOXES_MAX);
 	}
 	owner = directory_domain_owner(edit->directory, name);
 	if (owner && strcmp(owner, id) != 0)
@@ -420,7 +422,7 @@ named_user(struct edit *edit, const char *id, const json_t *body)
 	if (name)
 		fault_set(&edit->fault, 404, "username", "the account has no user \"%.40s\"", name);
 	else if (count != 1)
-		fault_set(&edit->fault, count ? 400 : 404, "username",
+		fault_set(&edit->fault, count ? 409 : 404, "username",
 			count ? "the account has %u users: say which" : "the account has no user",
 			count);
 	return !name && count == 1 ? only : NULL;

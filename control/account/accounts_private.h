@@ -8,8 +8,8 @@
 
 #include <jansson.h>
 
-#include "control/account/fault.h"
 #include "control/account/accounts.h"
+#include "control/account/fault.h"
 
 /* A version for a new entry in the place of `old` (NULL: none). */
 json_int_t now_version(const json_t *old);

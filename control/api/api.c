@@ -17,10 +17,10 @@
 
 #include "control/api/api_private.h"
 #include "control/api/route.h"
-#include "shared/base/http_scan.h"
 #include "shared/base/log.h"
 #include "shared/base/net.h"
 #include "shared/config/config.h"
+#include "shared/http/http_scan.h"
 #include "shared/process/descriptors.h"
 
 #define PREFIX "/api/v1/"
@@ -48,6 +48,11 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_DELETE, "accounts/*/addresses/*", api_account_remove_address, false, ""                           },
 	{ EVHTTP_REQ_POST,   "accounts/*/domains",     api_account_add_domain,     true,  ""                           },
 	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*",   api_account_remove_domain,  false, ""                           },
+	{ EVHTTP_REQ_GET,    "accounts/*/export",      api_account_export,         false, ""                           },
+	{ EVHTTP_REQ_GET,    "export",                 api_export,                 false, PAGE                         },
+	{ EVHTTP_REQ_POST,   "import",                 api_import,                 true,  ""                           },
+	{ EVHTTP_REQ_GET,    "backup",                 api_backup,                 false, ""                           },
+	{ EVHTTP_REQ_POST,   "restore",                api_restore,                true,  ""                           },
 	{ EVHTTP_REQ_GET,    "queue",                  api_queue_list,             false, FILTERS " domain state " PAGE},
 	{ EVHTTP_REQ_GET,    "queue/summary",          api_queue_summary,          false, FILTERS " domain by limit"   },
 	{ EVHTTP_REQ_GET,    "queue/bad",              api_bad_list,               false, PAGE                         },

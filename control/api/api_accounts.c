@@ -49,10 +49,11 @@ on_committed(void *arg, int err, int applied_err)
 }
 
 void
-commit_start(struct exchange *x, const char *what, int status, json_t *changes, json_t *reply)
+commit_shown(struct exchange *x, const char *what, int status, json_t *changes, json_t *reply,
+	json_t *shown)
 {
 	const struct change change = {
-		.what = what, .author = exchange_author(x), .entries = changes
+		.what = what, .author = exchange_author(x), .entries = changes, .shown = shown
 	};
 	struct pending *pending = xmalloc(sizeof *pending);
 
@@ -60,7 +61,13 @@ commit_start(struct exchange *x, const char *what, int status, json_t *changes, 
 	commit_begin(x->api->commits, &change, on_committed, pending);
 }
 
-static void
+void
+commit_start(struct exchange *x, const char *what, int status, json_t *changes, json_t *reply)
+{
+	commit_shown(x, what, status, changes, reply, NULL);
+}
+
+void
 edit_end(struct exchange *exchange, const char *what, struct edit *edit, int err, int status)
 {
 	const char *doubt = applier_doubt(exchange->api->applier);
@@ -220,15 +227,14 @@ api_account_remove_domain(struct exchange *x)
 		account_remove_domain(&edit, x->parameters[0], x->parameters[1]), 200);
 }
 
-/* The ids of the accounts that are deleted, or of those that are not; the caller's. */
-static json_t *
-ids_of(const struct exchange *x, bool deleted)
+json_t *
+account_ids(const struct directory *directory, bool deleted)
 {
-	json_t *all = directory_accounts(x->api->directory), *ids = json_array(), *id;
+	json_t *all = directory_accounts(directory), *ids = json_array(), *id;
 	size_t i;
 
-	json_array_foreach(all, i, id) if (account_is_deleted(directory_get(x->api->directory,
-						   "account", json_string_value(id))) == deleted)
+	json_array_foreach(all, i, id) if (account_is_deleted(directory_get(directory, "account",
+						   json_string_value(id))) == deleted)
 		json_array_append(ids, id);
 	json_decref(all);
 	return ids;
@@ -245,7 +251,7 @@ api_accounts_list(struct exchange *x)
 
 	if (deleted < 0 || !page_take(x, "accounts", &page))
 		return;
-	ids = ids_of(x, deleted);
+	ids = account_ids(x->api->directory, deleted);
 	accounts = json_array();
 	json_array_foreach(ids, i, id)
 	{
@@ -329,7 +335,7 @@ on_rebuilt(void *arg, int err, uint64_t entries)
 void
 api_rebuild(struct exchange *x)
 {
-	const long take_over = query_number(x, "take_over", 0, 0, 1);
+	const int take_over = query_switch(x, "take_over");
 
 	if (take_over >= 0)
 		applier_rebuild(x->api->applier, take_over > 0, on_rebuilt, x);

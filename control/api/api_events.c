@@ -23,8 +23,9 @@
 #define LOOK_MS 500   /* between looks at what has come */
 #define PAGE_MS 5000  /* of searching, in one answer */
 #define WINDOW_US UINT64_C(3600000000)
-#define WINDOW_GROWS 3
-#define BEHIND_MAX 1000   /* so many in a row are no machine's wrong clock */
+#define WINDOW_GROWS 12
+#define WINDOW_MAX_US (WINDOW_US * 24 * 6) /* behind it all the rest is one: few are older */
+#define BEHIND_MAX 1000                    /* so many in a row are no machine's wrong clock */
 #define ORDER_US 60000000 /* so much later than others of its time an event may stand */
 
 struct events {
@@ -188,7 +189,7 @@ window_open(struct events *e, uint64_t to_us)
 	set_stop(e, to_us);
 	e->from_us = to_us > e->span_us && to_us - e->span_us > since_us ? to_us - e->span_us
 									 : since_us;
-	e->span_us *= WINDOW_GROWS;
+	e->span_us = e->span_us < WINDOW_MAX_US ? e->span_us * WINDOW_GROWS : UINT64_MAX;
 	newest_free(&e->found);
 	e->found = newest_new(e->limit - json_array_size(e->answer));
 }

@@ -22,12 +22,12 @@
 #include "control/config/applier.h"
 #include "control/config/commit.h"
 #include "control/config/directory.h"
-#include "shared/base/http_door.h"
 #include "shared/base/loop.h"
+#include "shared/http/http_door.h"
 #include "shared/mail/selector.h"
 #include "shared/queue/queue.h"
 
-#define BODY_MAX (256 * 1024) /* an account with some thousand domains */
+#define BODY_MAX (1024 * 1024) /* an account with some ten thousand domains */
 #define CLAIMED_MAX 128
 
 struct api {
@@ -143,6 +143,13 @@ struct author exchange_author(struct exchange *exchange);
 void commit_start(
 	struct exchange *exchange, const char *what, int status, json_t *changes, json_t *reply);
 
+/* The same, with `shown` (taken) as what its event has for "changes". */
+void commit_shown(struct exchange *exchange, const char *what, int status, json_t *changes,
+	json_t *reply, json_t *shown);
+/* Ends an edit of accounts: writes it, or (err) answers with its fault. Takes what it holds. */
+void edit_end(struct exchange *exchange, const char *what, struct edit *edit, int err, int status);
+/* The ids of the accounts that are deleted, or of those that are not; the caller's. */
+json_t *account_ids(const struct directory *directory, bool deleted);
 /* How a rule is shown. */
 json_t *json_from_rule(const json_t *rule);
 /* A new rule's entry; `key` gets its key. The caller's. */
@@ -157,6 +164,11 @@ void api_account_get(struct exchange *exchange);
 void api_account_change(struct exchange *exchange);
 void api_account_delete(struct exchange *exchange);
 void api_account_restore(struct exchange *exchange);
+void api_account_export(struct exchange *exchange);
+void api_export(struct exchange *exchange);
+void api_import(struct exchange *exchange);
+void api_backup(struct exchange *exchange);
+void api_restore(struct exchange *exchange);
 void api_account_enable(struct exchange *exchange);
 void api_account_disable(struct exchange *exchange);
 void api_account_password(struct exchange *exchange);

@@ -32,11 +32,12 @@ static json_t *
 queue_numbers(struct api *api, const struct queue_stats *stats)
 {
 	const uint64_t rows = rows_count(api->rows, NULL);
+	const uint64_t bodies = stats->bodies - stats->rows + rows;
 
 	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "inbound",
 		(json_int_t)stats->records[TOPIC_INBOUND], "ready",
 		(json_int_t)stats->records[TOPIC_READY], "rows", (json_int_t)rows, "bodies",
-		(json_int_t)(stats->bodies - stats->rows + rows), "bad", (json_int_t)stats->bad);
+		(json_int_t)bodies, "bad", (json_int_t)stats->bad);
 }
 
 /* Records that were counted by reading, or (on a later page) by the queue. */

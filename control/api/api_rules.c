@@ -12,13 +12,15 @@
 #include <string.h>
 
 #include <event2/http.h>
+#include <openssl/evp.h>
 
 #include "control/api/api_private.h"
 #include "control/api/match.h"
 #include "shared/base/log.h"
+#include "shared/base/text.h"
 
 #define SUSPENSION "suspension/"
-#define SELECTOR_MAX 400 /* as text in a key */
+#define SELECTOR_MAX 400 /* as text in a key; what is longer is digested */
 #define REASON_MAX 500
 #define FOR_MAX_S (10L * 365 * 24 * 3600)
 #define FIELDS "id, site, provider, account, credential, recipient_domain, egress_ip"
@@ -76,7 +78,25 @@ json_from_selector(const struct selector *selector)
 	return shown;
 }
 
-/* "suspension/account=1&site=x", the caller's to free. */
+/* A key is short. */
+static char *
+digest_of(char *key)
+{
+	unsigned char digest[32];
+	char *text = xstrdup(SUSPENSION "sha256=");
+
+	EVP_Digest(key, strlen(key), digest, NULL, EVP_sha256(), NULL);
+	free(key);
+	for (size_t i = 0; i < sizeof digest; i++) {
+		char *longer = xasprintf("%s%02x", text, digest[i]);
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+/* "suspension/account=1&site=x", or a digest of that, the caller's to free. */
 static char *
 suspension_key(const struct selector *selector)
 {
@@ -93,16 +113,16 @@ suspension_key(const struct selector *selector)
 		key = longer;
 		separator = "&";
 	}
-	return key;
+	return strlen(key) <= SELECTOR_MAX ? key : digest_of(key);
 }
 
 static bool
 is_short(const json_t *body, const char *field, size_t max, struct fault *fault)
 {
-	const json_t *value = json_object_get(body, field);
+	const char *text = json_string_value(json_object_get(body, field));
 
-	return json_string_length(value) <= max ||
-		fault_set(fault, 400, field, "a text of at most %zu bytes", max) == 0;
+	return utf8_count(text ? text : "") <= max ||
+		fault_set(fault, 400, field, "a text of at most %zu characters", max) == 0;
 }
 
 static const char *
@@ -441,8 +461,7 @@ check_suspension(const json_t *body, struct command *command, struct fault *faul
 	if (take_selector(&command->selector, json_object_get(body, "selector"), fault))
 		return -1;
 	command->key = suspension_key(&command->selector);
-	return strlen(command->key) <= SELECTOR_MAX ? 0
-						    : fault_set(fault, 400, "selector", "too long");
+	return 0;
 }
 
 static void
@@ -506,7 +525,6 @@ suspension_find(const struct api *api, char *key)
 static int
 check_resume(struct exchange *x, struct command *command, struct fault *fault)
 {
-	const char *dry_run = query_text(x, "dry_run");
 	json_t *given = json_object();
 	int err;
 
@@ -515,12 +533,11 @@ check_resume(struct exchange *x, struct command *command, struct fault *fault)
 			json_object_set_new(given, selector_names[i],
 				json_string(query_text(x, selector_names[i])));
 	err = take_selector(&command->selector, given, fault);
+	if (!json_object_size(given))
+		fault->status = 404; /* nobody suspended that */
 	json_decref(given);
-	if (!err && dry_run && strcmp(dry_run, "true") != 0 && strcmp(dry_run, "false") != 0)
-		err = fault_set(fault, 400, "dry_run", "true or false");
 	if (err)
 		return err;
-	command->dry_run = dry_run && strcmp(dry_run, "true") == 0;
 	command->key = suspension_find(x->api, suspension_key(&command->selector));
 	if (command->key)
 		command->entry = json_incref(directory_entry(x->api->directory, command->key));
@@ -546,10 +563,14 @@ resume_finish(struct command *command, json_t *reply)
 void
 api_suspensions_remove(struct exchange *x)
 {
+	const int dry_run = query_switch(x, "dry_run");
 	struct command *command;
 	struct fault fault;
 
+	if (dry_run < 0)
+		return;
 	command = command_new(x, MATCH_WAITING, resume_finish);
+	command->dry_run = dry_run > 0;
 	command_start(command, check_resume(x, command, &fault), &fault);
 }
 

@@ -141,7 +141,7 @@ domain_of(const Recipient *recipient, char out[256])
 static void
 domains_of(const Envelope *envelope, char out[256])
 {
-	char other[256];
+	char other[256] = "";
 
 	*out = '\0';
 	for (size_t i = 0; i < envelope->n_recipients; i++) {

@@ -262,11 +262,24 @@ show_site(const struct surroundings *around, const Row *row, json_t *shown)
 	json_object_set_new(shown, "site_state", state);
 }
 
+/* When the site's rest ends; 0: it does not rest, or nobody knows. Rows of any account wait for it
+ * (deferral.h), records only of the one that it rests for. */
+static uint64_t
+site_next(const struct surroundings *around, const Row *row, enum mail_state state)
+{
+	const json_t *site = inflight_site(around->inflight, row->site);
+	const char *account = json_string_value(json_object_get(site, "rests_for"));
+
+	if (state == MAIL_READY && account && strcmp(account, row->envelope->account) != 0)
+		return 0;
+	return time_in(site, "next");
+}
+
 /* 0: nobody knows, or it waits for somebody. */
 static uint64_t
 next_attempt(const struct surroundings *around, const Row *row, enum mail_state state)
 {
-	const uint64_t site = time_in(inflight_site(around->inflight, row->site), "next");
+	const uint64_t site = site_next(around, row, state);
 
 	if (state == MAIL_READY)
 		return site;

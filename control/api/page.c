@@ -46,11 +46,24 @@ list_name(const struct exchange *exchange, const char *list, char out[NAME_SIZE]
 		snprintf(out, NAME_SIZE, "%s:", list);
 }
 
+/* Whether it is "<list>:..." or "<list>.<sum>:...". */
+static bool
+is_of(const char *after, const char *list)
+{
+	const size_t length = strlen(list);
+
+	if (strncmp(after, list, length) != 0)
+		return false;
+	after += length;
+	if (*after == '.')
+		after += 1 + strspn(after + 1, "0123456789abcdef");
+	return *after == ':' && after[1];
+}
+
 void
 page_refuse(struct exchange *exchange)
 {
-	reply_error(exchange, 400, "after",
-		"\"%.60s\" is no \"next\" of a page of this list with these filters",
+	reply_error(exchange, 400, "after", "\"%.60s\" is no \"next\" of a page of this list",
 		query_text(exchange, "after"));
 }
 
@@ -65,12 +78,15 @@ page_take_of(
 	if (limit < 0)
 		return false;
 	list_name(exchange, list, name);
-	if (after && strncmp(after, name, strlen(name)) != 0) {
-		page_refuse(exchange);
-		return false;
-	}
 	*page_out = (struct page){ (size_t)limit, after ? after + strlen(name) : NULL };
-	return true;
+	if (!after || strncmp(after, name, strlen(name)) == 0)
+		return true;
+	if (is_of(after, list))
+		reply_error(exchange, 409, "after",
+			"\"%.60s\" is the \"next\" of this list with other filters", after);
+	else
+		page_refuse(exchange);
+	return false;
 }
 
 bool

@@ -86,6 +86,12 @@ applier_doubt(const struct applier *applier)
 	return !applier->loaded ? NOT_READ : *applier->doubt ? applier->doubt : NULL;
 }
 
+bool
+applier_loaded(const struct applier *applier)
+{
+	return applier->loaded;
+}
+
 static void
 set_doubt(struct applier *applier, const char *text)
 {

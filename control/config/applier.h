@@ -41,6 +41,8 @@ void applier_push(struct applier *applier, const char *key, applier_cb cb, void 
  * doubted, unless `take_over`; -EAGAIN before relay.config has been read. */
 void applier_rebuild(struct applier *applier, bool take_over, applier_cb cb, void *arg);
 
+/* Whether relay.config has been read. */
+bool applier_loaded(const struct applier *applier);
 /* Why accounts cannot be changed now, or NULL: relay.config has not been read yet, or Redis holds
  * what is not ours (view.h). */
 const char *applier_doubt(const struct applier *applier);

@@ -17,11 +17,11 @@
 
 #include <jansson.h>
 
+#include "control/account/accounts.h"
 #include "control/config/directory.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/redis/redis.h"
-#include "control/account/accounts.h"
 
 #define TIMEOUT_MS 5000
 #define CLAIM "config:owner"

@@ -98,6 +98,16 @@ needle_of(const char *text)
 	return *text && !strstr(text, "xn--") ? lower(text) : NULL;
 }
 
+/* Of a whole text of JSON. */
+static char *
+quoted_needle(const char *text)
+{
+	char *needle = needle_of(text), *quoted = needle ? xasprintf("\"%s\"", needle) : NULL;
+
+	free(needle);
+	return quoted;
+}
+
 /* ---- the one form ---- */
 
 static char *
@@ -193,19 +203,54 @@ pick_set(struct event_pick *pick, enum pick_field field, const char *text)
 		return -EINVAL;
 	if (field == PICK_FROM || field == PICK_TO)
 		pick->needle[field] = mailbox_needle(pick->text[field]);
-	else if (field != PICK_CLIENT && field != PICK_EVENT)
+	else if (field == PICK_DOMAIN)
 		pick->needle[field] = needle_of(pick->text[field]);
+	else if (field != PICK_CLIENT && field != PICK_EVENT)
+		pick->needle[field] = quoted_needle(pick->text[field]);
 	return 0;
 }
 
 /* ---- matching ---- */
 
+static bool
+is_client(const struct event_pick *pick, const char *text)
+{
+	struct net_address address;
+
+	return net_parse_ip(text, 0, &address) == 0 && network_contains(&pick->client, &address);
+}
+
+/* Whether any client that the line names is meant. */
+static bool
+may_be_client(const struct event_pick *pick, const char *line, size_t length)
+{
+	static const char key[] = "\"client\":\"";
+	const char *end = line + length, *at = line;
+	char text[NET_TEXT_MAX];
+
+	while ((at = memmem(at, (size_t)(end - at), key, sizeof key - 1))) {
+		const size_t left = (size_t)(end - (at += sizeof key - 1));
+		const char *quote = memchr(at, '"', left < sizeof text ? left : sizeof text - 1);
+
+		if (!quote)
+			continue;
+		memcpy(text, at, (size_t)(quote - at));
+		text[quote - at] = '\0';
+		if (is_client(pick, text))
+			return true;
+	}
+	return false;
+}
+
+/* What is not ASCII may be another spelling of what is. */
 bool
 pick_may(const struct event_pick *pick, const char *line, size_t length)
 {
+	if (pick->text[PICK_CLIENT] && !may_be_client(pick, line, length))
+		return false;
 	for (int i = 0; i < PICK_FIELDS; i++)
 		if (pick->needle[i] && !text_holds(line, length, pick->needle[i]))
-			return false;
+			return !text_is_ascii(line, length);
 	return true;
 }
 
@@ -265,16 +310,6 @@ any_recipient(const json_t *event, const char *wanted,
 }
 
 static bool
-is_client(const struct event_pick *pick, const json_t *event)
-{
-	const char *text = text_at(event, "client");
-	struct net_address address;
-
-	return text && net_parse_ip(text, 0, &address) == 0 &&
-		network_contains(&pick->client, &address);
-}
-
-static bool
 is_text(const char *wanted, const char *text)
 {
 	return text && strcasecmp(text, wanted) == 0;
@@ -292,7 +327,7 @@ field_matches(const struct event_pick *pick, enum pick_field field, const json_t
 	case PICK_USERNAME:
 		return is_text(wanted, text_at(event, "username")) ||
 			is_text(wanted, text_at(event, "credential"));
-	case PICK_CLIENT: return is_client(pick, event);
+	case PICK_CLIENT: text = text_at(event, "client"); return text && is_client(pick, text);
 	case PICK_FROM:
 		return is_mailbox(wanted, text_at(event, "from")) ||
 			(*wanted && is_mailbox(wanted, text_at(event, "header_from")));

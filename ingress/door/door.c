@@ -22,7 +22,7 @@
 #include "ingress/door/stats.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 
 #define RESTING_MAX 16384u /* addresses and networks without a connection */
 #define MINUTE_US 60000000ull

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 
 struct stats stats;
 
@@ -54,6 +54,17 @@ register_auth(void)
 	stats.auth_ok = metric_counter(name, help, "result=\"ok\"");
 	stats.auth_failed = metric_counter(name, help, "result=\"failed\"");
 	stats.auth_unsure = metric_counter(name, help, "result=\"unsure\"");
+}
+
+void
+stats_certificate(const char *file, int64_t expires_s)
+{
+	char labels[METRIC_LABELS_MAX] = "";
+
+	metric_label(labels, "file", file);
+	metric_set(metric_gauge("shout_certificate_expiry_timestamp_seconds",
+			   "When a certificate of ingress expires, seconds since 1970", labels),
+		expires_s);
 }
 
 void

@@ -5,6 +5,7 @@
 #define INGRESS_STATS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct metric;
 
@@ -39,6 +40,8 @@ struct stats {
 
 extern struct stats stats;
 void stats_register(void);
+/* When the certificate of a file expires, seconds since 1970. */
+void stats_certificate(const char *file, int64_t expires_s);
 /* Whether it counts against ingress.errors_max. */
 bool refusal_is_fault(enum refusal why);
 /* As metrics and events call it. */

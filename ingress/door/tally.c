@@ -13,14 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/account/account.h"
+#include "shared/base/fair.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/queue/event.h"
-#include "shared/account/account.h"
-#include "shared/mail/address.h"
-#include "shared/base/fair.h"
 #include "shared/base/net.h"
 #include "shared/base/text.h"
+#include "shared/mail/address.h"
+#include "shared/queue/event.h"
 
 #define ENTRIES_MAX 256u
 #define STRANGERS_MAX 192u /* entries without an account */

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 
 struct turned_away
 session_turned_away(enum door_answer answer)

@@ -14,8 +14,8 @@
 
 #include <event2/event.h>
 
-#include "shared/base/metrics.h"
 #include "shared/mail/address.h"
+#include "shared/metrics/metrics.h"
 
 #define KEY_SHOWN 40
 #define NEWS_S 1

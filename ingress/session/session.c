@@ -21,7 +21,7 @@
 
 #include "ingress/door/proxy.h"
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 
 #define COMMAND_READ (8u * 1024) /* of input at a time between messages */
 #define PROXY_MS 5000            /* for a PROXY header: a proxy sends it at once */

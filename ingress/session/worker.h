@@ -54,6 +54,7 @@ struct ingress {
 	const struct session_verbs *verbs;
 	struct queue *queue;
 	struct tls_server *tls[2]; /* by enum tls_profile */
+	uint64_t keys_ms;          /* when the keys of their tickets turned */
 	struct listener *listeners;
 	unsigned listeners_count;
 	struct worker *workers;
@@ -78,7 +79,6 @@ struct worker {
 	char *scratch;        /* input of the session whose turn it is; SCRATCH_SIZE */
 	struct session *dead; /* freed on the loop's next turn */
 	struct event *reaper, *minute, *news; /* news: a moment after something new is told */
-	unsigned minutes;                     /* since its start */
 	struct tally *tally;
 	struct mail_event event; /* the buffer of its events */
 	struct password_cache *cache;

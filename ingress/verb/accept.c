@@ -17,8 +17,8 @@
 
 #include "ingress/message/authorize.h"
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/mail/address.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/event.h"
 
 #define ADDRESS_SHOWN 200

@@ -20,7 +20,7 @@
 #include "shared/account/owner.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 
 #define UNSURE "Cannot check this now, try again soon"
 #define DOUBTS_FREE 3 /* answers of 454 that are no fault of the client's */

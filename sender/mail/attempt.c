@@ -14,11 +14,12 @@
 #include "sender/mail/ledger.h"
 #include "sender/mail/sender_private.h"
 #include "sender/mail/suspend.h"
+#include "sender/route/local.h"
 #include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 
 #define STALLS_MAX 5 /* transactions without any progress on a message, one after another */
 #define COST_BYTES (64u * 1024)
@@ -167,6 +168,16 @@ must_wait(struct item *item, uint64_t *until_out)
 	return until || (!item->row && schedule_crowded(sender->schedule, site, account));
 }
 
+/* No way was found for it, by a fault of this machine. */
+static bool
+is_ours(const struct item *item)
+{
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].state == TARGET_DEFERRED && item->targets[i].outcome->local)
+			return true;
+	return false;
+}
+
 void
 attempt_begin(struct item *item)
 {
@@ -174,7 +185,9 @@ attempt_begin(struct item *item)
 
 	if (!item->route || !item_undecided(item)) {
 		item_mark(item);
-		item_count_attempt(item);
+		item->ours = is_ours(item);
+		if (!item->ours)
+			item_count_attempt(item);
 		item->state = ITEM_SETTLING;
 		settle_advance(item);
 	} else if (!item_unwanted(item) && must_wait(item, &until))
@@ -225,7 +238,9 @@ static void
 item_fail(struct item *item, const struct outcome *failure)
 {
 	item_mark(item);
-	item_count_attempt(item);
+	item->ours = failure->local;
+	if (!item->ours)
+		item_count_attempt(item);
 	item->unsent = true;
 	for (size_t i = 0; i < item->count; i++)
 		if (item->targets[i].state == TARGET_OPEN)
@@ -248,7 +263,7 @@ connection_failed(struct connection *connection, const struct outcome *failure)
 	else if ((entry = schedule_take(
 			  sender->schedule, connection->node.site, connection->node.affinity)))
 		item = (struct item *)((char *)entry - offsetof(struct item, entry));
-	if (failure->kind != OUTCOME_BOUNCE && !failure->retry_now)
+	if (failure->kind != OUTCOME_BOUNCE && !failure->retry_now && !failure->local)
 		site_feedback(connection, FEEDBACK_SITE, failure);
 	if (item)
 		item_fail(item, failure);
@@ -378,7 +393,7 @@ feedback_of(const struct transaction *transaction, const struct outcome **troubl
 			*trouble_out = NULL;
 			return FEEDBACK_SUCCESS;
 		}
-		if (outcome->retry_now || feedback == FEEDBACK_SITE)
+		if (outcome->retry_now || outcome->local || feedback == FEEDBACK_SITE)
 			continue;
 		if (outcome->scope != SCOPE_SITE && feedback != FEEDBACK_NONE)
 			continue;
@@ -594,7 +609,7 @@ attempt_pump(struct sender *sender)
 {
 	struct schedule_step step;
 
-	if (!rows_mine(sender->rows, ROWS_ANY)) {
+	if (!rows_mine(sender->rows, ROWS_ANY) || local_stands(sender->local)) {
 		sender_wake_later(sender);
 		return;
 	}

@@ -16,18 +16,16 @@
 #include "sender/mail/rule_list.h"
 #include "sender/mail/sender_private.h"
 #include "sender/mail/suspend.h"
+#include "sender/route/local.h"
 #include "sender/waiting/deferral.h"
 #include "shared/account/limits.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
 #include "shared/config/config.h"
 #include "shared/mail/address.h"
+#include "shared/metrics/metrics.h"
 #include "shared/work/poison.h"
 
-#define PATIENCE_US (2ull * 1000000)
-#define AGE_US (60ull * 1000000)
-#define CROWDED_AGE_US (5ull * 1000000) /* others wait for room behind what is in hand */
 #define AGAIN_S 5
 
 static struct mail *
@@ -47,7 +45,8 @@ mail_leave(struct mail *mail)
 {
 	TAILQ_REMOVE(&mail->sender->arrivals, mail, link);
 	mail->record = NULL;
-	mail->sender->load -= recipients_weight(mail->envelope->n_recipients);
+	window_remove(mail->sender->window, mail->envelope->account,
+		recipients_weight(mail->envelope->n_recipients));
 	metric_set(mail->sender->metrics.in_hand, --mail->sender->in_hand);
 }
 
@@ -195,6 +194,7 @@ item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **reci
 	row->released = item->released;
 	row->crashes = item->crashes;
 	row->setbacks = item->setbacks;
+	row->ours = item->ours || (!item->counted && local_stands(item->mail->sender->local));
 }
 
 /* Giving up. */
@@ -330,7 +330,8 @@ on_deferred(void *arg, int err)
 	}
 	mail_leave(mail);
 	if (*mail->envelope->account)
-		limits_attempted(sender->limits, mail->envelope->account, 1);
+		limits_attempted(sender->limits, mail->envelope->account,
+			recipients_weight(mail->envelope->n_recipients));
 	mail->busy++;
 	mail_rows_live(mail);
 	mail->busy--;
@@ -411,7 +412,8 @@ mail_finish(struct mail *mail)
 {
 	queue_finish(mail->record);
 	if (*mail->envelope->account)
-		limits_attempted(mail->sender->limits, mail->envelope->account, 1);
+		limits_attempted(mail->sender->limits, mail->envelope->account,
+			recipients_weight(mail->envelope->n_recipients));
 	mail_leave(mail);
 	mail_free_if_done(mail);
 }
@@ -459,34 +461,41 @@ mail_each_item(struct sender *sender, void (*fn)(void *arg, struct item *item), 
 	}
 }
 
+/* It has been in hand for long: its items begin without the others, or it makes way. */
+static void
+mail_grow_old(struct mail *mail)
+{
+	if (mail->impatient) {
+		mail->aged = true;
+		mail_check(mail);
+		return;
+	}
+	mail->impatient = true;
+	if (mail->lookups)
+		routing_go_on(mail);
+}
+
 uint64_t
 mail_age(struct sender *sender, uint64_t now)
 {
 	struct mail *mail, *next;
-	const uint64_t age = sender->load < SENDER_WINDOW * 3 / 4 ? AGE_US : CROWDED_AGE_US;
-	uint64_t soonest = 0;
+	uint64_t soonest = 0, due;
 
 	for (mail = TAILQ_FIRST(&sender->arrivals); mail; mail = next) {
-		const uint64_t step = mail->impatient ? age : PATIENCE_US;
+		const char *account = mail->envelope->account;
 
 		next = TAILQ_NEXT(mail, link);
 		if (mail->aged)
 			continue;
-		if (mail->arrived_us + step > now) {
-			if (!soonest || mail->arrived_us + step < soonest)
-				soonest = mail->arrived_us + step;
-			if (!mail->impatient)
-				break; /* so are those behind it */
-			continue;
+		due = mail->arrived_us +
+			(mail->impatient ? window_age_us(sender->window, account)
+					 : window_patience_us(sender->window, account));
+		if (due <= now) {
+			mail_grow_old(mail);
+			due = now;
 		}
-		if (!mail->impatient) {
-			mail->impatient = true;
-			if (mail->lookups)
-				routing_go_on(mail);
-			continue;
-		}
-		mail->aged = true;
-		mail_check(mail);
+		if (!soonest || due < soonest)
+			soonest = due;
 	}
 	return soonest;
 }
@@ -556,7 +565,7 @@ mail_on_record(void *arg, struct record *record)
 	mail->redelivered = again;
 	mail->rest = rest->n_recipients < envelope->n_recipients;
 	TAILQ_INSERT_TAIL(&sender->arrivals, mail, link);
-	sender->load += recipients_weight(rest->n_recipients);
+	window_add(sender->window, rest->account, recipients_weight(rest->n_recipients));
 	metric_set(sender->metrics.in_hand, ++sender->in_hand);
 	poison_start(sender->poison, &mail->work, mail->envelope->id.data, poison_record_begin);
 	sender_wake(sender);

@@ -20,6 +20,7 @@
 #include "sender/mail/rule_list.h"
 #include "sender/mail/sender_private.h"
 #include "sender/mail/suspend.h"
+#include "sender/route/lookup_queue.h"
 #include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -56,17 +57,6 @@ routing_domain(const struct sender *sender, const Recipient *recipient, char out
 		snprintf(out, 256, "%.255s", sender->config->hostname);
 }
 
-static const char *
-parent_of(const char *domain)
-{
-	const char *parent = domain + strlen(domain);
-
-	for (unsigned dots = 0; parent > domain; parent--)
-		if (parent[-1] == '.' && ++dots == 2)
-			break;
-	return parent;
-}
-
 static struct lookup *
 lookup_for(struct mail *mail, const char *domain)
 {
@@ -79,7 +69,7 @@ lookup_for(struct mail *mail, const char *domain)
 	lookup->mail = mail;
 	snprintf(lookup->domain, sizeof lookup->domain, "%s", domain);
 	lookup->next = mail->first_lookup;
-	lookup->parent = parent_of(lookup->domain);
+	lookup->parent = lookup_parent(lookup->domain);
 	mail->first_lookup = lookup;
 	mail->lookups++;
 	return lookup;

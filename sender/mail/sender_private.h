@@ -19,6 +19,7 @@
 #include <uthash.h>
 
 #include "sender/mail/ledger.h"
+#include "sender/mail/window.h"
 #include "sender/policy/outcome.h"
 #include "sender/policy/retry.h"
 #include "sender/route/site.h"
@@ -34,7 +35,9 @@ struct hold;
 struct inflight_reporter;
 struct json;
 struct limits;
+struct local;
 struct metric;
+struct providers;
 struct redis;
 struct rule;
 struct rules;
@@ -93,7 +96,8 @@ struct item {
 	bool counted;   /* this pass counts as an attempt */
 	bool looked_at; /* its row keeps its due time */
 	bool unsent;    /* it failed before anything of the mail was said */
-	bool given_up;  /* the queue refuses while we end: what is durable counts */
+	bool ours; /* a fault of this machine kept it, which ends nothing and counts for nothing */
+	bool given_up; /* the queue refuses while we end: what is durable counts */
 	bool held, released, delay_sent;
 	bool meets_rules; /* a retry or release came meanwhile: its row is to meet it */
 	bool marked;      /* counted in its mail's marks */
@@ -139,8 +143,8 @@ struct mail {
 };
 
 struct sender_metrics {
-	struct metric *delivered, *deferred, *bounced, *expired, *ambiguous, *attempt_seconds;
-	struct metric *in_hand, *attempting, *sites, *resting, *connections, *waiting, *rows;
+	struct metric *ambiguous, *attempt_seconds, *first_seconds, *later_seconds;
+	struct metric *in_hand, *attempting, *sites, *resting, *waiting, *rows, *held;
 	struct metric *loaded, *timers, *oldest_due;
 };
 
@@ -157,6 +161,7 @@ struct sender {
 	struct trust *trust;
 	struct site_resolver *resolver;
 	struct client_context *clients;
+	struct local *local; /* of the clients; NULL knows of no fault */
 	struct schedule *schedule;
 	struct deferral *deferral;
 	struct poison *poison;
@@ -170,12 +175,13 @@ struct sender {
 	struct retry_times times;
 	struct mail_event event;
 	struct sender_metrics metrics;
+	struct providers *providers;
 	struct event *pump, *age_timer, *lease_timer;
 	TAILQ_HEAD(mail_list, mail) arrivals;
 	TAILQ_HEAD(, connection) connections;
 	TAILQ_HEAD(, peer) peers;
 	unsigned in_hand, attempting, settling;
-	unsigned load;      /* what is in hand, by recipients_weight() */
+	struct window *window;
 	unsigned rewriting; /* rows that got another due time */
 	bool draining;
 	bool ending; /* no step of what is being settled begins any more */
@@ -192,7 +198,8 @@ enum row_use { ROW_ATTEMPT, ROW_LATE, ROW_SUSPEND, ROW_BOUNCE };
 /* Takes a row (also the memory) into work. When an operator wants some of its recipients bounced,
  * that is done first, and the others wait as they did. */
 void mail_from_row(struct sender *sender, Row *row, enum row_use use);
-/* Records that came a minute ago become rows; returns when the next one will, 0: none. */
+/* Records that have been in hand for long (window.h) become rows; returns when to look again, 0:
+ * never. */
 uint64_t mail_age(struct sender *sender, uint64_t now_us);
 /* What is to be done with a record's mail now that one of its items has settled. */
 void mail_check(struct mail *mail);

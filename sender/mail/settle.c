@@ -24,13 +24,15 @@
 #include "sender/mail/rule_list.h"
 #include "sender/mail/settle_private.h"
 #include "sender/mail/suspend.h"
+#include "sender/route/local.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 
 #define AGAIN_S 5
+#define OURS_US 60000000u /* at most, until a fault of ours is looked at again */
 
 void
 target_set(struct target *target, enum target_state state, const struct outcome *outcome)
@@ -124,6 +126,13 @@ settle_event_ambiguous(struct sender *sender, Recipient *const *recipients, size
 			most = recipients[i]->ambiguous;
 	if (most)
 		json_int(&sender->event.json, "ambiguous", most);
+}
+
+void
+settle_count(const struct item *item, enum provider_end end, const char *class, size_t n)
+{
+	providers_count(item->mail->sender->providers, item->route ? item->route->site : NULL, end,
+		class, n);
 }
 
 static void
@@ -233,14 +242,24 @@ target_refuse(struct target *target)
 	target->end = END_OPERATOR;
 }
 
+/* When it has no time left. */
+static uint64_t
+item_expiry_us(const struct item *item)
+{
+	const struct sender *sender = item->mail->sender;
+	const Envelope *envelope = item->mail->envelope;
+	const uint64_t expiry = retry_expiry_us(&sender->times, envelope, item_wait(item));
+	const bool ours = item->ours || (!item->counted && local_stands(sender->local));
+
+	return ours && !item->held ? retry_patience_us(expiry, envelope) : expiry;
+}
+
 /* What waits may have no time left, or an operator may not want it to. */
 static void
 settle_end_waiting(struct item *item)
 {
 	const struct sender *sender = item->mail->sender;
-	const bool late = clock_us() >=
-			retry_expiry_us(&sender->times, item->mail->envelope, item_wait(item)) &&
-		trust_clock(sender->trust);
+	const bool late = clock_us() >= item_expiry_us(item) && trust_clock(sender->trust);
 
 	for (size_t i = 0; i < item->count; i++) {
 		if (!target_waits(&item->targets[i]))
@@ -287,6 +306,8 @@ item_pause_us(struct item *item, uint64_t now)
 	uint64_t longest = times->max_us;
 	uint32_t random;
 
+	if (item->ours)
+		return retry_wait_us(times, OURS_US, 1, arc4random_uniform(1024));
 	if (for_site && rest)
 		return item->row && strcmp(item->site, item->route->site) ? rest - now : 0;
 	if (for_site)
@@ -302,7 +323,6 @@ item_pause_us(struct item *item, uint64_t now)
 static void
 item_due(struct item *item)
 {
-	const struct sender *sender = item->mail->sender;
 	uint64_t now = clock_us(), expiry;
 
 	if (item->looked_at)
@@ -315,7 +335,7 @@ item_due(struct item *item)
 		item->due_us = item->parked_until_us > now ? item->parked_until_us : now;
 		return;
 	}
-	expiry = retry_expiry_us(&sender->times, item->mail->envelope, item_wait(item));
+	expiry = item_expiry_us(item);
 	item->due_us = now + item_pause_us(item, now);
 	if (item->due_us > expiry && expiry > now) /* a clock that is not trusted ends nothing */
 		item->due_us = expiry;
@@ -328,8 +348,8 @@ replace(char **text, const char *with)
 	*text = *with ? xstrdup(with) : NULL;
 }
 
-/* Begins an event of all who wait, and of why; returns how many they are. */
-static size_t
+/* Begins an event of all who wait, and of why. */
+static void
 waiting_event(struct item *item, const char *name)
 {
 	struct sender *sender = item->mail->sender;
@@ -344,7 +364,20 @@ waiting_event(struct item *item, const char *name)
 	settle_event_outcome(sender, first_waiting(item)->outcome);
 	settle_event_ambiguous(sender, to, n);
 	free(to);
-	return n;
+}
+
+/* Each for its own reason; what was not tried waits for that of the first. */
+static void
+count_deferred(const struct item *item)
+{
+	const struct outcome *first = first_waiting(item)->outcome, *outcome;
+
+	for (size_t i = 0; i < item->count; i++) {
+		if (!target_waits(&item->targets[i]))
+			continue;
+		outcome = item->targets[i].outcome;
+		settle_count(item, PROVIDER_DEFERRED, (outcome ? outcome : first)->class, 1);
+	}
 }
 
 /* It has no reply of its own, and its site has one. */
@@ -369,7 +402,6 @@ settle_tell_deferred(struct item *item)
 	const struct outcome *outcome = first_waiting(item)->outcome;
 	const struct schedule_trouble *trouble = item_trouble(item);
 	uint64_t rest;
-	size_t n;
 
 	item->told = true;
 	item_due(item);
@@ -379,10 +411,10 @@ settle_tell_deferred(struct item *item)
 		return;
 	item_remember(item, outcome->text, outcome->host, outcome->class);
 	rest = rest_until(item, clock_us());
-	n = waiting_event(item, "deferred");
+	waiting_event(item, "deferred");
+	count_deferred(item);
 	json_time(&sender->event.json, "due", rest > item->due_us ? rest : item->due_us);
 	mail_event_send(&sender->event, sender->queue, NULL, NULL);
-	metric_add(sender->metrics.deferred, (int64_t)n);
 }
 
 static bool

@@ -17,7 +17,7 @@
 #include "shared/account/score.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 
 static const char *
 verdict_name(const Envelope *envelope)
@@ -34,6 +34,7 @@ struct receipt {
 	struct outcome outcome;
 	bool known; /* from the ledger: how it went was lost with the process that knew */
 	bool told;  /* the DSN, if one is wanted, is durable */
+	uint64_t at_us;
 	size_t count;
 	size_t indices[];
 };
@@ -45,6 +46,21 @@ on_receipt_again(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
 	receipt_next(arg);
+}
+
+/* How long it took is not known of what another process delivered. */
+static void
+count_delivered(const struct receipt *receipt)
+{
+	const struct item *item = receipt->item;
+	const struct sender_metrics *metrics = &item->mail->sender->metrics;
+	const uint64_t accepted_us = item->mail->envelope->accepted_us;
+
+	settle_count(item, PROVIDER_DELIVERED, "", receipt->count);
+	if (receipt->known)
+		return;
+	metric_observe_many_us(item->attempts > 1 ? metrics->later_seconds : metrics->first_seconds,
+		receipt->at_us > accepted_us ? receipt->at_us - accepted_us : 0, receipt->count);
 }
 
 static void
@@ -60,7 +76,7 @@ on_receipt(void *arg, int err)
 	}
 	for (size_t i = 0; i < receipt->count; i++)
 		item->targets[receipt->indices[i]].state = TARGET_CLOSED;
-	metric_add(item->mail->sender->metrics.delivered, (int64_t)receipt->count);
+	count_delivered(receipt);
 	scores_add(item->mail->sender->scores, item->mail->envelope->account, SCORE_RECIPIENTS,
 		(unsigned)receipt->count);
 	free(receipt);
@@ -128,6 +144,7 @@ receipt_new(struct item *item, const size_t *indices, size_t count)
 
 	receipt->item = item;
 	receipt->count = count;
+	receipt->at_us = clock_us();
 	memcpy(receipt->indices, indices, count * sizeof *indices);
 	for (size_t i = 0; i < count; i++)
 		item->targets[indices[i]].state = TARGET_RECORDING;
@@ -256,7 +273,6 @@ on_ended(void *arg, int err)
 {
 	struct ended *ended = arg;
 	struct item *item = ended->item;
-	const struct sender *sender = item->mail->sender;
 	const struct target *like = &item->targets[ended->indices[0]];
 
 	if (err && settle_again(item, err, on_ended_again, ended))
@@ -264,9 +280,8 @@ on_ended(void *arg, int err)
 	for (size_t i = 0; !err && i < ended->count; i++)
 		item->targets[ended->indices[i]].state = TARGET_CLOSED;
 	if (!err) {
-		metric_add(like->end == END_EXPIRED ? sender->metrics.expired
-						    : sender->metrics.bounced,
-			(int64_t)ended->count);
+		settle_count(item, like->end == END_EXPIRED ? PROVIDER_EXPIRED : PROVIDER_BOUNCED,
+			like->outcome->class, ended->count);
 		score_end(item, like, (unsigned)ended->count);
 		item_answered(item);
 		settle_advance(item);

@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 
+#include "sender/mail/provider.h"
 #include "sender/mail/sender_private.h"
 
 /* settle.c */
@@ -16,6 +17,8 @@ bool settle_again(struct item *item, int err, event_callback_fn on_time, void *a
 /* Begins the item's event. */
 void
 settle_event(struct sender *sender, const struct item *item, const char *name, uint32_t attempts);
+/* `n` recipients of the item came to this end. */
+void settle_count(const struct item *item, enum provider_end end, const char *class, size_t n);
 /* The remote's host and reply. */
 void settle_event_outcome(struct sender *sender, const struct outcome *outcome);
 /* How often the message went out whole to one of them, without an answer. */

@@ -18,9 +18,9 @@
 #include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
 #include "shared/config/config.h"
 #include "shared/mail/selector.h"
+#include "shared/metrics/metrics.h"
 
 #define SLEEP_MAX_US (600ull * 1000000) /* the clock may be set meanwhile */
 

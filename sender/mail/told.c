@@ -108,24 +108,25 @@ tell_opening(void *arg, const struct attempt_seen *seen)
 }
 
 static void
-tell_site(
-	void *arg, const char *site, uint64_t rest_until_us, const struct schedule_trouble *trouble)
+tell_site(void *arg, const struct schedule_seen *seen)
 {
+	const struct schedule_trouble *trouble = seen->trouble;
 	struct telling *telling = arg;
 
 	if (telling->count == INFLIGHT_SITES_MAX)
 		return;
 	telling->count++;
 	json_open(telling->json, NULL, '{');
-	json_str(telling->json, "site", site);
+	json_str(telling->json, "site", seen->site);
 	if (trouble->reply) {
 		json_str(telling->json, "reply", trouble->reply);
 		json_str(telling->json, "host", *trouble->host ? trouble->host : NULL);
 		json_str(telling->json, "class", trouble->class);
 		json_int(telling->json, "said", (int64_t)trouble->at_us);
 	}
-	if (rest_until_us)
-		json_int(telling->json, "next", (int64_t)rest_until_us);
+	if (seen->rest_until_us)
+		json_int(telling->json, "next", (int64_t)seen->rest_until_us);
+	json_str(telling->json, "rests_for", seen->account);
 	json_close(telling->json, '}');
 }
 

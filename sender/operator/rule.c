@@ -22,6 +22,7 @@
 #include "sender/mail/rule_list.h"
 #include "sender/mail/sender_private.h"
 #include "sender/mail/suspend.h"
+#include "sender/route/local.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
 #include "shared/base/log.h"
@@ -162,8 +163,10 @@ row_late(const struct sender *sender, const Row *row, uint64_t now)
 	const enum retry_wait wait = held ? RETRY_HELD
 		: row->released           ? RETRY_RELEASED
 					  : RETRY_WAITING;
-	const uint64_t expiry = retry_expiry_us(&sender->times, row->envelope, wait);
+	uint64_t expiry = retry_expiry_us(&sender->times, row->envelope, wait);
 
+	if (!held && (row->ours || local_stands(sender->local)))
+		expiry = retry_patience_us(expiry, row->envelope);
 	if (!trust_clock(sender->trust))
 		return false;
 	/* The last attempt is due at that very time: it has a while to be made. */

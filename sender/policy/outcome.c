@@ -162,7 +162,7 @@ outcome_from_reply(
 
 	out->kind = decisions[decision].kind;
 	out->scope = decisions[decision].scope;
-	out->retry_now = out->ambiguous = out->relayed = false;
+	out->retry_now = out->local = out->ambiguous = out->relayed = false;
 	out->code = reply->code;
 	out->tls[0] = '\0';
 	set_enhanced(out, reply);
@@ -234,7 +234,7 @@ outcome_ours(struct outcome *out, enum outcome_kind kind, enum outcome_scope sco
 {
 	out->kind = kind;
 	out->scope = scope;
-	out->retry_now = out->ambiguous = out->relayed = false;
+	out->retry_now = out->local = out->ambiguous = out->relayed = false;
 	out->code = 0;
 	out->host[0] = out->tls[0] = '\0';
 	set_text(out->enhanced, sizeof out->enhanced, enhanced);
@@ -246,12 +246,21 @@ void
 outcome_bounce(struct outcome *out, const char *enhanced, const char *text)
 {
 	outcome_ours(out, OUTCOME_BOUNCE, SCOPE_MESSAGE, enhanced, text);
+	if (strncmp(enhanced, "5.1.", 4) == 0 || strcmp(enhanced, "5.4.4") == 0)
+		set_text(out->class, sizeof out->class, "dns"); /* no such domain, or no host */
 }
 
 void
 outcome_defer(struct outcome *out, enum outcome_scope scope, const char *enhanced, const char *text)
 {
 	outcome_ours(out, OUTCOME_DEFER, scope, enhanced, text);
+}
+
+void
+outcome_local(struct outcome *out, const char *enhanced, const char *text)
+{
+	outcome_defer(out, SCOPE_MESSAGE, enhanced, text);
+	out->local = true;
 }
 
 void

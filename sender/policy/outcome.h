@@ -39,6 +39,7 @@ struct outcome {
 	bool retry_now;    /* a deferral that is nobody's failure: try again at once, uncounted (a
 			      cached connection had gone, or the rest goes in a transaction of its own)
 			    */
+	bool local;        /* a deferral for a fault of this machine: says nothing of the host */
 	bool ambiguous;    /* a deferral of a message that is out: it may have been taken */
 	bool relayed;      /* delivered to a host that does not offer DSN: it tells nobody */
 	int code;          /* SMTP code of the remote, 0 when it gave none */
@@ -63,6 +64,8 @@ void outcome_recall(struct outcome *out, const char *text, const char *host, con
 void outcome_hide_addresses(struct outcome *out);
 /* Final, by our own decision: "5.1.10", "domain does not accept mail (null MX)". */
 void outcome_bounce(struct outcome *out, const char *enhanced, const char *text);
+/* For a fault of this machine (local.h). */
+void outcome_local(struct outcome *out, const char *enhanced, const char *text);
 void outcome_defer(
 	struct outcome *out, enum outcome_scope scope, const char *enhanced, const char *text);
 

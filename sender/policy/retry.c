@@ -32,6 +32,12 @@ retry_expiry_us(const struct retry_times *times, const Envelope *envelope, enum 
 	return envelope->accepted_us + lifetime;
 }
 
+uint64_t
+retry_patience_us(uint64_t expiry_us, const Envelope *envelope)
+{
+	return expiry_us + (expiry_us - envelope->accepted_us);
+}
+
 bool
 retry_delay_due(const struct retry_times *times, const Envelope *envelope, enum retry_wait wait,
 	uint64_t now_us)

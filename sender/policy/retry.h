@@ -27,6 +27,9 @@ enum retry_wait { RETRY_WAITING, RETRY_HELD, RETRY_RELEASED };
 uint64_t
 retry_expiry_us(const struct retry_times *times, const Envelope *envelope, enum retry_wait wait);
 
+/* How long mail is kept that a fault of our own keeps from going: as long again. */
+uint64_t retry_patience_us(uint64_t expiry_us, const Envelope *envelope);
+
 /* Whether mail that waits at `now_us` deserves the notice that it is delayed. Never for mail
  * that may cause none, or that ends before the notice would help. */
 bool retry_delay_due(const struct retry_times *times, const Envelope *envelope,

@@ -27,6 +27,7 @@
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 
 #define TIMEOUT_S 60
 #define CLASS_IN 1
@@ -61,8 +62,23 @@ static const struct option forwarding[] = {
 };
 /* clang-format on */
 
+/* What became of a look-up, for the metrics. */
+enum found {
+	FOUND_ANSWER,
+	FOUND_EMPTY, /* the name is there, without such records */
+	FOUND_NXDOMAIN,
+	FOUND_SERVFAIL,
+	FOUND_REFUSED,
+	FOUND_OTHER, /* another code, or no look-up could be made */
+	FOUND_BOGUS,
+	FOUND_UNREADABLE,
+	FOUND_TIMEOUT,
+	FOUNDS
+};
+
 struct dns {
 	struct loop *loop;
+	struct metric *found[FOUNDS], *seconds;
 	struct ub_ctx *ub;
 	LIST_HEAD(query_list, dns_query) queries;
 };
@@ -77,6 +93,8 @@ struct dns_query {
 	uint16_t type;
 	struct event timer;
 	bool at_ub; /* libunbound holds a pointer to this */
+	enum found found;
+	uint64_t asked_us;
 	struct dns_result result;
 	uint8_t *packet;
 	size_t size;
@@ -94,24 +112,51 @@ query_free(struct dns_query *query)
 }
 
 static void
-fail(struct dns_result *result, const char *why)
+fail(struct dns_query *query, enum found found, const char *why)
 {
-	result->status = DNS_FAILED;
-	snprintf(result->why, sizeof result->why, "%s", why);
+	query->found = found;
+	query->result.status = DNS_FAILED;
+	snprintf(query->result.why, sizeof query->result.why, "%s", why);
 }
 
 static void
-judge(struct dns_result *result, const struct answer *answer)
+no_domain(struct dns_query *query)
 {
-	static const char *const rcodes[] = { "", "FORMERR", "SERVFAIL", "", "NOTIMP", "REFUSED" };
+	query->found = FOUND_NXDOMAIN;
+	query->result.status = DNS_NO_DOMAIN;
+}
 
-	result->ttl_s = answer->ttl_s;
+static void
+judge(struct dns_query *query, const struct answer *answer)
+{
+	static const struct {
+		enum found found;
+		const char *why;
+	} rcodes[] = {
+		[1] = {FOUND_OTHER,     "FORMERR" },
+		[2] = { FOUND_SERVFAIL, "SERVFAIL"},
+		[4] = { FOUND_OTHER,    "NOTIMP"  },
+		[5] = { FOUND_REFUSED,  "REFUSED" },
+	};
+
+	query->result.ttl_s = answer->ttl_s;
 	if (answer->rcode == 3)
-		result->status = DNS_NO_DOMAIN;
+		no_domain(query);
+	else if (answer->rcode >= (int)(sizeof rcodes / sizeof *rcodes))
+		fail(query, FOUND_OTHER, "an unknown error code");
 	else if (answer->rcode)
-		fail(result, answer->rcode < 6 ? rcodes[answer->rcode] : "an unknown error code");
-	else
-		result->answer = answer;
+		fail(query, rcodes[answer->rcode].found, rcodes[answer->rcode].why);
+	else {
+		query->found = answer->count ? FOUND_ANSWER : FOUND_EMPTY;
+		query->result.answer = answer;
+	}
+}
+
+static void
+count(const struct dns_query *query)
+{
+	metric_add(query->dns->found[query->found], 1);
+	metric_observe_us(query->dns->seconds, clock_mono_us() - query->asked_us);
 }
 
 static void
@@ -121,9 +166,10 @@ deliver(struct dns_query *query)
 	dns_cb cb = query->cb;
 
 	if (query->packet && answer_parse(query->packet, query->size, query->type, &answer) < 0)
-		fail(&query->result, answer.why);
+		fail(query, FOUND_UNREADABLE, answer.why);
 	else if (query->packet)
-		judge(&query->result, &answer);
+		judge(query, &answer);
+	count(query);
 	query->cb = NULL;
 	if (cb)
 		cb(query->arg, &query->result);
@@ -140,7 +186,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (query->at_ub)
-		fail(&query->result, "no answer in time");
+		fail(query, FOUND_TIMEOUT, "no answer in time");
 	deliver(query);
 }
 
@@ -157,11 +203,11 @@ on_answer(void *arg, int rcode, void *packet, int size, int security, char *why_
 	}
 	query->result.secure = security == 2;
 	if (security == 1) {
-		fail(&query->result, why_bogus ? why_bogus : "bogus DNSSEC");
+		fail(query, FOUND_BOGUS, why_bogus ? why_bogus : "bogus DNSSEC");
 	} else if (rcode == 3) {
-		query->result.status = DNS_NO_DOMAIN;
+		no_domain(query);
 	} else if (rcode || !packet || size <= 0) {
-		fail(&query->result, "no name server has a usable answer (SERVFAIL)");
+		fail(query, FOUND_SERVFAIL, "no name server has a usable answer (SERVFAIL)");
 	} else {
 		query->size = (size_t)size;
 		query->packet = xmalloc(query->size);
@@ -247,6 +293,28 @@ set_up(struct ub_ctx *ub, const struct config *config)
 	return err;
 }
 
+static void
+register_metrics(struct dns *dns)
+{
+	static const char *const labels[FOUNDS] = {
+		[FOUND_ANSWER] = "result=\"answer\"",
+		[FOUND_EMPTY] = "result=\"empty\"",
+		[FOUND_NXDOMAIN] = "result=\"nxdomain\"",
+		[FOUND_SERVFAIL] = "result=\"servfail\"",
+		[FOUND_REFUSED] = "result=\"refused\"",
+		[FOUND_OTHER] = "result=\"other\"",
+		[FOUND_BOGUS] = "result=\"bogus\"",
+		[FOUND_UNREADABLE] = "result=\"unreadable\"",
+		[FOUND_TIMEOUT] = "result=\"timeout\"",
+	};
+
+	for (int i = 0; i < FOUNDS; i++)
+		dns->found[i] = metric_counter(
+			"shout_sender_dns_total", "DNS look-ups by what came of them", labels[i]);
+	dns->seconds = metric_histogram("shout_sender_dns_seconds",
+		"From a DNS question to its answer, the cache's among them", NULL);
+}
+
 struct dns *
 dns_new(struct loop *loop, const struct config *config)
 {
@@ -254,6 +322,7 @@ dns_new(struct loop *loop, const struct config *config)
 	int err;
 
 	dns->loop = loop;
+	register_metrics(dns);
 	LIST_INIT(&dns->queries);
 	dns->ub = ub_ctx_create_event(loop_base(loop));
 	if (!dns->ub)
@@ -292,13 +361,14 @@ dns_resolve(struct dns *dns, const char *name, uint16_t type, dns_cb cb, void *a
 	query->arg = arg;
 	query->type = type;
 	query->at_ub = true;
+	query->asked_us = clock_mono_us();
 	event_assign(&query->timer, loop_base(dns->loop), -1, 0, on_timer, query);
 	event_add(&query->timer, &timeout);
 	LIST_INSERT_HEAD(&dns->queries, query, entry);
 	err = ub_resolve_event(dns->ub, name, type, CLASS_IN, query, on_answer, NULL);
 	if (err) {
 		query->at_ub = false;
-		fail(&query->result, ub_strerror(err));
+		fail(query, FOUND_OTHER, ub_strerror(err));
 		event_active(&query->timer, EV_TIMEOUT, 0);
 	}
 	return query;

@@ -3,13 +3,16 @@
  *
  * site, site_address -> [lookup_queue] -> dns
  *
- * A turn is freed when its asker and libunbound are both done with it.
+ * A turn is freed when its asker and libunbound are both done with it. One whose parent domain has
+ * its share stands aside with the others of that parent, by account, until some of them are over.
  */
 #include "sender/route/lookup_queue.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <event2/event.h>
+#include <uthash.h>
 
 #include "shared/base/fair.h"
 #include "shared/base/log.h"
@@ -19,11 +22,20 @@
 #define DEFER_TTL_S 30
 #define DEFER_TTL_MAX_S 3600
 #define COST_MS 50 /* what a look-up takes, as far as anybody knows */
+#define EASED 2    /* come back for each one that is over */
+
+struct parent {
+	UT_hash_handle hh;
+	size_t turns, under_way;
+	struct fair *aside;
+	char name[];
+};
 
 struct lookup_queue {
 	struct dns *dns;
 	struct fair *fair;
 	struct event *next;
+	struct parent *parents;
 	size_t under_way;
 	bool stopped;
 };
@@ -31,12 +43,83 @@ struct lookup_queue {
 struct lookup_turn {
 	struct fair_entry entry; /* first */
 	struct lookup_queue *queue;
+	struct parent *parent;
 	void (*begin)(void *arg);
 	void *arg;
 	unsigned queries; /* libunbound works on */
-	bool begun, ended;
+	bool begun, ended, aside;
 	uint64_t begun_ms;
 };
+
+const char *
+lookup_parent(const char *name)
+{
+	const char *parent = name + strlen(name);
+
+	for (unsigned dots = 0; parent > name; parent--)
+		if (parent[-1] == '.' && ++dots == 2)
+			break;
+	return parent;
+}
+
+static struct parent *
+parent_get(struct lookup_queue *queue, const char *name)
+{
+	const size_t size = strlen(name) + 1;
+	struct parent *parent;
+
+	HASH_FIND_STR(queue->parents, name, parent);
+	if (parent)
+		return parent;
+	parent = xcalloc(1, sizeof *parent + size);
+	memcpy(parent->name, name, size);
+	parent->aside = fair_new(TURN_MS);
+	HASH_ADD_STR(queue->parents, name, parent);
+	return parent;
+}
+
+static struct fair *
+turn_fair(const struct lookup_turn *turn)
+{
+	return turn->aside ? turn->parent->aside : turn->queue->fair;
+}
+
+static void
+turn_move(struct lookup_turn *turn, bool aside)
+{
+	char *account = xstrdup(fair_account_of(&turn->entry));
+	const bool again = turn->entry.again;
+
+	fair_remove(turn_fair(turn), &turn->entry);
+	turn->aside = aside;
+	fair_add(turn_fair(turn), &turn->entry, account, COST_MS, again);
+	free(account);
+}
+
+static void
+parent_leave(struct lookup_queue *queue, struct parent *parent)
+{
+	struct fair_entry *entry;
+
+	for (int i = 0; i < EASED && (entry = fair_peek(parent->aside, FAIR_ENDLESS)); i++)
+		turn_move((struct lookup_turn *)entry, false);
+	if (--parent->turns)
+		return;
+	fair_free(&parent->aside);
+	HASH_DEL(queue->parents, parent);
+	free(parent);
+}
+
+static void
+turn_begin(struct lookup_turn *turn)
+{
+	fair_take(turn->queue->fair, LOOKUPS_MAX);
+	turn->begun = true;
+	turn->begun_ms = clock_mono_ms();
+	turn->queue->under_way++;
+	turn->parent->under_way++;
+	turn->begin(turn->arg);
+}
 
 static void
 on_next(evutil_socket_t fd, short what, void *arg)
@@ -46,11 +129,11 @@ on_next(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	while (!queue->stopped &&
-		(turn = (struct lookup_turn *)fair_take(queue->fair, LOOKUPS_MAX))) {
-		turn->begun = true;
-		turn->begun_ms = clock_mono_ms();
-		queue->under_way++;
-		turn->begin(turn->arg);
+		(turn = (struct lookup_turn *)fair_peek(queue->fair, LOOKUPS_MAX))) {
+		if (fair_allows(turn->parent->under_way, LOOKUPS_MAX - queue->under_way))
+			turn_begin(turn);
+		else
+			turn_move(turn, true);
 	}
 }
 
@@ -63,11 +146,13 @@ turn_free_if_over(struct lookup_turn *turn)
 		return;
 	if (turn->begun) {
 		queue->under_way--;
+		turn->parent->under_way--;
 		fair_done(queue->fair, &turn->entry, (unsigned)(clock_mono_ms() - turn->begun_ms));
-		event_active(queue->next, 0, 0);
 	} else {
-		fair_remove(queue->fair, &turn->entry);
+		fair_remove(turn_fair(turn), &turn->entry);
 	}
+	parent_leave(queue, turn->parent);
+	event_active(queue->next, 0, 0);
 	free(turn);
 }
 
@@ -111,12 +196,14 @@ lookup_queue_under_way(const struct lookup_queue *queue)
 }
 
 struct lookup_turn *
-lookup_turn_new(struct lookup_queue *queue, const char *account, bool again,
+lookup_turn_new(struct lookup_queue *queue, const char *name, const char *account, bool again,
 	void (*begin)(void *arg), void *arg)
 {
 	struct lookup_turn *turn = xcalloc(1, sizeof *turn);
 
 	turn->queue = queue;
+	turn->parent = parent_get(queue, lookup_parent(name));
+	turn->parent->turns++;
 	turn->begin = begin;
 	turn->arg = arg;
 	fair_add(queue->fair, &turn->entry, account, COST_MS, again);
@@ -127,7 +214,7 @@ lookup_turn_new(struct lookup_queue *queue, const char *account, bool again,
 void
 lookup_turn_join(struct lookup_turn *turn, const char *account)
 {
-	fair_join(turn->queue->fair, &turn->entry, account);
+	fair_join(turn_fair(turn), &turn->entry, account);
 }
 
 static void

@@ -2,8 +2,9 @@
  * lookup_queue.h - whose DNS look-up begins next, and how many are under way.
  *
  * Accounts take turns (fair.h), by the time that their look-ups took, and one account's leave room
- * for others. A look-up counts for as long as libunbound works on any query of it, which may be
- * longer than anybody waits for its answer. One loop.
+ * for others; so do those below one domain, whose name servers may be slow, whoever asks. A look-up
+ * counts for as long as libunbound works on any query of it, which may be longer than anybody waits
+ * for its answer. One loop.
  */
 #ifndef SENDER_LOOKUP_QUEUE_H
 #define SENDER_LOOKUP_QUEUE_H
@@ -27,10 +28,13 @@ void lookup_queue_stop(struct lookup_queue *queue);
 void lookup_queue_free(struct lookup_queue **queue);
 size_t lookup_queue_under_way(const struct lookup_queue *queue);
 
-/* Waits for a turn; `begin` is called once, never before this returns. `again`: it failed before,
- * and gives way to those of its account that did not. */
-struct lookup_turn *lookup_turn_new(struct lookup_queue *queue, const char *account, bool again,
-	void (*begin)(void *arg), void *arg);
+/* What names that are likely to have the same name servers share: the last two labels. */
+const char *lookup_parent(const char *name);
+
+/* Waits for a turn to look `name` up; `begin` is called once, never before this returns. `again`:
+ * it failed before, and gives way to those of its account that did not. */
+struct lookup_turn *lookup_turn_new(struct lookup_queue *queue, const char *name,
+	const char *account, bool again, void (*begin)(void *arg), void *arg);
 /* Another account waits for it, too: it has its turn by whichever has less to wait for. */
 void lookup_turn_join(struct lookup_turn *turn, const char *account);
 /* A query of it, once it has begun. */

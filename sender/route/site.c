@@ -401,8 +401,8 @@ entry_ask(struct site_entry *entry, const char *account, route_cb cb, void *arg)
 	if (entry->turn)
 		lookup_turn_join(entry->turn, account);
 	else
-		entry->turn = lookup_turn_new(
-			entry->resolver->queue, account, entry->failures > 0, on_turn, entry);
+		entry->turn = lookup_turn_new(entry->resolver->queue, entry->domain, account,
+			entry->failures > 0, on_turn, entry);
 }
 
 static void

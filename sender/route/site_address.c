@@ -225,7 +225,8 @@ lookup_start(struct site_resolver *resolver, const struct route *route, const ch
 	else
 		snprintf(lookup->host, sizeof lookup->host, "%s", name);
 	LIST_INSERT_HEAD(&resolver->lookups, lookup, entry);
-	lookup->turn = lookup_turn_new(resolver->queue, account, false, on_turn, lookup);
+	lookup->turn = lookup_turn_new(
+		resolver->queue, lookup->host, account, false, on_turn, lookup);
 }
 
 void

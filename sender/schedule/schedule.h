@@ -137,11 +137,15 @@ void schedule_wake(struct schedule *schedule, const char *site);
 
 const char *schedule_site_name(const struct schedule_site *site);
 
-/* The sites that rest or have trouble, in no order; `rest_until_us` 0: it does not rest. */
+/* A site that rests (0: it does not), for all or for one account, or has trouble. */
+struct schedule_seen {
+	const char *site, *account; /* account NULL: all */
+	uint64_t rest_until_us;
+	const struct schedule_trouble *trouble;
+};
+/* All such sites, in no order. */
 void schedule_each_trouble(struct schedule *schedule, uint64_t now_us,
-	void (*on_site)(void *arg, const char *site, uint64_t rest_until_us,
-		const struct schedule_trouble *trouble),
-	void *arg);
+	void (*on_site)(void *arg, const struct schedule_seen *seen), void *arg);
 
 struct schedule_stats {
 	size_t sites, waiting, connections, resting;

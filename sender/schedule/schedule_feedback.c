@@ -196,15 +196,17 @@ schedule_trouble(struct schedule *s, const char *name)
 
 void
 schedule_each_trouble(struct schedule *s, uint64_t now,
-	void (*on_site)(void *arg, const char *site, uint64_t rest_until_us,
-		const struct schedule_trouble *trouble),
-	void *arg)
+	void (*on_site)(void *arg, const struct schedule_seen *seen), void *arg)
 {
 	for (const struct schedule_site *site = s->sites; site; site = site->hh.next) {
 		const uint64_t until = schedule_site_rests(s, site, now) ? site->rest_until_us : 0;
 
 		if (until || site->trouble.reply)
-			on_site(arg, site->name, until, &site->trouble);
+			on_site(arg,
+				&(struct schedule_seen){ .site = site->name,
+					.account = until && site->rests_alone ? site->blamed : NULL,
+					.rest_until_us = until,
+					.trouble = &site->trouble });
 	}
 }
 

@@ -20,8 +20,8 @@
 #include "sender/smtp/client_private.h"
 #include "sender/smtp/host_memory.h"
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 
 #define QUIT_MS 2000
 
@@ -329,6 +329,10 @@ client_closed(struct client *client, const char *why)
 {
 	struct outcome failure;
 
+	if (client->state == ST_CONNECT && client->conn.refusal != NET_FROM_AFAR) {
+		client_connect_failed(client, client->conn.refused, client->conn.refusal);
+		return;
+	}
 	if (!had_gone(client)) {
 		client_fail_error(client, why);
 		return;
@@ -411,7 +415,11 @@ on_conn(void *arg, enum conn_event event, const char *why)
 	struct client *client = arg;
 
 	switch (event) {
-	case CONN_CONNECTED: client_enter(client, ST_BANNER); break;
+	case CONN_CONNECTED:
+		local_connected(
+			client->context->local, &client->addresses[client->address_at], true);
+		client_enter(client, ST_BANNER);
+		break;
 	case CONN_SECURED: client_secured(client); break;
 	case CONN_INPUT: on_input(client); break;
 	case CONN_SPACE: client_pump(client); break;

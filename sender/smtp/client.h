@@ -50,6 +50,8 @@ struct transaction {
 struct client_context;
 struct client_context *client_context_new(struct loop *loop, const struct config *config,
 	struct queue *queue, struct site_resolver *resolver, struct redis *redis);
+/* Its view of this machine (local.h), borrowed. */
+struct local *client_context_local(struct client_context *context);
 /* Clients that still live are freed without a callback. Free the resolver right after it: neither
  * it nor the queue may call back in between. */
 void client_context_free(struct client_context **context);

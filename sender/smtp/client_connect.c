@@ -19,9 +19,9 @@
 #include "sender/smtp/host_memory.h"
 #include "sender/smtp/tls_memory.h"
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/base/tls.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 
 static const struct route_host *
 host_of(const struct client *client)
@@ -29,10 +29,24 @@ host_of(const struct client *client)
 	return &client->route->hosts[client->order[client->host_at]];
 }
 
+static enum tls_result
+tls_result(const struct client *client)
+{
+	if (!client->conn.ssl)
+		return TLS_RESULT_NONE;
+	switch (SSL_version(client->conn.ssl)) {
+	case TLS1_VERSION: return TLS_RESULT_1_0;
+	case TLS1_1_VERSION: return TLS_RESULT_1_1;
+	case TLS1_2_VERSION: return TLS_RESULT_1_2;
+	default: return TLS_RESULT_1_3;
+	}
+}
+
 static void
 host_ready(struct client *client)
 {
 	metric_add(client->context->greeted, 1);
+	metric_add(client->context->tls_results[tls_result(client)], 1);
 	client_enter(client, ST_READY);
 }
 
@@ -45,10 +59,13 @@ host_reply_failed(struct client *client)
 	client_host_failed(client, &failure);
 }
 
-/* A transaction in hand had a host, which could not have it: nothing is wrong with the site. */
+/* A transaction in hand had a host, which could not have it: nothing is wrong with the site. A
+ * fault of ours counts where no host failed by itself: one that is away is away. */
 static void
 no_host_left(struct client *client)
 {
+	if (client->faulty && !client->failed)
+		client->failure = client->fault;
 	if (!client->transaction) {
 		client_gone(client, &client->failure);
 		return;
@@ -67,18 +84,9 @@ host_is_us(struct client *client, const struct outcome *failure)
 	no_host_left(client);
 }
 
-void
-client_host_failed(struct client *client, const struct outcome *failure)
+static void
+next_address(struct client *client)
 {
-	conn_close(&client->conn);
-	metric_add(client->context->failed, 1);
-	if (strcmp(failure->enhanced, "5.4.6") == 0) {
-		host_is_us(client, failure);
-		return;
-	}
-	if (failure->kind != OUTCOME_BOUNCE || (client->never && !client->transaction))
-		client->failure = *failure;
-	client->never = client->never && failure->kind == OUTCOME_BOUNCE;
 	client->plain = false;
 	client->address_at++;
 	if (client->tries >= CLIENT_TRIES_MAX) {
@@ -90,6 +98,70 @@ client_host_failed(struct client *client, const struct outcome *failure)
 	} else {
 		no_host_left(client);
 	}
+}
+
+void
+client_host_failed(struct client *client, const struct outcome *failure)
+{
+	conn_close(&client->conn);
+	metric_add(client->context->failed, 1);
+	if (strcmp(failure->enhanced, "5.4.6") == 0) {
+		host_is_us(client, failure);
+		return;
+	}
+	if (failure->kind != OUTCOME_BOUNCE || (client->never && !client->transaction))
+		client->failure = *failure;
+	client->failed |= failure->kind != OUTCOME_BOUNCE;
+	client->never = client->never && failure->kind == OUTCOME_BOUNCE;
+	next_address(client);
+}
+
+/* Kept from the address, or all of the host's, by a fault of this machine. */
+static void
+fault_at(struct client *client, enum local_fault kind, const char *why)
+{
+	conn_close(&client->conn);
+	outcome_local(&client->fault, "4.3.0", why);
+	client->faulty = true;
+	client->never = false;
+	if (local_is_whole(kind)) {
+		client->failed = false;
+		no_host_left(client);
+	} else {
+		next_address(client);
+	}
+}
+
+/* Most machines without IPv6 have no route at all: that must not hide why IPv4 failed. */
+static void
+family_absent(struct client *client, const char *why)
+{
+	struct outcome failure;
+
+	if (!client->failed && !client->faulty && !client->transaction) {
+		outcome_from_error(&failure, STEP_CONNECT, why, client->host);
+		client->failure = failure;
+		client->never = false;
+	}
+	conn_close(&client->conn);
+	next_address(client);
+}
+
+void
+client_connect_failed(struct client *client, int err, enum net_refusal later)
+{
+	struct client_context *context = client->context;
+	const struct net_address *to = &client->addresses[client->address_at];
+	char why[LOCAL_WHY_MAX];
+	const enum local_fault kind = local_failed(
+		context->local, err, later, to, client_source(context, to->sa.ss_family), why);
+
+	if (kind != LOCAL_NONE)
+		fault_at(client, kind, why);
+	else if (why[0])
+		family_absent(client, why);
+	else
+		client_fail_error(client, strerror(err));
 }
 
 /* Afterwards the connection has served: other mail goes to the hosts in their order. */
@@ -108,14 +180,18 @@ client_next_host(struct client *client)
 	return true;
 }
 
+/* `lack` says what keeps us from some of them, when anything does. */
 static void
-keep_addresses(struct client *client, const struct net_address *addresses, size_t count)
+keep_addresses(struct client *client, const struct net_address *addresses, size_t count,
+	char lack[LOCAL_WHY_MAX])
 {
 	const struct client_context *context = client->context;
 
+	lack[0] = '\0';
 	client->address_at = client->address_count = 0;
 	for (size_t i = 0; i < count && client->address_count < CLIENT_ADDRESSES_MAX; i++)
-		if (client_uses(context, addresses[i].sa.ss_family))
+		if (client_uses(context, addresses[i].sa.ss_family) &&
+			!local_lacks(context->local, addresses[i].sa.ss_family, lack))
 			client->addresses[client->address_count++] = addresses[i];
 }
 
@@ -125,11 +201,16 @@ on_addresses(
 {
 	struct client *client = arg;
 	struct outcome unreachable;
+	char lack[LOCAL_WHY_MAX];
 
 	if (client->state == ST_RESOLVE) {
-		keep_addresses(client, addresses, count);
+		keep_addresses(client, addresses, count, lack);
 		if (client->address_count) {
 			client_enter(client, ST_CONNECT);
+		} else if (failure && failure->local) {
+			fault_at(client, LOCAL_RESOLVER, failure->text);
+		} else if (lack[0]) {
+			fault_at(client, LOCAL_ROUTE, lack);
 		} else {
 			outcome_from_error(&unreachable, STEP_CONNECT,
 				"no address of the family of sender.source_address", client->host);
@@ -172,7 +253,6 @@ set_host(struct client *client, const struct net_address *address)
 		name, ip);
 }
 
-/* Most machines without IPv6 have no route at all: that must not hide why IPv4 failed. */
 void
 enter_connect(struct client *client)
 {
@@ -188,10 +268,10 @@ enter_connect(struct client *client)
 	reply_start(&client->reply);
 	set_host(client, address);
 	err = conn_connect(&client->conn, address, client_source(context, address->sa.ss_family));
-	if (err == -ENETUNREACH && (!client->never || client->transaction))
-		client_host_failed(client, &client->failure);
-	else if (err < 0)
-		client_fail_error(client, strerror(-err));
+	if (err < 0)
+		client_connect_failed(client, -err, NET_FROM_AFAR);
+	else
+		local_connected(client->context->local, address, false);
 }
 
 void
@@ -439,7 +519,7 @@ client_secured(struct client *client)
 void
 client_tls_broken(struct client *client, const char *why)
 {
-	metric_add(client->context->broken_tls, 1);
+	metric_add(client->context->tls_results[TLS_RESULT_FAILED], 1);
 	conn_close(&client->conn);
 	tls_lacks(client, why);
 }

@@ -11,24 +11,33 @@
 #include "sender/smtp/host_memory.h"
 #include "sender/smtp/tls_memory.h"
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/base/tls.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 
 static void
 register_metrics(struct client_context *context)
 {
+	static const char *const tls_labels[TLS_RESULTS] = {
+		[TLS_RESULT_1_3] = "result=\"TLSv1.3\"",
+		[TLS_RESULT_1_2] = "result=\"TLSv1.2\"",
+		[TLS_RESULT_1_1] = "result=\"TLSv1.1\"",
+		[TLS_RESULT_1_0] = "result=\"TLSv1\"",
+		[TLS_RESULT_NONE] = "result=\"none\"",
+		[TLS_RESULT_FAILED] = "result=\"failed\"",
+	};
 	static const char hosts[] = "shout_sender_hosts_total";
-	static const char help[] = "Mail hosts tried: ready for mail, or failed before that.";
+	static const char help[] = "Mail hosts tried: ready for mail, or failed before that";
 
-	context->open = metric_gauge(
-		"shout_sender_connections", "Connections to mail hosts.", NULL);
+	context->open = metric_gauge("shout_sender_connections", "Connections to mail hosts", NULL);
 	context->greeted = metric_counter(hosts, help, "result=\"ready\"");
 	context->failed = metric_counter(hosts, help, "result=\"failed\"");
-	context->broken_tls = metric_counter("shout_sender_broken_tls_total",
-		"Connections that fell back to plain because of broken TLS.", NULL);
+	for (int i = 0; i < TLS_RESULTS; i++)
+		context->tls_results[i] = metric_counter("shout_sender_tls_total",
+			"Connections ready for mail by TLS version, or none; failed: TLS broke before",
+			tls_labels[i]);
 	context->lost_tls = metric_counter("shout_sender_lost_tls_total",
-		"Hosts given clear text though they had TLS: it failed for an hour.", NULL);
+		"Hosts given clear text though they had TLS: it failed for an hour", NULL);
 }
 
 static void
@@ -57,6 +66,12 @@ client_uses(const struct client_context *context, int family)
 	return !context->sources_count || client_source(context, family);
 }
 
+struct local *
+client_context_local(struct client_context *context)
+{
+	return context->local;
+}
+
 struct client_context *
 client_context_new(struct loop *loop, const struct config *config, struct queue *queue,
 	struct site_resolver *resolver, struct redis *redis)
@@ -71,6 +86,7 @@ client_context_new(struct loop *loop, const struct config *config, struct queue 
 	context->memory = host_memory_new();
 	context->tls_memory = tls_memory_new(redis, context->memory);
 	take_sources(context);
+	context->local = local_new(loop, config);
 	LIST_INIT(&context->clients);
 	register_metrics(context);
 	return context;
@@ -93,6 +109,7 @@ client_context_free(struct client_context **context_ref)
 		free(client->account);
 		free(client);
 	}
+	local_free(&context->local);
 	tls_client_free(&context->tls);
 	tls_memory_free(&context->tls_memory);
 	host_memory_free(&context->memory);

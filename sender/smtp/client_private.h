@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #include "sender/policy/reply.h"
+#include "sender/route/local.h"
 #include "sender/smtp/client.h"
 #include "sender/smtp/conn.h"
 #include "sender/smtp/stuff.h"
@@ -60,6 +61,17 @@ enum {
 /* Aside: not for this host, which is not told of it. */
 enum fate { FATE_OPEN, FATE_ACCEPTED, FATE_SETTLED, FATE_ASIDE };
 
+/* How connections to hosts are secured, for the metrics. */
+enum tls_result {
+	TLS_RESULT_1_3,
+	TLS_RESULT_1_2,
+	TLS_RESULT_1_1,
+	TLS_RESULT_1_0,
+	TLS_RESULT_NONE,
+	TLS_RESULT_FAILED,
+	TLS_RESULTS
+};
+
 struct client_context {
 	struct loop *loop;
 	const struct config *config;
@@ -71,7 +83,8 @@ struct client_context {
 	struct mail_event event;
 	struct net_address sources[2]; /* one of a family */
 	size_t sources_count;          /* 0: the system's choice */
-	struct metric *open, *greeted, *failed, *broken_tls, *lost_tls;
+	struct local *local;           /* what this machine lacks */
+	struct metric *open, *greeted, *failed, *lost_tls, *tls_results[TLS_RESULTS];
 	LIST_HEAD(client_list, client) clients;
 };
 
@@ -95,8 +108,11 @@ struct client {
 	size_t host_at, address_at, address_count;
 	struct net_address addresses[CLIENT_ADDRESSES_MAX];
 	unsigned tries;
-	bool never; /* so far every host failed for ever, or cannot have the transaction */
+	bool never;  /* so far every host failed for ever, or cannot have the transaction */
+	bool failed; /* a host, itself */
 	struct outcome failure; /* of the last host */
+	struct outcome fault;   /* of ours, while `faulty` */
+	bool faulty;
 	char host[OUTCOME_HOST_MAX];
 
 	/* this connection */
@@ -146,6 +162,9 @@ bool client_uses(const struct client_context *context, int family);
 
 /* client_connect.c */
 void client_host_failed(struct client *client, const struct outcome *failure);
+/* The connection under way failed with that errno: by a fault of ours, or the host's. `later`: not
+ * at once, but by what this machine said. */
+void client_connect_failed(struct client *client, int err, enum net_refusal later);
 /* Leaves for the route's next host with the transaction in hand; false when there is none. */
 bool client_next_host(struct client *client);
 void enter_resolve(struct client *client);

@@ -209,10 +209,13 @@ conn_established(struct conn *conn)
 	socklen_t length = sizeof err;
 
 	if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &err, &length) || err) {
+		conn->refused = err;
+		conn->refusal = net_refusal(conn->fd);
 		conn_closed(conn, strerror(err));
 		return;
 	}
 	conn->connected = true;
+	net_watch_refusals(conn->fd, false);
 	want_writable(conn, false);
 	event_add(&conn->readable, NULL);
 	conn->cb(conn->arg, CONN_CONNECTED, NULL);
@@ -281,6 +284,9 @@ conn_connect(struct conn *conn, const struct net_address *to, const struct net_a
 	if (fd < 0)
 		return fd;
 	conn->fd = fd;
+	conn->refused = 0;
+	conn->refusal = NET_FROM_AFAR;
+	net_watch_refusals(fd, true);
 	conn->in_start = conn->in_end = conn->dropped = 0;
 	event_assign(&conn->readable, conn->base, fd, EV_READ | EV_PERSIST, on_readable, conn);
 	event_assign(&conn->writable, conn->base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);

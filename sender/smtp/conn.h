@@ -15,6 +15,8 @@
 #include <event2/event_struct.h>
 #include <openssl/ssl.h>
 
+#include "shared/base/net.h"
+
 struct evbuffer;
 struct net_address;
 
@@ -41,6 +43,8 @@ struct conn {
 	bool connected, handshake, broken; /* broken: writing failed, what can be read is read */
 	bool read_waits;                   /* TLS reads when the socket is writable */
 	unsigned generation;               /* counts closings, so that a loop notices one */
+	int refused;                       /* errno of a connect() that came to nothing, else 0 */
+	enum net_refusal refusal;          /* who said so */
 	struct event readable, writable;
 	bool writable_added;
 	struct evbuffer *out;

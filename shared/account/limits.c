@@ -23,6 +23,7 @@
 #include "shared/account/limits_private.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/mail/envelope.h"
 
 #define BLOCK_MAX 64
 #define BLOCK_SHARE 20 /* a block is at most this part of a limit */
@@ -58,6 +59,13 @@ limits_count_recipients(const struct bucket *bucket)
 	return bucket->limit[2] || bucket->limit[3];
 }
 
+/* A token is one message in flight; one with many recipients weighs more. */
+static void
+weigh(struct bucket *bucket, unsigned recipients, int sign)
+{
+	bucket->extra += sign * ((int64_t)recipients_weight(recipients) - 1);
+}
+
 static bool
 spend(struct bucket *bucket, unsigned recipients)
 {
@@ -66,6 +74,7 @@ spend(struct bucket *bucket, unsigned recipients)
 	bucket->held--;
 	if (limits_count_recipients(bucket))
 		bucket->held_to -= recipients;
+	weigh(bucket, recipients, 1);
 	return true;
 }
 
@@ -119,6 +128,7 @@ local_take(struct bucket *bucket, unsigned recipients, limits_cb cb, void *arg)
 			local_charge(bucket, i, dimensions[i].recipients ? recipients : 1, now_us);
 	bucket->spent++;
 	bucket->spent_to += recipients;
+	weigh(bucket, recipients, 1);
 	cb(arg, 0, NULL);
 }
 
@@ -252,6 +262,9 @@ flight_correct(struct bucket *bucket)
 	if (granted > options->in_flight_max / 2)
 		granted = options->in_flight_max / 2;
 	queued = options->queued(options->queued_arg);
+	if (queued >= options->in_flight_max)
+		return false;
+	queued *= recipients_weight(ENVELOPE_RECIPIENTS_MAX);
 	if (queued >= options->in_flight_max - granted)
 		return false;
 	bucket->corrected_ms = now;
@@ -278,6 +291,7 @@ on_granted(void *arg, int err, const struct redis_reply *reply)
 		limits_on_told(NULL, err, reply);
 		bucket->spent += ask->spent;
 		bucket->spent_to += ask->spent_to;
+		bucket->extra += ask->extra;
 		free(ask);
 		serve_locally(bucket);
 		return;
@@ -301,24 +315,25 @@ void
 limits_ask(struct bucket *bucket, int64_t need_to, int64_t want, int64_t want_to)
 {
 	const struct limits_options *options = &bucket->limits->options;
-	char keys[2][320], numbers[11][24];
-	const char *argv[14] = { keys[0], keys[1], "take" };
-	const int64_t values[11] = { need_to, want, want_to, bucket->spent, bucket->spent_to,
+	char keys[2][320], numbers[12][24];
+	const char *argv[15] = { keys[0], keys[1], "take" };
+	const int64_t values[12] = { need_to, want, want_to, bucket->spent, bucket->spent_to,
 		(int64_t)bucket->limit[0], (int64_t)bucket->limit[1], (int64_t)bucket->limit[2],
-		(int64_t)bucket->limit[3], options->in_flight_max, options->waiting_max };
+		(int64_t)bucket->limit[3], options->in_flight_max, options->waiting_max,
+		bucket->extra };
 
 	snprintf(keys[0], sizeof keys[0], "rate:{%s}:gcra", bucket->account);
 	snprintf(keys[1], sizeof keys[1], "rate:{%s}:flight", bucket->account);
-	for (int i = 0; i < 11; i++) {
+	for (int i = 0; i < 12; i++) {
 		snprintf(numbers[i], sizeof numbers[i], "%lld", (long long)values[i]);
 		argv[3 + i] = numbers[i];
 	}
 	bucket->ask = xmalloc(sizeof *bucket->ask);
-	*bucket->ask = (struct ask){ bucket, bucket->spent, bucket->spent_to,
+	*bucket->ask = (struct ask){ bucket, bucket->spent, bucket->spent_to, bucket->extra,
 		bucket->waiters ? bucket->waiters->recipients : 1 };
-	bucket->spent = bucket->spent_to = 0;
+	bucket->spent = bucket->spent_to = bucket->extra = 0;
 	redis_run(bucket->limits->redis, &limits_script, LIMITS_TIMEOUT_MS, on_granted, bucket->ask,
-		2, 14, argv);
+		2, 15, argv);
 }
 
 /* Asks for the next block, unless one is on its way. */
@@ -408,6 +423,7 @@ limits_give_back(struct limits *limits, const struct account *account, unsigned 
 	struct bucket *bucket = limits_bucket(limits, account->id);
 
 	bucket->held++;
+	weigh(bucket, recipients, -1);
 	if (limits_count_recipients(bucket))
 		bucket->held_to += recipients;
 }

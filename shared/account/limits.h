@@ -17,7 +17,7 @@ struct limits;
 
 struct limits_options {
 	struct account_limits defaults; /* of accounts that have none of their own */
-	unsigned in_flight_max;         /* messages accepted and not yet attempted */
+	unsigned in_flight_max;         /* accepted and not yet attempted, by recipients_weight() */
 	unsigned waiting_max;           /* rows waiting */
 	/* How many messages, of all accounts, have had no attempt yet; UINT64_MAX: nobody can tell.
 	 * NULL: likewise. */
@@ -39,7 +39,7 @@ void limits_take(struct limits *limits, const struct account *account, unsigned 
 /* A taken message was not accepted after all. */
 void limits_give_back(struct limits *limits, const struct account *account, unsigned recipients);
 
-/* The sender's side: `n` messages of the account had their first attempt, or were held; and how
+/* The sender's side: messages of the weight `n` had their first attempt, or were held; and how
  * many of its rows wait now. Sent in batches. */
 void limits_attempted(struct limits *limits, const char *account, unsigned n);
 void limits_waiting(struct limits *limits, const char *account, int64_t rows);

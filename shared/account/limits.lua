@@ -8,7 +8,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local HOUR, DAY = 3600, 86400
 
--- Messages in flight, in the hash `flight`: n granted in this generation, less those that came to
+-- Messages in flight, by weight, in the hash `flight`: n granted in this generation, less those that came to
 -- their attempt; old: what was left of the one before; since: when it began. A generation is a day,
 -- and the older one is forgotten. What a killed process had been granted or had not told yet stays
 -- in its generation, since attempts are taken off the newer one first. So it counts for two days at
@@ -43,7 +43,8 @@ end
 
 -- take: KEYS gcra, flight; ARGV needed recipients, wanted messages, wanted recipients, spent
 -- messages, spent recipients (negative: given back), limits (messages per hour, per day,
--- recipients per hour, per day; 0 = none), most in flight, most waiting.
+-- recipients per hour, per day; 0 = none), most in flight, most waiting, weight in flight beyond one
+-- a message.
 -- Returns {granted messages, granted recipients, seconds to wait, which limit}.
 local function take()
 	local gcra, flight = KEYS[1], KEYS[2]
@@ -55,7 +56,7 @@ local function take()
 		{ 'rh', HOUR, a[8], need, spent_to }, { 'rd', DAY, a[9], need, spent_to },
 	}
 	local counted = flight_read(flight)
-	flight_add(flight, counted, spent)
+	flight_add(flight, counted, spent + a[12])
 	local flying = counted.n + counted.old
 
 	local wait, which = 0, 0
@@ -96,7 +97,7 @@ local function take()
 	return { granted, granted_to, wait, which }
 end
 
--- attempted: KEYS flight; ARGV messages attempted, node, its waiting rows (-1: not said)
+-- attempted: KEYS flight; ARGV weight of the messages attempted, node, its waiting rows (-1: not said)
 local function attempted()
 	flight_add(KEYS[1], flight_read(KEYS[1]), 0 - ARGV[2])
 	if tonumber(ARGV[4]) >= 0 then redis.call('HSET', KEYS[1], 'w:' .. ARGV[3], ARGV[4]) end

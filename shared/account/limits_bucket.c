@@ -147,7 +147,7 @@ bucket_report(struct bucket *bucket)
 	if (limits_count_recipients(bucket))
 		bucket->spent_to -= bucket->held_to;
 	bucket->held = bucket->held_to = 0;
-	if (bucket->spent || bucket->spent_to)
+	if (bucket->spent || bucket->spent_to || bucket->extra)
 		limits_ask(bucket, 0, 0, 0);
 }
 
@@ -155,7 +155,8 @@ static bool
 bucket_clean(const struct bucket *bucket)
 {
 	return !bucket->ask && !bucket->waiters && !bucket->held && !bucket->held_to &&
-		!bucket->spent && !bucket->spent_to && !bucket->attempted && bucket->waiting < 0;
+		!bucket->spent && !bucket->spent_to && !bucket->extra && !bucket->attempted &&
+		bucket->waiting < 0;
 }
 
 static void

@@ -40,7 +40,7 @@ struct waiter {
 /* A request on its way; outlives the bucket when the limits are freed. */
 struct ask {
 	struct bucket *bucket;
-	int64_t spent, spent_to;
+	int64_t spent, spent_to, extra;
 	unsigned recipients; /* of the first who waits */
 };
 
@@ -51,6 +51,7 @@ struct bucket {
 	uint64_t limit[DIMENSIONS];
 	int64_t held, held_to;   /* granted messages and recipients */
 	int64_t spent, spent_to; /* beyond what was granted, not yet told; negative: given back */
+	int64_t extra;           /* what messages weighed beyond one each, not yet told */
 	unsigned block;
 	unsigned per_message; /* recipients, a moving average, times 16 */
 	struct waiter *waiters, **last_waiter;

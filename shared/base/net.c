@@ -5,7 +5,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/errqueue.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,6 +274,61 @@ net_connect(const struct net_address *to, const struct net_address *from)
 	if (connect(fd, (const struct sockaddr *)&to->sa, to->length) < 0 && errno != EINPROGRESS)
 		return fail(fd);
 	return fd;
+}
+
+void
+net_watch_refusals(int fd, bool watch)
+{
+	const int on = watch;
+	struct net_address local;
+
+	if (net_local(fd, &local) == 0 && local.sa.ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
+	else
+		setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+}
+
+static enum net_refusal
+refusal_of(const struct sock_extended_err *error)
+{
+	const bool v6 = error->ee_origin == SO_EE_ORIGIN_ICMP6;
+	struct net_address from = { 0 };
+
+	if (error->ee_origin != SO_EE_ORIGIN_ICMP && !v6)
+		return error->ee_origin == SO_EE_ORIGIN_LOCAL ? NET_REFUSED_HERE : NET_FROM_AFAR;
+	from.length = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	memcpy(&from.sa, SO_EE_OFFENDER(error), from.length);
+	if (v6)
+		((struct sockaddr_in6 *)&from.sa)->sin6_port = 0;
+	else
+		((struct sockaddr_in *)&from.sa)->sin_port = 0;
+	if (!net_has_address(&from))
+		return NET_FROM_AFAR;
+	if (v6 ? error->ee_code == ICMP6_DST_UNREACH_ADDR : error->ee_code == ICMP_HOST_UNREACH)
+		return NET_NO_NEIGHBOUR;
+	return NET_REFUSED_HERE;
+}
+
+enum net_refusal
+net_refusal(int fd)
+{
+	char control[512] __attribute__((aligned(16))), byte;
+	struct iovec nothing = { &byte, 1 };
+	struct sockaddr_storage name;
+	struct msghdr message = { .msg_name = &name,
+		.msg_namelen = sizeof name,
+		.msg_iov = &nothing,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control };
+
+	if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+		return NET_FROM_AFAR;
+	for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at))
+		if ((at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_RECVERR) ||
+			(at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_RECVERR))
+			return refusal_of((const struct sock_extended_err *)CMSG_DATA(at));
+	return NET_FROM_AFAR;
 }
 
 int

@@ -45,6 +45,12 @@ bool net_has_address(const struct net_address *address);
 int net_route(const struct net_address *to, const struct net_address *from);
 /* A socket whose connect() is under way, bound to `from` unless NULL; or -errno. TCP_NODELAY. */
 int net_connect(const struct net_address *to, const struct net_address *from);
+/* Whether a connect() that failed did so by what this machine itself said to it (a firewall of its
+ * own rejects, or nobody answers on its network), which has to be watched for from the beginning
+ * and not beyond it: on a connection that stands, what networks say on the way would end it. */
+enum net_refusal { NET_FROM_AFAR, NET_REFUSED_HERE, NET_NO_NEIGHBOUR };
+void net_watch_refusals(int fd, bool watch);
+enum net_refusal net_refusal(int fd);
 /* The fd's peer and own address. */
 int net_peer(int fd, struct net_address *out);
 int net_local(int fd, struct net_address *out);

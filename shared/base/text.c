@@ -36,6 +36,16 @@ utf8_valid(const char *text, size_t length)
 	return true;
 }
 
+size_t
+utf8_count(const char *text)
+{
+	size_t count = 0;
+
+	for (; *text; text++)
+		count += ((unsigned char)*text & 0xc0) != 0x80;
+	return count;
+}
+
 bool
 text_is_ascii(const char *text, size_t length)
 {

@@ -11,6 +11,8 @@
  * there; 0 when it is none. */
 size_t utf8_length(const char *text, size_t left);
 bool utf8_valid(const char *text, size_t length);
+/* How many characters a text in UTF-8 has. */
+size_t utf8_count(const char *text);
 bool text_is_ascii(const char *text, size_t length);
 
 /* Whether the character of utf8_length() `step` is a control beyond ASCII: C1 (U+0080 to U+009F),

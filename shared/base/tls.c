@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -204,6 +205,19 @@ tls_server_reload(struct tls_server *server, char *why, size_t why_size)
 	pthread_mutex_unlock(&server->lock);
 	free_contexts(old, server->count);
 	return 0;
+}
+
+int64_t
+tls_server_expiry(struct tls_server *server, size_t pair)
+{
+	struct tm tm = { 0 };
+	time_t at;
+
+	pthread_mutex_lock(&server->lock);
+	ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(server->contexts[pair])), &tm);
+	pthread_mutex_unlock(&server->lock);
+	at = timegm(&tm);
+	return at > 0 ? at : 0;
 }
 
 struct tls_server *

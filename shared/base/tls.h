@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <openssl/ssl.h>
 
@@ -26,6 +27,8 @@ struct tls_server;
  * must outlive the result. */
 struct tls_server *tls_server_new(const struct tls_files *files, size_t count,
 	enum tls_profile profile, char *why, size_t why_size);
+/* When the pair's certificate expires, seconds since 1970. */
+int64_t tls_server_expiry(struct tls_server *server, size_t pair);
 /* Reads the files again. On an error (-1, `why`) the old ones stay in use. */
 int tls_server_reload(struct tls_server *server, char *why, size_t why_size);
 /* To be called every TLS_TICKET_S (tls_tickets.h): a session that is older than that, or than two

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
-#include "shared/config/config_private.h"
 #include "shared/base/net.h"
+#include "shared/config/config_private.h"
 
 #define FILE_MAX (1u << 20)
 #define PASSWORD_MAX 512

@@ -126,6 +126,7 @@ command_give(struct redis *redis, struct command *command, unsigned timeout_ms)
 		return;
 	}
 	command->deadline_ms = now + timeout_ms;
+	command->given_us = clock_mono_us();
 	list_add(&redis->commands, command);
 	deadline_watch(redis, command->deadline_ms, now);
 	if (redis->state == ST_UP)
@@ -262,9 +263,12 @@ take_reply(struct redis *redis, const redisReply *reply)
 		return;
 	}
 	command = list_pop(&redis->commands);
-	if (!command)
+	if (!command) {
 		redis_give_up(redis, "an answer that nobody asked for");
-	else if (command->script && !command->expired && reply_starts(reply, "NOSCRIPT"))
+		return;
+	}
+	redis_measure(clock_mono_us() - command->given_us);
+	if (command->script && !command->expired && reply_starts(reply, "NOSCRIPT"))
 		script_again(redis, command);
 	else if (reply->type == REDIS_REPLY_ERROR)
 		take_error(redis, command, reply);

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "shared/base/date.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 #include "shared/redis/redis_private.h"
 
 #define PULSE_MS 5000
@@ -72,7 +72,7 @@ refusal_of(const char *text)
 static struct {
 	pthread_mutex_t lock;
 	struct probe *probe;
-	struct metric *refused[REFUSALS];
+	struct metric *up, *seconds, *refused[REFUSALS];
 	unsigned links, down, refusing;
 	uint64_t since_us; /* the first of those that are down; 0: none is */
 	bool was_up;       /* any, ever */
@@ -88,10 +88,14 @@ watch_start(void)
 	if (watch.probe)
 		return;
 	watch.probe = probe_new("redis");
+	watch.up = metric_gauge("shout_redis_up",
+		"Whether all connections to Redis are up, and it does what it is asked", NULL);
+	watch.seconds = metric_histogram("shout_redis_seconds",
+		"From giving Redis a command to its answer, however late", NULL);
 	for (size_t i = 0; i < REFUSALS; i++) {
 		snprintf(labels, sizeof labels, "reason=\"%s\"", refusals[i].word);
 		watch.refused[i] = metric_counter("shout_redis_refused_total",
-			"Commands that Redis refused for its own sake.", labels);
+			"Commands that Redis refused for its own sake", labels);
 	}
 }
 
@@ -102,6 +106,7 @@ probe_tell(void)
 	const char *why = watch.down ? watch.why : watch.refusal;
 	char text[512], since[DATE_SIZE];
 
+	metric_set(watch.up, watch.links && !watch.down && !watch.refusing);
 	if (!watch.down && !watch.refusing) {
 		watch.since_us = 0;
 		watch.why[0] = watch.refusal[0] = '\0';
@@ -124,6 +129,12 @@ refusing(struct redis *redis, bool is)
 	watch.refusing += is && !redis->refused;
 	watch.refusing -= !is && redis->refused;
 	redis->refused = is;
+}
+
+void
+redis_measure(uint64_t us)
+{
+	metric_observe_us(watch.seconds, us);
 }
 
 void

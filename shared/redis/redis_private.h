@@ -17,8 +17,8 @@
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
 #include "shared/base/resolve.h"
-#include "shared/base/tls.h"
 #include "shared/base/said.h"
+#include "shared/base/tls.h"
 #include "shared/redis/redis.h"
 
 #define BACKOFF_MIN_MS 100
@@ -30,7 +30,7 @@ struct command {
 	struct command *next;
 	redis_cb cb;
 	void *arg;
-	uint64_t deadline_ms;
+	uint64_t deadline_ms, given_us;
 	struct redis_script *script;
 	char *text; /* formatted; kept while unsent, and for scripts */
 	size_t length;
@@ -131,6 +131,8 @@ enum redis_remedy { REDIS_NONE, REDIS_WAIT, REDIS_CONNECT };
 enum redis_remedy redis_refused(struct redis *redis, const char *text);
 /* The same of one that is about to be given up. */
 void redis_count_refusal(const char *text);
+/* A command was answered after that time. */
+void redis_measure(uint64_t us);
 /* A connection is new, or was lost: `why`; is up; ends. */
 void redis_probe_down(struct redis *redis, bool is_new, const char *why);
 void redis_probe_up(struct redis *redis);

@@ -56,22 +56,37 @@ static struct redis_script add_script = {
 		    "return 0\n",
 };
 
-/* KEYS due; ARGV lease, prefix of lists */
+/* KEYS due; ARGV lease, prefix of lists, how many */
 static struct redis_script take_script = {
 	.text = NOW
 	"local to = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1)[1]\n"
 	"if not to then return {} end\n"
-	"local entries = redis.call('HGETALL', ARGV[2] .. to)\n"
+	"local entries, known, cursor, most = {}, {}, '0', tonumber(ARGV[3])\n"
+	"repeat\n"
+	"  local found = redis.call('HSCAN', ARGV[2] .. to, cursor, 'COUNT', most)\n"
+	"  cursor = found[1]\n"
+	"  for i = 1, #found[2], 2 do\n"
+	"    if not known[found[2][i]] and #entries < 2 * most then\n"
+	"      known[found[2][i]] = true\n"
+	"      entries[#entries + 1] = found[2][i]\n"
+	"      entries[#entries + 1] = found[2][i + 1]\n"
+	"    end\n"
+	"  end\n"
+	"until cursor == '0' or #entries == 2 * most\n"
 	"if #entries == 0 then redis.call('ZREM', KEYS[1], to) return {} end\n"
 	"redis.call('ZADD', KEYS[1], now + ARGV[1], to)\n"
 	"return {to, entries}\n",
 };
 
-/* KEYS list, due; ARGV mailbox, keys that were sent */
+/* KEYS list, due; ARGV mailbox, many, keys that were sent. As many again, or what did not fit into
+ * the mail, does not wait. */
 static struct redis_script done_script = {
-	.text = NOW "for i = 2, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end\n"
-		    "if redis.call('HLEN', KEYS[1]) == 0 then\n"
+	.text = NOW "for i = 3, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end\n"
+		    "local left = redis.call('HLEN', KEYS[1])\n"
+		    "if left == 0 then\n"
 		    "  redis.call('ZREM', KEYS[2], ARGV[1])\n"
+		    "elseif left >= tonumber(ARGV[2]) then\n"
+		    "  redis.call('ZADD', KEYS[2], now, ARGV[1])\n"
 		    "else\n"
 		    "  redis.call('ZADD', KEYS[2], now + 3600000, ARGV[1])\n"
 		    "end\n"
@@ -164,13 +179,21 @@ gathered_new(const char *to, const struct redis_reply *pairs)
 	return gathered;
 }
 
-static void
-gathered_free(struct gathered *gathered)
+void
+gathered_cut(struct gathered *gathered, size_t count)
 {
-	for (size_t i = 0; i < gathered->count; i++) {
+	for (size_t i = count; i < gathered->count; i++) {
 		free(gathered->entries[i].key);
 		free(gathered->entries[i].text);
 	}
+	gathered->cut = true;
+	gathered->count = count;
+}
+
+static void
+gathered_free(struct gathered *gathered)
+{
+	gathered_cut(gathered, 0);
 	free(gathered->entries);
 	free((char *)(uintptr_t)gathered->to);
 	free(gathered);
@@ -179,7 +202,7 @@ gathered_free(struct gathered *gathered)
 void
 gather_done(struct gather *gather, struct gathered *gathered, int err)
 {
-	const size_t argc = 3 + gathered->count;
+	const size_t argc = 4 + gathered->count;
 	const char **argv;
 	char list[KEY_SIZE];
 
@@ -191,8 +214,9 @@ gather_done(struct gather *gather, struct gathered *gathered, int err)
 		argv[0] = list;
 		argv[1] = DUE;
 		argv[2] = gathered->to;
+		argv[3] = gathered->cut ? "1" : MANY;
 		for (size_t i = 0; i < gathered->count; i++)
-			argv[3 + i] = gathered->entries[i].key;
+			argv[4 + i] = gathered->entries[i].key;
 		redis_run(
 			gather->redis, &done_script, TIMEOUT_MS, on_told, NULL, 2, (int)argc, argv);
 		free(argv);
@@ -225,7 +249,7 @@ static void
 on_poll(evutil_socket_t fd, short what, void *arg)
 {
 	struct gather *gather = arg;
-	const char *argv[] = { DUE, LEASE_MS, "notices:{held}:list:" };
+	const char *argv[] = { DUE, LEASE_MS, "notices:{held}:list:", MANY };
 
 	(void)fd;
 	(void)what;
@@ -233,7 +257,7 @@ on_poll(evutil_socket_t fd, short what, void *arg)
 		return;
 	gather->taking = xmalloc(sizeof *gather->taking);
 	*gather->taking = (struct asked){ .gather = gather };
-	redis_run(gather->redis, &take_script, TIMEOUT_MS, on_taken, gather->taking, 1, 3, argv);
+	redis_run(gather->redis, &take_script, TIMEOUT_MS, on_taken, gather->taking, 1, 4, argv);
 }
 
 struct gather *

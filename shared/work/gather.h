@@ -13,8 +13,8 @@ struct gathered;
 struct loop;
 struct redis;
 
-/* The entries that are due for `to`, by key. Ends with gather_done(), at once or later; nothing
- * else is due before. */
+/* Entries that are due for `to`, by key, 500 at most. Ends with gather_done(), at once or later;
+ * nothing else is due before. */
 typedef void (*gather_due_cb)(void *arg, struct gathered *gathered);
 
 struct gathered {
@@ -23,7 +23,11 @@ struct gathered {
 		char *key, *text;
 	} * entries;
 	size_t count; /* at least 1 */
+	bool cut;
 };
+
+/* Only the first `count` fit into this mail: the others are due next. */
+void gathered_cut(struct gathered *gathered, size_t count);
 
 struct gather *gather_new(struct loop *loop, struct redis *redis, gather_due_cb on_due, void *arg);
 /* Takes NULL. What is gathered stays. */

@@ -26,10 +26,10 @@
 #include "shared/account/score.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
 #include "shared/base/text.h"
 #include "shared/config/config.h"
 #include "shared/mail/address.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/event.h"
 #include "shared/redis/redis.h"
 #include "shared/work/gather.h"
@@ -195,6 +195,20 @@ on_several(void *arg, int err)
 	free(several);
 }
 
+static char *
+several_text(const struct notice *notice, const struct gathered *gathered, size_t *size_out)
+{
+	char *entries = NULL, *text;
+	FILE *out = xopen_memstream(&entries, size_out);
+
+	for (size_t i = 0; i < gathered->count; i++)
+		fputs(gathered->entries[i].text, out);
+	xclose_memstream(out);
+	text = notice_gathered(notice, entries, size_out);
+	free(entries);
+	return text;
+}
+
 static void
 on_due(void *arg, struct gathered *gathered)
 {
@@ -203,17 +217,16 @@ on_due(void *arg, struct gathered *gathered)
 	uint8_t first[ID_SIZE] = { 0 }, id[ID_SIZE];
 	struct notice notice = notice_of(hold, id, gathered->to);
 	size_t size;
-	char *entries = NULL;
-	FILE *out = xopen_memstream(&entries, &size);
 
-	for (size_t i = 0; i < gathered->count; i++)
-		fputs(gathered->entries[i].text, out);
-	xclose_memstream(out);
 	(void)id_parse(gathered->entries[0].key, first);
 	derive(id, first, "gathered", gathered->to);
-	*several = (struct several){ hold, gathered, notice_gathered(&notice, entries, &size) };
+	*several = (struct several){ hold, gathered, several_text(&notice, gathered, &size) };
+	while (size > QUEUE_INLINE_MAX && gathered->count > 1) {
+		gathered_cut(gathered, gathered->count / 2);
+		free(several->text);
+		several->text = several_text(&notice, gathered, &size);
+	}
 	hold->several = several;
-	free(entries);
 	put_mail(hold, id, gathered->to, several->text, size, 0, on_several, several);
 }
 

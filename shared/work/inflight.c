@@ -215,8 +215,11 @@ site_merge(json_t *site, json_t *entry)
 	if (number_of(entry, "said") > number_of(site, "said"))
 		for (size_t i = 0; i < sizeof said / sizeof *said; i++)
 			take_field(site, entry, said[i]);
-	if (is_sooner(entry, site, "next"))
+	if (is_sooner(entry, site, "next")) {
+		json_object_del(site, "rests_for");
 		take_field(site, entry, "next");
+		take_field(site, entry, "rests_for");
+	}
 	if (is_sooner(entry, site, "opened")) {
 		take_field(site, entry, "opening");
 		take_field(site, entry, "opened");

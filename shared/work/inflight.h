@@ -30,9 +30,10 @@ struct inflight_reporter;
 /*
  * Tells every second, when it changed, and every five seconds anyway. `fill` adds to an object:
  *   "mail":  [{"id", "stage": "scanning|routing|scheduled|attempting", "site", "host", "since"}]
- *   "sites": [{"site", "reply", "host", "class", "said", "next", "opening", "opened"}]: what was
- *            said last by a site that failed and when, when it is tried next, and the host that a
- *            connection is being opened to, since when
+ *   "sites": [{"site", "reply", "host", "class", "said", "next", "rests_for", "opening",
+ * "opened"}]: what was said last by a site that failed and when, when it is tried next (the mail of
+ *            the account "rests_for", or of all), and the host that a connection is being opened
+ *            to, since when
  *   "untold": how much mail beside it
  * Times in microseconds since 1970; what is not known is left out. `node` and `role` say who tells.
  */

@@ -25,8 +25,8 @@
 
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
 #include "shared/base/state_dir.h"
+#include "shared/metrics/metrics.h"
 
 #define MAGIC 0x53504f49u
 #define VERSION 1

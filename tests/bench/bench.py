@@ -108,7 +108,7 @@ class ShoutRelay:
         return [*self.roles.values(), self.redis]
 
     def settle(self):
-        wait_for(lambda: self.sender.metric("shout_queue_records", 'topic="mail.ready"') in (0, None), 60)
+        wait_for(lambda: self.sender.metric("shout_queue_backlog", 'topic="mail.ready"') in (0, None), 60)
 
     def stop(self):
         for server in (*reversed(self.roles.values()), self.redis, self.clamd):

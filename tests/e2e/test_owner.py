@@ -4,6 +4,7 @@ erased, who was known is never refused for good, and an operator is told what to
 import base64
 import json
 import re
+import shutil
 import smtplib
 import time
 
@@ -151,6 +152,20 @@ def test_a_restart_does_not_tell_who_exists(rig, redis_own, first, certificate, 
     other = rig.shout(rig.redis(), route=sink.host, certificate=certificate)
     other.account_add()
     assert challenge(other, "ghost")[0] != before[1][0]
+
+
+def test_no_process_tells_who_exists_by_what_another_says(rig, redis_own, first, certificate):
+    """Two on one Redis and with one relay.config: whoever asks both learns nothing of the difference."""
+    names = [first.account["username"], "ghost", "GHOST", "ghost@customer.example", "\u00e9"]
+    first.stop()
+    twin = Shout(rig.path("twin"), redis_own, certificate=certificate)
+    shutil.copytree(first.state_dir, twin.state_dir)
+    first.start()
+    rig.add(twin)
+    told = [[challenge(shout, name) for name in names] for shout in (first, twin)]
+    assert told[0] == told[1]
+    assert len(set(told[0])) == 4 and len({(len(salt), count) for salt, count in told[0]}) == 1
+    assert [hears(shout, first.account) for shout in (first, twin)] == [(235, 250)] * 2
 
 
 def test_an_empty_state_dir_erases_nothing(redis_own, first):

@@ -169,3 +169,9 @@ def test_groups_are_the_users_but_for_its_own(place, redis):
     shout = place.add(as_user(place, redis, {"group": group.gr_name}))
     now = status(shout.process.pid, shout.process.pid)
     assert now["Gid"].split() == [str(group.gr_gid)] * 4 and shout.state_dir.stat().st_gid == group.gr_gid
+
+
+def test_it_still_knows_what_the_metrics_page_tells_of_it(shout):
+    assert shout.metric("process_open_fds") > 10
+    assert shout.metric("process_resident_memory_bytes") > 1 << 20
+    assert shout.metric("shout_disk_free_bytes") > 0

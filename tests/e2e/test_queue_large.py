@@ -60,3 +60,10 @@ def test_pages_cover_all_and_each_is_bounded(shout):
     state = shout.shoutctl("queue", "list", "--state", "waiting", "--limit", 5)
     assert state["total"] == COUNT or not state["total_exact"]
     assert shout.shoutctl("queue", "list", "--state", "attempting")["total"] == 0
+
+
+def test_requests_that_wait_for_redis_keep_no_process_from_its_end(shout, redis):
+    with redis.paused():
+        requests = [ask(shout, "queue?limit=1") for _ in range(5)]
+        assert shout.stop() == 0
+    assert all(request.recv(100)[:12] in (b"", b"HTTP/1.1 200") for request in requests)

@@ -238,7 +238,7 @@ TYPED = {  # what the API says of a field is said of the option
     "queue retry short": "ID: ", "queue bad show xyz": "KEY: ", "queue list --id short": "--id: ",
     "queue list --egress-ip here": "--egress-ip: ", "queue list --state odd": "--state: ", "queue list --domain x..y": "--domain: ",
     "suspend --domain x..y": "--domain: ", "suspend --site a --for 9999d": "--for: ", "resume --account nobody": "--account: ",
-    "queue bounce --domain nowhere.example": "no open message matches", f"why {'x' * 999}": "ID|MESSAGE-ID|ADDRESS|CLIENT|USERNAME: ",
+    "queue bounce --domain nowhere.example": "no open message matches", f"why {'x' * 999}": "ID|MESSAGE-ID|ADDRESS|CLIENT|USERNAME|ACCOUNT: ",
     "events --client xy": "--client: ", "events --since xy": "--since: ", "events --after x": "--after: ",
     "why x@y.example --limit 0": "--limit", "queue list --after x": "--after: ", "account list --after x": "--after: ",
 }

@@ -101,14 +101,16 @@ def many_slow_names(s):
 
 
 def slow_domains(s):
-    flood = s.mail("x@n{n}.late", part(3000))
+    flood = s.mail("x@n{n}.late", part(8000), connections=50)
     wait_for(lambda: len(s.names.asked) >= 64, what="slow names are asked for")
+    flood.join()
     return flood
 
 
 def deaf_domains(s):
-    flood = s.mail("x@n{n}.deaf", part(3000))
+    flood = s.mail("x@n{n}.deaf", part(8000), connections=50)
     wait_for(lambda: len(s.names.asked) >= 64, what="deaf names are asked for")
+    flood.join()
     return flood
 
 

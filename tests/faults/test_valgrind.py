@@ -44,6 +44,7 @@ def test_valgrind_finds_nothing(relay, rig, clamd):
     wait_for(lambda: r.sink.count() >= accepted, 60, "all arrive")
     r.shout.get("/metrics")
     r.shout.shoutctl("queue", "list")
+    r.shout.shoutctl("queue", "summary", "--by", "account")
     status = r.shout.stop(60)
     report = log.read_text(errors="replace") if log.exists() else r.shout.log()
     assert status == 0 and (not log.exists() or "ERROR SUMMARY: 0 errors" in report), report[-8000:]

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "control/api/route.h"
-#include "shared/base/http_scan.h"
+#include "shared/http/http_scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,11 +1,13 @@
 """What /metrics says of the cluster's queue, against what the broker and the test know."""
 
+import contextlib
 import time
 
 import pytest
 
 import kafka
 from harness import Shout, send, wait_for
+from metrics_page import Watch, faults
 
 MESSAGE = b"From: boss@customer.example\r\nSubject: counted\r\n\r\nOne, two.\r\n"
 INBOUND, READY = 'topic="mail.inbound"', 'topic="mail.ready"'
@@ -120,3 +122,22 @@ def test_an_owner_has_claimed_and_read_all_its_rows(cluster):
     assert cluster.sender.metric("shout_rows_rebuild_partitions") == 0
     assert cluster.sender.metric("shout_rows_rebuild_remaining") == 0
     assert cluster.sender.metric("shout_queue_lag", READY) == 0
+
+
+def test_the_pages_of_all_roles_are_clean_whatever_comes_and_goes(cluster):
+    roles = cluster.control, cluster.sender, cluster.scanner, cluster.ingress
+    with contextlib.ExitStack() as stack:
+        watches = [stack.enter_context(Watch(shout)) for shout in roles]
+        for away in (cluster.scanner, cluster.sender):
+            cluster.send(5)
+            away.kill()
+            cluster.send(5)
+            away.restart()
+            cluster.all_is_done()
+            away.stop()
+            cluster.send(5)
+            away.restart()
+            cluster.all_is_done()
+        wait_for(lambda: all(watch.pages > 20 for watch in watches), what="all pages are read")
+    assert [watch.faults for watch in watches] == [[], [], [], []]
+    assert [faults(shout.get("/metrics")[1]) for shout in roles] == [[], [], [], []]

@@ -68,6 +68,9 @@ class Office(Desk):
         return sum(control.metric("shout_queue_backlog", f'topic="mail.{topic}"') for topic in ("inbound", "ready")) \
             + sum(map(self.waiting, self.senders))
 
+    def held_by_metrics(self):
+        return sum(sender.metric("shout_sender_held") for sender in self.senders)
+
     def events(self, name, message_id):
         return [event for message in self.ctl("why", message_id)["messages"] for event in message["events"]
                 if event["event"] == name]

@@ -27,8 +27,8 @@
 #include <librdkafka/rdkafka_mock.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 #include "tests/unit/await.h"
 
 #define API_OFFSET_COMMIT 8
@@ -328,8 +328,7 @@ came(const struct member *member)
 static inline int64_t
 commits(void)
 {
-	return metric_value(
-		metric_counter("shout_queue_commits_total", "", "topic=\"mail.inbound\""));
+	return metric_value(metric_find("shout_queue_commits_total", "topic=\"mail.inbound\""));
 }
 
 static inline void

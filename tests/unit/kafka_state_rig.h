@@ -31,8 +31,8 @@
 #include "shared/queue/kafka/rows/kafka_view.h"
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 #include "tests/unit/await.h"
 
 #define API_PRODUCE 0

@@ -18,14 +18,15 @@
 #include <event2/event.h>
 
 #include "sender/mail/ledger.h"
+#include "sender/mail/provider.h"
 #include "sender/mail/sender_private.h"
 #include "sender/operator/rule.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/queue_backend.h"
 
 static struct {
@@ -391,6 +392,7 @@ setup(void **state)
 		.max_us = 1000000,
 		.held_lifetime_us = 1ull << 40,
 		.delay_dsn_us = 1ull << 40 };
+	sender->window = window_new(SENDER_WINDOW);
 	sender->schedule = schedule_new(&(struct schedule_options){ .concurrency_start = 1,
 		.concurrency_max = 1,
 		.connections_max = 1,
@@ -407,9 +409,7 @@ setup(void **state)
 	sender->rules = rules_new(sender, on_known);
 	rules_start(sender->rules);
 	sender->metrics.in_hand = metric_gauge("shout_test_in_hand", "Of a test", NULL);
-	sender->metrics.bounced = metric_counter("shout_test_bounced", "Of a test", NULL);
-	sender->metrics.deferred = metric_counter("shout_test_deferred", "Of a test", NULL);
-	sender->metrics.delivered = metric_counter("shout_test_delivered", "Of a test", NULL);
+	sender->providers = providers_new();
 	sender->in_hand = 1;
 	TAILQ_INIT(&sender->arrivals);
 	t.mail = xcalloc(1, sizeof *t.mail);
@@ -419,6 +419,7 @@ setup(void **state)
 	t.mail->state = MAIL_TRYING;
 	TAILQ_INIT(&t.mail->items);
 	TAILQ_INSERT_TAIL(&sender->arrivals, t.mail, link);
+	window_add(sender->window, t.mail->envelope->account, 1);
 	t.waits = add_item("slow", 0);
 	t.ends = add_item("quick", 1);
 	t.waits->targets[0].state = TARGET_DEFERRED;
@@ -436,6 +437,7 @@ teardown(void **state)
 	free(t.event);
 	if (t.mail) {
 		TAILQ_REMOVE(&t.sender.arrivals, t.mail, link);
+		window_remove(t.sender.window, t.mail->envelope->account, 1);
 		t.mail->record = NULL;
 		t.mail->busy = 0;
 		while (TAILQ_NEXT(TAILQ_FIRST(&t.mail->items), link))
@@ -446,8 +448,10 @@ teardown(void **state)
 	rules_free(&t.sender.rules);
 	deferral_free(&t.sender.deferral);
 	schedule_free(&t.sender.schedule);
+	window_free(&t.sender.window);
 	mail_event_free(&t.sender.event);
 	poison_close(&t.sender.poison);
+	providers_free(&t.sender.providers);
 	event_free(t.sender.pump);
 	loop_free(&t.sender.loop);
 	return 0;

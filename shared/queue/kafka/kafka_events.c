@@ -49,6 +49,7 @@ handle_new(struct kafka_queue *queue)
 
 	kafka_set(conf, "enable.partition.eof", "true");
 	kafka_set(conf, "auto.offset.reset", "earliest");
+	kafka_set(conf, "fetch.wait.max.ms", "100"); /* so late an end is told */
 	kafka_set(conf, "queued.max.messages.kbytes", "2048");
 	kafka_set(conf, "fetch.message.max.bytes", "262144");
 	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);

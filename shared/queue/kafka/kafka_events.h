@@ -7,7 +7,6 @@
 #include "shared/queue/queue_backend.h"
 
 /* queue_events_open() */
-struct event_reader *kafka_events_open(
-	struct queue *base, uint64_t since_us, const char *place);
+struct event_reader *kafka_events_open(struct queue *base, uint64_t since_us, const char *place);
 
 #endif

@@ -20,8 +20,8 @@
 
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/client/kafka_client.h"
 #include "shared/queue/kafka/client/kafka_queue.h"
 #include "shared/queue/kafka/consume/kafka_bad.h"
@@ -206,13 +206,13 @@ add_metrics(struct kafka_stats *stats)
 	for (enum topic topic = 0; topic < TOPIC_COUNT; topic++) {
 		snprintf(labels, sizeof labels, "topic=\"%s\"",
 			kafka_topic_name[kafka_topic_of(topic)]);
-		stats->backlog[topic] = metric_gauge("shout_queue_backlog",
-			"Records of the whole cluster that are not finished", labels);
+		stats->backlog[topic] = metric_gauge(
+			"shout_queue_backlog", "Records of a topic that are not finished", labels);
 		stats->age[topic] = metric_gauge("shout_queue_backlog_age_seconds",
-			"How long the oldest of them has waited, at least", labels);
+			"How long the oldest of them has waited", labels);
 	}
 	stats->bad = metric_gauge(
-		"shout_queue_bad", "What could not be read, set aside on this machine", NULL);
+		"shout_queue_bad", "What could not be read, set aside (shoutctl queue bad)", NULL);
 	stats->probe = probe_new("queue");
 }
 

@@ -29,9 +29,9 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/base/state_dir.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/body/kafka_body.h"
 #include "shared/queue/kafka/client/kafka_client.h"
 #include "shared/queue/kafka/consume/kafka_bad.h"
@@ -456,8 +456,8 @@ queue_kafka_open(const struct config *config)
 	pthread_mutex_init(&queue->consumers_lock, NULL);
 	pthread_mutex_init(&queue->watches_lock, NULL);
 	pthread_cond_init(&queue->watches_changed, NULL);
-	queue->events_lost = metric_counter("shout_queue_events_lost",
-		"Events that went to the log, for the brokers did not take them", NULL);
+	queue->events_lost = metric_counter("shout_queue_events_lost_total",
+		"Events that went to the log, for the queue did not take them", NULL);
 	queue->spool_dir = xasprintf("%s/spool", config->state_dir);
 	if (!state_dir_open(&queue->state_dir, config->state_dir) && !open_spool(queue))
 		queue->producer = kafka_producer_new(queue);

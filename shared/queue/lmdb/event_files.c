@@ -38,6 +38,8 @@ struct cursor {
 	size_t after_next;
 	char *buffer;
 	size_t begin, end, space;
+	bool begun;       /* a file was opened, or tried to be */
+	bool at_end;      /* as it was found in this call: looking again reads the directory */
 	bool skipping;    /* a line that is too long */
 	const char *line; /* NULL: none for now */
 	size_t length;
@@ -149,15 +151,13 @@ leave_file(struct cursor *cursor)
 static bool
 look_further(struct cursor *cursor)
 {
-	const bool begins = cursor->fd < 0;
-
 	free(cursor->after.names);
 	cursor->after = event_names_list(cursor->dir_fd, cursor->ending);
 	cursor->after_next = 0;
 	while (cursor->after_next < cursor->after.count) {
 		const int order = strcmp(cursor->after.names[cursor->after_next], cursor->name);
 
-		if (order > 0 || (order == 0 && begins))
+		if (order > 0 || (order == 0 && !cursor->begun))
 			return true;
 		cursor->after_next++;
 	}
@@ -173,20 +173,25 @@ open_next(struct cursor *cursor)
 	leave_file(cursor);
 	cursor->offset = offset;
 	memcpy(cursor->name, name, EVENT_NAME_SIZE);
+	cursor->begun = true;
 	cursor->fd = openat(cursor->dir_fd, name, O_RDONLY | O_CLOEXEC);
+	if (cursor->fd < 0 && errno != ENOENT)
+		LOG_WARN("events cannot be read", "file", name, "error", strerror(errno));
 }
 
-/* A file that cannot be opened has been removed. */
+/* A file is left for one that was there before its end was seen. */
 static void
 advance(struct cursor *cursor, const struct json *since)
 {
 	for (;;) {
 		if (cursor->fd >= 0 && next_line(cursor, since))
 			return;
-		if (cursor->after_next < cursor->after.count)
+		if (cursor->after_next < cursor->after.count) {
 			open_next(cursor);
-		else if (!look_further(cursor))
+		} else if (!look_further(cursor)) {
+			cursor->at_end = true;
 			return;
+		}
 	}
 }
 
@@ -216,7 +221,7 @@ oldest(struct files_reader *reader)
 	struct cursor *cursors = reader->cursors, *found = NULL;
 
 	for (int i = 0; i < EVENT_CLASSES; i++) {
-		if (!cursors[i].line && cursors[i].dir_fd >= 0)
+		if (!cursors[i].line && !cursors[i].at_end)
 			advance(&cursors[i], &reader->since);
 		found = older(found, &cursors[i]);
 	}
@@ -232,6 +237,8 @@ files_next(struct event_reader *base, unsigned ms,
 	struct cursor *cursor;
 	bool more;
 
+	for (int i = 0; i < EVENT_CLASSES; i++)
+		reader->cursors[i].at_end = reader->cursors[i].dir_fd < 0;
 	for (unsigned i = 1; (cursor = oldest(reader)); i++) {
 		more = on_event(arg, cursor->line, cursor->length);
 		cursor->line = NULL;

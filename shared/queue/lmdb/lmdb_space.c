@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 
 #define RESERVE_MAX (16u * 1024 * 1024)
 #define COUNT_EVERY_US 200000

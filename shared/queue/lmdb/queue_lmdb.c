@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/base/state_dir.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/lmdb/event_files.h"
 
 static int
@@ -143,8 +143,36 @@ entries(struct reader *reader, MDB_dbi dbi)
 	return stat.ms_entries;
 }
 
+static uint64_t
+oldest(struct reader *reader, MDB_dbi dbi)
+{
+	Envelope *envelope = NULL;
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	uint64_t accepted_us = 0;
+
+	if (mdb_cursor_open(reader->txn, dbi, &cursor))
+		return 0;
+	if (!mdb_cursor_get(cursor, &key, &value, MDB_FIRST))
+		envelope = envelope_unpack(value.mv_data, value.mv_size);
+	if (envelope)
+		accepted_us = envelope->accepted_us;
+	envelope_free(envelope);
+	mdb_cursor_close(cursor);
+	return accepted_us;
+}
+
+/* 0 also for what a clock wrote that was ahead. */
+static int64_t
+age_s(uint64_t accepted_us)
+{
+	uint64_t now = clock_us();
+
+	return accepted_us && accepted_us < now ? (int64_t)((now - accepted_us) / 1000000) : 0;
+}
+
 static struct {
-	struct metric *records[TOPIC_COUNT], *rows, *bad, *events_lost;
+	struct metric *backlog[TOPIC_COUNT], *age[TOPIC_COUNT], *rows, *bad, *events_lost;
 } metrics;
 
 static void
@@ -154,14 +182,16 @@ metrics_register(const struct lmdb_queue *queue)
 
 	for (int i = 0; i < TOPIC_COUNT; i++) {
 		snprintf(label, sizeof label, "topic=\"mail.%s\"", queue->topics[i].name);
-		metrics.records[i] = metric_gauge(
-			"shout_queue_records", "Messages in a topic of the queue", label);
+		metrics.backlog[i] = metric_gauge(
+			"shout_queue_backlog", "Records of a topic that are not finished", label);
+		metrics.age[i] = metric_gauge("shout_queue_backlog_age_seconds",
+			"How long the oldest of them has waited", label);
 	}
 	metrics.rows = metric_gauge("shout_queue_rows", "Rows of waiting and held mail", NULL);
-	metrics.bad = metric_gauge("shout_queue_bad",
-		"Records and rows set aside that could not be read (shoutctl queue bad)", NULL);
-	metrics.events_lost = metric_gauge("shout_queue_events_lost",
-		"Events that went to the log for want of room, since the start", NULL);
+	metrics.bad = metric_gauge(
+		"shout_queue_bad", "What could not be read, set aside (shoutctl queue bad)", NULL);
+	metrics.events_lost = metric_counter("shout_queue_events_lost_total",
+		"Events that went to the log, for the queue did not take them", NULL);
 }
 
 /* Set, not asked for: the page may be read while the queue is closed. */
@@ -170,8 +200,10 @@ metrics_refresh(struct lmdb_queue *queue)
 {
 	struct reader *reader = reader_begin(queue);
 
-	for (int i = 0; i < TOPIC_COUNT; i++)
-		metric_set(metrics.records[i], (int64_t)entries(reader, queue->topics[i].dbi));
+	for (int i = 0; i < TOPIC_COUNT; i++) {
+		metric_set(metrics.backlog[i], (int64_t)entries(reader, queue->topics[i].dbi));
+		metric_set(metrics.age[i], age_s(oldest(reader, queue->topics[i].dbi)));
+	}
 	metric_set(metrics.rows, (int64_t)entries(reader, queue->rows.rows));
 	metric_set(metrics.bad, (int64_t)entries(reader, queue->bad));
 	reader_end(queue, reader);
@@ -436,25 +468,6 @@ lmdb_events_open(struct queue *base, uint64_t since_us, const char *place)
 	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 
 	return event_files_open(queue->events, since_us, place);
-}
-
-static uint64_t
-oldest(struct reader *reader, MDB_dbi dbi)
-{
-	Envelope *envelope = NULL;
-	MDB_cursor *cursor;
-	MDB_val key, value;
-	uint64_t accepted_us = 0;
-
-	if (mdb_cursor_open(reader->txn, dbi, &cursor))
-		return 0;
-	if (!mdb_cursor_get(cursor, &key, &value, MDB_FIRST))
-		envelope = envelope_unpack(value.mv_data, value.mv_size);
-	if (envelope)
-		accepted_us = envelope->accepted_us;
-	envelope_free(envelope);
-	mdb_cursor_close(cursor);
-	return accepted_us;
 }
 
 static void

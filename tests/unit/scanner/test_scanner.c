@@ -7,7 +7,7 @@
 #include "tests/unit/fake_clamd.h"
 #include "tests/unit/redis_server.h"
 
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/event.h"
 #include "shared/redis/redis.h"
 #include "shared/work/role.h"
@@ -277,6 +277,52 @@ many_viruses_are_told_of_together(void **state)
 	assert_int_equal(notices_to("anna@customer.example"), 5);
 }
 
+#define GATHERED 1300
+
+/* How many of the gathered entries a notice names; each must be named once in all. */
+static unsigned
+named_once(const Envelope *notice, bool named[GATHERED])
+{
+	struct reading reading = {
+		.length = 4096, .data = xcalloc(1, 1 << 20), .envelope = notice
+	};
+	unsigned count = 0;
+
+	run_on(rig.loop, read_run, &reading);
+	AWAIT(reading.done);
+	for (const char *at = (char *)reading.data; (at = strstr(at, "Id: ")); count++) {
+		const int number = atoi(at + 4);
+
+		assert_in_range(number, 1, GATHERED);
+		assert_false(named[number - 1]);
+		named[number - 1] = true;
+		at++;
+	}
+	free(reading.data);
+	return count;
+}
+
+/* Their texts are 2.6 MB. */
+static void
+what_is_gathered_takes_as_many_mails_as_it_needs(void **state)
+{
+	static bool named[GATHERED];
+	unsigned count = 0;
+
+	(void)state;
+	redis_do("EVAL \"for i = 1, 1300 do local key = string.format('%026d', i) "
+		 "redis.call('HSET', 'notices:{held}:list:boss@customer.example', key, "
+		 "'Id: ' .. key .. '\\\\r\\\\n' .. ('x'):rep(2000) .. '\\\\r\\\\n') end\" 0");
+	redis_do("ZADD notices:{held}:due 0 boss@customer.example");
+	start();
+	for (size_t seen = 0; count < GATHERED; seen++) {
+		AWAIT(rig.count > seen);
+		assert_in_range(record_envelope(rig.records[seen])->size, 1, QUEUE_INLINE_MAX);
+		count += named_once(record_envelope(rig.records[seen]), named);
+	}
+	assert_int_equal(count, GATHERED);
+}
+
 static void
 a_virus_is_held_also_while_redis_is_away(void **state)
 {
@@ -342,7 +388,7 @@ mail_waits_for_a_clamd_that_hangs(void **state)
 	kill(clamd.pid, SIGSTOP);
 	for (size_t i = 1; i < 40; i++)
 		post_clean(&letters[i]);
-	for (struct metric *failures = metric_counter("shout_scanner_failures_total", "", NULL);
+	for (struct metric *failures = metric_find("shout_scanner_failures_total", NULL);
 		metric_value(failures) == 0;)
 		usleep(10000);
 	assert_int_equal(arrived_of(40), 1);
@@ -377,7 +423,7 @@ a_clamd_that_does_not_alert_at_its_limits_gets_no_mail(void **state)
 	snprintf(name, sizeof name, "host=\"%s\"", other.address);
 	start();
 	post_clean(&letters[0]);
-	refused = metric_gauge("shout_scanner_clamd_refused", "", name);
+	refused = metric_find("shout_scanner_clamd_refused", name);
 	while (metric_value(refused) == 0)
 		usleep(10000);
 	assert_null(arrived(&letters[0]));
@@ -570,6 +616,7 @@ main(void)
 		TEST(only_the_contact_is_told_of_a_null_or_foreign_sender),
 		TEST(who_is_the_contact_is_told_once_however_the_address_is_written),
 		TEST(many_viruses_are_told_of_together),
+		TEST(what_is_gathered_takes_as_many_mails_as_it_needs),
 		TEST(a_virus_is_held_also_while_redis_is_away),
 		TEST(what_is_nested_too_deep_is_held_as_unscannable),
 		TEST(mail_waits_for_a_clamd_that_was_killed),

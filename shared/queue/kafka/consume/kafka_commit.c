@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/rows/kafka_state.h"
 
 #define TRIM_RECORDS 1000 /* or every TRIM_LATE_MS; at most every TRIM_MS */

@@ -29,9 +29,9 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/base/state_dir.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/rows/kafka_state.h"
 
 #define QUEUED_KBYTES 49152 /* fetched ahead, all partitions together */

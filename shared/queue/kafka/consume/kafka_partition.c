@@ -19,7 +19,7 @@
 #include "shared/base/fair.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/body/kafka_body.h"
 #include "shared/queue/kafka/rows/kafka_state.h"
 

@@ -29,7 +29,7 @@
 #include <time.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/produce/kafka_answers.h"
 #include "shared/queue/kafka/produce/kafka_tally.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 
 void
 kafka_tally_init(struct kafka_tally *tally)

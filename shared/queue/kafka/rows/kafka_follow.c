@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 
 #define BATCH 5000
 #define TURN_MS 100
@@ -471,12 +471,12 @@ follower_new(struct kafka_queue *queue, const struct follow_hooks *hooks)
 {
 	struct follower *f = xcalloc(1, sizeof *f);
 	char *path = xasprintf("%s/%s", queue->config->state_dir, hooks->file);
-	char labels[64];
+	char labels[METRIC_LABELS_MAX] = "";
 
 	f->queue = queue;
 	f->hooks = *hooks;
 	f->probe = probe_new(hooks->file);
-	snprintf(labels, sizeof labels, "file=\"%s\"", hooks->file);
+	metric_label(labels, "file", hooks->file);
 	f->unwritable = metric_gauge("shout_rows_table_unwritable",
 		"Whether the local table of waiting mail cannot be written", labels);
 	pthread_mutex_init(&f->lock, NULL);

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/body/kafka_body.h"
 #include "shared/queue/kafka/client/kafka_record.h"
 #include "shared/queue/kafka/rows/kafka_rows.h"

@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/rows/kafka_state.h"
 
 #define RENEW_US (24ull * 3600 * 1000000)

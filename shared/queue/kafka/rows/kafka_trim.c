@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/body/kafka_body.h"
 #include "shared/queue/kafka/rows/kafka_state.h"
 

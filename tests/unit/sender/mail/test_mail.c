@@ -226,12 +226,21 @@ who_has_a_held_mail_already_is_not_held_again(void **state)
 	free(t.held_for);
 }
 
+static int64_t
+bounced(void)
+{
+	struct metric *metric = metric_find(
+		"shout_sender_bounced_total", "provider=\"none\",class=\"dns\"");
+
+	return metric ? metric_value(metric) : 0;
+}
+
 /* Two failures of different kinds: the event of the second is refused once. */
 static void
 an_event_that_was_taken_is_not_repeated(void **state)
 {
 	struct item *item = item_new(t.mail, NULL);
-	const int64_t before = metric_value(t.sender.metrics.bounced);
+	const int64_t before = bounced();
 	struct outcome outcome;
 
 	(void)state;
@@ -249,11 +258,11 @@ an_event_that_was_taken_is_not_repeated(void **state)
 	assert_int_equal(t.events, 2);
 	assert_int_equal(item->targets[0].state, TARGET_CLOSED);
 	assert_int_equal(item->targets[1].state, TARGET_ENDING);
-	assert_int_equal(metric_value(t.sender.metrics.bounced) - before, 1);
+	assert_int_equal(bounced() - before, 1);
 	while (t.refused || t.events < 3)
 		event_base_loop(loop_base(t.sender.loop), EVLOOP_ONCE); /* the pause */
 	assert_int_equal(t.events, 3);
-	assert_int_equal(metric_value(t.sender.metrics.bounced) - before, 2);
+	assert_int_equal(bounced() - before, 2);
 }
 
 static struct item *

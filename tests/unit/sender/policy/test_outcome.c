@@ -122,6 +122,9 @@ our_own_decisions_carry_their_code(void **state)
 	assert_int_equal(outcome.kind, OUTCOME_BOUNCE);
 	assert_string_equal(outcome.enhanced, "5.1.10");
 	assert_string_equal(outcome.host, "");
+	assert_string_equal(outcome.class, "dns");
+	outcome_bounce(&outcome, "5.3.4", "too large");
+	assert_string_equal(outcome.class, "ours");
 	outcome_defer(&outcome, SCOPE_MESSAGE, "4.3.2", "later");
 	assert_int_equal(outcome.kind, OUTCOME_DEFER);
 	assert_int_equal(outcome.scope, SCOPE_MESSAGE);

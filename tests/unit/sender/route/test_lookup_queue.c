@@ -157,14 +157,21 @@ on_route(void *arg, struct route *route, const struct outcome *failure)
 }
 
 static void
-ask(const char *account, const char *name, unsigned from, unsigned to, unsigned *count)
+ask_below(const char *parent, const char *account, const char *name, unsigned from, unsigned to,
+	unsigned *count)
 {
 	char domain[64];
 
 	for (; from < to; from++) {
-		snprintf(domain, sizeof domain, "%s%u.example", name, from);
+		snprintf(domain, sizeof domain, "%s%u.%s", name, from, parent);
 		site_route(rig.resolver, domain, account, on_route, count);
 	}
+}
+
+static void
+ask(const char *account, const char *name, unsigned from, unsigned to, unsigned *count)
+{
+	ask_below("example", account, name, from, to, count);
 }
 
 static void
@@ -199,10 +206,66 @@ who_joins_a_name_that_waits_has_it_by_the_own_turn(void **state)
 	assert_in_range(rig.slow, 1, LOOKUPS_MAX);
 }
 
+static const char *const accounts[] = { "a", "b", "c", "d", "e", "f", "g", "h" };
+
+/* Each of them has less than its share. */
+static void
+a_slow_domain_that_many_mail_delays_no_other(void **state)
+{
+	char account[16];
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * LOOKUPS_MAX; i++) {
+		snprintf(account, sizeof account, "%u", i);
+		ask_below("one.example", account, "slow", i, i + 1, &rig.slow);
+	}
+	turn();
+	ask("other", "quick", 0, 100, &rig.quick);
+	while (rig.quick < 100)
+		turn();
+	assert_int_equal(rig.slow, 0);
+	assert_in_range(lookup_queue_under_way(rig.resolver->queue), 1, LOOKUPS_MAX - 1);
+}
+
+static void
+all_names_below_one_domain_have_their_turns(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 8; i++)
+		ask_below("one.example", accounts[i], "quick", 100 * i, 100 * i + 100, &rig.quick);
+	while (rig.quick < 800)
+		turn();
+	assert_int_equal(lookup_queue_under_way(rig.resolver->queue), 0);
+}
+
 static void
 begin(void *arg)
 {
 	(*(unsigned *)arg)++;
+}
+
+/* Who stands aside and goes makes no difference to the others. */
+static void
+who_stands_aside_may_go(void **state)
+{
+	struct lookup_turn *turns[400];
+	unsigned begun = 0, last = 0;
+	char name[64];
+
+	(void)state;
+	for (unsigned i = 0; i < 400; i++) {
+		snprintf(name, sizeof name, "n%u.one.example", i);
+		turns[i] = lookup_turn_new(rig.resolver->queue, name, accounts[i % 8], i % 3 == 0,
+			begin, i < 399 ? &begun : &last);
+	}
+	turn();
+	assert_int_equal(begun, 96);
+	for (unsigned i = 0; i < 399; i++)
+		lookup_turn_end(turns[i]);
+	while (!last)
+		turn();
+	lookup_turn_end(turns[399]);
+	assert_int_equal(lookup_queue_under_way(rig.resolver->queue), 0);
 }
 
 static void
@@ -219,7 +282,7 @@ a_look_up_counts_until_the_library_is_done_with_it(void **state)
 	unsigned begun = 0, answered = 0;
 
 	(void)state;
-	one = lookup_turn_new(rig.resolver->queue, "a", false, begin, &begun);
+	one = lookup_turn_new(rig.resolver->queue, "slow.example", "a", false, begin, &begun);
 	while (!begun)
 		turn();
 	lookup_turn_ask(one, "slow.example", ANSWER_MX, on_result, &answered);
@@ -251,6 +314,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_thousand_slow_names_of_one_account_delay_no_other),
 		TEST(who_joins_a_name_that_waits_has_it_by_the_own_turn),
+		TEST(a_slow_domain_that_many_mail_delays_no_other),
+		TEST(all_names_below_one_domain_have_their_turns),
+		TEST(who_stands_aside_may_go),
 		TEST(a_look_up_counts_until_the_library_is_done_with_it),
 		TEST(who_asks_no_more_is_not_told),
 	};

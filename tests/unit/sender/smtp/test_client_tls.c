@@ -4,7 +4,7 @@
 #include "sender/smtp/client_private.h"
 #include "sender/smtp/host_memory.h"
 #include "sender/smtp/tls_memory.h"
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 #include "tests/unit/client_rig.h"
 
 #define HOUR UINT64_C(3600000)

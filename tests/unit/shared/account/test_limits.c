@@ -248,6 +248,34 @@ messages_in_flight_are_capped_until_they_are_attempted(void **state)
 	assert_int_equal(take(limits, 1, 1).refused, 1);
 }
 
+static unsigned
+flight_count(const char *generation)
+{
+	struct answer a;
+
+	ASK(&a, "HGET", "rate:{acme}:flight", generation);
+	return (unsigned)strtoul(a.text, NULL, 10);
+}
+
+/* 1000 recipients weigh as much as 21 messages, whoever counts them. */
+static void
+recipients_in_flight_are_capped_as_well(void **state)
+{
+	struct verdict v;
+
+	(void)state;
+	open_limits(100, 200000);
+	v = take(limits, 50, 1000);
+	assert_in_range(v.passed, 5, 10); /* some are granted ahead */
+	WAIT_FOR(flight_count("n") == 21 * v.passed);
+	limits_attempted(other, "acme", 21 * v.passed);
+	WAIT_FOR(flight_count("n") == 0);
+	v = take(limits, 1, 1000);
+	assert_int_equal(v.passed, 1);
+	limits_give_back(limits, &account, 1000);
+	WAIT_FOR(flight_count("n") == 0);
+}
+
 /* As if the count had begun so many seconds ago. */
 static void
 flight_age(unsigned seconds)
@@ -258,15 +286,6 @@ flight_age(unsigned seconds)
 	ASK(&a, "HGET", "rate:{acme}:flight", "since");
 	snprintf(since, sizeof since, "%lld", strtoll(a.text, NULL, 10) - seconds);
 	ASK(&a, "HSET", "rate:{acme}:flight", "since", since);
-}
-
-static unsigned
-flight_count(const char *generation)
-{
-	struct answer a;
-
-	ASK(&a, "HGET", "rate:{acme}:flight", generation);
-	return (unsigned)strtoul(a.text, NULL, 10);
 }
 
 #define DAY 86400
@@ -315,15 +334,15 @@ static void
 messages_in_flight_are_no_more_than_the_queue_holds(void **state)
 {
 	const struct limits_options options = {
-		.in_flight_max = 10, .waiting_max = 200000, .queued = two_are_queued
+		.in_flight_max = 100, .waiting_max = 200000, .queued = two_are_queued
 	};
 
 	(void)state;
 	limits_free(&limits);
 	limits = limits_new(loop, redis, &options);
-	assert_int_equal(take(other, 50, 1).passed, 50);
+	assert_int_equal(take(other, 150, 1).passed, 150);
 	assert_int_equal(take(limits, 5, 1).passed, 5);
-	assert_true(take(limits, 10, 1).refused > 0);
+	assert_true(take(limits, 100, 1).refused > 0);
 }
 
 static void
@@ -580,6 +599,7 @@ main(void)
 		TEST(what_lies_idle_goes_back),
 		TEST(giving_back_frees_an_allowance),
 		TEST(messages_in_flight_are_capped_until_they_are_attempted),
+		TEST(recipients_in_flight_are_capped_as_well),
 		TEST(messages_in_flight_are_no_more_than_the_queue_holds),
 		TEST(what_nobody_takes_off_the_count_is_forgotten_after_two_days),
 		TEST(an_attempt_is_taken_off_the_newer_count),

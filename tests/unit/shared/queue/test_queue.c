@@ -2,7 +2,8 @@
  * test_queue.c - what queue.h promises, whatever the backend (tests/kafka/test_queue.py runs it
  * on a cluster). With races looked for:
  *
- *   make SAN=thread build/thread/tests/unit/shared/queue/test_queue && build/thread/tests/unit/shared/queue/test_queue
+ *   make SAN=thread build/thread/tests/unit/shared/queue/test_queue &&
+ * build/thread/tests/unit/shared/queue/test_queue
  */
 #include "tests/unit/queue_rig.h"
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 #include "shared/redis/redis_private.h"
 #include "tests/unit/fake_names.h"
 #include "tests/unit/redis_rig.h"
@@ -287,7 +287,7 @@ refused(const char *word)
 	char labels[64];
 
 	snprintf(labels, sizeof labels, "reason=\"%s\"", word);
-	return metric_value(metric_counter("shout_redis_refused_total", "", labels));
+	return metric_value(metric_find("shout_redis_refused_total", labels));
 }
 
 /* By another connection: ours may be without hope. */

@@ -120,7 +120,7 @@ several_senders_know_one_site(void **state)
 {
 	static const char *const reports[] = {
 		"{\"role\":\"sender\",\"node\":\"a\",\"sites\":[{\"site\":\"mx\",\"reply\":\"old\","
-		"\"said\":1,\"next\":500}]}",
+		"\"said\":1,\"next\":500,\"rests_for\":\"x\"}]}",
 		"{\"role\":\"sender\",\"node\":\"b\",\"sites\":[{\"site\":\"mx\",\"reply\":\"new\","
 		"\"said\":2,\"next\":900}]}",
 		"{\"role\":\"sender\",\"node\":\"c\",\"sites\":[{\"site\":\"mx\",\"opening\":\"h\",\"opened\":7}]}",
@@ -143,6 +143,7 @@ several_senders_know_one_site(void **state)
 		site = inflight_site(seen, "mx");
 		assert_string_equal(json_string_value(json_object_get(site, "reply")), "new");
 		assert_int_equal(json_integer_value(json_object_get(site, "next")), 500);
+		assert_string_equal(json_string_value(json_object_get(site, "rests_for")), "x");
 		assert_string_equal(json_string_value(json_object_get(site, "opening")), "h");
 		assert_null(inflight_site(seen, "mx2"));
 		inflight_free(&seen);

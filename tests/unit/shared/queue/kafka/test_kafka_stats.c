@@ -4,7 +4,7 @@
  */
 #include "tests/unit/kafka_mock.h"
 
-#include "shared/base/metrics.h"
+#include "shared/metrics/metrics.h"
 
 static int64_t
 backlog(const char *topic)
@@ -12,7 +12,7 @@ backlog(const char *topic)
 	char labels[48];
 
 	snprintf(labels, sizeof labels, "topic=\"%s\"", topic);
-	return metric_value(metric_gauge("shout_queue_backlog", "", labels));
+	return metric_value(metric_find("shout_queue_backlog", labels));
 }
 
 /* Into a partition that the test chooses. */

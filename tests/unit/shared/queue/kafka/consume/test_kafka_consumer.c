@@ -286,8 +286,8 @@ static void
 nothing_is_handed_out_that_no_commit_has_promised(void **state)
 {
 	struct member *member = &rig.members[0];
-	struct metric *failures = metric_counter(
-		"shout_queue_commit_failures_total", "", "topic=\"mail.inbound\"");
+	struct metric *failures = metric_find(
+		"shout_queue_commit_failures_total", "topic=\"mail.inbound\"");
 	int64_t before = metric_value(failures);
 
 	(void)state;
@@ -353,8 +353,8 @@ static void
 a_commit_promises_nothing_for_the_one_behind_it(void **state)
 {
 	struct member *member = &rig.members[0];
-	struct metric *failures = metric_counter(
-		"shout_queue_commit_failures_total", "", "topic=\"mail.inbound\"");
+	struct metric *failures = metric_find(
+		"shout_queue_commit_failures_total", "topic=\"mail.inbound\"");
 	int64_t before = metric_value(failures);
 	struct two_commits two = { 0 };
 

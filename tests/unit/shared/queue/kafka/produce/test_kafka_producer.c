@@ -17,8 +17,8 @@
 #include <librdkafka/rdkafka_mock.h>
 
 #include "shared/base/log.h"
-#include "shared/base/metrics.h"
 #include "shared/config/config.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/client/kafka_client.h"
 #include "shared/queue/kafka/client/kafka_queue.h"
 #include "shared/queue/kafka/produce/kafka_producer.h"
@@ -211,8 +211,7 @@ end_of(int32_t partition)
 static void
 a_record_whose_answer_is_lost_is_counted(void **state)
 {
-	struct metric *unknown = metric_counter(
-		"shout_queue_unknown_total", NULL, "topic=\"mail.inbound\"");
+	struct metric *unknown = metric_find("shout_queue_unknown_total", "topic=\"mail.inbound\"");
 	struct ask before = { 0 }, ask = { 0 };
 	int64_t count = metric_value(unknown);
 
@@ -231,8 +230,7 @@ a_record_whose_answer_is_lost_is_counted(void **state)
 static void
 wait_behind(size_t firsts, const void *value, size_t size)
 {
-	struct metric *unknown = metric_counter(
-		"shout_queue_unknown_total", NULL, "topic=\"mail.inbound\"");
+	struct metric *unknown = metric_find("shout_queue_unknown_total", "topic=\"mail.inbound\"");
 	struct ask before = { 0 }, first[2] = { 0 }, ask = { 0 };
 	int64_t count = metric_value(unknown);
 
@@ -272,8 +270,7 @@ a_large_record_that_waited_for_its_turn_is_answered_in_time(void **state)
 static void
 after_a_fatal_error_another_producer_takes_over(void **state)
 {
-	struct metric *replaced = metric_counter(
-		"shout_queue_producers_replaced_total", NULL, NULL);
+	struct metric *replaced = metric_find("shout_queue_producers_replaced_total", NULL);
 	int64_t count = metric_value(replaced);
 	struct ask first = { 0 };
 	int err;
@@ -320,7 +317,7 @@ static void
 large_records_take_their_turn(void **state)
 {
 	enum { COUNT = 8 };
-	struct metric *waiting = metric_gauge("shout_queue_large_waiting", NULL, NULL);
+	struct metric *waiting = metric_find("shout_queue_large_waiting", NULL);
 	struct ask asks[COUNT] = { 0 };
 	void *value = mmap(NULL, 50 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 

@@ -343,7 +343,7 @@ unwritable(const char *file)
 	char labels[64];
 
 	snprintf(labels, sizeof labels, "file=\"%s\"", file);
-	return metric_value(metric_gauge("shout_rows_table_unwritable", "", labels)) != 0;
+	return metric_value(metric_find("shout_rows_table_unwritable", labels)) != 0;
 }
 
 /* Takes all the room that is left. */

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "shared/base/http_scan.h"
+#include "shared/http/http_scan.h"
 
 #define TOKEN "secret"
 #define HOST "Host: a\r\nAuthorization: Bearer " TOKEN "\r\n"

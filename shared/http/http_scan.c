@@ -1,7 +1,7 @@
 /*
  * http_scan.c - what a client sends over a connection, followed byte by byte.
  */
-#include "shared/base/http_scan.h"
+#include "shared/http/http_scan.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -20,11 +20,11 @@
 #include <event2/event.h>
 #include <event2/http.h>
 
-#include "shared/base/http_door.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
 #include "shared/base/net.h"
+#include "shared/http/http_door.h"
+#include "shared/metrics/metrics.h"
 
 #define TOKEN "secret"
 #define WITH_TOKEN "Host: a\r\nAuthorization: Bearer " TOKEN "\r\n"
@@ -90,7 +90,7 @@ setup(void **state)
 	loop = loop_new("test");
 	door = http_door_new(loop, &options);
 	later = event_new(loop_base(loop), -1, 0, on_later, NULL);
-	late = metric_counter("shout_http_closed_total", "", "reason=\"late\"");
+	late = metric_find("shout_http_closed_total", "reason=\"late\"");
 	evhttp_set_gencb(http_door_server(door), on_request, NULL);
 	assert_int_equal(net_parse("127.0.0.1:0", &where), 0);
 	fd = net_listen(&where);

@@ -10,7 +10,7 @@
  * Whoever has shown the token once may send a body from then on; whether each request has it is the
  * API's to check.
  */
-#include "shared/base/http_door.h"
+#include "shared/http/http_door.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +22,11 @@
 #include <event2/event.h>
 #include <event2/http.h>
 
-#include "shared/base/http_scan.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/metrics.h"
 #include "shared/base/net.h"
+#include "shared/http/http_scan.h"
+#include "shared/metrics/metrics.h"
 
 #define LINGER_S 2
 #define METHODS                                                                                    \

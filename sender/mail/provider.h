@@ -1,0 +1,29 @@
+/*
+ * provider.h - what became of recipients, by who was to take them: for the metrics page.
+ *
+ * The first PROVIDERS_SOON providers (site_provider()) have a label of their own at once, others
+ * when they have had PROVIDER_WORTH recipients, until there are PROVIDERS_MAX; all others are
+ * "other", and what has no way to its domain is "none". A name that is on the page stays there.
+ */
+#ifndef SENDER_PROVIDER_H
+#define SENDER_PROVIDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PROVIDERS_MAX 60
+#define PROVIDERS_SOON 20
+#define PROVIDER_WORTH 100
+
+enum provider_end { PROVIDER_DELIVERED, PROVIDER_DEFERRED, PROVIDER_BOUNCED, PROVIDER_EXPIRED };
+
+struct providers;
+struct providers *providers_new(void);
+void providers_free(struct providers **providers);
+/* `n` recipients of `site` (NULL: there is none) came to this end; `class` (reply_class.h) says
+ * why,
+ * "" for those delivered to. On one thread. */
+void providers_count(struct providers *providers, const char *site, enum provider_end end,
+	const char *class, size_t n);
+
+#endif
