@@ -69,7 +69,7 @@ $(B)/gen/%.lua.h: %.lua
 $(B)/gen/%.yaml.h: %.yaml
 	@mkdir -p $(@D)
 	sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@
-$(B)/control/api/api_openapi.o: $(B)/gen/control/api/openapi.yaml.h
+$(B)/control/http/api_openapi.o: $(B)/gen/control/http/openapi.yaml.h
 $(B)/shared/account/limits.o: $(B)/gen/shared/account/limits.lua.h
 $(B)/shared/account/score.o: $(B)/gen/shared/account/score.lua.h
 $(B)/shared/work/inflight.o: $(B)/gen/shared/work/inflight.lua.h

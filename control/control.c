@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/account/prune.h"
 #include "control/api/api.h"
 #include "control/config/applier.h"
 #include "control/config/commit.h"
 #include "control/config/directory.h"
-#include "control/config/prune.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"

@@ -12,8 +12,8 @@ import re
 import subprocess
 import sys
 
-BASE = {"shared/base"}
-SHARED = BASE | {"shared/process", "shared/mail", "shared/config", "shared/redis", "shared/account", "shared/queue",
+BASE = {"shared/base", "shared/metrics"}
+SHARED = BASE | {"shared/http", "shared/process", "shared/mail", "shared/config", "shared/redis", "shared/account", "shared/queue",
                  "shared/work"}
 KAFKA = "shared/queue/kafka"
 BELOW_KAFKA = BASE | {"shared/mail", "shared/config", "shared/queue"}
@@ -21,6 +21,8 @@ SENDER = SHARED | {"sender/policy"}
 
 MAY_USE = {
     "shared/base": set(),
+    "shared/metrics": {"shared/base"},
+    "shared/http": BASE | {"shared/process"},
     "shared/mail": BASE,
     "shared/config": BASE | {"shared/mail"},
     "shared/process": BASE | {"shared/config"},
@@ -50,8 +52,9 @@ MAY_USE = {
     "ingress/verb": SHARED | {"ingress/door", "ingress/message", "ingress/session"},
     "control/look": SHARED,
     "control/config": SHARED,
-    "control/account": SHARED | {"control/config"},
-    "control/api": SHARED | {"control/look", "control/config", "control/account"},
+    "control/account": SHARED | {"control/look", "control/config"},
+    "control/http": SHARED | {"control/look", "control/config", "control/account"},
+    "control/api": SHARED | {"control/look", "control/config", "control/account", "control/http"},
 }
 for role in ("sender", "ingress", "control"):
     MAY_USE[role] = SHARED | {room for room in MAY_USE if room.startswith(role + "/")}

@@ -20,22 +20,6 @@ text(const json_t *object, const char *field)
 	return json_string_value(json_object_get(object, field));
 }
 
-bool
-account_is_deleted(const json_t *account)
-{
-	const char *status = text(account, "status");
-
-	return status && strcmp(status, "deleted") == 0;
-}
-
-uint64_t
-account_kept_until(const json_t *account)
-{
-	const json_int_t deleted = json_integer_value(json_object_get(account, "deleted_us"));
-
-	return (uint64_t)(deleted > 0 ? deleted : 0) + ACCOUNT_KEPT_US;
-}
-
 int
 account_delete(struct edit *edit, const char *id)
 {

@@ -6,7 +6,8 @@
 
 #include "control/account/accounts.h"
 #include "control/account/accounts_private.h"
-#include "control/api/api_private.h"
+#include "control/http/api_private.h"
+#include "control/look/json_from.h"
 #include "shared/base/date.h"
 #include "shared/base/text.h"
 #include "shared/mail/address.h"

@@ -47,12 +47,6 @@ int account_remove_address(struct edit *edit, const char *id, const char *networ
 int account_add_domain(struct edit *edit, const char *id, const json_t *body);
 int account_remove_domain(struct edit *edit, const char *id, const char *domain);
 
-#define ACCOUNT_KEPT_US (UINT64_C(30) * 24 * 3600 * 1000000)
-/* Of an entry "account/..."; NULL is none. */
-bool account_is_deleted(const json_t *account);
-/* Until when a deleted one can be restored. */
-uint64_t account_kept_until(const json_t *account);
-
 /* Whether an account can have such an id. */
 bool account_id_valid(const char *id);
 /* How an account is shown: its entry, "users" and "addresses" (without verifiers), and as

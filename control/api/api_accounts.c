@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api/api_private.h"
 #include "control/config/owner_entry.h"
+#include "control/http/api_private.h"
 #include "shared/account/owner.h"
 #include "shared/account/score.h"
 #include "shared/base/log.h"

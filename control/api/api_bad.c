@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api/api_private.h"
+#include "control/http/api_private.h"
 #include "shared/base/log.h"
 
 #define KEY_MAX 511 /* of LMDB */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api/api_private.h"
+#include "control/http/api_private.h"
 #include "control/look/event_pick.h"
 #include "control/look/newest.h"
 #include "shared/base/date.h"

@@ -14,8 +14,9 @@
 #include <event2/http.h>
 #include <openssl/evp.h>
 
-#include "control/api/api_private.h"
 #include "control/api/match.h"
+#include "control/http/api_private.h"
+#include "control/look/json_from.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 

@@ -12,8 +12,8 @@
 #include <event2/event.h>
 
 #include "control/account/transfer.h"
-#include "control/api/api_private.h"
 #include "control/config/audit.h"
+#include "control/http/api_private.h"
 #include "shared/account/owner.h"
 #include "shared/base/log.h"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "control/api/api_private.h"
+#include "control/http/api_private.h"
 #include "control/look/event_pick.h"
 #include "control/look/newest.h"
 #include "shared/base/log.h"

@@ -15,8 +15,8 @@
 
 #include <jansson.h>
 
-#include "control/api/api_private.h"
 #include "control/api/mail_shown.h"
+#include "control/http/api_private.h"
 #include "control/look/seen.h"
 #include "shared/mail/selector.h"
 

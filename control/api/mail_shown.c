@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api/api_private.h"
+#include "control/http/api_private.h"
+#include "control/look/json_from.h"
 #include "shared/base/date.h"
 #include "shared/base/log.h"
 #include "shared/mail/selector.h"
@@ -21,34 +22,6 @@ struct suspended {
 
 const char *const mail_states[MAIL_STATES] = { "inbound", "ready", "attempting", "waiting",
 	"held" };
-
-json_t *
-json_from_time(uint64_t us)
-{
-	char text[DATE_SIZE];
-
-	if (!us)
-		return json_null();
-	date_iso(us, text);
-	return json_string(text);
-}
-
-json_t *
-json_from_text(const char *text)
-{
-	json_t *value = json_string(text ? text : "");
-	char *ascii;
-
-	if (value)
-		return value;
-	ascii = xstrdup(text);
-	for (char *c = ascii; *c; c++)
-		if ((unsigned char)*c > 126)
-			*c = '?';
-	value = json_string(ascii);
-	free(ascii);
-	return value;
-}
 
 static void
 set_text(json_t *object, const char *key, const char *text)

@@ -6,6 +6,7 @@
 #define CONTROL_DIRECTORY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -38,5 +39,11 @@ const char *directory_domain_owner(const struct directory *directory, const char
 json_t *directory_members(const struct directory *directory, const char *account);
 /* The keys of all accounts, sorted: an array of ids, the caller's to release. */
 json_t *directory_accounts(const struct directory *directory);
+
+#define ACCOUNT_KEPT_US (UINT64_C(30) * 24 * 3600 * 1000000)
+/* Of an entry "account/..."; NULL is none. */
+bool account_is_deleted(const json_t *account);
+/* Until when a deleted one can be restored. */
+uint64_t account_kept_until(const json_t *account);
 
 #endif

@@ -17,7 +17,6 @@
 
 #include <jansson.h>
 
-#include "control/account/accounts.h"
 #include "control/config/directory.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"

@@ -17,8 +17,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define METRICS_CONNECTIONS_MAX 50 /* of the page */
-
 struct loop;
 struct metric;
 

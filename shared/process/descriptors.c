@@ -8,7 +8,6 @@
 #include <sys/resource.h>
 
 #include "shared/config/config.h"
-#include "shared/metrics/metrics.h"
 
 #define ITSELF 300             /* the queue, Redis, resolvers, loops, listeners, brokers, files */
 #define LOOKUPS 128            /* queries of one resolver beyond those of ITSELF */

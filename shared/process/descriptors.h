@@ -9,7 +9,8 @@
 
 struct config;
 
-/* Of the API; METRICS_CONNECTIONS_MAX of the page. */
+/* Of the pages: metrics, and control's API. */
+#define METRICS_CONNECTIONS_MAX 50
 #define CONTROL_CONNECTIONS_MAX 100
 
 struct descriptors {

@@ -18,7 +18,7 @@ from harness import EICAR, ROOT, send, wait_for
 METHODS = ("get", "post", "put", "patch", "delete")
 NUMBERS = itertools.count()
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-DESCRIBED = yaml.safe_load((ROOT / "control/api/openapi.yaml").read_text())
+DESCRIBED = yaml.safe_load((ROOT / "control/http/openapi.yaml").read_text())
 
 BODY_MAX = int(re.search(r"\((\d+) bytes\)", DESCRIBED["info"]["description"])[1])
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api/route.h"
+#include "control/http/route.h"
 #include "shared/http/http_scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,7 +6,7 @@
  * A job that takes long does a slice at a time: others have their turn between. One that waits for
  * something does so on the loop, where its end can be told.
  */
-#include "control/api/api_private.h"
+#include "control/http/api_private.h"
 
 #include <event2/event.h>
 

@@ -9,7 +9,7 @@
 
 #include <event2/buffer.h>
 
-#include "control/api/api_private.h"
+#include "control/http/api_private.h"
 #include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"

@@ -16,12 +16,13 @@
 #include "control/account/accounts.h"
 #include "control/account/fault.h"
 #include "control/api/api.h"
-#include "control/api/page.h"
-#include "control/api/route.h"
-#include "control/api/token.h"
 #include "control/config/applier.h"
 #include "control/config/commit.h"
 #include "control/config/directory.h"
+#include "control/http/page.h"
+#include "control/http/route.h"
+#include "control/http/token.h"
+#include "control/look/json_from.h"
 #include "shared/base/loop.h"
 #include "shared/http/http_door.h"
 #include "shared/mail/selector.h"
@@ -123,10 +124,6 @@ void jobs_close(struct api *api);
 bool search_begin(struct exchange *exchange);
 #define EVENTS_UNREAD "the brokers do not answer: events cannot be read"
 
-/* "2026-11-24T03:56:48.123Z" */
-json_t *json_from_time(uint64_t us);
-/* What a remote sent need not be UTF-8. */
-json_t *json_from_text(const char *text);
 /* The suspensions that have not ended, as they are shown; on the loop. */
 json_t *suspensions_now(const struct api *api);
 /* How a waiting row is shown. */

@@ -3,14 +3,14 @@
  *
  * "next" is "<list>:<place>" or, with filters, "<list>.<their sum>:<place>".
  */
-#include "control/api/page.h"
+#include "control/http/page.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api/api_private.h"
+#include "control/http/api_private.h"
 #include "shared/base/log.h"
 
 #define NAME_SIZE 64

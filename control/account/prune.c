@@ -6,7 +6,7 @@
  * Several control processes may do it at once: an entry goes once, though each of them may tell.
  * What the queue does not take is tried again an hour later.
  */
-#include "control/config/prune.h"
+#include "control/account/prune.h"
 
 #include <stdlib.h>
 #include <string.h>

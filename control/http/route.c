@@ -1,7 +1,7 @@
 /*
  * route.c - which of the API's routes a path means.
  */
-#include "control/api/route.h"
+#include "control/http/route.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * token.c - the token of the API, a file in state_dir for its owner alone.
  */
-#include "control/api/token.h"
+#include "control/http/token.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,10 @@
 /*
  * api_openapi.c - the API's description, openapi.yaml as it was when this was built.
  */
-#include "control/api/api_private.h"
+#include "control/http/api_private.h"
 
 static const char description[] =
-#include "control/api/openapi.yaml.h"
+#include "control/http/openapi.yaml.h"
 	;
 
 void

@@ -7,8 +7,8 @@
 
 #include <event2/buffer.h>
 
-#include "control/api/api_private.h"
-#include "control/api/route.h"
+#include "control/http/api_private.h"
+#include "control/http/route.h"
 #include "shared/base/text.h"
 
 bool
