@@ -57,11 +57,11 @@ static const char usage[] =
 	"  scanner   scan it\n"
 	"  sender    deliver it\n"
 	"  control   API and notices\n"
-	"  check     read the file, try the certificates, tell what was found\n"
+	"  check     read the file, try all that Shout depends on, tell what is wrong\n"
 	"  topics    create the topics (queue.backend: kafka), or say what is wrong with them\n"
 	"\n"
 	"  -c FILE     settings (default " DEFAULT_FILE ")\n"
-	"  --json      the findings of topics as JSON\n"
+	"  --json      the findings of topics and check as JSON\n"
 	"  --version   --help\n"
 	"\n"
 	"SIGTERM stops after the work in hand, SIGHUP reads the certificates again.\n";
@@ -344,7 +344,9 @@ parse_arguments(int argc, char **argv, struct arguments *out)
 		else
 			return false;
 	}
-	return out->command && (!out->json || strcmp(out->command, "topics") == 0);
+	return out->command &&
+		(!out->json || strcmp(out->command, "topics") == 0 ||
+			strcmp(out->command, "check") == 0);
 }
 
 int
@@ -372,7 +374,7 @@ main(int argc, char **argv)
 	if (!config)
 		return 1;
 	if (strcmp(arguments.command, "check") == 0)
-		status = check(config);
+		status = check(config, arguments.json);
 	else if (strcmp(arguments.command, "topics") == 0)
 		status = topics(config, arguments.json);
 	else

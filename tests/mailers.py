@@ -162,18 +162,17 @@ def postfix_settings(mail):
 
 
 def postfix(mail):
-    log = mail.directory / "maillog"
     client = Postfix(mail.directory / "postfix", harness.free_port(), {
-        "maillog_file": log, "maillog_file_prefixes": "/", "smtp_host_lookup": "native",
+        "smtp_host_lookup": "native",
         "myhostname": mail.hostname, "smtp_bind_address": mail.source, **postfix_settings(mail)})
     client.start()
     try:
-        harness.wait_for(lambda: harness.accepts(("127.0.0.1", client.port)), what="Postfix listens")
+        client.wait_for(lambda: harness.accepts(("127.0.0.1", client.port)), what="Postfix listens")
         with smtplib.SMTP("127.0.0.1", client.port, timeout=harness.DEADLINE) as local:
             harness.send(local, mail.sender, mail.recipient, mail.message)
-        text = harness.wait_for(lambda: _attempt(log, mail.recipient), what="Postfix has tried")
+        text = client.wait_for(lambda: _attempt(client.mail_log, mail.recipient), what="Postfix has tried")
         if "status=bounced" in text:
-            harness.wait_for(lambda: client.waiting() == 0, what="Postfix has sent its bounce")
+            client.wait_for(lambda: client.waiting() == 0, what="Postfix has sent its bounce")
     finally:
         client.stop()
     return "status=sent" in text, text
@@ -181,7 +180,7 @@ def postfix(mail):
 
 def _attempt(log, recipient):
     """What Postfix's log says about its first attempt."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    lines = pathlib.Path(log).read_text(errors="replace").splitlines() if os.path.exists(log) else []
     return next((line for line in lines if f"to=<{recipient}>" in line and " status=" in line), None)
 
 

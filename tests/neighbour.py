@@ -41,7 +41,8 @@ class Waits:
         def three(values):
             ordered = sorted(values)
             return "/".join(f"{ordered[min(len(ordered) - 1, len(ordered) * part // 100)]:.2f}" for part in (50, 90, 100))
-        return f"250 after {three(self.door)} s, delivered {three(self.way)} s later (median, 90 %, longest of {len(self.way)})"
+        return (f"250 after {three(self.door)} s, delivered {three(self.way)} s later "
+                f"(median, 90 %, longest of {len(self.way)})")
 
 
 class Neighbour:

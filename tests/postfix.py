@@ -1,10 +1,13 @@
 """A Postfix instance of its own, with its own queue, for tests that want the real thing as a client,
 as a receiver or as the peer to measure against."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import time
+
+import harness
 
 
 def _master_cf(services):
@@ -45,6 +48,7 @@ class Postfix:
         self.config = os.path.join(self.directory, "etc")
         self.queue = os.path.join(self.directory, "queue")
         self.log = log or os.path.join(self.directory, "log")
+        self.mail_log = os.path.join(self.directory, "maillog")
         self.process = None
         for name in ("etc", "queue", "data"):
             os.makedirs(os.path.join(self.directory, name), exist_ok=True)
@@ -74,6 +78,9 @@ class Postfix:
             "smtp_dns_support_level": "disabled",
             "smtpd_recipient_restrictions": "permit_mynetworks, reject",
             "smtpd_peername_lookup": "no",
+            # there is no syslog, and without a log nobody learns why it kept a message
+            "maillog_file": self.mail_log,
+            "maillog_file_prefixes": "/",
         }
         main.update(settings or {})
         with open(os.path.join(self.config, "main.cf"), "w") as f:
@@ -112,6 +119,31 @@ class Postfix:
         subprocess.run(
             ["/usr/sbin/sendmail", "-C", self.config, "-i", "-f", sender, *recipients],
             input=message, check=True, env={**os.environ, "MAIL_CONFIG": self.config})
+
+    def wait_for(self, condition, what):
+        """harness.wait_for() on what this Postfix should do; a failure tells what it did instead."""
+        try:
+            return harness.wait_for(condition, what=what)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.story()}") from None
+
+    def story(self):
+        """What it logged last, and what lies in its queue: a file that cannot be executed is not complete yet, one
+        from the future is left alone until then."""
+        files = [os.path.join(directory, name) for directory, _, names in os.walk(self.queue) for name in names]
+        kept = [path for path in files if os.path.relpath(path, self.queue).split("/")[0] in
+                ("maildrop", "incoming", "active", "deferred", "defer", "corrupt")]
+        lines = ["queue:"]
+        for path in kept:
+            with contextlib.suppress(OSError):
+                found = os.stat(path)
+                lines.append(f"  {os.path.relpath(path, self.queue)} {found.st_mode:o} {found.st_size} bytes, "
+                             f"{time.time() - found.st_mtime:.3f} s old")
+        for log in (self.log, self.mail_log):
+            if os.path.exists(log):
+                with open(log, errors="replace") as text:
+                    lines += [log + ":", *text.read().splitlines()[-60:]]
+        return "\n".join(lines)
 
     def waiting(self):
         """Number of messages in its queue."""

@@ -8,7 +8,9 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "shared/base/log.h"
@@ -16,6 +18,26 @@
 #include "shared/base/state_dir.h"
 #include "shared/base/tls.h"
 #include "shared/process/descriptors.h"
+#include "shared/base/loop.h"
+
+#define SOON_S (14 * 86400)
+
+/* One line, or an entry of "findings". */
+__attribute__((format(printf, 3, 0))) static void
+finding(struct findings *findings, const char *level, const char *format, va_list args)
+{
+	char text[1024];
+
+	vsnprintf(text, sizeof text, format, args);
+	if (!findings->json) {
+		printf("%-12s %s\n", level, text);
+		return;
+	}
+	json_open(findings->json, NULL, '{');
+	json_str(findings->json, "level", level);
+	json_str(findings->json, "text", text);
+	json_close(findings->json, '}');
+}
 
 void
 warn(struct findings *findings, const char *format, ...)
@@ -23,11 +45,20 @@ warn(struct findings *findings, const char *format, ...)
 	va_list args;
 
 	findings->warnings++;
-	printf("warning      ");
 	va_start(args, format);
-	vprintf(format, args);
+	finding(findings, "warning", format, args);
 	va_end(args);
-	putchar('\n');
+}
+
+void
+fail(struct findings *findings, const char *format, ...)
+{
+	va_list args;
+
+	findings->errors++;
+	va_start(args, format);
+	finding(findings, "error", format, args);
+	va_end(args);
 }
 
 static void
@@ -49,9 +80,8 @@ check_user(struct findings *findings)
 				"Shout runs as root, though without capabilities: set user "
 				"to an account of its own");
 	} else {
-		printf("user         NOT usable: %s\n", why);
+		fail(findings, "user NOT usable: %s", why);
 		findings->identity = (struct identity){ geteuid(), getegid(), NULL };
-		findings->good = false;
 	}
 }
 
@@ -81,10 +111,30 @@ certificates_usable(const struct config *config, char *why, size_t why_size)
 	return usable;
 }
 
+/* Whether one of them has our name. */
+static void
+check_certificate(struct findings *findings, const char *file, bool *named)
+{
+	const int64_t now = (int64_t)(clock_us() / 1000000);
+	struct tls_look look;
+
+	if (tls_look(file, findings->config->hostname, &look) < 0)
+		return; /* that was said */
+	*named |= look.named;
+	if (look.ends_s <= now)
+		fail(findings, "%s has expired: renew it, then SIGHUP", file);
+	else if (look.ends_s - now <= SOON_S)
+		warn(findings, "%s expires within %" PRId64 " days: renew it, then SIGHUP", file,
+			(look.ends_s - now) / 86400 + 1);
+	if (look.begins_s > now)
+		fail(findings, "%s is not valid yet: correct the clock, or wait", file);
+}
+
 static void
 check_certificates(struct findings *findings)
 {
 	unsigned count = findings->config->ingress.tls.files_count;
+	bool named = false;
 	char why[512];
 
 	if (!count) {
@@ -92,9 +142,15 @@ check_certificates(struct findings *findings)
 	} else if (certificates_usable(findings->config, why, sizeof why)) {
 		printf("certificates %u usable\n", count);
 	} else {
-		printf("certificates NOT usable: %s\n", why);
-		findings->good = false;
+		fail(findings, "certificates NOT usable: %s", why);
 	}
+	for (unsigned i = 0; i < count; i++)
+		check_certificate(
+			findings, findings->config->ingress.tls.files[i].certificate, &named);
+	if (count && !named)
+		warn(findings,
+			"no certificate has the name %s (hostname): clients that check it refuse TLS",
+			findings->config->hostname);
 }
 
 /* As the user. */
@@ -104,31 +160,56 @@ check_reload(struct findings *findings)
 	const struct config *config = findings->config;
 	char why[512];
 
-	if (findings->good && config->ingress.tls.files_count &&
+	if (!findings->errors && config->ingress.tls.files_count &&
 		!certificates_usable(config, why, sizeof why))
 		warn(findings,
 			"SIGHUP will not read the certificates again, as the user may not: %s",
 			why);
 }
 
-/* As the user. */
+/* As the user, or, of what is to be made, as who makes it. */
 static void
 check_state_dir(struct findings *findings)
 {
-	const char *path = findings->config->state_dir;
+	const struct config *config = findings->config;
+	const char *path = config->state_dir;
 	char found[PATH_MAX];
+	struct statvfs disk;
 
-	if (access(path, R_OK | W_OK | X_OK) < 0) {
-		findings->good &= errno == ENOENT;
-		printf("state_dir    %s%s%s\n", path,
-			errno == ENOENT ? ", to be created" : " CANNOT be used: ",
-			errno == ENOENT ? "" : strerror(errno));
-	} else if (!state_dir_is_ours(path, found)) {
-		findings->good = false;
-		printf("state_dir    %s CANNOT be used: %s belongs to another user\n", path, found);
-	} else {
+	if (access(path, F_OK) < 0 && errno == ENOENT)
+		return; /* check_parent() */
+	if (access(path, R_OK | W_OK | X_OK) < 0)
+		fail(findings, "state_dir %s CANNOT be used: %s", path, strerror(errno));
+	else if (!state_dir_is_ours(path, found))
+		fail(findings,
+			"state_dir %s CANNOT be used: %s belongs to another user: chown -R, or "
+			"another user",
+			path, found);
+	else if (statvfs(path, &disk) == 0 &&
+		disk.f_bavail * 100 < disk.f_blocks * config->queue.min_free)
+		fail(findings,
+			"the disk of state_dir %s has less than %u %% free (queue.min_free): no mail is "
+			"taken",
+			path, config->queue.min_free);
+	else
 		printf("state_dir    %s\n", path);
-	}
+}
+
+/* As who would make it. */
+static void
+check_parent(struct findings *findings)
+{
+	const char *path = findings->config->state_dir, *slash = strrchr(path, '/');
+	char *parent = xstrndup(path, slash == path ? 1 : (size_t)(slash - path));
+
+	if (access(path, F_OK) < 0 && errno == ENOTDIR)
+		fail(findings, "state_dir %s cannot be made: %s is no directory", path, parent);
+	else if (access(path, F_OK) < 0 && access(parent, W_OK | X_OK) < 0)
+		fail(findings, "state_dir %s cannot be made: %s: %s", path, parent,
+			strerror(errno));
+	else if (access(path, F_OK) < 0)
+		printf("state_dir    %s, to be created\n", path);
+	free(parent);
 }
 
 static void
@@ -185,25 +266,67 @@ print_settings(struct findings *findings)
 	print_descriptors(config);
 }
 
-int
-check(const struct config *config)
+static void
+look(struct findings *findings)
 {
-	struct findings findings = { .config = config, .good = true };
+	const struct config *config = findings->config;
 
 	printf("file         %s\nhostname     %s\n", config->file, config->hostname);
-	check_user(&findings);
-	check_certificates(&findings);
-	print_settings(&findings);
-	check_files(&findings);
+	check_user(findings);
+	check_names(findings);
+	check_certificates(findings);
+	print_settings(findings);
+	check_files(findings);
+	check_ports(findings);
+	check_parent(findings);
 	fflush(stdout);
-	if (findings.identity.name)
-		privileges_drop(&findings.identity);
-	check_reload(&findings);
-	check_state_dir(&findings);
+	if (findings->identity.name)
+		privileges_drop(&findings->identity);
+	check_reload(findings);
+	check_state_dir(findings);
 	printf("redis        %s%s\n", config->redis.address, config->redis.tls ? ", TLS" : "");
-	check_redis_memory(&findings);
+	fflush(stdout);
+	check_redis_memory(findings);
+	check_resolver(findings);
+	check_clamd(findings);
+}
+
+/* What would be lines goes nowhere. */
+static void
+look_for_json(struct findings *findings)
+{
+	const int out = dup(STDOUT_FILENO);
+	struct json json = { 0 };
+	FILE *nowhere = freopen("/dev/null", "w", stdout);
+
+	findings->json = &json;
+	json_begin(&json);
+	json_open(&json, "findings", '[');
+	look(findings);
+	json_close(&json, ']');
+	json_int(&json, "errors", findings->errors);
+	json_int(&json, "warnings", findings->warnings);
+	json_bool(&json, "ok", !findings->errors);
+	dprintf(out, "%s\n", json_end(&json));
+	json_free(&json);
+	close(out);
+	(void)nowhere;
+}
+
+int
+check(const struct config *config, bool as_json)
+{
+	struct findings findings = { .config = config };
+
+	if (as_json) {
+		look_for_json(&findings);
+		return findings.errors ? 1 : 0;
+	}
+	look(&findings);
+	if (findings.errors)
+		printf("%u error%s\n", findings.errors, findings.errors == 1 ? "" : "s");
 	if (findings.warnings)
 		printf("%u warning%s\n", findings.warnings, findings.warnings == 1 ? "" : "s");
-	printf("%s\n", findings.good ? "ok" : "NOT ok");
-	return findings.good ? 0 : 1;
+	printf("%s\n", findings.errors ? "NOT ok" : "ok");
+	return findings.errors ? 1 : 0;
 }

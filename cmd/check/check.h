@@ -8,24 +8,34 @@
 
 #include "shared/config/config.h"
 #include "shared/process/privileges.h"
+#include "shared/base/json.h"
 
-/* Tells on standard output. Becomes the user on its way, for good, as a start does. 0, or 1 when a
+/* Tells on standard output, with `as_json` as one object. Asks whom Shout depends on, for a few
+ * seconds each. Becomes the user on its way, for good, as a start does. 0, or 1 when a
  * start would fail; a warning is no failure. */
-int check(const struct config *config);
+int check(const struct config *config, bool as_json);
 
 /* Of the files of check only. */
 struct findings {
 	const struct config *config;
 	struct identity identity; /* who Shout will be */
-	bool good;
-	unsigned warnings;
+	unsigned errors, warnings;
+	struct json *json; /* NULL: as text */
 };
+void fail(struct findings *findings, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void warn(struct findings *findings, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Who may read or change the files that are named, and state_dir. As root, where that is who
  * checks. */
 void check_files(struct findings *findings);
-/* Whether Redis keeps what it is given. */
+/* As root, where that is who checks: the addresses to listen on; names and addresses of this
+ * machine. */
+void check_ports(struct findings *findings);
+void check_names(struct findings *findings);
+/* As the user. */
+void check_clamd(struct findings *findings);
+void check_resolver(struct findings *findings);
+/* Whether Redis answers, takes a write, and keeps what it is given. */
 void check_redis_memory(struct findings *findings);
 
 #endif

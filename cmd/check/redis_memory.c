@@ -16,6 +16,7 @@
 struct question {
 	struct findings *findings;
 	struct loop *loop;
+	const struct redis *redis;
 };
 
 /* The value of "name:value\r\n" among those lines; false when there is none. */
@@ -64,15 +65,38 @@ on_info(void *arg, int err, const struct redis_reply *reply)
 	const char *said;
 
 	if (err) {
-		warn(question->findings,
-			"Redis at %s does not answer (%s): its memory settings are not known",
-			question->findings->config->redis.address, strerror(-err));
-	} else if (redis_reply_kind(reply) == REDIS_STR) {
+		fail(question->findings,
+			"Redis at %s does not answer (%s): no client is known; start it, or correct "
+			"redis.address, .password and .tls",
+			question->findings->config->redis.address,
+			*redis_why(question->redis) ? redis_why(question->redis) : strerror(-err));
+		loop_stop(question->loop);
+		return;
+	}
+	if (redis_reply_kind(reply) == REDIS_STR) {
 		judge(question->findings, redis_reply_str(reply, &length));
 	} else {
 		said = redis_reply_kind(reply) == REDIS_ERR ? redis_reply_str(reply, &length) : "";
 		text_clean(text, sizeof text, 0, said, strlen(said));
 		warn(question->findings, "Redis does not tell its memory settings: %s", text);
+	}
+}
+
+/* Nobody else's key, and gone in a second. */
+static void
+on_written(void *arg, int err, const struct redis_reply *reply)
+{
+	struct question *question = arg;
+	char text[256];
+	const char *said;
+
+	if (!err && redis_reply_kind(reply) == REDIS_ERR) {
+		said = redis_reply_str(reply, NULL);
+		text_clean(text, sizeof text, 0, said, strlen(said));
+		fail(question->findings, "Redis takes no write: %s", text);
+	} else if (err == -EAGAIN) {
+		fail(question->findings,
+			"Redis takes no write: it is full, read-only or loading (INFO says which)");
 	}
 	loop_stop(question->loop);
 }
@@ -81,13 +105,16 @@ void
 check_redis_memory(struct findings *findings)
 {
 	static const char *const words[] = { "INFO", "memory" };
+	static const char *const write[] = { "SET", "shout:check", "1", "PX", "1000" };
 	const struct config *config = findings->config;
 	const struct redis_options options = { config->redis.address, config->redis.password,
 		config->redis.tls, config->redis.ca };
-	struct question question = { findings, loop_new("check") };
+	struct question question = { .findings = findings, .loop = loop_new("check") };
 	struct redis *redis = redis_new(question.loop, &options);
 
+	question.redis = redis;
 	redis_command(redis, TIMEOUT_MS, on_info, &question, 2, words, NULL);
+	redis_command(redis, TIMEOUT_MS, on_written, &question, 5, write, NULL);
 	loop_run(question.loop);
 	redis_free(&redis);
 	loop_free(&question.loop);

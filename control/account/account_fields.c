@@ -6,7 +6,6 @@
 
 #include "control/account/accounts.h"
 #include "control/account/accounts_private.h"
-#include "control/http/api_private.h"
 #include "control/look/json_from.h"
 #include "shared/base/date.h"
 #include "shared/base/text.h"

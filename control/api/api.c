@@ -15,6 +15,7 @@
 
 #include <event2/buffer.h>
 
+#include "control/api/api.h"
 #include "control/http/api_private.h"
 #include "control/http/route.h"
 #include "shared/base/log.h"

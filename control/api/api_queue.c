@@ -77,11 +77,15 @@ listing_run(struct job *job)
 	struct queue_stats stats;
 	bool ended;
 
-	inflight_parse(l->around.inflight);
-	l->rows = json_array();
-	job->result = json_object();
-	listing_records(l);
+	if (!job->result) {
+		inflight_parse(l->around.inflight);
+		l->rows = json_array();
+		job->result = json_object();
+		listing_records(l);
+	}
 	ended = listing_rows(l, counted);
+	if (job->more)
+		return;
 	if (ended && l->total <= l->limit) { /* all that matched is in the page */
 		free(l->next);
 		l->next = NULL;

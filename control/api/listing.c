@@ -12,6 +12,7 @@
 #include "shared/base/log.h"
 
 #define SCAN_STEP 256
+#define SLICE 5000 /* rows a turn: some milliseconds */
 
 static void
 on_inflight(void *arg, struct inflight *seen)
@@ -139,9 +140,14 @@ listing_read_on(struct listing *l, size_t limit, queue_row_cb row_cb, void *arg)
 static bool
 listing_read(struct listing *l, bool counted)
 {
+	const uint64_t until = l->examined + SLICE;
 	size_t got;
 
 	do {
+		if (l->examined >= until) {
+			l->job.more = true;
+			return false;
+		}
 		got = listing_read_on(l, SCAN_STEP, on_row, l);
 		if (got < SCAN_STEP)
 			return true;

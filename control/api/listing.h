@@ -70,7 +70,8 @@ size_t listing_read_on(struct listing *l, size_t limit, queue_row_cb on_row, voi
 
 /* On the worker. Each adds to `rows` up to the limit, and to `total`. */
 void listing_records(struct listing *l);
-/* Returns whether the end was reached. `counted`: the total is known otherwise. */
+/* Returns whether the end was reached; with job.more there is another slice to read. `counted`: the
+ * total is known otherwise. */
 bool listing_rows(struct listing *l, bool counted);
 
 #endif

@@ -15,7 +15,6 @@
 
 #include "control/account/accounts.h"
 #include "control/account/fault.h"
-#include "control/api/api.h"
 #include "control/config/applier.h"
 #include "control/config/commit.h"
 #include "control/config/directory.h"

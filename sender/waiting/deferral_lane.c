@@ -224,9 +224,11 @@ void
 site_look(struct deferral *d, struct waiting_site *site)
 {
 	const uint64_t now = clock_us();
+	const struct lane *last = TAILQ_LAST(&site->sated, lane_list);
 	struct lane *lane, *next;
 
-	for (lane = TAILQ_FIRST(&site->sated); lane; lane = next) {
+	/* one that stays so comes in again behind the last */
+	for (lane = TAILQ_FIRST(&site->sated); lane; lane = lane == last ? NULL : next) {
 		next = TAILQ_NEXT(lane, link);
 		lane_arm(d, lane, now);
 	}

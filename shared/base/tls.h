@@ -37,6 +37,14 @@ void tls_server_turn_keys(struct tls_server *server);
 SSL *tls_server_session(struct tls_server *server); /* caller's to free */
 void tls_server_free(struct tls_server **server);
 
+/* Of the first certificate in a file: from and until when it is valid (seconds since 1970), and
+ * whether it has the host's name. 0, or -EINVAL when there is none. */
+struct tls_look {
+	int64_t begins_s, ends_s;
+	bool named;
+};
+int tls_look(const char *file, const char *host, struct tls_look *out);
+
 struct tls_client;
 /* For opportunistic TLS (RFC 7435): TLS 1.0 and later, no verification. */
 struct tls_client *tls_client_new(void);

@@ -44,6 +44,8 @@ struct redis *redis_new(struct loop *loop, const struct redis_options *options);
 void redis_free(struct redis **redis);
 /* Whether it is connected, and has no answer outstanding beyond its deadline. */
 bool redis_up(const struct redis *redis);
+/* Why the last connection was lost, or could not be had; "" when none was. */
+const char *redis_why(const struct redis *redis);
 /* Whether asking is worth the wait: it is connected or about to be, and does not hang. */
 bool redis_hopeful(const struct redis *redis);
 

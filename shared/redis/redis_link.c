@@ -54,6 +54,7 @@ redis_give_up(struct redis *redis, const char *why)
 
 	redis_complain(redis, "redis: no connection", why);
 	redis_probe_down(redis, false, why);
+	snprintf(redis->why, sizeof redis->why, "%s", why);
 	redis_disconnect(redis);
 	while ((command = list_pop(&redis->commands)))
 		redis_end(redis, command, command->sent ? -ECONNRESET : -ENOTCONN);
@@ -273,6 +274,12 @@ redis_up(const struct redis *redis)
 	const struct command *first = redis->commands.first;
 
 	return redis->state == ST_UP && !(first && first->expired);
+}
+
+const char *
+redis_why(const struct redis *redis)
+{
+	return redis->why;
 }
 
 bool

@@ -66,6 +66,7 @@ struct redis {
 	unsigned busy; /* frames on the stack that call back */
 	bool dead;
 	struct said said;
+	char why[128];   /* the last connection came to nothing */
 	bool well;       /* in the probe's count */
 	bool refused;    /* the last answers were about Redis itself; likewise */
 	bool hurried;    /* the pulse is a short one */

@@ -47,7 +47,8 @@ class PostfixRelay:
 
     def __init__(self, directory, sink_port, scan):
         self.servers, self.scanners, self.port = [], [], free_port()
-        settings = {"relayhost": f"[127.0.0.1]:{sink_port}"}
+        # as with syslog, which does not run here: no log
+        settings = {"relayhost": f"[127.0.0.1]:{sink_port}", "maillog_file": ""}
         if scan:
             clamd = Clamd(directory / "clamd")
             milter = Milter(directory / "milter", clamd)

@@ -3,11 +3,13 @@
 import json
 import os
 import pwd
+import socket
 import subprocess
+import time
 
 import pytest
 
-from harness import BUILD, Redis, make_certificate
+from harness import BUILD, Redis, accepts, free_port, make_certificate
 
 ROOT = os.geteuid() == 0
 USER = pwd.getpwnam("nobody") if ROOT else pwd.getpwuid(os.geteuid())
@@ -28,11 +30,12 @@ class Checked:
             os.chown(self.state_dir, USER.pw_uid, USER.pw_gid)
             os.chown(self.key, 0, USER.pw_gid)
         self.settings = {
-            "state_dir": str(self.state_dir), "user": USER.pw_name,
+            "hostname": "shout.test", "state_dir": str(self.state_dir), "user": USER.pw_name,
             "redis": {"address": redis.address}, "scanner": {"enabled": False},
-            "ingress": {"listen": [{"address": "127.0.0.1:2525", "tls": "starttls"}],
+            "sender": {"route": "127.0.0.1:25"},
+            "ingress": {"listen": [{"address": f"127.0.0.1:{free_port()}", "tls": "starttls"}],
                         "tls": {"certificate": str(self.certificate), "key": str(self.key)}},
-            "control": {"listen": "127.0.0.1:8080"}, "metrics": {"listen": "[::1]:9090"}}
+            "control": {"listen": f"127.0.0.1:{free_port()}"}, "metrics": {"listen": f"[::1]:{free_port('::1')}"}}
 
     def run(self, **settings):
         """(exit status, warnings, everything)"""
@@ -81,7 +84,7 @@ def test_root(checked, user, why):
 
 def test_a_user_that_is_not_there_is_an_error(checked):
     status, _, output = checked.run(user="nemo-of-nowhere")
-    assert status == 1 and 'user         NOT usable: user: "nemo-of-nowhere"' in output and output.endswith("NOT ok\n")
+    assert status == 1 and 'error        user NOT usable: user: "nemo-of-nowhere"' in output and output.endswith("NOT ok\n")
 
 
 def loose(checked, what, mode, group=None):
@@ -125,7 +128,8 @@ def test_who_may_read_and_change_what(checked, what, mode, group, why):
         pytest.skip("only root gives files away")
     path, settings = loose(checked, what, mode, group)
     status, said, output = checked.run(**settings)
-    assert status == 0 and any(line.startswith(f"{path} ") and why in line for line in said), output
+    assert any(line.startswith(f"{path} ") and why in line for line in said), output
+    assert status == ("redis" in settings)  # which asks for no password
 
 
 @pytest.mark.parametrize("what, mode", [("file", 0o600), ("password_file", 0o600), ("key", 0o640), ("certificate", 0o644)])
@@ -155,10 +159,11 @@ def test_a_state_dir_with_files_of_another_user_is_an_error(checked):
 
 
 @pytest.mark.parametrize("name", ["control", "metrics"])
-@pytest.mark.parametrize("address", ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:8080", "[2001:db8::1]:8080"])
+@pytest.mark.parametrize("address", ["0.0.0.0", "[::]", "198.51.100.1", "[2001:db8::1]"])
 def test_pages_beyond_this_machine(checked, name, address):
-    status, said, _ = checked.run(**{name: {"listen": address}})
-    assert status == 0 and said == [f"{name}.listen is open beyond this machine, without TLS"]
+    status, said, output = checked.run(**{name: {"listen": f"{address}:{free_port()}"}})
+    assert said == [f"{name}.listen is open beyond this machine, without TLS"]
+    assert status == ("is no address of this machine" in output) == ("1" in address)
 
 
 @pytest.mark.parametrize("setting, value, why", [
@@ -175,11 +180,133 @@ def test_a_redis_that_forgets(checked, small_redis, setting, value, why):
         small_redis.run("CONFIG", "SET", setting, before)
 
 
-def test_a_redis_that_is_away_hangs_or_says_no(checked, small_redis):
-    status, said, _ = checked.run(redis={"address": "unix:/nowhere/redis.sock"})
-    assert status == 0 and len(said) == 1 and "does not answer" in said[0]
+def errors(output):
+    return [line.removeprefix("error").strip() for line in output.splitlines() if line.startswith("error ")]
+
+
+def test_a_redis_that_is_away_hangs_says_no_or_takes_no_write(checked, small_redis):
+    def why(**redis):
+        status, _, output = checked.run(redis={**checked.settings["redis"], **redis})
+        assert status == 1 and len(errors(output)) == 1 and output.count("NOT ok") == 1, output
+        return errors(output)[0]
+
+    assert "does not answer" in why(address="unix:/nowhere/redis.sock")
     with small_redis.paused():
-        status, said, _ = checked.run()
-    assert status == 0 and len(said) == 1 and "does not answer" in said[0]
-    status, said, _ = checked.run(redis={"address": small_redis.address, "password": "wrong"})
-    assert status == 0 and len(said) == 1 and "does not" in said[0]
+        assert "does not answer" in why()
+    assert "does not" in why(password="wrong")
+    small_redis.run("CONFIG", "SET", "maxmemory", "1")
+    try:
+        assert why().startswith("Redis takes no write")
+    finally:
+        small_redis.run("CONFIG", "SET", "maxmemory", "64mb")
+
+
+def test_a_port_that_another_process_has(checked):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        status, _, output = checked.run(control={"listen": address})
+    assert status == 1
+    error, = errors(output)
+    assert error.startswith(f"control.listen: {address} is in use by ")
+    if ROOT:
+        assert f"pid {os.getpid()}: stop it" in error
+
+
+def test_beside_the_service_that_runs_its_ports_are_no_error(shout):
+    done = subprocess.run([BUILD / "shout", "check", "-c", shout.file], capture_output=True, text=True, timeout=60)
+    assert "is in use by this Shout, which runs" in done.stdout and f"pid {shout.process.pid})" in done.stdout
+    assert not [line for line in errors(done.stdout) if "in use" in line], done.stdout
+
+
+def certificate(directory, days, name="shout.test"):
+    cert, key = directory / "other.pem", directory / "other.key"
+    begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + 86400 * d)) for d in (-400, days))
+    subprocess.run(["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key,
+                    "-out", directory / "csr"], check=True, capture_output=True)
+    (directory / "ext").write_text(f"subjectAltName=DNS:{name}\n")
+    (directory / "index").write_text("")
+    (directory / "serial").write_text("01\n")
+    (directory / "ca.conf").write_text(f"[ca]\ndefault_ca=d\n[d]\nnew_certs_dir={directory}\ndatabase={directory}/index\n"
+                                       f"serial={directory}/serial\ndefault_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n")
+    subprocess.run(["openssl", "ca", "-batch", "-config", directory / "ca.conf", "-selfsign", "-keyfile", key, "-in", directory / "csr",
+                    "-startdate", begin, "-enddate", end, "-extfile", directory / "ext", "-out", cert, "-notext"],
+                   check=True, capture_output=True)
+    key.chmod(0o640)
+    os.chown(key, -1, USER.pw_gid)
+    return {"certificate": str(cert), "key": str(key)}
+
+
+@pytest.mark.parametrize("days, word, level", [(13, "expires within 13 days", "warning"), (-1, "has expired", "error"), (15, None, None)])
+def test_a_certificate_that_ends(checked, days, word, level):
+    tls = certificate(checked.file.parent, days)
+    status, said, output = checked.run(ingress={**checked.settings["ingress"], "tls": tls})
+    assert status == (level == "error"), output
+    assert len(said + errors(output)) == (word is not None) and (not word or word in (said + errors(output))[0]), output
+
+
+def test_a_certificate_of_another_name_and_a_key_of_another_certificate(checked):
+    tls = certificate(checked.file.parent, 100, "elsewhere.example")
+    status, said, output = checked.run(ingress={**checked.settings["ingress"], "tls": tls})
+    assert status == 0 and said == ["no certificate has the name shout.test (hostname): clients that check it refuse TLS"], output
+    tls["certificate"] = str(checked.certificate)
+    status, _, output = checked.run(ingress={**checked.settings["ingress"], "tls": tls})
+    assert status == 1 and "does not belong to the certificate" in errors(output)[0] + output
+
+
+def test_names_and_addresses_of_this_machine(checked):
+    status, said, output = checked.run(hostname="mail", sender={"route": "127.0.0.1:25", "source_address": ["127.0.0.1", "2001:db8::9"]})
+    assert status == 1 and any(line.startswith("hostname mail has no dot") for line in said)
+    error, = errors(output)
+    assert error.startswith("sender.source_address[1]: 2001:db8::9 is no address of this machine")
+
+
+@pytest.mark.parametrize("state_dir, why", [("/nowhere/at/all", "cannot be made: /nowhere/at"), ("/etc/passwd/state", "is no directory")])
+def test_a_state_dir_that_cannot_be_made(checked, state_dir, why):
+    status, _, output = checked.run(state_dir=state_dir)
+    assert status == 1 and why in errors(output)[0], output
+
+
+def test_a_disk_with_less_room_than_is_asked(checked):
+    disk = os.statvfs(checked.state_dir)
+    if disk.f_bavail * 100 >= disk.f_blocks * 90:
+        pytest.skip("the disk is nearly empty")
+    status, _, output = checked.run(queue={"min_free": 90})
+    assert status == 1 and "has less than 90 % free" in errors(output)[0]
+
+
+def test_which_name_server_is_dead(checked, rig):
+    nsd, dead = rig.nsd({"shout.test": "@ A 127.0.0.1\n"}), f"127.0.0.1:{free_port()}"
+    settings = {"sender": {"route": "mx"}}
+    assert checked.run(**settings, dns={"forward": [nsd.address]})[:2] == (0, [])
+    status, said, _ = checked.run(**settings, dns={"forward": [nsd.address, dead]})
+    assert status == 0 and said == [f"dns.forward[1]: {dead} does not answer: Connection refused"]
+    refusing = rig.nsd({"elsewhere.example": ""})
+    status, said, output = checked.run(**settings, dns={"forward": [refusing.address, dead]})
+    assert status == 1 and "answers REFUSED to everything" in said[0] and errors(output)[0].startswith("no name server answers")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        status, said, _ = checked.run(**settings, dns={"forward": [f"127.0.0.1:{silent.getsockname()[1]}"]})
+    assert status == 1 and "timed out" in said[0]
+
+
+def test_each_clamd_is_tried(checked, clamd):
+    good, away = str(clamd.address), "unix:/nowhere/clamd.sock"
+    assert accepts(clamd.socket)
+    for path, mode in ((clamd.socket, 0o666), (clamd.directory, 0o755), (clamd.directory.parent, 0o755)):
+        os.chmod(path, mode)
+    assert checked.run(scanner={"clamd": [good]})[1] == []
+    status, said, _ = checked.run(scanner={"clamd": [good, away]})
+    assert status == 0 and said[0].startswith(f"clamd at {away} will not do")
+    status, _, output = checked.run(scanner={"clamd": [away]})
+    assert status == 1 and errors(output)[0].startswith("no clamd scans")
+
+
+def test_as_json(checked):
+    checked.run(hostname="mail")
+    done = subprocess.run([BUILD / "shout", "check", "--json", "-c", checked.file], capture_output=True, text=True, timeout=60)
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and found["ok"] and found["errors"] == 0 and found["warnings"] == len(found["findings"]) == 2
+    assert found["findings"][0]["level"] == "warning" and "has no dot" in found["findings"][0]["text"]
+    checked.run(redis={"address": "unix:/nowhere"})
+    done = subprocess.run([BUILD / "shout", "check", "--json", "-c", checked.file], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and not json.loads(done.stdout)["ok"]

@@ -1,12 +1,14 @@
 """The test servers themselves: each really runs, and the sink keeps bytes and misbehaves on demand."""
 
+import re
 import smtplib
 import socket
 import subprocess
 
 import pytest
 
-from harness import EICAR, Sink, client_tls, make_certificate, send, server_tls, wait_for
+from harness import EICAR, Sink, accepts, client_tls, free_port, make_certificate, send, server_tls, wait_for
+from postfix import Postfix
 from sink import DROP
 
 BODY = b"Subject: x\r\n\r\n.\r\n..two\r\n\xff\x00raw\r\n" + b"a" * 102400 + b"\r\n"
@@ -91,3 +93,23 @@ def test_servers_are_gone_after_their_rig(rig):
     rig.close()
     assert wait_for(lambda: subprocess.run(["kill", "-0", str(pid)], capture_output=True).returncode)
     rig.started.clear()
+
+
+def test_a_postfix_that_does_not_deliver_tells_why(rig):
+    sink = rig.sink()
+    sink.on("mail", "451 4.3.0 not now")
+    postfix = Postfix(rig.path("postfix"), free_port(), {"relayhost": f"[127.0.0.1]:{sink.port}"})
+    rig.add(postfix)
+    postfix.start()
+    postfix.wait_for(lambda: accepts(("127.0.0.1", postfix.port)), what="Postfix listens")
+    with smtplib.SMTP("127.0.0.1", postfix.port, timeout=30) as client:
+        send(client, "a@b.example", "c@d.example", b"Subject: x\r\n\r\nx\r\n")
+
+    def put_off():
+        assert "status=deferred" not in postfix.story(), "it was put off"
+
+    with pytest.raises(AssertionError) as failure:
+        postfix.wait_for(put_off, what="it comes")
+    told = str(failure.value)
+    assert "it was put off" in told and "451 4.3.0 not now" in told
+    assert re.search(r"^  (active|deferred)/\S+ 100700 \d+ bytes, -?[\d.]+ s old$", told, re.M)

@@ -1,5 +1,6 @@
 """200,000 waiting rows: what reads them all lets other requests have their turn, and answers stay bounded."""
 
+import json
 import select
 import socket
 
@@ -44,6 +45,16 @@ def test_a_summary_of_all_lets_others_have_their_turn(shout):
         assert not select.select([summary], [], [], 0)[0], "the summary was first"
     assert summary.recv(100).startswith(b"HTTP/1.1 200")
     summary.close()
+
+
+def test_a_list_of_all_lets_others_have_their_turn(shout):
+    some = shout.shoutctl("queue", "list", "--limit", 1)["rows"][0]["id"]
+    lists = [ask(shout, "queue?domain=nobody.example") for _ in range(3)]
+    assert ask(shout, f"queue/{some}").recv(65536).startswith(b"HTTP/1.1 200")
+    assert not select.select(lists, [], [], 0)[0], "a list was first"
+    for one in lists:
+        assert json.loads(one.makefile("rb").read().partition(b"\r\n\r\n")[2])["total"] == 0
+        one.close()
 
 
 def test_more_groups_than_are_kept_are_counted_all_the_same(shout):

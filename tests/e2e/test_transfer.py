@@ -121,8 +121,8 @@ def test_what_is_here_and_differs_is_named_and_replaced_only_when_that_is_wanted
         answer = shout.shoutctl("account", "import", file, *words, check=False)
         one, = answer["accounts"]
         assert answer["refused"] == 1 and not answer["done"] and "--replace" in one["error"]
-        assert sorted(one["changed"]) == ["name", f"user/{account['username']} changed",
-                                          f"user/{added['username']} removed"]
+        assert set(one["changed"]) == {"name", f"user/{account['username']} changed",
+                                       f"user/{added['username']} removed"}
     assert bare(shout.shoutctl("account", "show", id)) == before
     status, people, _ = ctl(shout, "account", "import", file)
     assert status == 1 and "line 2: refused" in people and "nothing is done" in people and "name" in people
@@ -364,7 +364,7 @@ def test_a_restore_that_was_cut_off_is_repeated(rig, lost, file, certificate):
     assert_restored(relay, lost)
     relay.shoutctl("account", "change", lost.account["account"], "--name", "later")
     error = refused(relay, "restore", file)
-    assert f"account/{lost.account['account']}" in error and "differs" in error and "line " in error
+    assert re.search(rf"line \d+: account/({lost.account['account']}|{lost.gone['account']}): .*differs", error)
 
 
 def test_a_relay_with_accounts_of_its_own_takes_no_backup(rig, lost, file, certificate):

@@ -277,4 +277,4 @@ def test_the_flood_of_logins_from_one_address_leaves_little(place, tell):
     assert_bounded(footprint)
     assert place.shout.stop() == 0
     failed = [event for event in place.shout.events("auth-failed") if event.get("client") == "127.99.0.1"]
-    assert 1 <= len(failed) < 100
+    assert 1 <= len(failed) <= 2 * 2 * 256  # a minute's of two threads (ingress/door/tally.c), and those of another minute

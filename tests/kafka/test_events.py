@@ -17,7 +17,8 @@ BODY = b"From: a@customer.example\r\nSubject: x\r\n\r\nx\r\n"
 
 class Cluster:
     def __init__(self, rig, broker, redis, sink, certificate):
-        options = {"route": sink.host, "certificate": certificate, "settings": {"queue": broker.queue()}}
+        options = {"route": sink.host, "certificate": certificate,
+                   "settings": {"queue": broker.queue(), "ingress": {"threads": 1}}}  # one to wait for
         self.control, self.ingress = (Shout(rig.path(role), redis, role=role, **options) for role in ("control", "ingress"))
         kafka.topics(self.control.file)
         rig.add(self.control)

@@ -63,7 +63,7 @@ def postfix(module_rig):
         "relayhost": f"[127.0.0.1]:{sink.port}", "always_add_missing_headers": "yes", "smtp_line_length_limit": "0"})
     module_rig.add(server)
     server.start()
-    wait_for(lambda: harness.accepts(("127.0.0.1", server.port)), what="Postfix listens")
+    server.wait_for(lambda: harness.accepts(("127.0.0.1", server.port)), what="Postfix listens")
     client = smtplib.SMTP("127.0.0.1", server.port, timeout=harness.DEADLINE)
     client.ehlo()
     count = 0
@@ -76,7 +76,7 @@ def postfix(module_rig):
             assert client.docmd(line)[0] in (250, 354)
         client.sock.sendall(message + b".\r\n")
         assert client.getreply()[0] == 250
-        return wait_for(lambda: sink.find(to), what="Postfix delivers")[0].body
+        return server.wait_for(lambda: sink.find(to), what="Postfix delivers")[0].body
 
     return through
 

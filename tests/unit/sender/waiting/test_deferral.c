@@ -415,6 +415,24 @@ who_has_many_due_keeps_nobody_out(void **state)
 	assert_int_equal(t.loads, 76);
 }
 
+static const char *
+acme_or_bolt(size_t i)
+{
+	return i % 2 ? "acme" : "bolt";
+}
+
+static void
+lanes_that_have_their_share_are_left_alone(void **state)
+{
+	(void)state;
+	make_rows_of(1000, 1, due_long_ago, acme_or_bolt);
+	open_deferral(100);
+	AWAIT(t.loads >= 90);
+	settle();
+	run_on(rig.loop, poke_run, (void *)names[0]);
+	assert_in_range(t.loads, 90, 100);
+}
+
 static size_t
 place_of(size_t letter)
 {
@@ -761,6 +779,7 @@ main(void)
 		TEST(all_of_a_long_queue_comes_once_in_order_through_the_window),
 		TEST(all_sites_together_have_a_bound_and_none_is_forgotten),
 		TEST(who_has_many_due_keeps_nobody_out),
+		TEST(lanes_that_have_their_share_are_left_alone),
 		TEST(lanes_take_turns_and_none_is_forgotten),
 		TEST(an_account_leaves_room_in_memory_for_others),
 		TEST(what_was_blocked_by_its_own_account_comes_when_that_has_room),

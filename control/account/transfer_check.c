@@ -1,0 +1,343 @@
+/*
+ * transfer_check.c - what comes in a file may be hostile: each field is checked, as the API checks
+ * what it is given.
+ *
+ * transfer -> [transfer_check]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/account/accounts_private.h"
+#include "control/account/transfer.h"
+#include "control/account/transfer_private.h"
+#include "shared/account/account.h"
+#include "shared/account/owner.h"
+#include "shared/account/scram.h"
+#include "shared/mail/selector.h"
+
+#define USERNAME_MAX 100
+#define USERNAME_SIGNS "abcdefghijklmnopqrstuvwxyz0123456789-._@+"
+#define RULE_DIGITS 20
+
+static const char *
+text(const json_t *object, const char *field)
+{
+	return json_string_value(json_object_get(object, field));
+}
+
+int
+fault_in(struct fault *fault, const char *in)
+{
+	char field[FAULT_FIELD_MAX];
+
+	snprintf(field, sizeof field, "%s%s%.60s", in, *fault->field ? "." : "", fault->field);
+	memcpy(fault->field, field, sizeof field);
+	return -1;
+}
+
+static bool
+is_time(const json_t *value)
+{
+	return !value || (json_is_integer(value) && json_integer_value(value) >= 0);
+}
+
+static bool
+is_one_of(const json_t *value, const char *one, const char *two, const char *three)
+{
+	const char *word = json_string_value(value);
+
+	return word &&
+		(strcmp(word, one) == 0 || strcmp(word, two) == 0 ||
+			(three && strcmp(word, three) == 0));
+}
+
+static int
+check_domain(struct fault *fault, const json_t *domain, json_t *seen)
+{
+	static const struct field known[] = {
+		{"name",        FIELD_TEXT },
+                { "mailboxes",            FIELD_NUMBER },
+                { "verified",FIELD_SWITCH },
+		{ 0  }
+	};
+	char name[256];
+
+	if (fields_check(fault, domain, known, NULL) < 0)
+		return -1;
+	if (canonical_domain(text(domain, "name"), name) < 0 ||
+		strcmp(name, text(domain, "name")) != 0)
+		return fault_set(fault, 400, "name", "a domain like acme.example is needed");
+	if (json_object_get(seen, name))
+		return fault_set(fault, 400, "name", "%.100s is there twice", name);
+	json_object_set_new(seen, name, json_true());
+	if (json_integer_value(json_object_get(domain, "mailboxes")) < 0)
+		return fault_set(fault, 400, "mailboxes", "a number from 0 up");
+	if (!json_object_get(domain, "verified"))
+		return fault_set(fault, 400, "verified", "true or false");
+	return 0;
+}
+
+static int
+check_domains(struct fault *fault, const json_t *domains)
+{
+	json_t *seen = json_object(), *domain;
+	char field[32];
+	size_t i;
+	int err = 0;
+
+	json_array_foreach(domains, i, domain)
+	{
+		if (err)
+			break;
+		err = check_domain(fault, domain, seen);
+		snprintf(field, sizeof field, "domains[%zu]", i);
+		if (err)
+			fault_in(fault, field);
+	}
+	json_decref(seen);
+	return err;
+}
+
+static int
+check_status(struct fault *fault, const json_t *account)
+{
+	const json_t *before = json_object_get(account, "status_before");
+	const json_t *deleted = json_object_get(account, "deleted_us");
+
+	if (!is_one_of(json_object_get(account, "status"), "active", "disabled", "deleted"))
+		return fault_set(fault, 400, "status", "one of: active, disabled, deleted");
+	if (before && !is_one_of(before, "active", "disabled", NULL))
+		return fault_set(fault, 400, "status_before", "one of: active, disabled");
+	if (!is_time(deleted) || account_is_deleted(account) != (deleted != NULL))
+		return fault_set(fault, 400, "deleted_us",
+			"a deleted account has a time, in microseconds, and no other has");
+	return 0;
+}
+
+/* Its profile is taken as a request's would be. */
+int
+check_account(struct fault *fault, const json_t *account)
+{
+	static const struct field known[] = {
+		{"id",        FIELD_TEXT },
+                { "name",          FIELD_TEXT },
+                { "contact",FIELD_TEXT },
+		{ "status",  FIELD_TEXT },
+                { "policy",          FIELD_TEXT },
+		{ "display_address",FIELD_TEXT },
+                { "limits",   FIELD_OBJECT },
+		{ "domains",          FIELD_LIST },
+                { "version",  FIELD_NUMBER },
+		{ "created_us",   FIELD_NUMBER },
+                { "deleted_us",          FIELD_NUMBER },
+		{ "status_before",FIELD_TEXT },
+                { 0 }
+	};
+	json_t *profile;
+	int err;
+
+	if (!account || fields_check(fault, account, known, NULL) < 0)
+		return account ? -1 : fault_set(fault, 400, "", "a JSON object is needed");
+	if (!text(account, "id") || !account_id_valid(text(account, "id")))
+		return fault_set(fault, 400, "id", "no account has such an id");
+	if (!json_object_get(account, "limits") || !json_object_get(account, "domains"))
+		return fault_set(fault, 400,
+			json_object_get(account, "limits") ? "domains" : "limits", "is missing");
+	if (!is_time(json_object_get(account, "created_us")))
+		return fault_set(fault, 400, "created_us", "a time in microseconds");
+	profile = json_pack("{s:{}}", "limits");
+	err = take_profile(fault, profile, account, true);
+	json_decref(profile);
+	if (err || check_status(fault, account) < 0)
+		return -1;
+	return check_domains(fault, json_object_get(account, "domains"));
+}
+
+static bool
+username_valid(const char *name)
+{
+	const size_t length = name ? strlen(name) : 0;
+
+	return length > 0 && length <= USERNAME_MAX && strspn(name, USERNAME_SIGNS) == length;
+}
+
+int
+check_user(struct fault *fault, const char *name, const json_t *user)
+{
+	struct scram_verifier verifier;
+	int err = 0;
+
+	if (!username_valid(name))
+		return fault_set(fault, 400, "username", "1 to %d of the signs %s", USERNAME_MAX,
+			USERNAME_SIGNS);
+	if (!json_object_get(user, "enabled"))
+		return fault_set(fault, 400, "enabled", "true or false");
+	if (!is_time(json_object_get(user, "created_us")))
+		return fault_set(fault, 400, "created_us", "a time in microseconds");
+	if (!text(user, "verifier") || scram_parse(text(user, "verifier"), &verifier) < 0)
+		err = fault_set(fault, 400, "verifier",
+			"SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey> is needed");
+	explicit_bzero(&verifier, sizeof verifier);
+	return err;
+}
+
+int
+check_address(struct fault *fault, const char *name, const json_t *address)
+{
+	char network[NET_TEXT_MAX];
+
+	if (!name || account_network_text(name, network) < 0 || strcmp(name, network) != 0)
+		return fault_set(fault, 400, "address",
+			"an IPv4 or IPv6 address, or a network like 192.0.2.0/24, is needed");
+	if (!json_object_get(address, "active"))
+		return fault_set(fault, 400, "active", "true or false");
+	if (!is_time(json_object_get(address, "created_us")))
+		return fault_set(fault, 400, "created_us", "a time in microseconds");
+	return 0;
+}
+
+/* Entries of relay.config */
+
+static int
+check_owner(struct fault *fault, const char *name, const json_t *owner)
+{
+	const char *id = text(owner, "id"), *secret = text(owner, "secret");
+
+	(void)name;
+	if (!id || strlen(id) != OWNER_ID_LENGTH ||
+		strspn(id, "0123456789abcdef") != OWNER_ID_LENGTH)
+		return fault_set(fault, 400, "id", "32 digits of 0-9a-f");
+	if (secret && strlen(secret) != OWNER_ID_LENGTH)
+		return fault_set(fault, 400, "secret", "32 signs");
+	return 0;
+}
+
+static int
+check_account_entry(struct fault *fault, const char *name, const json_t *account)
+{
+	if (check_account(fault, account) < 0)
+		return -1;
+	return strcmp(name, text(account, "id")) == 0
+		? 0
+		: fault_set(fault, 400, "id", "is not that of the key");
+}
+
+static int
+check_member(struct fault *fault, const json_t *member)
+{
+	const char *account = text(member, "account");
+
+	return account && account_id_valid(account)
+		? 0
+		: fault_set(fault, 400, "account", "no account has such an id");
+}
+
+static int
+check_user_entry(struct fault *fault, const char *name, const json_t *user)
+{
+	return check_member(fault, user) < 0 ? -1 : check_user(fault, name, user);
+}
+
+static int
+check_address_entry(struct fault *fault, const char *name, const json_t *address)
+{
+	return check_member(fault, address) < 0 ? -1 : check_address(fault, name, address);
+}
+
+static int
+check_selector(struct fault *fault, const json_t *entry)
+{
+	const json_t *given = json_object_get(entry, "selector");
+	struct selector selector = { 0 };
+	const char *field = NULL;
+	int err = 0;
+
+	if (!given || json_object_size(given) == 0 || selector_parse(&selector, given, &field) < 0)
+		err = fault_set(fault, 400, "selector", "%s%snothing can match it",
+			field ? field : "", field ? ": " : "");
+	selector_wipe(&selector);
+	return err;
+}
+
+static int
+check_rule(struct fault *fault, const char *name, const json_t *rule)
+{
+	const json_int_t number = json_integer_value(json_object_get(rule, "number"));
+	char digits[RULE_DIGITS + 1];
+
+	snprintf(digits, sizeof digits, "%020lld", (long long)number);
+	if (number <= 0 || strcmp(digits, name) != 0)
+		return fault_set(fault, 400, "number", "is not that of the key");
+	if (!is_one_of(json_object_get(rule, "action"), "retry", "bounce", "release"))
+		return fault_set(fault, 400, "action", "one of: retry, bounce, release");
+	if (!is_time(json_object_get(rule, "accepted_before_us")))
+		return fault_set(fault, 400, "accepted_before_us", "a time in microseconds");
+	return check_selector(fault, rule);
+}
+
+static int
+check_suspension(struct fault *fault, const char *name, const json_t *suspension)
+{
+	(void)name;
+	if (!is_time(json_object_get(suspension, "since_us")) ||
+		!is_time(json_object_get(suspension, "until_us")))
+		return fault_set(fault, 400, "until_us", "a time in microseconds");
+	return check_selector(fault, suspension);
+}
+
+/* What an entry of each kind may hold. */
+static const struct entry_kind {
+	const char *prefix;
+	struct field known[8];
+	int (*check)(struct fault *fault, const char *name, const json_t *value);
+} entry_kinds[] = {
+	{OWNER_KEY,
+         { { "version", FIELD_NUMBER }, { "id", FIELD_TEXT }, { "secret", FIELD_TEXT } },
+         check_owner											 },
+	{ "account/",    { { 0 } },						       check_account_entry},
+	{ "user/",
+         { { "version", FIELD_NUMBER }, { "account", FIELD_TEXT },
+			{ "enabled", FIELD_SWITCH }, { "verifier", FIELD_TEXT },
+			{ "created_us", FIELD_NUMBER } },
+         check_user_entry										    },
+	{ "ip/",
+         { { "version", FIELD_NUMBER }, { "account", FIELD_TEXT },
+			{ "active", FIELD_SWITCH }, { "created_us", FIELD_NUMBER } },
+         check_address_entry										 },
+	{ "rule/",
+         { { "number", FIELD_NUMBER }, { "action", FIELD_TEXT },
+			{ "selector", FIELD_OBJECT }, { "accepted_before_us", FIELD_NUMBER },
+			{ "by", FIELD_TEXT } },
+         check_rule											  },
+	{ "suspension/",
+         { { "version", FIELD_NUMBER }, { "selector", FIELD_OBJECT },
+			{ "reason", FIELD_TEXT }, { "by", FIELD_TEXT },
+			{ "since_us", FIELD_NUMBER }, { "until_us", FIELD_NUMBER } },
+         check_suspension										    },
+};
+
+static const struct entry_kind *
+entry_kind_of(const char *key)
+{
+	for (size_t i = 0; i < sizeof entry_kinds / sizeof *entry_kinds; i++) {
+		const char *prefix = entry_kinds[i].prefix;
+
+		if (i == 0 ? strcmp(key, prefix) == 0 : strncmp(key, prefix, strlen(prefix)) == 0)
+			return &entry_kinds[i];
+	}
+	return NULL;
+}
+
+int
+entry_check(struct fault *fault, const char *key, const json_t *value)
+{
+	const struct entry_kind *kind = entry_kind_of(key);
+
+	if (!kind || strlen(key) >= 480)
+		return fault_set(fault, 400, key, "this version knows no such entry");
+	if ((kind->known->name && fields_check(fault, value, kind->known, NULL) < 0) ||
+		kind->check(fault, key + strlen(kind->prefix), value) < 0)
+		return fault_in(fault, key);
+	return 0;
+}
