@@ -5,13 +5,14 @@
 #define SHARED_KAFKA_TALLY_H
 
 #include "shared/kafka_private.h"
+#include "shared/said.h"
 
 struct metric;
 
 struct kafka_tally {
 	struct metric *latency[KAFKA_TOPICS], *errors[KAFKA_TOPICS], *unknown[KAFKA_TOPICS];
 	struct metric *in_flight, *large_waiting, *replaced;
-	uint64_t next_log_ms;
+	struct said said[KAFKA_TOPICS];
 };
 
 void kafka_tally_init(struct kafka_tally *tally);

@@ -34,6 +34,7 @@
 #include "shared/loop.h"
 #include "shared/queue_backend.h"
 #include "shared/row_table.h"
+#include "shared/said.h"
 #include "shared/state_dir.h"
 
 #define BATCH_BYTES (4u * 1024 * 1024) /* of one transaction */
@@ -157,7 +158,9 @@ struct lmdb_queue {
 	/* writer only */
 	struct op_list unlinks; /* OP_UNLINKs for after the commit */
 	bool touched[TOPIC_COUNT];
-	uint64_t reserve, allocated, free_bytes, free_counted_us, said_full_us;
+	uint64_t reserve, allocated, free_bytes, free_counted_us;
+	struct said said_full;
+	const char *full_why; /* static; the writer's alone */
 
 	atomic_bool full;
 };
