@@ -145,6 +145,14 @@ session_find(struct session *session, unsigned number)
 	return NULL;
 }
 
+/* Whether mail with that verdict may reach its recipients: all of it has to be scanned then. */
+static bool
+goes_on(enum verdict verdict)
+{
+	return verdict == VERDICT_CLEAN || verdict == VERDICT_UNWANTED ||
+		verdict == VERDICT_SUSPICIOUS;
+}
+
 static void
 on_answer(void *arg, const char *text, size_t length)
 {
@@ -172,9 +180,9 @@ on_answer(void *arg, const char *text, size_t length)
 	if (session->alone || (!session->in_flight && session->number >= SESSION_SCANS))
 		session_close(session);
 	clamd_dispatch_soon(host->clamd);
-	if (verdict == VERDICT_CLEAN && (clamd_room_short(host->clamd) || scan->doubted))
+	if (goes_on(verdict) && (clamd_room_short(host->clamd) || scan->doubted))
 		scan->done(scan, CLAMD_ANSWER, VERDICT_ERROR,
-			"OK, but its TemporaryDirectory was short of room");
+			"no virus found, but its TemporaryDirectory was short of room");
 	else
 		scan->done(scan, CLAMD_ANSWER, verdict, signature);
 }

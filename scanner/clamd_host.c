@@ -39,17 +39,15 @@ static void
 host_down(struct host *host, const struct clamd_check_report *report)
 {
 	struct session *session;
-	uint64_t now = clock_mono_ms();
+	unsigned left_out;
 
 	host->state = HOST_DOWN;
 	metric_set(host->up, 0);
 	metric_set(host->refused, report->refused);
 	snprintf(host->why, sizeof host->why, "%s: %s", host->name, report->why);
-	if (!host->logged_ms || now - host->logged_ms >= LOG_AGAIN_MS) {
-		host->logged_ms = now;
+	if (said_now(&host->said, report->why, LOG_AGAIN_MS, &left_out))
 		LOG_ERROR(report->refused ? "clamd is not fit for use" : "clamd does not answer",
-			"host", host->name, "error", report->why);
-	}
+			"host", host->name, "error", report->why, SAID_LEFT_OUT(left_out));
 	while ((session = LIST_FIRST(&host->sessions)))
 		clamd_session_fail(session, report->silent ? NOBODY : EVERYBODY, CLAMD_BROKEN);
 	clamd_late_fail(host, false);
@@ -83,17 +81,19 @@ static void
 host_up(struct host *host, const struct clamd_check_report *report)
 {
 	const uint64_t recheck_ms = host->clamd->options.recheck_ms;
+	unsigned left_out;
 
 	host_signatures(host, report->signed_at_s);
 	host->capacity = report->threads ? report->threads : THREADS_DEFAULT;
+	said_clear(&host->said, &left_out);
 	if (host->state != HOST_UP)
-		LOG_INFO("clamd is ready", "host", host->name, "threads", log_int(host->capacity));
+		LOG_INFO("clamd is ready", "host", host->name, "threads", log_int(host->capacity),
+			SAID_LEFT_OUT(left_out));
 	if (report->depth == CHECK_FULL)
 		host->proved_ms = clock_mono_ms();
 	host->state = HOST_UP;
 	host->why[0] = '\0';
 	host->backoff_ms = BACKOFF_FIRST_MS;
-	host->logged_ms = 0;
 	metric_set(host->up, 1);
 	metric_set(host->refused, 0);
 	host_timer(host, recheck_ms < HEALTH_MS ? (unsigned)recheck_ms : HEALTH_MS);

@@ -12,6 +12,7 @@
 #include "scanner/clamd_wire.h"
 #include "shared/base/net.h"
 #include "shared/base/resolve.h"
+#include "shared/base/said.h"
 
 TAILQ_HEAD(scan_list, clamd_scan);
 
@@ -28,7 +29,8 @@ struct session {
 struct clamd_room {
 	struct event *timer;
 	char why[512]; /* room is short; "": it is not */
-	uint64_t started_us, told_ms;
+	uint64_t started_us;
+	struct said said;
 	unsigned shortages;
 };
 
@@ -49,7 +51,7 @@ struct host {
 	struct event *timer;
 	unsigned backoff_ms;
 	uint64_t proved_ms; /* when a full check passed */
-	uint64_t logged_ms;
+	struct said said;
 	char why[512];
 	struct metric *up, *refused, *signature_age;
 };

@@ -71,12 +71,11 @@ doubt_all(struct clamd *clamd)
 static void
 tell(struct clamd_room *room)
 {
-	const uint64_t now = clock_mono_ms();
+	unsigned left_out;
 
-	if (room->told_ms && now - room->told_ms < TELL_AGAIN_MS)
-		return;
-	room->told_ms = now;
-	LOG_ERROR("no clamd is used for want of room", "error", room->why);
+	if (said_now(&room->said, room->why, TELL_AGAIN_MS, &left_out))
+		LOG_ERROR("no clamd is used for want of room", "error", room->why,
+			SAID_LEFT_OUT(left_out));
 }
 
 bool
@@ -84,14 +83,19 @@ clamd_room_short(struct clamd *clamd)
 {
 	struct clamd_room *room = &clamd->room;
 	const bool was_short = room->why[0];
+	char why[sizeof room->why];
+	bool news;
 
 	if (!clamd->options.temporary)
 		return false;
-	look(clamd, room->why, sizeof room->why);
+	look(clamd, why, sizeof why);
+	news = !said_same(why, room->why);
+	memcpy(room->why, why, sizeof why);
 	if (room->why[0])
 		doubt_all(clamd);
-	if (room->why[0] && !was_short) {
+	if (room->why[0] && !was_short)
 		room->shortages++;
+	if (room->why[0] && news) {
 		tell(room);
 	} else if (!room->why[0] && was_short) {
 		clamd_dispatch_soon(clamd);

@@ -52,3 +52,16 @@ fixup_build(const Envelope *envelope, const char *hostname, char out[FIXUP_MAX])
 		append(out, &length, "From: <MAILER-DAEMON@%s>\r\n", hostname);
 	return length;
 }
+
+size_t
+fixup_alert(const Envelope *envelope, char out[FIXUP_ALERT_MAX])
+{
+	char name[256];
+	size_t n = 0;
+
+	for (const char *at = envelope->signature; *at && n < sizeof name - 1; at++)
+		name[n++] = *at > ' ' && *at < 0x7f ? *at : '_';
+	name[n] = '\0';
+	return (size_t)snprintf(out, FIXUP_ALERT_MAX, ALERT_FIELD ": %s, %s\r\n",
+		envelope_verdict_name(envelope->verdict), name);
+}

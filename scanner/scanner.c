@@ -5,7 +5,9 @@
  *
  * Unsure means wait: without a verdict no message goes on, whatever happens to clamd. A message
  * ends in one of: clean, with the fields it lacked put before it; infected or unscannable, after
- * the event and the notices (the sender makes held mail of it); or still waiting here.
+ * the event and the notices (the sender makes held mail of it); unwanted or suspicious, which is
+ * held likewise or goes on, with a field that says so or without, after an event; or still waiting
+ * here.
  *
  * A message whose scan broke the connection may have crashed clamd. From then on it is scanned
  * alone, so that only its own crashes count. One whose scan takes too long, on a clamd that is well
@@ -35,6 +37,7 @@
 #include "shared/work/inflight.h"
 #include "shared/work/poison.h"
 #include "shared/work/role.h"
+#include "shared/base/said.h"
 
 #define WINDOW 20000 /* twice what one account may have in the queue (ingress.in_flight_max) */
 #define STRIKES 3
@@ -66,6 +69,7 @@ struct message {
 	uint64_t started_us;
 	unsigned tries, strikes, errors;
 	bool poison;       /* it is held for what it did to us */
+	bool tagged;       /* its header says what clamd found */
 	Envelope envelope; /* the record's, changed; its parts are still the record's */
 	char *signature;
 	uint8_t *prefix;
@@ -86,10 +90,11 @@ static struct scanner {
 	unsigned paused;
 	struct event *second;
 	struct task begin, drain, stop;
-	uint64_t stop_ms, alerted_ms;
+	uint64_t stop_ms, patient_ms; /* patient: until then nobody minds that no clamd is ready */
+	struct said said;
 	bool stopping;
 	struct probe *probe;
-	struct metric *scans[4], *failures, *latency, *waiting;
+	struct metric *scans[VERDICTS], *failures, *latency, *waiting;
 } * scanner;
 
 static void
@@ -178,16 +183,18 @@ static void
 hold(struct message *message)
 {
 	message->stage = STAGE_HOLD;
-	hold_tell(scanner->hold, &message->envelope, NULL, on_held, message);
+	if (message->envelope.let_pass)
+		hold_alert(scanner->hold, &message->envelope, message->tagged, on_held, message);
+	else
+		hold_tell(scanner->hold, &message->envelope, NULL, on_held, message);
 }
 
-/* The fields that the message came without go before what is to go before it already. */
+/* They go before what is to go before the message already. */
 static void
-add_missing_fields(struct message *message)
+add_fields(struct message *message, const char *fields, size_t size)
 {
 	Envelope *envelope = &message->envelope;
-	char fields[FIXUP_MAX];
-	size_t size = fixup_build(envelope, scanner->config->hostname, fields);
+	uint8_t *former = message->prefix;
 
 	if (!size)
 		return;
@@ -198,13 +205,46 @@ add_missing_fields(struct message *message)
 	envelope->prefix.data = message->prefix;
 	envelope->prefix.len += size;
 	envelope->mime_8bit = envelope->mime_8bit || !text_is_ascii(fields, size);
-	envelope->missing = 0;
+	free(former);
+}
+
+static void
+add_missing_fields(struct message *message)
+{
+	char fields[FIXUP_MAX];
+
+	add_fields(message, fields,
+		fixup_build(&message->envelope, scanner->config->hostname, fields));
+	message->envelope.missing = 0;
+}
+
+static enum alert_policy
+policy_of(Envelope__Verdict verdict)
+{
+	switch (verdict) {
+	case ENVELOPE__VERDICT__UNWANTED: return (enum alert_policy)scanner->config->scanner.pua;
+	case ENVELOPE__VERDICT__SUSPICIOUS:
+		return (enum alert_policy)scanner->config->scanner.heuristics;
+	default: return ALERT_HOLD;
+	}
+}
+
+static void
+let_pass(struct message *message, bool tag)
+{
+	char field[FIXUP_ALERT_MAX];
+
+	message->envelope.let_pass = true;
+	if (tag)
+		add_fields(message, field, fixup_alert(&message->envelope, field));
+	message->tagged = tag;
 }
 
 static void
 judged(struct message *message, Envelope__Verdict verdict, const char *signature)
 {
 	const Envelope *envelope = record_envelope(message->record);
+	enum alert_policy policy;
 
 	metric_add(scanner->scans[verdict], 1);
 	message->envelope = *envelope;
@@ -217,6 +257,9 @@ judged(struct message *message, Envelope__Verdict verdict, const char *signature
 	}
 	message->signature = xstrdup(signature);
 	message->envelope.signature = message->signature;
+	policy = policy_of(verdict);
+	if (policy != ALERT_HOLD)
+		let_pass(message, policy == ALERT_TAG);
 	hold(message);
 }
 
@@ -320,6 +363,8 @@ on_scanned(struct clamd_scan *done, enum clamd_result result, enum verdict verdi
 	case VERDICT_CLEAN: judged(message, ENVELOPE__VERDICT__CLEAN, ""); break;
 	case VERDICT_INFECTED: judged(message, ENVELOPE__VERDICT__INFECTED, signature); break;
 	case VERDICT_UNSCANNABLE: judged(message, ENVELOPE__VERDICT__UNSCANNABLE, signature); break;
+	case VERDICT_UNWANTED: judged(message, ENVELOPE__VERDICT__UNWANTED, signature); break;
+	case VERDICT_SUSPICIOUS: judged(message, ENVELOPE__VERDICT__SUSPICIOUS, signature); break;
 	case VERDICT_ERROR: scan_error(message, signature); break;
 	}
 }
@@ -401,7 +446,7 @@ static void
 tell_state(void)
 {
 	char why[512] = "";
-	unsigned waiting = 0;
+	unsigned waiting = 0, left_out;
 	bool ready;
 	struct message *message;
 
@@ -412,10 +457,10 @@ tell_state(void)
 		return;
 	ready = clamd_up(scanner->clamd, why, sizeof why) > 0;
 	probe_set(scanner->probe, ready ? HEALTH_READY : HEALTH_FAILED, ready ? NULL : why);
-	if (ready || clock_mono_ms() - scanner->alerted_ms < ALERT_MS)
-		return;
-	scanner->alerted_ms = clock_mono_ms();
-	LOG_ERROR("no clamd can be used: mail waits", "error", why, "waiting", log_int(waiting));
+	if (!ready && clock_mono_ms() >= scanner->patient_ms &&
+		said_now(&scanner->said, why, ALERT_MS, &left_out))
+		LOG_ERROR("no clamd can be used: mail waits", "error", why, "waiting",
+			log_int(waiting), SAID_LEFT_OUT(left_out));
 }
 
 static void
@@ -465,12 +510,11 @@ on_stop(struct task *task)
 static void
 register_metrics(void)
 {
-	static const char *const verdicts[] = { "none", "clean", "infected", "unscannable" };
-
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < VERDICTS; i++) {
 		char labels[32];
 
-		snprintf(labels, sizeof labels, "verdict=\"%s\"", verdicts[i]);
+		snprintf(labels, sizeof labels, "verdict=\"%s\"",
+			envelope_verdict_name((Envelope__Verdict)i));
 		scanner->scans[i] = metric_counter(
 			"shout_scanner_scans_total", "Messages by verdict", labels);
 	}
@@ -530,7 +574,7 @@ scanner_start(const struct config *config, struct queue *queue)
 	scanner->config = config;
 	scanner->queue = queue;
 	scanner->loop = loop_new("scanner");
-	scanner->alerted_ms = clock_mono_ms(); /* the first check takes its time */
+	scanner->patient_ms = clock_mono_ms() + ALERT_MS; /* the first check takes its time */
 	TAILQ_INIT(&scanner->all);
 	scanner->begin.run = on_begin;
 	scanner->drain.run = on_drain;

@@ -49,9 +49,12 @@ static enum verdict
 found(const char *name, size_t length)
 {
 	if (starts_with(name, length, "Heuristics.Limits.") ||
-		starts_with(name, length, "Heuristics.Email.ExceedsMax.") ||
-		starts_with(name, length, "Heuristics.Encrypted."))
+		starts_with(name, length, "Heuristics.Email.ExceedsMax."))
 		return VERDICT_UNSCANNABLE;
+	if (starts_with(name, length, "Heuristics."))
+		return VERDICT_SUSPICIOUS;
+	if (starts_with(name, length, "PUA."))
+		return VERDICT_UNWANTED;
 	return VERDICT_INFECTED;
 }
 

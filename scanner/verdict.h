@@ -9,8 +9,9 @@
 enum verdict {
 	VERDICT_CLEAN,
 	VERDICT_INFECTED,
-	VERDICT_UNSCANNABLE, /* over a limit, encrypted by policy: Heuristics.Limits.*, size limit
-				exceeded */
+	VERDICT_UNSCANNABLE, /* over a limit: Heuristics.Limits.*, size limit exceeded */
+	VERDICT_UNWANTED,    /* PUA.*: potentially unwanted, no virus */
+	VERDICT_SUSPICIOUS,  /* Heuristics.*: phishing, macros, encrypted */
 	VERDICT_ERROR,       /* clamd could not do it: wait and try again */
 };
 

@@ -204,9 +204,11 @@ print_score(const json_t *score)
 	json_object_foreach((json_t *)score, window, counts)
 	{
 		char *text = xasprintf(
-			"%s: %s recipients, %s hard bounces (%s unknown), %s viruses", window,
-			number_of(counts, "recipients"), number_of(counts, "hard_bounces"),
-			number_of(counts, "unknown_users"), number_of(counts, "viruses"));
+			"%s: %s recipients, %s hard bounces (%s unknown), %s viruses, "
+			"%s alerts",
+			window, number_of(counts, "recipients"), number_of(counts, "hard_bounces"),
+			number_of(counts, "unknown_users"), number_of(counts, "viruses"),
+			number_of(counts, "alerts"));
 
 		print_field("Last", text);
 		free(text);

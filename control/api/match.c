@@ -49,18 +49,12 @@ has_domain(const struct selector *selector, const Envelope *envelope)
 
 /* Records */
 
-/* The sender holds it as soon as it has it. */
-static bool
-is_found(const Envelope *envelope)
-{
-	return envelope->verdict == ENVELOPE__VERDICT__INFECTED ||
-		envelope->verdict == ENVELOPE__VERDICT__UNSCANNABLE;
-}
-
+/* What must be held the sender holds as soon as it has it. */
 static bool
 counts(const struct match *match, const Envelope *envelope)
 {
-	return match->state == MATCH_ANY || (match->state == MATCH_WAITING && !is_found(envelope));
+	return match->state == MATCH_ANY ||
+		(match->state == MATCH_WAITING && !envelope_must_hold(envelope));
 }
 
 static bool

@@ -4,8 +4,9 @@
  * ingress:  body -> [content] -> originators, authorize
  *
  * Return-Path belongs to final delivery (RFC 5321 4.4), and a Bcc that is left in would tell every
- * recipient about the hidden ones. The rest is what Postfix's smtpd and cleanup do, so that every
- * reader behind us takes for header what we took for it:
+ * recipient about the hidden ones; X-Shout-Alert is the scanner's to say. The rest is what
+ * Postfix's smtpd and cleanup do, so that every reader behind us takes for header what we took for
+ * it:
  *
  *   a mailbox file's "From " line before the header   "X-Mailbox-Line: " goes before it
  *   a line that is no field, or a fold of nothing     the empty line goes before it: it is body
@@ -70,7 +71,7 @@ static bool
 stays(const struct header_field *field)
 {
 	return !header_is(field, "Return-Path") && !header_is(field, "Bcc") &&
-		!header_is(field, "Resent-Bcc");
+		!header_is(field, "Resent-Bcc") && !header_is(field, ALERT_FIELD);
 }
 
 /* RFC 5322 3.6.2, 3.6.3 and 3.6.6, RFC 8098 2.1, and what mail programs added. */

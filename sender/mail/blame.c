@@ -118,13 +118,6 @@ mail_blame(struct mail *mail)
 	hold_tell(sender->hold, mail->envelope, harmful, on_blamed, mail);
 }
 
-static bool
-must_hold(const Envelope *envelope)
-{
-	return envelope->verdict == ENVELOPE__VERDICT__INFECTED ||
-		envelope->verdict == ENVELOPE__VERDICT__UNSCANNABLE;
-}
-
 static struct mail *
 mail_of(struct poison_work *work)
 {
@@ -136,7 +129,7 @@ poison_record_begin(struct poison_work *work)
 {
 	struct mail *mail = mail_of(work);
 
-	if (must_hold(mail->envelope))
+	if (envelope_must_hold(mail->envelope))
 		mail_hold(mail, mail->envelope->signature);
 	else if (poison_strikes(mail->sender->poison, work->id) >= POISON_STRIKES)
 		mail_blame(mail);

@@ -19,14 +19,6 @@
 #include "shared/base/loop.h"
 #include "shared/metrics/metrics.h"
 
-static const char *
-verdict_name(const Envelope *envelope)
-{
-	static const char *const names[] = { "none", "clean", "infected", "unscannable" };
-
-	return (unsigned)envelope->verdict < 4 ? names[envelope->verdict] : "none";
-}
-
 /* Delivered. */
 
 struct receipt {
@@ -101,7 +93,7 @@ receipt_event(struct receipt *receipt)
 		json_str(&sender->event.json, "tls",
 			*receipt->outcome.tls ? receipt->outcome.tls : NULL);
 	}
-	json_str(&sender->event.json, "verdict", verdict_name(envelope));
+	json_str(&sender->event.json, "verdict", envelope_verdict_name(envelope->verdict));
 	json_int(&sender->event.json, "queued_ms",
 		((int64_t)clock_us() - (int64_t)envelope->accepted_us) / 1000);
 	mail_event_send(&sender->event, sender->queue, on_receipt, receipt);

@@ -165,12 +165,13 @@ fault_begin(struct local *local, enum local_fault kind, const char *reason, cons
 {
 	struct fault *fault = &local->faults[kind];
 	const bool changed = !fault->active || strcmp(fault->why, why) != 0;
+	unsigned left_out;
 
 	fault->active = true;
 	fault->last_ms = clock_mono_ms();
 	snprintf(fault->why, sizeof fault->why, "%s", why);
 	metric_add(fault->count, 1);
-	if (!said_before(&fault->said, reason))
+	if (said_now(&fault->said, reason, SAID_ONCE, &left_out))
 		LOG_WARN("a fault of this machine keeps mail from going out", "fault", kinds[kind],
 			"error", why);
 	if (changed)
@@ -182,12 +183,13 @@ static void
 fault_end(struct local *local, enum local_fault kind)
 {
 	struct fault *fault = &local->faults[kind];
+	unsigned left_out;
 
 	if (!fault->active)
 		return;
 	fault->active = false;
-	said_clear(&fault->said);
-	LOG_INFO("a fault of this machine is over", "fault", kinds[kind]);
+	said_clear(&fault->said, &left_out);
+	LOG_INFO("a fault of this machine is over", "fault", kinds[kind], SAID_LEFT_OUT(left_out));
 	tell(local);
 	if (local->again)
 		local->again(local->arg);

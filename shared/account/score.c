@@ -22,8 +22,8 @@
 #define TIMEOUT_MS 2000
 #define KEY_SIZE 320
 
-const char *const score_names[SCORES] = { "recipients", "hard_bounces", "unknown_users",
-	"viruses" };
+const char *const score_names[SCORES] = { "recipients", "hard_bounces", "unknown_users", "viruses",
+	"alerts" };
 const char *const score_windows[SCORE_WINDOWS] = { "5m", "1h", "24h", "7d" };
 
 static struct redis_script script = { .text =

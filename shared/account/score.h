@@ -19,6 +19,7 @@ enum score {
 	SCORE_HARD_BOUNCES,  /* of them: refused for good, for the recipient's sake */
 	SCORE_UNKNOWN_USERS, /* of those: there is no such user */
 	SCORE_VIRUSES,       /* messages */
+	SCORE_ALERTS,        /* messages that clamd calls unwanted or suspicious; held or not */
 	SCORES
 };
 #define SCORE_WINDOWS 4

@@ -18,6 +18,8 @@ enum config_backend { BACKEND_LMDB, BACKEND_KAFKA };
 enum config_sasl { SASL_NONE, SASL_PLAIN, SASL_SCRAM_SHA_256, SASL_SCRAM_SHA_512 };
 enum listen_tls { LISTEN_PLAIN, LISTEN_STARTTLS, LISTEN_IMPLICIT }; /* none, starttls, implicit */
 enum listen_auth { AUTH_NEVER, AUTH_KNOWN_ADDRESSES, AUTH_ALWAYS }; /* AUTH without TLS */
+/* What is done with mail that clamd has an alert for, but no virus found in. */
+enum alert_policy { ALERT_HOLD, ALERT_TAG, ALERT_PASS }; /* hold, tag, pass */
 enum bare_newline { BARE_NORMALISE, BARE_REFUSE };
 
 struct listen_config {
@@ -110,6 +112,7 @@ struct config {
 		uint64_t timeout;       /* of a scan, 60s */
 		unsigned connections;   /* to each clamd at most, 10 */
 		uint64_t signature_age; /* older alerts, 48h */
+		int pua, heuristics;    /* enum alert_policy, hold */
 		uint64_t error_limit;   /* what clamd only has errors for is held then, 3d */
 	} scanner;
 	struct {

@@ -79,6 +79,11 @@ static const cyaml_strval_t profiles[] = {
 	{"modern",  TLS_MODERN},
 	{ "legacy", TLS_LEGACY},
 };
+static const cyaml_strval_t policies[] = {
+	{"hold",  ALERT_HOLD},
+	{ "tag",  ALERT_TAG },
+	{ "pass", ALERT_PASS},
+};
 static const cyaml_strval_t newlines[] = {
 	{"normalise", BARE_NORMALISE},
 	{ "refuse",   BARE_REFUSE   },
@@ -213,6 +218,8 @@ static const cyaml_schema_field_t scanner_fields[] = {
 	NUMBER("connections", CONFIG(scanner.connections)),
 	TEXT("signature_age", CONFIG(scanner.signature_age)),
 	TEXT("error_limit", CONFIG(scanner.error_limit)),
+	ENUM("pua", CONFIG(scanner.pua), int, policies),
+	ENUM("heuristics", CONFIG(scanner.heuristics), int, policies),
 	CYAML_FIELD_END,
 };
 

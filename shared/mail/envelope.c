@@ -250,3 +250,24 @@ recipients_weight(size_t recipients)
 {
 	return 1 + (unsigned)recipients / RECIPIENTS_A_WEIGHT;
 }
+
+const char *
+envelope_verdict_name(Envelope__Verdict verdict)
+{
+	static const char *const names[VERDICTS] = { "none", "clean", "infected", "unscannable",
+		"unwanted", "suspicious" };
+
+	return (unsigned)verdict < VERDICTS ? names[verdict] : "none";
+}
+
+bool
+envelope_must_hold(const Envelope *envelope)
+{
+	switch (envelope->verdict) {
+	case ENVELOPE__VERDICT__INFECTED:
+	case ENVELOPE__VERDICT__UNSCANNABLE: return true;
+	case ENVELOPE__VERDICT__UNWANTED:
+	case ENVELOPE__VERDICT__SUSPICIOUS: return !envelope->let_pass;
+	default: return false;
+	}
+}

@@ -41,6 +41,14 @@ void row_free(Row *row);
 unsigned recipients_weight(size_t recipients);
 #define ENVELOPE_RECIPIENTS_MAX 1000
 
+/* The header field that the scanner tags mail with: "X-Shout-Alert: unwanted, PUA.Win.Tool.X". */
+#define ALERT_FIELD "X-Shout-Alert"
+/* "clean", "infected", "unwanted" ...; "none" for one that is not known. */
+#define VERDICTS 6
+const char *envelope_verdict_name(Envelope__Verdict verdict);
+/* Whether the scanner wants it held. */
+bool envelope_must_hold(const Envelope *envelope);
+
 /* Deep copies in one allocation, to be freed with envelope_free() or row_free(). */
 Envelope *envelope_copy(const Envelope *envelope);
 Row *row_copy(const Row *row);

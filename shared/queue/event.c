@@ -29,6 +29,7 @@ static const struct {
 	{ "tls-failed", EVENT_FLOOD },
 	{ "tls-lost", EVENT_OF_MAIL },
 	{ "held", EVENT_OF_MAIL },
+	{ "alerted", EVENT_OF_MAIL },
 	{ "released", EVENT_OF_MAIL },
 	{ "deferred", EVENT_OF_MAIL },
 	{ "delayed", EVENT_OF_MAIL },

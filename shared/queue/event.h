@@ -17,6 +17,7 @@
  *   tls-lost       host error since
  *   audit          what by claimed client changed changes[{object before after}] event_id
  *   held           verdict signature reason event_id
+ *   alerted        verdict signature tagged event_id
  *   released       rule by
  *   deferred       site to[] host reply ambiguous attempts due  (one per row and attempt)
  *   delivered      site to[] host reply attempts tls verdict queued_ms

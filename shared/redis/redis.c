@@ -217,8 +217,10 @@ script_again(struct redis *redis, struct command *command)
 static void
 hello_done(struct redis *redis)
 {
-	if (said_clear(&redis->said))
-		LOG_INFO("redis: connected", "address", redis->address);
+	unsigned left_out;
+
+	if (said_clear(&redis->said, &left_out))
+		LOG_INFO("redis: connected", "address", redis->address, SAID_LEFT_OUT(left_out));
 	redis->must_write = false;
 	redis->backoff_ms = BACKOFF_MIN_MS;
 	redis->state = ST_UP;

@@ -204,7 +204,9 @@ probe_takes(struct redis *redis)
 void
 redis_complain(struct redis *redis, const char *message, const char *why)
 {
-	if (!said_before(&redis->said, why))
+	unsigned left_out;
+
+	if (said_now(&redis->said, why, SAID_ONCE, &left_out))
 		LOG_WARN(message, "address", redis->address, "error", why);
 }
 
@@ -212,10 +214,11 @@ enum redis_remedy
 redis_refused(struct redis *redis, const char *text)
 {
 	const int refusal = refusal_of(text);
+	unsigned left_out;
 
 	if (refusal < 0)
 		return REDIS_NONE;
-	if (!said_before(&redis->said, refusals[refusal].word))
+	if (said_now(&redis->said, refusals[refusal].word, SAID_ONCE, &left_out))
 		LOG_WARN("redis: refuses what it is asked", "address", redis->address, "error",
 			text);
 	redis_count_refusal(text);
@@ -232,12 +235,14 @@ static void
 on_pulse_answer(void *arg, int err, const struct redis_reply *reply)
 {
 	struct redis *redis = arg;
+	unsigned left_out;
 
 	if (err == -ECANCELED)
 		return;
 	if (!err && redis_reply_kind(reply) != REDIS_ERR && redis->refused) {
-		LOG_INFO("redis: takes what it is asked again", "address", redis->address);
-		said_clear(&redis->said);
+		said_clear(&redis->said, &left_out);
+		LOG_INFO("redis: takes what it is asked again", "address", redis->address,
+			SAID_LEFT_OUT(left_out));
 		probe_takes(redis);
 	}
 	redis->hurried = redis->refused;

@@ -58,6 +58,7 @@ struct told {
 	struct hold *hold;
 	const Envelope *envelope;
 	const char *why;
+	bool goes_on; /* nobody is told but the event's readers */
 	struct account *account;
 	queue_cb cb;
 	void *arg;
@@ -347,6 +348,24 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 	account_by_id(told->hold->accounts, told->envelope->account, on_account, told);
 }
 
+/* What could not be scanned is nobody's fault. */
+static void
+count(struct told *told)
+{
+	struct scores *scores = told->hold->scores;
+
+	switch (told->envelope->verdict) {
+	case ENVELOPE__VERDICT__INFECTED:
+		scores_add(scores, told->envelope->account, SCORE_VIRUSES, 1);
+		break;
+	case ENVELOPE__VERDICT__UNWANTED:
+	case ENVELOPE__VERDICT__SUSPICIOUS:
+		scores_add(scores, told->envelope->account, SCORE_ALERTS, 1);
+		break;
+	default: break;
+	}
+}
+
 static void
 on_event(void *arg, int err)
 {
@@ -356,28 +375,69 @@ on_event(void *arg, int err)
 		told_end(told, err);
 		return;
 	}
-	if (!told->why && told->envelope->verdict == ENVELOPE__VERDICT__INFECTED)
-		scores_add(told->hold->scores, told->envelope->account, SCORE_VIRUSES, 1);
+	if (!told->why)
+		count(told);
+	if (told->goes_on) {
+		told_end(told, 0);
+		return;
+	}
 	told->deadline_ms = clock_mono_ms() + NOTICE_MS;
 	account_by_id(told->hold->accounts, told->envelope->account, on_account, told);
+}
+
+static struct told *
+told_new(struct hold *hold, const Envelope *envelope, queue_cb cb, void *arg)
+{
+	struct told *told = xcalloc(1, sizeof *told);
+
+	told->hold = hold;
+	told->envelope = envelope;
+	told->cb = cb;
+	told->arg = arg;
+	return told;
+}
+
+static void
+begin_event(struct hold *hold, const char *name, const Envelope *envelope)
+{
+	mail_event_begin_once(&hold->event, name, envelope);
+	json_str(&hold->event.json, "verdict", envelope_verdict_name(envelope->verdict));
+	json_str(&hold->event.json, "signature", envelope->signature);
+}
+
+static const char *
+reason_of(const Envelope *envelope)
+{
+	switch (envelope->verdict) {
+	case ENVELOPE__VERDICT__INFECTED: return "virus found";
+	case ENVELOPE__VERDICT__UNWANTED: return "potentially unwanted software found";
+	case ENVELOPE__VERDICT__SUSPICIOUS: return "suspicious content found";
+	default: return "it could not be scanned for viruses";
+	}
 }
 
 void
 hold_tell(struct hold *hold, const Envelope *envelope, const char *why, queue_cb cb, void *arg)
 {
-	bool infected = envelope->verdict == ENVELOPE__VERDICT__INFECTED;
-	struct told *told = xcalloc(1, sizeof *told);
+	struct told *told = told_new(hold, envelope, cb, arg);
 
-	*told = (struct told){
-		.hold = hold, .envelope = envelope, .why = why, .cb = cb, .arg = arg
-	};
-	mail_event_begin_once(&hold->event, "held", envelope);
-	if (!why) {
-		json_str(&hold->event.json, "verdict", infected ? "infected" : "unscannable");
-		json_str(&hold->event.json, "signature", envelope->signature);
-		why = infected ? "virus found" : "it could not be scanned for viruses";
-	}
-	json_str(&hold->event.json, "reason", why);
+	told->why = why;
+	if (why)
+		mail_event_begin_once(&hold->event, "held", envelope);
+	else
+		begin_event(hold, "held", envelope);
+	json_str(&hold->event.json, "reason", why ? why : reason_of(envelope));
+	mail_event_send(&hold->event, hold->queue, on_event, told);
+}
+
+void
+hold_alert(struct hold *hold, const Envelope *envelope, bool tagged, queue_cb cb, void *arg)
+{
+	struct told *told = told_new(hold, envelope, cb, arg);
+
+	told->goes_on = true;
+	begin_event(hold, "alerted", envelope);
+	json_bool(&hold->event.json, "tagged", tagged);
 	mail_event_send(&hold->event, hold->queue, on_event, told);
 }
 

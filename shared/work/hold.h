@@ -27,4 +27,10 @@ struct redis *hold_redis(const struct hold *hold);
 void
 hold_tell(struct hold *hold, const Envelope *envelope, const char *why, queue_cb cb, void *arg);
 
+/*
+ * Tells of a message that clamd has an alert for, and that goes on all the same: the event, and the
+ * score. `cb`: as above. `tagged`: a field in its header says so.
+ */
+void hold_alert(struct hold *hold, const Envelope *envelope, bool tagged, queue_cb cb, void *arg);
+
 #endif

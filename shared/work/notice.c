@@ -58,7 +58,14 @@ put_message(FILE *out, const struct notice *notice)
 	fputs("\r\n", out);
 }
 
-enum held { HELD_INFECTED, HELD_UNSCANNABLE, HELD_HARMFUL, HELD_SEVERAL };
+enum held {
+	HELD_INFECTED,
+	HELD_UNSCANNABLE,
+	HELD_UNWANTED,
+	HELD_SUSPICIOUS,
+	HELD_HARMFUL,
+	HELD_SEVERAL
+};
 
 static const struct held_text {
 	const char *subject, *italian, *italian_hint, *english, *english_hint;
@@ -82,6 +89,28 @@ static const struct held_text {
 		"A message sent through our service could not be scanned for viruses.\r\n"
 		"The message, described above, is held; no recipient has received it.",
 		"It may be encrypted, damaged, or contain too many nested files.",
+	},
+	[HELD_UNWANTED] = {
+		"Messaggio trattenuto: software indesiderato / Message held: unwanted software",
+		"Un messaggio inviato tramite il nostro servizio contiene un programma che\r\n"
+		"l'antivirus ritiene potenzialmente indesiderato, ma non un virus. Il\r\n"
+		"messaggio è trattenuto e nessun destinatario lo ha ricevuto.",
+		"Può essere uno strumento di amministrazione, oppure pubblicità.",
+		"A message sent through our service contains a program that the virus\r\n"
+		"scanner calls potentially unwanted; this is not a virus.\r\n"
+		"The message, described above, is held; no recipient has received it.",
+		"It may be a tool for administrators, or show advertisements.",
+	},
+	[HELD_SUSPICIOUS] = {
+		"Messaggio trattenuto: contenuto sospetto / Message held: suspicious content",
+		"Un messaggio inviato tramite il nostro servizio è sospetto per l'antivirus,\r\n"
+		"che non vi ha trovato alcun virus noto. Il messaggio è trattenuto e nessun\r\n"
+		"destinatario lo ha ricevuto.",
+		"Può contenere macro, un archivio cifrato, oppure link ingannevoli.",
+		"A message sent through our service looks suspicious to the virus scanner,\r\n"
+		"which knows no virus in it.\r\n"
+		"The message, described above, is held; no recipient has received it.",
+		"It may contain macros, an encrypted archive, or misleading links.",
 	},
 	[HELD_HARMFUL] = {
 		"Messaggio trattenuto: errore nell'invio / Message held: error in delivery",
@@ -153,8 +182,12 @@ text_for(const struct notice *notice)
 {
 	if (notice->why)
 		return &texts[HELD_HARMFUL];
-	return notice->about->verdict == ENVELOPE__VERDICT__INFECTED ? &texts[HELD_INFECTED]
-								     : &texts[HELD_UNSCANNABLE];
+	switch (notice->about->verdict) {
+	case ENVELOPE__VERDICT__INFECTED: return &texts[HELD_INFECTED];
+	case ENVELOPE__VERDICT__UNWANTED: return &texts[HELD_UNWANTED];
+	case ENVELOPE__VERDICT__SUSPICIOUS: return &texts[HELD_SUSPICIOUS];
+	default: return &texts[HELD_UNSCANNABLE];
+	}
 }
 
 /* The two languages, one below the other. */

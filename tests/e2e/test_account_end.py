@@ -99,7 +99,7 @@ def test_what_is_deleted_is_unknown_and_comes_back_as_it_was(shout, account):
     assert shout.shoutctl("account", "restore", id) == {"account": id, "status": "active"}
     wait_for(lambda: codes(shout, account) == 250 and codes(shout, account, LOCAL) == 250)
     after = shout.shoutctl("account", "show", id)
-    assert {**after, "version": 0, "score": 0} == {**before, "version": 0, "score": 0}
+    assert {**after, "changed": 0, "score": 0} == {**before, "changed": 0, "score": 0}
     assert id in listed(shout) and id not in listed(shout, "--deleted")
     shout.shoutctl("account", "remove-address", id, "--ip", LOCAL)
 

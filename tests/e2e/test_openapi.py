@@ -126,7 +126,8 @@ def wrong_texts(schema):
     if "enum" in schema:
         yield from ("other", f"{schema['enum'][0]}x", str(schema["enum"][0]).upper())
     if "pattern" in schema or "format" in schema or "anyOf" in schema:
-        yield from ("", "a b\x7f", "\n", "x" * 600 + " ")
+        values = ("", "a b\x7f", "\n", "x" * 600 + " ")
+        yield from (value for value in values if not re.fullmatch(schema.get("pattern", "").strip("^$"), value))
 
 
 def wrong(schema):

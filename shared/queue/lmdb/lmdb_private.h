@@ -35,6 +35,7 @@
 #include "shared/base/state_dir.h"
 #include "shared/queue/queue_backend.h"
 #include "shared/queue/row_table.h"
+#include "shared/base/said.h"
 
 #define BATCH_BYTES (4u * 1024 * 1024) /* of one transaction */
 #define LATE_MS QUEUE_LATE_MS          /* -ETIMEDOUT after this */
@@ -157,7 +158,9 @@ struct lmdb_queue {
 	/* writer only */
 	struct op_list unlinks; /* OP_UNLINKs for after the commit */
 	bool touched[TOPIC_COUNT];
-	uint64_t reserve, allocated, free_bytes, free_counted_us, said_full_us;
+	uint64_t reserve, allocated, free_bytes, free_counted_us;
+	struct said said_full;
+	const char *full_why; /* static; the writer's alone */
 
 	atomic_bool full;
 };

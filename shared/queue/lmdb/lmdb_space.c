@@ -136,9 +136,12 @@ space_refresh(struct lmdb_queue *queue)
 		why = "the disk is full up to queue.min_free: new mail is refused";
 	full = why != NULL;
 	probe_set(probe_new("queue"), full ? HEALTH_FAILED : HEALTH_READY, why);
-	if (atomic_exchange(&queue->full, full) != full)
+	atomic_store(&queue->full, full);
+	if (why != queue->full_why)
 		LOG_WARN(full ? "the queue is full: new mail is refused"
-			      : "the queue has room again");
+			      : "the queue has room again",
+			"error", why);
+	queue->full_why = why;
 }
 
 int

@@ -259,17 +259,16 @@ new_bytes(const struct op *ops)
 	return bytes;
 }
 
-/* Says at most once a second what is refused. */
+/* Says at most once a second that this is refused. */
 static void
 say_full(struct lmdb_queue *queue, enum level level)
 {
-	uint64_t now_us = clock_mono_us();
+	const char *effect = level == LEVEL_NO_PUTS ? "new mail is refused"
+						    : "only removals are possible";
+	unsigned left_out;
 
-	if (queue->said_full_us && now_us - queue->said_full_us < 1000000)
-		return;
-	queue->said_full_us = now_us;
-	LOG_WARN("the queue is full", "effect",
-		level == LEVEL_NO_PUTS ? "new mail is refused" : "only removals are possible");
+	if (said_now(&queue->said_full, effect, 1000, &left_out))
+		LOG_WARN("the queue is full", "effect", effect, SAID_LEFT_OUT(left_out));
 }
 
 /* Commits the batch as far as there is room. False: not even the removals found any. */

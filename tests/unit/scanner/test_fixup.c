@@ -97,12 +97,37 @@ a_field_that_does_not_fit_is_left_out(void **state)
 	assert_int_equal(fixup_build(&envelope, "relay.example", out), strlen(DATE));
 }
 
+static void
+a_tag_is_one_short_line_whatever_the_signature_is(void **state)
+{
+	Envelope envelope = ENVELOPE__INIT;
+	char out[FIXUP_ALERT_MAX], endless[3000];
+	size_t n;
+
+	(void)state;
+	envelope.verdict = ENVELOPE__VERDICT__UNWANTED;
+	envelope.signature = (char[]){ "PUA.Win.Tool" };
+	n = fixup_alert(&envelope, out);
+	assert_int_equal(n, strlen(out));
+	assert_string_equal(out, "X-Shout-Alert: unwanted, PUA.Win.Tool\r\n");
+	envelope.signature = (char[]){ "a\r\nBcc: \xc3\xa4\x7f" };
+	fixup_alert(&envelope, out);
+	assert_string_equal(out, "X-Shout-Alert: unwanted, a__Bcc:____\r\n");
+	memset(endless, 'x', sizeof endless - 1);
+	endless[sizeof endless - 1] = '\0';
+	envelope.verdict = ENVELOPE__VERDICT__SUSPICIOUS;
+	envelope.signature = endless;
+	n = fixup_alert(&envelope, out);
+	assert_true(n < 300 && n == strlen(out) && memcmp(out + n - 2, "\r\n", 2) == 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dates_are_written_as_in_headers),
 		cmocka_unit_test(missing_fields_are_written),
+		cmocka_unit_test(a_tag_is_one_short_line_whatever_the_signature_is),
 		cmocka_unit_test(a_field_that_does_not_fit_is_left_out),
 	};
 

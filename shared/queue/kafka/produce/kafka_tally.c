@@ -33,17 +33,16 @@ kafka_tally_init(struct kafka_tally *tally)
 		"Producers replaced after a fatal error", NULL);
 }
 
-/* The first error, then at most one a second: the brokers fail many at once. */
+/* The first of each error, then at most one a second: the brokers fail many at once. */
 static void
 log_error(struct kafka_tally *tally, const struct kafka_message *message, int err)
 {
-	uint64_t now_ms = clock_mono_ms();
+	unsigned left_out;
 
-	if (now_ms < tally->next_log_ms)
-		return;
-	tally->next_log_ms = now_ms + 1000;
-	LOG_WARN("the brokers did not take a record", "topic", kafka_topic_name[message->topic],
-		"partition", log_int(message->partition), "error", strerror(-err));
+	if (said_now(&tally->said[message->topic], strerror(-err), 1000, &left_out))
+		LOG_WARN("the brokers did not take a record", "topic",
+			kafka_topic_name[message->topic], "partition", log_int(message->partition),
+			"error", strerror(-err), SAID_LEFT_OUT(left_out));
 }
 
 void

@@ -6,13 +6,14 @@
 
 #include "shared/queue/kafka/client/kafka_client.h"
 #include "shared/queue/kafka/produce/kafka_producer.h"
+#include "shared/base/said.h"
 
 struct metric;
 
 struct kafka_tally {
 	struct metric *latency[KAFKA_TOPICS], *errors[KAFKA_TOPICS], *unknown[KAFKA_TOPICS];
 	struct metric *in_flight, *large_waiting, *replaced;
-	uint64_t next_log_ms;
+	struct said said[KAFKA_TOPICS];
 };
 
 void kafka_tally_init(struct kafka_tally *tally);

@@ -101,6 +101,8 @@ static const struct {
          "A: 1\r\nB: 2\r\n\r\nBcc: stays\r\n"																		     },
 	{ "Return-Path twice",                     "Return-Path: <a>\r\nA: 1\r\nReturn-Path: <b>\r\nB: 2\r\n\r\n",
          "A: 1\r\nB: 2\r\n\r\n"																				   },
+	{ "what only the scanner says",
+         "X-Shout-Alert: clean\r\nA: 1\r\nx-shout-alert : a,\r\n b\r\n\r\n",				       "A: 1\r\n\r\n"								 },
 	{ "names that begin alike",                "Bcc-Not: 1\r\nReturn-Path-X: 2\r\n\r\n",
          "Bcc-Not: 1\r\nReturn-Path-X: 2\r\n\r\n"																		 },
 	{ "no body",			       "A: 1\r\nBcc: x\r\n",					   "A: 1\r\n"								     },

@@ -109,6 +109,33 @@ what_could_not_be_scanned_is_not_called_a_virus(void **state)
 }
 
 static void
+an_alert_is_not_called_a_virus(void **state)
+{
+	static const struct {
+		Envelope__Verdict verdict;
+		const char *words;
+	} rows[] = {
+		{ENVELOPE__VERDICT__UNWANTED,    "potentially unwanted"},
+		{ ENVELOPE__VERDICT__SUSPICIOUS, "looks suspicious"    },
+	};
+	size_t size;
+	char *text;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		Envelope about = ENVELOPE__INIT;
+
+		about.verdict = rows[i].verdict;
+		text = build(&about, &size);
+		assert_null(strstr(text, "contains a virus"));
+		assert_null(strstr(text, "contiene un virus"));
+		assert_null(strstr(text, "could not be scanned"));
+		assert_non_null(strstr(text, rows[i].words));
+		free(text);
+	}
+}
+
+static void
 a_hostile_subject_adds_no_lines(void **state)
 {
 	Envelope about = ENVELOPE__INIT;
@@ -133,12 +160,13 @@ static void
 a_notice_is_ascii_for_every_host(void **state)
 {
 	static const Envelope__Verdict verdicts[] = { ENVELOPE__VERDICT__INFECTED,
-		ENVELOPE__VERDICT__UNSCANNABLE };
+		ENVELOPE__VERDICT__UNSCANNABLE, ENVELOPE__VERDICT__UNWANTED,
+		ENVELOPE__VERDICT__SUSPICIOUS };
 	size_t size;
 	char *text;
 
 	(void)state;
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof verdicts / sizeof *verdicts; i++) {
 		Envelope about = ENVELOPE__INIT;
 
 		about.verdict = verdicts[i];
@@ -161,6 +189,7 @@ main(void)
 		cmocka_unit_test(a_notice_is_a_mail_that_answers_to_nobody),
 		cmocka_unit_test(a_notice_names_the_message_in_both_languages),
 		cmocka_unit_test(what_could_not_be_scanned_is_not_called_a_virus),
+		cmocka_unit_test(an_alert_is_not_called_a_virus),
 		cmocka_unit_test(a_hostile_subject_adds_no_lines),
 		cmocka_unit_test(a_notice_is_ascii_for_every_host),
 	};
