@@ -6,7 +6,8 @@
 #   make SAN=thread test T=queue        for races, in build/thread/
 #   make test T=ingress     only the tests whose names contain "ingress"
 #
-#   make deps               install the Debian packages that are missing (deploy/packages)
+#   make deps               install the Debian packages that all goals of continuous integration need; each goal
+#                           installs its own (deploy/packages), but for `make` alone: deploy/deps.sh build
 #   make test               build, run every test, end with a count
 #   make test-faults        only those that kill, starve and trace (part of `make test`); the numbers in
 #                           tests/faults/scale.py may be larger: SHOUT_KILLS=5000 make test-faults
@@ -15,6 +16,7 @@
 #   make test-faults-kafka CYCLES=50     every fault of a cluster 50 times, in random order
 #   make lint               format, clang-tidy, cppcheck, include directions, metrics, gcc and clang
 #   make fuzz               every parser for FUZZ_SECONDS (60) each
+#   make test-readme        the commands of README.md, in an empty Debian
 #   make demo               set everything up and send two messages through it; leaves it running
 #   make demo-kafka         the same as a cluster: three brokers, two processes of each role
 #   make demo-stop          end either
@@ -107,42 +109,43 @@ unit: $(UNIT)
 # Libraries come by pkg-config, so packages have to be there before this file is read again.
 .PHONY: deps
 deps:
-	@deploy/deps.sh
+	@deploy/deps.sh build run demo unit test lint fuzz kafka
+
+deps-%:
+	@deploy/deps.sh $(subst -, ,$*)
 
 .PHONY: test
-test: deps
+test: deps-build-run-demo-unit-test
 	@$(MAKE) --no-print-directory all unit
 	@$(PYTHON) tests/run.py --build $(B) --filter '$(T)'
 
 .PHONY: test-faults
-test-faults: deps
+test-faults: deps-build-run-demo-test
 	@$(MAKE) --no-print-directory all
 	@SHOUT_FLOOD=$${SHOUT_FLOOD:-100} SHOUT_NEIGHBOUR_MAILS=$${SHOUT_NEIGHBOUR_MAILS:-50} SHOUT_BUILD=$(CURDIR)/$(B) \
 		$(PYTHON) -m pytest -q -p no:cacheprovider tests/faults
 
 .PHONY: test-kafka test-all
-test-kafka test-all: deps
-	@deploy/deps.sh kafka
+test-kafka test-all: deps-build-run-demo-unit-test-kafka
 	@$(MAKE) --no-print-directory all unit
 	@$(PYTHON) tests/run.py --build $(B) --filter '$(T)' --$(@:test-%=%)
 
 CYCLES ?= 1
 .PHONY: test-faults-kafka
-test-faults-kafka: deps
-	@deploy/deps.sh kafka
+test-faults-kafka: deps-build-run-demo-test-kafka
 	@$(MAKE) --no-print-directory all
 	@SHOUT_BUILD=$(CURDIR)/$(B) SHOUT_CYCLES=$(CYCLES) $(PYTHON) -m pytest -q -p no:cacheprovider \
 		tests/kafka/test_faults.py
 
 .PHONY: lint
-lint: deps
+lint: deps-build-run-unit-lint
 	@$(MAKE) --no-print-directory CC=gcc all unit
 	@$(MAKE) --no-print-directory CC=clang B=build/clang all unit
 	@CFLAGS="$(ALL_CFLAGS)" PYTHON="$(PYTHON)" tests/lint.sh build/clang
 
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz fuzzers
-fuzz: deps
+fuzz: deps-build-fuzz
 	@$(MAKE) --no-print-directory CC=clang B=build/fuzz SAN=fuzzer-no-link,address,undefined fuzzers
 	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
 
@@ -163,22 +166,21 @@ bench-queue: $(B)/tests/bench/bench_queue
 
 # Against Debian's Postfix, side by side. BENCH holds options of tests/bench/bench.py.
 .PHONY: bench
-bench: deps
+bench: deps-build-run-bench
 	@$(MAKE) --no-print-directory all
 	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/bench/bench.py $(BENCH)
 
 # Good mail beside a pile of mail that waits. PILE holds options of tests/bench/pile.py.
 .PHONY: bench-pile
-bench-pile: deps
+bench-pile: deps-build-run-bench
 	@$(MAKE) --no-print-directory all
 	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/bench/pile.py $(PILE)
 
 .PHONY: demo demo-kafka demo-stop
-demo: deps
+demo: deps-build-run-demo
 	@$(MAKE) --no-print-directory all
 	@deploy/demo.sh start
-demo-kafka: deps
-	@deploy/deps.sh kafka
+demo-kafka: deps-build-run-demo-kafka
 	@$(MAKE) --no-print-directory all
 	@deploy/demo.sh start kafka
 demo-stop:

@@ -88,8 +88,18 @@ port_is_open() {
 	(: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
+# The program that listens at a port, as far as we may see it.
+who_listens() { # port
+	local inode pid
+	inode=$(awk -v end="$(printf ':%04X' "$1")" '$4 == "0A" && substr($2, length($2) - 4) == end { print $10; exit }' \
+		/proc/net/tcp /proc/net/tcp6 2>/dev/null)
+	pid=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null | cut -d / -f 3)
+	[ -n "$pid" ] && printf '%s (pid %s)' "$(cat "/proc/$pid/comm")" "$pid" || printf 'another program'
+}
+
+# Before anything of a former demo goes.
 check_ports() {
-	local port ports=($smtp $tls $api $metrics $sink)
+	local port taken=0 ports=($smtp $tls $api $metrics $sink)
 	if [ $mode = kafka ]; then
 		ports+=($smtp2 $tls2)
 		for port in "${brokers[@]}"; do
@@ -100,8 +110,11 @@ check_ports() {
 		done
 	fi
 	for port in "${ports[@]}"; do
-		! port_is_open "$port" || fail "port $port is taken by another program"
+		port_is_open "$port" || continue
+		printf 'demo: port %s is taken by %s\n' "$port" "$(who_listens "$port")" >&2
+		taken=1
 	done
+	[ $taken = 0 ] || exit 1
 }
 
 # A unix socket's path has room for 107 bytes; a deep directory has no room for one.
@@ -259,10 +272,10 @@ show() { # id
 
 start() {
 	stop
+	check_ports
 	rm -rf "$run"
 	mkdir -p "$run/log" "$run/tls" "$run/sink"
 	chmod 700 "$run"
-	check_ports
 	make_sockets
 	make_certificate
 	write_clamd_conf

@@ -1,38 +1,66 @@
 #!/bin/sh
-# Installs the Debian packages of deploy/packages that are missing: of the named sections, or of build
-# and test.
+# Installs the Debian packages of deploy/packages that are missing, for the goals that are named: each is
+# a section there. What an installation enables or starts is disabled and stopped again, for tests and the
+# demo start servers of their own; what was enabled before stays so.
 set -eu
 cd "$(dirname "$0")"
 
-[ $# -gt 0 ] || set -- build test
+wanted() {
+	awk -v goals=" $* " '/^# [a-z]+$/ { on = index(goals, " " $2 " ") } !/^#/ && on' packages | sort -u
+}
 
+# Units that a target wants, and on machines without systemd what init starts.
+enabled() {
+	find /etc/systemd/system -path '*.wants/*' -type l -printf '%f\n' 2>/dev/null
+	find /etc/rc[2-5].d -name 'S*' -printf '%f\n' 2>/dev/null | sed 's/^S[0-9]*/init:/'
+}
+
+disable() { # unit | init:script
+	case $1 in
+	init:*) update-rc.d "${1#init:}" disable ;;
+	*) if [ -d /run/systemd/system ]; then
+		systemctl disable --quiet --now "$1"
+	else
+		DPKG_MAINTSCRIPT_PACKAGE=shout deb-systemd-helper disable "$1" >/dev/null
+	fi ;;
+	esac
+}
+
+for goal; do
+	grep -qx "# $goal" packages || { echo "deploy/packages has no section $goal" >&2; exit 2; }
+done
 missing=
-for package in $(awk -v wanted=" $* " '/^# [a-z]+$/ { on = index(wanted, " " $2 " ") } !/^#/ && on' packages); do
+for package in $(wanted "$@"); do
 	dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
 		missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ]; then
-	echo "missing packages; as root: apt-get install$missing" >&2
+	echo "missing packages; as root: apt-get install --no-install-recommends$missing" >&2
 	exit 1
 fi
 
-# The servers among them are for tests, which start their own: keep Debian from starting them, now and
-# at the next boot.
+before=$(mktemp)
 policy=/usr/sbin/policy-rc.d
+cleanup() {
+	status=$?
+	enabled | sort -u | while read -r unit; do
+		grep -qxF "$unit" "$before" || disable "$unit"
+	done
+	rm -f "$before" $ours
+	exit $status
+}
+ours=
+enabled >"$before"
+trap cleanup EXIT
+trap 'exit 1' HUP INT TERM
 if [ ! -e "$policy" ]; then
+	ours=$policy
 	printf '#!/bin/sh\nexit 101\n' >"$policy"
 	chmod 755 "$policy"
-	trap 'rm -f "$policy"' EXIT
 fi
-enabled() {
-	find /etc/systemd/system -path '*.wants/*' -type l -printf '%f\n' 2>/dev/null | sort -u
-}
-before=$(enabled)
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
+# --no-remove: a mail server of this machine is not thrown out for Postfix.
 # shellcheck disable=SC2086
-apt-get install -q -y --no-install-recommends $missing
-for unit in $(enabled); do
-	echo "$before" | grep -qxF "$unit" || systemctl disable --quiet "$unit"
-done
+apt-get install -q -y --no-install-recommends --no-remove $missing
