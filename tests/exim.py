@@ -39,7 +39,9 @@ class Exim:
                 above.chmod(above.stat().st_mode | 0o011)
         for name, entry in (("passwd", f"Debian-exim:x:{NOBODY}:{NOBODY}::/:/bin/false\n"),
                             ("group", f"Debian-exim:x:{NOBODY}:\n")):
-            (directory / name).write_text(pathlib.Path("/etc", name).read_text() + entry)
+            others = [line for line in pathlib.Path("/etc", name).read_text().splitlines(keepends=True)
+                      if not line.startswith("Debian-exim:")]  # on a machine with an Exim of its own
+            (directory / name).write_text("".join([*others, entry]))
         self.env = {**os.environ, "LD_PRELOAD": "libnss_wrapper.so",
                     "NSS_WRAPPER_PASSWD": str(directory / "passwd"),
                     "NSS_WRAPPER_GROUP": str(directory / "group")}
