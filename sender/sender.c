@@ -180,6 +180,14 @@ on_recovery(void *arg)
 	sender_wake(sender);
 }
 
+static void
+on_resolver(void *arg, const char *why)
+{
+	const struct sender *sender = arg;
+
+	local_resolver(sender->local, why);
+}
+
 /* Starting. */
 
 static uint64_t
@@ -463,6 +471,7 @@ sender_start(const struct config *config, struct queue *queue)
 		sender->loop, config, queue, sender->resolver, sender->redis);
 	sender->local = client_context_local(sender->clients);
 	local_on_recovery(sender->local, on_recovery, sender);
+	site_resolver_watch(sender->resolver, on_resolver, sender);
 	role.begin.run = on_begin;
 	role.drain.run = on_drain;
 	role.stop.run = on_stop;

@@ -13,6 +13,7 @@
 
 #include "cmd/check/check.h"
 #include "scanner/clamd_check.h"
+#include "sender/route/resolver.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
@@ -21,7 +22,6 @@
 #define CLAMD_MS 5000
 #define RESOLVER_MS 2000
 #define RESOLVER_TRIES 2
-#define QUERY_MAX 300
 
 /* clamd */
 
@@ -97,38 +97,13 @@ check_clamd(struct findings *findings)
 
 /* Name servers */
 
-/* A question for `type` (class IN) at `name`, "" for the root. */
-static size_t
-query_make(uint8_t out[QUERY_MAX], uint16_t id, const char *name, uint8_t type)
-{
-	size_t at = 12;
-
-	memset(out, 0, QUERY_MAX);
-	out[0] = (uint8_t)(id >> 8);
-	out[1] = (uint8_t)id;
-	out[2] = 1; /* recursion desired */
-	out[5] = 1; /* one question */
-	while (*name) {
-		const size_t length = strcspn(name, ".");
-
-		out[at++] = (uint8_t)length;
-		memcpy(out + at, name, length);
-		at += length;
-		name += length + (name[length] == '.');
-	}
-	at++;
-	out[at + 1] = type;
-	out[at + 3] = 1;
-	return at + 4;
-}
-
 /* The code of the answer, or -errno. */
 static int
 ask(const struct net_address *server, const char *name, uint8_t type)
 {
 	int fd = socket(server->sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = -ETIMEDOUT;
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	uint8_t query[QUERY_MAX], answer[4096];
+	uint8_t query[RESOLVER_QUERY_MAX], answer[4096];
 	uint16_t id = 1;
 	size_t length;
 	ssize_t got;
@@ -136,7 +111,7 @@ ask(const struct net_address *server, const char *name, uint8_t type)
 	if (fd < 0)
 		return -errno;
 	(void)!getrandom(&id, sizeof id, 0);
-	length = query_make(query, id, name, type);
+	length = resolver_query(query, id, name, type);
 	if (connect(fd, (const struct sockaddr *)&server->sa, server->length) < 0)
 		err = -errno;
 	for (int i = 0; i < RESOLVER_TRIES && err == -ETIMEDOUT; i++) {
@@ -174,10 +149,8 @@ answers(const struct config *config, const struct net_address *server, char why[
 void
 check_resolver(struct findings *findings)
 {
-	static const char *const roots[] = { "198.41.0.4:53", "193.0.14.129:53",
-		"[2001:503:ba3e::2:30]:53" };
 	const struct config *config = findings->config;
-	const unsigned forwarders = config->dns.forward_count, count = forwarders ? forwarders : 3;
+	const unsigned forwarders = config->dns.forward_count, count = forwarders ? forwarders : 4;
 	struct net_address server;
 	unsigned good = 0;
 	char why[128];
@@ -186,7 +159,7 @@ check_resolver(struct findings *findings)
 		net_parse(config->sender.route, &server) == 0)
 		return; /* nothing is looked up */
 	for (unsigned i = 0; i < count; i++) {
-		const char *text = forwarders ? config->dns.forward[i] : roots[i];
+		const char *text = forwarders ? config->dns.forward[i] : resolver_root(i);
 
 		if (net_parse(text, &server) < 0)
 			continue;

@@ -61,6 +61,8 @@ struct site_entry {
 	struct route *route;
 	struct outcome *failure;
 	struct waiters waiters;
+	uint64_t began_ms;
+	char *why;       /* it failed, while the resolver is doubted */
 	uint16_t asking; /* type of the implicit MX's look-up */
 	char domain[];
 };
@@ -211,6 +213,7 @@ entry_free(struct site_entry *entry)
 	entry->resolver->entries--;
 	route_unref(entry->route);
 	free(entry->failure);
+	free(entry->why);
 	free(entry);
 }
 
@@ -250,16 +253,31 @@ entry_bounce(struct site_entry *entry, const char *enhanced, const char *what)
 	entry_answer(entry, BOUNCE_TTL_S);
 }
 
+/* What is the resolver's fault is asked again soon, and counts for no failure of the name's. */
 static void
-entry_defer(struct site_entry *entry, const char *why)
+on_verdict(void *arg, const char *resolver_why)
 {
+	struct site_entry *entry = arg;
 	char text[OUTCOME_TEXT_MAX];
 
-	snprintf(text, sizeof text, "DNS look-up of %s failed: %s", entry->domain, why);
+	snprintf(text, sizeof text, "DNS look-up of %s failed: %.300s", entry->domain,
+		resolver_why ? resolver_why : entry->why);
 	entry->failure = xcalloc(1, sizeof *entry->failure);
+	if (resolver_why) {
+		outcome_local(entry->failure, "4.4.3", text);
+		entry_answer(entry, TTL_MIN_S);
+		return;
+	}
 	outcome_from_error(entry->failure, STEP_DNS, text, "");
 	entry_answer(entry,
 		lookup_defer_ttl_s(++entry->failures, entry->resolver->config->sender.retry.max));
+}
+
+static void
+entry_defer(struct site_entry *entry, const char *why)
+{
+	entry->why = xstrdup(why);
+	resolver_doubt(entry->resolver->watch, entry->began_ms, on_verdict, entry);
 }
 
 static int
@@ -363,6 +381,8 @@ on_mx(void *arg, const struct dns_result *result)
 	struct route_host *hosts;
 	size_t count;
 
+	if (result->status != DNS_FAILED)
+		resolver_found(entry->resolver->watch, entry->domain);
 	if (result->status == DNS_FAILED) {
 		entry_defer(entry, result->why);
 	} else if (result->status == DNS_NO_DOMAIN) {
@@ -387,6 +407,8 @@ on_turn(void *arg)
 {
 	struct site_entry *entry = arg;
 
+	entry->began_ms = clock_mono_ms();
+	resolver_asked(entry->resolver->watch);
 	lookup_turn_ask(entry->turn, entry->domain, ANSWER_MX, on_mx, entry);
 }
 
@@ -556,11 +578,20 @@ site_resolver_new(struct loop *loop, const struct config *config)
 	if (resolver->smarthost && net_parse(config->sender.route, &numeric) == 0)
 		return resolver;
 	resolver->dns = dns_new(loop, config);
+	resolver->watch = resolver_watch_new(loop, config);
 	if (resolver->dns)
 		resolver->queue = lookup_queue_new(resolver->dns);
 	else
 		site_resolver_free(&resolver);
 	return resolver;
+}
+
+void
+site_resolver_watch(
+	struct site_resolver *resolver, void (*tell)(void *arg, const char *why), void *arg)
+{
+	if (resolver->watch)
+		resolver_on_change(resolver->watch, tell, arg);
 }
 
 void
@@ -570,6 +601,7 @@ site_resolver_free(struct site_resolver **resolver_ref)
 
 	if (!resolver)
 		return;
+	resolver_watch_free(&resolver->watch);
 	lookup_queue_stop(resolver->queue);
 	dns_free(&resolver->dns);
 	site_address_drop(resolver);

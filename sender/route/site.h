@@ -44,6 +44,9 @@ bool route_same(const struct route *a, const struct route *b);
 
 struct site_resolver;
 struct site_resolver *site_resolver_new(struct loop *loop, const struct config *config);
+/* Told when no name server answers (`why`), and when one does again (NULL). */
+void site_resolver_watch(
+	struct site_resolver *resolver, void (*tell)(void *arg, const char *why), void *arg);
 void site_resolver_free(struct site_resolver **resolver);
 
 /*

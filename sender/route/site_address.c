@@ -16,6 +16,7 @@
 #include "sender/route/dns.h"
 #include "sender/route/site_private.h"
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
 #include "shared/config/config.h"
 
 #define ADDRESSES_MAX 32
@@ -30,7 +31,8 @@ struct address_lookup {
 	void *arg;
 	struct lookup_turn *turn;
 	unsigned waiting; /* for A, AAAA or both */
-	char why[160];    /* the DNS failure, "" without */
+	uint64_t began_ms;
+	char why[160]; /* the DNS failure, "" without */
 	size_t v4, v6;
 	struct net_address found[2 * ADDRESSES_MAX]; /* A, then AAAA in the second half */
 };
@@ -110,23 +112,6 @@ answer_with(const struct site_resolver *resolver, bool smarthost, const char *ho
 }
 
 static void
-no_address(struct address_lookup *lookup)
-{
-	struct outcome failure;
-	char text[OUTCOME_TEXT_MAX];
-
-	if (lookup->why[0] || lookup->route->smarthost) {
-		snprintf(text, sizeof text, "DNS look-up of host %s failed: %s", lookup->host,
-			lookup->why[0] ? lookup->why : "it has no address");
-		outcome_from_error(&failure, STEP_DNS, text, lookup->host);
-	} else {
-		snprintf(text, sizeof text, "host %s has no address", lookup->host);
-		outcome_bounce(&failure, "5.4.4", text);
-	}
-	lookup->cb(lookup->arg, NULL, 0, &failure);
-}
-
-static void
 lookup_free(struct address_lookup *lookup)
 {
 	LIST_REMOVE(lookup, entry);
@@ -136,19 +121,64 @@ lookup_free(struct address_lookup *lookup)
 }
 
 static void
+address_failed(struct address_lookup *lookup, const struct outcome *failure)
+{
+	lookup->cb(lookup->arg, NULL, 0, failure);
+	lookup_free(lookup);
+}
+
+static void
+on_verdict(void *arg, const char *resolver_why)
+{
+	struct address_lookup *lookup = arg;
+	struct outcome failure;
+	char text[OUTCOME_TEXT_MAX];
+
+	snprintf(text, sizeof text, "DNS look-up of host %s failed: %.200s", lookup->host,
+		resolver_why             ? resolver_why
+			: lookup->why[0] ? lookup->why
+					 : "it has no address");
+	if (resolver_why)
+		outcome_local(&failure, "4.4.3", text);
+	else
+		outcome_from_error(&failure, STEP_DNS, text, lookup->host);
+	address_failed(lookup, &failure);
+}
+
+static void
+no_address(struct address_lookup *lookup)
+{
+	struct outcome failure;
+	char text[OUTCOME_TEXT_MAX];
+
+	if (lookup->why[0]) {
+		resolver_doubt(lookup->resolver->watch, lookup->began_ms, on_verdict, lookup);
+	} else if (lookup->route->smarthost) {
+		on_verdict(lookup, NULL);
+	} else {
+		snprintf(text, sizeof text, "host %s has no address", lookup->host);
+		outcome_bounce(&failure, "5.4.4", text);
+		address_failed(lookup, &failure);
+	}
+}
+
+static void
 lookup_answered(struct address_lookup *lookup, const struct dns_result *result)
 {
-	if (result->status == DNS_FAILED)
+	if (result->status != DNS_FAILED)
+		resolver_found(lookup->resolver->watch, lookup->host);
+	else
 		snprintf(lookup->why, sizeof lookup->why, "%s", result->why);
 	if (--lookup->waiting)
 		return;
 	memmove(lookup->found + lookup->v4, lookup->found + ADDRESSES_MAX,
 		lookup->v6 * sizeof *lookup->found);
-	if (lookup->v4 + lookup->v6)
-		answer_with(lookup->resolver, lookup->route->smarthost, lookup->host, lookup->found,
-			lookup->v4 + lookup->v6, lookup->cb, lookup->arg);
-	else
+	if (lookup->v4 + lookup->v6 == 0) {
 		no_address(lookup);
+		return;
+	}
+	answer_with(lookup->resolver, lookup->route->smarthost, lookup->host, lookup->found,
+		lookup->v4 + lookup->v6, lookup->cb, lookup->arg);
 	lookup_free(lookup);
 }
 
@@ -204,6 +234,8 @@ on_turn(void *arg)
 {
 	struct address_lookup *lookup = arg;
 
+	lookup->began_ms = clock_mono_ms();
+	resolver_asked(lookup->resolver->watch);
 	lookup_turn_ask(lookup->turn, lookup->host, ANSWER_A, on_v4, lookup);
 	lookup_turn_ask(lookup->turn, lookup->host, ANSWER_AAAA, on_v6, lookup);
 }

@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "sender/route/lookup_queue.h"
+#include "sender/route/resolver.h"
 #include "sender/route/site.h"
 
 #define SITE_BUCKETS 4096
@@ -17,8 +18,9 @@
 struct site_resolver {
 	struct loop *loop;
 	const struct config *config;
-	struct dns *dns;         /* NULL when a numeric smarthost makes it needless */
-	struct route *smarthost; /* NULL: MX */
+	struct dns *dns;              /* NULL when a numeric smarthost makes it needless */
+	struct resolver_watch *watch; /* likewise */
+	struct route *smarthost;      /* NULL: MX */
 	struct network *allowed;
 	size_t allowed_count;
 	struct net_address *own;

@@ -324,3 +324,51 @@ def test_no_descriptors(rig, certificate):
     assert faults(shout, "descriptors") and not shout.metric("shout_sender_sites_resting")
     assert len(logged(shout, "descriptors")) == 1
     wait_for(lambda: egress(shout) == "ready")
+
+
+@pytest.fixture
+def named(rig, certificate):
+    """Shout that finds good.example by a name server, and the sink that is its host."""
+    sink = rig.sink(address="127.0.0.2")
+    nsd = rig.nsd({"good.example": f"@ MX 10 mx\nmx A {sink.address}\n", "also.example": f"@ MX 10 mx\nmx A {sink.address}\n"})
+    shout = rig.shout(rig.redis(), certificate=certificate, settings={
+        "sender": {"port": sink.port, "retry": {"first": "1s", "max": "2s"}, "lifetime": "10s"},
+        "dns": {"forward": [nsd.address], "trust_anchor": "none"}})
+    return shout, nsd, shout.account_add()
+
+
+def test_a_resolver_that_is_killed_and_comes_back(named):
+    shout, nsd, account = named
+    nsd.kill()
+    mail = submit(shout, account)
+    is_ours(shout, mail, "resolver")
+    assert "no name server of this relay answers" in egress(shout) and nsd.address in egress(shout)
+    assert shout.get("/readyz")[0] == 200  # the others have the same
+    nsd.start()
+    assert delivered(shout, mail)["attempts"] == 1
+    wait_for(lambda: egress(shout) == "ready")
+
+
+def test_a_resolver_that_refuses_everything(rig, named):
+    shout, nsd, account = named
+    config = nsd.config.read_text()
+    nsd.stop()
+    nsd.config.write_text(config[:config.index("zone:")])
+    nsd.start()
+    mail = submit(shout, account)
+    is_ours(shout, mail, "resolver")
+    assert "answers REFUSED to everything" in egress(shout)
+    nsd.stop()
+    nsd.config.write_text(config)
+    nsd.start()
+    assert delivered(shout, mail)["attempts"] == 1
+    wait_for(lambda: egress(shout) == "ready")
+
+
+def test_a_name_that_fails_is_not_the_resolvers_fault(named):
+    shout, nsd, account = named
+    delivered(shout, submit(shout, account))
+    mail = submit(shout, account, "a@refused.example")  # no zone of nsd's
+    wait_for(lambda: shout.events("deferred", mail))
+    assert shout.events("deferred", mail)[0]["attempts"] == 1
+    assert not faults(shout, "resolver") and egress(shout) == "ready"
