@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,52 +13,13 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
 #include "shared/base/net.h"
 #include "shared/base/state_dir.h"
 #include "shared/base/tls.h"
 #include "shared/process/descriptors.h"
-#include "shared/base/loop.h"
 
 #define SOON_S (14 * 86400)
-
-/* One line, or an entry of "findings". */
-__attribute__((format(printf, 3, 0))) static void
-finding(struct findings *findings, const char *level, const char *format, va_list args)
-{
-	char text[1024];
-
-	vsnprintf(text, sizeof text, format, args);
-	if (!findings->json) {
-		printf("%-12s %s\n", level, text);
-		return;
-	}
-	json_open(findings->json, NULL, '{');
-	json_str(findings->json, "level", level);
-	json_str(findings->json, "text", text);
-	json_close(findings->json, '}');
-}
-
-void
-warn(struct findings *findings, const char *format, ...)
-{
-	va_list args;
-
-	findings->warnings++;
-	va_start(args, format);
-	finding(findings, "warning", format, args);
-	va_end(args);
-}
-
-void
-fail(struct findings *findings, const char *format, ...)
-{
-	va_list args;
-
-	findings->errors++;
-	va_start(args, format);
-	finding(findings, "error", format, args);
-	va_end(args);
-}
 
 static void
 check_user(struct findings *findings)

@@ -6,9 +6,9 @@
 
 #include <stdbool.h>
 
+#include "shared/base/json.h"
 #include "shared/config/config.h"
 #include "shared/process/privileges.h"
-#include "shared/base/json.h"
 
 /* Tells on standard output, with `as_json` as one object. Asks whom Shout depends on, for a few
  * seconds each. Becomes the user on its way, for good, as a start does. 0, or 1 when a
