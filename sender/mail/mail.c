@@ -19,6 +19,7 @@
 #include "sender/route/local.h"
 #include "sender/waiting/deferral.h"
 #include "shared/account/limits.h"
+#include "shared/base/container_of.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
@@ -78,13 +79,34 @@ item_new(struct mail *mail, struct route *route)
 }
 
 void
+item_joined(struct item *item)
+{
+	const struct mail *mail = item->mail;
+
+	deferral_joined(
+		mail->sender->deferral, &item->loaded, mail->envelope, item->site, item->count);
+}
+
+void
+item_left(struct item *item)
+{
+	if (item->loaded.key)
+		deferral_left(item->mail->sender->deferral, &item->loaded);
+}
+
+struct item *
+item_of_row(struct loaded_row *row)
+{
+	return row ? container_of(row, struct item, loaded) : NULL;
+}
+
+void
 item_free(struct item *item)
 {
 	struct mail *mail = item->mail;
 
 	schedule_remove(mail->sender->schedule, &item->entry);
-	if (item->key)
-		deferral_left(mail->sender->deferral, item);
+	item_left(item);
 	item_unmark(item);
 	TAILQ_REMOVE(&mail->items, item, link);
 	for (size_t i = 0; i < item->count; i++)
@@ -304,8 +326,7 @@ mail_rows_failed(struct mail *mail)
 	mail->busy++;
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
 		next = TAILQ_NEXT(item, link);
-		if (item->key)
-			deferral_left(mail->sender->deferral, item);
+		item_left(item);
 		if (item->state != ITEM_ENDED)
 			continue;
 		row_forget(item);
@@ -370,7 +391,7 @@ rows_announce(struct mail *mail)
 
 	TAILQ_FOREACH(item, &mail->items, link)
 	if (item->state != ITEM_PARKED)
-		deferral_joined(mail->sender->deferral, item);
+		item_joined(item);
 }
 
 static void
@@ -608,7 +629,7 @@ item_load(struct sender *sender, Row *row)
 	mail->row = row;
 	mail->state = MAIL_TRYING;
 	item = item_from_row(mail);
-	deferral_joined(sender->deferral, item);
+	item_joined(item);
 	return item;
 }
 
@@ -666,10 +687,16 @@ mail_forget(struct mail *mail)
 	mail_free_if_done(mail);
 }
 
+static bool
+awaits_nothing(const struct loaded_row *row)
+{
+	return !item_of_row((struct loaded_row *)row)->pending;
+}
+
 void
 mail_drop_all(struct sender *sender)
 {
-	struct item *item;
+	struct loaded_row *row;
 	struct mail *mail;
 
 	while ((mail = TAILQ_FIRST(&sender->arrivals))) {
@@ -677,6 +704,6 @@ mail_drop_all(struct sender *sender)
 		mail_leave(mail);
 		mail_forget(mail);
 	}
-	while ((item = deferral_pop(sender->deferral)))
-		mail_forget(item->mail);
+	while ((row = deferral_any(sender->deferral, awaits_nothing)))
+		mail_forget(item_of_row(row)->mail);
 }

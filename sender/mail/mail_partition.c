@@ -74,7 +74,7 @@ static void
 mail_each(struct sender *sender, uint32_t partition, void (*fn)(struct mail *mail))
 {
 	struct mail *mail, *next_mail;
-	struct item **items;
+	struct loaded_row **rows;
 	size_t count;
 
 	for (mail = TAILQ_FIRST(&sender->arrivals); mail; mail = next_mail) {
@@ -83,18 +83,20 @@ mail_each(struct sender *sender, uint32_t partition, void (*fn)(struct mail *mai
 			fn(mail);
 	}
 	/* what was a record and has become rows has several items */
-	items = deferral_items(sender->deferral, partition, &count);
+	rows = deferral_loaded(sender->deferral, partition, &count);
 	for (size_t i = 0; i < count; i++)
-		items[i]->mail->visited = false;
+		item_of_row(rows[i])->mail->visited = false;
 	for (size_t i = 0; i < count; i++) {
-		mail = items[i]->mail;
-		items[i] = mail->visited ? NULL : items[i];
-		mail->visited = true;
+		mail = item_of_row(rows[i])->mail;
+		if (mail->visited || !item_of_row(rows[i])->row)
+			rows[i] = NULL;
+		else
+			mail->visited = true;
 	}
 	for (size_t i = 0; i < count; i++)
-		if (items[i])
-			fn(items[i]->mail);
-	free(items);
+		if (rows[i])
+			fn(item_of_row(rows[i])->mail);
+	free(rows);
 }
 
 void

@@ -16,7 +16,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "sender/mail/ledger.h"
 #include "sender/mail/window.h"
@@ -25,12 +24,12 @@
 #include "sender/route/site.h"
 #include "sender/schedule/schedule.h"
 #include "sender/smtp/client.h"
+#include "sender/waiting/deferral.h"
 #include "shared/mail/envelope.h"
 #include "shared/queue/event.h"
 #include "shared/queue/queue.h"
 #include "shared/work/poison.h"
 
-struct deferral;
 struct hold;
 struct inflight_reporter;
 struct json;
@@ -84,8 +83,7 @@ enum item_state {
 struct item {
 	struct schedule_entry entry;
 	TAILQ_ENTRY(item) link;
-	UT_hash_handle hh; /* rows in memory */
-	char *key;         /* "<id in hex>/<site>" of the hash; NULL: not in it */
+	struct loaded_row loaded; /* of the deferral */
 	struct mail *mail;
 	struct route *route; /* NULL: no way to its domain */
 	char *site;          /* Row.site; NULL until it is needed */
@@ -205,6 +203,11 @@ uint64_t mail_age(struct sender *sender, uint64_t now_us);
 void mail_check(struct mail *mail);
 /* Calls `fn` for each item of the records in hand; it may settle the item. */
 void mail_each_item(struct sender *sender, void (*fn)(void *arg, struct item *item), void *arg);
+/* Its row is in memory from now on; not any more. */
+void item_joined(struct item *item);
+void item_left(struct item *item);
+/* The item of a row in memory; NULL of NULL. */
+struct item *item_of_row(struct loaded_row *row);
 /* Fills a row that borrows everything from the item. `recipients` has room for item->count. */
 void item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **recipients);
 /* Which time it has. */

@@ -88,10 +88,10 @@ on_item_of_record(void *arg, struct item *item)
 
 /* The sweep ends what is unwanted, a slice at a time: each is told by a DSN. */
 static void
-on_item_of_row(void *arg, struct item *item)
+on_loaded(void *arg, struct loaded_row *row)
 {
 	(void)arg;
-	item_meet_rules(item, false);
+	item_meet_rules(item_of_row(row), false);
 }
 
 struct rewrite {
@@ -216,7 +216,8 @@ static void
 row_do(struct rules *rules, Row *row)
 {
 	struct sender *sender = rules->sender;
-	struct item *item = deferral_find(sender->deferral, row->envelope->id.data, row->site);
+	struct item *item = item_of_row(
+		deferral_find(sender->deferral, row->envelope->id.data, row->site));
 	const struct rule *rule = sender->decisions;
 
 	if (item) {
@@ -364,6 +365,12 @@ item_park(void *arg, struct item *item)
 }
 
 static void
+loaded_park(void *arg, struct loaded_row *row)
+{
+	item_park(arg, item_of_row(row));
+}
+
+static void
 on_suspension(struct rules *rules, const char *key, const char *json)
 {
 	suspensions_set(rules->sender->suspensions, key, json);
@@ -371,7 +378,7 @@ on_suspension(struct rules *rules, const char *key, const char *json)
 		return;
 	LOG_INFO(json ? "suspended" : "resumed", "key", key);
 	mail_each_item(rules->sender, item_park, rules);
-	deferral_each(rules->sender->deferral, item_park, rules);
+	deferral_each(rules->sender->deferral, loaded_park, rules);
 	sender_wake(rules->sender);
 }
 
@@ -409,7 +416,7 @@ on_rule(struct rules *rules, const char *key, const char *json)
 		return;
 	LOG_INFO("operator's rule", "key", key, "action", rule_action(rule), "by", rule->by);
 	mail_each_item(rules->sender, on_item_of_record, rules);
-	deferral_each(rules->sender->deferral, on_item_of_row, rules);
+	deferral_each(rules->sender->deferral, on_loaded, rules);
 	if (rule->selector.text[SELECT_ID])
 		rows_meet(rules->sender, rule->selector.id);
 	else

@@ -5,11 +5,9 @@
  *
  * All rows in memory are in one table, which also keeps a row from being loaded twice.
  */
-
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/mail/sender_private.h"
 #include "sender/waiting/deferral_private.h"
 #include "sender/waiting/waiting_count.h"
 #include "shared/base/log.h"
@@ -119,7 +117,7 @@ deferral_noted(struct deferral *d, const char *site, uint64_t lane, uint64_t due
 /* Rows in memory. */
 
 static char *
-item_key(const uint8_t *id, const char *site)
+row_key(const uint8_t *id, const char *site)
 {
 	char text[ID_TEXT_SIZE];
 
@@ -127,74 +125,73 @@ item_key(const uint8_t *id, const char *site)
 	return xasprintf("%s/%s", text, site);
 }
 
-struct item *
+struct loaded_row *
 deferral_find(struct deferral *d, const uint8_t *id, const char *site)
 {
-	struct item *item;
+	struct loaded_row *row;
 	char *key;
 
-	if (!d->items)
+	if (!d->rows)
 		return NULL;
-	key = item_key(id, site);
-	HASH_FIND_STR(d->items, key, item);
+	key = row_key(id, site);
+	HASH_FIND_STR(d->rows, key, row);
 	free(key);
-	return item;
-}
-
-static struct lane *
-item_lane(struct deferral *d, const struct item *item)
-{
-	return lane_get(d, item->site, rows_lane(item->mail->envelope->account));
+	return row;
 }
 
 void
-deferral_joined(struct deferral *d, struct item *item)
+deferral_joined(struct deferral *d, struct loaded_row *row, const Envelope *envelope,
+	const char *site, size_t recipients)
 {
-	item->key = item_key(item->mail->envelope->id.data, item->site);
-	HASH_ADD_KEYPTR(hh, d->items, item->key, strlen(item->key), item);
-	lane_joined(d, item_lane(d, item), recipients_weight(item->count));
+	row->key = row_key(envelope->id.data, site);
+	row->site = site;
+	row->lane = rows_lane(envelope->account);
+	row->weight = recipients_weight(recipients);
+	row->partition = envelope->partition;
+	HASH_ADD_KEYPTR(hh, d->rows, row->key, strlen(row->key), row);
+	lane_joined(d, lane_get(d, site, row->lane), row->weight);
 }
 
 void
-deferral_left(struct deferral *d, struct item *item)
+deferral_left(struct deferral *d, struct loaded_row *row)
 {
-	HASH_DEL(d->items, item);
-	free(item->key);
-	item->key = NULL;
-	lane_left(d, item_lane(d, item), recipients_weight(item->count));
+	HASH_DEL(d->rows, row);
+	free(row->key);
+	row->key = NULL;
+	lane_left(d, lane_get(d, row->site, row->lane), row->weight);
 }
 
-struct item **
-deferral_items(const struct deferral *d, uint32_t partition, size_t *count_out)
+struct loaded_row **
+deferral_loaded(const struct deferral *d, uint32_t partition, size_t *count_out)
 {
-	struct item **items = xmalloc((HASH_COUNT(d->items) + 1) * sizeof *items);
+	struct loaded_row **rows = xmalloc((HASH_COUNT(d->rows) + 1) * sizeof *rows);
 	size_t count = 0;
 
-	for (struct item *item = d->items; item; item = item->hh.next)
-		if (item->row && item->mail->envelope->partition == partition)
-			items[count++] = item;
+	for (struct loaded_row *row = d->rows; row; row = row->hh.next)
+		if (row->partition == partition)
+			rows[count++] = row;
 	*count_out = count;
-	return items;
+	return rows;
 }
 
-struct item *
-deferral_pop(struct deferral *d)
+struct loaded_row *
+deferral_any(struct deferral *d, bool (*fits)(const struct loaded_row *row))
 {
-	struct item *item, *next;
+	struct loaded_row *row, *next;
 
-	HASH_ITER(hh, d->items, item, next)
-	if (!item->pending)
-		return item;
+	HASH_ITER(hh, d->rows, row, next)
+	if (fits(row))
+		return row;
 	return NULL;
 }
 
 void
-deferral_each(struct deferral *d, void (*on_item)(void *arg, struct item *item), void *arg)
+deferral_each(struct deferral *d, void (*on_row)(void *arg, struct loaded_row *row), void *arg)
 {
-	struct item *item, *next;
+	struct loaded_row *row, *next;
 
-	HASH_ITER(hh, d->items, item, next)
-	on_item(arg, item);
+	HASH_ITER(hh, d->rows, row, next)
+	on_row(arg, row);
 }
 
 void

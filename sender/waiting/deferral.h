@@ -12,10 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <uthash.h>
+
 #include "shared/mail/envelope.h"
 
 struct deferral;
-struct item;
 struct rows;
 struct loop;
 
@@ -40,31 +41,44 @@ struct deferral_options {
 	void *arg;
 };
 
+/* A row in memory: part of what is to become of it, which its owner knows (container_of()). */
+struct loaded_row {
+	UT_hash_handle hh;
+	char *key; /* "<id in hex>/<site>"; NULL: not in memory */
+	const char *site;
+	uint64_t lane; /* rows_lane() of its account */
+	size_t weight;
+	uint32_t partition;
+};
+
 struct deferral *deferral_new(const struct deferral_options *options);
 void deferral_free(struct deferral **deferral);
 /* Takes in what waits in a partition; blocking. What is in memory of it stays. */
 void deferral_read(struct deferral *deferral, uint32_t partition);
 /* The partition's rows are somebody else's: they count no more until it is read again. */
 void deferral_forget(struct deferral *deferral, uint32_t partition);
-/* The items in memory of a partition's rows; the array is the caller's to free. */
-struct item **
-deferral_items(const struct deferral *deferral, uint32_t partition, size_t *count_out);
+/* The partition's rows in memory; the array is the caller's to free. */
+struct loaded_row **
+deferral_loaded(const struct deferral *deferral, uint32_t partition, size_t *count_out);
 
 /* A row of the site, in the lane of its account (rows_lane()), was written with this due time. */
 void deferral_noted(struct deferral *deferral, const char *site, uint64_t lane, uint64_t due_us);
 /* A row exists that did not before; and the other way round. */
 void deferral_added(struct deferral *deferral, const Envelope *envelope);
 void deferral_removed(struct deferral *deferral, const Envelope *envelope);
-/* The item of a row, or of one that is being written, is in memory from now on; it has left. */
-void deferral_joined(struct deferral *deferral, struct item *item);
-void deferral_left(struct deferral *deferral, struct item *item);
-/* The item of a row when it is in memory. */
-struct item *deferral_find(struct deferral *deferral, const uint8_t *id, const char *site);
-/* Any item in memory that awaits no answer, for shutdown; NULL: there is none. */
-struct item *deferral_pop(struct deferral *deferral);
-/* All items in memory; `on_item` may have the one it is told of leave. */
-void
-deferral_each(struct deferral *deferral, void (*on_item)(void *arg, struct item *item), void *arg);
+/* A row, or what is being written as one, is in memory from now on, with so many recipients; it
+ * has left. `site` lives until then. */
+void deferral_joined(struct deferral *deferral, struct loaded_row *row, const Envelope *envelope,
+	const char *site, size_t recipients);
+void deferral_left(struct deferral *deferral, struct loaded_row *row);
+/* NULL: it is not in memory. */
+struct loaded_row *deferral_find(struct deferral *deferral, const uint8_t *id, const char *site);
+/* Any row in memory that fits, for shutdown; NULL: there is none. */
+struct loaded_row *
+deferral_any(struct deferral *deferral, bool (*fits)(const struct loaded_row *row));
+/* All rows in memory; `on_row` may have the one it is told of leave. */
+void deferral_each(
+	struct deferral *deferral, void (*on_row)(void *arg, struct loaded_row *row), void *arg);
 /* Something changed about when the site may be tried: look again. NULL: all sites. */
 void deferral_poke(struct deferral *deferral, const char *site);
 

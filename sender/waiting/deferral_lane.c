@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/mail/sender_private.h"
 #include "sender/waiting/deferral_private.h"
 #include "shared/base/fair.h"
 #include "shared/base/log.h"

@@ -67,7 +67,7 @@ struct deferral {
 	struct owner *owners;
 	struct owner_list eased;
 	struct waiting_count *count;
-	struct item *items;
+	struct loaded_row *rows;
 	struct wake_heap heap;
 	struct wake_timer *timer;
 	size_t loaded;

@@ -2,8 +2,8 @@
  */
 #include <sys/queue.h>
 
-#include "sender/mail/sender_private.h"
 #include "sender/waiting/deferral.h"
+#include "shared/base/container_of.h"
 #include "tests/unit/queue_rig.h"
 
 #define HOUR_US (3600ull * 1000000)
@@ -15,8 +15,8 @@ static const char *const names[SITES] = { "google", "microsoft", "mx.dead.exampl
 /* A row that was loaded, as mail.c would hold it. */
 struct loaded {
 	TAILQ_ENTRY(loaded) link;
-	struct item item;
-	struct mail mail;
+	struct loaded_row loaded;
+	bool pending; /* it awaits an answer */
 	Row *row;
 };
 
@@ -60,7 +60,7 @@ static void
 leave(struct loaded *loaded)
 {
 	TAILQ_REMOVE(&t.in_hand, loaded, link);
-	deferral_left(t.deferral, &loaded->item);
+	deferral_left(t.deferral, &loaded->loaded);
 	row_free(loaded->row);
 	free(loaded);
 	pthread_mutex_lock(&rig.lock);
@@ -88,11 +88,9 @@ load(void *arg, Row *row)
 
 	(void)arg;
 	loaded->row = row;
-	loaded->mail.envelope = row->envelope;
-	loaded->item.mail = &loaded->mail;
-	loaded->item.site = row->site;
 	TAILQ_INSERT_TAIL(&t.in_hand, loaded, link);
-	deferral_joined(t.deferral, &loaded->item);
+	deferral_joined(
+		t.deferral, &loaded->loaded, row->envelope, row->site, row->envelope->n_recipients);
 	pthread_mutex_lock(&rig.lock);
 	t.due[t.loads] = row->due_us;
 	memcpy(t.id[t.loads++], row->envelope->id.data, ID_SIZE);
@@ -155,14 +153,26 @@ open_deferral(size_t window)
 	run_on(rig.loop, open_run, NULL);
 }
 
+static struct loaded *
+loaded_of(const struct loaded_row *row)
+{
+	return container_of((struct loaded_row *)row, struct loaded, loaded);
+}
+
+static bool
+awaits_nothing(const struct loaded_row *row)
+{
+	return !loaded_of(row)->pending;
+}
+
 static void
 close_run(void *arg)
 {
-	struct item *item;
+	struct loaded_row *row;
 
 	(void)arg;
-	while ((item = deferral_pop(t.deferral)))
-		leave((struct loaded *)((char *)item - offsetof(struct loaded, item)));
+	while ((row = deferral_any(t.deferral, awaits_nothing)))
+		leave(loaded_of(row));
 	deferral_free(&t.deferral);
 }
 
@@ -651,28 +661,28 @@ a_row_that_was_tried_comes_again_at_its_new_time(void **state)
 static void
 find_run(void *found)
 {
-	struct item **items = found;
+	struct loaded_row **rows = found;
 
-	items[0] = deferral_find(t.deferral, t.letters[0].id, names[0]);
-	items[1] = deferral_find(t.deferral, t.letters[0].id, names[1]);
-	TAILQ_FIRST(&t.in_hand)->item.pending = 1;
-	items[2] = deferral_pop(t.deferral);
-	TAILQ_FIRST(&t.in_hand)->item.pending = 0;
+	rows[0] = deferral_find(t.deferral, t.letters[0].id, names[0]);
+	rows[1] = deferral_find(t.deferral, t.letters[0].id, names[1]);
+	TAILQ_FIRST(&t.in_hand)->pending = true;
+	rows[2] = deferral_any(t.deferral, awaits_nothing);
+	TAILQ_FIRST(&t.in_hand)->pending = false;
 }
 
 static void
-an_item_is_found_by_message_and_site_and_stays_while_it_awaits_an_answer(void **state)
+a_row_is_found_by_message_and_site_and_stays_while_it_awaits_an_answer(void **state)
 {
-	struct item *items[3];
+	struct loaded_row *rows[3];
 
 	(void)state;
 	make_rows(1, 1, due_long_ago);
 	open_deferral(100);
 	AWAIT(t.loads == 1);
-	run_on(rig.loop, find_run, items);
-	assert_ptr_equal(items[0], &TAILQ_FIRST(&t.in_hand)->item);
-	assert_null(items[1]);
-	assert_null(items[2]);
+	run_on(rig.loop, find_run, rows);
+	assert_ptr_equal(rows[0], &TAILQ_FIRST(&t.in_hand)->loaded);
+	assert_null(rows[1]);
+	assert_null(rows[2]);
 }
 
 static void
@@ -790,7 +800,7 @@ main(void)
 		TEST(a_row_that_becomes_due_sooner_is_not_kept_waiting),
 		TEST(what_is_in_memory_is_not_loaded_a_second_time),
 		TEST(a_row_that_was_tried_comes_again_at_its_new_time),
-		TEST(an_item_is_found_by_message_and_site_and_stays_while_it_awaits_an_answer),
+		TEST(a_row_is_found_by_message_and_site_and_stays_while_it_awaits_an_answer),
 		TEST(what_is_lost_counts_no_more_until_it_is_gained),
 		TEST(what_is_in_memory_when_it_is_gained_again_is_not_loaded_twice),
 		TEST(what_a_clock_that_was_ahead_put_off_is_due),
