@@ -85,7 +85,7 @@ check_certificate(struct findings *findings, const char *file, bool *named)
 		fail(findings, "%s has expired: renew it, then SIGHUP", file);
 	else if (look.ends_s - now <= SOON_S)
 		warn(findings, "%s expires within %" PRId64 " days: renew it, then SIGHUP", file,
-			(look.ends_s - now) / 86400 + 1);
+			(look.ends_s - now + 86399) / 86400);
 	if (look.begins_s > now)
 		fail(findings, "%s is not valid yet: correct the clock, or wait", file);
 }

@@ -236,7 +236,7 @@ def certificate(directory, days, name="shout.test"):
     return {"certificate": str(cert), "key": str(key)}
 
 
-@pytest.mark.parametrize("days, word, level", [(13, "expires within 13 days", "warning"), (-1, "has expired", "error"), (15, None, None)])
+@pytest.mark.parametrize("days, word, level", [(12.5, "expires within 13 days", "warning"), (-1, "has expired", "error"), (15, None, None)])
 def test_a_certificate_that_ends(checked, days, word, level):
     tls = certificate(checked.file.parent, days)
     status, said, output = checked.run(ingress={**checked.settings["ingress"], "tls": tls})
