@@ -29,6 +29,7 @@
 #include "shared/base/state_dir.h"
 #include "shared/base/version.h"
 #include "shared/config/config.h"
+#include "shared/config/config_live.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/privileges.h"
 #include "shared/process/sandbox.h"
@@ -64,9 +65,10 @@ static const char usage[] =
 	"  --json      the findings of topics and check as JSON\n"
 	"  --version   --help\n"
 	"\n"
-	"SIGTERM stops after the work in hand, SIGHUP reads the certificates again.\n";
+	"SIGTERM stops after the work in hand, SIGHUP reads FILE and the certificates again.\n";
 
 struct running {
+	struct config *config;
 	const struct role *roles[ROLES_MAX]; /* in the order of starting */
 	size_t count, started;
 	struct queue *queue;
@@ -118,6 +120,96 @@ on_stop_signal(evutil_socket_t number, short what, void *arg)
 	event_base_loopbreak(loop_base(running->main));
 }
 
+static unsigned
+needs(const struct running *running, const struct config *config)
+{
+	unsigned all = config->metrics.listen ? SANDBOX_ACCEPT : 0;
+
+	for (size_t i = 0; i < running->count; i++)
+		all |= running->roles[i]->needs;
+	return all;
+}
+
+/* Its errors, a line each. */
+static void
+refuse_file(char *errors)
+{
+	char *rest = errors;
+
+	for (char *line; (line = strsep(&rest, "\n"));)
+		if (*line)
+			LOG_ERROR("the configuration stays as it was", "error", line);
+}
+
+/* A file with other certificates that cannot be used is refused, like one with any other error. */
+static bool
+certificates_fit(const struct running *running, const struct config *fresh)
+{
+	const struct config *config = running->config;
+	char why[512];
+	struct tls_server *server;
+	bool fits;
+
+	if (!(needs(running, config) & SANDBOX_KEYS) || !fresh->ingress.tls.files_count ||
+		!config_other_certificates(config, fresh))
+		return true;
+	server = tls_server_new(fresh->ingress.tls.files, fresh->ingress.tls.files_count,
+		TLS_LEGACY, why, sizeof why);
+	fits = server != NULL;
+	if (!fits)
+		LOG_ERROR("the configuration stays as it was", "error", why);
+	tls_server_free(&server);
+	return fits;
+}
+
+static void
+on_change(void *arg, const struct config_change *change)
+{
+	unsigned *counts = arg;
+
+	counts[change->live]++;
+	if (change->live)
+		LOG_INFO("setting changed", "key", change->path, "before", change->before, "after",
+			change->after);
+	else
+		LOG_WARN("this setting needs a restart", "key", change->path, "runs with",
+			change->before, "file says", change->after);
+}
+
+/* What changed is told at the finer one of both levels. */
+static void
+take_file(struct config *config, struct config *fresh)
+{
+	const int before = config->log.level, after = fresh->log.level;
+	unsigned counts[2] = { 0 };
+
+	log_set_level((enum log_level)(before < after ? before : after));
+	config_compare(config, fresh, on_change, counts);
+	config_take(config, fresh);
+	LOG_INFO("configuration read again", "changed", log_int(counts[true]), "need a restart",
+		log_int(counts[false]));
+	log_set_level((enum log_level)after);
+}
+
+/* Without a sound file the old one counts; certificates may be new all the same. */
+static void
+read_again(struct running *running)
+{
+	char *errors;
+	size_t length;
+	FILE *out = xopen_memstream(&errors, &length);
+	struct config *fresh = config_load_again(running->config->file, out);
+
+	xclose_memstream(out);
+	if (!fresh) {
+		refuse_file(errors);
+	} else if (certificates_fit(running, fresh)) {
+		take_file(running->config, fresh);
+	}
+	config_free(&fresh);
+	free(errors);
+}
+
 static void
 on_reload_signal(evutil_socket_t number, short what, void *arg)
 {
@@ -126,9 +218,12 @@ on_reload_signal(evutil_socket_t number, short what, void *arg)
 	(void)number;
 	(void)what;
 	LOG_INFO("reloading");
+	read_again(running);
+	queue_reload(running->queue);
 	for (size_t i = 0; i < running->started; i++)
 		if (running->roles[i]->reload)
 			running->roles[i]->reload();
+	LOG_INFO("reloaded");
 }
 
 static void
@@ -210,16 +305,6 @@ start_metrics(struct running *running, const struct config *config)
 	return 0;
 }
 
-static unsigned
-needs(const struct running *running, const struct config *config)
-{
-	unsigned all = config->metrics.listen ? SANDBOX_ACCEPT : 0;
-
-	for (size_t i = 0; i < running->count; i++)
-		all |= running->roles[i]->needs;
-	return all;
-}
-
 static int
 start(struct running *running, const struct config *config, const struct identity *identity)
 {
@@ -270,9 +355,9 @@ stop(struct running *running)
 }
 
 static int
-run(const char *command, const struct config *config)
+run(const char *command, struct config *config)
 {
-	struct running running = { 0 };
+	struct running running = { .config = config };
 	struct identity identity;
 	bool all = strcmp(command, "all") == 0;
 	char why[512];

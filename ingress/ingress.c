@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,16 +276,31 @@ messages_queued(void *arg)
 	return now.records[TOPIC_INBOUND] + now.records[TOPIC_READY];
 }
 
+static struct limits_options
+limits_of(const struct config *config)
+{
+	return (struct limits_options){ .defaults = account_limits_default(config),
+		.in_flight_max = config->ingress.in_flight_max,
+		.waiting_max = config->ingress.waiting_max,
+		.queued = messages_queued };
+}
+
+static void
+on_worker_reload(struct task_again *task)
+{
+	struct worker *worker = (struct worker *)((char *)task - offsetof(struct worker, reload));
+	const struct limits_options limits = limits_of(ingress.config);
+
+	limits_change(worker->limits, &limits);
+}
+
 static void
 worker_helpers(struct worker *worker)
 {
 	const struct config *config = ingress.config;
 	struct redis_options redis = { config->redis.address, config->redis.password,
 		config->redis.tls, config->redis.ca };
-	struct limits_options limits = { .defaults = account_limits_default(config),
-		.in_flight_max = config->ingress.in_flight_max,
-		.waiting_max = config->ingress.waiting_max,
-		.queued = messages_queued };
+	struct limits_options limits = limits_of(config);
 
 	worker->redis = redis_new(worker->loop, &redis);
 	worker->accounts = account_store_new(worker->loop, worker->redis);
@@ -309,6 +325,7 @@ worker_open(struct worker *worker)
 	worker->news = event_new(base, -1, 0, on_news, worker);
 	worker->drain.run = on_drain;
 	worker->drop.run = on_drop;
+	worker->reload.run = on_worker_reload;
 	worker_helpers(worker);
 	worker->acceptors = xcalloc(ingress.listeners_count, sizeof *worker->acceptors);
 	for (unsigned i = 0; i < ingress.listeners_count; i++)
@@ -492,10 +509,10 @@ places(const struct config *config)
 	return share.connections;
 }
 
-static void
-open_door(const struct config *config, unsigned total)
+static struct door_options
+door_options(const struct config *config, unsigned total)
 {
-	struct door_options options = {
+	return (struct door_options){
 		.total_max = total,
 		.per_address_max = config->ingress.connections_per_address,
 		.strangers_max = total -
@@ -506,10 +523,18 @@ open_door(const struct config *config, unsigned total)
 			  config->ingress.stranger_rates.commands},
 		.idle_ms = CUSTOMER_IDLE_MS,
 		.patience_ms = config->ingress.stranger_timeout,
+		.familiar = ingress.familiar,
 		.turn_out = session_turn_out
 	};
+}
 
-	ingress.familiar = options.familiar = familiar_new(FAMILIAR_MAX);
+static void
+open_door(const struct config *config, unsigned total)
+{
+	struct door_options options;
+
+	ingress.familiar = familiar_new(FAMILIAR_MAX);
+	options = door_options(config, total);
 	ingress.door = door_new(&options);
 }
 
@@ -590,19 +615,37 @@ ingress_stop(void)
 }
 
 static void
-ingress_reload(void)
+reload_certificates(const struct config *config)
 {
+	bool all = true;
 	char why[512];
 
 	for (unsigned i = 0; i < 2; i++) {
 		if (!ingress.tls[i])
 			continue;
-		if (tls_server_reload(ingress.tls[i], why, sizeof why) < 0)
+		if (tls_server_reload(ingress.tls[i], config->ingress.tls.files,
+			    config->ingress.tls.files_count, why, sizeof why) < 0) {
 			LOG_ERROR("certificates stay as they were", "error", why);
-		else
+			all = false;
+		} else {
 			LOG_INFO("certificates read again");
+		}
 	}
-	tell_expiry();
+	if (all)
+		tell_expiry();
+}
+
+static void
+ingress_reload(void)
+{
+	const unsigned total = places(ingress.config);
+	const struct door_options options = door_options(ingress.config, total);
+
+	reload_certificates(ingress.config);
+	if (total)
+		door_change(ingress.door, &options);
+	for (unsigned i = 0; i < ingress.workers_count; i++)
+		loop_post_again(ingress.workers[i].loop, &ingress.workers[i].reload);
 }
 
 const struct role ingress_role = {

@@ -486,6 +486,15 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	tick_start(clamd);
 }
 
+void
+clamd_change(struct clamd *clamd, unsigned timeout_ms, uint64_t signature_age_ms)
+{
+	clamd->options.timeout_ms = timeout_ms;
+	clamd->options.signature_age_ms = signature_age_ms;
+	for (size_t i = 0; i < clamd->hosts_count; i++)
+		clamd_host_change(&clamd->hosts[i]);
+}
+
 struct clamd *
 clamd_new(struct loop *loop, const struct clamd_options *options)
 {

@@ -70,6 +70,8 @@ struct clamd_options {
  * no sense (logged). */
 struct clamd *clamd_new(struct loop *loop, const struct clamd_options *options);
 void clamd_scan(struct clamd *clamd, struct clamd_scan *scan);
+/* Other values of options.timeout_ms and signature_age_ms, also for scans under way. */
+void clamd_change(struct clamd *clamd, unsigned timeout_ms, uint64_t signature_age_ms);
 /* Starts no scan any more; what is in flight may end. */
 void clamd_drain(struct clamd *clamd);
 unsigned clamd_in_flight(const struct clamd *clamd);

@@ -407,6 +407,12 @@ clamd_check_new(struct loop *loop, const struct net_address *address,
 	return check;
 }
 
+void
+clamd_check_change(struct clamd_check *check, unsigned timeout_ms)
+{
+	check->options.timeout_ms = timeout_ms;
+}
+
 bool
 clamd_check_connected(const struct clamd_check *check)
 {

@@ -41,6 +41,8 @@ struct clamd_check *clamd_check_new(struct loop *loop, const struct net_address 
 	const struct clamd_check_options *options, clamd_check_cb cb, void *arg);
 /* Another address, for the next connection; only while there is none. */
 void clamd_check_aim(struct clamd_check *check, const struct net_address *address);
+/* Another time for each answer, from the next question on. */
+void clamd_check_change(struct clamd_check *check, unsigned timeout_ms);
 bool clamd_check_connected(const struct clamd_check *check);
 /*
  * Begins a check, or deepens the one under way; `cb` comes once for it, not before this returns.

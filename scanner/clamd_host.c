@@ -168,14 +168,27 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 			clock_mono_ms() - host->proved_ms >= recheck_ms ? CHECK_FULL : CHECK_ALIVE);
 }
 
+static unsigned
+check_timeout_ms(const struct clamd *clamd)
+{
+	const unsigned ms = clamd->options.timeout_ms;
+
+	return ms < HEALTH_TIMEOUT_MS ? ms : HEALTH_TIMEOUT_MS;
+}
+
+void
+clamd_host_change(struct host *host)
+{
+	clamd_check_change(host->check, check_timeout_ms(host->clamd));
+}
+
 int
 clamd_host_init(struct clamd *clamd, struct host *host, const char *name)
 {
 	const struct clamd_options *options = &clamd->options;
 	const struct clamd_check_options check = {
 		.stream_max = options->stream_max,
-		.timeout_ms = options->timeout_ms < HEALTH_TIMEOUT_MS ? options->timeout_ms
-								      : HEALTH_TIMEOUT_MS,
+		.timeout_ms = check_timeout_ms(clamd),
 	};
 	char labels[METRIC_LABELS_MAX] = "";
 

@@ -100,6 +100,8 @@ void clamd_room_init(struct clamd *clamd);
 /* clamd_host.c: starts with a check. -EINVAL when `name`, which is kept, is no
  * server's (logged). */
 int clamd_host_init(struct clamd *clamd, struct host *host, const char *name);
+/* clamd_host.c: options.timeout_ms is another. */
+void clamd_host_change(struct host *host);
 /* clamd_host.c: the host gets no scan before it has proved itself anew. */
 void clamd_host_doubt(struct host *host);
 

@@ -90,6 +90,7 @@ static struct scanner {
 	unsigned paused;
 	struct event *second;
 	struct task begin, drain, stop;
+	struct task_again reload;
 	uint64_t stop_ms, patient_ms; /* patient: until then nobody minds that no clamd is ready */
 	struct said said;
 	bool stopping;
@@ -508,6 +509,15 @@ on_stop(struct task *task)
 }
 
 static void
+on_reload(struct task_again *task)
+{
+	(void)task;
+	if (scanner->clamd)
+		clamd_change(scanner->clamd, (unsigned)scanner->config->scanner.timeout,
+			scanner->config->scanner.signature_age);
+}
+
+static void
 register_metrics(void)
 {
 	for (int i = 0; i < VERDICTS; i++) {
@@ -579,6 +589,7 @@ scanner_start(const struct config *config, struct queue *queue)
 	scanner->begin.run = on_begin;
 	scanner->drain.run = on_drain;
 	scanner->stop.run = on_stop;
+	scanner->reload.run = on_reload;
 	register_metrics();
 	if (start_clamd() < 0) {
 		loop_free(&scanner->loop);
@@ -620,6 +631,8 @@ scanner_stop(void)
 static void
 scanner_reload(void)
 {
+	if (scanner)
+		loop_post_again(scanner->loop, &scanner->reload);
 }
 
 const struct role scanner_role = {

@@ -54,6 +54,7 @@
 static struct {
 	struct sender sender;
 	struct task begin, drain, stop;
+	struct task_again reload;
 	struct event *stop_timer, *gauges_timer;
 	uint64_t stop_ms, reply_ms, last_ms; /* last_ms: something was attempted */
 	bool aborted, aborted_all;
@@ -240,20 +241,41 @@ metrics_new(struct sender_metrics *m)
 		"When the next row is due, seconds since 1970 (0: none waits)", NULL);
 }
 
-static void
-schedule_start(struct sender *sender)
+static struct schedule_options
+schedule_options(const struct sender *sender)
 {
 	const struct config *config = sender->config;
 
-	sender->window = window_new(SENDER_WINDOW);
-	sender->schedule = schedule_new(&(struct schedule_options){
+	return (struct schedule_options){
 		.concurrency_start = config->sender.concurrency_start,
 		.concurrency_max = config->sender.concurrency_max,
 		.connections_max = config->sender.connections_max,
 		.rest_first_us = sender->times.first_us,
 		.rest_max_us = sender->times.rest_max_us,
 		.rest_shared_max_us = sender->times.rest_route_us,
-	});
+	};
+}
+
+static uint64_t
+ahead_us(const struct sender *sender)
+{
+	return sender->times.max_us + sender->times.max_us / 5 + 60 * 1000000ull;
+}
+
+static struct limits_options
+limits_options(const struct config *config)
+{
+	return (struct limits_options){ .in_flight_max = config->ingress.in_flight_max,
+		.waiting_max = config->ingress.waiting_max };
+}
+
+static void
+schedule_start(struct sender *sender)
+{
+	const struct schedule_options options = schedule_options(sender);
+
+	sender->window = window_new(SENDER_WINDOW);
+	sender->schedule = schedule_new(&options);
 }
 
 static void
@@ -284,7 +306,7 @@ rows_start(struct sender *sender)
 		.rows = sender->rows,
 		.window = DEFERRAL_WINDOW,
 		.max = DEFERRAL_MAX,
-		.ahead_us = sender->times.max_us + sender->times.max_us / 5 + 60 * 1000000ull,
+		.ahead_us = ahead_us(sender),
 		.load = load_row,
 		.rest_until = rest_until,
 		.room = site_room,
@@ -297,6 +319,7 @@ static void
 redis_start(struct sender *sender)
 {
 	const struct config *config = sender->config;
+	const struct limits_options limits = limits_options(config);
 
 	sender->redis = redis_new(sender->loop,
 		&(struct redis_options){
@@ -305,11 +328,7 @@ redis_start(struct sender *sender)
 			.tls = config->redis.tls,
 			.ca = config->redis.ca,
 		});
-	sender->limits = limits_new(sender->loop, sender->redis,
-		&(struct limits_options){
-			.in_flight_max = config->ingress.in_flight_max,
-			.waiting_max = config->ingress.waiting_max,
-		});
+	sender->limits = limits_new(sender->loop, sender->redis, &limits);
 	sender->scores = scores_new(sender->loop, sender->redis);
 	sender->ledger = ledger_new(sender->redis);
 	sender->trust = trust_new(sender->loop, sender->redis, sender->queue);
@@ -500,8 +519,30 @@ sender_stop(void)
 }
 
 static void
+on_reload(struct task_again *task)
+{
+	struct sender *sender = &role.sender;
+	struct schedule_options schedule;
+	const struct limits_options limits = limits_options(sender->config);
+
+	(void)task;
+	if (role.aborted_all)
+		return;
+	times_from(&sender->times, sender->config);
+	schedule = schedule_options(sender);
+	schedule_change(sender->schedule, &schedule);
+	if (sender->deferral)
+		deferral_change(sender->deferral, ahead_us(sender));
+	limits_change(sender->limits, &limits);
+	sender_wake(sender);
+}
+
+static void
 sender_reload(void)
 {
+	role.reload.run = on_reload;
+	if (role.running)
+		loop_post_again(role.sender.loop, &role.reload);
 }
 
 const struct role sender_role = {

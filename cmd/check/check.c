@@ -120,6 +120,9 @@ check_reload(struct findings *findings)
 	const struct config *config = findings->config;
 	char why[512];
 
+	if (access(config->file, R_OK) < 0)
+		warn(findings, "SIGHUP will not read the settings again, as the user may not: %s",
+			strerror(errno));
 	if (!findings->errors && config->ingress.tls.files_count &&
 		!certificates_usable(config, why, sizeof why))
 		warn(findings,

@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "ingress/door/address_table.h"
@@ -80,6 +81,19 @@ door_new(const struct door_options *options)
 	address_table_init(&door->addresses, options->total_max + RESTING_MAX);
 	address_table_init(&door->networks, options->strangers_max + RESTING_MAX);
 	return door;
+}
+
+void
+door_change(struct door *door, const struct door_options *options)
+{
+	pthread_mutex_lock(&door->lock);
+	door->options.total_max = options->total_max;
+	door->options.per_address_max = options->per_address_max;
+	door->options.strangers_max = options->strangers_max;
+	door->options.strangers_per_network = options->strangers_per_network;
+	door->options.patience_ms = options->patience_ms;
+	memcpy(door->options.rates, options->rates, sizeof options->rates);
+	pthread_mutex_unlock(&door->lock);
 }
 
 /* ---- addresses and networks ---- */
@@ -395,11 +409,12 @@ uint64_t
 guest_time_left(struct guest *guest)
 {
 	struct door *door = guest->door;
-	uint64_t patience = door->options.patience_ms, now = clock_mono_ms();
+	uint64_t patience, now = clock_mono_ms();
 
 	if (!guest->stranger)
 		return UINT64_MAX;
 	pthread_mutex_lock(&door->lock);
+	patience = door->options.patience_ms;
 	if (door->strangers > door->options.strangers_max / 2)
 		patience /= 3;
 	pthread_mutex_unlock(&door->lock);

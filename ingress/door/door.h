@@ -48,6 +48,9 @@ struct door_options {
 };
 
 struct door *door_new(const struct door_options *options);
+/* Other numbers, from now on; nobody is turned out for that. `familiar`, `idle_ms` and `turn_out`
+ * stay. */
+void door_change(struct door *door, const struct door_options *options);
 /* All guests have left, and their loops have been freed. */
 void door_free(struct door **door);
 

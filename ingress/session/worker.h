@@ -84,6 +84,7 @@ struct worker {
 	struct password_cache *cache;
 	bool draining;
 	struct task drain, drop;
+	struct task_again reload;
 	bool drain_posted; /* the main thread's */
 };
 

@@ -34,6 +34,12 @@ schedule_new(const struct schedule_options *options)
 	return s;
 }
 
+void
+schedule_change(struct schedule *s, const struct schedule_options *options)
+{
+	s->options = *options;
+}
+
 static void
 site_drop(struct schedule *s, struct schedule_site *site)
 {

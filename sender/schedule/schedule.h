@@ -74,6 +74,8 @@ struct schedule_step {
 };
 
 struct schedule *schedule_new(const struct schedule_options *options);
+/* Other numbers, from now on: what is open stays so, a site's rest is cut by its next one. */
+void schedule_change(struct schedule *schedule, const struct schedule_options *options);
 /* Entries and connections are the caller's, and must not be used with it any more. */
 void schedule_free(struct schedule **schedule);
 

@@ -50,6 +50,12 @@ partition_begin(struct deferral *d, uint32_t number)
 		lane->cursor = false;
 }
 
+void
+deferral_change(struct deferral *d, uint64_t ahead_us)
+{
+	d->options.ahead_us = ahead_us;
+}
+
 struct deferral *
 deferral_new(const struct deferral_options *options)
 {

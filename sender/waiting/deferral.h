@@ -52,6 +52,8 @@ struct loaded_row {
 };
 
 struct deferral *deferral_new(const struct deferral_options *options);
+/* Another options.ahead_us. */
+void deferral_change(struct deferral *deferral, uint64_t ahead_us);
 void deferral_free(struct deferral **deferral);
 /* Takes in what waits in a partition; blocking. What is in memory of it stays. */
 void deferral_read(struct deferral *deferral, uint32_t partition);

@@ -28,6 +28,8 @@ struct limits_options {
 struct limits *
 limits_new(struct loop *loop, struct redis *redis, const struct limits_options *options);
 void limits_free(struct limits **limits);
+/* Other limits, from the next message on: `defaults` and the two maxima. On its loop. */
+void limits_change(struct limits *limits, const struct limits_options *options);
 
 /*
  * May the account send one more message to `recipients`? Callback (maybe at once) with 0, or the

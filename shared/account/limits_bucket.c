@@ -223,6 +223,16 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		event_del(limits->tick);
 }
 
+void
+limits_change(struct limits *limits, const struct limits_options *options)
+{
+	limits->options.defaults = options->defaults;
+	limits->options.in_flight_max = options->in_flight_max ? options->in_flight_max : NO_CAP;
+	limits->options.waiting_max = options->waiting_max ? options->waiting_max : NO_CAP;
+	for (struct bucket *bucket = limits->oldest; bucket; bucket = bucket->newer)
+		bucket->denied_until_ms = 0; /* by the former limits */
+}
+
 struct limits *
 limits_new(struct loop *loop, struct redis *redis, const struct limits_options *options)
 {
@@ -235,10 +245,7 @@ limits_new(struct loop *loop, struct redis *redis, const struct limits_options *
 	gethostname(limits->node, sizeof limits->node - 1);
 	limits->redis = redis;
 	limits->options = *options;
-	if (!limits->options.in_flight_max)
-		limits->options.in_flight_max = NO_CAP;
-	if (!limits->options.waiting_max)
-		limits->options.waiting_max = NO_CAP;
+	limits_change(limits, options);
 	limits->nodes = 1;
 	limits->auth = auth_limits_new();
 	limits->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, limits);

@@ -244,3 +244,23 @@ loop_free(struct loop **loop_ref)
 	free(loop);
 	*loop_ref = NULL;
 }
+
+/* Whoever posts once more from now on posts anew. */
+static void
+run_again(struct task *task)
+{
+	struct task_again *again = (struct task_again *)((char *)task -
+		offsetof(struct task_again, task));
+
+	atomic_store(&again->posted, false);
+	again->run(again);
+}
+
+void
+loop_post_again(struct loop *loop, struct task_again *task)
+{
+	if (atomic_exchange(&task->posted, true))
+		return;
+	task->task.run = run_again;
+	loop_post(loop, &task->task);
+}

@@ -7,6 +7,8 @@
 #ifndef SHARED_LOOP_H
 #define SHARED_LOOP_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct event_base;
@@ -33,6 +35,14 @@ void loop_run(struct loop *loop);
 /* From any thread: tasks run on the loop in the order they were posted, also those posted before it
  * started. A task posted by the loop itself runs on its next turn. */
 void loop_post(struct loop *loop, struct task *task);
+
+/* A task that may be posted again before it ran: it runs once then, after the last post. */
+struct task_again {
+	struct task task; /* the loop's */
+	atomic_bool posted;
+	void (*run)(struct task_again *task);
+};
+void loop_post_again(struct loop *loop, struct task_again *task);
 
 /* From any thread: ends the loop after the tasks posted before this call. */
 void loop_stop(struct loop *loop);

@@ -17,12 +17,11 @@
 #include "shared/base/tls_tickets.h"
 
 struct tls_server {
-	const struct tls_files *files;
-	size_t count;
 	enum tls_profile profile;
 	struct tls_tickets *tickets; /* one for all contexts, so that a reload ends no session */
 	pthread_mutex_t lock;
 	SSL_CTX **contexts; /* under lock; one a pair of files, sessions begin with the first */
+	size_t count;
 };
 
 struct tls_client {
@@ -188,22 +187,26 @@ server_context(struct tls_server *server, const struct tls_files *files, char *w
 }
 
 int
-tls_server_reload(struct tls_server *server, char *why, size_t why_size)
+tls_server_reload(struct tls_server *server, const struct tls_files *files, size_t count, char *why,
+	size_t why_size)
 {
-	SSL_CTX **contexts = xcalloc(server->count, sizeof *contexts), **old;
+	SSL_CTX **contexts = xcalloc(count, sizeof *contexts), **old;
+	size_t old_count;
 
-	for (size_t i = 0; i < server->count; i++) {
-		contexts[i] = server_context(server, &server->files[i], why, why_size);
+	for (size_t i = 0; i < count; i++) {
+		contexts[i] = server_context(server, &files[i], why, why_size);
 		if (!contexts[i]) {
-			free_contexts(contexts, server->count);
+			free_contexts(contexts, count);
 			return -1;
 		}
 	}
 	pthread_mutex_lock(&server->lock);
 	old = server->contexts;
+	old_count = server->count;
 	server->contexts = contexts;
+	server->count = count;
 	pthread_mutex_unlock(&server->lock);
-	free_contexts(old, server->count);
+	free_contexts(old, old_count);
 	return 0;
 }
 
@@ -226,12 +229,10 @@ tls_server_new(const struct tls_files *files, size_t count, enum tls_profile pro
 {
 	struct tls_server *server = xcalloc(1, sizeof *server);
 
-	server->files = files;
-	server->count = count;
 	server->profile = profile;
 	pthread_mutex_init(&server->lock, NULL);
 	server->tickets = tls_tickets_new();
-	if (tls_server_reload(server, why, why_size) < 0)
+	if (tls_server_reload(server, files, count, why, why_size) < 0)
 		tls_server_free(&server);
 	return server;
 }

@@ -23,14 +23,14 @@ struct tls_files {
 struct tls_server;
 /* SNI picks the pairs with a matching name: the first with each kind of key (RSA, ECDSA), among
  * which the client's ciphers choose. Without a match the first pair is the default, with those that
- * have all its names. NULL with the reason in `why`: the file and what is wrong with it. `files`
- * must outlive the result. */
+ * have all its names. NULL with the reason in `why`: the file and what is wrong with it. */
 struct tls_server *tls_server_new(const struct tls_files *files, size_t count,
 	enum tls_profile profile, char *why, size_t why_size);
 /* When the pair's certificate expires, seconds since 1970. */
 int64_t tls_server_expiry(struct tls_server *server, size_t pair);
-/* Reads the files again. On an error (-1, `why`) the old ones stay in use. */
-int tls_server_reload(struct tls_server *server, char *why, size_t why_size);
+/* Reads the files again, or others. On an error (-1, `why`) the old ones stay in use. */
+int tls_server_reload(struct tls_server *server, const struct tls_files *files, size_t count,
+	char *why, size_t why_size);
 /* To be called every TLS_TICKET_S (tls_tickets.h): a session that is older than that, or than two
  * calls, begins anew. */
 void tls_server_turn_keys(struct tls_server *server);

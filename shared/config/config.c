@@ -336,7 +336,8 @@ check_sasl(const struct config *config, struct config_check *check)
 	if (config->queue.sasl.mechanism == SASL_NONE) {
 		if (config->queue.sasl.username || config->queue.sasl.password)
 			config_error(check, "queue.sasl", "needs a mechanism, like SCRAM-SHA-256");
-	} else if (!config->queue.sasl.username || !config->queue.sasl.password) {
+	} else if (!config->queue.sasl.username ||
+		!(config->queue.sasl.password || config->queue.sasl.password_file)) {
 		config_error(check, "queue.sasl", "needs username and password or password_file");
 	}
 }
@@ -501,8 +502,12 @@ read_passwords(struct config *config, struct config_check *check)
 		&config->queue.sasl.password);
 }
 
+/* What of a file is looked at: all, what it says alone, or also what its keys ask of each other. */
+enum depth { DEPTH_ALL, DEPTH_ALONE, DEPTH_TOGETHER };
+
 static struct config *
-complete(struct config_loaded *loaded, const char *file, bool files, struct config_check *check)
+complete(struct config_loaded *loaded, const char *file, enum depth depth,
+	struct config_check *check)
 {
 	struct config *config = &loaded->config;
 
@@ -510,17 +515,17 @@ complete(struct config_loaded *loaded, const char *file, bool files, struct conf
 	apply_defaults(loaded, check);
 	config->sender.egress = egress_of(config);
 	gather_certificates(loaded);
-	if (files) {
+	if (depth == DEPTH_ALL)
 		read_passwords(config, check);
+	if (depth != DEPTH_ALONE)
 		check_together(loaded, check);
-	}
 	if (config_check_errors(check))
 		config_free(&config);
 	return config;
 }
 
 static struct config *
-load_file(const char *file, bool files, FILE *errors)
+load_file(const char *file, enum depth depth, FILE *errors)
 {
 	struct config_loaded *loaded;
 	struct config *config = NULL;
@@ -532,11 +537,11 @@ load_file(const char *file, bool files, FILE *errors)
 		fprintf(errors, "%s: cannot be read: %s\n", file, strerror(errno));
 		return NULL;
 	}
-	check = config_check_new(file, text, length, files, errors);
+	check = config_check_new(file, text, length, depth == DEPTH_ALL, errors);
 	if (!config_check_errors(check)) {
 		loaded = load(file, text, length, errors);
 		if (loaded)
-			config = complete(loaded, file, files, check);
+			config = complete(loaded, file, depth, check);
 	}
 	config_check_free(&check);
 	explicit_bzero(text, length);
@@ -547,13 +552,19 @@ load_file(const char *file, bool files, FILE *errors)
 struct config *
 config_load(const char *file, FILE *errors)
 {
-	return load_file(file, true, errors);
+	return load_file(file, DEPTH_ALL, errors);
 }
 
 struct config *
 config_load_alone(const char *file, FILE *errors)
 {
-	return load_file(file, false, errors);
+	return load_file(file, DEPTH_ALONE, errors);
+}
+
+struct config *
+config_load_again(const char *file, FILE *errors)
+{
+	return load_file(file, DEPTH_TOGETHER, errors);
 }
 
 static void

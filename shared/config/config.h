@@ -34,6 +34,7 @@ struct listen_config {
 	enum tls_profile profile; /* key tls_profile: modern (default) or legacy */
 };
 
+/* Atomic is what SIGHUP changes (config_live.h) while all threads read it. */
 struct config {
 	char *file;      /* where it was read from */
 	char *hostname;  /* default: the machine's */
@@ -41,7 +42,7 @@ struct config {
 	char *user;      /* who the process becomes; NULL: whoever it is, but for root */
 	char *group;     /* default the user's own */
 	struct {
-		int level; /* enum log_level; key log.level: debug, info, warn, error */
+		_Atomic int level; /* enum log_level; key log.level: debug, info, warn, error */
 	} log;
 	struct {
 		enum config_backend backend;
@@ -56,13 +57,13 @@ struct config {
 			char *password; /* that of password_file when that is set */
 			char *password_file;
 		} sasl;
-		uint64_t map_size;    /* lmdb, 64G (address space, not disk) */
-		unsigned min_free;    /* percent of the disk, 10 */
-		uint64_t events_size; /* cap of the event files, 1G */
-		uint64_t floods_size; /* of those of what strangers cause, 100M */
-		uint64_t events_keep; /* ms, 30d */
-		uint64_t audit_size;  /* of those of what operators changed, 100M */
-		uint64_t audit_keep;  /* ms, 365d */
+		uint64_t map_size;            /* lmdb, 64G (address space, not disk) */
+		_Atomic unsigned min_free;    /* percent of the disk, 10 */
+		_Atomic uint64_t events_size; /* cap of the event files, 1G */
+		_Atomic uint64_t floods_size; /* of those of what strangers cause, 100M */
+		_Atomic uint64_t events_keep; /* ms, 30d */
+		_Atomic uint64_t audit_size;  /* of those of what operators changed, 100M */
+		_Atomic uint64_t audit_keep;  /* ms, 365d */
 	} queue;
 	struct {
 		char *address;  /* unix:/run/redis/redis-server.sock */
@@ -79,63 +80,68 @@ struct config {
 			struct tls_files *files; /* keys certificate, key; then more[] for SNI */
 			unsigned files_count;
 		} tls;
-		uint64_t message_size_limit;      /* 50M */
-		unsigned recipients_max;          /* 1000 */
-		unsigned connections_max;         /* of a process, 2000 */
-		unsigned connections_per_address; /* 100 */
-		unsigned known_share;             /* percent kept for who is known, 50 */
-		unsigned strangers_per_network;   /* of a /24 or /48 who are not known, 250 */
-		uint64_t stranger_timeout;        /* until MAIL, 30s */
+		uint64_t message_size_limit;              /* 50M */
+		_Atomic unsigned recipients_max;          /* 1000 */
+		_Atomic unsigned connections_max;         /* of a process, 2000 */
+		_Atomic unsigned connections_per_address; /* 100 */
+		_Atomic unsigned known_share;             /* percent kept for who is known, 50 */
+		_Atomic unsigned strangers_per_network; /* of a /24 or /48 who are not known, 250 */
+		_Atomic uint64_t stranger_timeout;      /* until MAIL, 30s */
 		struct {
-			unsigned connections, handshakes, commands; /* 600, 120, 1200 */
-		} stranger_rates;                                   /* of an address, a minute */
-		unsigned errors_max; /* bad commands before 421, 20 */
-		uint64_t timeout;    /* of an idle client, 5m */
-		enum bare_newline bare_newline;
-		bool received_client_address; /* name the client in Received, default false */
-		char *help_url;               /* in refusals; default https://<hostname>/help */
+			_Atomic unsigned connections, handshakes, commands; /* 600, 120, 1200 */
+		} stranger_rates;            /* of an address, a minute */
+		_Atomic unsigned errors_max; /* bad commands before 421, 20 */
+		_Atomic uint64_t timeout;    /* of an idle client, 5m */
+		_Atomic int bare_newline;    /* enum bare_newline */
+		_Atomic bool
+			received_client_address; /* name the client in Received, default false */
+		char *help_url;                  /* in refusals; default https://<hostname>/help */
 		char *postmaster; /* who gets RCPT TO:<postmaster>; default postmaster@<hostname> */
-		unsigned in_flight_max; /* messages of an account not yet attempted, 10000 */
-		unsigned waiting_max;   /* messages of an account waiting, 200000 */
+		_Atomic unsigned
+			in_flight_max;        /* messages of an account not yet attempted, 10000 */
+		_Atomic unsigned waiting_max; /* messages of an account waiting, 200000 */
 	} ingress;
 	struct {
 		/* Of accounts that have none of their own: 1000, 5000, 5000, 20000; 0: none. */
 		struct {
-			unsigned messages_hour, messages_day, recipients_hour, recipients_day;
+			_Atomic unsigned messages_hour, messages_day, recipients_hour,
+				recipients_day;
 		} defaults; /* key default */
 	} limits;
 	struct {
 		bool enabled; /* true; false forwards unscanned, and says so at start */
 		char **clamd;
 		unsigned clamd_count;
-		char *clamd_temporary;  /* where they unpack; default none: not looked at */
-		uint64_t timeout;       /* of a scan, 60s */
-		unsigned connections;   /* to each clamd at most, 10 */
-		uint64_t signature_age; /* older alerts, 48h */
-		int pua, heuristics;    /* enum alert_policy, hold */
-		uint64_t error_limit;   /* what clamd only has errors for is held then, 3d */
+		char *clamd_temporary;          /* where they unpack; default none: not looked at */
+		_Atomic uint64_t timeout;       /* of a scan, 60s */
+		unsigned connections;           /* to each clamd at most, 10 */
+		_Atomic uint64_t signature_age; /* older alerts, 48h */
+		_Atomic int pua, heuristics;    /* enum alert_policy, hold */
+		_Atomic uint64_t error_limit; /* what clamd only has errors for is held then, 3d */
 	} scanner;
 	struct {
 		char *route;           /* mx, or a smarthost host:port */
 		char **allow_networks; /* special addresses that may be delivered to */
 		unsigned allow_networks_count;
-		uint64_t lifetime, null_lifetime, held_lifetime; /* 5d, 1d, 14d */
+		_Atomic uint64_t lifetime, null_lifetime, held_lifetime; /* 5d, 1d, 14d */
 		struct {
-			uint64_t first, max; /* 5m, 4h */
+			_Atomic uint64_t first, max; /* 5m, 4h */
 		} retry;
 		struct {
-			uint64_t max, route; /* of a site, 30m; of the smarthost, 2m */
+			_Atomic uint64_t max, route; /* of a site, 30m; of the smarthost, 2m */
 		} rest;
-		unsigned ambiguous_retries;                  /* of what may have arrived, 3 */
-		uint64_t delay_dsn;                          /* 4h */
-		unsigned concurrency_start, concurrency_max; /* connections per site: 5, 20 */
-		unsigned connections_max;                    /* of the process, 1000 */
-		unsigned port;                               /* of MX hosts, 25 */
-		char **source_address; /* bind: one IPv4, one IPv6 at most; none: any */
+		_Atomic unsigned ambiguous_retries; /* of what may have arrived, 3 */
+		_Atomic uint64_t delay_dsn;         /* 4h */
+		_Atomic unsigned concurrency_start,
+			concurrency_max;          /* connections per site: 5, 20 */
+		_Atomic unsigned connections_max; /* of the process, 1000 */
+		unsigned port;                    /* of MX hosts, 25 */
+		char **source_address;            /* bind: one IPv4, one IPv6 at most; none: any */
 		unsigned source_address_count;
 		char *egress; /* those in their usual form, "192.0.2.1,2001:db8::1"; "" without */
 		struct {
-			uint64_t connect, command, dot, idle; /* 30s, 5m, 10m; cached idle 5s */
+			_Atomic uint64_t connect, command, dot,
+				idle; /* 30s, 5m, 10m; cached idle 5s */
 		} timeout;
 	} sender;
 	struct {
@@ -161,6 +167,8 @@ struct config *config_load(const char *file, FILE *errors);
 /* The same for somebody who only wants to know what the file says: what it names (certificates,
  * keys, files with a password) is neither looked at nor read, and may be somebody else's. */
 struct config *config_load_alone(const char *file, FILE *errors);
+/* The same for a process that runs already, and may no longer be allowed to look at such files. */
+struct config *config_load_again(const char *file, FILE *errors);
 void config_free(struct config **config);
 
 /* "500ms", "30s", "5m", "4h", "5d" to milliseconds; "4096", "256k", "50M", "2G" to bytes. 0 or

@@ -35,6 +35,13 @@ struct config_rule {
 extern const cyaml_schema_value_t config_schema;
 extern const struct config_rule config_rules[]; /* ends with path NULL */
 
+/* The keys that SIGHUP changes: this is where it is said which. */
+struct config_live {
+	const char *path;
+	size_t offset, size; /* size 0: config_take() has a way of its own */
+};
+extern const struct config_live config_live_keys[]; /* ends with path NULL */
+
 const struct config_rule *config_rule_find(const char *path);
 /* Whether its value is a file or a directory that has to be there. */
 bool config_rule_is_file(const struct config_rule *rule);

@@ -15,6 +15,7 @@
 #include "shared/base/log.h"
 #include "shared/base/net.h"
 #include "shared/base/text.h"
+#include "shared/config/config_live.h"
 #include "shared/mail/address.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -554,4 +555,81 @@ config_rule_is_file(const struct config_rule *rule)
 {
 	return rule->wrong == wrong_file || rule->wrong == wrong_anchor ||
 		rule->wrong == wrong_directory;
+}
+
+#define MEMBER(member) ((struct config *)0)->member
+/* A member that is not atomic does not compile here. */
+#define LIVE(path, member)                                                                           \
+	{                                                                                            \
+		path, CONFIG(member),                                                              \
+			_Generic(&MEMBER(member), _Atomic int *                                    \
+				 : sizeof(int), _Atomic unsigned *                                 \
+				 : sizeof(unsigned), _Atomic uint64_t *                            \
+				 : sizeof(uint64_t), _Atomic bool *                                \
+				 : sizeof(bool)) \
+	}
+
+/* clang-format off */
+const struct config_live config_live_keys[] = {
+	LIVE("log.level", log.level),
+	LIVE("queue.min_free", queue.min_free),
+	LIVE("queue.events_size", queue.events_size),
+	LIVE("queue.floods_size", queue.floods_size),
+	LIVE("queue.events_keep", queue.events_keep),
+	LIVE("queue.audit_size", queue.audit_size),
+	LIVE("queue.audit_keep", queue.audit_keep),
+	{ "ingress.tls.certificate", 0, 0 }, /* config_take() */
+	{ "ingress.tls.key", 0, 0 },
+	{ "ingress.tls.more", 0, 0 },
+	LIVE("ingress.recipients_max", ingress.recipients_max),
+	LIVE("ingress.connections_max", ingress.connections_max),
+	LIVE("ingress.connections_per_address", ingress.connections_per_address),
+	LIVE("ingress.known_share", ingress.known_share),
+	LIVE("ingress.strangers_per_network", ingress.strangers_per_network),
+	LIVE("ingress.stranger_timeout", ingress.stranger_timeout),
+	LIVE("ingress.stranger_rates.connections", ingress.stranger_rates.connections),
+	LIVE("ingress.stranger_rates.handshakes", ingress.stranger_rates.handshakes),
+	LIVE("ingress.stranger_rates.commands", ingress.stranger_rates.commands),
+	LIVE("ingress.errors_max", ingress.errors_max),
+	LIVE("ingress.timeout", ingress.timeout),
+	LIVE("ingress.bare_newline", ingress.bare_newline),
+	LIVE("ingress.received_client_address", ingress.received_client_address),
+	LIVE("ingress.in_flight_max", ingress.in_flight_max),
+	LIVE("ingress.waiting_max", ingress.waiting_max),
+	LIVE("limits.default.messages_hour", limits.defaults.messages_hour),
+	LIVE("limits.default.messages_day", limits.defaults.messages_day),
+	LIVE("limits.default.recipients_hour", limits.defaults.recipients_hour),
+	LIVE("limits.default.recipients_day", limits.defaults.recipients_day),
+	LIVE("scanner.timeout", scanner.timeout),
+	LIVE("scanner.signature_age", scanner.signature_age),
+	LIVE("scanner.error_limit", scanner.error_limit),
+	LIVE("scanner.pua", scanner.pua),
+	LIVE("scanner.heuristics", scanner.heuristics),
+	LIVE("sender.lifetime", sender.lifetime),
+	LIVE("sender.null_lifetime", sender.null_lifetime),
+	LIVE("sender.held_lifetime", sender.held_lifetime),
+	LIVE("sender.retry.first", sender.retry.first),
+	LIVE("sender.retry.max", sender.retry.max),
+	LIVE("sender.rest.max", sender.rest.max),
+	LIVE("sender.rest.route", sender.rest.route),
+	LIVE("sender.ambiguous_retries", sender.ambiguous_retries),
+	LIVE("sender.delay_dsn", sender.delay_dsn),
+	LIVE("sender.concurrency_start", sender.concurrency_start),
+	LIVE("sender.concurrency_max", sender.concurrency_max),
+	LIVE("sender.connections_max", sender.connections_max),
+	LIVE("sender.timeout.connect", sender.timeout.connect),
+	LIVE("sender.timeout.command", sender.timeout.command),
+	LIVE("sender.timeout.dot", sender.timeout.dot),
+	LIVE("sender.timeout.idle", sender.timeout.idle),
+	{ 0 },
+};
+/* clang-format on */
+
+bool
+config_is_live(const char *path)
+{
+	for (const struct config_live *live = config_live_keys; live->path; live++)
+		if (strcmp(live->path, path) == 0)
+			return true;
+	return false;
 }

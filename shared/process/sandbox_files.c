@@ -128,6 +128,7 @@ allow_all(const struct landlock *landlock, const struct config *config, unsigned
 
 	allow_system(landlock);
 	allow(landlock, config->state_dir, OWN);
+	allow_file(landlock, config->file); /* SIGHUP */
 	allow_file(landlock, config->redis.ca);
 	allow_file(landlock, config->queue.ca);
 	allow_file(landlock, config->dns.trust_anchor);

@@ -14,6 +14,13 @@
 #define READ_MS 1000 /* between looks at the clock; it reads on */
 
 void
+queue_reload(struct queue *queue)
+{
+	if (queue->ops->reload)
+		queue->ops->reload(queue);
+}
+
+void
 queue_close(struct queue **queue)
 {
 	if (*queue)

@@ -49,6 +49,8 @@ enum topic { TOPIC_INBOUND, TOPIC_READY, TOPIC_COUNT };
 struct queue *queue_open(const struct config *config);
 /* Waits until everything put so far is durable, then frees. No consumer loop may run any more. */
 void queue_close(struct queue **queue);
+/* Settings of the configuration that it was opened with have changed (config_live.h). */
+void queue_reload(struct queue *queue);
 
 typedef void (*queue_cb)(void *arg, int err);
 

@@ -33,6 +33,7 @@ struct config_watch {
 
 struct queue_ops {
 	void (*close)(struct queue *queue);
+	void (*reload)(struct queue *queue); /* NULL: reads all of it where it is */
 	const char *(*spool_dir)(const struct queue *queue);
 	int (*space)(const struct queue *queue);
 	void (*put)(struct queue *queue, enum topic topic, const Envelope *envelope,

@@ -3,7 +3,8 @@
  * keys, while the process may still be root and has one thread. start() may block for start-up
  * checks; it logs why it fails and returns -1, as prepare() does. drain() stops taking new work and
  * returns at once; stop() waits for the work in hand (bounded), ends the role's loops and frees.
- * reload() reads certificates again. All five are called from the main thread.
+ * reload() takes over what has changed in the configuration (config_live.h) and was copied from it,
+ * and reads certificates again. All five are called from the main thread.
  */
 #ifndef SHARED_ROLE_H
 #define SHARED_ROLE_H

@@ -39,7 +39,7 @@ struct event_file {
 	char *dir;
 	const char *ending; /* of its files' names */
 	int dir_fd;
-	uint64_t size_max, keep_ms;
+	_Atomic uint64_t size_max, keep_ms;
 	/* writer thread */
 	char *gathered;
 	size_t length, space;
@@ -287,6 +287,13 @@ event_file_tidy(struct event_file *file)
 	}
 }
 
+void
+event_file_cap(struct event_file *file, uint64_t size_max, uint64_t keep_ms)
+{
+	file->size_max = size_max;
+	file->keep_ms = keep_ms;
+}
+
 struct event_file *
 event_file_open(const char *dir, enum event_class class, uint64_t size_max, uint64_t keep_ms)
 {
@@ -299,8 +306,7 @@ event_file_open(const char *dir, enum event_class class, uint64_t size_max, uint
 
 	file->dir = xstrdup(dir);
 	file->ending = endings[class];
-	file->size_max = size_max;
-	file->keep_ms = keep_ms;
+	event_file_cap(file, size_max, keep_ms);
 	file->fd = file->retired = -1;
 	pthread_mutex_init(&file->lock, NULL);
 	errno = -directory_make(dir);

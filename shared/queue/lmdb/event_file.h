@@ -19,6 +19,9 @@ event_file_open(const char *dir, enum event_class class, uint64_t size_max, uint
 /* Makes what was written durable. */
 void event_file_close(struct event_file **file);
 
+/* Other caps, from now on. From any thread. */
+void event_file_cap(struct event_file *file, uint64_t size_max, uint64_t keep_ms);
+
 /* Gathers a line, and writes what was gathered by one write(2). Always one and the same thread. */
 void event_file_add(struct event_file *file, const char *json, size_t length);
 void event_file_flush(struct event_file *file);

@@ -124,7 +124,8 @@ struct lmdb_queue {
 	int spool_fd;
 	char *spool_dir;
 	struct event_file *events[EVENT_CLASSES];
-	unsigned min_free;
+	const struct config *settings; /* for lmdb_reload() alone */
+	_Atomic unsigned min_free;
 	void *map; /* of the environment's file; NULL: not found */
 	size_t map_length;
 

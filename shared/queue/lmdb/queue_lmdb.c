@@ -275,6 +275,7 @@ init(struct lmdb_queue *queue, const struct config *config)
 	}
 	queue->state_dir = (struct state_dir){ -1, -1 };
 	queue->spool_fd = -1;
+	queue->settings = config;
 	queue->min_free = config->queue.min_free;
 	queue->spool_dir = xasprintf("%s/spool", config->state_dir);
 }
@@ -302,26 +303,48 @@ release(struct lmdb_queue *queue)
 	free(queue);
 }
 
+struct cap {
+	uint64_t size, keep_ms;
+};
+
+static struct cap
+events_cap(const struct config *config, enum event_class class)
+{
+	switch (class) {
+	case EVENT_FLOOD:
+		return (struct cap){ config->queue.floods_size, config->queue.events_keep };
+	case EVENT_AUDIT: return (struct cap){ config->queue.audit_size, config->queue.audit_keep };
+	default: return (struct cap){ config->queue.events_size, config->queue.events_keep };
+	}
+}
+
 static int
 events_open(struct lmdb_queue *queue, const struct config *config)
 {
-	const struct {
-		uint64_t size, keep_ms;
-	} caps[] = {
-		[EVENT_OF_MAIL] = {config->queue.events_size,  config->queue.events_keep},
-		[EVENT_FLOOD] = { config->queue.floods_size, config->queue.events_keep},
-		[EVENT_AUDIT] = { config->queue.audit_size,  config->queue.audit_keep },
-	};
 	char *dir = xasprintf("%s/events", config->state_dir);
 	bool ok = true;
 
 	for (int i = 0; i < EVENT_CLASSES; i++) {
-		queue->events[i] = event_file_open(
-			dir, (enum event_class)i, caps[i].size, caps[i].keep_ms);
+		const struct cap cap = events_cap(config, (enum event_class)i);
+
+		queue->events[i] = event_file_open(dir, (enum event_class)i, cap.size, cap.keep_ms);
 		ok = ok && queue->events[i];
 	}
 	free(dir);
 	return ok ? 0 : -1;
+}
+
+static void
+lmdb_reload(struct queue *base)
+{
+	struct lmdb_queue *queue = (struct lmdb_queue *)base;
+
+	for (int i = 0; i < EVENT_CLASSES; i++) {
+		const struct cap cap = events_cap(queue->settings, (enum event_class)i);
+
+		event_file_cap(queue->events[i], cap.size, cap.keep_ms);
+	}
+	atomic_store(&queue->min_free, queue->settings->queue.min_free);
 }
 
 static void
@@ -506,6 +529,7 @@ lmdb_body_place(struct queue *base, const Envelope *envelope, char *out)
 
 static const struct queue_ops lmdb_ops = {
 	.close = lmdb_close,
+	.reload = lmdb_reload,
 	.spool_dir = lmdb_spool_dir,
 	.space = lmdb_space,
 	.put = lmdb_put,

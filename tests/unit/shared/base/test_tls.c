@@ -166,12 +166,12 @@ a_reload_shows_the_new_certificate_and_keeps_the_old_on_an_error(void **state)
 	(void)state;
 	assert_non_null(server);
 	make_certificate("renewed.example", &pairs[0]);
-	assert_int_equal(tls_server_reload(server, why, sizeof why), 0);
+	assert_int_equal(tls_server_reload(server, pairs, 1, why, sizeof why), 0);
 	handshake(tls_server_session(server), tls_client_session(client, NULL), name, sizeof name);
 	assert_string_equal(name, "renewed.example");
 
 	assert_int_equal(truncate(pairs[0].key, 0), 0);
-	assert_int_equal(tls_server_reload(server, why, sizeof why), -1);
+	assert_int_equal(tls_server_reload(server, pairs, 1, why, sizeof why), -1);
 	assert_non_null(strstr(why, "one.key"));
 	handshake(tls_server_session(server), tls_client_session(client, NULL), name, sizeof name);
 	assert_string_equal(name, "renewed.example");
@@ -346,15 +346,18 @@ certificates_of_both_kinds_of_key_are_used_for_a_name(void **state)
 	(void)state;
 	make_all(files);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		const size_t count = pick(kinds[i].served, files, served);
 		struct tls_server *server = tls_server_new(
-			served, pick(kinds[i].served, files, served), TLS_MODERN, why, sizeof why);
+			served, count, TLS_MODERN, why, sizeof why);
 
 		assert_non_null(server);
 		for (int round = 0; round < 8; round++) {
 			bool knows_rsa = round & 1;
 
 			if (round == 4)
-				assert_int_equal(tls_server_reload(server, why, sizeof why), 0);
+				assert_int_equal(
+					tls_server_reload(server, served, count, why, sizeof why),
+					0);
 			handshake(tls_server_session(server),
 				client_that_knows(client, kinds[i].asked, knows_rsa,
 					versions[round >> 1 & 1]),
@@ -481,7 +484,7 @@ a_session_is_resumed_until_its_key_has_turned_twice(void **state)
 		assert_true(resumes(server, client, versions[i], &session));
 		key_name(session, second);
 		assert_memory_equal(first, second, 16);
-		assert_int_equal(tls_server_reload(server, why, sizeof why), 0);
+		assert_int_equal(tls_server_reload(server, pairs, 2, why, sizeof why), 0);
 		assert_true(resumes(server, client, versions[i], &session));
 		old = SSL_SESSION_dup(session);
 		tls_server_turn_keys(server);
