@@ -54,8 +54,7 @@ struct follower {
 	atomic_bool closing;
 	atomic_ullong remaining;
 	atomic_bool behind; /* partitions are still read up to where they ended at first */
-	atomic_bool stuck;  /* the cache cannot be written */
-	int stuck_err;      /* why; the follower's thread's alone */
+	atomic_int stuck;   /* why the cache cannot be written; 0: it can */
 	struct probe *probe;
 	struct metric *unwritable;
 	char cluster[64];
@@ -355,11 +354,10 @@ feeds_done(struct follower *f)
 static void
 follower_stuck_set(struct follower *f, int err)
 {
-	if (err && err != f->stuck_err)
+	if (err && err != atomic_load(&f->stuck))
 		LOG_ERROR("the cache of rows cannot be written, will try again", "file",
 			f->hooks.file, "error", strerror(-err));
-	f->stuck_err = err;
-	atomic_store(&f->stuck, err != 0);
+	atomic_store(&f->stuck, err);
 	show_health(f, err);
 }
 
