@@ -159,11 +159,27 @@ def check_calls(build, paths):
             findings.append(f"{len(part)} files call each other in a circle: {' '.join(part)}")
 
 
+def check_architecture():
+    """ARCHITECTURE.md and docs/decisions.md name files and functions that exist."""
+    listed = subprocess.run(["git", "ls-files"], check=True, capture_output=True, text=True).stdout.split()
+    names = {pathlib.PurePath(path).name for path in listed}
+    code = "\n".join(pathlib.Path(path).read_text() for path in listed if path.endswith((".c", ".h", ".py")))
+    known = set(re.findall(r"\b([a-z_]+)\(", code))
+    for page in ("ARCHITECTURE.md", "docs/decisions.md"):
+        text = pathlib.Path(page).read_text()
+        for name in sorted(set(re.findall(r"`([\w/.-]+\.(?:c|h|py|proto))`", text))):
+            if name not in listed and ("/" in name or name not in names):
+                findings.append(f"{page} names {name}, which is not there")
+        for name in sorted(set(re.findall(r"`([a-z_]+)\(\)`", text)) - known):
+            findings.append(f"{page} names {name}(), which is not there")
+
+
 def main():
     sys.setrecursionlimit(10000)
     paths = sources()
     check_folders(paths)
     check_includes(paths)
+    check_architecture()
     check_calls(sys.argv[1], paths)
     for finding in findings:
         print(f"rooms: {finding}", file=sys.stderr)
