@@ -29,6 +29,7 @@
 #include "scanner/told.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/said.h"
 #include "shared/base/text.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
@@ -37,7 +38,6 @@
 #include "shared/work/inflight.h"
 #include "shared/work/poison.h"
 #include "shared/work/role.h"
-#include "shared/base/said.h"
 
 #define WINDOW 20000 /* twice what one account may have in the queue (ingress.in_flight_max) */
 #define STRIKES 3
@@ -233,7 +233,7 @@ policy_of(Envelope__Verdict verdict)
 static void
 let_pass(struct message *message, bool tag)
 {
-	char field[FIXUP_ALERT_MAX];
+	char field[FIXUP_ALERT_MAX] = "";
 
 	message->envelope.let_pass = true;
 	if (tag)

@@ -51,7 +51,7 @@ none_of "unfinished" 'TODO|FIXME' "${sources[@]}"
 echo "pure parsers"
 impure='log_line|(f|vf|d)?printf|puts|fwrite|write|read|readv|writev|open(at)?|fopen|socket|connect|send(to|msg)?|recv(from|msg)?|clock_gettime|time|getenv|event_.*|bufferevent_.*|SSL_.*|redis.*'
 for parser in address header text command content mention words dot proxy sasl reply answer outcome stuff \
-	verdict fixup spelling date; do
+	verdict fixup spelling date http_scan route event_pick reply_class; do
 	object=$(find "$build" -path "*/tests" -prune -o -name "$parser.o" -print)
 	[ -n "$object" ] || fail "there is no parser $parser"
 	nm -u "$object" | awk '{ print $2 }' | grep -xE "$impure" &&
@@ -64,13 +64,13 @@ find tests -name '*.[ch]' -o -name '*.py' | while read -r file; do
 done | grep . && fail "lengths"
 
 echo "metrics"
-SHOUT_BUILD=$build ${PYTHON:-/usr/bin/python3} tests/metrics_page.py || fail "metrics"
+SHOUT_BUILD=$PWD/$build ${PYTHON:-/usr/bin/python3} tests/metrics_page.py || fail "metrics"
 
 echo "cppcheck"
 queue_h=/usr/include/$(gcc -print-multiarch)/sys/queue.h
 cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	--error-exitcode=1 --suppress=missingIncludeSystem --suppress=unusedStructMember \
-	--suppressions-list=tests/cppcheck.txt -D_GNU_SOURCE --include="$queue_h" -I. \
+	--suppressions-list=tests/cppcheck.txt -D_GNU_SOURCE --include="$queue_h" -I. -I"$build/gen" \
 	"${units[@]}" || fail "cppcheck"
 
 echo "clang-tidy"

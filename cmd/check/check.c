@@ -259,19 +259,18 @@ static void
 look_for_json(struct findings *findings)
 {
 	const int out = dup(STDOUT_FILENO);
-	struct json json = { 0 };
+	struct json *json = findings->json;
 	FILE *nowhere = freopen("/dev/null", "w", stdout);
 
-	findings->json = &json;
-	json_begin(&json);
-	json_open(&json, "findings", '[');
+	json_begin(json);
+	json_open(json, "findings", '[');
 	look(findings);
-	json_close(&json, ']');
-	json_int(&json, "errors", findings->errors);
-	json_int(&json, "warnings", findings->warnings);
-	json_bool(&json, "ok", !findings->errors);
-	dprintf(out, "%s\n", json_end(&json));
-	json_free(&json);
+	json_close(json, ']');
+	json_int(json, "errors", findings->errors);
+	json_int(json, "warnings", findings->warnings);
+	json_bool(json, "ok", !findings->errors);
+	dprintf(out, "%s\n", json_end(json));
+	json_free(json);
 	close(out);
 	(void)nowhere;
 }
@@ -279,7 +278,8 @@ look_for_json(struct findings *findings)
 int
 check(const struct config *config, bool as_json)
 {
-	struct findings findings = { .config = config };
+	struct json json = { 0 };
+	struct findings findings = { .config = config, .json = as_json ? &json : NULL };
 
 	if (as_json) {
 		look_for_json(&findings);

@@ -211,8 +211,9 @@ push_entries(struct commit *commit)
 static void
 note_told(struct commits *commits, const char *key)
 {
-	json_object_set_new(
-		commits->mine, key, json_integer((json_int_t)(clock_mono_ms() + KEEP_MS)));
+	const uint64_t until_ms = clock_mono_ms() + KEEP_MS;
+
+	json_object_set_new(commits->mine, key, json_integer((json_int_t)until_ms));
 }
 
 static void

@@ -1,6 +1,6 @@
 /*
- * slow_scan.c - preloaded into clamd: a file whose beginning says SLOW-SCAN takes two seconds, as an
- * archive might, but none of the machine's time.
+ * slow_scan.c - preloaded into clamd: a file whose beginning says SLOW-SCAN takes two seconds, as
+ * an archive might, but none of the machine's time.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

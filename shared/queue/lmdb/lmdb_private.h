@@ -32,10 +32,10 @@
 #include <lmdb.h>
 
 #include "shared/base/loop.h"
+#include "shared/base/said.h"
 #include "shared/base/state_dir.h"
 #include "shared/queue/queue_backend.h"
 #include "shared/queue/row_table.h"
-#include "shared/base/said.h"
 
 #define BATCH_BYTES (4u * 1024 * 1024) /* of one transaction */
 #define LATE_MS QUEUE_LATE_MS          /* -ETIMEDOUT after this */

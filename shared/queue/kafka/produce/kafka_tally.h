@@ -4,9 +4,9 @@
 #ifndef SHARED_KAFKA_TALLY_H
 #define SHARED_KAFKA_TALLY_H
 
+#include "shared/base/said.h"
 #include "shared/queue/kafka/client/kafka_client.h"
 #include "shared/queue/kafka/produce/kafka_producer.h"
-#include "shared/base/said.h"
 
 struct metric;
 
