@@ -545,6 +545,7 @@ tell_expiry(void)
 	struct tls_server *tls = ingress.tls[TLS_MODERN] ? ingress.tls[TLS_MODERN]
 							 : ingress.tls[TLS_LEGACY];
 
+	stats_certificates_gone();
 	for (unsigned i = 0; tls && i < ingress.config->ingress.tls.files_count; i++)
 		stats_certificate(ingress.config->ingress.tls.files[i].certificate,
 			tls_server_expiry(tls, i));

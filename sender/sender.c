@@ -455,6 +455,25 @@ on_stop(struct task *task)
 	event_add(role.stop_timer, &often);
 }
 
+static void
+on_reload(struct task_again *task)
+{
+	struct sender *sender = &role.sender;
+	struct schedule_options schedule;
+	const struct limits_options limits = limits_options(sender->config);
+
+	(void)task;
+	if (role.aborted_all)
+		return;
+	times_from(&sender->times, sender->config);
+	schedule = schedule_options(sender);
+	schedule_change(sender->schedule, &schedule);
+	if (sender->deferral)
+		deferral_change(sender->deferral, ahead_us(sender));
+	limits_change(sender->limits, &limits);
+	sender_wake(sender);
+}
+
 static int
 sender_start(const struct config *config, struct queue *queue)
 {
@@ -494,6 +513,7 @@ sender_start(const struct config *config, struct queue *queue)
 	role.begin.run = on_begin;
 	role.drain.run = on_drain;
 	role.stop.run = on_stop;
+	role.reload.run = on_reload;
 	role.running = true;
 	loop_post(sender->loop, &role.begin);
 	loop_start(sender->loop);
@@ -519,28 +539,8 @@ sender_stop(void)
 }
 
 static void
-on_reload(struct task_again *task)
-{
-	struct sender *sender = &role.sender;
-	struct schedule_options schedule;
-	const struct limits_options limits = limits_options(sender->config);
-
-	(void)task;
-	if (role.aborted_all)
-		return;
-	times_from(&sender->times, sender->config);
-	schedule = schedule_options(sender);
-	schedule_change(sender->schedule, &schedule);
-	if (sender->deferral)
-		deferral_change(sender->deferral, ahead_us(sender));
-	limits_change(sender->limits, &limits);
-	sender_wake(sender);
-}
-
-static void
 sender_reload(void)
 {
-	role.reload.run = on_reload;
 	if (role.running)
 		loop_post_again(role.sender.loop, &role.reload);
 }

@@ -3,8 +3,12 @@
  */
 #include "ingress/door/stats.h"
 
+#include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
 
 struct stats stats;
@@ -56,15 +60,57 @@ register_auth(void)
 	stats.auth_unsure = metric_counter(name, help, "result=\"unsure\"");
 }
 
+/* A file that is served no more has no expiry (NaN): nobody is to be alarmed for its sake. */
+#define NOT_SERVED INT64_MIN
+
+struct served {
+	struct served *next;
+	char *file;
+	_Atomic int64_t expires_s;
+};
+static struct served *served; /* the main thread's; entries stay */
+
+static double
+ask_expiry(void *arg)
+{
+	struct served *one = arg;
+	const int64_t expires_s = one->expires_s;
+
+	return expires_s == NOT_SERVED ? (double)NAN : (double)expires_s;
+}
+
+static struct served *
+served_get(const char *file)
+{
+	char labels[METRIC_LABELS_MAX] = "";
+	struct served *one = served;
+
+	while (one && strcmp(one->file, file) != 0)
+		one = one->next;
+	if (one)
+		return one;
+	one = xcalloc(1, sizeof *one);
+	one->file = xstrdup(file);
+	one->next = served;
+	served = one;
+	metric_label(labels, "file", file);
+	metric_ask(metric_gauge("shout_certificate_expiry_timestamp_seconds",
+			   "When a certificate of ingress expires, seconds since 1970", labels),
+		ask_expiry, one);
+	return one;
+}
+
 void
 stats_certificate(const char *file, int64_t expires_s)
 {
-	char labels[METRIC_LABELS_MAX] = "";
+	served_get(file)->expires_s = expires_s;
+}
 
-	metric_label(labels, "file", file);
-	metric_set(metric_gauge("shout_certificate_expiry_timestamp_seconds",
-			   "When a certificate of ingress expires, seconds since 1970", labels),
-		expires_s);
+void
+stats_certificates_gone(void)
+{
+	for (struct served *one = served; one; one = one->next)
+		one->expires_s = NOT_SERVED;
 }
 
 void

@@ -42,6 +42,8 @@ extern struct stats stats;
 void stats_register(void);
 /* When the certificate of a file expires, seconds since 1970. */
 void stats_certificate(const char *file, int64_t expires_s);
+/* None is served, but for those that are told of from now on. */
+void stats_certificates_gone(void);
 /* Whether it counts against ingress.errors_max. */
 bool refusal_is_fault(enum refusal why);
 /* As metrics and events call it. */

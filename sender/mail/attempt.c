@@ -22,7 +22,6 @@
 #include "shared/metrics/metrics.h"
 
 #define STALLS_MAX 5 /* transactions without any progress on a message, one after another */
-#define COST_BYTES (64u * 1024)
 
 /* What a client's callbacks get. */
 struct peer {
@@ -53,17 +52,6 @@ struct connection {
 static void connection_send(struct connection *connection);
 static void connection_spare(struct connection *connection);
 
-uint64_t
-route_affinity(const struct route *route)
-{
-	uint64_t hash = 0xcbf29ce484222325u;
-
-	for (size_t i = 0; i < route->count; i++)
-		for (const char *at = route->hosts[i].name; *at; at++)
-			hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
-	return hash;
-}
-
 /* `trouble` is what the site said, unless it did as it was asked. */
 static void
 site_feedback(struct connection *connection, enum schedule_feedback feedback,
@@ -82,130 +70,6 @@ site_feedback(struct connection *connection, enum schedule_feedback feedback,
 			name);
 		deferral_poke(sender->deferral, name);
 	}
-}
-
-/* Waiting in the scheduler. */
-
-static unsigned
-item_cost(const struct item *item)
-{
-	uint64_t cost = 1 + item->mail->envelope->size / COST_BYTES;
-
-	return cost > SCHEDULE_COST_MAX ? SCHEDULE_COST_MAX : (unsigned)cost;
-}
-
-static void
-item_schedule(struct item *item)
-{
-	struct sender *sender = item->mail->sender;
-
-	if (item->mail->lost) {
-		item->state = ITEM_NEW;
-		item_unmark(item);
-		mail_check(item->mail);
-		return;
-	}
-	if (item_unwanted(item)) {
-		settle_unwanted(item, 0);
-		return;
-	}
-	item->state = ITEM_WAITING;
-	item_unmark(item);
-	schedule_add(sender->schedule, &item->entry, item->route->site, item->route->smarthost,
-		item->mail->envelope->account, item_cost(item), item->attempts == 0, clock_us());
-	sender_wake(sender);
-}
-
-static bool
-item_undecided(const struct item *item)
-{
-	for (size_t i = 0; i < item->count; i++)
-		if (item->targets[i].state == TARGET_OPEN)
-			return true;
-	return false;
-}
-
-static void
-item_count_attempt(struct item *item)
-{
-	if (item->counted)
-		return;
-	item->counted = true;
-	item->attempts++;
-	item->last_attempt_us = clock_us();
-	if (!item->first_attempt_us)
-		item->first_attempt_us = item->last_attempt_us;
-}
-
-/* A row of another name than its route's site does not wait for that site's timer. And what a site
- * put off goes before what was not tried meanwhile: a greylisting site takes the former. */
-static uint64_t
-own_timer(const struct item *item, uint64_t until)
-{
-	const struct sender *sender = item->mail->sender;
-	const char *site = item->route->site;
-
-	return schedule_rest_is_dry(sender->schedule, site) ||
-			(item->row && strcmp(item->site, site))
-		? until
-		: 0;
-}
-
-/* Whether mail must not be tried now, and until when by itself (0: as its site says). */
-static bool
-must_wait(struct item *item, uint64_t *until_out)
-{
-	struct sender *sender = item->mail->sender;
-	const uint64_t now = clock_us();
-	const char *site = item->route->site;
-	const char *account = item->mail->envelope->account;
-	uint64_t until = schedule_rest_until(sender->schedule, site, account, now);
-
-	*until_out = 0;
-	if (suspensions_mark(sender->suspensions, item))
-		return true;
-	*until_out = own_timer(item, until);
-	return until || (!item->row && schedule_crowded(sender->schedule, site, account));
-}
-
-/* No way was found for it, by a fault of this machine. */
-static bool
-is_ours(const struct item *item)
-{
-	for (size_t i = 0; i < item->count; i++)
-		if (item->targets[i].state == TARGET_DEFERRED && item->targets[i].outcome->local)
-			return true;
-	return false;
-}
-
-void
-attempt_begin(struct item *item)
-{
-	uint64_t until;
-
-	if (!item->route || !item_undecided(item)) {
-		item_mark(item);
-		item->ours = is_ours(item);
-		if (!item->ours)
-			item_count_attempt(item);
-		item->state = ITEM_SETTLING;
-		settle_advance(item);
-	} else if (!item_unwanted(item) && must_wait(item, &until))
-		settle_park(item, until);
-	else
-		item_schedule(item);
-}
-
-/* The pass is over, or goes on with what is still open. */
-static void
-item_go_on(struct item *item)
-{
-	if (item_undecided(item)) {
-		item_schedule(item);
-		return;
-	}
-	item->state = ITEM_SETTLING;
-	settle_advance(item);
 }
 
 /* Connections and their clients. */
@@ -233,24 +97,6 @@ item_leave(struct connection *connection)
 	connection->item = NULL;
 }
 
-/* A connection could not be had, or ended before the message went out. */
-static void
-item_fail(struct item *item, const struct outcome *failure)
-{
-	item_mark(item);
-	item->ours = failure->local;
-	if (!item->ours)
-		item_count_attempt(item);
-	item->unsent = true;
-	for (size_t i = 0; i < item->count; i++)
-		if (item->targets[i].state == TARGET_OPEN)
-			target_set(&item->targets[i],
-				failure->kind == OUTCOME_BOUNCE ? TARGET_FAILED : TARGET_DEFERRED,
-				failure);
-	item->state = ITEM_SETTLING;
-	settle_advance(item);
-}
-
 static void
 connection_failed(struct connection *connection, const struct outcome *failure)
 {
@@ -266,7 +112,7 @@ connection_failed(struct connection *connection, const struct outcome *failure)
 	if (failure->kind != OUTCOME_BOUNCE && !failure->retry_now && !failure->local)
 		site_feedback(connection, FEEDBACK_SITE, failure);
 	if (item)
-		item_fail(item, failure);
+		pass_fail(item, failure);
 }
 
 static void
@@ -484,7 +330,7 @@ on_done(void *arg, struct transaction *transaction)
 		sender->metrics.attempt_seconds, clock_mono_us() - connection->started_us);
 	transaction_feedback(connection, transaction);
 	transaction_apply(item, connection);
-	item_go_on(item);
+	pass_go_on(item);
 }
 
 static void
@@ -509,7 +355,7 @@ connection_send(struct connection *connection)
 		connection->outcomes = xrealloc(
 			connection->outcomes, t->count * sizeof(struct outcome));
 	}
-	item_count_attempt(item);
+	pass_count_attempt(item);
 	t->envelope = item->mail->envelope;
 	t->recipients = connection->recipients;
 	t->outcomes = connection->outcomes;
@@ -527,7 +373,7 @@ connection_spare(struct connection *connection)
 	struct item *item = connection->item;
 
 	item_leave(connection);
-	item_go_on(item);
+	pass_go_on(item);
 	if (!connection->peer) {
 		connection_free(connection);
 		return;
@@ -594,12 +440,7 @@ step_do(struct sender *sender, const struct schedule_step *step)
 		break;
 	case SCHEDULE_SEND: connection_take(connection, item); break;
 	case SCHEDULE_CLOSE: client_quit(connection->peer->client); break;
-	case SCHEDULE_PARK:
-		settle_park(item,
-			own_timer(item,
-				schedule_rest_until(sender->schedule, item->route->site,
-					item->mail->envelope->account, clock_us())));
-		break;
+	case SCHEDULE_PARK: pass_put_off(item); break;
 	case SCHEDULE_NOTHING: break;
 	}
 }

@@ -11,25 +11,6 @@
 #include "sender/mail/sender_private.h"
 #include "sender/waiting/deferral.h"
 
-static bool
-item_under_way(const struct item *item)
-{
-	return item->pending || item->state == ITEM_ATTEMPTING || item->state == ITEM_SETTLING;
-}
-
-bool
-mail_under_way(const struct mail *mail)
-{
-	const struct item *item;
-
-	if (mail->lookups || mail->first_lookup || mail->busy || mail->state == MAIL_DEFERRING)
-		return true;
-	TAILQ_FOREACH(item, &mail->items, link)
-	if (item_under_way(item))
-		return true;
-	return false;
-}
-
 static void
 mail_lose(struct mail *mail)
 {
@@ -60,7 +41,7 @@ mail_regain(struct mail *mail)
 		next = TAILQ_NEXT(item, link);
 		if (item->state == ITEM_NEW && !item->pending && !mail->first_lookup &&
 			!mail->blamed)
-			attempt_begin(item);
+			pass_begin(item);
 	}
 	mail->busy--;
 	if (mail->record)

@@ -36,7 +36,7 @@ on_row(void *arg, Row *row)
 	char domain[256];
 
 	for (size_t i = 0; i < row->envelope->n_recipients; i++) {
-		routing_domain(written->sender, row->envelope->recipients[i], domain);
+		recipient_domain(written->sender, row->envelope->recipients[i], domain);
 		if (is_written(written, domain))
 			continue;
 		written->domains = xrealloc(
@@ -57,7 +57,7 @@ rest_of(const struct sender *sender, const Envelope *envelope)
 	rest.recipients = xmalloc((envelope->n_recipients + 1) * sizeof *rest.recipients);
 	rest.n_recipients = 0;
 	for (size_t i = 0; i < envelope->n_recipients; i++) {
-		routing_domain(sender, envelope->recipients[i], domain);
+		recipient_domain(sender, envelope->recipients[i], domain);
 		if (!is_written(&written, domain))
 			rest.recipients[rest.n_recipients++] = envelope->recipients[i];
 	}

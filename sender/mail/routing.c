@@ -1,7 +1,7 @@
 /*
  * routing.c - from the recipients of a mail to its items: which domains go the same way.
  *
- * sender:  mail -> [routing] -> schedule
+ * sender:  mail -> [routing] -> lookups, pass
  *
  * A mail's domains are looked up ASKED_MAX at a time, so that one mail with many does not take all
  * of its account's turns. Of a record, what is known after a while (mail_age()) begins, and the
@@ -17,10 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sender/mail/lookups.h"
 #include "sender/mail/rule_list.h"
 #include "sender/mail/sender_private.h"
 #include "sender/mail/suspend.h"
-#include "sender/route/lookup_queue.h"
 #include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -28,83 +28,6 @@
 #include "shared/mail/address.h"
 
 #define ASKED_MAX 32
-#define ASKED_PARENT_MAX 16 /* below the same domain, which may be what is slow */
-#define LATER_US 30000000u  /* and up to as much again */
-
-struct lookup {
-	struct mail *mail;
-	struct lookup *next;
-	struct route *route;
-	struct outcome *failure;
-	size_t count, space;
-	bool asked, answered;
-	bool suspended; /* waits, whatever the others do */
-	Recipient **recipients;
-	const char *parent; /* of the domain: its last two labels */
-	char domain[256];
-};
-
-void
-routing_domain(const struct sender *sender, const Recipient *recipient, char out[256])
-{
-	struct address address;
-
-	out[0] = '\0';
-	if (!address_parse(recipient->address, strlen(recipient->address), &address) &&
-		address.domain)
-		address_domain_canonical(address.domain, address.domain_length, out);
-	if (!*out)
-		snprintf(out, 256, "%.255s", sender->config->hostname);
-}
-
-static struct lookup *
-lookup_for(struct mail *mail, const char *domain)
-{
-	struct lookup *lookup;
-
-	for (lookup = mail->first_lookup; lookup; lookup = lookup->next)
-		if (!strcmp(lookup->domain, domain))
-			return lookup;
-	lookup = xcalloc(1, sizeof *lookup);
-	lookup->mail = mail;
-	snprintf(lookup->domain, sizeof lookup->domain, "%s", domain);
-	lookup->next = mail->first_lookup;
-	lookup->parent = lookup_parent(lookup->domain);
-	mail->first_lookup = lookup;
-	mail->lookups++;
-	return lookup;
-}
-
-static void
-lookup_add(struct lookup *lookup, Recipient *recipient)
-{
-	if (lookup->count == lookup->space) {
-		lookup->space = lookup->space ? 2 * lookup->space : 1;
-		lookup->recipients = xrealloc(
-			lookup->recipients, lookup->space * sizeof(Recipient *));
-	}
-	lookup->recipients[lookup->count++] = recipient;
-}
-
-static void
-lookup_free(struct lookup *lookup)
-{
-	route_unref(lookup->route);
-	free(lookup->failure);
-	free(lookup->recipients);
-	free(lookup);
-}
-
-static void
-lookups_free(struct mail *mail)
-{
-	struct lookup *lookup;
-
-	while ((lookup = mail->first_lookup)) {
-		mail->first_lookup = lookup->next;
-		lookup_free(lookup);
-	}
-}
 
 /* A record: its items begin. */
 
@@ -123,15 +46,6 @@ item_for(struct mail *mail, const struct lookup *lookup)
 	item = item_new(mail, lookup->route);
 	item->suspended = lookup->suspended;
 	return item;
-}
-
-static void
-lookups_suspend(struct mail *mail)
-{
-	for (struct lookup *at = mail->first_lookup; at; at = at->next)
-		at->suspended = at->route &&
-			suspensions_hold(mail->sender->suspensions, mail->envelope, at->route->site,
-				at->recipients[0]);
 }
 
 /* Those that are answered become items. */
@@ -167,32 +81,10 @@ record_routed(struct mail *mail)
 		if (item->state != ITEM_NEW)
 			continue;
 		item_meet_rules(item, true);
-		attempt_begin(item);
+		pass_begin(item);
 	}
 	mail->busy--;
 	mail_check(mail);
-}
-
-/* Their rows are due once most of the answers are there, for who asks then. */
-void
-routing_give_up(struct mail *mail)
-{
-	struct sender *sender = mail->sender;
-	struct lookup *lookup;
-	struct item *item;
-
-	for (lookup = mail->first_lookup; lookup; lookup = lookup->next) {
-		site_route_forget(sender->resolver, lookup->domain, lookup);
-		item = item_new(mail, NULL);
-		item_add(item, lookup->recipients, lookup->count, NULL);
-		item_meet_rules(item, false);
-		item->state = ITEM_PARKED;
-		item->parked = true;
-		item->due_us = clock_us() + LATER_US + arc4random_uniform(LATER_US);
-	}
-	lookups_free(mail);
-	mail->lookups = mail->asked = 0;
-	mail_unmark(mail);
 }
 
 /* A row: it begins, or is split. */
@@ -205,19 +97,10 @@ struct split {
 };
 
 static bool
-same_way(const struct lookup *a, const struct lookup *b)
-{
-	if (a == b)
-		return true;
-	return a->route && b->route && a->suspended == b->suspended &&
-		!strcmp(a->route->site, b->route->site) && route_same(a->route, b->route);
-}
-
-static bool
 all_same_way(const struct mail *mail)
 {
 	for (const struct lookup *at = mail->first_lookup->next; at; at = at->next)
-		if (!same_way(mail->first_lookup, at))
+		if (!lookup_same_way(mail->first_lookup, at))
 			return false;
 	return true;
 }
@@ -267,7 +150,7 @@ split_shrink(struct split *split)
 	envelope.recipients = recipients;
 	envelope.n_recipients = 0;
 	for (struct lookup *at = mail->first_lookup; at; at = at->next)
-		for (size_t i = 0; same_way(at, split->keeper) && i < at->count; i++)
+		for (size_t i = 0; lookup_same_way(at, split->keeper) && i < at->count; i++)
 			recipients[envelope.n_recipients++] = at->recipients[i];
 	queue_row_put(mail->sender->queue, &row, on_shrunk, split);
 	free(recipients);
@@ -282,7 +165,7 @@ split_site(const struct lookup *lookup, char site[SITE_NAME_MAX])
 static bool
 moves(const struct split *split, const struct lookup *lookup)
 {
-	return !split->keeper || !same_way(lookup, split->keeper);
+	return !split->keeper || !lookup_same_way(lookup, split->keeper);
 }
 
 static void
@@ -380,37 +263,12 @@ row_routed(struct mail *mail)
 			lookup->failure);
 	lookups_free(mail);
 	mail_unmark(mail);
-	attempt_begin(item);
+	pass_begin(item);
 }
 
 /* Looking up. */
 
 static void on_route(void *arg, struct route *route, const struct outcome *failure);
-
-static bool
-parent_is_busy(const struct mail *mail, const char *parent)
-{
-	unsigned count = 0;
-
-	for (const struct lookup *at = mail->first_lookup; at; at = at->next)
-		count += at->asked && !at->answered && !strcmp(at->parent, parent);
-	return count >= ASKED_PARENT_MAX;
-}
-
-static struct lookup *
-lookup_next(const struct mail *mail)
-{
-	const char *busy = NULL;
-
-	for (struct lookup *at = mail->first_lookup; at; at = at->next) {
-		if (at->asked || (busy && !strcmp(at->parent, busy)))
-			continue;
-		if (!parent_is_busy(mail, at->parent))
-			return at;
-		busy = at->parent;
-	}
-	return NULL;
-}
 
 static void
 ask_more(struct mail *mail)
@@ -418,7 +276,7 @@ ask_more(struct mail *mail)
 	struct lookup *lookup;
 
 	mail->asking = true;
-	while (mail->asked < ASKED_MAX && (lookup = lookup_next(mail))) {
+	while (mail->asked < ASKED_MAX && (lookup = lookups_next(mail))) {
 		lookup->asked = true;
 		mail->asked++;
 		site_route(mail->sender->resolver, lookup->domain, mail->envelope->account,
@@ -466,20 +324,9 @@ void
 routing_start(struct mail *mail)
 {
 	const Envelope *envelope = mail->envelope;
-	char domain[256];
-
 	mail->state = MAIL_ROUTING;
 	mail_mark(mail);
-	for (size_t i = 0; i < envelope->n_recipients; i++) {
-		routing_domain(mail->sender, envelope->recipients[i], domain);
-		lookup_add(lookup_for(mail, domain), envelope->recipients[i]);
-	}
+	for (size_t i = 0; i < envelope->n_recipients; i++)
+		lookups_add(mail, envelope->recipients[i]);
 	routing_go_on(mail);
-}
-
-void
-routing_forget(struct mail *mail)
-{
-	lookups_free(mail);
-	mail->lookups = mail->asked = 0;
 }

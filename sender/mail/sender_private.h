@@ -1,12 +1,8 @@
 /*
- * sender_private.h - what the files of the sender share: mail in memory and how it moves.
+ * sender_private.h - what the files of the sender share: its parts, and how mail moves.
  *
  *   record ─▶ mail ─┬─ item (one site) ─▶ schedule ─▶ attempt ─▶ settle ─▶ closed, or a row
  *   row ────▶ mail ─┘
- *
- * A mail is a message in memory, from a record of mail.ready or from a row. Its items are the parts
- * that go to one set of hosts; an item has a target for each recipient. An item that has to wait
- * makes rows of all items of its record; from then on each lives alone.
  *
  * Everything runs on the sender's one loop.
  */
@@ -17,10 +13,11 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "sender/mail/item.h"
 #include "sender/mail/ledger.h"
-#include "sender/mail/window.h"
 #include "sender/policy/outcome.h"
 #include "sender/policy/retry.h"
+#include "sender/policy/window.h"
 #include "sender/route/site.h"
 #include "sender/schedule/schedule.h"
 #include "sender/smtp/client.h"
@@ -44,101 +41,7 @@ struct sender;
 struct suspensions;
 struct trust;
 
-/* Row.site of mail that waits for an operator; and of mail whose domain has no site, or one whose
- * name is taken by another row of the same mail (with the domain behind it). */
-#define SITE_HELD "held"
-#define SITE_DOMAIN "domain:"
-
 #define SENDER_WINDOW 2000 /* records in hand, by weight */
-
-enum target_state {
-	TARGET_OPEN,      /* to be tried in this pass */
-	TARGET_DEFERRED,  /* tried, has to wait */
-	TARGET_RECORDING, /* delivered; the ledger, a DSN and the event are under way */
-	TARGET_FAILED,    /* DSN and event are still to come */
-	TARGET_ENDING,    /* the DSN is durable, the event under way */
-	TARGET_CLOSED
-};
-
-/* Why it FAILED. Expired: without a refusal, since no time is left, or no more ambiguous retry. */
-enum target_end { END_REFUSED, END_EXPIRED, END_OPERATOR };
-
-struct target {
-	Recipient *recipient; /* in the mail's envelope */
-	enum target_state state;
-	enum target_end end;
-	bool unwanted;           /* an operator wants it bounced */
-	struct outcome *outcome; /* FAILED, DEFERRED */
-};
-
-enum item_state {
-	ITEM_NEW,
-	ITEM_WAITING,    /* in the scheduler */
-	ITEM_ATTEMPTING, /* in the hands of a connection */
-	ITEM_SETTLING,   /* its results are being made durable */
-	ITEM_PARKED,     /* settled, and has to become a row together with its mail */
-	ITEM_ENDED       /* settled while its mail was becoming rows */
-};
-
-struct item {
-	struct schedule_entry entry;
-	TAILQ_ENTRY(item) link;
-	struct loaded_row loaded; /* of the deferral */
-	struct mail *mail;
-	struct route *route; /* NULL: no way to its domain */
-	char *site;          /* Row.site; NULL until it is needed */
-	enum item_state state;
-	bool row;       /* it is one, durably */
-	bool parked;    /* what is open waits without having been tried */
-	bool told;      /* the deferred event of this pass is out */
-	bool counted;   /* this pass counts as an attempt */
-	bool looked_at; /* its row keeps its due time */
-	bool unsent;    /* it failed before anything of the mail was said */
-	bool ours; /* a fault of this machine kept it, which ends nothing and counts for nothing */
-	bool given_up; /* the queue refuses while we end: what is durable counts */
-	bool held, released, delay_sent;
-	bool meets_rules; /* a retry or release came meanwhile: its row is to meet it */
-	bool marked;      /* counted in its mail's marks */
-	bool suspended;   /* its row gets no due time */
-	uint64_t lifted;  /* of suspensions, when that was decided */
-	unsigned pending; /* answers awaited: queue, ledger, timer */
-	unsigned stalls;
-	uint64_t parked_until_us; /* 0: its site says when */
-	uint64_t due_us, first_attempt_us, last_attempt_us;
-	uint64_t rule, held_rule; /* as its row has them */
-	uint64_t met;             /* the newest rule that was looked at for it */
-	uint32_t attempts, setbacks, crashes;
-	char *last_reply, *last_host, *reason;
-	char last_class[REPLY_CLASS_MAX]; /* of last_reply; "": not known */
-	uint64_t since_us;                /* when it came to wait, or was held; 0: it does not */
-	struct target *targets;
-	size_t count;
-};
-
-enum mail_state { MAIL_ROUTING, MAIL_TRYING, MAIL_DEFERRING };
-
-struct mail {
-	TAILQ_ENTRY(mail) link; /* records in hand, oldest first */
-	struct sender *sender;
-	struct record *record; /* NULL: a row's, or it has become rows */
-	Envelope *envelope;    /* own copy, or inside `row` */
-	Row *row;
-	enum mail_state state;
-	bool redelivered, aged;
-	bool rest;              /* of its recipients: others have rows (rest.c) */
-	bool blamed;            /* held for what it did to us */
-	bool visited;           /* mail_each() */
-	bool lost;              /* its partition is somebody else's; something of it is under way */
-	unsigned lookups, busy; /* what keeps it in memory beside its record and items */
-	unsigned asked;         /* of `lookups`: those that the resolver has */
-	bool asking;            /* answers may come at once */
-	bool impatient;         /* what is known begins, whatever is not */
-	struct lookup *first_lookup;
-	struct poison_work work;
-	unsigned marks;      /* what of it is under work: its routing, items */
-	uint64_t arrived_us; /* clock_mono_us() */
-	TAILQ_HEAD(item_list, item) items;
-};
 
 struct sender_metrics {
 	struct metric *ambiguous, *attempt_seconds, *first_seconds, *later_seconds;
@@ -199,38 +102,18 @@ void mail_from_row(struct sender *sender, Row *row, enum row_use use);
 /* Records that have been in hand for long (window.h) become rows; returns when to look again, 0:
  * never. */
 uint64_t mail_age(struct sender *sender, uint64_t now_us);
-/* What is to be done with a record's mail now that one of its items has settled. */
-void mail_check(struct mail *mail);
 /* Calls `fn` for each item of the records in hand; it may settle the item. */
 void mail_each_item(struct sender *sender, void (*fn)(void *arg, struct item *item), void *arg);
-/* Its row is in memory from now on; not any more. */
-void item_joined(struct item *item);
-void item_left(struct item *item);
-/* The item of a row in memory; NULL of NULL. */
-struct item *item_of_row(struct loaded_row *row);
-/* Fills a row that borrows everything from the item. `recipients` has room for item->count. */
-void item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **recipients);
-/* Which time it has. */
-enum retry_wait item_wait(const struct item *item);
-/* Whether an operator wants somebody bounced who has not come to an end. */
-bool item_unwanted(const struct item *item);
-void item_free(struct item *item);
-struct item *item_new(struct mail *mail, struct route *route);
-void item_add(struct item *item, Recipient *const *recipients, size_t count,
-	const struct outcome *failure);
-void mail_free_if_done(struct mail *mail);
-/* It waits for an operator, and for one who could have seen it: a release that was told before lets
- * nothing go that a scan found after. */
-void item_hold(struct item *item, const char *reason);
-/* The same for a record: one row of all its recipients. */
-void mail_hold(struct mail *mail, const char *reason);
+
+/* mail_end.c */
+/* What is to be done with a record's mail now that one of its items has settled. */
+void mail_check(struct mail *mail);
 /* A record comes again, a row is stored anyway. */
 void mail_abandon(struct mail *mail);
 /* Gives up everything at shutdown: records come again, rows are stored anyway. */
 void mail_drop_all(struct sender *sender);
 
-/* mail_partition.c: whether somebody waits for anything of it. */
-bool mail_under_way(const struct mail *mail);
+/* mail_partition.c */
 /* The partition's mail is somebody else's: gives up what is not under way. And it is ours again. */
 void mail_lost(struct sender *sender, uint32_t partition);
 void mail_gained(struct sender *sender, uint32_t partition);
@@ -242,9 +125,9 @@ Envelope *rest_of(const struct sender *sender, const Envelope *envelope);
 bool rest_has_row(const struct mail *mail, const char *site);
 
 /* blame.c */
-/* The mail's turn has come. */
-void poison_record_begin(struct poison_work *work);
-void poison_row_begin(struct poison_work *work);
+/* Whether the mail, whose turn has come, may be worked on: it has not ended the process too often.
+ */
+bool blame_allows(struct mail *mail);
 /* Somebody works on it, or on the item; nobody does at the moment. For poison.h. */
 void mail_mark(struct mail *mail);
 void mail_unmark(struct mail *mail);
@@ -255,18 +138,21 @@ void item_unmark(struct item *item);
 void routing_start(struct mail *mail);
 /* Some answers are there, or have been waited for long enough. */
 void routing_go_on(struct mail *mail);
-/* The record is to become rows, with what is not known yet as rows of its own. */
-void routing_give_up(struct mail *mail);
-/* Drops the look-ups under way, once the resolver is gone. */
-void routing_forget(struct mail *mail);
-/* Equal for routes with the same hosts. */
-uint64_t route_affinity(const struct route *route);
-/* The recipient's domain in lower case, ours when it has none. */
-void routing_domain(const struct sender *sender, const Recipient *recipient, char out[256]);
+
+/* pass.c */
+/* A routed item waits for its turn, is parked, or has come to its end. */
+void pass_begin(struct item *item);
+/* The pass is over, or goes on with what is still open. */
+void pass_go_on(struct item *item);
+/* A connection could not be had, or ended before the message went out. */
+void pass_fail(struct item *item, const struct outcome *failure);
+/* The scheduler has no room for it, or its site rests. */
+void pass_put_off(struct item *item);
+/* This pass counts as an attempt. */
+void pass_count_attempt(struct item *item);
 
 /* attempt.c */
 void attempt_pump(struct sender *sender);
-void attempt_begin(struct item *item);
 /* Ends the attempt at the item before its message is out, if there is one. */
 void attempt_break_off(const struct item *item);
 /* `but_sent`: not those that only await the reply to a message that is out. */
@@ -301,11 +187,6 @@ void settle_ask(struct item *item);
 /* Whom an operator wants bounced is, unless a crash hid that they have the mail. What else is open
  * waits until `until_us`. */
 void settle_unwanted(struct item *item, uint64_t until_us);
-/* A call whose answer comes to the item: it lives, and the role, until then. */
-void item_pend(struct item *item);
-void item_answered(struct item *item);
-void target_set(struct target *target, enum target_state state, const struct outcome *outcome);
-
 /* bounce.c: tells the sender of the mail what became of the targets that failed, or wait. `cb` with
  * 0 also when nobody is to be told; it may come before the call returns. */
 enum bounce_kind { BOUNCE_FAILURE, BOUNCE_DELAY, BOUNCE_RELAYED };

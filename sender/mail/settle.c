@@ -34,32 +34,7 @@
 #define AGAIN_S 5
 #define OURS_US 60000000u /* at most, until a fault of ours is looked at again */
 
-void
-target_set(struct target *target, enum target_state state, const struct outcome *outcome)
-{
-	target->state = state;
-	if (!outcome)
-		return;
-	if (!target->outcome)
-		target->outcome = xmalloc(sizeof *target->outcome);
-	*target->outcome = *outcome;
-}
-
 /* Answers of the queue. */
-
-void
-item_pend(struct item *item)
-{
-	if (!item->pending++)
-		item->mail->sender->settling++;
-}
-
-void
-item_answered(struct item *item)
-{
-	if (!--item->pending)
-		item->mail->sender->settling--;
-}
 
 static void
 on_again(evutil_socket_t fd, short what, void *arg)

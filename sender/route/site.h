@@ -41,6 +41,8 @@ void route_unref(struct route *route);
 void route_order(const struct route *route, unsigned char order[ROUTE_HOSTS_MAX]);
 /* Whether both lead to the same hosts: a connection for one serves the other. */
 bool route_same(const struct route *a, const struct route *b);
+/* Equal for routes with the same hosts. */
+uint64_t route_affinity(const struct route *route);
 
 struct site_resolver;
 struct site_resolver *site_resolver_new(struct loop *loop, const struct config *config);

@@ -173,6 +173,9 @@ def test_other_certificates_are_shown_and_unfit_ones_are_not(own, rig):
             return client.sock.getpeercert(True)
 
     import ssl
+    expiry = "shout_certificate_expiry_timestamp_seconds"
+    assert shout.metric(expiry, f'file="{certificate}"') > 1.7e9
+    assert str(shout.metric(expiry, f'file="{shout.certificate}"')) == "nan"  # alarms nobody any more
     served = ssl.DER_cert_to_PEM_cert(names())
     assert served.strip() == certificate.read_text().strip()
     key.write_text("no key")  # in place: the old one stays, and the settings are taken all the same

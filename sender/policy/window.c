@@ -3,7 +3,7 @@
  *
  * sender:  mail -> [window]
  */
-#include "sender/mail/window.h"
+#include "sender/policy/window.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "sender/mail/window.h"
+#include "sender/policy/window.h"
 
 #define SECOND 1000000
 

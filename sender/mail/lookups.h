@@ -1,0 +1,44 @@
+/*
+ * lookups.h - the domains of a mail that are being looked up, with the recipients of each.
+ */
+#ifndef SENDER_LOOKUPS_H
+#define SENDER_LOOKUPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shared/mail/envelope.h"
+
+struct mail;
+struct outcome;
+struct route;
+
+struct lookup {
+	struct mail *mail;
+	struct lookup *next;
+	struct route *route;
+	struct outcome *failure;
+	size_t count, space;
+	bool asked, answered;
+	bool suspended; /* waits, whatever the others do */
+	Recipient **recipients;
+	const char *parent; /* of the domain: its last two labels */
+	char domain[256];
+};
+
+/* The look-up of the recipient's domain is to be made. */
+void lookups_add(struct mail *mail, Recipient *recipient);
+void lookup_free(struct lookup *lookup);
+void lookups_free(struct mail *mail);
+/* The next to be asked; NULL: none for the time being. */
+struct lookup *lookups_next(const struct mail *mail);
+/* Marks those whose mail is suspended. */
+void lookups_suspend(struct mail *mail);
+/* Whether mail to both goes to the same hosts, at the same time. */
+bool lookup_same_way(const struct lookup *a, const struct lookup *b);
+/* The record is to become rows, with what is not known yet as rows of its own. */
+void lookups_give_up(struct mail *mail);
+/* Drops those under way, once the resolver is gone. */
+void lookups_forget(struct mail *mail);
+
+#endif

@@ -1,0 +1,348 @@
+/*
+ * mail_end.c - how a mail leaves memory: its record is finished, becomes rows, or is given up.
+ *
+ * sender:  settle, pass, routing -> [mail_end] -> queue's rows, deferral
+ *
+ * A record stays unfinished until all its recipients are closed or its rows are durable. On any
+ * error of the queue the mail stays in hand, and its end is tried again; a crash brings the record
+ * again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "sender/mail/lookups.h"
+#include "sender/mail/sender_private.h"
+#include "sender/mail/suspend.h"
+#include "shared/account/limits.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/metrics/metrics.h"
+
+#define AGAIN_S 5
+
+static void
+mail_leave(struct mail *mail)
+{
+	TAILQ_REMOVE(&mail->sender->arrivals, mail, link);
+	mail->record = NULL;
+	window_remove(mail->sender->window, mail->envelope->account,
+		recipients_weight(mail->envelope->n_recipients));
+	metric_set(mail->sender->metrics.in_hand, --mail->sender->in_hand);
+}
+
+/* Giving up. */
+
+static void
+mail_drop(struct mail *mail)
+{
+	struct item *item, *next;
+
+	mail->blamed = false; /* nor is it held */
+	mail->busy++;
+	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
+		next = TAILQ_NEXT(item, link);
+		if (!item->pending)
+			item_free(item);
+	}
+	mail->busy--;
+	mail_free_if_done(mail);
+}
+
+void
+mail_abandon(struct mail *mail)
+{
+	if (mail->record) {
+		record_abandon(mail->record);
+		mail_leave(mail);
+	}
+	mail_drop(mail);
+}
+
+/* Becoming rows. */
+
+static bool
+site_taken(const struct mail *mail, const char *site)
+{
+	const struct item *item;
+
+	TAILQ_FOREACH(item, &mail->items, link)
+	if (item->site && !strcmp(item->site, site))
+		return true;
+	return mail->rest && rest_has_row(mail, site);
+}
+
+/* The site's name, unless other recipients of the mail have taken it: all recipients of a domain
+ * are always in one row, so that its name with a prefix is free. */
+static void
+item_name(struct item *item)
+{
+	char domain[256];
+
+	if (item->site)
+		return;
+	if (item->held)
+		item->site = xstrdup(SITE_HELD);
+	else if (item->route && !site_taken(item->mail, item->route->site))
+		item->site = xstrdup(item->route->site);
+	else {
+		recipient_domain(item->mail->sender, item->targets[0].recipient, domain);
+		item->site = xasprintf(SITE_DOMAIN "%s", domain);
+	}
+}
+
+static void
+on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct mail *mail = arg;
+
+	(void)fd, (void)what;
+	mail->sender->settling--;
+	mail->busy--;
+	mail_check(mail);
+}
+
+static void
+mail_again(struct mail *mail, int err)
+{
+	const struct timeval pause = { .tv_sec = AGAIN_S };
+	char id[ID_TEXT_SIZE];
+
+	if ((err == -ECANCELED && mail->lost) || mail->sender->draining) {
+		mail_check(mail);
+		return;
+	}
+	id_format(mail->envelope->id.data, id);
+	LOG_WARN("cannot defer, will try again", "id", id, "error", strerror(-err));
+	mail->busy++;
+	mail->sender->settling++;
+	event_base_once(loop_base(mail->sender->loop), -1, EV_TIMEOUT, on_again, mail, &pause);
+}
+
+static void
+mail_rows_live(struct mail *mail)
+{
+	struct deferral *deferral = mail->sender->deferral;
+	struct item *item, *next;
+	bool meets = false;
+
+	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
+		next = TAILQ_NEXT(item, link);
+		deferral_added(deferral, mail->envelope);
+		if (item->state == ITEM_PARKED) {
+			meets = meets || item->meets_rules || item_unwanted(item);
+			suspensions_row_stored(mail->sender->suspensions, item);
+			item_free(item);
+			continue;
+		}
+		item->row = true;
+		if (item->state == ITEM_ENDED) {
+			item->state = ITEM_SETTLING;
+			settle_advance(item);
+		}
+	}
+	if (meets)
+		mail->sender->meet_rules(mail->sender, mail->envelope->id.data);
+}
+
+/* A step that failed late may have been taken after all. */
+static void
+row_forget(const struct item *item)
+{
+	Recipient **recipients = xmalloc(item->count * sizeof *recipients);
+	Envelope envelope;
+	Row row;
+
+	item_row(item, &row, &envelope, recipients);
+	if (!envelope.n_recipients)
+		queue_row_remove(item->mail->sender->queue, &row, NULL, NULL);
+	free(recipients);
+}
+
+/* There are no rows: what ended meanwhile ends as if nobody had wanted any. */
+static void
+mail_rows_failed(struct mail *mail)
+{
+	struct item *item, *next;
+
+	mail->busy++;
+	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
+		next = TAILQ_NEXT(item, link);
+		item_left(item);
+		if (item->state != ITEM_ENDED)
+			continue;
+		row_forget(item);
+		item->state = ITEM_SETTLING;
+		settle_advance(item);
+	}
+	mail->busy--;
+}
+
+static void
+on_deferred(void *arg, int err)
+{
+	struct mail *mail = arg;
+	struct sender *sender = mail->sender;
+
+	mail->state = MAIL_TRYING;
+	sender->settling--;
+	if (err) {
+		mail_rows_failed(mail);
+		mail_again(mail, err);
+		return;
+	}
+	mail_leave(mail);
+	if (*mail->envelope->account)
+		limits_attempted(sender->limits, mail->envelope->account,
+			recipients_weight(mail->envelope->n_recipients));
+	mail->busy++;
+	mail_rows_live(mail);
+	mail->busy--;
+	mail_free_if_done(mail);
+	sender_wake(sender);
+}
+
+/* What still waits for its turn is parked with the others. */
+static void
+items_park(struct mail *mail)
+{
+	struct item *item;
+
+	TAILQ_FOREACH(item, &mail->items, link)
+	{
+		if (item->state == ITEM_WAITING) {
+			schedule_remove(mail->sender->schedule, &item->entry);
+			item->state = item->pending ? ITEM_SETTLING : ITEM_PARKED;
+			item->parked = true;
+		}
+		if (!item->held && !item->suspended &&
+			(item->state != ITEM_PARKED || !item->due_us))
+			item->due_us = clock_us();
+		if (!item->since_us)
+			item->since_us = clock_us();
+		item_name(item);
+	}
+}
+
+/* The rows can be read before we hear that they are durable. What is under way must be known as in
+ * memory by then, or it would be loaded and sent a second time. */
+static void
+rows_announce(struct mail *mail)
+{
+	struct item *item;
+
+	TAILQ_FOREACH(item, &mail->items, link)
+	if (item->state != ITEM_PARKED)
+		item_joined(item);
+}
+
+static void
+mail_defer(struct mail *mail)
+{
+	struct item *item;
+	size_t count = 0, recipients = 0;
+
+	items_park(mail);
+	TAILQ_FOREACH(item, &mail->items, link)
+	{
+		count++;
+		recipients += item->count;
+	}
+	Row *rows = xmalloc(count * sizeof *rows), **list = xmalloc(count * sizeof *list);
+	Envelope *envelopes = xmalloc(count * sizeof *envelopes);
+	Recipient **pool = xmalloc(recipients * sizeof *pool), **at = pool;
+
+	count = 0;
+	TAILQ_FOREACH(item, &mail->items, link)
+	{
+		item_row(item, &rows[count], &envelopes[count], at);
+		list[count] = &rows[count];
+		at += item->count;
+		count++;
+	}
+	rows_announce(mail);
+	mail->state = MAIL_DEFERRING;
+	mail->sender->settling++;
+	queue_defer(mail->record, list, count, on_deferred, mail);
+	free(rows);
+	free(list);
+	free(envelopes);
+	free(pool);
+}
+
+static void
+mail_finish(struct mail *mail)
+{
+	queue_finish(mail->record);
+	if (*mail->envelope->account)
+		limits_attempted(mail->sender->limits, mail->envelope->account,
+			recipients_weight(mail->envelope->n_recipients));
+	mail_leave(mail);
+	mail_free_if_done(mail);
+}
+
+void
+mail_check(struct mail *mail)
+{
+	struct item *item;
+	bool waits = mail->aged;
+
+	if (mail->lost && !mail_under_way(mail) && !TAILQ_EMPTY(&mail->items)) {
+		mail_abandon(mail);
+		return;
+	}
+	if (!mail->record || mail->state != MAIL_TRYING || mail->busy)
+		return;
+	if (mail->lookups) {
+		if (!mail->aged || mail->lost || mail->sender->draining)
+			return;
+		lookups_give_up(mail);
+	}
+	TAILQ_FOREACH(item, &mail->items, link)
+	waits = waits || item->state == ITEM_PARKED;
+	if (TAILQ_EMPTY(&mail->items))
+		mail_finish(mail);
+	else if (waits && !mail->lost && !mail->sender->draining)
+		mail_defer(mail);
+}
+
+/* Shutdown. */
+
+static void
+mail_forget(struct mail *mail)
+{
+	struct item *item, *next;
+
+	mail->blamed = false;
+	mail->busy = 1;
+	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
+		next = TAILQ_NEXT(item, link);
+		item_free(item);
+	}
+	lookups_forget(mail);
+	mail->busy = 0;
+	mail_free_if_done(mail);
+}
+
+static bool
+awaits_nothing(const struct loaded_row *row)
+{
+	return !item_of_row((struct loaded_row *)row)->pending;
+}
+
+void
+mail_drop_all(struct sender *sender)
+{
+	struct loaded_row *row;
+	struct mail *mail;
+
+	while ((mail = TAILQ_FIRST(&sender->arrivals))) {
+		record_abandon(mail->record);
+		mail_leave(mail);
+		mail_forget(mail);
+	}
+	while ((row = deferral_any(sender->deferral, awaits_nothing)))
+		mail_forget(item_of_row(row)->mail);
+}

@@ -1,0 +1,163 @@
+/*
+ * pass.c - a pass over an item's recipients: it begins, waits for its turn, and comes to its end.
+ *
+ * sender:  routing -> [pass] -> schedule -> attempt -> [pass] -> settle
+ *
+ * An item whose site rests or is suspended does not wait for its turn in memory: it is parked.
+ */
+#include <string.h>
+
+#include "sender/mail/sender_private.h"
+#include "sender/mail/suspend.h"
+#include "shared/base/loop.h"
+
+#define COST_BYTES (64u * 1024)
+
+static unsigned
+item_cost(const struct item *item)
+{
+	uint64_t cost = 1 + item->mail->envelope->size / COST_BYTES;
+
+	return cost > SCHEDULE_COST_MAX ? SCHEDULE_COST_MAX : (unsigned)cost;
+}
+
+static void
+item_schedule(struct item *item)
+{
+	struct sender *sender = item->mail->sender;
+
+	if (item->mail->lost) {
+		item->state = ITEM_NEW;
+		item_unmark(item);
+		mail_check(item->mail);
+		return;
+	}
+	if (item_unwanted(item)) {
+		settle_unwanted(item, 0);
+		return;
+	}
+	item->state = ITEM_WAITING;
+	item_unmark(item);
+	schedule_add(sender->schedule, &item->entry, item->route->site, item->route->smarthost,
+		item->mail->envelope->account, item_cost(item), item->attempts == 0, clock_us());
+	sender_wake(sender);
+}
+
+static bool
+item_undecided(const struct item *item)
+{
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].state == TARGET_OPEN)
+			return true;
+	return false;
+}
+
+void
+pass_count_attempt(struct item *item)
+{
+	if (item->counted)
+		return;
+	item->counted = true;
+	item->attempts++;
+	item->last_attempt_us = clock_us();
+	if (!item->first_attempt_us)
+		item->first_attempt_us = item->last_attempt_us;
+}
+
+/* A row of another name than its route's site does not wait for that site's timer. And what a site
+ * put off goes before what was not tried meanwhile: a greylisting site takes the former. */
+static uint64_t
+own_timer(const struct item *item, uint64_t until)
+{
+	const struct sender *sender = item->mail->sender;
+	const char *site = item->route->site;
+
+	return schedule_rest_is_dry(sender->schedule, site) ||
+			(item->row && strcmp(item->site, site))
+		? until
+		: 0;
+}
+
+/* Whether mail must not be tried now, and until when by itself (0: as its site says). */
+static bool
+must_wait(struct item *item, uint64_t *until_out)
+{
+	struct sender *sender = item->mail->sender;
+	const uint64_t now = clock_us();
+	const char *site = item->route->site;
+	const char *account = item->mail->envelope->account;
+	uint64_t until = schedule_rest_until(sender->schedule, site, account, now);
+
+	*until_out = 0;
+	if (suspensions_mark(sender->suspensions, item))
+		return true;
+	*until_out = own_timer(item, until);
+	return until || (!item->row && schedule_crowded(sender->schedule, site, account));
+}
+
+/* No way was found for it, by a fault of this machine. */
+static bool
+is_ours(const struct item *item)
+{
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].state == TARGET_DEFERRED && item->targets[i].outcome->local)
+			return true;
+	return false;
+}
+
+void
+pass_begin(struct item *item)
+{
+	uint64_t until;
+
+	if (!item->route || !item_undecided(item)) {
+		item_mark(item);
+		item->ours = is_ours(item);
+		if (!item->ours)
+			pass_count_attempt(item);
+		item->state = ITEM_SETTLING;
+		settle_advance(item);
+	} else if (!item_unwanted(item) && must_wait(item, &until))
+		settle_park(item, until);
+	else
+		item_schedule(item);
+}
+
+void
+pass_go_on(struct item *item)
+{
+	if (item_undecided(item)) {
+		item_schedule(item);
+		return;
+	}
+	item->state = ITEM_SETTLING;
+	settle_advance(item);
+}
+
+void
+pass_fail(struct item *item, const struct outcome *failure)
+{
+	item_mark(item);
+	item->ours = failure->local;
+	if (!item->ours)
+		pass_count_attempt(item);
+	item->unsent = true;
+	for (size_t i = 0; i < item->count; i++)
+		if (item->targets[i].state == TARGET_OPEN)
+			target_set(&item->targets[i],
+				failure->kind == OUTCOME_BOUNCE ? TARGET_FAILED : TARGET_DEFERRED,
+				failure);
+	item->state = ITEM_SETTLING;
+	settle_advance(item);
+}
+
+void
+pass_put_off(struct item *item)
+{
+	const struct sender *sender = item->mail->sender;
+
+	settle_park(item,
+		own_timer(item,
+			schedule_rest_until(sender->schedule, item->route->site,
+				item->mail->envelope->account, clock_us())));
+}
