@@ -10,13 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <event2/event.h>
 #include <openssl/rand.h>
 
 #include "shared/account/limits_private.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 
+#define TICK_MS 1000
 #define IDLE_MS 1000 /* tokens unused for so long go back */
 #define FORGET_MS 60000
 #define COUNT_MS 20000
@@ -56,7 +57,6 @@ bucket_link(struct bucket *bucket)
 struct bucket *
 limits_bucket(struct limits *limits, const char *account)
 {
-	const struct timeval second = { .tv_sec = 1 };
 	struct bucket probe = { .account = (char *)account };
 	struct bucket **found = tfind(&probe, &limits->tree, compare);
 	struct bucket *bucket;
@@ -79,8 +79,8 @@ limits_bucket(struct limits *limits, const char *account)
 	if (!tsearch(bucket, &limits->tree, compare))
 		die("out of memory", "tsearch");
 	bucket_link(bucket);
-	if (!event_pending(limits->tick, EV_TIMEOUT, NULL))
-		event_add(limits->tick, &second);
+	if (!timer_is_set(&limits->tick))
+		timer_repeat(&limits->tick, TICK_MS);
 	return bucket;
 }
 
@@ -206,21 +206,19 @@ count_nodes(struct limits *limits, uint64_t now)
 }
 
 static void
-on_tick(evutil_socket_t fd, short what, void *arg)
+on_tick(void *arg)
 {
 	struct limits *limits = arg;
 	const uint64_t now = clock_mono_ms();
 	struct bucket *newer;
 
-	(void)fd;
-	(void)what;
 	for (struct bucket *bucket = limits->oldest; bucket; bucket = newer) {
 		newer = bucket->newer;
 		bucket_tick(bucket, now);
 	}
 	count_nodes(limits, now);
 	if (!limits->oldest)
-		event_del(limits->tick);
+		timer_cancel(&limits->tick);
 }
 
 void
@@ -248,9 +246,7 @@ limits_new(struct loop *loop, struct redis *redis, const struct limits_options *
 	limits_change(limits, options);
 	limits->nodes = 1;
 	limits->auth = auth_limits_new();
-	limits->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, limits);
-	if (!limits->tick)
-		die("out of memory", "limits");
+	timer_init(&limits->tick, loop, on_tick, limits);
 	return limits;
 }
 
@@ -285,6 +281,6 @@ limits_free(struct limits **limits_ref)
 		limits->count->limits = NULL;
 	tdestroy(limits->tree, bucket_free);
 	auth_limits_free(&limits->auth);
-	event_free(limits->tick);
+	timer_cancel(&limits->tick);
 	free(limits);
 }

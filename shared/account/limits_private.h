@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "shared/account/limits.h"
+#include "shared/base/timer.h"
 #include "shared/redis/redis.h"
 
 #define LIMITS_TIMEOUT_MS 2000
@@ -19,7 +20,7 @@ struct auth_limits;
 struct limits {
 	struct redis *redis;
 	struct limits_options options;
-	struct event *tick;
+	struct timer tick;
 	void *tree;                     /* of buckets */
 	struct bucket *newest, *oldest; /* by use */
 	char node[64];                  /* this host, for its waiting rows */

@@ -12,13 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/redis/redis.h"
 
-#define FLUSH_S 1
+#define FLUSH_MS 1000
 #define TIMEOUT_MS 2000
 #define KEY_SIZE 320
 
@@ -38,7 +37,7 @@ struct gathered {
 
 struct scores {
 	struct redis *redis;
-	struct event *flush;
+	struct timer flush;
 	void *tree; /* of gathered */
 	struct gathered *first;
 };
@@ -96,24 +95,14 @@ let_go(struct scores *scores, bool send)
 }
 
 static void
-flush_later(struct scores *scores)
-{
-	const struct timeval later = { .tv_sec = FLUSH_S };
-
-	event_add(scores->flush, &later);
-}
-
-static void
-on_flush(evutil_socket_t fd, short what, void *arg)
+on_flush(void *arg)
 {
 	struct scores *scores = arg;
 
-	(void)fd;
-	(void)what;
 	if (redis_up(scores->redis))
 		let_go(scores, true);
 	else
-		flush_later(scores);
+		timer_set(&scores->flush, FLUSH_MS);
 }
 
 struct scores *
@@ -122,9 +111,7 @@ scores_new(struct loop *loop, struct redis *redis)
 	struct scores *scores = xcalloc(1, sizeof *scores);
 
 	scores->redis = redis;
-	scores->flush = evtimer_new(loop_base(loop), on_flush, scores);
-	if (!scores->flush)
-		die("out of memory", "scores");
+	timer_init(&scores->flush, loop, on_flush, scores);
 	return scores;
 }
 
@@ -137,7 +124,7 @@ scores_free(struct scores **scores_ref)
 		return;
 	*scores_ref = NULL;
 	let_go(scores, redis_up(scores->redis));
-	event_free(scores->flush);
+	timer_cancel(&scores->flush);
 	free(scores);
 }
 
@@ -149,7 +136,7 @@ gathered_of(struct scores *scores, const char *account)
 	if (found)
 		return *found;
 	if (!scores->first)
-		flush_later(scores);
+		timer_set(&scores->flush, FLUSH_MS);
 	fresh = xcalloc(1, sizeof *fresh);
 	fresh->account = xstrdup(account);
 	fresh->next = scores->first;
