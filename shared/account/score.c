@@ -6,11 +6,12 @@
 #include "shared/account/score.h"
 
 #include <errno.h>
-#include <search.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <uthash.h>
 
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -30,23 +31,16 @@ static struct redis_script script = { .text =
 };
 
 struct gathered {
-	char *account; /* first: the tree compares by it */
-	struct gathered *next;
+	UT_hash_handle hh; /* by account */
+	char *account;
 	uint64_t n[SCORES];
 };
 
 struct scores {
 	struct redis *redis;
 	struct timer flush;
-	void *tree; /* of gathered */
-	struct gathered *first;
+	struct gathered *gathered;
 };
-
-static int
-by_account(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
 
 static void
 run(struct redis *redis, const char *account, const uint64_t n[SCORES], redis_cb cb, void *arg)
@@ -70,28 +64,20 @@ on_added(void *arg, int err, const struct redis_reply *reply)
 		LOG_WARN("scores: Redis refuses the script", "error", redis_reply_str(reply, NULL));
 }
 
-static void
-keep(void *gathered)
-{
-	(void)gathered;
-}
-
 /* Sends all, or forgets it. */
 static void
 let_go(struct scores *scores, bool send)
 {
-	struct gathered *next;
+	struct gathered *at, *next;
 
-	tdestroy(scores->tree, keep);
-	scores->tree = NULL;
-	for (struct gathered *at = scores->first; at; at = next) {
-		next = at->next;
+	HASH_ITER(hh, scores->gathered, at, next)
+	{
+		HASH_DEL(scores->gathered, at);
 		if (send)
 			run(scores->redis, at->account, at->n, on_added, NULL);
 		free(at->account);
 		free(at);
 	}
-	scores->first = NULL;
 }
 
 static void
@@ -131,19 +117,17 @@ scores_free(struct scores **scores_ref)
 static struct gathered *
 gathered_of(struct scores *scores, const char *account)
 {
-	struct gathered **found = tfind(&account, &scores->tree, by_account), *fresh;
+	struct gathered *gathered;
 
-	if (found)
-		return *found;
-	if (!scores->first)
+	HASH_FIND_STR(scores->gathered, account, gathered);
+	if (gathered)
+		return gathered;
+	if (!scores->gathered)
 		timer_set(&scores->flush, FLUSH_MS);
-	fresh = xcalloc(1, sizeof *fresh);
-	fresh->account = xstrdup(account);
-	fresh->next = scores->first;
-	scores->first = fresh;
-	if (!tsearch(fresh, &scores->tree, by_account))
-		die("out of memory", "tsearch");
-	return fresh;
+	gathered = xcalloc(1, sizeof *gathered);
+	gathered->account = xstrdup(account);
+	HASH_ADD_KEYPTR(hh, scores->gathered, gathered->account, strlen(account), gathered);
+	return gathered;
 }
 
 void
