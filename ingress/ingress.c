@@ -30,6 +30,7 @@
 #include "ingress/verb/password.h"
 #include "ingress/verb/verb.h"
 #include "shared/base/log.h"
+#include "shared/base/timer.h"
 #include "shared/base/tls_tickets.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/descriptors.h"
@@ -41,7 +42,8 @@
 #define ACCEPT_BATCH 16
 #define FAMILIAR_MAX 65536
 #define CUSTOMER_IDLE_MS 10000
-#define MINUTE_S 60
+#define MINUTE_MS 60000
+#define ACCEPT_AGAIN_MS 1000
 
 static struct ingress ingress;
 
@@ -98,27 +100,21 @@ take_connection(struct acceptor *acceptor, int fd, const struct net_address *pee
 }
 
 static void
-on_accept_again(evutil_socket_t fd, short what, void *arg)
+on_accept_again(void *arg)
 {
 	struct acceptor *acceptor = arg;
 
-	(void)fd;
-	(void)what;
-	if (acceptor->event)
-		event_add(acceptor->event, NULL);
+	event_add(acceptor->event, NULL);
 }
 
 /* No descriptors left: the connection stays in the kernel, which would wake us for ever. */
 static void
 pause_accepting(struct acceptor *acceptor, int err)
 {
-	const struct timeval second = { 1, 0 };
-
 	LOG_ERROR("cannot accept connections", "listener", acceptor->listener->config->address,
 		"error", strerror(err));
 	event_del(acceptor->event);
-	event_base_once(loop_base(acceptor->worker->loop), -1, EV_TIMEOUT, on_accept_again,
-		acceptor, &second);
+	timer_set(&acceptor->again, ACCEPT_AGAIN_MS);
 }
 
 static void
@@ -162,6 +158,7 @@ acceptor_open(struct acceptor *acceptor, struct worker *worker, const struct lis
 	acceptor->fd = fd;
 	acceptor->event = event_new(
 		loop_base(worker->loop), fd, EV_READ | EV_PERSIST, on_accept, acceptor);
+	timer_init(&acceptor->again, worker->loop, on_accept_again, acceptor);
 	event_add(acceptor->event, NULL);
 	return 0;
 }
@@ -171,6 +168,7 @@ acceptor_close(struct acceptor *acceptor)
 {
 	if (!acceptor->event)
 		return;
+	timer_cancel(&acceptor->again);
 	event_free(acceptor->event);
 	acceptor->event = NULL;
 	close(acceptor->fd);
@@ -194,10 +192,8 @@ on_hello(struct task *task)
 }
 
 static void
-on_reap(evutil_socket_t fd, short what, void *arg)
+on_reap(void *arg)
 {
-	(void)fd;
-	(void)what;
 	session_reap(arg);
 }
 
@@ -214,24 +210,20 @@ turn_ticket_keys(uint64_t now_ms)
 }
 
 static void
-on_minute(evutil_socket_t fd, short what, void *arg)
+on_minute(void *arg)
 {
 	struct worker *worker = arg;
 
-	(void)fd;
-	(void)what;
 	tally_flush(worker->tally);
 	if (worker == ingress.workers)
 		turn_ticket_keys(clock_mono_ms());
 }
 
 static void
-on_news(evutil_socket_t fd, short what, void *arg)
+on_news(void *arg)
 {
 	struct worker *worker = arg;
 
-	(void)fd;
-	(void)what;
 	tally_news(worker->tally);
 }
 
@@ -313,16 +305,12 @@ worker_helpers(struct worker *worker)
 static int
 worker_open(struct worker *worker)
 {
-	const struct timeval minute = { MINUTE_S, 0 };
-	struct event_base *base;
-
 	worker->ingress = &ingress;
 	worker->loop = loop_new("ingress");
-	base = loop_base(worker->loop);
-	worker->reaper = event_new(base, -1, 0, on_reap, worker);
-	worker->minute = event_new(base, -1, EV_PERSIST, on_minute, worker);
-	event_add(worker->minute, &minute);
-	worker->news = event_new(base, -1, 0, on_news, worker);
+	timer_init(&worker->reaper, worker->loop, on_reap, worker);
+	timer_init(&worker->minute, worker->loop, on_minute, worker);
+	timer_repeat(&worker->minute, MINUTE_MS);
+	timer_init(&worker->news, worker->loop, on_news, worker);
 	worker->drain.run = on_drain;
 	worker->drop.run = on_drop;
 	worker->reload.run = on_worker_reload;
@@ -361,9 +349,9 @@ worker_close(struct worker *worker)
 	tally_free(&worker->tally);
 	mail_event_free(&worker->event);
 	password_cache_free(&worker->cache);
-	event_free(worker->reaper);
-	event_free(worker->minute);
-	event_free(worker->news);
+	timer_cancel(&worker->reaper);
+	timer_cancel(&worker->minute);
+	timer_cancel(&worker->news);
 	loop_free(&worker->loop);
 	free(worker->acceptors);
 	free(worker->sessions);

@@ -27,6 +27,7 @@
 #include "shared/account/score.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/sandbox.h"
@@ -55,7 +56,7 @@ static struct {
 	struct sender sender;
 	struct task begin, drain, stop;
 	struct task_again reload;
-	struct event *stop_timer, *gauges_timer;
+	struct timer stop_timer, gauges_timer;
 	uint64_t stop_ms, reply_ms, last_ms; /* last_ms: something was attempted */
 	bool aborted, aborted_all;
 	uint64_t gauges_us;
@@ -66,15 +67,14 @@ static struct {
 static void
 gauges_update(struct sender *sender)
 {
-	const struct timeval often = { .tv_usec = GAUGES_US };
 	const uint64_t now = clock_us();
 	struct schedule_stats schedule;
 	struct deferral_stats deferral;
 
 	if (now - role.gauges_us < GAUGES_US) {
 		/* the last change must show as well */
-		if (!event_pending(role.gauges_timer, EV_TIMEOUT, NULL))
-			event_add(role.gauges_timer, &often);
+		if (!timer_is_set(&role.gauges_timer))
+			timer_set(&role.gauges_timer, GAUGES_US / 1000);
 		return;
 	}
 	role.gauges_us = now;
@@ -91,9 +91,8 @@ gauges_update(struct sender *sender)
 }
 
 static void
-on_gauges(evutil_socket_t fd, short what, void *arg)
+on_gauges(void *arg)
 {
-	(void)fd, (void)what;
 	role.gauges_us = 0;
 	gauges_update(arg);
 }
@@ -350,8 +349,8 @@ sender_free(struct sender *sender)
 	event_free(sender->pump);
 	event_free(sender->age_timer);
 	event_free(sender->lease_timer);
-	event_free(role.stop_timer);
-	event_free(role.gauges_timer);
+	timer_cancel(&role.stop_timer);
+	timer_cancel(&role.gauges_timer);
 	loop_free(&sender->loop);
 	rules_free(&sender->rules);
 	memset(&role.sender, 0, sizeof role.sender);
@@ -402,7 +401,7 @@ on_drain(struct task *task)
 static void
 stop_now(struct sender *sender)
 {
-	event_del(role.stop_timer);
+	timer_cancel(&role.stop_timer);
 	client_context_free(&sender->clients);
 	sender->local = NULL;
 	site_resolver_free(&sender->resolver);
@@ -419,12 +418,11 @@ stop_now(struct sender *sender)
 }
 
 static void
-on_stop_poll(evutil_socket_t fd, short what, void *arg)
+on_stop_poll(void *arg)
 {
 	struct sender *sender = arg;
 	const uint64_t now = clock_mono_ms();
 
-	(void)fd, (void)what;
 	if (sender->attempting && now >= role.stop_ms && !role.aborted) {
 		role.aborted = true;
 		attempt_abort_all(sender, true);
@@ -446,13 +444,11 @@ on_stop_poll(evutil_socket_t fd, short what, void *arg)
 static void
 on_stop(struct task *task)
 {
-	const struct timeval often = { .tv_usec = STOP_POLL_MS * 1000 };
-
 	on_drain(task);
 	role.stop_ms = clock_mono_ms() + STOP_MS;
 	role.reply_ms = clock_mono_ms() + REPLY_MS;
 	role.last_ms = clock_mono_ms();
-	event_add(role.stop_timer, &often);
+	timer_repeat(&role.stop_timer, STOP_POLL_MS);
 }
 
 static void
@@ -491,8 +487,8 @@ sender_start(const struct config *config, struct queue *queue)
 	sender->pump = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_pump, sender);
 	sender->age_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);
 	sender->lease_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);
-	role.stop_timer = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_stop_poll, sender);
-	role.gauges_timer = evtimer_new(loop_base(sender->loop), on_gauges, sender);
+	timer_init(&role.stop_timer, sender->loop, on_stop_poll, sender);
+	timer_init(&role.gauges_timer, sender->loop, on_gauges, sender);
 	role.aborted = role.aborted_all = false;
 	role.probe = probe_new("sender");
 	probe_set(role.probe, HEALTH_FAILED, "starting");

@@ -11,23 +11,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "control/account/accounts.h"
 #include "control/config/commit.h"
 #include "control/config/directory.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/queue/queue.h"
 
 #define RULES_KEPT_US (UINT64_C(6) * 24 * 3600 * 1000000)
-#define EVERY_S 3600
+#define EVERY_MS 3600000
 
 struct prune {
 	struct queue *queue;
 	struct directory *directory;
 	struct commits *commits;
-	struct event *timer;
+	struct timer timer;
 };
 
 /* When the oldest mail was accepted that is no row yet; UINT64_MAX: there is none. */
@@ -116,16 +115,14 @@ keys_of(const struct prune *prune, const struct kind *kind, uint64_t now)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
-	const struct timeval hour = { .tv_sec = EVERY_S };
 	const uint64_t now = clock_us();
 	struct prune *prune = arg;
 	json_t *keys, *key;
 	size_t at;
 
-	(void)fd, (void)what;
-	event_add(prune->timer, &hour);
+	timer_set(&prune->timer, EVERY_MS);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		keys = keys_of(prune, &kinds[i], now);
 		json_array_foreach(keys, at, key) end(prune, &kinds[i], json_string_value(key));
@@ -140,14 +137,14 @@ prune_new(struct loop *loop, struct queue *queue, struct directory *directory,
 	struct prune *prune = xmalloc(sizeof *prune);
 
 	*prune = (struct prune){ .queue = queue, .directory = directory, .commits = commits };
-	prune->timer = evtimer_new(loop_base(loop), on_timer, prune);
+	timer_init(&prune->timer, loop, on_timer, prune);
 	return prune;
 }
 
 void
 prune_start(struct prune *prune)
 {
-	on_timer(-1, 0, prune);
+	on_timer(prune);
 }
 
 void
@@ -155,7 +152,7 @@ prune_free(struct prune **prune)
 {
 	if (!*prune)
 		return;
-	event_free((*prune)->timer);
+	timer_cancel(&(*prune)->timer);
 	free(*prune);
 	*prune = NULL;
 }

@@ -9,13 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "control/account/transfer.h"
 #include "control/config/audit.h"
 #include "control/http/api_private.h"
 #include "shared/account/owner.h"
 #include "shared/base/log.h"
+#include "shared/base/timer.h"
 
 #define EXPORT_DEFAULT 100
 #define EXPORT_MAX 500
@@ -108,7 +107,7 @@ api_import(struct exchange *x)
 struct backup {
 	struct exchange *exchange;
 	struct config_watch *watch;
-	struct event *late;
+	struct timer late;
 	json_t *entries;
 	bool unreadable;
 };
@@ -119,7 +118,7 @@ backup_end(struct backup *backup, int err)
 	struct exchange *x = backup->exchange;
 
 	queue_config_unwatch(&backup->watch);
-	event_free(backup->late);
+	timer_cancel(&backup->late);
 	if (err || backup->unreadable) {
 		json_decref(backup->entries);
 		reply_error(x, 503, "", "relay.config cannot be read: %s",
@@ -153,24 +152,20 @@ on_entry(void *arg, const char *key, const char *text)
 }
 
 static void
-on_late(evutil_socket_t fd, short what, void *arg)
+on_late(void *arg)
 {
-	(void)fd, (void)what;
 	backup_end(arg, -ETIMEDOUT);
 }
 
 void
 api_backup(struct exchange *x)
 {
-	const struct timeval late = { .tv_sec = QUEUE_LATE_MS / 1000 };
 	struct backup *backup = xcalloc(1, sizeof *backup);
 
 	backup->exchange = x;
 	backup->entries = json_array();
-	backup->late = evtimer_new(loop_base(x->api->loop), on_late, backup);
-	if (!backup->late)
-		die("out of memory", "evtimer_new");
-	event_add(backup->late, &late);
+	timer_init(&backup->late, x->api->loop, on_late, backup);
+	timer_set(&backup->late, QUEUE_LATE_MS);
 	backup->watch = queue_config_watch(x->api->queue, x->api->loop, on_entry, backup);
 }
 

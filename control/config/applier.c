@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
 #include <jansson.h>
 
 #include "control/config/directory.h"
@@ -27,6 +26,7 @@
 #include "shared/account/owner.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/queue/queue.h"
 #include "shared/redis/redis.h"
 
@@ -54,7 +54,7 @@ struct applier {
 	struct redis *redis;
 	struct directory *directory;
 	struct documents *documents;
-	struct event *poll;
+	struct timer poll;
 	char owner[OWNER_ID_SIZE]; /* of relay.config, and durable; "": none */
 	json_t *owners;            /* those it has had: two controls may have made one each */
 	bool loaded;               /* relay.config has been read once */
@@ -375,19 +375,16 @@ look(struct applier *applier)
 static void
 poll_again(struct applier *applier)
 {
-	const struct timeval soon = { .tv_usec = 100000 }, second = { .tv_sec = 1 };
 	const bool missing = applier->dirty && !*applier->doubt;
 
-	event_add(applier->poll, missing || !applier->loaded ? &soon : &second);
+	timer_set(&applier->poll, missing || !applier->loaded ? 100 : 1000);
 }
 
 static void
-on_poll(evutil_socket_t fd, short what, void *arg)
+on_poll(void *arg)
 {
 	struct applier *applier = arg;
 
-	(void)fd;
-	(void)what;
 	poll_again(applier);
 	if (redis_up(applier->redis))
 		look(applier);
@@ -414,7 +411,7 @@ on_entry(void *arg, const char *key, const char *text)
 	if (!key) {
 		applier->loaded = applier->dirty = true;
 		applier->hooks->on_loaded(applier->arg);
-		on_poll(-1, 0, applier);
+		on_poll(applier);
 		return;
 	}
 	have = directory_entry(applier->directory, key);
@@ -450,7 +447,7 @@ applier_new(
 	applier->directory = directory;
 	applier->documents = documents_new(redis, directory);
 	applier->owners = json_object();
-	applier->poll = event_new(loop_base(loop), -1, 0, on_poll, applier);
+	timer_init(&applier->poll, loop, on_poll, applier);
 	return applier;
 }
 
@@ -481,7 +478,7 @@ applier_free(struct applier **applier_ref)
 		return;
 	*applier_ref = NULL;
 	queue_config_unwatch(&applier->watch);
-	event_free(applier->poll);
+	timer_cancel(&applier->poll);
 	documents_free(&applier->documents);
 	json_decref(applier->owners);
 	free(applier);

@@ -20,18 +20,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
 #include <openssl/rand.h>
 
 #include "control/config/applier.h"
 #include "control/config/directory.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/queue/queue.h"
 
 #define KEEP_MS 3000     /* three syncs of the events' files */
 #define OVERDUE_MS 90000 /* each step is answered within QUEUE_LATE_MS */
-#define SWEEP_S 1
+#define SWEEP_MS 1000
 #define KEY_SIZE 48
 
 enum step { STEP_NOTE, STEP_ENTRIES, STEP_ACCOUNTS_GONE, STEP_TELL, STEP_DONE };
@@ -45,7 +45,7 @@ struct commits {
 	uint64_t started_us;
 	unsigned open; /* commits, and events of notes that were found */
 	json_t *mine;  /* notes under way: key: true, or the time (ms) from which it may go */
-	struct event *timer;
+	struct timer timer;
 	struct mail_event event;
 	void (*on_closed)(void *arg);
 	void *closed_arg;
@@ -393,15 +393,13 @@ remove_told(struct commits *commits, json_int_t now)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
-	const struct timeval again = { .tv_sec = SWEEP_S };
 	struct commits *commits = arg;
 
-	(void)fd, (void)what;
 	if (commits->on_closed)
 		return;
-	event_add(commits->timer, &again);
+	timer_set(&commits->timer, SWEEP_MS);
 	remove_told(commits, (json_int_t)clock_mono_ms());
 	sweep(commits);
 }
@@ -418,9 +416,7 @@ commits_new(struct loop *loop, struct queue *queue, struct directory *directory,
 		.applier = applier,
 		.alone = alone,
 		.mine = json_object() };
-	commits->timer = evtimer_new(loop_base(loop), on_timer, commits);
-	if (!commits->timer)
-		die("out of memory", "evtimer_new");
+	timer_init(&commits->timer, loop, on_timer, commits);
 	return commits;
 }
 
@@ -428,7 +424,7 @@ void
 commits_start(struct commits *commits)
 {
 	commits->started_us = clock_us();
-	on_timer(-1, 0, commits);
+	on_timer(commits);
 }
 
 void
@@ -448,7 +444,7 @@ commits_free(struct commits **commits_ref)
 	if (!commits)
 		return;
 	*commits_ref = NULL;
-	event_free(commits->timer);
+	timer_cancel(&commits->timer);
 	mail_event_free(&commits->event);
 	json_decref(commits->mine);
 	free(commits);

@@ -8,9 +8,8 @@
  */
 #include "control/http/api_private.h"
 
-#include <event2/event.h>
-
 #include "shared/base/log.h"
+#include "shared/base/timer.h"
 
 static void job_reply(struct task *task);
 
@@ -47,17 +46,14 @@ static void
 wake(struct job *job)
 {
 	TAILQ_REMOVE(&job->api->paused, job, paused);
-	event_free(job->timer);
-	job->timer = NULL;
+	timer_cancel(&job->timer);
 }
 
 static void
-on_pause_over(evutil_socket_t fd, short what, void *arg)
+on_pause_over(void *arg)
 {
 	struct job *job = arg;
 
-	(void)fd;
-	(void)what;
 	wake(job);
 	job->over = !evhttp_request_get_connection(job->exchange->request);
 	to_worker(job);
@@ -66,11 +62,8 @@ on_pause_over(evutil_socket_t fd, short what, void *arg)
 static void
 pause_job(struct job *job)
 {
-	const struct timeval tv = { job->pause_ms / 1000, job->pause_ms % 1000 * 1000 };
-
-	job->timer = evtimer_new(loop_base(job->api->loop), on_pause_over, job);
-	if (!job->timer || evtimer_add(job->timer, &tv) < 0)
-		die("out of memory", "evtimer_new");
+	timer_init(&job->timer, job->api->loop, on_pause_over, job);
+	timer_set(&job->timer, job->pause_ms);
 	TAILQ_INSERT_TAIL(&job->api->paused, job, paused);
 }
 

@@ -23,6 +23,7 @@
 #include "control/http/token.h"
 #include "control/look/json_from.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/http/http_door.h"
 #include "shared/mail/selector.h"
 #include "shared/queue/queue.h"
@@ -101,7 +102,7 @@ struct job {
 	bool more;         /* once more, behind what others wait for */
 	unsigned pause_ms; /* once more, after that time */
 	bool over;         /* nobody waits for more: no further pause */
-	struct event *timer;
+	struct timer timer;
 	TAILQ_ENTRY(job) paused;
 	struct exchange *exchange;
 	struct api *api;

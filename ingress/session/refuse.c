@@ -6,19 +6,18 @@
  * The event names what the command in hand was about, so it is made before anything is forgotten.
  */
 #include "ingress/session/session_private.h"
+#include "shared/base/timer.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "shared/mail/address.h"
 #include "shared/metrics/metrics.h"
 
 #define KEY_SHOWN 40
-#define NEWS_S 1
+#define NEWS_MS 1000
 
 /* ---- what it was about ---- */
 
@@ -111,10 +110,8 @@ name_mail(const struct session *session, struct tally_case *told, char from[ADDR
 void
 worker_tell(struct worker *worker, const struct tally_case *told)
 {
-	const struct timeval moment = { NEWS_S, 0 };
-
-	if (tally_add(worker->tally, told) && !event_pending(worker->news, EV_TIMEOUT, NULL))
-		event_add(worker->news, &moment);
+	if (tally_add(worker->tally, told) && !timer_is_set(&worker->news))
+		timer_set(&worker->news, NEWS_MS);
 }
 
 void

@@ -17,10 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "ingress/door/proxy.h"
 #include "shared/base/log.h"
+#include "shared/base/timer.h"
 #include "shared/metrics/metrics.h"
 
 #define COMMAND_READ (8u * 1024) /* of input at a time between messages */
@@ -188,7 +187,7 @@ session_close(struct session *session)
 	worker->sessions[session->id & ((1u << SLOT_BITS) - 1)] = NULL;
 	session->next_dead = worker->dead;
 	worker->dead = session;
-	event_active(worker->reaper, EV_TIMEOUT, 0);
+	timer_soon(&worker->reaper);
 	atomic_fetch_sub(&worker->ingress->busy, 1);
 }
 
@@ -515,7 +514,7 @@ session_open(struct worker *worker, const struct listener *listener, int fd,
 	guest_seat(guest, session);
 	session_set_client(session, peer);
 	register_session(worker, session);
-	session->wire = wire_new(loop_base(worker->loop), &worker->wires, fd, &calls, session);
+	session->wire = wire_new(worker->loop, &worker->wires, fd, &calls, session);
 	atomic_fetch_add(&worker->ingress->busy, 1);
 	metric_add(stats.connections, 1);
 	metric_add(stats.sessions, 1);

@@ -23,6 +23,7 @@
 
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/base/tls.h"
 
 #define LINGER_MS 5000
@@ -32,12 +33,12 @@
 struct wire {
 	struct wire *next, **prev; /* of the list */
 	struct wire_list *list;
-	struct event_base *base;
 	int fd;
 	SSL *ssl;
 	const struct wire_calls *calls;
 	void *arg;
-	struct event read, write, timer;
+	struct event read, write;
+	struct timer timer;
 	uint64_t deadline_ms; /* of the clock that only goes forward; 0: none */
 	char *out;
 	size_t out_start, out_size, out_space;
@@ -48,15 +49,15 @@ struct wire {
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
-static void on_timer(evutil_socket_t fd, short what, void *arg);
+static void on_timer(void *arg);
 
 struct wire *
-wire_new(struct event_base *base, struct wire_list *list, int fd, const struct wire_calls *calls,
+wire_new(struct loop *loop, struct wire_list *list, int fd, const struct wire_calls *calls,
 	void *arg)
 {
 	struct wire *wire = xcalloc(1, sizeof *wire);
+	struct event_base *base = loop_base(loop);
 
-	wire->base = base;
 	wire->list = list;
 	wire->fd = fd;
 	wire->calls = calls;
@@ -68,7 +69,7 @@ wire_new(struct event_base *base, struct wire_list *list, int fd, const struct w
 	list->first = wire;
 	event_assign(&wire->read, base, fd, EV_READ | EV_PERSIST, on_readable, wire);
 	event_assign(&wire->write, base, fd, EV_WRITE, on_writable, wire);
-	event_assign(&wire->timer, base, -1, 0, on_timer, wire);
+	timer_init(&wire->timer, loop, on_timer, wire);
 	wire_read_enable(wire, true);
 	return wire;
 }
@@ -83,7 +84,7 @@ wire_free(struct wire *wire)
 		wire->next->prev = wire->prev;
 	event_del(&wire->read);
 	event_del(&wire->write);
-	event_del(&wire->timer);
+	timer_cancel(&wire->timer);
 	if (wire->ssl)
 		SSL_free(wire->ssl);
 	close(wire->fd);
@@ -264,9 +265,8 @@ static void
 timer_start(struct wire *wire, uint64_t now_ms)
 {
 	uint64_t left = wire->deadline_ms > now_ms ? wire->deadline_ms - now_ms : 1;
-	struct timeval tv = { (time_t)(left / 1000), (suseconds_t)(left % 1000 * 1000) };
 
-	event_add(&wire->timer, &tv);
+	timer_set(&wire->timer, left);
 }
 
 void
@@ -281,13 +281,11 @@ wire_set_timeout(struct wire *wire, uint64_t ms)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct wire *wire = arg;
 	uint64_t now = clock_mono_ms();
 
-	(void)fd;
-	(void)what;
 	if (now < wire->deadline_ms) {
 		timer_start(wire, now);
 		return;

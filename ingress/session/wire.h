@@ -15,7 +15,7 @@
 
 #include <openssl/ssl.h>
 
-struct event_base;
+struct loop;
 struct wire;
 
 struct wire_calls {
@@ -32,7 +32,7 @@ struct wire_list {
 };
 
 /* Takes the socket over. Reading is on. */
-struct wire *wire_new(struct event_base *base, struct wire_list *list, int fd,
+struct wire *wire_new(struct loop *loop, struct wire_list *list, int fd,
 	const struct wire_calls *calls, void *arg);
 
 /* Bytes read; 0 nothing there now; -1 the peer has gone. */

@@ -16,6 +16,7 @@
 #include "shared/account/limits.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
+#include "shared/base/timer.h"
 #include "shared/base/tls.h"
 #include "shared/config/config.h"
 #include "shared/queue/event.h"
@@ -47,6 +48,7 @@ struct acceptor {
 	const struct listener *listener;
 	int fd;
 	struct event *event;
+	struct timer again; /* no descriptors were left */
 };
 
 struct ingress {
@@ -76,9 +78,9 @@ struct worker {
 	unsigned sessions_space;
 	uint64_t sessions_made;
 	struct wire_list wires;
-	char *scratch;        /* input of the session whose turn it is; SCRATCH_SIZE */
-	struct session *dead; /* freed on the loop's next turn */
-	struct event *reaper, *minute, *news; /* news: a moment after something new is told */
+	char *scratch;                     /* input of the session whose turn it is; SCRATCH_SIZE */
+	struct session *dead;              /* freed on the loop's next turn */
+	struct timer reaper, minute, news; /* news: a moment after something new is told */
 	struct tally *tally;
 	struct mail_event event; /* the buffer of its events */
 	struct password_cache *cache;

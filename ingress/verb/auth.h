@@ -8,6 +8,7 @@
 #include "ingress/verb/sasl.h"
 #include "ingress/verb/verb.h"
 #include "shared/account/scram.h"
+#include "shared/base/timer.h"
 
 struct mechanism;
 struct Gsasl_session;
@@ -26,6 +27,7 @@ struct auth {
 	struct Gsasl_session *gsasl;  /* SCRAM's */
 	char *first;                  /* SCRAM: the client's first message */
 	bool proven;                  /* SCRAM: the client waits for our proof */
+	struct timer late;            /* until the client hears of its failure */
 };
 
 /* Sends a challenge (base 64 already) and waits for a line. */

@@ -15,11 +15,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include <event2/event.h>
-
 #include "shared/account/owner.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/metrics/metrics.h"
 
 #define UNSURE "Cannot check this now, try again soon"
@@ -52,6 +51,7 @@ auth_free(struct session *session)
 		limits_auth_failed(session->worker->limits, &session->client);
 	if (auth->check)
 		passwords_take_back(session->worker->ingress->passwords, auth->check);
+	timer_cancel(&auth->late);
 	scram_end(auth);
 	explicit_bzero(auth, sizeof *auth);
 	free(auth);
@@ -77,8 +77,9 @@ auth_malformed(struct session *session)
 }
 
 static void
-failed(struct session *session)
+failed(void *arg)
 {
+	struct session *session = arg;
 	const struct auth *auth = session->auth;
 	const char *reason = !auth->exists ? "unknown user"
 		: !auth->enabled           ? "disabled user"
@@ -90,29 +91,16 @@ failed(struct session *session)
 		auth_unsure(session, UNSURE);
 }
 
-static void
-on_late(evutil_socket_t fd, short what, void *arg)
-{
-	struct session *session = session_find(arg);
-
-	(void)fd;
-	(void)what;
-	if (session && session->auth)
-		failed(session);
-}
-
 void
 auth_failed(struct session *session)
 {
 	const unsigned late_ms = limits_auth_failed(session->worker->limits, &session->client);
-	const struct timeval late = { late_ms / 1000, late_ms % 1000 * 1000 };
 
 	session->auth->heard = false;
 	if (late_ms == 0)
 		failed(session);
 	else
-		event_base_once(loop_base(session->worker->loop), -1, EV_TIMEOUT, on_late,
-			session_arg(session), &late);
+		timer_set(&session->auth->late, late_ms);
 }
 
 void
@@ -341,6 +329,7 @@ start(struct session *session, const char *args, size_t length)
 	}
 	session_step(session);
 	session->auth = xcalloc(1, sizeof *session->auth);
+	timer_init(&session->auth->late, session->worker->loop, failed, session);
 	session->auth->mechanism = mechanism;
 	session->auth->scram = mechanism->line == scram_line;
 	while (first < args + length && *first == ' ')

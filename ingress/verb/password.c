@@ -22,6 +22,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "shared/base/container_of.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
@@ -141,8 +142,7 @@ next_check(struct passwords *passwords)
 static void
 on_turn(struct task *task)
 {
-	struct passwords *passwords = (struct passwords *)((char *)task -
-		offsetof(struct passwords, turn));
+	struct passwords *passwords = container_of(task, struct passwords, turn);
 	struct password_check *check;
 
 	pthread_mutex_lock(&passwords->lock);

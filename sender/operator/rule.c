@@ -17,8 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "sender/mail/rule_list.h"
 #include "sender/mail/sender_private.h"
 #include "sender/mail/suspend.h"
@@ -27,10 +25,11 @@
 #include "sender/waiting/trust.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 
 #define SLICE 100
 #define BUSY_MAX 1000 /* items being settled: the sweep pauses */
-#define PAUSE_US 50000
+#define PAUSE_MS 50
 #define PERIOD_MIN_US (1ull * 1000000)
 #define PERIOD_MAX_US (300ull * 1000000)
 #define PREFIX "rule/"
@@ -38,7 +37,7 @@
 
 struct rules {
 	struct sender *sender;
-	struct event *timer;
+	struct timer timer;
 	struct config_watch *watch;
 	void (*on_known)(struct sender *sender);
 	bool known; /* all rules and suspensions of the start were read */
@@ -267,15 +266,6 @@ period_us(const struct sender *sender)
 }
 
 static void
-timer_set(struct rules *rules, uint64_t us)
-{
-	const struct timeval wait = { .tv_sec = (time_t)(us / 1000000),
-		.tv_usec = (suseconds_t)(us % 1000000) };
-
-	event_add(rules->timer, &wait);
-}
-
-static void
 on_row(void *arg, Row *row)
 {
 	struct rules *rules = arg;
@@ -314,26 +304,25 @@ rules_sweep(struct rules *rules)
 	free(rules->after_site);
 	rules->after_site = NULL;
 	if (!rules->stopped)
-		timer_set(rules, 0);
+		timer_set(&rules->timer, 0);
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct rules *rules = arg;
 
-	(void)fd, (void)what;
 	if (!rules->known)
 		return;
 	if (!rules->sweeping)
 		rules_sweep(rules);
 	if (rules->sender->settling + rules->sender->rewriting > BUSY_MAX ||
 		!rows_mine(rules->sender->rows, ROWS_ANY)) {
-		timer_set(rules, PAUSE_US);
+		timer_set(&rules->timer, PAUSE_MS);
 		return;
 	}
 	sweep_slice(rules);
-	timer_set(rules, rules->sweeping ? 0 : period_us(rules->sender));
+	timer_set(&rules->timer, rules->sweeping ? 0 : period_us(rules->sender) / 1000);
 	sender_wake(rules->sender);
 }
 
@@ -447,7 +436,7 @@ rules_new(struct sender *sender, void (*on_known)(struct sender *sender))
 	rules->on_known = on_known;
 	sender->meet_rules = rows_meet;
 	sender->suspensions = suspensions_new(sender, on_lifted, rules);
-	rules->timer = evtimer_new(loop_base(sender->loop), on_timer, rules);
+	timer_init(&rules->timer, sender->loop, on_timer, rules);
 	return rules;
 }
 
@@ -463,9 +452,7 @@ rules_stop(struct rules *rules)
 {
 	rules->stopped = true;
 	queue_config_unwatch(&rules->watch);
-	if (rules->timer)
-		event_free(rules->timer);
-	rules->timer = NULL;
+	timer_cancel(&rules->timer);
 	suspensions_stop(rules->sender->suspensions);
 }
 

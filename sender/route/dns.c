@@ -26,6 +26,7 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
+#include "shared/base/timer.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
 
@@ -91,7 +92,7 @@ struct dns_query {
 	void (*over)(void *arg);
 	void *over_arg;
 	uint16_t type;
-	struct event timer;
+	struct timer timer;
 	bool at_ub; /* libunbound holds a pointer to this */
 	enum found found;
 	uint64_t asked_us;
@@ -105,7 +106,7 @@ query_free(struct dns_query *query)
 {
 	if (query->over)
 		query->over(query->over_arg);
-	event_del(&query->timer);
+	timer_cancel(&query->timer);
 	LIST_REMOVE(query, entry);
 	free(query->packet);
 	free(query);
@@ -179,12 +180,10 @@ deliver(struct dns_query *query)
 
 /* Either the answer is there, or the time is up. */
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct dns_query *query = arg;
 
-	(void)fd;
-	(void)what;
 	if (query->at_ub)
 		fail(query, FOUND_TIMEOUT, "no answer in time");
 	deliver(query);
@@ -213,7 +212,7 @@ on_answer(void *arg, int rcode, void *packet, int size, int security, char *why_
 		query->packet = xmalloc(query->size);
 		memcpy(query->packet, packet, query->size);
 	}
-	event_active(&query->timer, EV_TIMEOUT, 0);
+	timer_soon(&query->timer);
 }
 
 int
@@ -352,7 +351,6 @@ dns_free(struct dns **dns_ref)
 struct dns_query *
 dns_resolve(struct dns *dns, const char *name, uint16_t type, dns_cb cb, void *arg)
 {
-	static const struct timeval timeout = { .tv_sec = TIMEOUT_S };
 	struct dns_query *query = xcalloc(1, sizeof *query);
 	int err;
 
@@ -362,14 +360,14 @@ dns_resolve(struct dns *dns, const char *name, uint16_t type, dns_cb cb, void *a
 	query->type = type;
 	query->at_ub = true;
 	query->asked_us = clock_mono_us();
-	event_assign(&query->timer, loop_base(dns->loop), -1, 0, on_timer, query);
-	event_add(&query->timer, &timeout);
+	timer_init(&query->timer, dns->loop, on_timer, query);
+	timer_set(&query->timer, TIMEOUT_S * 1000);
 	LIST_INSERT_HEAD(&dns->queries, query, entry);
 	err = ub_resolve_event(dns->ub, name, type, CLASS_IN, query, on_answer, NULL);
 	if (err) {
 		query->at_ub = false;
 		fail(query, FOUND_OTHER, ub_strerror(err));
-		event_active(&query->timer, EV_TIMEOUT, 0);
+		timer_soon(&query->timer);
 	}
 	return query;
 }
@@ -394,5 +392,5 @@ dns_cancel(struct dns_query *query)
 	if (!query->at_ub)
 		query_free(query);
 	else
-		event_del(&query->timer);
+		timer_cancel(&query->timer);
 }

@@ -16,11 +16,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <event2/event.h>
-
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/said.h"
+#include "shared/base/timer.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
 
@@ -52,7 +51,7 @@ struct family {
 };
 
 struct local {
-	struct event *timer;
+	struct timer timer;
 	struct probe *probe;
 	void (*again)(void *arg);
 	void *arg;
@@ -153,10 +152,8 @@ tell(struct local *local)
 static void
 timer_arm(struct local *local)
 {
-	const struct timeval soon = { .tv_sec = TEST_MS / 1000 };
-
-	if (!event_pending(local->timer, EV_TIMEOUT, NULL))
-		event_add(local->timer, &soon);
+	if (!timer_is_set(&local->timer))
+		timer_set(&local->timer, TEST_MS);
 }
 
 /* `reason` is the same for many destinations. */
@@ -249,13 +246,11 @@ family_test(struct family *family)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct local *local = arg;
 	bool any = false;
 
-	(void)fd;
-	(void)what;
 	for (size_t i = 0; i < FAMILIES; i++)
 		if (local->families[i].lacks)
 			family_test(&local->families[i]);
@@ -329,9 +324,7 @@ local_new(struct loop *loop, const struct config *config)
 	struct local *local = xcalloc(1, sizeof *local);
 	char labels[64];
 
-	local->timer = evtimer_new(loop_base(loop), on_timer, local);
-	if (!local->timer)
-		die("out of memory", "evtimer_new");
+	timer_init(&local->timer, loop, on_timer, local);
 	for (int i = 1; i < LOCAL_FAULTS; i++) {
 		snprintf(labels, sizeof labels, "fault=\"%s\"", kinds[i]);
 		local->faults[i].count = metric_counter("shout_sender_local_faults_total",
@@ -352,7 +345,7 @@ local_free(struct local **local_ref)
 
 	if (!local)
 		return;
-	event_free(local->timer);
+	timer_cancel(&local->timer);
 	free(local);
 	*local_ref = NULL;
 }

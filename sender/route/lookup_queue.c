@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
 #include <uthash.h>
 
 #include "shared/base/fair.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 
 #define TURN_MS 500 /* what an account gets a round */
 #define DEFER_TTL_S 30
@@ -34,7 +34,7 @@ struct parent {
 struct lookup_queue {
 	struct dns *dns;
 	struct fair *fair;
-	struct event *next;
+	struct timer next;
 	struct parent *parents;
 	size_t under_way;
 	bool stopped;
@@ -122,12 +122,11 @@ turn_begin(struct lookup_turn *turn)
 }
 
 static void
-on_next(evutil_socket_t fd, short what, void *arg)
+on_next(void *arg)
 {
 	struct lookup_queue *queue = arg;
 	struct lookup_turn *turn;
 
-	(void)fd, (void)what;
 	while (!queue->stopped &&
 		(turn = (struct lookup_turn *)fair_peek(queue->fair, LOOKUPS_MAX))) {
 		if (fair_allows(turn->parent->under_way, LOOKUPS_MAX - queue->under_way))
@@ -152,7 +151,7 @@ turn_free_if_over(struct lookup_turn *turn)
 		fair_remove(turn_fair(turn), &turn->entry);
 	}
 	parent_leave(queue, turn->parent);
-	event_active(queue->next, 0, 0);
+	timer_soon(&queue->next);
 	free(turn);
 }
 
@@ -163,9 +162,7 @@ lookup_queue_new(struct dns *dns)
 
 	queue->dns = dns;
 	queue->fair = fair_new(TURN_MS);
-	queue->next = event_new(loop_base(dns_loop(dns)), -1, 0, on_next, queue);
-	if (!queue->next)
-		die("out of memory", "event_new");
+	timer_init(&queue->next, dns_loop(dns), on_next, queue);
 	return queue;
 }
 
@@ -183,7 +180,7 @@ lookup_queue_free(struct lookup_queue **queue_ref)
 
 	if (!queue)
 		return;
-	event_free(queue->next);
+	timer_cancel(&queue->next);
 	fair_free(&queue->fair);
 	free(queue);
 	*queue_ref = NULL;
@@ -207,7 +204,7 @@ lookup_turn_new(struct lookup_queue *queue, const char *name, const char *accoun
 	turn->begin = begin;
 	turn->arg = arg;
 	fair_add(queue->fair, &turn->entry, account, COST_MS, again);
-	event_active(queue->next, 0, 0);
+	timer_soon(&queue->next);
 	return turn;
 }
 

@@ -18,6 +18,7 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
+#include "shared/base/timer.h"
 #include "shared/config/config.h"
 
 #define SERVERS_MAX 8
@@ -50,7 +51,7 @@ struct resolver_watch {
 	const char *hostname;
 	struct server servers[SERVERS_MAX];
 	size_t count;
-	struct event *timer, *slow;
+	struct timer timer, slow;
 	uint64_t found_ms;
 	bool asking;
 	unsigned ticks;
@@ -106,14 +107,6 @@ server_close(struct server *server)
 	server->fd = -1;
 }
 
-static void
-timer_arm(struct resolver_watch *watch)
-{
-	const struct timeval tick = { .tv_sec = TICK_MS / 1000 };
-
-	event_add(watch->timer, &tick);
-}
-
 /* The callbacks may doubt again. */
 static void
 doubts_end(struct resolver_watch *watch, const char *why)
@@ -137,11 +130,11 @@ round_end(struct resolver_watch *watch, bool good)
 	watch->asking = false;
 	for (size_t i = 0; i < watch->count; i++)
 		server_close(&watch->servers[i]);
-	event_del(watch->timer);
+	timer_cancel(&watch->timer);
 	watch->dead = !good;
 	*(good ? &watch->good_ms : &watch->dead_ms) = clock_mono_ms();
 	if (!good)
-		timer_arm(watch);
+		timer_set(&watch->timer, TICK_MS);
 	if (changed && watch->tell)
 		watch->tell(watch->tell_arg, good ? NULL : watch->why);
 	doubts_end(watch, good ? NULL : watch->why);
@@ -261,25 +254,23 @@ round_begin(struct resolver_watch *watch)
 	if (!any)
 		describe(watch);
 	if (any)
-		timer_arm(watch);
+		timer_set(&watch->timer, TICK_MS);
 	else
 		round_end(watch, false);
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct resolver_watch *watch = arg;
 
-	(void)fd;
-	(void)what;
 	if (!watch->asking) {
 		round_begin(watch);
 	} else if (++watch->ticks < TICKS) {
 		for (size_t i = 0; i < watch->count; i++)
 			if (watch->servers[i].fd >= 0)
 				(void)server_ask(&watch->servers[i]);
-		timer_arm(watch);
+		timer_set(&watch->timer, TICK_MS);
 	} else {
 		describe(watch);
 		round_end(watch, false);
@@ -287,12 +278,10 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-on_slow(evutil_socket_t fd, short what, void *arg)
+on_slow(void *arg)
 {
 	struct resolver_watch *watch = arg;
 
-	(void)fd;
-	(void)what;
 	if (!watch->asking && !watch->dead && clock_mono_ms() - watch->found_ms >= SLOW_MS)
 		round_begin(watch);
 }
@@ -318,10 +307,8 @@ resolver_watch_new(struct loop *loop, const struct config *config)
 	watch->loop = loop;
 	watch->hostname = config->hostname ? config->hostname : "";
 	STAILQ_INIT(&watch->doubts);
-	watch->timer = evtimer_new(loop_base(loop), on_timer, watch);
-	watch->slow = evtimer_new(loop_base(loop), on_slow, watch);
-	if (!watch->timer || !watch->slow)
-		die("out of memory", "evtimer_new");
+	timer_init(&watch->timer, loop, on_timer, watch);
+	timer_init(&watch->slow, loop, on_slow, watch);
 	for (unsigned i = 0; i < config->dns.forward_count; i++)
 		server_add(watch, config->dns.forward[i]);
 	for (size_t i = 0; !config->dns.forward_count && resolver_root(i); i++)
@@ -344,8 +331,8 @@ resolver_watch_free(struct resolver_watch **watch_ref)
 	}
 	for (size_t i = 0; i < watch->count; i++)
 		server_close(&watch->servers[i]);
-	event_free(watch->timer);
-	event_free(watch->slow);
+	timer_cancel(&watch->timer);
+	timer_cancel(&watch->slow);
 	free(watch);
 }
 
@@ -381,10 +368,8 @@ resolver_doubt(struct resolver_watch *watch, uint64_t since_ms, resolver_cb cb, 
 void
 resolver_asked(struct resolver_watch *watch)
 {
-	const struct timeval slow = { .tv_sec = SLOW_MS / 1000 };
-
-	if (!event_pending(watch->slow, EV_TIMEOUT, NULL))
-		event_add(watch->slow, &slow);
+	if (!timer_is_set(&watch->slow))
+		timer_set(&watch->slow, SLOW_MS);
 }
 
 void

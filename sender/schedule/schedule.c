@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "sender/schedule/schedule_private.h"
+#include "shared/base/container_of.h"
 #include "shared/base/log.h"
 
 #define QUANTUM 8 /* what an account gets each round */
@@ -166,7 +167,7 @@ site_recall(struct schedule *s, struct schedule_site *site)
 struct schedule_entry *
 schedule_entry_of(struct fair_entry *turn)
 {
-	return (struct schedule_entry *)((char *)turn - offsetof(struct schedule_entry, turn));
+	return container_of(turn, struct schedule_entry, turn);
 }
 
 void

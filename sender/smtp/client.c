@@ -19,7 +19,9 @@
 
 #include "sender/smtp/client_private.h"
 #include "sender/smtp/host_memory.h"
+#include "shared/base/container_of.h"
 #include "shared/base/log.h"
+#include "shared/base/timer.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
 
@@ -103,19 +105,17 @@ limit_ms(const struct client *client)
 void
 client_arm(struct client *client, uint64_t ms)
 {
-	struct timeval wait = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (int)(ms % 1000 * 1000) };
-
 	client->deadline_ms = clock_mono_ms() + ms;
 	if (client->timer_ms && client->timer_ms <= client->deadline_ms)
 		return;
 	client->timer_ms = client->deadline_ms;
-	event_add(&client->timer, &wait);
+	timer_set(&client->timer, ms);
 }
 
 static void
 disarm(struct client *client)
 {
-	event_del(&client->timer);
+	timer_cancel(&client->timer);
 	client->timer_ms = 0;
 }
 
@@ -157,7 +157,7 @@ client_enter(struct client *client, enum client_state next)
 static void
 on_free(struct task *task)
 {
-	struct client *client = (struct client *)((char *)task - offsetof(struct client, freeing));
+	struct client *client = container_of(task, struct client, freeing);
 
 	route_unref(client->route);
 	free(client->account);
@@ -437,13 +437,11 @@ idle_too_long(struct client *client)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct client *client = arg;
 	uint64_t now = clock_mono_ms();
 
-	(void)fd;
-	(void)what;
 	client->timer_ms = 0;
 	if (now < client->deadline_ms) {
 		client_arm(client, client->deadline_ms - now);
@@ -505,7 +503,6 @@ struct client *
 client_open(struct client_context *context, struct route *route, const struct client_events *events)
 {
 	struct client *client = xcalloc(1, sizeof *client);
-	struct event_base *base = loop_base(context->loop);
 
 	client->context = context;
 	client->events = *events;
@@ -514,8 +511,8 @@ client_open(struct client_context *context, struct route *route, const struct cl
 	client->never = true;
 	route_order(route, client->order);
 	reply_start(&client->reply);
-	conn_init(&client->conn, base, on_conn, client);
-	event_assign(&client->timer, base, -1, 0, on_timer, client);
+	conn_init(&client->conn, loop_base(context->loop), on_conn, client);
+	timer_init(&client->timer, context->loop, on_timer, client);
 	LIST_INSERT_HEAD(&context->clients, client, entry);
 	metric_add(context->open, 1);
 	client_enter(client, ST_START);

@@ -11,6 +11,7 @@
 #include "sender/smtp/host_memory.h"
 #include "sender/smtp/tls_memory.h"
 #include "shared/base/log.h"
+#include "shared/base/timer.h"
 #include "shared/base/tls.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
@@ -103,7 +104,7 @@ client_context_free(struct client_context **context_ref)
 	while ((client = LIST_FIRST(&context->clients))) {
 		LIST_REMOVE(client, entry);
 		metric_add(context->open, -1);
-		event_del(&client->timer);
+		timer_cancel(&client->timer);
 		conn_free(&client->conn);
 		route_unref(client->route);
 		free(client->account);

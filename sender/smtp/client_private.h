@@ -18,6 +18,7 @@
 #include "sender/smtp/stuff.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
+#include "shared/base/timer.h"
 #include "shared/queue/event.h"
 
 #define CLIENT_ADDRESSES_MAX 8 /* of a host */
@@ -94,7 +95,7 @@ struct client {
 	struct client_events events;
 	char *account;
 	enum client_state state;
-	struct event timer; /* fires at timer_ms, the state's time is up at deadline_ms */
+	struct timer timer; /* fires at timer_ms, the state's time is up at deadline_ms */
 	uint64_t timer_ms, deadline_ms;
 	struct conn conn;
 	struct reply reply;

@@ -4,6 +4,8 @@
 #ifndef SHARED_ACCOUNT_PRIVATE_H
 #define SHARED_ACCOUNT_PRIVATE_H
 
+#include <uthash.h>
+
 #include "shared/account/account.h"
 #include "shared/account/owner.h"
 
@@ -16,7 +18,8 @@ struct waiter;
 
 /* What is known of a key of Redis. */
 struct cached {
-	char *key; /* first: the tree compares by it */
+	UT_hash_handle hh;
+	char *key;
 	struct account_store *store;
 	struct cached *newer, *older;
 	struct lru *lru;

@@ -25,7 +25,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +64,7 @@ struct lru {
 
 struct account_store {
 	struct redis *redis;
-	void *tree;
+	struct cached *entries;
 	struct lru known, unknown;
 	bool sure; /* so was the newest answer */
 };
@@ -116,6 +115,7 @@ entry_clear(struct cached *entry)
 static void
 entry_free(struct cached *entry)
 {
+	HASH_DEL(entry->store->entries, entry);
 	if (entry->fetch)
 		entry->fetch->entry = NULL;
 	entry_clear(entry);
@@ -123,14 +123,8 @@ entry_free(struct cached *entry)
 	free(entry);
 }
 
-static int
-compare(const void *a, const void *b)
-{
-	return strcmp(((const struct cached *)a)->key, ((const struct cached *)b)->key);
-}
-
 static void
-lru_trim(struct account_store *store, struct lru *lru, size_t most)
+lru_trim(struct lru *lru, size_t most)
 {
 	struct cached *entry, *newer;
 
@@ -139,7 +133,6 @@ lru_trim(struct account_store *store, struct lru *lru, size_t most)
 		if (entry->waiters || entry->fetch)
 			continue;
 		lru_remove(entry);
-		tdelete(entry, &store->tree, compare);
 		entry_free(entry);
 	}
 }
@@ -147,22 +140,20 @@ lru_trim(struct account_store *store, struct lru *lru, size_t most)
 static struct cached *
 entry_get(struct account_store *store, const char *key)
 {
-	struct cached probe = { .key = (char *)key };
-	struct cached **found = tfind(&probe, &store->tree, compare);
 	struct cached *entry;
 
-	if (found) {
-		lru_put((*found)->lru, *found);
-		return *found;
+	HASH_FIND_STR(store->entries, key, entry);
+	if (entry) {
+		lru_put(entry->lru, entry);
+		return entry;
 	}
-	lru_trim(store, &store->unknown, UNKNOWN_MAX);
-	lru_trim(store, &store->known, KNOWN_MAX);
+	lru_trim(&store->unknown, UNKNOWN_MAX);
+	lru_trim(&store->known, KNOWN_MAX);
 	entry = xcalloc(1, sizeof *entry);
 	entry->key = xstrdup(key);
 	entry->store = store;
 	entry->last_waiter = &entry->waiters;
-	if (!tsearch(entry, &store->tree, compare))
-		die("out of memory", "tsearch");
+	HASH_ADD_KEYPTR(hh, store->entries, entry->key, strlen(key), entry);
 	lru_put(&store->unknown, entry);
 	return entry;
 }
@@ -454,23 +445,19 @@ entries_end(struct lru *lru)
 		entry_answer(entry, -EAGAIN);
 }
 
-static void
-tree_entry_free(void *entry)
-{
-	entry_free(entry);
-}
-
 void
 account_store_free(struct account_store **store_ref)
 {
 	struct account_store *store = *store_ref;
+	struct cached *entry, *next;
 
 	if (!store)
 		return;
 	*store_ref = NULL;
 	entries_end(&store->known);
 	entries_end(&store->unknown);
-	tdestroy(store->tree, tree_entry_free);
+	HASH_ITER(hh, store->entries, entry, next)
+	entry_free(entry);
 	account_memory_let_go();
 	free(store);
 }

@@ -15,7 +15,6 @@
  * FRESH_MS. Without Redis the copy counts: the loop's own failures, the users it knew.
  */
 #include <arpa/inet.h>
-#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,9 +56,9 @@ struct look {
 
 /* An address, or an IPv6 /48. */
 struct visitor {
-	char text[TEXT_SIZE]; /* first: the tree compares by it */
-	struct visitor *newer, *older;
-	uint64_t empty_us; /* when all of its failures are forgotten */
+	UT_hash_handle hh;
+	char text[TEXT_SIZE]; /* the key */
+	uint64_t empty_us;    /* when all of its failures are forgotten */
 	uint64_t fetched_ms;
 	struct user *users; /* the latest last */
 	size_t users_count;
@@ -69,9 +68,7 @@ struct visitor {
 };
 
 struct auth_limits {
-	void *tree;
-	struct visitor *newest, *oldest;
-	size_t count;
+	struct visitor *visitors; /* the one who came last at the end */
 };
 
 /* The parts of a client's address that are counted. `wide` is NULL for IPv4. */
@@ -80,30 +77,6 @@ struct place {
 };
 
 /* ---- visitors ---- */
-
-static int
-compare(const void *a, const void *b)
-{
-	return strcmp(((const struct visitor *)a)->text, ((const struct visitor *)b)->text);
-}
-
-static void
-visitor_unlink(struct auth_limits *auth, struct visitor *visitor)
-{
-	*(visitor->newer ? &visitor->newer->older : &auth->newest) = visitor->older;
-	*(visitor->older ? &visitor->older->newer : &auth->oldest) = visitor->newer;
-	auth->count--;
-}
-
-static void
-visitor_link(struct auth_limits *auth, struct visitor *visitor)
-{
-	visitor->newer = NULL;
-	visitor->older = auth->newest;
-	*(auth->newest ? &auth->newest->newer : &auth->oldest) = visitor;
-	auth->newest = visitor;
-	auth->count++;
-}
 
 static void
 users_clear(struct visitor *visitor)
@@ -116,10 +89,9 @@ users_clear(struct visitor *visitor)
 }
 
 static void
-visitor_free(void *arg)
+visitor_free(struct auth_limits *auth, struct visitor *visitor)
 {
-	struct visitor *visitor = arg;
-
+	HASH_DEL(auth->visitors, visitor);
 	users_clear(visitor);
 	free(visitor);
 }
@@ -127,36 +99,29 @@ visitor_free(void *arg)
 static void
 forget_oldest(struct auth_limits *auth)
 {
-	struct visitor *visitor = auth->oldest;
+	struct visitor *visitor = auth->visitors;
 
 	while (visitor && (visitor->look || visitor->held))
-		visitor = visitor->newer;
-	if (!visitor)
-		return;
-	visitor_unlink(auth, visitor);
-	tdelete(visitor, &auth->tree, compare);
-	visitor_free(visitor);
+		visitor = visitor->hh.next;
+	if (visitor)
+		visitor_free(auth, visitor);
 }
 
 static struct visitor *
 visitor_get(struct auth_limits *auth, const char *text)
 {
-	struct visitor probe, *visitor, **found;
+	struct visitor *visitor;
 
-	snprintf(probe.text, sizeof probe.text, "%s", text);
-	found = tfind(&probe, &auth->tree, compare);
-	if (found) {
-		visitor = *found;
-		visitor_unlink(auth, visitor);
+	HASH_FIND_STR(auth->visitors, text, visitor);
+	if (visitor) {
+		HASH_DEL(auth->visitors, visitor);
 	} else {
-		if (auth->count >= VISITORS_MAX)
+		if (HASH_COUNT(auth->visitors) >= VISITORS_MAX)
 			forget_oldest(auth);
 		visitor = xcalloc(1, sizeof *visitor);
-		memcpy(visitor->text, probe.text, sizeof visitor->text);
-		if (!tsearch(visitor, &auth->tree, compare))
-			die("out of memory", "tsearch");
+		snprintf(visitor->text, sizeof visitor->text, "%s", text);
 	}
-	visitor_link(auth, visitor);
+	HASH_ADD_STR(auth->visitors, text, visitor);
 	return visitor;
 }
 
@@ -422,12 +387,15 @@ limits_auth_succeeded(struct limits *limits, const struct net_address *client, c
 void
 auth_limits_free(struct auth_limits **auth)
 {
-	for (struct visitor *v = (*auth)->oldest; v; v = v->newer) {
+	struct visitor *v, *next;
+
+	for (v = (*auth)->visitors; v; v = v->hh.next) {
 		if (v->look)
 			v->look->visitor = NULL;
 		answer_waiters(v);
 	}
-	tdestroy((*auth)->tree, visitor_free);
+	HASH_ITER(hh, (*auth)->visitors, v, next)
+	visitor_free(*auth, v);
 	free(*auth);
 	*auth = NULL;
 }

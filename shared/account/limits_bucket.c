@@ -4,19 +4,19 @@
  * Once a second: tell what has not been told, give back what lies idle, forget who has gone, and
  * count the loops that share the limits.
  */
-#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <event2/event.h>
 #include <openssl/rand.h>
 
 #include "shared/account/limits_private.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 
+#define TICK_MS 1000
 #define IDLE_MS 1000 /* tokens unused for so long go back */
 #define FORGET_MS 60000
 #define COUNT_MS 20000
@@ -27,48 +27,14 @@ struct count {
 	struct limits *limits;
 };
 
-static int
-compare(const void *a, const void *b)
-{
-	return strcmp(((const struct bucket *)a)->account, ((const struct bucket *)b)->account);
-}
-
-static void
-bucket_unlink(struct bucket *bucket)
-{
-	struct limits *limits = bucket->limits;
-
-	*(bucket->newer ? &bucket->newer->older : &limits->newest) = bucket->older;
-	*(bucket->older ? &bucket->older->newer : &limits->oldest) = bucket->newer;
-}
-
-static void
-bucket_link(struct bucket *bucket)
-{
-	struct limits *limits = bucket->limits;
-
-	bucket->newer = NULL;
-	bucket->older = limits->newest;
-	*(limits->newest ? &limits->newest->newer : &limits->oldest) = bucket;
-	limits->newest = bucket;
-}
-
 struct bucket *
 limits_bucket(struct limits *limits, const char *account)
 {
-	const struct timeval second = { .tv_sec = 1 };
-	struct bucket probe = { .account = (char *)account };
-	struct bucket **found = tfind(&probe, &limits->tree, compare);
 	struct bucket *bucket;
 
-	if (found) {
-		bucket = *found;
-		if (bucket->newer) {
-			bucket_unlink(bucket);
-			bucket_link(bucket);
-		}
+	HASH_FIND_STR(limits->buckets, account, bucket);
+	if (bucket)
 		return bucket;
-	}
 	bucket = xcalloc(1, sizeof *bucket);
 	bucket->account = xstrdup(account);
 	bucket->limits = limits;
@@ -76,19 +42,16 @@ limits_bucket(struct limits *limits, const char *account)
 	bucket->block = 1;
 	bucket->per_message = 16;
 	bucket->waiting = -1;
-	if (!tsearch(bucket, &limits->tree, compare))
-		die("out of memory", "tsearch");
-	bucket_link(bucket);
-	if (!event_pending(limits->tick, EV_TIMEOUT, NULL))
-		event_add(limits->tick, &second);
+	HASH_ADD_KEYPTR(hh, limits->buckets, bucket->account, strlen(account), bucket);
+	if (!timer_is_set(&limits->tick))
+		timer_repeat(&limits->tick, TICK_MS);
 	return bucket;
 }
 
 static void
-bucket_free(void *arg)
+bucket_free(struct bucket *bucket)
 {
-	struct bucket *bucket = arg;
-
+	HASH_DEL(bucket->limits->buckets, bucket);
 	if (bucket->ask)
 		bucket->ask->bucket = NULL;
 	free(bucket->account);
@@ -170,11 +133,8 @@ bucket_tick(struct bucket *bucket, uint64_t now)
 		if (!bucket->ask && !bucket->waiters && now - bucket->used_ms >= IDLE_MS)
 			bucket_report(bucket);
 	}
-	if (now - bucket->used_ms >= FORGET_MS && bucket_clean(bucket)) {
-		bucket_unlink(bucket);
-		tdelete(bucket, &limits->tree, compare);
+	if (now - bucket->used_ms >= FORGET_MS && bucket_clean(bucket))
 		bucket_free(bucket);
-	}
 }
 
 static void
@@ -206,31 +166,29 @@ count_nodes(struct limits *limits, uint64_t now)
 }
 
 static void
-on_tick(evutil_socket_t fd, short what, void *arg)
+on_tick(void *arg)
 {
 	struct limits *limits = arg;
 	const uint64_t now = clock_mono_ms();
-	struct bucket *newer;
+	struct bucket *bucket, *next;
 
-	(void)fd;
-	(void)what;
-	for (struct bucket *bucket = limits->oldest; bucket; bucket = newer) {
-		newer = bucket->newer;
-		bucket_tick(bucket, now);
-	}
+	HASH_ITER(hh, limits->buckets, bucket, next)
+	bucket_tick(bucket, now);
 	count_nodes(limits, now);
-	if (!limits->oldest)
-		event_del(limits->tick);
+	if (!limits->buckets)
+		timer_cancel(&limits->tick);
 }
 
 void
 limits_change(struct limits *limits, const struct limits_options *options)
 {
+	struct bucket *bucket, *next;
+
 	limits->options.defaults = options->defaults;
 	limits->options.in_flight_max = options->in_flight_max ? options->in_flight_max : NO_CAP;
 	limits->options.waiting_max = options->waiting_max ? options->waiting_max : NO_CAP;
-	for (struct bucket *bucket = limits->oldest; bucket; bucket = bucket->newer)
-		bucket->denied_until_ms = 0; /* by the former limits */
+	HASH_ITER(hh, limits->buckets, bucket, next)
+	bucket->denied_until_ms = 0; /* by the former limits */
 }
 
 struct limits *
@@ -248,9 +206,7 @@ limits_new(struct loop *loop, struct redis *redis, const struct limits_options *
 	limits_change(limits, options);
 	limits->nodes = 1;
 	limits->auth = auth_limits_new();
-	limits->tick = event_new(loop_base(loop), -1, EV_PERSIST, on_tick, limits);
-	if (!limits->tick)
-		die("out of memory", "limits");
+	timer_init(&limits->tick, loop, on_tick, limits);
 	return limits;
 }
 
@@ -275,16 +231,18 @@ void
 limits_free(struct limits **limits_ref)
 {
 	struct limits *limits = *limits_ref;
+	struct bucket *bucket, *next;
 
 	if (!limits)
 		return;
 	*limits_ref = NULL;
-	for (struct bucket *bucket = limits->oldest; bucket; bucket = bucket->newer)
-		bucket_end(bucket);
+	HASH_ITER(hh, limits->buckets, bucket, next)
+	bucket_end(bucket);
 	if (limits->count)
 		limits->count->limits = NULL;
-	tdestroy(limits->tree, bucket_free);
+	HASH_ITER(hh, limits->buckets, bucket, next)
+	bucket_free(bucket);
 	auth_limits_free(&limits->auth);
-	event_free(limits->tick);
+	timer_cancel(&limits->tick);
 	free(limits);
 }

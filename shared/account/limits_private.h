@@ -8,7 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <uthash.h>
+
 #include "shared/account/limits.h"
+#include "shared/base/timer.h"
 #include "shared/redis/redis.h"
 
 #define LIMITS_TIMEOUT_MS 2000
@@ -19,14 +22,13 @@ struct auth_limits;
 struct limits {
 	struct redis *redis;
 	struct limits_options options;
-	struct event *tick;
-	void *tree;                     /* of buckets */
-	struct bucket *newest, *oldest; /* by use */
-	char node[64];                  /* this host, for its waiting rows */
-	char id[17];                    /* this instance, for counting nodes */
-	unsigned nodes;                 /* that share the limits */
-	uint64_t counted_ms;            /* when they were counted */
-	struct count *count;            /* the request for that */
+	struct timer tick;
+	struct bucket *buckets;
+	char node[64];       /* this host, for its waiting rows */
+	char id[17];         /* this instance, for counting nodes */
+	unsigned nodes;      /* that share the limits */
+	uint64_t counted_ms; /* when they were counted */
+	struct count *count; /* the request for that */
 	struct auth_limits *auth;
 };
 
@@ -45,9 +47,9 @@ struct ask {
 };
 
 struct bucket {
-	char *account; /* first: the tree compares by it */
+	UT_hash_handle hh; /* by account */
+	char *account;
 	struct limits *limits;
-	struct bucket *newer, *older;
 	uint64_t limit[DIMENSIONS];
 	int64_t held, held_to;   /* granted messages and recipients */
 	int64_t spent, spent_to; /* beyond what was granted, not yet told; negative: given back */

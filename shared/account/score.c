@@ -6,19 +6,19 @@
 #include "shared/account/score.h"
 
 #include <errno.h>
-#include <search.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
+#include <uthash.h>
 
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/redis/redis.h"
 
-#define FLUSH_S 1
+#define FLUSH_MS 1000
 #define TIMEOUT_MS 2000
 #define KEY_SIZE 320
 
@@ -31,23 +31,16 @@ static struct redis_script script = { .text =
 };
 
 struct gathered {
-	char *account; /* first: the tree compares by it */
-	struct gathered *next;
+	UT_hash_handle hh; /* by account */
+	char *account;
 	uint64_t n[SCORES];
 };
 
 struct scores {
 	struct redis *redis;
-	struct event *flush;
-	void *tree; /* of gathered */
-	struct gathered *first;
+	struct timer flush;
+	struct gathered *gathered;
 };
-
-static int
-by_account(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
 
 static void
 run(struct redis *redis, const char *account, const uint64_t n[SCORES], redis_cb cb, void *arg)
@@ -71,49 +64,31 @@ on_added(void *arg, int err, const struct redis_reply *reply)
 		LOG_WARN("scores: Redis refuses the script", "error", redis_reply_str(reply, NULL));
 }
 
-static void
-keep(void *gathered)
-{
-	(void)gathered;
-}
-
 /* Sends all, or forgets it. */
 static void
 let_go(struct scores *scores, bool send)
 {
-	struct gathered *next;
+	struct gathered *at, *next;
 
-	tdestroy(scores->tree, keep);
-	scores->tree = NULL;
-	for (struct gathered *at = scores->first; at; at = next) {
-		next = at->next;
+	HASH_ITER(hh, scores->gathered, at, next)
+	{
+		HASH_DEL(scores->gathered, at);
 		if (send)
 			run(scores->redis, at->account, at->n, on_added, NULL);
 		free(at->account);
 		free(at);
 	}
-	scores->first = NULL;
 }
 
 static void
-flush_later(struct scores *scores)
-{
-	const struct timeval later = { .tv_sec = FLUSH_S };
-
-	event_add(scores->flush, &later);
-}
-
-static void
-on_flush(evutil_socket_t fd, short what, void *arg)
+on_flush(void *arg)
 {
 	struct scores *scores = arg;
 
-	(void)fd;
-	(void)what;
 	if (redis_up(scores->redis))
 		let_go(scores, true);
 	else
-		flush_later(scores);
+		timer_set(&scores->flush, FLUSH_MS);
 }
 
 struct scores *
@@ -122,9 +97,7 @@ scores_new(struct loop *loop, struct redis *redis)
 	struct scores *scores = xcalloc(1, sizeof *scores);
 
 	scores->redis = redis;
-	scores->flush = evtimer_new(loop_base(loop), on_flush, scores);
-	if (!scores->flush)
-		die("out of memory", "scores");
+	timer_init(&scores->flush, loop, on_flush, scores);
 	return scores;
 }
 
@@ -137,26 +110,24 @@ scores_free(struct scores **scores_ref)
 		return;
 	*scores_ref = NULL;
 	let_go(scores, redis_up(scores->redis));
-	event_free(scores->flush);
+	timer_cancel(&scores->flush);
 	free(scores);
 }
 
 static struct gathered *
 gathered_of(struct scores *scores, const char *account)
 {
-	struct gathered **found = tfind(&account, &scores->tree, by_account), *fresh;
+	struct gathered *gathered;
 
-	if (found)
-		return *found;
-	if (!scores->first)
-		flush_later(scores);
-	fresh = xcalloc(1, sizeof *fresh);
-	fresh->account = xstrdup(account);
-	fresh->next = scores->first;
-	scores->first = fresh;
-	if (!tsearch(fresh, &scores->tree, by_account))
-		die("out of memory", "tsearch");
-	return fresh;
+	HASH_FIND_STR(scores->gathered, account, gathered);
+	if (gathered)
+		return gathered;
+	if (!scores->gathered)
+		timer_set(&scores->flush, FLUSH_MS);
+	gathered = xcalloc(1, sizeof *gathered);
+	gathered->account = xstrdup(account);
+	HASH_ADD_KEYPTR(hh, scores->gathered, gathered->account, strlen(account), gathered);
+	return gathered;
 }
 
 void

@@ -21,6 +21,7 @@
 
 #include <event2/event.h>
 
+#include "shared/base/container_of.h"
 #include "shared/base/log.h"
 
 struct loop {
@@ -110,7 +111,7 @@ on_wakeup(evutil_socket_t fd, short what, void *arg)
 static void
 on_stop(struct task *task)
 {
-	struct loop *loop = (struct loop *)((char *)task - offsetof(struct loop, stop));
+	struct loop *loop = container_of(task, struct loop, stop);
 
 	atomic_store(&loop->stopping, false);
 	event_base_loopbreak(loop->base);

@@ -25,10 +25,11 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
+#include "shared/base/timer.h"
 #include "shared/http/http_scan.h"
 #include "shared/metrics/metrics.h"
 
-#define LINGER_S 2
+#define LINGER_MS 2000
 #define METHODS                                                                                    \
 	(EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH |  \
 		EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS)
@@ -41,8 +42,8 @@ struct caller {
 	struct evhttp_connection *connection; /* NULL until it has arrived */
 	char address[NET_TEXT_MAX];
 	struct evbuffer_cb_entry *watch;
-	struct event *next;  /* it has arrived, or is to hear 401 */
-	struct event *timer; /* its deadline */
+	struct timer next;  /* it has arrived, or is to hear 401 */
+	struct timer timer; /* its deadline */
 	struct http_scan scan;
 	uint64_t answered;           /* requests */
 	bool working, refused, last; /* last: no request is taken behind the one in hand */
@@ -51,7 +52,7 @@ struct caller {
 struct http_door {
 	struct http_door_options options;
 	struct evhttp *server;
-	struct event_base *base;
+	struct loop *loop;
 	TAILQ_HEAD(, caller) callers; /* the oldest first */
 	struct caller *coming;        /* has not arrived, or NULL */
 	struct http_scan_options scan;
@@ -66,8 +67,8 @@ caller_free(struct caller *caller)
 	TAILQ_REMOVE(&caller->door->callers, caller, entry);
 	if (caller->door->coming == caller)
 		caller->door->coming = NULL;
-	event_free(caller->next);
-	event_free(caller->timer);
+	timer_cancel(&caller->next);
+	timer_cancel(&caller->timer);
 	http_scan_wipe(&caller->scan);
 	free(caller);
 }
@@ -94,21 +95,11 @@ hang_up(struct caller *caller, struct metric *why)
 }
 
 static void
-on_deadline(evutil_socket_t fd, short what, void *arg)
+on_deadline(void *arg)
 {
 	struct caller *caller = arg;
 
-	(void)fd;
-	(void)what;
 	hang_up(caller, caller->door->late);
-}
-
-static void
-start_timer(struct caller *caller, unsigned seconds)
-{
-	const struct timeval tv = { seconds, 0 };
-
-	event_add(caller->timer, &tv);
 }
 
 /* ---- what comes ---- */
@@ -156,7 +147,7 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 		return;
 	}
 	if (!caller->refused)
-		event_active(caller->next, EV_TIMEOUT, 0);
+		timer_soon(&caller->next);
 	caller->refused = true;
 	evbuffer_drain(input, evbuffer_get_length(input));
 }
@@ -264,7 +255,7 @@ refuse(struct caller *caller)
 		evbuffer_add_buffer(out, body);
 	evbuffer_free(body);
 	bufferevent_enable(caller->stream, EV_READ | EV_WRITE);
-	start_timer(caller, LINGER_S);
+	timer_set(&caller->timer, LINGER_MS);
 }
 
 /* ---- the beginning of a connection ---- */
@@ -316,7 +307,7 @@ arrive(struct caller *caller)
 	struct net_address peer;
 	void *connection;
 
-	event_del(caller->next);
+	timer_cancel(&caller->next);
 	caller->door->coming = NULL;
 	bufferevent_getcb(caller->stream, NULL, NULL, NULL, &connection);
 	caller->connection = connection;
@@ -327,12 +318,10 @@ arrive(struct caller *caller)
 }
 
 static void
-on_next(evutil_socket_t fd, short what, void *arg)
+on_next(void *arg)
 {
 	struct caller *caller = arg;
 
-	(void)fd;
-	(void)what;
 	if (caller->connection)
 		refuse(caller);
 	else
@@ -354,15 +343,15 @@ new_stream(struct event_base *base, void *arg)
 	door->coming = caller;
 	caller->door = door;
 	caller->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-	caller->next = event_new(base, -1, 0, on_next, caller);
-	caller->timer = event_new(base, -1, 0, on_deadline, caller);
-	if (!caller->stream || !caller->next || !caller->timer)
+	timer_init(&caller->next, door->loop, on_next, caller);
+	timer_init(&caller->timer, door->loop, on_deadline, caller);
+	if (!caller->stream)
 		die("out of memory", "bufferevent_socket_new");
 	http_scan_init(&caller->scan, &door->scan);
 	caller->watch = evbuffer_add_cb(bufferevent_get_input(caller->stream), on_input, caller);
 	TAILQ_INSERT_TAIL(&door->callers, caller, entry);
-	event_active(caller->next, EV_TIMEOUT, 0);
-	start_timer(caller, door->options.deadline_s);
+	timer_soon(&caller->next);
+	timer_set(&caller->timer, door->options.deadline_s * UINT64_C(1000));
 	return caller->stream;
 }
 
@@ -384,8 +373,8 @@ http_door_new(struct loop *loop, const struct http_door_options *options)
 	door->options = *options;
 	door->scan = (struct http_scan_options){ options->token, options->head_max,
 		options->body_max };
-	door->base = loop_base(loop);
-	door->server = evhttp_new(door->base);
+	door->loop = loop;
+	door->server = evhttp_new(loop_base(loop));
 	if (!door->server)
 		die("out of memory", "evhttp_new");
 	TAILQ_INIT(&door->callers);
@@ -442,7 +431,7 @@ http_door_take(struct http_door *door, struct evhttp_request *request)
 	if (!caller)
 		return;
 	caller->working = true;
-	event_del(caller->timer);
+	timer_cancel(&caller->timer);
 }
 
 /* HEAD hears how long the body is that evhttp would send. */
@@ -464,7 +453,7 @@ http_door_reply(
 	if (caller) {
 		caller->working = false;
 		caller->answered++;
-		start_timer(caller, door->options.deadline_s);
+		timer_set(&caller->timer, door->options.deadline_s * UINT64_C(1000));
 		if (caller->last)
 			evhttp_add_header(
 				evhttp_request_get_output_headers(request), "Connection", "close");

@@ -11,6 +11,7 @@
 
 #include <openssl/evp.h>
 
+#include "shared/base/container_of.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
@@ -142,7 +143,7 @@ unpacked_free(void *message)
 
 	if (!message)
 		return;
-	arena = (struct arena *)((char *)message - offsetof(struct arena, bytes));
+	arena = container_of(message, struct arena, bytes);
 	for (; arena; arena = more) {
 		more = arena->more;
 		free(arena);

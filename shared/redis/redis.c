@@ -25,6 +25,7 @@
 #include <event2/event.h>
 #include <openssl/evp.h>
 
+#include "shared/base/timer.h"
 #include "shared/redis/redis_private.h"
 
 #define SILENCE_MAX_MS 5000
@@ -53,7 +54,7 @@ redis_end(struct redis *redis, struct command *command, int err)
 {
 	command->err = err;
 	list_add(&redis->ended, command);
-	event_active(redis->turn, 0, 0);
+	timer_soon(&redis->turn);
 }
 
 void
@@ -102,7 +103,7 @@ redis_send(struct redis *redis, struct command *command)
 		free(command->text);
 		command->text = NULL;
 	}
-	event_active(redis->turn, 0, 0);
+	timer_soon(&redis->turn);
 }
 
 static void
@@ -113,7 +114,7 @@ deadline_watch(struct redis *redis, uint64_t at_ms, uint64_t now_ms)
 	if (redis->deadline_ms && redis->deadline_ms <= at_ms)
 		return;
 	redis->deadline_ms = at_ms;
-	timer_set(redis->deadline, at_ms - now_ms);
+	timer_set(&redis->deadline, at_ms - now_ms);
 }
 
 static void
@@ -210,7 +211,7 @@ script_again(struct redis *redis, struct command *command)
 {
 	list_add(&redis->commands, command);
 	send_eval(redis, command);
-	event_active(redis->turn, 0, 0);
+	timer_soon(&redis->turn);
 	command->script = NULL; /* once */
 }
 
@@ -225,7 +226,7 @@ hello_done(struct redis *redis)
 	redis->backoff_ms = BACKOFF_MIN_MS;
 	redis->state = ST_UP;
 	redis_probe_up(redis);
-	event_del(redis->retry);
+	timer_cancel(&redis->retry);
 	for (struct command *command = redis->commands.first; command; command = command->next)
 		redis_send(redis, command);
 }
@@ -340,12 +341,10 @@ redis_deliver(struct redis *redis)
 }
 
 void
-redis_on_turn(evutil_socket_t fd, short what, void *arg)
+redis_on_turn(void *arg)
 {
 	struct redis *redis = arg;
 
-	(void)fd;
-	(void)what;
 	redis->busy++;
 	redis_deliver(redis);
 	redis_flush(redis);
@@ -411,13 +410,11 @@ silent(const struct redis *redis, uint64_t now)
 }
 
 void
-redis_on_deadline(evutil_socket_t fd, short what, void *arg)
+redis_on_deadline(void *arg)
 {
 	struct redis *redis = arg;
 	const uint64_t now = clock_mono_ms();
 
-	(void)fd;
-	(void)what;
 	redis->deadline_ms = 0;
 	redis->busy++;
 	if (redis->state != ST_UP)

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "shared/base/date.h"
+#include "shared/base/timer.h"
 #include "shared/metrics/metrics.h"
 #include "shared/redis/redis_private.h"
 
@@ -159,7 +160,7 @@ redis_probe_up(struct redis *redis)
 	watch.down--;
 	probe_tell();
 	pthread_mutex_unlock(&watch.lock);
-	timer_set(redis->pulse, PULSE_MS);
+	timer_set(&redis->pulse, PULSE_MS);
 }
 
 void
@@ -223,8 +224,8 @@ redis_refused(struct redis *redis, const char *text)
 			text);
 	redis_count_refusal(text);
 	probe_refused(redis, text);
-	if (!event_pending(redis->pulse, EV_TIMEOUT, NULL) || !redis->hurried)
-		timer_set(redis->pulse, PULSE_REFUSED_MS);
+	if (!timer_is_set(&redis->pulse) || !redis->hurried)
+		timer_set(&redis->pulse, PULSE_REFUSED_MS);
 	redis->hurried = true;
 	redis->must_write = refusals[refusal].remedy == REDIS_CONNECT;
 	return refusals[refusal].remedy;
@@ -247,16 +248,14 @@ on_pulse_answer(void *arg, int err, const struct redis_reply *reply)
 	}
 	redis->hurried = redis->refused;
 	if (redis->state == ST_UP)
-		timer_set(redis->pulse, redis->refused ? PULSE_REFUSED_MS : PULSE_MS);
+		timer_set(&redis->pulse, redis->refused ? PULSE_REFUSED_MS : PULSE_MS);
 }
 
 void
-redis_on_pulse(evutil_socket_t fd, short what, void *arg)
+redis_on_pulse(void *arg)
 {
 	struct redis *redis = arg;
 
-	(void)fd;
-	(void)what;
 	if (redis->state == ST_UP)
 		redis_command(redis, PULSE_TIMEOUT_MS, on_pulse_answer, redis,
 			sizeof pulse / sizeof *pulse, pulse, NULL);

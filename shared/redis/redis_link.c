@@ -4,6 +4,7 @@
  * down --> connecting (looks a name up first) --> hello (AUTH, PING) --> up
  *  ^__________|______________|________________|     after 100 ms, doubled up to 5 s
  */
+#include "shared/base/timer.h"
 #include "shared/redis/redis.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
 #include <event2/util.h>
 
 #include "shared/redis/redis_private.h"
@@ -58,7 +60,7 @@ redis_give_up(struct redis *redis, const char *why)
 	redis_disconnect(redis);
 	while ((command = list_pop(&redis->commands)))
 		redis_end(redis, command, command->sent ? -ECONNRESET : -ENOTCONN);
-	timer_set(redis->retry, jitter(redis->backoff_ms));
+	timer_set(&redis->retry, jitter(redis->backoff_ms));
 	redis->backoff_ms = redis->backoff_ms * 2 < BACKOFF_MAX_MS ? redis->backoff_ms * 2
 								   : BACKOFF_MAX_MS;
 }
@@ -66,10 +68,10 @@ redis_give_up(struct redis *redis, const char *why)
 void
 redis_destroy(struct redis *redis)
 {
-	event_free(redis->turn);
-	event_free(redis->deadline);
-	event_free(redis->retry);
-	event_free(redis->pulse);
+	timer_cancel(&redis->turn);
+	timer_cancel(&redis->deadline);
+	timer_cancel(&redis->retry);
+	timer_cancel(&redis->pulse);
 	evbuffer_free(redis->pending);
 	tls_client_free(&redis->tls);
 	if (redis->password)
@@ -81,12 +83,10 @@ redis_destroy(struct redis *redis)
 }
 
 static void
-on_retry(evutil_socket_t fd, short what, void *arg)
+on_retry(void *arg)
 {
 	struct redis *redis = arg;
 
-	(void)fd;
-	(void)what;
 	if (redis->state == ST_DOWN)
 		connect_start(redis);
 	else
@@ -178,7 +178,7 @@ connect_to(struct redis *redis, const struct net_address *to)
 	if (!redis->bev || !redis->reader)
 		die("out of memory", "redis");
 	redis->state = ST_CONNECTING;
-	timer_set(redis->retry, CONNECT_TIMEOUT_MS);
+	timer_set(&redis->retry, CONNECT_TIMEOUT_MS);
 	bufferevent_setcb(redis->bev, redis_on_read, NULL, on_event, redis);
 	bufferevent_enable(redis->bev, EV_READ | EV_WRITE);
 	if (!redis->tls)
@@ -225,7 +225,6 @@ struct redis *
 redis_new(struct loop *loop, const struct redis_options *options)
 {
 	struct redis *redis = xcalloc(1, sizeof *redis);
-	struct event_base *base = loop_base(loop);
 
 	redis->named = net_parse(options->address, &redis->to) < 0;
 	redis->loop = loop;
@@ -237,11 +236,11 @@ redis_new(struct loop *loop, const struct redis_options *options)
 	list_init(&redis->ended);
 	redis->backoff_ms = BACKOFF_MIN_MS;
 	redis->pending = evbuffer_new();
-	redis->turn = event_new(base, -1, 0, redis_on_turn, redis);
-	redis->deadline = event_new(base, -1, 0, redis_on_deadline, redis);
-	redis->retry = event_new(base, -1, 0, on_retry, redis);
-	redis->pulse = event_new(base, -1, 0, redis_on_pulse, redis);
-	if (!redis->pending || !redis->turn || !redis->deadline || !redis->retry || !redis->pulse)
+	timer_init(&redis->turn, loop, redis_on_turn, redis);
+	timer_init(&redis->deadline, loop, redis_on_deadline, redis);
+	timer_init(&redis->retry, loop, on_retry, redis);
+	timer_init(&redis->pulse, loop, redis_on_pulse, redis);
+	if (!redis->pending)
 		die("out of memory", "redis");
 	redis_probe_down(redis, true, "connecting");
 	connect_start(redis);

@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include <event2/bufferevent.h>
-#include <event2/event.h>
 #include <hiredis/hiredis.h>
 
 #undef REDIS_ERR /* hiredis's status code has the name of a kind of reply */
@@ -18,6 +17,7 @@
 #include "shared/base/net.h"
 #include "shared/base/resolve.h"
 #include "shared/base/said.h"
+#include "shared/base/timer.h"
 #include "shared/base/tls.h"
 #include "shared/redis/redis.h"
 
@@ -55,7 +55,7 @@ struct redis {
 	struct bufferevent *bev;
 	struct evbuffer *pending; /* of this turn */
 	redisReader *reader;
-	struct event *turn, *deadline, *retry, *pulse;
+	struct timer turn, deadline, retry, pulse;
 	struct list commands, ended;
 	uint64_t deadline_ms;   /* when the timer fires; 0: not armed */
 	uint64_t heard_ms;      /* when bytes last came */
@@ -98,15 +98,6 @@ list_pop(struct list *list)
 	return command;
 }
 
-static inline void
-timer_set(struct event *timer, uint64_t ms)
-{
-	const struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000) * 1000 };
-
-	event_add(timer, &tv);
-}
-
 /* redis.c */
 /* Its callback comes on the loop's next turn, whoever is calling now. */
 void redis_end(struct redis *redis, struct command *command, int err);
@@ -116,8 +107,8 @@ void redis_deliver(struct redis *redis);
 /* The end of a frame that called back: redis_free() may have been called within. */
 void redis_leave(struct redis *redis);
 void redis_on_read(struct bufferevent *bev, void *arg);
-void redis_on_turn(evutil_socket_t fd, short what, void *arg);
-void redis_on_deadline(evutil_socket_t fd, short what, void *arg);
+void redis_on_turn(void *arg);
+void redis_on_deadline(void *arg);
 
 /* redis_link.c */
 /* The connection, or the attempt at one, failed. */
@@ -142,6 +133,6 @@ void redis_probe_leave(struct redis *redis);
 void redis_complain(struct redis *redis, const char *message, const char *why);
 /* A write that harms nobody. */
 const char *const *redis_pulse(int *count_out);
-void redis_on_pulse(evutil_socket_t fd, short what, void *arg);
+void redis_on_pulse(void *arg);
 
 #endif

@@ -18,17 +18,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/redis/redis.h"
 
 #define SINGLE_MAX "5" /* an hour */
 #define HOUR_MS "3600000"
 #define MANY "500" /* of one mail */
 #define LEASE_MS "120000"
-#define POLL_S 5
+#define POLL_MS 5000
 #define TIMEOUT_MS 2000
 #define KEY_SIZE 700
 #define DUE "notices:{held}:due"
@@ -102,7 +101,7 @@ struct asked {
 
 struct gather {
 	struct redis *redis;
-	struct event *poll;
+	struct timer poll;
 	struct asked *taking;
 	bool busy; /* with what was due */
 	gather_due_cb on_due;
@@ -220,7 +219,7 @@ gather_done(struct gather *gather, struct gathered *gathered, int err)
 		redis_run(
 			gather->redis, &done_script, TIMEOUT_MS, on_told, NULL, 2, (int)argc, argv);
 		free(argv);
-		event_active(gather->poll, EV_TIMEOUT, 0); /* another mailbox may be due */
+		timer_soon(&gather->poll); /* another mailbox may be due */
 	}
 	gathered_free(gathered);
 }
@@ -246,13 +245,11 @@ on_taken(void *arg, int err, const struct redis_reply *reply)
 }
 
 static void
-on_poll(evutil_socket_t fd, short what, void *arg)
+on_poll(void *arg)
 {
 	struct gather *gather = arg;
 	const char *argv[] = { DUE, LEASE_MS, "notices:{held}:list:", MANY };
 
-	(void)fd;
-	(void)what;
 	if (gather->taking || gather->busy || !redis_up(gather->redis))
 		return;
 	gather->taking = xmalloc(sizeof *gather->taking);
@@ -263,14 +260,11 @@ on_poll(evutil_socket_t fd, short what, void *arg)
 struct gather *
 gather_new(struct loop *loop, struct redis *redis, gather_due_cb on_due, void *arg)
 {
-	const struct timeval period = { .tv_sec = POLL_S };
 	struct gather *gather = xcalloc(1, sizeof *gather);
 
 	*gather = (struct gather){ .redis = redis, .on_due = on_due, .arg = arg };
-	gather->poll = event_new(loop_base(loop), -1, EV_PERSIST, on_poll, gather);
-	if (!gather->poll)
-		die("out of memory", "gather");
-	event_add(gather->poll, &period);
+	timer_init(&gather->poll, loop, on_poll, gather);
+	timer_repeat(&gather->poll, POLL_MS);
 	return gather;
 }
 
@@ -284,6 +278,6 @@ gather_free(struct gather **gather_ref)
 	*gather_ref = NULL;
 	if (gather->taking)
 		gather->taking->gather = NULL;
-	event_free(gather->poll);
+	timer_cancel(&gather->poll);
 	free(gather);
 }

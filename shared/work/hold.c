@@ -20,13 +20,12 @@
 #include <string.h>
 #include <strings.h>
 
-#include <event2/event.h>
-
 #include "shared/account/account.h"
 #include "shared/account/score.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/text.h"
+#include "shared/base/timer.h"
 #include "shared/config/config.h"
 #include "shared/mail/address.h"
 #include "shared/metrics/metrics.h"
@@ -63,7 +62,7 @@ struct told {
 	queue_cb cb;
 	void *arg;
 	uint64_t deadline_ms;
-	struct event *retry;
+	struct timer retry;
 	unsigned pending; /* notices not yet durable, and one for who starts them */
 	char *texts[NOTICES_MAX];
 	unsigned texts_count;
@@ -75,8 +74,7 @@ told_free(struct told *told)
 	for (unsigned i = 0; i < told->texts_count; i++)
 		free(told->texts[i]);
 	account_unref(told->account);
-	if (told->retry)
-		event_free(told->retry);
+	timer_cancel(&told->retry);
 	free(told);
 }
 
@@ -309,13 +307,12 @@ gather(struct told *told)
 	free(entry);
 }
 
-static void on_retry(evutil_socket_t fd, short what, void *arg);
+static void on_retry(void *arg);
 
 static void
 on_account(void *arg, int err, struct account *account)
 {
 	struct told *told = arg;
-	const struct timeval retry = { 0, RETRY_MS * 1000 };
 
 	if (told->hold->closing) {
 		told_free(told);
@@ -331,20 +328,15 @@ on_account(void *arg, int err, struct account *account)
 		told_end(told, 0);
 		return;
 	}
-	if (!told->retry)
-		told->retry = evtimer_new(loop_base(told->hold->loop), on_retry, told);
-	if (!told->retry)
-		die("out of memory", "evtimer_new");
-	event_add(told->retry, &retry);
+	timer_init(&told->retry, told->hold->loop, on_retry, told);
+	timer_set(&told->retry, RETRY_MS);
 }
 
 static void
-on_retry(evutil_socket_t fd, short what, void *arg)
+on_retry(void *arg)
 {
 	struct told *told = arg;
 
-	(void)fd;
-	(void)what;
 	account_by_id(told->hold->accounts, told->envelope->account, on_account, told);
 }
 

@@ -12,15 +12,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <event2/event.h>
-
 #include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/redis/redis.h"
 
 #define KEY "inflight"
-#define PERIOD_S 1
+#define PERIOD_MS 1000
 #define RENEW_MS 5000
 #define OLD_MS 12000
 #define TIMEOUT_MS 1000
@@ -31,7 +30,7 @@ static struct redis_script script = { .text =
 
 struct inflight_reporter {
 	struct redis *redis;
-	struct event *timer;
+	struct timer timer;
 	struct json json;
 	char *field, *role, *node;
 	char *told; /* the last report; NULL: none got out */
@@ -61,12 +60,11 @@ tell(struct inflight_reporter *r, const char *text)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct inflight_reporter *r = arg;
 	const char *text;
 
-	(void)fd, (void)what;
 	if (!redis_up(r->redis)) {
 		r->told_ms = 0;
 		return;
@@ -84,7 +82,6 @@ struct inflight_reporter *
 inflight_reporter_new(struct loop *loop, struct redis *redis, const char *role, const char *node,
 	void (*fill)(void *arg, struct json *json), void *arg)
 {
-	const struct timeval period = { .tv_sec = PERIOD_S };
 	struct inflight_reporter *r = xcalloc(1, sizeof *r);
 
 	r->redis = redis;
@@ -93,9 +90,8 @@ inflight_reporter_new(struct loop *loop, struct redis *redis, const char *role, 
 	r->node = xstrdup(node);
 	r->fill = fill;
 	r->arg = arg;
-	r->timer = event_new(loop_base(loop), -1, EV_PERSIST, on_timer, r);
-	if (!r->timer || event_add(r->timer, &period))
-		die("out of memory", "inflight");
+	timer_init(&r->timer, loop, on_timer, r);
+	timer_repeat(&r->timer, PERIOD_MS);
 	return r;
 }
 
@@ -109,7 +105,7 @@ inflight_reporter_free(struct inflight_reporter **reporter)
 	*reporter = NULL;
 	if (redis_up(r->redis))
 		tell(r, "");
-	event_free(r->timer);
+	timer_cancel(&r->timer);
 	json_free(&r->json);
 	free(r->field);
 	free(r->role);

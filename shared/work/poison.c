@@ -26,6 +26,7 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/state_dir.h"
+#include "shared/base/timer.h"
 #include "shared/metrics/metrics.h"
 
 #define MAGIC 0x53504f49u
@@ -56,7 +57,7 @@ struct work_file {
 struct poison {
 	struct work_file *file;
 	const char *role;
-	struct event *next, *alone_over;
+	struct timer next, alone_over;
 	TAILQ_HEAD(work_list, poison_work) suspects, others;
 	struct poison_work *single;
 	bool searching, stopped; /* searching: a suspect may still come */
@@ -250,27 +251,18 @@ slot_give(struct poison *poison, struct poison_work *work)
 /* Turns. */
 
 static void
-wake_in(struct poison *poison, unsigned ms)
-{
-	const struct timeval wait = { ms / 1000, (suseconds_t)(ms % 1000) * 1000 };
-
-	event_add(poison->next, &wait);
-}
-
-static void
 single_over(struct poison *poison)
 {
 	id_store(poison->file->alone, nobody);
 	poison->single = NULL;
-	event_del(poison->alone_over);
+	timer_cancel(&poison->alone_over);
 	atomic_store(&token, NULL);
-	wake_in(poison, 0);
+	timer_set(&poison->next, 0);
 }
 
 static void
-on_alone_over(evutil_socket_t fd, short what, void *arg)
+on_alone_over(void *arg)
 {
-	(void)fd, (void)what;
 	single_over(arg);
 }
 
@@ -306,28 +298,26 @@ run_suspect(struct poison *poison, struct poison_work *work)
 {
 	const unsigned shift = poison->file->deaths < ALONE_SHIFT_MAX ? poison->file->deaths
 								      : ALONE_SHIFT_MAX;
-	const struct timeval alone = { (time_t)(ALONE_MS << shift) / 1000, 0 };
 	struct poison *none = NULL;
 
 	if (!atomic_compare_exchange_strong(&token, &none, poison)) {
-		wake_in(poison, TOKEN_MS);
+		timer_set(&poison->next, TOKEN_MS);
 		return;
 	}
 	TAILQ_REMOVE(&poison->suspects, work, link);
 	poison->single = work;
-	event_add(poison->alone_over, &alone);
+	timer_set(&poison->alone_over, (uint64_t)ALONE_MS << shift);
 	if (!poison->under_work)
 		id_store(poison->file->alone, work->id);
 	run(poison, work);
 }
 
 static void
-on_next(evutil_socket_t fd, short what, void *arg)
+on_next(void *arg)
 {
 	struct poison *poison = arg;
 	struct poison_work *work;
 
-	(void)fd, (void)what;
 	if (poison->single || poison->stopped)
 		return;
 	work = next_suspect(poison);
@@ -348,7 +338,7 @@ wait_for_more(struct poison *poison)
 {
 	if (poison->single)
 		return;
-	wake_in(poison, poison->searching ? QUIET_MS : 0);
+	timer_set(&poison->next, poison->searching ? QUIET_MS : 0);
 }
 
 void
@@ -369,7 +359,7 @@ poison_start(struct poison *poison, struct poison_work *work, const uint8_t *id,
 	} else if (poison->searching || poison->single || !TAILQ_EMPTY(&poison->suspects)) {
 		work->waiting = true;
 		TAILQ_INSERT_TAIL(&poison->others, work, link);
-		if (!event_pending(poison->next, EV_TIMEOUT, NULL))
+		if (!timer_is_set(&poison->next))
 			wait_for_more(poison);
 	} else
 		run(poison, work);
@@ -430,10 +420,8 @@ poison_open(const char *state_dir, const char *role, struct loop *loop)
 
 	poison->role = role;
 	poison->file = map_file(state_dir, role);
-	poison->next = evtimer_new(loop_base(loop), on_next, poison);
-	poison->alone_over = evtimer_new(loop_base(loop), on_alone_over, poison);
-	if (!poison->next || !poison->alone_over)
-		die("out of memory", "evtimer_new");
+	timer_init(&poison->next, loop, on_next, poison);
+	timer_init(&poison->alone_over, loop, on_alone_over, poison);
 	TAILQ_INIT(&poison->suspects);
 	TAILQ_INIT(&poison->others);
 	for (unsigned i = SLOTS; i-- > 0;)
@@ -457,8 +445,8 @@ poison_close(struct poison **poison_ref)
 		return;
 	if (poison->single)
 		atomic_store(&token, NULL);
-	event_free(poison->next);
-	event_free(poison->alone_over);
+	timer_cancel(&poison->next);
+	timer_cancel(&poison->alone_over);
 	poison->file->suspects_count = poison->file->deaths = 0;
 	poison->file->running = 0;
 	munmap(poison->file, sizeof *poison->file);

@@ -441,7 +441,7 @@ def test_what_could_not_be_read_is_listed_shown_and_removed(rig, certificate, si
 # The description
 
 def test_openapi_names_every_route_parameter_and_body_and_no_other():
-    described = yaml.safe_load((ROOT / "control" / "openapi.yaml").read_text())
+    described = yaml.safe_load((ROOT / "control" / "http" / "openapi.yaml").read_text())
 
     def parameters(what):
         for one in what.get("parameters", []):
@@ -450,7 +450,7 @@ def test_openapi_names_every_route_parameter_and_body_and_no_other():
     found = {(method.upper(), re.sub(r"\{\w+\}", "*", path.strip("/")), "requestBody" in what,
               frozenset(one["name"] for one in parameters(what) if one["in"] == "query"))
              for path, item in described["paths"].items() for method, what in item.items() if method != "parameters"}
-    source = (ROOT / "control" / "api.c").read_text()
+    source = (ROOT / "control" / "api" / "api.c").read_text()
     words = dict(re.findall(r'#define (\w+) "([a-z_ ]+)"', source))
     rows = re.findall(r'EVHTTP_REQ_(\w+),\s*"([^"]+)",\s*api_\w+,\s*(\w+),\s*([^}]*?)\s*\}', source)
     assert found == {(method, path, body == "true",

@@ -194,7 +194,7 @@ def test_the_description_is_served(shout):
         one.sendall(head(shout, "GET /api/v1/openapi.yaml HTTP/1.1", "Connection: close"))
         status, fields, body = answer_of(everything(one))
     assert (status, fields["content-type"]) == (200, "application/yaml")
-    assert body.decode() == (ROOT / "control" / "openapi.yaml").read_text()
+    assert body.decode() == (ROOT / "control" / "http" / "openapi.yaml").read_text()
 
 
 def descriptors(shout):

@@ -6,6 +6,7 @@
  * position, so that each record goes to one of them. When the last one stops, the position starts
  * over: what is unfinished comes again.
  */
+#include "shared/base/container_of.h"
 #include "shared/queue/lmdb/lmdb_private.h"
 
 #include <assert.h>
@@ -159,8 +160,7 @@ consumer_read(struct lmdb_consumer *consumer)
 static void
 on_wake(struct task *task)
 {
-	struct lmdb_consumer *consumer = (struct lmdb_consumer *)((char *)task -
-		offsetof(struct lmdb_consumer, wake));
+	struct lmdb_consumer *consumer = container_of(task, struct lmdb_consumer, wake);
 
 	atomic_store(&consumer->waking, false);
 	if (consumer->stopped)

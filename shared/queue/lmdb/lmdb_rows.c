@@ -4,6 +4,7 @@
  *
  * row_table.c knows the tables.
  */
+#include "shared/base/container_of.h"
 #include "shared/queue/lmdb/lmdb_private.h"
 
 #include <stddef.h>
@@ -61,8 +62,7 @@ struct lmdb_rows {
 static void
 on_open(struct task *task)
 {
-	struct lmdb_rows *rows = (struct lmdb_rows *)((char *)task -
-		offsetof(struct lmdb_rows, task));
+	struct lmdb_rows *rows = container_of(task, struct lmdb_rows, task);
 	const struct rows_watch *watch = rows->watch;
 
 	rows->watch = NULL;

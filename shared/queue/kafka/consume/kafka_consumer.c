@@ -17,6 +17,7 @@
  * Owns the handle, its queues and the partitions. A member that is fenced (another process with
  * its state_dir's identity) ends the process, which comes back under another.
  */
+#include "shared/base/container_of.h"
 #include "shared/queue/kafka/consume/kafka_consumer_private.h"
 
 #include <assert.h>
@@ -30,6 +31,7 @@
 
 #include "shared/base/log.h"
 #include "shared/base/state_dir.h"
+#include "shared/base/timer.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/rows/kafka_state.h"
@@ -186,8 +188,7 @@ hand_out(struct kafka_consumer *consumer)
 static void
 on_more(struct task *task)
 {
-	struct kafka_consumer *consumer = (struct kafka_consumer *)((char *)task -
-		offsetof(struct kafka_consumer, more));
+	struct kafka_consumer *consumer = container_of(task, struct kafka_consumer, more);
 
 	consumer->more_posted = false;
 	if (!consumer->stopped)
@@ -284,12 +285,10 @@ measure(struct kafka_consumer *consumer)
 }
 
 static void
-on_second(evutil_socket_t fd, short what, void *arg)
+on_second(void *arg)
 {
 	struct kafka_consumer *consumer = arg;
 
-	(void)fd;
-	(void)what;
 	poll_main(consumer);
 	partitions_advance(consumer, true);
 	commit_early(consumer);
@@ -464,7 +463,7 @@ replace_stopped(struct kafka_queue *queue, enum kafka_topic topic)
 	pthread_mutex_unlock(&queue->consumers_lock);
 	if (consumer) {
 		event_del(&consumer->readable);
-		event_del(&consumer->second);
+		timer_cancel(&consumer->second);
 		leave(consumer);
 	}
 }
@@ -472,19 +471,16 @@ replace_stopped(struct kafka_queue *queue, enum kafka_topic topic)
 static void
 on_start(struct task *task)
 {
-	static const struct timeval second = { 1, 0 };
-	struct kafka_consumer *consumer = (struct kafka_consumer *)((char *)task -
-		offsetof(struct kafka_consumer, start));
+	struct kafka_consumer *consumer = container_of(task, struct kafka_consumer, start);
 
 	consumer->started = true;
 	replace_stopped(consumer->queue, consumer->topic);
 	open_handle(consumer);
 	event_assign(&consumer->readable, loop_base(consumer->loop), consumer->eventfd,
 		EV_READ | EV_PERSIST, on_readable, consumer);
-	event_assign(
-		&consumer->second, loop_base(consumer->loop), -1, EV_PERSIST, on_second, consumer);
+	timer_init(&consumer->second, consumer->loop, on_second, consumer);
 	event_add(&consumer->readable, NULL);
-	event_add(&consumer->second, &second);
+	timer_repeat(&consumer->second, 1000);
 	subscribe(consumer);
 }
 

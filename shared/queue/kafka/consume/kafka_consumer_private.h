@@ -19,6 +19,7 @@
 #include <event2/event_struct.h>
 #include <uthash.h>
 
+#include "shared/base/timer.h"
 #include "shared/queue/kafka/client/kafka_client.h"
 #include "shared/queue/kafka/client/kafka_record.h"
 #include "shared/queue/kafka/consume/kafka_consumer.h"
@@ -95,7 +96,8 @@ struct kafka_consumer {
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *main, *answers; /* answers: of the admin calls */
 	int eventfd;
-	struct event readable, second;
+	struct event readable;
+	struct timer second;
 	struct task start, more;
 	bool started, more_posted, handing_out, stopped, closed;
 	struct partition **partitions; /* by number; those never assigned are NULL */

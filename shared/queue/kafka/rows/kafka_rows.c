@@ -11,6 +11,7 @@
  * partition is somebody else's, -ECANCELED. A row that is durable but not read back in time is
  * -ETIMEDOUT as well, and may be written again.
  */
+#include "shared/base/container_of.h"
 #include "shared/queue/kafka/rows/kafka_state_private.h"
 
 #include <assert.h>
@@ -29,7 +30,7 @@
 static void
 on_answer(struct task *task)
 {
-	struct write *write = (struct write *)((char *)task - offsetof(struct write, task));
+	struct write *write = container_of(task, struct write, task);
 
 	if (write->record && !write->err)
 		queue_finish(write->record);

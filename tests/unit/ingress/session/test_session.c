@@ -81,9 +81,8 @@ static const struct queue_ops fake_ops = {
 static struct queue fake_queue = { &fake_ops };
 
 static void
-on_reap(evutil_socket_t fd, short what, void *arg)
+on_reap(void *arg)
 {
-	(void)fd, (void)what;
 	session_reap(arg);
 }
 
@@ -112,8 +111,8 @@ setup(void **state)
         });
 	worker_enter(&worker);
 	worker.loop = loop_new("test");
-	worker.reaper = event_new(loop_base(worker.loop), -1, 0, on_reap, &worker);
-	worker.news = event_new(loop_base(worker.loop), -1, 0, on_reap, &worker);
+	timer_init(&worker.reaper, worker.loop, on_reap, &worker);
+	timer_init(&worker.news, worker.loop, on_reap, &worker);
 	worker.scratch = xmalloc(SCRATCH_SIZE);
 	worker.tally = tally_new(&fake_queue);
 	return 0;
@@ -129,8 +128,8 @@ teardown(void **state)
 	session_reap(&worker);
 	tally_free(&worker.tally);
 	mail_event_free(&worker.event);
-	event_free(worker.reaper);
-	event_free(worker.news);
+	timer_cancel(&worker.reaper);
+	timer_cancel(&worker.news);
 	loop_free(&worker.loop);
 	free(worker.scratch);
 	free(worker.sessions);

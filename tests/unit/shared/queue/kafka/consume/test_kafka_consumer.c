@@ -330,7 +330,7 @@ two_commits_run(void *arg)
 
 	if (consumer->committing)
 		return;
-	event_del(&consumer->second);
+	timer_cancel(&consumer->second);
 	rd_kafka_mock_push_request_errors(rig.cluster, API_OFFSET_COMMIT, 2,
 		RD_KAFKA_RESP_ERR_NO_ERROR, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
 	commit(consumer);
