@@ -137,6 +137,10 @@ test-faults-kafka: deps-build-run-demo-test-kafka
 	@SHOUT_BUILD=$(CURDIR)/$(B) SHOUT_CYCLES=$(CYCLES) $(PYTHON) -m pytest -q -p no:cacheprovider \
 		tests/kafka/test_faults.py
 
+.PHONY: test-readme
+test-readme: deps-readme
+	@$(PYTHON) tests/readme.py
+
 .PHONY: lint
 lint: deps-build-run-unit-lint
 	@$(MAKE) --no-print-directory CC=gcc all unit

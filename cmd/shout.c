@@ -98,8 +98,10 @@ check_state_dir(const char *path, const struct identity *identity)
 	char found[PATH_MAX];
 
 	if (access(path, R_OK | W_OK | X_OK) < 0) {
-		LOG_ERROR("state_dir cannot be used", "path", path, "user", identity->name, "error",
-			strerror(errno));
+		LOG_ERROR(
+			"state_dir cannot be used by this user, as after a run as another one: give "
+			"it all to this one (chown -R), or set user to that one",
+			"path", path, "user", identity->name, "error", strerror(errno));
 		return -1;
 	}
 	if (state_dir_is_ours(path, found))

@@ -11,7 +11,7 @@
  *
  * clamd remembers what it said OK to, and would say so again. So each message gets a line before it
  * that is another one after each shortage. Of a message inside of one that helps not: DisableCache
- * does (README.md).
+ * does (docs/operation.md).
  */
 #include <errno.h>
 #include <inttypes.h>

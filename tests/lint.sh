@@ -1,6 +1,6 @@
 #!/bin/bash
 # What the compilers do not see: format, clang-tidy, cppcheck, include directions, pure parsers, banned
-# calls, metrics. BUILD holds the objects; CFLAGS what they were compiled with. Names every finding, then fails.
+# calls, metrics, pages. BUILD holds the objects; CFLAGS what they were compiled with. Names every finding, then fails.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=$1
@@ -62,6 +62,10 @@ echo "lengths of tests"
 find tests -name '*.[ch]' -o -name '*.py' | while read -r file; do
 	[ "$(wc -l <"$file")" -le 800 ] || echo "$file has more than 800 lines; split it"
 done | grep . && fail "lengths"
+
+echo "pages"
+# columns, not bytes; a row of a table is one line
+LC_ALL=C.UTF-8 none_of "a line has more than 120 columns" '^[^|].{120}' README.md docs/clients.md docs/operation.md
 
 echo "metrics"
 SHOUT_BUILD=$PWD/$build ${PYTHON:-/usr/bin/python3} tests/metrics_page.py || fail "metrics"

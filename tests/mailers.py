@@ -55,8 +55,8 @@ def run(command, mail, env=None, stdin=None):
 
 
 def readme(program, mail):
-    """What README.md tells the program's users to write, with this mail's server, port and password."""
-    text = (harness.ROOT / "README.md").read_text()
+    """What docs/clients.md tells the program's users to write, with this mail's server, port and password."""
+    text = (harness.ROOT / "docs/clients.md").read_text()
     block = text.split(f"\n{program}", 1)[1].split("```\n", 2)[1]
     for told, ours in (("shout01.provider.example", HOST), ("587", str(mail.port)), ("USERNAME", mail.username),
                        ("PASSWORD", mail.password), ("/etc/ssl/certs/ca-certificates.crt", str(mail.certificate)),

@@ -358,6 +358,7 @@ class Counter(Sink):
 
 def _main():
     parser = argparse.ArgumentParser(description="an SMTP server that writes each message to a file")
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=2526)
     parser.add_argument("--directory", required=True)
     args = parser.parse_args()
@@ -375,7 +376,7 @@ def _main():
             out.write("".join(line + "\r\n" for line in envelope).encode() + message.body)
         os.rename(name + ".tmp", name)
 
-    sink = Sink(port=args.port, on_message=write)
+    sink = Sink(address=args.address, port=args.port, on_message=write)
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())

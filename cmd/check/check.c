@@ -142,11 +142,13 @@ check_state_dir(struct findings *findings)
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return; /* check_parent() */
 	if (access(path, R_OK | W_OK | X_OK) < 0)
-		fail(findings, "state_dir %s CANNOT be used: %s", path, strerror(errno));
+		fail(findings,
+			"state_dir %s CANNOT be used: %s: chown -R it to the user, or set another user",
+			path, strerror(errno));
 	else if (!state_dir_is_ours(path, found))
 		fail(findings,
-			"state_dir %s CANNOT be used: %s belongs to another user: chown -R, or "
-			"another user",
+			"state_dir %s CANNOT be used: %s belongs to another user: chown -R it to the "
+			"user, or set another user",
 			path, found);
 	else if (statvfs(path, &disk) == 0 &&
 		disk.f_bavail * 100 < disk.f_blocks * config->queue.min_free)

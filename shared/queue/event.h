@@ -1,5 +1,5 @@
 /*
- * event.h - what happened to mail, one JSON record each, on mail.events. README documents every
+ * event.h - what happened to mail, one JSON record each, on mail.events. docs/operation.md documents every
  * field. Events that prove an end state are acknowledged before the mail is given up.
  *
  *   struct mail_event e;

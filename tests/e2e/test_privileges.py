@@ -155,13 +155,25 @@ def test_what_another_user_left_is_named(place, redis, name):
     assert line["file"] == str(foreign) and foreign.exists()
 
 
-def test_a_state_dir_of_root_alone_is_named(place, redis):
-    shout = as_user(place, redis)
-    shout.state_dir.mkdir(mode=0o700)
+def test_a_state_dir_of_root_is_taken_over_as_the_log_says(place, redis):
+    """From a version, or a setting, by which Shout stayed root."""
+    shout = as_user(place, redis, {"user": "root"})
+    shout.start()
+    account = shout.account_add()["account"]
+    shout.stop()
+    shout.settings["user"] = USER.pw_name
+    shout.write()
     shout.start(wait=False)
     assert shout.process.wait(30) == 1
-    line = next(line for line in shout.log_lines() if line["message"] == "state_dir cannot be used")
+    line = next(line for line in shout.log_lines() if line["message"].startswith("state_dir cannot be used"))
     assert (line["path"], line["user"], line["error"]) == (str(shout.state_dir), USER.pw_name, "Permission denied")
+    check = subprocess.run([BUILD / "shout", "check", "-c", shout.file], capture_output=True, text=True, timeout=60)
+    assert check.returncode == 1
+    for said in line["message"], check.stdout:
+        assert "chown -R" in said, said
+    subprocess.run(["chown", "-R", USER.pw_name, shout.state_dir], check=True)
+    place.add(shout)
+    assert [one["id"] for one in shout.shoutctl("account", "list")["accounts"]] == [account]
 
 
 def test_groups_are_the_users_but_for_its_own(place, redis):
