@@ -7,7 +7,11 @@ import shutil
 import subprocess
 import time
 
+import pytest
+
 import harness
+
+MASTER = "/usr/lib/postfix/sbin/master"
 
 
 def _master_cf(services):
@@ -43,6 +47,8 @@ class Postfix:
     """start() runs `master` under this process; stop() ends it by its own pid."""
 
     def __init__(self, directory, port, settings=None, log=None):
+        if not os.path.exists(MASTER):
+            pytest.skip("there is no Postfix where another mail server is installed")
         self.directory = str(directory)
         self.port = port
         self.config = os.path.join(self.directory, "etc")
@@ -106,7 +112,7 @@ class Postfix:
 
     def start(self):
         self.process = subprocess.Popen(
-            ["/usr/lib/postfix/sbin/master", "-c", self.config, "-d"],
+            [MASTER, "-c", self.config, "-d"],
             stdin=subprocess.DEVNULL, stdout=open(self.log, "ab"), stderr=subprocess.STDOUT,
             start_new_session=True)
 
