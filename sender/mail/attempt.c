@@ -285,7 +285,7 @@ target_apply(struct item *item, struct target *target, const struct outcome *out
 	case OUTCOME_DELIVERED: return true;
 	case OUTCOME_BOUNCE: target_set(target, TARGET_FAILED, outcome); return true;
 	case OUTCOME_DEFER:
-		if (outcome->retry_now && item->stalls < STALLS_MAX)
+		if (outcome->retry_now && item->pass.stalls < STALLS_MAX)
 			return false;
 		if (!too_ambiguous(item, target->recipient, outcome)) {
 			target_set(target, TARGET_DEFERRED, outcome);
@@ -313,7 +313,7 @@ transaction_apply(struct item *item, struct connection *connection)
 		delivered[n++] = connection->indices[i];
 		first = first ? first : &t->outcomes[i];
 	}
-	item->stalls = decided ? 0 : item->stalls + 1;
+	item->pass.stalls = decided ? 0 : item->pass.stalls + 1;
 	if (n)
 		settle_delivered(item, delivered, n, first);
 }
@@ -412,11 +412,11 @@ connection_take(struct connection *connection, struct item *item)
 
 	connection->item = item;
 	connection->since_us = clock_us();
-	item->state = ITEM_ATTEMPTING;
+	item_enter(item, ITEM_ATTEMPTING);
 	item_mark(item);
 	metric_set(sender->metrics.attempting, ++sender->attempting);
 	connection_choose(connection);
-	if (!item->row && !item->mail->redelivered && item->attempts == item->counted) {
+	if (!item->row && !item->mail->redelivered && item->attempts == item->pass.counted) {
 		connection_send(connection);
 		return;
 	}

@@ -7,6 +7,7 @@
  */
 #include "sender/mail/item.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,25 @@
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
 #include "shared/mail/address.h"
+
+#define TO(state) (1u << (state))
+
+/* clang-format off */
+static const struct step {
+	const char *name;
+	unsigned next; /* the states that may follow; "new" again: its partition was lost */
+} steps[] = {
+	[ITEM_NEW] = { "new",
+		TO(ITEM_NEW) | TO(ITEM_WAITING) | TO(ITEM_SETTLING) | TO(ITEM_PARKED) },
+	[ITEM_WAITING] = { "waiting",
+		TO(ITEM_NEW) | TO(ITEM_ATTEMPTING) | TO(ITEM_SETTLING) | TO(ITEM_PARKED) },
+	[ITEM_ATTEMPTING] = { "attempting",
+		TO(ITEM_NEW) | TO(ITEM_WAITING) | TO(ITEM_SETTLING) },
+	[ITEM_SETTLING] = { "settling", TO(ITEM_PARKED) | TO(ITEM_ENDED) },
+	[ITEM_PARKED] = { "parked", 0 },
+	[ITEM_ENDED] = { "ended", TO(ITEM_SETTLING) },
+};
+/* clang-format on */
 
 struct mail *
 mail_new(struct sender *sender, Envelope *envelope)
@@ -88,6 +108,18 @@ item_new(struct mail *mail, struct route *route)
 	item->entry.affinity = route ? route_affinity(route) : 0;
 	TAILQ_INSERT_TAIL(&mail->items, item, link);
 	return item;
+}
+
+void
+item_enter(struct item *item, enum item_state next)
+{
+	char id[ID_TEXT_SIZE];
+
+	id_format(item->mail->envelope->id.data, id);
+	LOG_DEBUG("item", "id", id, "from", steps[item->state].name, "to", steps[next].name, "site",
+		item->route ? item->route->site : item->site);
+	assert(steps[item->state].next & TO(next));
+	item->state = next;
 }
 
 void
@@ -209,7 +241,8 @@ item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **reci
 	row->released = item->released;
 	row->crashes = item->crashes;
 	row->setbacks = item->setbacks;
-	row->ours = item->ours || (!item->counted && local_stands(item->mail->sender->local));
+	row->ours = item->pass.ours ||
+		(!item->pass.counted && local_stands(item->mail->sender->local));
 }
 
 void

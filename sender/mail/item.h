@@ -58,30 +58,36 @@ enum item_state {
 	ITEM_ENDED       /* settled while its mail was becoming rows */
 };
 
+/* What one pass over the recipients is about. An item lives for one pass: what waits becomes a row,
+ * and an item of its own again. */
+struct item_pass {
+	bool parked;    /* what is open waits without having been tried */
+	bool told;      /* the deferred event is out */
+	bool counted;   /* it counts as an attempt */
+	bool looked_at; /* the row keeps its due time */
+	bool unsent;    /* it failed before anything of the mail was said */
+	bool ours; /* a fault of this machine kept it, which ends nothing and counts for nothing */
+	bool given_up;            /* the queue refuses while we end: what is durable counts */
+	bool suspended;           /* the row gets no due time */
+	uint64_t lifted;          /* of suspensions, when that was decided */
+	uint64_t parked_until_us; /* 0: its site says when */
+	unsigned stalls;          /* transactions without any progress, one after another */
+};
+
 struct item {
 	struct schedule_entry entry;
 	TAILQ_ENTRY(item) link;
 	struct loaded_row loaded; /* of the deferral */
 	struct mail *mail;
-	struct route *route; /* NULL: no way to its domain */
-	char *site;          /* Row.site; NULL until it is needed */
-	enum item_state state;
-	bool row;       /* it is one, durably */
-	bool parked;    /* what is open waits without having been tried */
-	bool told;      /* the deferred event of this pass is out */
-	bool counted;   /* this pass counts as an attempt */
-	bool looked_at; /* its row keeps its due time */
-	bool unsent;    /* it failed before anything of the mail was said */
-	bool ours; /* a fault of this machine kept it, which ends nothing and counts for nothing */
-	bool given_up; /* the queue refuses while we end: what is durable counts */
+	struct route *route;   /* NULL: no way to its domain */
+	char *site;            /* Row.site; NULL until it is needed */
+	enum item_state state; /* item_enter() */
+	bool row;              /* it is one, durably */
 	bool held, released, delay_sent;
 	bool meets_rules; /* a retry or release came meanwhile: its row is to meet it */
 	bool marked;      /* counted in its mail's marks */
-	bool suspended;   /* its row gets no due time */
-	uint64_t lifted;  /* of suspensions, when that was decided */
 	unsigned pending; /* answers awaited: queue, ledger, timer */
-	unsigned stalls;
-	uint64_t parked_until_us; /* 0: its site says when */
+	struct item_pass pass;
 	uint64_t due_us, first_attempt_us, last_attempt_us;
 	uint64_t rule, held_rule; /* as its row has them */
 	uint64_t met;             /* the newest rule that was looked at for it */
@@ -128,6 +134,8 @@ void recipient_domain(const struct sender *sender, const Recipient *recipient, c
 
 /* route NULL: no way is known. */
 struct item *item_new(struct mail *mail, struct route *route);
+/* The only way to another state; which may follow which is in a table. */
+void item_enter(struct item *item, enum item_state next);
 /* Also its mail, when that is done. */
 void item_free(struct item *item);
 /* With a failure the recipients are decided. */

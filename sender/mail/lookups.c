@@ -129,8 +129,8 @@ lookups_give_up(struct mail *mail)
 		item = item_new(mail, NULL);
 		item_add(item, lookup->recipients, lookup->count, NULL);
 		item_meet_rules(item, false);
-		item->state = ITEM_PARKED;
-		item->parked = true;
+		item_enter(item, ITEM_PARKED);
+		item->pass.parked = true;
 		item->due_us = clock_us() + LATER_US + arc4random_uniform(LATER_US);
 	}
 	lookups_free(mail);

@@ -284,7 +284,7 @@ item_look(struct item *item)
 {
 	if (!item->due_us && !item->held)
 		suspensions_mark_row(item->mail->sender->suspensions, item);
-	item->looked_at = true;
+	item->pass.looked_at = true;
 	settle_park(item, item->due_us);
 }
 
@@ -295,7 +295,7 @@ mail_from_row(struct sender *sender, Row *row, enum row_use use)
 	bool unwanted;
 
 	if (!item->count) { /* nobody is left: it goes */
-		item->state = ITEM_SETTLING;
+		item_enter(item, ITEM_SETTLING);
 		settle_advance(item);
 		return;
 	}

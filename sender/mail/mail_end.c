@@ -139,7 +139,7 @@ mail_rows_live(struct mail *mail)
 		}
 		item->row = true;
 		if (item->state == ITEM_ENDED) {
-			item->state = ITEM_SETTLING;
+			item_enter(item, ITEM_SETTLING);
 			settle_advance(item);
 		}
 	}
@@ -174,7 +174,7 @@ mail_rows_failed(struct mail *mail)
 		if (item->state != ITEM_ENDED)
 			continue;
 		row_forget(item);
-		item->state = ITEM_SETTLING;
+		item_enter(item, ITEM_SETTLING);
 		settle_advance(item);
 	}
 	mail->busy--;
@@ -214,10 +214,10 @@ items_park(struct mail *mail)
 	{
 		if (item->state == ITEM_WAITING) {
 			schedule_remove(mail->sender->schedule, &item->entry);
-			item->state = item->pending ? ITEM_SETTLING : ITEM_PARKED;
-			item->parked = true;
+			item_enter(item, item->pending ? ITEM_SETTLING : ITEM_PARKED);
+			item->pass.parked = true;
 		}
-		if (!item->held && !item->suspended &&
+		if (!item->held && !item->pass.suspended &&
 			(item->state != ITEM_PARKED || !item->due_us))
 			item->due_us = clock_us();
 		if (!item->since_us)

@@ -24,7 +24,7 @@ mail_lose(struct mail *mail)
 	TAILQ_FOREACH(item, &mail->items, link)
 	if (item->state == ITEM_WAITING) {
 		schedule_remove(mail->sender->schedule, &item->entry);
-		item->state = ITEM_NEW;
+		item_enter(item, ITEM_NEW);
 	}
 }
 

@@ -27,7 +27,7 @@ item_schedule(struct item *item)
 	struct sender *sender = item->mail->sender;
 
 	if (item->mail->lost) {
-		item->state = ITEM_NEW;
+		item_enter(item, ITEM_NEW);
 		item_unmark(item);
 		mail_check(item->mail);
 		return;
@@ -36,7 +36,7 @@ item_schedule(struct item *item)
 		settle_unwanted(item, 0);
 		return;
 	}
-	item->state = ITEM_WAITING;
+	item_enter(item, ITEM_WAITING);
 	item_unmark(item);
 	schedule_add(sender->schedule, &item->entry, item->route->site, item->route->smarthost,
 		item->mail->envelope->account, item_cost(item), item->attempts == 0, clock_us());
@@ -55,9 +55,9 @@ item_undecided(const struct item *item)
 void
 pass_count_attempt(struct item *item)
 {
-	if (item->counted)
+	if (item->pass.counted)
 		return;
-	item->counted = true;
+	item->pass.counted = true;
 	item->attempts++;
 	item->last_attempt_us = clock_us();
 	if (!item->first_attempt_us)
@@ -112,10 +112,10 @@ pass_begin(struct item *item)
 
 	if (!item->route || !item_undecided(item)) {
 		item_mark(item);
-		item->ours = is_ours(item);
-		if (!item->ours)
+		item->pass.ours = is_ours(item);
+		if (!item->pass.ours)
 			pass_count_attempt(item);
-		item->state = ITEM_SETTLING;
+		item_enter(item, ITEM_SETTLING);
 		settle_advance(item);
 	} else if (!item_unwanted(item) && must_wait(item, &until))
 		settle_park(item, until);
@@ -130,7 +130,7 @@ pass_go_on(struct item *item)
 		item_schedule(item);
 		return;
 	}
-	item->state = ITEM_SETTLING;
+	item_enter(item, ITEM_SETTLING);
 	settle_advance(item);
 }
 
@@ -138,16 +138,16 @@ void
 pass_fail(struct item *item, const struct outcome *failure)
 {
 	item_mark(item);
-	item->ours = failure->local;
-	if (!item->ours)
+	item->pass.ours = failure->local;
+	if (!item->pass.ours)
 		pass_count_attempt(item);
-	item->unsent = true;
+	item->pass.unsent = true;
 	for (size_t i = 0; i < item->count; i++)
 		if (item->targets[i].state == TARGET_OPEN)
 			target_set(&item->targets[i],
 				failure->kind == OUTCOME_BOUNCE ? TARGET_FAILED : TARGET_DEFERRED,
 				failure);
-	item->state = ITEM_SETTLING;
+	item_enter(item, ITEM_SETTLING);
 	settle_advance(item);
 }
 

@@ -52,7 +52,7 @@ settle_again(struct item *item, int err, event_callback_fn on_time, void *arg)
 	const struct timeval pause = { .tv_sec = AGAIN_S };
 
 	if (err == -ECANCELED || item->mail->sender->draining) {
-		item->given_up = true;
+		item->pass.given_up = true;
 		item_answered(item);
 		return false;
 	}
@@ -224,7 +224,7 @@ item_expiry_us(const struct item *item)
 	const struct sender *sender = item->mail->sender;
 	const Envelope *envelope = item->mail->envelope;
 	const uint64_t expiry = retry_expiry_us(&sender->times, envelope, item_wait(item));
-	const bool ours = item->ours || (!item->counted && local_stands(sender->local));
+	const bool ours = item->pass.ours || (!item->pass.counted && local_stands(sender->local));
 
 	return ours && !item->held ? retry_patience_us(expiry, envelope) : expiry;
 }
@@ -264,7 +264,7 @@ waits_for_site(const struct item *item, uint64_t now)
 		if (item->targets[i].state == TARGET_DEFERRED &&
 			item->targets[i].outcome->scope != SCOPE_SITE)
 			return false;
-	return item->unsent || !item->route || rest_until(item, now);
+	return item->pass.unsent || !item->route || rest_until(item, now);
 }
 
 /*
@@ -281,7 +281,7 @@ item_pause_us(struct item *item, uint64_t now)
 	uint64_t longest = times->max_us;
 	uint32_t random;
 
-	if (item->ours)
+	if (item->pass.ours)
 		return retry_wait_us(times, OURS_US, 1, arc4random_uniform(1024));
 	if (for_site && rest)
 		return item->row && strcmp(item->site, item->route->site) ? rest - now : 0;
@@ -300,14 +300,14 @@ item_due(struct item *item)
 {
 	uint64_t now = clock_us(), expiry;
 
-	if (item->looked_at)
+	if (item->pass.looked_at)
 		return;
-	if (item->held || item->suspended) {
+	if (item->held || item->pass.suspended) {
 		item->due_us = 0;
 		return;
 	}
-	if (item->parked) {
-		item->due_us = item->parked_until_us > now ? item->parked_until_us : now;
+	if (item->pass.parked) {
+		item->due_us = item->pass.parked_until_us > now ? item->pass.parked_until_us : now;
 		return;
 	}
 	expiry = item_expiry_us(item);
@@ -378,7 +378,7 @@ settle_tell_deferred(struct item *item)
 	const struct schedule_trouble *trouble = item_trouble(item);
 	uint64_t rest;
 
-	item->told = true;
+	item->pass.told = true;
 	item_due(item);
 	if (!outcome && trouble && trouble->at_us >= item->last_attempt_us)
 		item_remember(item, trouble->reply, trouble->host, trouble->class);
@@ -487,12 +487,12 @@ settle_store(struct item *item)
 		return;
 	}
 	if (mail->state == MAIL_DEFERRING) {
-		item->state = ITEM_ENDED;
+		item_enter(item, ITEM_ENDED);
 		return;
 	}
 	mail->busy++;
 	if (first_waiting(item))
-		item->state = ITEM_PARKED;
+		item_enter(item, ITEM_PARKED);
 	else
 		item_free(item);
 	mail->busy--;
@@ -505,8 +505,8 @@ row_untouched(const struct item *item)
 {
 	const Row *row = item->mail->row;
 
-	return item->row && row && item->parked && !item->counted &&
-		(item->looked_at || (!item->parked_until_us && !item->suspended)) &&
+	return item->row && row && item->pass.parked && !item->pass.counted &&
+		(item->pass.looked_at || (!item->pass.parked_until_us && !item->pass.suspended)) &&
 		item->held == (row->state == ROW__STATE__HELD) &&
 		item->delay_sent == row->delay_sent && !item_learns(item) &&
 		count_state(item, TARGET_OPEN) == item->count;
@@ -517,7 +517,7 @@ settle_advance(struct item *item)
 {
 	struct sender *sender = item->mail->sender;
 
-	if (item->pending || item->state != ITEM_SETTLING || item->given_up || sender->ending)
+	if (item->pending || item->state != ITEM_SETTLING || item->pass.given_up || sender->ending)
 		return;
 	settle_end_waiting(item);
 	if (count_state(item, TARGET_FAILED)) {
@@ -529,7 +529,7 @@ settle_advance(struct item *item)
 		item_free(item);
 		return;
 	}
-	if (first_waiting(item) && !item->told)
+	if (first_waiting(item) && !item->pass.told)
 		settle_tell_deferred(item);
 	if (delay_due(item))
 		delay_tell(item);
@@ -542,17 +542,17 @@ settle_unwanted(struct item *item, uint64_t until)
 {
 	if (item->row || item->mail->redelivered)
 		settle_ask(item);
-	item->parked = !item->counted;
-	item->parked_until_us = until;
-	item->state = ITEM_SETTLING;
+	item->pass.parked = !item->pass.counted;
+	item->pass.parked_until_us = until;
+	item_enter(item, ITEM_SETTLING);
 	settle_advance(item);
 }
 
 void
 settle_park(struct item *item, uint64_t until)
 {
-	item->parked = true;
-	item->parked_until_us = until;
-	item->state = ITEM_SETTLING;
+	item->pass.parked = true;
+	item->pass.parked_until_us = until;
+	item_enter(item, ITEM_SETTLING);
 	settle_advance(item);
 }

@@ -262,17 +262,17 @@ suspensions_mark(const struct suspensions *s, struct item *item)
 	if (suspensions_held(s, item) != HELD_ALL)
 		return false;
 	/* a row of another name than its site's is not left alone with that site */
-	item->suspended = !suspensions_hold_site(s, site) ||
+	item->pass.suspended = !suspensions_hold_site(s, site) ||
 		(item->site && strcmp(item->site, site) != 0);
-	item->lifted = s->lifted;
+	item->pass.lifted = s->lifted;
 	return true;
 }
 
 void
 suspensions_mark_row(const struct suspensions *s, struct item *item)
 {
-	item->suspended = true;
-	item->lifted = s->lifted;
+	item->pass.suspended = true;
+	item->pass.lifted = s->lifted;
 }
 
 void
@@ -283,6 +283,6 @@ suspensions_row_stored(struct suspensions *s, const struct item *item)
 	if (item->due_us)
 		deferral_noted(s->sender->deferral, item->site,
 			rows_lane(item->mail->envelope->account), item->due_us);
-	else if (item->lifted != s->lifted)
+	else if (item->pass.lifted != s->lifted)
 		s->on_lifted(s->arg);
 }

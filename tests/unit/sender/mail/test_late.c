@@ -46,8 +46,7 @@ pause_after(struct item *item, enum outcome_scope scope, bool unsent)
 	outcome_defer(&outcome, scope, "4.4.1", "timed out");
 	target_set(&item->targets[0], TARGET_DEFERRED, &outcome);
 	item->state = ITEM_SETTLING;
-	item->unsent = unsent;
-	item->told = false;
+	item->pass = (struct item_pass){ .unsent = unsent };
 	item->due_us = 0;
 	settle_advance(item);
 	assert_int_equal(item->state, ITEM_PARKED);
@@ -104,6 +103,7 @@ mail_without_a_route_waits_no_longer_than_a_site_rests(void **state)
 static const char *
 parked(struct item *item)
 {
+	item->state = ITEM_NEW; /* as when its row is loaded */
 	settle_park(item, 0);
 	assert_int_equal(item->state, ITEM_PARKED);
 	return item->last_reply;

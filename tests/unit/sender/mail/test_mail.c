@@ -1,6 +1,10 @@
 /*
  * test_mail.c - a message that becomes rows while its other recipients are being delivered.
  */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "tests/unit/mail_rig.h"
 
 static void
@@ -89,7 +93,7 @@ a_late_answer_at_a_stop_begins_nothing(void **state)
 	t.sender.draining = true;
 	t.ends->state = ITEM_SETTLING;
 	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
-		t.ends->given_up = false;
+		t.ends->pass.given_up = false;
 		settle_known(t.ends, &none, 1, &(enum ledger_entry){ LEDGER_SENT });
 		assert_int_equal(t.sender.settling, 1);
 		slow_answer(errors[i]);
@@ -136,6 +140,23 @@ no_step_begins_once_the_sender_ends(void **state)
 	assert_int_equal(t.removed, 0);
 	mail_drop_all(&t.sender);
 	assert_null(deferral_any(t.sender.deferral, any));
+}
+
+static void
+an_item_only_comes_to_a_state_that_may_follow(void **state)
+{
+	const pid_t child = fork();
+	int status;
+
+	(void)state;
+	if (!child) {
+		item_enter(t.waits, ITEM_ATTEMPTING); /* it is parked */
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	item_enter(t.ends, ITEM_SETTLING);
+	assert_int_equal(t.ends->state, ITEM_SETTLING);
 }
 
 /* The stop waits for the answers of a split, too. */
@@ -361,6 +382,7 @@ main(void)
 		TEST(a_late_answer_at_a_stop_begins_nothing),
 		TEST(rows_that_cannot_be_written_at_a_stop_are_not_tried_again),
 		TEST(no_step_begins_once_the_sender_ends),
+		TEST(an_item_only_comes_to_a_state_that_may_follow),
 		TEST(a_row_that_is_split_is_being_settled),
 		TEST(an_event_that_was_taken_is_not_repeated),
 		TEST(who_has_no_row_yet_is_still_the_records),
