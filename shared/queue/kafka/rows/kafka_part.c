@@ -1,5 +1,6 @@
 /*
- * kafka_part.c - what the files of mail.state ask of a partition. Under the state's lock.
+ * kafka_part.c - the states of a partition, and what the files of mail.state ask of one. Under the
+ * state's lock.
  */
 #include "shared/queue/kafka/rows/kafka_state_private.h"
 
@@ -14,6 +15,35 @@ struct part *
 part_of(struct kafka_state *state, int32_t partition)
 {
 	return partition >= 0 && partition < ROW_PARTITIONS_MAX ? state->parts[partition] : NULL;
+}
+
+#define TO(state) (1u << (state))
+
+/* clang-format off */
+/* Whatever its state is, a partition may be given to us, and taken away. */
+static const struct step {
+	const char *name;
+	unsigned next; /* the states that may follow */
+} steps[] = {
+	[PART_AWAY] = { "away", TO(PART_CLAIMING) },
+	[PART_CLAIMING] = { "claiming",
+		TO(PART_CLAIMING) | TO(PART_AWAY) | TO(PART_REPLAYING) | TO(PART_FENCED) },
+	[PART_REPLAYING] = { "replaying",
+		TO(PART_CLAIMING) | TO(PART_AWAY) | TO(PART_OWNED) | TO(PART_FENCED) },
+	[PART_OWNED] = { "owned", TO(PART_CLAIMING) | TO(PART_AWAY) | TO(PART_FENCED) },
+	[PART_FENCED] = { "fenced", TO(PART_CLAIMING) | TO(PART_AWAY) },
+};
+/* clang-format on */
+
+void
+part_enter(struct part *part, enum part_state next)
+{
+	LOG_DEBUG("partition of mail.state", "partition", log_int(part->partition), "from",
+		steps[part->state].name, "to", steps[next].name);
+	assert(steps[part->state].next & TO(next));
+	part->state = next;
+	if (next == PART_FENCED)
+		part->fenced_ms = clock_boot_ms();
 }
 
 bool

@@ -156,7 +156,7 @@ claim_begin(struct kafka_state *state, struct part *part)
 	flight->on_claim = part_acked;
 	memcpy(flight->bytes, key, key_size);
 	memcpy(flight->bytes + key_size, value, value_size);
-	part->state = PART_CLAIMING;
+	part_enter(part, PART_CLAIMING);
 	flight->turn = ++part->turn;
 	flight_produce(state, flight);
 	metric_add(state->claims, 1);
@@ -167,15 +167,14 @@ fence(struct part *part)
 {
 	LOG_WARN("somebody else claims a partition that was ours", "partition",
 		log_int(part->partition), "epoch", log_int(part->newest_claim));
-	part->state = PART_FENCED;
-	part->fenced_ms = clock_boot_ms();
+	part_enter(part, PART_FENCED);
 }
 
 /* The claim came to nothing. */
 static void
 part_leave(struct kafka_state *state, struct part *part, int err)
 {
-	part->state = PART_AWAY;
+	part_enter(part, PART_AWAY);
 	follower_want(state->mine, part->partition, false);
 	tell_claimed(part, err);
 }
@@ -191,7 +190,7 @@ check_replayed(struct kafka_state *state, struct part *part)
 			part_leave(state, part, -EAGAIN);
 		return;
 	}
-	part->state = PART_OWNED;
+	part_enter(part, PART_OWNED);
 	part->told = part->told && !part->again;
 	part->again = false;
 	LOG_INFO("rows of a partition are ours", "partition", log_int(part->partition), "epoch",
@@ -210,7 +209,7 @@ part_acked(struct kafka_state *state, const struct flight *claim)
 	if (part->state != PART_CLAIMING || part->turn != claim->turn)
 		return;
 	if (!claim->err) {
-		part->state = PART_REPLAYING;
+		part_enter(part, PART_REPLAYING);
 		part->epoch = claim->offset;
 		check_replayed(state, part);
 		return;
@@ -218,8 +217,7 @@ part_acked(struct kafka_state *state, const struct flight *claim)
 	LOG_WARN("cannot claim a partition", "partition", log_int(part->partition), "error",
 		strerror(-claim->err));
 	if (part->told) { /* a second claim; the next commit tries again */
-		part->state = PART_FENCED;
-		part->fenced_ms = clock_boot_ms();
+		part_enter(part, PART_FENCED);
 		return;
 	}
 	part_leave(state, part, claim->err);
@@ -322,8 +320,7 @@ on_wiped(void *arg, int32_t partition)
 	if (part && (part->state == PART_OWNED || part->state == PART_REPLAYING)) {
 		LOG_ERROR("mail.state is shorter than it was; it is read again", "partition",
 			log_int(partition));
-		part->state = PART_FENCED;
-		part->fenced_ms = clock_boot_ms();
+		part_enter(part, PART_FENCED);
 		if (part->loop)
 			part_leave(state, part, -EAGAIN);
 	}
@@ -427,7 +424,7 @@ kafka_state_release(struct kafka_state *state, int32_t partition)
 	pthread_mutex_lock(&state->lock);
 	part = part_of(state, partition);
 	if (part && part->state != PART_AWAY) {
-		part->state = PART_AWAY;
+		part_enter(part, PART_AWAY);
 		part->turn++;
 		tell_claimed(part, -ECANCELED);
 		follower_want(state->mine, partition, false);

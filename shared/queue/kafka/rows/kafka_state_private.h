@@ -151,7 +151,7 @@ struct zombie {
 };
 
 struct part {
-	enum part_state state;
+	enum part_state state; /* part_enter() */
 	int32_t partition;
 	int64_t epoch;   /* our claim's offset, from REPLAYING on */
 	int64_t next;    /* read up to here */
@@ -219,6 +219,8 @@ struct kafka_state {
 
 /* kafka_part.c; under lock. NULL: never claimed. */
 struct part *part_of(struct kafka_state *state, int32_t partition);
+/* The only way to another state; which may follow which is in a table. */
+void part_enter(struct part *part, enum part_state next);
 bool part_leased(const struct kafka_state *state, const struct part *part);
 /* Whether everything that the view shows may be worked on. */
 bool state_leased(const struct kafka_state *state);
