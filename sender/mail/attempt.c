@@ -8,18 +8,30 @@
  * provider's site has routes to different hosts, so that the next message may need another client.
  * A client whose connection has let go of it ends on its own.
  */
+#include "sender/mail/attempt.h"
+
 #include <stdlib.h>
 #include <string.h>
 
+#include "sender/mail/blame.h"
+#include "sender/mail/item.h"
 #include "sender/mail/ledger.h"
-#include "sender/mail/sender_private.h"
+#include "sender/mail/pass.h"
+#include "sender/mail/pump.h"
+#include "sender/mail/sender.h"
+#include "sender/mail/settle_end.h"
 #include "sender/mail/suspend.h"
+#include "sender/policy/outcome.h"
 #include "sender/route/local.h"
+#include "sender/route/site.h"
+#include "sender/schedule/schedule.h"
+#include "sender/smtp/client.h"
 #include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
+#include "shared/queue/queue.h"
 
 #define STALLS_MAX 5 /* transactions without any progress on a message, one after another */
 

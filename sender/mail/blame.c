@@ -6,8 +6,10 @@
  * shared/work/poison.h decides whose turn it is. Mail that only waits in the scheduler, thousands
  * as it may be, is not under work.
  */
+#include "sender/mail/blame.h"
+
 #include "sender/mail/item.h"
-#include "sender/mail/sender_private.h"
+#include "sender/mail/sender.h"
 #include "shared/work/poison.h"
 
 void

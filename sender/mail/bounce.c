@@ -9,17 +9,23 @@
  * as its header alone. A body that cannot be read now is waited for; when it is gone, the DSN says
  * so.
  */
+#include "sender/mail/bounce.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/mail/sender_private.h"
+#include "sender/mail/item.h"
+#include "sender/mail/sender.h"
 #include "sender/policy/dsn.h"
+#include "sender/policy/retry.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/text.h"
 #include "shared/config/config.h"
 #include "shared/mail/address.h"
+#include "shared/mail/envelope.h"
+#include "shared/queue/queue.h"
 
 #define CHUNK DSN_RECIPIENTS_MAX
 

@@ -12,13 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/mail/sender_private.h"
+#include "sender/mail/blame.h"
+#include "sender/mail/sender.h"
+#include "sender/policy/outcome.h"
+#include "sender/policy/retry.h"
 #include "sender/route/local.h"
+#include "sender/route/site.h"
+#include "sender/schedule/schedule.h"
+#include "sender/waiting/deferral.h"
 #include "shared/base/container_of.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
 #include "shared/mail/address.h"
+#include "shared/mail/envelope.h"
+#include "shared/work/poison.h"
 
 #define TO(state) (1u << (state))
 

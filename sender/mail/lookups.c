@@ -9,10 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sender/mail/blame.h"
+#include "sender/mail/item.h"
 #include "sender/mail/rule_list.h"
-#include "sender/mail/sender_private.h"
+#include "sender/mail/sender.h"
 #include "sender/mail/suspend.h"
 #include "sender/route/lookup_queue.h"
+#include "sender/route/site.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 

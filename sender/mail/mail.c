@@ -6,19 +6,32 @@
  * A record meets what its rows account for (rest.c), a row what operators decided. What must be
  * held, for what was found in it or for what it did to us, is held here.
  */
+#include "sender/mail/mail.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <event2/event.h>
 
+#include "sender/mail/blame.h"
+#include "sender/mail/item.h"
+#include "sender/mail/mail_end.h"
+#include "sender/mail/pump.h"
+#include "sender/mail/rest.h"
+#include "sender/mail/routing.h"
 #include "sender/mail/rule_list.h"
-#include "sender/mail/sender_private.h"
+#include "sender/mail/sender.h"
+#include "sender/mail/settle.h"
+#include "sender/mail/settle_end.h"
 #include "sender/mail/suspend.h"
+#include "sender/policy/window.h"
 #include "shared/base/container_of.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/mail/envelope.h"
 #include "shared/metrics/metrics.h"
+#include "shared/queue/queue.h"
 #include "shared/work/hold.h"
 #include "shared/work/poison.h"
 

@@ -7,19 +7,30 @@
  * error of the queue the mail stays in hand, and its end is tried again; a crash brings the record
  * again.
  */
+#include "sender/mail/mail_end.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <event2/event.h>
 
+#include "sender/mail/item.h"
 #include "sender/mail/lookups.h"
-#include "sender/mail/sender_private.h"
+#include "sender/mail/pump.h"
+#include "sender/mail/rest.h"
+#include "sender/mail/sender.h"
+#include "sender/mail/settle.h"
 #include "sender/mail/suspend.h"
+#include "sender/policy/window.h"
+#include "sender/schedule/schedule.h"
+#include "sender/waiting/deferral.h"
 #include "shared/account/limits.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/mail/envelope.h"
 #include "shared/metrics/metrics.h"
+#include "shared/queue/queue.h"
 
 #define AGAIN_S 5
 

@@ -6,9 +6,15 @@
  * Of a partition that is lost, what nobody waits for is let go at once; what is under way may end,
  * and its writes fail. When the partition comes back before that, it goes on.
  */
+#include "sender/mail/mail_partition.h"
+
 #include <stdlib.h>
 
-#include "sender/mail/sender_private.h"
+#include "sender/mail/item.h"
+#include "sender/mail/mail_end.h"
+#include "sender/mail/pass.h"
+#include "sender/mail/sender.h"
+#include "sender/schedule/schedule.h"
 #include "sender/waiting/deferral.h"
 
 static void

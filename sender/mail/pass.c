@@ -5,10 +5,19 @@
  *
  * An item whose site rests or is suspended does not wait for its turn in memory: it is parked.
  */
+#include "sender/mail/pass.h"
+
 #include <string.h>
 
-#include "sender/mail/sender_private.h"
+#include "sender/mail/blame.h"
+#include "sender/mail/item.h"
+#include "sender/mail/mail_end.h"
+#include "sender/mail/pump.h"
+#include "sender/mail/sender.h"
+#include "sender/mail/settle.h"
 #include "sender/mail/suspend.h"
+#include "sender/policy/outcome.h"
+#include "sender/schedule/schedule.h"
 #include "shared/base/loop.h"
 
 #define COST_BYTES (64u * 1024)

@@ -1,7 +1,9 @@
 /*
  * pump.c - who runs the scheduler, and when: on the loop's next turn, or later.
  */
-#include "sender/mail/sender_private.h"
+#include "sender/mail/pump.h"
+
+#include "sender/mail/sender.h"
 
 #include <event2/event.h>
 

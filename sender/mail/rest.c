@@ -8,11 +8,16 @@
  * anybody is in a row has been written, and who is not in it any more has come to an end. The
  * others are still the record's. When they have been delivered already the ledger knows.
  */
+#include "sender/mail/rest.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/mail/sender_private.h"
+#include "sender/mail/item.h"
+#include "sender/mail/sender.h"
 #include "shared/base/log.h"
+#include "shared/mail/envelope.h"
+#include "shared/queue/queue.h"
 
 struct written {
 	const struct sender *sender;

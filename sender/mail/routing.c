@@ -12,20 +12,30 @@
  * ways are durable before the old one shrinks or goes. A crash in between leaves recipients in two
  * rows, and the ledger keeps the second attempt from being a second delivery.
  */
+#include "sender/mail/routing.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "sender/mail/blame.h"
+#include "sender/mail/item.h"
 #include "sender/mail/lookups.h"
+#include "sender/mail/mail_end.h"
+#include "sender/mail/pass.h"
+#include "sender/mail/pump.h"
 #include "sender/mail/rule_list.h"
-#include "sender/mail/sender_private.h"
+#include "sender/mail/sender.h"
 #include "sender/mail/suspend.h"
+#include "sender/policy/outcome.h"
+#include "sender/route/site.h"
 #include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
 #include "shared/mail/address.h"
+#include "shared/queue/queue.h"
 
 #define ASKED_MAX 32
 

@@ -4,13 +4,16 @@
  *
  * relay.config -> rule -> [rule_list] <- mail, routing
  */
+#include "sender/mail/rule_list.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
-#include "sender/mail/rule_list.h"
+#include "sender/mail/item.h"
+#include "sender/mail/sender.h"
 #include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"

@@ -1,15 +1,18 @@
 /*
- * rule_private.h - one operator's rule: what rule.c (doing it) and rule_list.c (which there are,
+ * rule_list.h - one operator's rule: what rule.c (doing it) and rule_list.c (which there are,
  * and whom they mean) share.
  */
-#ifndef SENDER_RULE_PRIVATE_H
-#define SENDER_RULE_PRIVATE_H
+#ifndef SENDER_RULE_LIST_H
+#define SENDER_RULE_LIST_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "sender/mail/sender_private.h"
+#include "shared/mail/envelope.h"
 #include "shared/mail/selector.h"
+
+struct item;
+struct sender;
 
 enum action { ACTION_RETRY, ACTION_BOUNCE, ACTION_RELEASE };
 

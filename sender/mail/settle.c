@@ -13,6 +13,8 @@
  *
  * Whatever the queue refuses is tried again from that step on: every step may be done twice.
  */
+#include "sender/mail/settle.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,15 +23,28 @@
 
 #include <event2/event.h>
 
+#include "sender/mail/bounce.h"
+#include "sender/mail/item.h"
+#include "sender/mail/mail_end.h"
+#include "sender/mail/provider.h"
+#include "sender/mail/pump.h"
 #include "sender/mail/rule_list.h"
-#include "sender/mail/settle_private.h"
+#include "sender/mail/sender.h"
+#include "sender/mail/settle_end.h"
 #include "sender/mail/suspend.h"
+#include "sender/policy/outcome.h"
+#include "sender/policy/retry.h"
 #include "sender/route/local.h"
+#include "sender/schedule/schedule.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
+#include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/mail/envelope.h"
 #include "shared/metrics/metrics.h"
+#include "shared/queue/event.h"
+#include "shared/queue/queue.h"
 
 #define AGAIN_S 5
 #define OURS_US 60000000u /* at most, until a fault of ours is looked at again */

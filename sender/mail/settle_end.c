@@ -6,18 +6,29 @@
  * Owns what is recorded about a group of recipients that ended alike, until its event is durable:
  * only then is a recipient closed. What the queue refuses is tried again from its event on.
  */
+#include "sender/mail/settle_end.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <event2/event.h>
 
+#include "sender/mail/bounce.h"
+#include "sender/mail/item.h"
 #include "sender/mail/ledger.h"
-#include "sender/mail/settle_private.h"
+#include "sender/mail/provider.h"
+#include "sender/mail/sender.h"
+#include "sender/mail/settle.h"
+#include "sender/policy/outcome.h"
+#include "sender/smtp/client.h"
 #include "shared/account/score.h"
+#include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/mail/envelope.h"
 #include "shared/metrics/metrics.h"
+#include "shared/queue/event.h"
 
 /* Delivered. */
 

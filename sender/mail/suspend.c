@@ -14,13 +14,15 @@
 
 #include <event2/event.h>
 
-#include "sender/mail/sender_private.h"
+#include "sender/mail/item.h"
+#include "sender/mail/sender.h"
 #include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
 #include "shared/mail/selector.h"
 #include "shared/metrics/metrics.h"
+#include "shared/queue/queue.h"
 
 #define SLEEP_MAX_US (600ull * 1000000) /* the clock may be set meanwhile */
 

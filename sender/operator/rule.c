@@ -17,15 +17,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sender/mail/attempt.h"
+#include "sender/mail/item.h"
+#include "sender/mail/mail.h"
+#include "sender/mail/pump.h"
 #include "sender/mail/rule_list.h"
-#include "sender/mail/sender_private.h"
+#include "sender/mail/sender.h"
+#include "sender/mail/settle.h"
 #include "sender/mail/suspend.h"
+#include "sender/policy/retry.h"
 #include "sender/route/local.h"
+#include "sender/schedule/schedule.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
+#include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/timer.h"
+#include "shared/mail/envelope.h"
+#include "shared/queue/event.h"
+#include "shared/queue/queue.h"
 
 #define SLICE 100
 #define BUSY_MAX 1000 /* items being settled: the sweep pauses */

@@ -5,9 +5,15 @@
  *
  * Rows that only wait are not told: they are in the queue for everybody to read.
  */
-#include "sender/mail/sender_private.h"
+#include "sender/operator/told.h"
+
+#include "sender/mail/attempt.h"
+#include "sender/mail/item.h"
+#include "sender/mail/sender.h"
+#include "sender/schedule/schedule.h"
 #include "shared/base/json.h"
 #include "shared/base/loop.h"
+#include "shared/mail/envelope.h"
 #include "shared/work/inflight.h"
 
 struct telling {

@@ -17,17 +17,25 @@
 
 #include <event2/event.h>
 
+#include "sender/mail/item.h"
 #include "sender/mail/ledger.h"
+#include "sender/mail/mail.h"
 #include "sender/mail/provider.h"
-#include "sender/mail/sender_private.h"
+#include "sender/mail/sender.h"
 #include "sender/operator/rule.h"
+#include "sender/policy/window.h"
+#include "sender/schedule/schedule.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
+#include "shared/mail/envelope.h"
 #include "shared/metrics/metrics.h"
+#include "shared/queue/event.h"
+#include "shared/queue/queue.h"
 #include "shared/queue/queue_backend.h"
+#include "shared/work/poison.h"
 
 static struct {
 	struct sender sender;

@@ -1,6 +1,7 @@
 /*
  * test_late.c - how long mail waits, and what is said of it meanwhile.
  */
+#include "sender/mail/settle.h"
 #include "tests/unit/mail_rig.h"
 
 static struct route to_site = { .site = "mx.test", .references = 1000 };

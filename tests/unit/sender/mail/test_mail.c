@@ -5,6 +5,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sender/mail/mail_end.h"
+#include "sender/mail/rest.h"
+#include "sender/mail/settle.h"
+#include "sender/mail/settle_end.h"
 #include "tests/unit/mail_rig.h"
 
 static void

@@ -1,6 +1,8 @@
 /*
  * test_rule.c - operators' rules meet mail that is in the sender's hand, or comes to it.
  */
+#include "sender/mail/mail_end.h"
+#include "sender/mail/settle.h"
 #include "tests/unit/mail_rig.h"
 
 /* It was in a scan when it was bounced, and was found infected after that. */

@@ -1,16 +1,32 @@
 /*
- * settle_private.h - what settle.c (the order of the steps, waiting) and settle_end.c (end states)
- * share.
+ * settle.h - the results of a pass are made durable, step by step.
  */
-#ifndef SENDER_SETTLE_PRIVATE_H
-#define SENDER_SETTLE_PRIVATE_H
+#ifndef SENDER_SETTLE_H
+#define SENDER_SETTLE_H
 
 #include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "sender/mail/provider.h"
-#include "sender/mail/sender_private.h"
+#include "shared/mail/envelope.h"
 
-/* settle.c */
+struct item;
+struct outcome;
+struct sender;
+
+/* The pass over the item's recipients has ended, or an answer came: do what is next. */
+void settle_advance(struct item *item);
+/* What is open waits without having been tried: until `until_us`, or (0) as long as its site cannot
+ * be tried. */
+void settle_park(struct item *item, uint64_t until_us);
+/* Whom an operator wants bounced is, unless a crash hid that they have the mail. What else is open
+ * waits until `until_us`. */
+void settle_unwanted(struct item *item, uint64_t until_us);
+
+/* For settle_end.c. */
+
 /* The queue refused: calls `on_time` in a while, or returns false, then nothing more is to be
  * done for the item. */
 bool settle_again(struct item *item, int err, event_callback_fn on_time, void *arg);
@@ -23,8 +39,5 @@ void settle_count(const struct item *item, enum provider_end end, const char *cl
 void settle_event_outcome(struct sender *sender, const struct outcome *outcome);
 /* How often the message went out whole to one of them, without an answer. */
 void settle_event_ambiguous(struct sender *sender, Recipient *const *recipients, size_t count);
-
-/* settle_end.c: the DSN is durable, the event of those that failed is next. */
-void settle_failed(struct item *item);
 
 #endif

@@ -1,0 +1,15 @@
+/*
+ * mail_partition.h - a partition comes or goes, with the mail in memory.
+ */
+#ifndef SENDER_MAIL_PARTITION_H
+#define SENDER_MAIL_PARTITION_H
+
+#include <stdint.h>
+
+struct sender;
+
+/* The partition's mail is somebody else's: gives up what is not under way. And it is ours again. */
+void mail_lost(struct sender *sender, uint32_t partition);
+void mail_gained(struct sender *sender, uint32_t partition);
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * sender.h - the parts of the sender role, and what is counted of it.
+ *
+ *   record ─▶ mail ─┬─ item (one site) ─▶ schedule ─▶ attempt ─▶ settle ─▶ closed, or a row
+ *   row ────▶ mail ─┘
+ *
+ * Everything runs on the sender's one loop.
+ */
+#ifndef SENDER_SENDER_H
+#define SENDER_SENDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "sender/policy/retry.h"
+#include "shared/mail/envelope.h"
+#include "shared/queue/event.h"
+
+struct config;
+struct connection;
+struct client_context;
+struct consumer;
+struct deferral;
+struct event;
+struct hold;
+struct inflight_reporter;
+struct ledger;
+struct limits;
+struct local;
+struct loop;
+struct mail;
+struct metric;
+struct peer;
+struct poison;
+struct providers;
+struct queue;
+struct redis;
+struct rows;
+struct rule;
+struct rules;
+struct schedule;
+struct scores;
+struct site_resolver;
+struct suspensions;
+struct trust;
+struct window;
+
+#define SENDER_WINDOW 2000 /* records in hand, by weight */
+
+struct sender_metrics {
+	struct metric *ambiguous, *attempt_seconds, *first_seconds, *later_seconds;
+	struct metric *in_hand, *attempting, *sites, *resting, *waiting, *rows, *held;
+	struct metric *loaded, *timers, *oldest_due;
+};
+
+struct sender {
+	const struct config *config;
+	struct loop *loop;
+	struct queue *queue;
+	struct rows *rows;
+	struct consumer *consumer;
+	struct redis *redis;
+	struct limits *limits;
+	struct scores *scores;
+	struct ledger *ledger;
+	struct trust *trust;
+	struct site_resolver *resolver;
+	struct client_context *clients;
+	struct local *local; /* of the clients; NULL knows of no fault */
+	struct schedule *schedule;
+	struct deferral *deferral;
+	struct poison *poison;
+	struct hold *hold;      /* NULL until it is needed */
+	struct rule *decisions; /* operators', by number (rule_list.h) */
+	struct rules *rules;
+	/* Has the rows of a message meet the rules: one came while the message was under way. */
+	void (*meet_rules)(struct sender *sender, const uint8_t id[ID_SIZE]);
+	struct suspensions *suspensions;
+	struct inflight_reporter *reporter;
+	struct retry_times times;
+	struct mail_event event;
+	struct sender_metrics metrics;
+	struct providers *providers;
+	struct event *pump, *age_timer, *lease_timer;
+	TAILQ_HEAD(mail_list, mail) arrivals;
+	TAILQ_HEAD(, connection) connections;
+	TAILQ_HEAD(, peer) peers;
+	unsigned in_hand, attempting, settling;
+	struct window *window;
+	unsigned rewriting; /* rows that got another due time */
+	bool draining;
+	bool ending; /* no step of what is being settled begins any more */
+};
+
+#endif
