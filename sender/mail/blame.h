@@ -12,7 +12,7 @@ struct mail;
 /* Whether the mail, whose turn has come, may be worked on: it has not ended the process too often.
  */
 bool blame_allows(struct mail *mail);
-/* Somebody works on it, or on the item; nobody does at the moment. For poison.h. */
+/* The mail is under work (poison.h) while it, or one of its items, is marked. */
 void mail_mark(struct mail *mail);
 void mail_unmark(struct mail *mail);
 void item_mark(struct item *item);

@@ -58,18 +58,18 @@ enum item_state {
 	ITEM_ENDED       /* settled while its mail was becoming rows */
 };
 
-/* What one pass over the recipients is about. An item lives for one pass: what waits becomes a row,
- * and an item of its own again. */
+/* One pass over the recipients of an item, which lives for that pass: what has to wait becomes a
+ * row, and the row is loaded as a new item. */
 struct item_pass {
-	bool parked;    /* what is open waits without having been tried */
-	bool told;      /* the deferred event is out */
-	bool counted;   /* it counts as an attempt */
-	bool looked_at; /* the row keeps its due time */
-	bool unsent;    /* it failed before anything of the mail was said */
-	bool ours; /* a fault of this machine kept it, which ends nothing and counts for nothing */
-	bool given_up;            /* the queue refuses while we end: what is durable counts */
-	bool suspended;           /* the row gets no due time */
-	uint64_t lifted;          /* of suspensions, when that was decided */
+	bool parked;     /* what is open waits without having been tried */
+	bool told;       /* the event "deferred" is out */
+	bool counted;    /* the pass counts as an attempt */
+	bool looked_at;  /* the row keeps its due time */
+	bool unsent;     /* the pass failed before anything of the mail was said */
+	bool ours;       /* a fault of this machine, which ends nothing and counts for nothing */
+	bool given_up;   /* the queue refuses while we end: what is durable counts */
+	bool suspended;  /* the row gets no due time */
+	uint64_t lifted; /* of suspensions, when that was decided */
 	uint64_t parked_until_us; /* 0: its site says when */
 	unsigned stalls;          /* transactions without any progress, one after another */
 };
@@ -82,19 +82,19 @@ struct item {
 	struct route *route;   /* NULL: no way to its domain */
 	char *site;            /* Row.site; NULL until it is needed */
 	enum item_state state; /* item_enter() */
-	bool row;              /* it is one, durably */
+	bool row;              /* the item is a row, durably */
 	bool held, released, delay_sent;
-	bool meets_rules; /* a retry or release came meanwhile: its row is to meet it */
+	bool meets_rules; /* a retry or release came meanwhile: the row is to meet the rule */
 	bool marked;      /* counted in its mail's marks */
 	unsigned pending; /* answers awaited: queue, ledger, timer */
 	struct item_pass pass;
 	uint64_t due_us, first_attempt_us, last_attempt_us;
 	uint64_t rule, held_rule; /* as its row has them */
-	uint64_t met;             /* the newest rule that was looked at for it */
+	uint64_t met;             /* the newest rule that was looked at for the item */
 	uint32_t attempts, setbacks, crashes;
 	char *last_reply, *last_host, *reason;
 	char last_class[REPLY_CLASS_MAX]; /* of last_reply; "": not known */
-	uint64_t since_us;                /* when it came to wait, or was held; 0: it does not */
+	uint64_t since_us; /* when the item came to wait, or was held; 0: it does neither */
 	struct target *targets;
 	size_t count;
 };
@@ -109,7 +109,7 @@ struct mail {
 	Row *row;
 	enum mail_state state;
 	bool redelivered, aged;
-	bool rest;              /* of its recipients: others have rows (rest.c) */
+	bool rest;              /* a remainder: other recipients have rows (rest.c) */
 	bool blamed;            /* held for what it did to us */
 	bool visited;           /* mail_each() */
 	bool lost;              /* its partition is somebody else's; something of it is under way */
@@ -125,35 +125,36 @@ struct mail {
 };
 
 struct mail *mail_new(struct sender *sender, Envelope *envelope);
-/* Once it has neither a record nor items, and nothing of it is under way. */
+/* Frees a mail that has neither a record nor items, and nothing under way. */
 void mail_free_if_done(struct mail *mail);
-/* Whether somebody waits for anything of it. */
+/* Whether a look-up, an attempt or an answer of the queue is awaited for the mail. */
 bool mail_under_way(const struct mail *mail);
 /* The recipient's domain in lower case, ours when it has none. */
 void recipient_domain(const struct sender *sender, const Recipient *recipient, char out[256]);
 
 /* route NULL: no way is known. */
 struct item *item_new(struct mail *mail, struct route *route);
-/* The only way to another state; which may follow which is in a table. */
+/* The only way to another state. Which states may follow each is a table in item.c. */
 void item_enter(struct item *item, enum item_state next);
-/* Also its mail, when that is done. */
+/* Also frees the mail when this was the last of it. */
 void item_free(struct item *item);
-/* With a failure the recipients are decided. */
+/* Adds recipients. With a failure they are decided: deferred, or failed. */
 void item_add(struct item *item, Recipient *const *recipients, size_t count,
 	const struct outcome *failure);
 void target_set(struct target *target, enum target_state state, const struct outcome *outcome);
 /* Whether an operator wants somebody bounced who has not come to an end. */
 bool item_unwanted(const struct item *item);
-/* Which time it has. */
+/* By which of the retry times the item waits. */
 enum retry_wait item_wait(const struct item *item);
 /* Fills a row that borrows everything from the item. `recipients` has room for item->count. */
 void item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **recipients);
-/* Its row is in memory from now on; not any more. */
+/* The item's row is in memory from now on; not any more (nothing is done when it was not). */
 void item_joined(struct item *item);
 void item_left(struct item *item);
 /* The item of a row in memory; NULL of NULL. */
 struct item *item_of_row(struct loaded_row *row);
-/* A call whose answer comes to the item: it lives, and the role, until then. */
+/* A call begins whose answer comes to the item, and has been answered. Item and role live until
+ * then. */
 void item_pend(struct item *item);
 void item_answered(struct item *item);
 

@@ -32,13 +32,13 @@ void lookup_free(struct lookup *lookup);
 void lookups_free(struct mail *mail);
 /* The next to be asked; NULL: none for the time being. */
 struct lookup *lookups_next(const struct mail *mail);
-/* Marks those whose mail is suspended. */
+/* Marks the look-ups whose mail is suspended. */
 void lookups_suspend(struct mail *mail);
 /* Whether mail to both goes to the same hosts, at the same time. */
 bool lookup_same_way(const struct lookup *a, const struct lookup *b);
 /* The record is to become rows, with what is not known yet as rows of its own. */
 void lookups_give_up(struct mail *mail);
-/* Drops those under way, once the resolver is gone. */
+/* Drops the look-ups under way, once the resolver is gone. */
 void lookups_forget(struct mail *mail);
 
 #endif

@@ -7,15 +7,16 @@
 struct item;
 struct outcome;
 
-/* A routed item waits for its turn, is parked, or has come to its end. */
+/* Has a routed item wait for its turn, or parks it; one without a way, or without open recipients,
+ * is settled. */
 void pass_begin(struct item *item);
-/* The pass is over, or goes on with what is still open. */
+/* Goes on with the recipients that are still open, or ends the pass. */
 void pass_go_on(struct item *item);
-/* A connection could not be had, or ended before the message went out. */
+/* Ends the pass: no connection could be had, or it ended before the message went out. */
 void pass_fail(struct item *item, const struct outcome *failure);
-/* The scheduler has no room for it, or its site rests. */
+/* Parks the item: the scheduler has no room, or the site rests. */
 void pass_put_off(struct item *item);
-/* This pass counts as an attempt. */
+/* Has the pass count as an attempt, once. */
 void pass_count_attempt(struct item *item);
 
 #endif

@@ -41,7 +41,7 @@ struct deferral_options {
 	void *arg;
 };
 
-/* A row in memory: part of what is to become of it, which its owner knows (container_of()). */
+/* A row in memory: part of what works on the row (container_of()). */
 struct loaded_row {
 	UT_hash_handle hh;
 	char *key; /* "<id in hex>/<site>"; NULL: not in memory */
@@ -68,12 +68,12 @@ void deferral_noted(struct deferral *deferral, const char *site, uint64_t lane, 
 /* A row exists that did not before; and the other way round. */
 void deferral_added(struct deferral *deferral, const Envelope *envelope);
 void deferral_removed(struct deferral *deferral, const Envelope *envelope);
-/* A row, or what is being written as one, is in memory from now on, with so many recipients; it
- * has left. `site` lives until then. */
+/* A row, or what is being written as one, is in memory from now on, with so many recipients; the
+ * row has left memory. `site` lives until then. */
 void deferral_joined(struct deferral *deferral, struct loaded_row *row, const Envelope *envelope,
 	const char *site, size_t recipients);
 void deferral_left(struct deferral *deferral, struct loaded_row *row);
-/* NULL: it is not in memory. */
+/* NULL: the row is not in memory. */
 struct loaded_row *deferral_find(struct deferral *deferral, const uint8_t *id, const char *site);
 /* Any row in memory that fits, for shutdown; NULL: there is none. */
 struct loaded_row *

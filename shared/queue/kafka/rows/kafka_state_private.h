@@ -219,7 +219,7 @@ struct kafka_state {
 
 /* kafka_part.c; under lock. NULL: never claimed. */
 struct part *part_of(struct kafka_state *state, int32_t partition);
-/* The only way to another state; which may follow which is in a table. */
+/* The only way to another state. Which states may follow each is a table in kafka_part.c. */
 void part_enter(struct part *part, enum part_state next);
 bool part_leased(const struct kafka_state *state, const struct part *part);
 /* Whether everything that the view shows may be worked on. */
