@@ -39,7 +39,11 @@ class Checked:
 
     def run(self, **settings):
         """(exit status, warnings, everything)"""
-        mode = self.file.stat().st_mode & 0o777 if self.file.exists() else 0o600
+        if not self.file.exists():
+            self.file.touch(0o640)
+            if ROOT:
+                os.chown(self.file, 0, USER.pw_gid)
+        mode = self.file.stat().st_mode & 0o777
         self.file.write_text(json.dumps({**self.settings, **settings}))
         self.file.chmod(mode)
         done = subprocess.run([BUILD / "shout", "check", "-c", self.file], capture_output=True, text=True, timeout=60)
