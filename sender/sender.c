@@ -15,25 +15,23 @@
 
 #include <event2/event.h>
 
-#include "sender/mail/ledger.h"
-#include "sender/mail/provider.h"
 #include "sender/mail/attempt.h"
 #include "sender/mail/item.h"
+#include "sender/mail/ledger.h"
 #include "sender/mail/mail.h"
 #include "sender/mail/mail_end.h"
 #include "sender/mail/mail_partition.h"
+#include "sender/mail/provider.h"
 #include "sender/mail/pump.h"
 #include "sender/mail/sender.h"
+#include "sender/mail/suspend.h"
+#include "sender/operator/rule.h"
 #include "sender/operator/told.h"
 #include "sender/policy/window.h"
+#include "sender/route/local.h"
 #include "sender/route/site.h"
 #include "sender/schedule/schedule.h"
 #include "sender/smtp/client.h"
-#include "shared/queue/event.h"
-#include "shared/queue/queue.h"
-#include "sender/mail/suspend.h"
-#include "sender/operator/rule.h"
-#include "sender/route/local.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
 #include "shared/account/limits.h"
@@ -44,6 +42,8 @@
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/sandbox.h"
+#include "shared/queue/event.h"
+#include "shared/queue/queue.h"
 #include "shared/redis/redis.h"
 #include "shared/work/hold.h"
 #include "shared/work/inflight.h"
@@ -113,10 +113,9 @@ on_gauges(void *arg)
 static void
 age_arm(struct sender *sender)
 {
-	struct timeval wait;
 	uint64_t now = clock_mono_us(), next;
 
-	if (TAILQ_EMPTY(&sender->arrivals) || event_pending(sender->age_timer, EV_TIMEOUT, NULL))
+	if (TAILQ_EMPTY(&sender->arrivals) || timer_is_set(&sender->age_timer))
 		return;
 	next = mail_age(sender, now);
 	if (!next)
@@ -124,17 +123,14 @@ age_arm(struct sender *sender)
 	next -= now;
 	next = next < AGE_EVERY_US ? next : AGE_EVERY_US; /* others come meanwhile */
 	next = next > AGE_SOONEST_US ? next : AGE_SOONEST_US;
-	wait = (struct timeval){ .tv_sec = (time_t)(next / 1000000),
-		.tv_usec = (suseconds_t)(next % 1000000) };
-	event_add(sender->age_timer, &wait);
+	timer_set(&sender->age_timer, (next + 999) / 1000);
 }
 
 static void
-on_pump(evutil_socket_t fd, short what, void *arg)
+on_pump(void *arg)
 {
 	struct sender *sender = arg;
 
-	(void)fd, (void)what;
 	if (!sender->draining)
 		attempt_pump(sender);
 	age_arm(sender);
@@ -359,9 +355,9 @@ sender_free(struct sender *sender)
 	schedule_free(&sender->schedule);
 	window_free(&sender->window);
 	mail_event_free(&sender->event);
-	event_free(sender->pump);
-	event_free(sender->age_timer);
-	event_free(sender->lease_timer);
+	timer_cancel(&sender->pump);
+	timer_cancel(&sender->age_timer);
+	timer_cancel(&sender->lease_timer);
 	timer_cancel(&role.stop_timer);
 	timer_cancel(&role.gauges_timer);
 	loop_free(&sender->loop);
@@ -497,9 +493,9 @@ sender_start(const struct config *config, struct queue *queue)
 	times_from(&sender->times, config);
 	metrics_new(&sender->metrics);
 	sender->providers = providers_new();
-	sender->pump = event_new(loop_base(sender->loop), -1, EV_PERSIST, on_pump, sender);
-	sender->age_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);
-	sender->lease_timer = evtimer_new(loop_base(sender->loop), on_pump, sender);
+	timer_init(&sender->pump, sender->loop, on_pump, sender);
+	timer_init(&sender->age_timer, sender->loop, on_pump, sender);
+	timer_init(&sender->lease_timer, sender->loop, on_pump, sender);
 	timer_init(&role.stop_timer, sender->loop, on_stop_poll, sender);
 	timer_init(&role.gauges_timer, sender->loop, on_gauges, sender);
 	role.aborted = role.aborted_all = false;

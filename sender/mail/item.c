@@ -67,6 +67,7 @@ mail_free_if_done(struct mail *mail)
 	if (mail->blamed)
 		poison_forget(mail->sender->poison, mail->envelope->id.data);
 	poison_end(mail->sender->poison, &mail->work);
+	timer_cancel(&mail->again);
 	if (mail->row)
 		row_free(mail->row);
 	else
@@ -160,6 +161,7 @@ item_free(struct item *item)
 	schedule_remove(mail->sender->schedule, &item->entry);
 	item_left(item);
 	item_unmark(item);
+	timer_cancel(&item->again);
 	TAILQ_REMOVE(&mail->items, item, link);
 	for (size_t i = 0; i < item->count; i++)
 		free(item->targets[i].outcome);

@@ -17,6 +17,7 @@
 #include "sender/route/site.h"
 #include "sender/schedule/schedule.h"
 #include "sender/waiting/deferral.h"
+#include "shared/base/timer.h"
 #include "shared/mail/envelope.h"
 #include "shared/queue/queue.h"
 #include "shared/work/poison.h"
@@ -84,9 +85,10 @@ struct item {
 	enum item_state state; /* item_enter() */
 	bool row;              /* the item is a row, durably */
 	bool held, released, delay_sent;
-	bool meets_rules; /* a retry or release came meanwhile: the row is to meet the rule */
-	bool marked;      /* counted in its mail's marks */
-	unsigned pending; /* answers awaited: queue, ledger, timer */
+	bool meets_rules;   /* a retry or release came meanwhile: the row is to meet the rule */
+	struct timer again; /* the queue is asked once more */
+	bool marked;        /* counted in its mail's marks */
+	unsigned pending;   /* answers awaited: queue, ledger, timer */
 	struct item_pass pass;
 	uint64_t due_us, first_attempt_us, last_attempt_us;
 	uint64_t rule, held_rule; /* as its row has them */
@@ -119,6 +121,7 @@ struct mail {
 	bool impatient;         /* what is known begins, whatever is not */
 	struct lookup *first_lookup;
 	struct poison_work work;
+	struct timer again;  /* the queue is asked once more */
 	unsigned marks;      /* what of it is under work: its routing, items */
 	uint64_t arrived_us; /* clock_mono_us() */
 	TAILQ_HEAD(item_list, item) items;

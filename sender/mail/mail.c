@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "sender/mail/blame.h"
 #include "sender/mail/item.h"
 #include "sender/mail/mail_end.h"
@@ -29,13 +27,14 @@
 #include "shared/base/container_of.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/mail/envelope.h"
 #include "shared/metrics/metrics.h"
 #include "shared/queue/queue.h"
 #include "shared/work/hold.h"
 #include "shared/work/poison.h"
 
-#define AGAIN_S 5
+#define AGAIN_MS 5000
 
 void
 mail_each_item(struct sender *sender, void (*fn)(void *arg, struct item *item), void *arg)
@@ -127,11 +126,10 @@ static const char harmful[] = "it crashed the sender, for the third time";
 static void mail_hold_harmful(struct mail *mail);
 
 static void
-on_hold_again(evutil_socket_t fd, short what, void *arg)
+on_hold_again(void *arg)
 {
 	struct mail *mail = arg;
 
-	(void)fd, (void)what;
 	mail->busy--;
 	if (mail->lost)
 		mail_abandon(mail);
@@ -152,14 +150,13 @@ row_hold(struct mail *mail)
 static void
 on_hold_told(void *arg, int err)
 {
-	const struct timeval pause = { .tv_sec = AGAIN_S };
 	struct mail *mail = arg;
 	struct sender *sender = mail->sender;
 
 	sender->settling--;
 	if (err) {
-		event_base_once(
-			loop_base(sender->loop), -1, EV_TIMEOUT, on_hold_again, mail, &pause);
+		timer_init(&mail->again, sender->loop, on_hold_again, mail);
+		timer_set(&mail->again, AGAIN_MS);
 		return;
 	}
 	mail->busy--;

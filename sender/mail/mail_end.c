@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "sender/mail/item.h"
 #include "sender/mail/lookups.h"
 #include "sender/mail/pump.h"
@@ -28,11 +26,12 @@
 #include "shared/account/limits.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/mail/envelope.h"
 #include "shared/metrics/metrics.h"
 #include "shared/queue/queue.h"
 
-#define AGAIN_S 5
+#define AGAIN_MS 5000
 
 static void
 mail_leave(struct mail *mail)
@@ -105,11 +104,10 @@ item_name(struct item *item)
 }
 
 static void
-on_again(evutil_socket_t fd, short what, void *arg)
+on_again(void *arg)
 {
 	struct mail *mail = arg;
 
-	(void)fd, (void)what;
 	mail->sender->settling--;
 	mail->busy--;
 	mail_check(mail);
@@ -118,7 +116,6 @@ on_again(evutil_socket_t fd, short what, void *arg)
 static void
 mail_again(struct mail *mail, int err)
 {
-	const struct timeval pause = { .tv_sec = AGAIN_S };
 	char id[ID_TEXT_SIZE];
 
 	if ((err == -ECANCELED && mail->lost) || mail->sender->draining) {
@@ -129,7 +126,8 @@ mail_again(struct mail *mail, int err)
 	LOG_WARN("cannot defer, will try again", "id", id, "error", strerror(-err));
 	mail->busy++;
 	mail->sender->settling++;
-	event_base_once(loop_base(mail->sender->loop), -1, EV_TIMEOUT, on_again, mail, &pause);
+	timer_init(&mail->again, mail->sender->loop, on_again, mail);
+	timer_set(&mail->again, AGAIN_MS);
 }
 
 static void

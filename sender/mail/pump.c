@@ -5,19 +5,17 @@
 
 #include "sender/mail/sender.h"
 
-#include <event2/event.h>
+#define LATER_MS 1000
 
 void
 sender_wake(struct sender *sender)
 {
-	event_active(sender->pump, EV_TIMEOUT, 0);
+	timer_soon(&sender->pump);
 }
 
 void
 sender_wake_later(struct sender *sender)
 {
-	const struct timeval later = { .tv_sec = 1 };
-
-	if (!event_pending(sender->lease_timer, EV_TIMEOUT, NULL))
-		event_add(sender->lease_timer, &later);
+	if (!timer_is_set(&sender->lease_timer))
+		timer_set(&sender->lease_timer, LATER_MS);
 }

@@ -14,6 +14,7 @@
 #include <sys/queue.h>
 
 #include "sender/policy/retry.h"
+#include "shared/base/timer.h"
 #include "shared/mail/envelope.h"
 #include "shared/queue/event.h"
 
@@ -22,7 +23,6 @@ struct connection;
 struct client_context;
 struct consumer;
 struct deferral;
-struct event;
 struct hold;
 struct inflight_reporter;
 struct ledger;
@@ -82,7 +82,7 @@ struct sender {
 	struct mail_event event;
 	struct sender_metrics metrics;
 	struct providers *providers;
-	struct event *pump, *age_timer, *lease_timer;
+	struct timer pump, age_timer, lease_timer;
 	TAILQ_HEAD(mail_list, mail) arrivals;
 	TAILQ_HEAD(, connection) connections;
 	TAILQ_HEAD(, peer) peers;

@@ -21,8 +21,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include <event2/event.h>
-
 #include "sender/mail/bounce.h"
 #include "sender/mail/item.h"
 #include "sender/mail/mail_end.h"
@@ -41,37 +39,37 @@
 #include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/mail/envelope.h"
 #include "shared/metrics/metrics.h"
 #include "shared/queue/event.h"
 #include "shared/queue/queue.h"
 
-#define AGAIN_S 5
+#define AGAIN_MS 5000
 #define OURS_US 60000000u /* at most, until a fault of ours is looked at again */
 
 /* Answers of the queue. */
 
 static void
-on_again(evutil_socket_t fd, short what, void *arg)
+on_again(void *arg)
 {
 	struct item *item = arg;
 
-	(void)fd, (void)what;
 	item_answered(item);
 	settle_advance(item);
 }
 
 bool
-settle_again(struct item *item, int err, event_callback_fn on_time, void *arg)
+settle_again(struct item *item, int err, struct timer *timer, void (*on_time)(void *arg), void *arg)
 {
-	const struct timeval pause = { .tv_sec = AGAIN_S };
 
 	if (err == -ECANCELED || item->mail->sender->draining) {
 		item->pass.given_up = true;
 		item_answered(item);
 		return false;
 	}
-	event_base_once(loop_base(item->mail->sender->loop), -1, EV_TIMEOUT, on_time, arg, &pause);
+	timer_init(timer, item->mail->sender->loop, on_time, arg);
+	timer_set(timer, AGAIN_MS);
 	return true;
 }
 
@@ -81,7 +79,7 @@ item_answer(struct item *item, int err)
 {
 	if (!err)
 		item_answered(item);
-	else if (settle_again(item, err, on_again, item))
+	else if (settle_again(item, err, &item->again, on_again, item))
 		LOG_WARN("the queue refuses, will try again", "error", strerror(-err));
 	return err;
 }

@@ -4,7 +4,6 @@
 #ifndef SENDER_SETTLE_H
 #define SENDER_SETTLE_H
 
-#include <event2/event.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +14,7 @@
 struct item;
 struct outcome;
 struct sender;
+struct timer;
 
 /* The pass over the item's recipients has ended, or an answer came: do what is next. */
 void settle_advance(struct item *item);
@@ -27,9 +27,10 @@ void settle_unwanted(struct item *item, uint64_t until_us);
 
 /* For settle_end.c. */
 
-/* The queue refused: calls `on_time` in a while, or returns false, then nothing more is to be
- * done for the item. */
-bool settle_again(struct item *item, int err, event_callback_fn on_time, void *arg);
+/* The queue refused: calls `on_time` in a while, by a timer that is free, or returns false, then
+ * nothing more is to be done for the item. */
+bool settle_again(
+	struct item *item, int err, struct timer *timer, void (*on_time)(void *arg), void *arg);
 /* Begins the item's event. */
 void
 settle_event(struct sender *sender, const struct item *item, const char *name, uint32_t attempts);

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "sender/mail/bounce.h"
 #include "sender/mail/item.h"
 #include "sender/mail/ledger.h"
@@ -26,6 +24,7 @@
 #include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/mail/envelope.h"
 #include "shared/metrics/metrics.h"
 #include "shared/queue/event.h"
@@ -34,6 +33,7 @@
 
 struct receipt {
 	struct item *item;
+	struct timer again;
 	struct outcome outcome;
 	bool known; /* from the ledger: how it went was lost with the process that knew */
 	bool told;  /* the DSN, if one is wanted, is durable */
@@ -45,9 +45,8 @@ struct receipt {
 static void receipt_next(struct receipt *receipt);
 
 static void
-on_receipt_again(evutil_socket_t fd, short what, void *arg)
+on_receipt_again(void *arg)
 {
-	(void)fd, (void)what;
 	receipt_next(arg);
 }
 
@@ -73,7 +72,7 @@ on_receipt(void *arg, int err)
 	struct item *item = receipt->item;
 
 	if (err) {
-		if (!settle_again(item, err, on_receipt_again, receipt))
+		if (!settle_again(item, err, &receipt->again, on_receipt_again, receipt))
 			free(receipt);
 		return;
 	}
@@ -120,7 +119,7 @@ on_receipt_told(void *arg, int err)
 	receipt->told = !err;
 	if (!err)
 		receipt_event(receipt);
-	else if (!settle_again(receipt->item, err, on_receipt_again, receipt))
+	else if (!settle_again(receipt->item, err, &receipt->again, on_receipt_again, receipt))
 		free(receipt);
 }
 
@@ -241,6 +240,7 @@ settle_ask(struct item *item)
 /* Those that failed alike: one event for all of them. */
 struct ended {
 	struct item *item;
+	struct timer again;
 	size_t count;
 	size_t indices[];
 };
@@ -264,9 +264,8 @@ score_end(const struct item *item, const struct target *like, unsigned n)
 static void ended_event(struct ended *ended);
 
 static void
-on_ended_again(evutil_socket_t fd, short what, void *arg)
+on_ended_again(void *arg)
 {
-	(void)fd, (void)what;
 	ended_event(arg);
 }
 
@@ -278,7 +277,7 @@ on_ended(void *arg, int err)
 	struct item *item = ended->item;
 	const struct target *like = &item->targets[ended->indices[0]];
 
-	if (err && settle_again(item, err, on_ended_again, ended))
+	if (err && settle_again(item, err, &ended->again, on_ended_again, ended))
 		return;
 	for (size_t i = 0; !err && i < ended->count; i++)
 		item->targets[ended->indices[i]].state = TARGET_CLOSED;

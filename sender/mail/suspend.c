@@ -12,13 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "sender/mail/item.h"
 #include "sender/mail/sender.h"
 #include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/config/config.h"
 #include "shared/mail/selector.h"
 #include "shared/metrics/metrics.h"
@@ -36,7 +35,8 @@ struct suspension {
 struct suspensions {
 	struct sender *sender;
 	struct suspension *first;
-	struct event *timer;
+	struct timer timer;
+	bool stopped;
 	struct metric *count;
 	uint64_t lifted;
 	void (*on_lifted)(void *arg);
@@ -59,7 +59,7 @@ timer_arm(struct suspensions *s)
 	int64_t count = 0;
 	bool any = false;
 
-	if (!s->timer)
+	if (s->stopped)
 		return;
 	for (struct suspension *at = s->first; at; at = at->next) {
 		count++;
@@ -73,12 +73,10 @@ timer_arm(struct suspensions *s)
 	}
 	metric_set(s->count, count);
 	if (!any) {
-		event_del(s->timer);
+		timer_cancel(&s->timer);
 		return;
 	}
-	event_add(s->timer,
-		&(struct timeval){ .tv_sec = (time_t)(wait_us / 1000000),
-			.tv_usec = (suseconds_t)(wait_us % 1000000) });
+	timer_set(&s->timer, (wait_us + 999) / 1000);
 }
 
 static void
@@ -110,11 +108,10 @@ list_drop(struct suspensions *s, const char *key)
 }
 
 static void
-on_end(evutil_socket_t fd, short what, void *arg)
+on_end(void *arg)
 {
 	struct suspensions *s = arg;
 
-	(void)fd, (void)what;
 	if (list_drop(s, NULL))
 		lifted(s);
 	timer_arm(s);
@@ -128,7 +125,7 @@ suspensions_new(struct sender *sender, void (*on_lifted)(void *arg), void *arg)
 	s->sender = sender;
 	s->on_lifted = on_lifted;
 	s->arg = arg;
-	s->timer = evtimer_new(loop_base(sender->loop), on_end, s);
+	timer_init(&s->timer, sender->loop, on_end, s);
 	s->count = metric_gauge("shout_sender_suspensions", "Suspensions this sender knows", NULL);
 	return s;
 }
@@ -136,9 +133,8 @@ suspensions_new(struct sender *sender, void (*on_lifted)(void *arg), void *arg)
 void
 suspensions_stop(struct suspensions *s)
 {
-	if (s->timer)
-		event_free(s->timer);
-	s->timer = NULL;
+	timer_cancel(&s->timer);
+	s->stopped = true;
 }
 
 void

@@ -126,7 +126,8 @@ lane_get(struct deferral *d, const char *site, uint64_t number)
 	struct lane_key key = { site_get(d, site), number };
 	struct lane *lane;
 
-	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): of a pointer's bytes */
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): of a pointer's bytes
+	 */
 	HASH_FIND(hh, d->lanes, &key, sizeof key, lane);
 	if (lane)
 		return lane;

@@ -3,21 +3,20 @@
  *
  * Redis TIME, queue_clock_us() -> [trust] -> settle, rule: may something expire?
  *
- * Redis is asked every ASK_S. From its last answer on its time is known by our monotonic clock,
- * which does not jump: so a jump of ours is seen at once, not with the next answer.
+ * Redis is asked every ASK_EVERY_MS. From its last answer on its time is known by our monotonic
+ * clock, which does not jump: so a jump of ours is seen at once, not with the next answer.
  */
 #include "sender/waiting/trust.h"
 
 #include <stdlib.h>
 
-#include <event2/event.h>
-
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 #include "shared/queue/queue.h"
 #include "shared/redis/redis.h"
 
-#define ASK_S 10
+#define ASK_EVERY_MS 10000
 #define ASK_MS 2000
 #define AGREE_US (60ull * 1000000)
 #define FRESH_MS 120000
@@ -26,7 +25,7 @@
 struct trust {
 	struct redis *redis;
 	struct queue *queue;
-	struct event *timer;
+	struct timer timer;
 	uint64_t redis_us, at_ms; /* what Redis said, and when by the monotonic clock; 0: nothing */
 	bool asking, closed;
 };
@@ -52,14 +51,11 @@ on_time(void *arg, int err, const struct redis_reply *reply)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	static const char *const command[] = { "TIME" };
-	const struct timeval often = { .tv_sec = ASK_S };
 	struct trust *trust = arg;
 
-	(void)fd, (void)what;
-	event_add(trust->timer, &often);
 	if (trust->asking)
 		return;
 	trust->asking = true;
@@ -69,13 +65,13 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 struct trust *
 trust_new(struct loop *loop, struct redis *redis, struct queue *queue)
 {
-	const struct timeval now = { .tv_sec = 0 };
 	struct trust *trust = xcalloc(1, sizeof *trust);
 
 	trust->redis = redis;
 	trust->queue = queue;
-	trust->timer = evtimer_new(loop_base(loop), on_timer, trust);
-	event_add(trust->timer, &now);
+	timer_init(&trust->timer, loop, on_timer, trust);
+	timer_repeat(&trust->timer, ASK_EVERY_MS);
+	timer_soon(&trust->timer);
 	return trust;
 }
 
@@ -87,8 +83,7 @@ trust_free(struct trust **trust_ref)
 	*trust_ref = NULL;
 	if (!trust)
 		return;
-	event_free(trust->timer);
-	trust->timer = NULL;
+	timer_cancel(&trust->timer);
 	trust->closed = true;
 	if (!trust->asking)
 		free(trust);

@@ -7,16 +7,15 @@
 
 #include <stdlib.h>
 
-#include <event2/event.h>
-
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 
 #define SLEEP_MAX_US (600ull * 1000000)
 #define HAS_RUN (UINT64_MAX - 1)
 
 struct wake_timer {
-	struct event *event;
+	struct timer timer;
 	uint64_t armed_us; /* UINT64_MAX: for nothing */
 	void (*run)(void *arg);
 	void *arg;
@@ -93,30 +92,26 @@ wake_heap_free(struct wake_heap *heap)
 void
 wake_timer_arm(struct wake_timer *timer, uint64_t soonest, uint64_t now)
 {
-	struct timeval wait;
 	uint64_t us;
 
 	if (soonest == timer->armed_us)
 		return;
 	timer->armed_us = soonest;
 	if (soonest == UINT64_MAX) {
-		event_del(timer->event);
+		timer_cancel(&timer->timer);
 		return;
 	}
 	us = soonest > now ? soonest - now : 0;
 	if (us > SLEEP_MAX_US)
 		us = SLEEP_MAX_US;
-	wait = (struct timeval){ .tv_sec = (time_t)(us / 1000000),
-		.tv_usec = (suseconds_t)(us % 1000000) };
-	event_add(timer->event, &wait);
+	timer_set(&timer->timer, (us + 999) / 1000);
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct wake_timer *timer = arg;
 
-	(void)fd, (void)what;
 	timer->armed_us = HAS_RUN;
 	timer->run(timer->arg);
 }
@@ -129,7 +124,7 @@ wake_timer_new(struct loop *loop, void (*run)(void *arg), void *arg)
 	timer->run = run;
 	timer->arg = arg;
 	timer->armed_us = UINT64_MAX;
-	timer->event = evtimer_new(loop_base(loop), on_timer, timer);
+	timer_init(&timer->timer, loop, on_timer, timer);
 	return timer;
 }
 
@@ -140,7 +135,7 @@ wake_timer_free(struct wake_timer **timer_ref)
 
 	if (!timer)
 		return;
-	event_free(timer->event);
+	timer_cancel(&timer->timer);
 	free(timer);
 	*timer_ref = NULL;
 }

@@ -374,9 +374,9 @@ add_item(const char *site, size_t recipient)
 }
 
 static inline void
-on_pump(evutil_socket_t fd, short what, void *arg)
+on_pump(void *arg)
 {
-	(void)fd, (void)what, (void)arg;
+	(void)arg;
 }
 
 static inline int
@@ -394,7 +394,7 @@ setup(void **state)
 	sender->rows = &rows;
 	sender->loop = loop_new("test");
 	sender->poison = poison_open("/nowhere", "test", sender->loop);
-	sender->pump = event_new(loop_base(sender->loop), -1, 0, on_pump, NULL);
+	timer_init(&sender->pump, sender->loop, on_pump, NULL);
 	sender->times = (struct retry_times){ .lifetime_us = 1ull << 40,
 		.first_us = 1000000,
 		.max_us = 1000000,
@@ -460,7 +460,7 @@ teardown(void **state)
 	mail_event_free(&t.sender.event);
 	poison_close(&t.sender.poison);
 	providers_free(&t.sender.providers);
-	event_free(t.sender.pump);
+	timer_cancel(&t.sender.pump);
 	loop_free(&t.sender.loop);
 	return 0;
 }
