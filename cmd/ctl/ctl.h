@@ -184,6 +184,9 @@ void print_json(const json_t *value);
 void print_clean(FILE *out, const char *text);
 /* Rows of cells, as wide as their widest; `rows` is an array of arrays of strings. */
 void print_table(const char *const *heads, size_t columns, const json_t *rows);
+/* The same; below each row stands what `below` prints of the object at that place in `about`. */
+void print_rows(const char *const *heads, size_t columns, const json_t *rows, const json_t *about,
+	void (*below)(const json_t *one));
 /* "Name    value", with control characters made harmless. */
 void print_field(const char *name, const char *value);
 /* A field of an object: "" when it has none, or no text; a number in digits. */
@@ -211,8 +214,21 @@ void print_rules(const json_t *reply);
 void print_suspensions(const json_t *reply);
 /* Where the list goes on, if it does. */
 void print_next(const json_t *reply);
+/* print_events.c */
 void print_why(const json_t *reply);
-/* In one line; `whole`: with its message and account. */
-void print_event(const json_t *event, bool whole);
+/* With its message and account: in one line, or on a terminal in as many as that takes. */
+void print_event(const json_t *event);
+
+/* wrap.c: words go on in the next line, behind `indent` columns, where a terminal ends.
+ * Zero-initialise what is not known. */
+struct wrap {
+	size_t indent, column; /* column: how far the line is written */
+	bool fresh;            /* nothing but the indent */
+};
+void wrap_line(struct wrap *wrap);
+/* Cleans it as print_clean() does. */
+void wrap_text(struct wrap *wrap, const char *text);
+/* In columns, of what is printed. */
+size_t width_of(const char *text);
 
 #endif

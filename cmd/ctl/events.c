@@ -57,7 +57,7 @@ show(const struct ctl *ctl, const json_t *answer)
 		if (ctl->json)
 			print_json(event);
 		else
-			print_event(event, true);
+			print_event(event);
 	}
 	fflush(stdout);
 	return json_array_size(events);

@@ -51,8 +51,7 @@ width_of_one(const char *text, size_t length)
 	return width < 0 ? 1 : (size_t)width;
 }
 
-/* In columns, of what is printed. */
-static size_t
+size_t
 width_of(const char *text)
 {
 	size_t left = strlen(text), width = 0, length;
@@ -78,7 +77,8 @@ print_cell(const char *text, size_t width, bool last)
 }
 
 void
-print_table(const char *const *heads, size_t columns, const json_t *rows)
+print_rows(const char *const *heads, size_t columns, const json_t *rows, const json_t *about,
+	void (*below)(const json_t *one))
 {
 	size_t widths[COLUMNS_MAX] = { 0 }, r, c;
 	json_t *row, *cell;
@@ -90,8 +90,19 @@ print_table(const char *const *heads, size_t columns, const json_t *rows)
 			widths[c] = width_of(json_string_value(cell));
 	for (c = 0; c < columns; c++)
 		print_cell(heads[c], widths[c], c == columns - 1);
-	json_array_foreach(rows, r, row) json_array_foreach(row, c, cell)
-		print_cell(json_string_value(cell), widths[c], c == columns - 1);
+	json_array_foreach(rows, r, row)
+	{
+		json_array_foreach(row, c, cell)
+			print_cell(json_string_value(cell), widths[c], c == columns - 1);
+		if (below)
+			below(json_array_get(about, r));
+	}
+}
+
+void
+print_table(const char *const *heads, size_t columns, const json_t *rows)
+{
+	print_rows(heads, columns, rows, NULL, NULL);
 }
 
 void
@@ -204,7 +215,7 @@ print_score(const json_t *score)
 	json_object_foreach((json_t *)score, window, counts)
 	{
 		char *text = xasprintf(
-			"%s: %s recipients, %s hard bounces (%s unknown), %s viruses, "
+			"%s: %s recipients, %s hard bounces (%s unknown users), %s viruses, "
 			"%s alerts",
 			window, number_of(counts, "recipients"), number_of(counts, "hard_bounces"),
 			number_of(counts, "unknown_users"), number_of(counts, "viruses"),
@@ -419,121 +430,4 @@ print_bad(const json_t *reply)
 		}
 		printf("  %s\n", text);
 	}
-}
-
-/* What happened: every event in one line, with the fields that are its own. */
-
-static bool
-is_shown(const char *key, bool whole)
-{
-	static const char *const apart[] = { "time", "event", "node", "id", "account" };
-
-	for (size_t i = 0; i < (whole ? 3 : 5); i++)
-		if (strcmp(apart[i], key) == 0)
-			return false;
-	return true;
-}
-
-/* A list as "a, b". */
-static char *
-value_text(const json_t *value)
-{
-	if (json_is_string(value))
-		return xstrdup(json_string_value(value));
-	if (json_is_array(value) && json_is_string(json_array_get(value, 0)))
-		return joined(value, NULL);
-	return json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-}
-
-void
-print_event(const json_t *event, bool whole)
-{
-	char *when = time_of(event, "time");
-	const char *key;
-	json_t *value;
-
-	printf("%s", whole ? "" : "  ");
-	print_clean(stdout, when);
-	printf("  ");
-	print_clean(stdout, text_of(event, "event"));
-	json_object_foreach((json_t *)event, key, value)
-	{
-		char *text = is_shown(key, whole) ? value_text(value) : NULL;
-
-		if (text) {
-			printf(" ");
-			print_clean(stdout, key);
-			printf("=");
-			print_clean(stdout, text);
-		}
-		free(text);
-	}
-	putchar('\n');
-	free(when);
-}
-
-static void
-print_changes(const json_t *reply)
-{
-	const json_t *changes = json_object_get(reply, "changes");
-	json_t *event;
-	size_t i;
-
-	json_array_foreach(changes, i, event) print_event(event, false);
-	if (json_array_size(changes) == 0)
-		printf("No change of account %s is known.\n", text_of(reply, "query"));
-	else
-		printf("The newest %zu of %s changes.\n", json_array_size(changes),
-			number_of(reply, "total"));
-}
-
-static void
-print_refusals(const json_t *reply, bool first)
-{
-	const json_t *refusals = json_object_get(reply, "refusals");
-	json_t *event;
-	size_t i;
-
-	if (json_array_size(refusals) == 0)
-		return;
-	printf("%sRefused:\n", first ? "" : "\n");
-	json_array_foreach(refusals, i, event) print_event(event, false);
-	if ((size_t)json_integer_value(json_object_get(reply, "refused")) >
-		json_array_size(refusals))
-		printf("  (the newest %zu of %s; shoutctl events shows more)\n",
-			json_array_size(refusals), number_of(reply, "refused"));
-}
-
-void
-print_why(const json_t *reply)
-{
-	const json_t *messages = json_object_get(reply, "messages");
-	json_t *message, *item;
-	size_t m, i;
-
-	if (json_object_get(reply, "changes")) {
-		print_changes(reply);
-		return;
-	}
-	json_array_foreach(messages, m, message)
-	{
-		printf("%s%s: %s\n", m ? "\n" : "", text_of(message, "id"),
-			text_of(message, "state"));
-		json_array_foreach(json_object_get(message, "events"), i, item)
-			print_event(item, false);
-		json_array_foreach(json_object_get(message, "rows"), i, item)
-		{
-			char *due = time_of(item, "due");
-			const bool held = !strcmp(text_of(item, "state"), "held");
-
-			printf("  %s%s%s%s%s\n", text_of(item, "state"), held ? ": " : " at ",
-				text_of(item, held ? "reason" : "site"), *due ? ", due " : "", due);
-			free(due);
-		}
-	}
-	if (json_array_size(messages) == 0 &&
-		json_array_size(json_object_get(reply, "refusals")) == 0)
-		printf("Nothing is known about %s.\n", text_of(reply, "query"));
-	print_next(reply);
-	print_refusals(reply, json_array_size(messages) == 0);
 }

@@ -69,20 +69,43 @@ news_of(const json_t *row)
 static json_t *
 cells_of(const json_t *row)
 {
-	char *account = account_of(row), *to = first_of(json_object_get(row, "to"));
 	char *since = time_of(row, "since"), *next = time_of(row, "next_attempt");
-	char *news = news_of(row);
-	const char *from = text_of(row, "from");
-	json_t *cells = json_pack("[s, s, s, s, s, s, s, s, s, s]", text_of(row, "id"),
-		text_of(row, "state"), or_dash(since), or_dash(text_of(row, "site")), account,
-		*from ? from : "<>", to, number_of(row, "attempts"), or_dash(next), news);
+	json_t *cells = json_pack("[s, s, s, s, s]", text_of(row, "id"), text_of(row, "state"),
+		or_dash(since), number_of(row, "attempts"), or_dash(next));
 
-	free(account);
-	free(to);
 	free(since);
 	free(next);
-	free(news);
 	return cells;
+}
+
+static void
+print_wrapped(const char *text)
+{
+	struct wrap wrap = { .indent = 4, .column = 4, .fresh = true };
+
+	if (!*text)
+		return;
+	printf("    ");
+	wrap_text(&wrap, text);
+	putchar('\n');
+}
+
+/* From whom to whom and where, and below what is known of it. */
+static void
+print_about(const json_t *row)
+{
+	char *account = account_of(row), *to = first_of(json_object_get(row, "to"));
+	char *news = news_of(row);
+	const char *from = text_of(row, "from");
+	char *text = xasprintf("%s to %s at %s, account %s", *from ? from : "<>", to,
+		or_dash(text_of(row, "site")), account);
+
+	print_wrapped(text);
+	print_wrapped(news);
+	free(text);
+	free(news);
+	free(to);
+	free(account);
 }
 
 /* Nobody tells what is in hand, or not lately: then a state may be older than it seems. */
@@ -96,16 +119,15 @@ print_unknown(const json_t *reply)
 void
 print_queue(const json_t *reply)
 {
-	static const char *const heads[] = { "ID", "STATE", "SINCE", "SITE", "ACCOUNT", "FROM",
-		"TO", "TRIES", "NEXT", "HOST AND LAST REPLY" };
+	static const char *const heads[] = { "ID", "STATE", "SINCE", "TRIES", "NEXT" };
 	const json_t *numbers = json_object_get(reply, "queue");
+	const json_t *shown = json_object_get(reply, "rows");
 	json_t *rows = json_array(), *row;
 	size_t i;
 
-	json_array_foreach(json_object_get(reply, "rows"), i, row)
-		json_array_append_new(rows, cells_of(row));
+	json_array_foreach(shown, i, row) json_array_append_new(rows, cells_of(row));
 	if (json_array_size(rows) > 0)
-		print_table(heads, sizeof heads / sizeof *heads, rows);
+		print_rows(heads, sizeof heads / sizeof *heads, rows, shown, print_about);
 	print_count(reply, json_array_size(rows), "not delivered yet");
 	printf(" (queue: %s to scan, %s to send, %s waiting or held)\n",
 		number_of(numbers, "inbound"), number_of(numbers, "ready"),
@@ -278,6 +300,38 @@ print_states(const json_t *all)
 	putchar('\n');
 }
 
+/* What to look at next. */
+static void
+print_hints(const json_t *all)
+{
+	static const struct {
+		const char *class, *hint;
+	} hints[] = {
+		{"never",
+                 "never: waits for its first attempt: shoutctl queue list --state attempting shows who is slow"},
+		{ "dns",     "dns: no host was found: is the resolver well? (/readyz, egress)"                 },
+		{ "connect", "connect: no host took a connection"                                              },
+		{ "tls",     "tls: a host cannot do the TLS that it wants"                                     },
+		{ "lost",    "lost: hosts do not answer, or not in time"                                       },
+		{ "ours",    "ours: this relay cannot, or may not, send it (/readyz)"                          },
+		{ "held",    "held: shoutctl queue list --state held; release or bounce it"                    },
+	};
+	json_t *reply;
+	size_t i;
+
+	if (json_integer_value(json_object_get(all, "suspended")))
+		printf("%s suspended by an operator: shoutctl suspensions\n",
+			number_of(all, "suspended"));
+	if (json_integer_value(json_object_get(json_object_get(all, "states"), "inbound")))
+		printf("inbound: waits for clamd, or is in a scan (/readyz, scanner)\n");
+	for (size_t h = 0; h < sizeof hints / sizeof *hints; h++)
+		json_array_foreach(json_object_get(all, "replies"), i,
+			reply) if (strcmp(text_of(reply, "class"), hints[h].class) == 0)
+			printf("%s\n", hints[h].hint);
+	if (json_array_size(json_object_get(all, "replies")) > 0)
+		printf("What was said: shoutctl queue list --provider NAME\n");
+}
+
 void
 print_summary(const json_t *reply)
 {
@@ -303,10 +357,11 @@ print_summary(const json_t *reply)
 	if (json_array_size(lines) > 0)
 		print_table(heads, sizeof heads / sizeof *heads, lines);
 	name = time_of(all, "oldest");
-	printf("%s%s not delivered yet%s%s: ",
+	printf("%s%s not delivered yet%s%s:\n",
 		json_is_false(json_object_get(reply, "exact")) ? "at least " : "",
 		number_of(all, "total"), *name ? ", since " : "", name);
 	print_states(all);
+	print_hints(all);
 	print_unknown(reply);
 	json_decref(lines);
 	free(name);

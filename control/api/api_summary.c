@@ -49,7 +49,7 @@ struct cell {
 
 struct group {
 	UT_hash_handle hh;
-	uint64_t total, oldest_us, states[MAIL_STATES];
+	uint64_t total, oldest_us, suspended, states[MAIL_STATES];
 	struct cell *cells;
 	size_t cells_count;
 	char key[];
@@ -60,6 +60,7 @@ struct counted {
 	struct group *group;
 	enum mail_state state;
 	size_t cell, age;
+	bool suspended;
 };
 
 struct summary {
@@ -180,13 +181,16 @@ count_row(struct summary *s, const Row *row, enum mail_state state)
 {
 	const uint64_t accepted_us = row->envelope->accepted_us;
 	char key[SITE_PROVIDER_MAX + 1], class[REPLY_CLASS_MAX] = "";
-	struct counted at = { .state = state, .age = age_of(s, accepted_us) };
+	struct counted at = { .state = state,
+		.age = age_of(s, accepted_us),
+		.suspended = is_suspended(&s->l.around, row) };
 
 	key_of(s, row, key);
 	shown_class(&s->l.around, row, class);
 	at.group = group_get(s, key);
 	at.cell = cell_get(at.group, class);
 	at.group->total++;
+	at.group->suspended += at.suspended;
 	at.group->states[state]++;
 	at.group->cells[at.cell].ages[at.age]++;
 	if (!at.group->oldest_us || accepted_us < at.group->oldest_us)
@@ -201,6 +205,7 @@ uncount(void *arg, void *what)
 
 	(void)arg;
 	at->group->total--;
+	at->group->suspended -= at->suspended;
 	at->group->states[at->state]--;
 	at->group->cells[at->cell].ages[at->age]--;
 	free(at);
@@ -281,6 +286,7 @@ static void
 group_add(struct group *to, const struct group *from)
 {
 	to->total += from->total;
+	to->suspended += from->suspended;
 	if (from->total && (!to->oldest_us || from->oldest_us < to->oldest_us))
 		to->oldest_us = from->oldest_us;
 	for (int i = 0; i < MAIL_STATES; i++)
@@ -332,9 +338,9 @@ group_shown(struct group *group)
 		if (cell)
 			json_array_append_new(replies, cell);
 	}
-	return json_pack("{s:I, s:o, s:o, s:o}", "total", (json_int_t)group->total, "oldest",
-		json_from_time(group->total ? group->oldest_us : 0), "states", states, "replies",
-		replies);
+	return json_pack("{s:I, s:o, s:o, s:I, s:o}", "total", (json_int_t)group->total, "oldest",
+		json_from_time(group->total ? group->oldest_us : 0), "states", states, "suspended",
+		(json_int_t)group->suspended, "replies", replies);
 }
 
 static struct group **

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "control/api/mail_shown.h"
 #include "control/http/api_private.h"
 #include "control/look/event_pick.h"
 #include "control/look/newest.h"
@@ -38,7 +39,8 @@ struct why {
 	struct newest *refusals;
 	json_t *messages; /* id: {"id","events","rows"}; NULL: they are still searched */
 	struct event_reader *reader;
-	uint64_t since_us; /* of the stories */
+	uint64_t since_us;          /* of the stories */
+	struct surroundings around; /* the suspensions */
 };
 
 static bool
@@ -178,10 +180,19 @@ on_story(void *arg, const char *text, size_t length)
 	return true;
 }
 
+struct telling {
+	const struct why *why;
+	json_t *rows;
+};
+
 static void
 on_why_row(void *arg, Row *row)
 {
-	json_array_append_new(arg, json_from_row(row));
+	const struct telling *telling = arg;
+	json_t *shown = json_from_row(row);
+
+	suspension_show(&telling->why->around, row, shown);
+	json_array_append_new(telling->rows, shown);
 	row_free(row);
 }
 
@@ -252,6 +263,7 @@ read_slice(struct why *why, uint64_t since_us, bool (*on_line)(void *, const cha
 static void
 tell(struct why *why)
 {
+	struct telling telling = { .why = why };
 	json_t *list = json_array(), *message;
 	uint8_t id[ID_SIZE];
 	const char *key;
@@ -259,7 +271,8 @@ tell(struct why *why)
 	json_object_foreach(why->messages, key, message)
 	{
 		id_parse(key, id);
-		rows_of(why->job.api->rows, id, on_why_row, json_object_get(message, "rows"));
+		telling.rows = json_object_get(message, "rows");
+		rows_of(why->job.api->rows, id, on_why_row, &telling);
 		json_object_set_new(message, "state", json_string(state_of(message)));
 		if (json_array_size(json_object_get(message, "events")) +
 				json_array_size(json_object_get(message, "rows")) >
@@ -311,6 +324,7 @@ why_release(struct job *job)
 	job->api->searches--;
 	event_reader_close(&why->reader);
 	newest_free(&why->refusals);
+	surroundings_wipe(&why->around);
 	json_decref(why->messages);
 	free(why->query);
 	free(why->needle);
@@ -389,5 +403,6 @@ api_why(struct exchange *x)
 	why->limit = page.limit;
 	why->after = page.after ? xstrdup(page.after) : NULL;
 	why->ids = xcalloc(why->limit, sizeof *why->ids);
+	surroundings_take(&why->around, why->job.exchange->api);
 	job_start(&why->job);
 }

@@ -107,6 +107,21 @@ suspension_of(const struct surroundings *around, const Row *row)
 	return NULL;
 }
 
+bool
+is_suspended(const struct surroundings *around, const Row *row)
+{
+	return suspension_of(around, row) != NULL;
+}
+
+void
+suspension_show(const struct surroundings *around, const Row *row, json_t *shown)
+{
+	json_t *suspension = suspension_of(around, row);
+
+	if (suspension)
+		json_object_set(shown, "suspension", suspension);
+}
+
 static uint64_t
 time_in(const json_t *entry, const char *key)
 {
@@ -287,8 +302,7 @@ mail_shown(
 	json_object_set_new(shown, "last_class", json_string(class));
 	json_object_set_new(shown, "next_attempt",
 		json_from_time(suspension ? 0 : next_attempt(around, row, state)));
-	if (suspension)
-		json_object_set(shown, "suspension", suspension);
+	suspension_show(around, row, shown);
 	show_in_hand(around, row, state, shown);
 	show_site(around, row, shown);
 	return shown;

@@ -43,6 +43,10 @@ enum mail_state state_of_record(const struct surroundings *around, const struct 
 enum mail_state state_of_row(const struct surroundings *around, const Row *row);
 /* The record as a row that borrows all of it: at the site where somebody has it, else at "". */
 Row row_of_record(const struct surroundings *around, const struct queue_seen *seen);
+/* "suspension": the one that holds it back, if one does. */
+void suspension_show(const struct surroundings *around, const Row *row, json_t *shown);
+/* By an operator; what is held is not. */
+bool is_suspended(const struct surroundings *around, const Row *row);
 /* Of its last reply; of what its site said when it was never tried. */
 void shown_class(const struct surroundings *around, const Row *row, char class[REPLY_CLASS_MAX]);
 

@@ -1,6 +1,7 @@
 """Each kind of refusal is found by each thing that a customer may know of it, within two commands."""
 
 import json
+import re
 import subprocess
 
 import dialogue
@@ -259,11 +260,17 @@ def test_it_is_told_by_time(shout, refused):
     assert events(shout, *search, "--until", "2026-01-01T00:00:00+02:00") == []
 
 
-def test_people_read_a_line_each(shout, refused):
+def shown_of(printed):
+    """The lines of one event: they begin with its time."""
+    return next(" ".join(part.split()) for part in re.split(r"\n(?= {0,2}20\d\d-)", printed) if "header@dest.example" in part)
+
+
+def test_people_read_it_in_lines_of_a_terminals_width(shout, refused):
     event = refused[header]
     for words in (("events", "--client", event["client"]), ("why", event["client"])):
         done = subprocess.run([BUILD / "shoutctl", "-c", shout.file, *words], capture_output=True, text=True, timeout=60)
-        line = next(line for line in done.stdout.splitlines() if "header@dest.example" in line)
+        line = shown_of(done.stdout)
+        assert words[0] == "events" or max(map(len, done.stdout.splitlines())) <= 100
         assert "rejected" in line and "550 5.7.1 From <boss@other.example>" in line
         assert "from=h@acme.example" in line and "username=joe@acme.example" in line and "to=header@dest.example" in line
 
