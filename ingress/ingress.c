@@ -22,6 +22,7 @@
 
 #include <event2/event.h>
 
+#include "ingress/door/expiry.h"
 #include "ingress/door/familiar.h"
 #include "ingress/door/stats.h"
 #include "ingress/door/tally.h"
@@ -215,8 +216,11 @@ on_minute(void *arg)
 	struct worker *worker = arg;
 
 	tally_flush(worker->tally);
-	if (worker == ingress.workers)
+	if (worker == ingress.workers) {
 		turn_ticket_keys(clock_mono_ms());
+		if (ingress.tls[TLS_MODERN] || ingress.tls[TLS_LEGACY])
+			expiry_look();
+	}
 }
 
 static void
@@ -534,9 +538,9 @@ tell_expiry(void)
 							 : ingress.tls[TLS_LEGACY];
 
 	stats_certificates_gone();
-	for (unsigned i = 0; tls && i < ingress.config->ingress.tls.files_count; i++)
-		stats_certificate(ingress.config->ingress.tls.files[i].certificate,
-			tls_server_expiry(tls, i));
+	if (tls)
+		expiry_tell(tls, ingress.config->ingress.tls.files,
+			ingress.config->ingress.tls.files_count);
 }
 
 static int

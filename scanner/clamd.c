@@ -293,7 +293,7 @@ session_open(struct host *host)
 		host->clamd->loop, &host->address, &session_handler, session, &err);
 	if (!session->wire) {
 		free(session);
-		clamd_host_doubt(host);
+		clamd_host_unreached(host, err);
 		return NULL;
 	}
 	LIST_INSERT_HEAD(&host->sessions, session, link);

@@ -24,6 +24,7 @@
 #define HEALTH_TIMEOUT_MS 10000
 #define BACKOFF_FIRST_MS 250
 #define BACKOFF_MAX_MS 10000
+#define UNREACHED_MS 1000
 #define REFUSED_MS 30000
 #define LOG_AGAIN_MS 60000
 
@@ -42,6 +43,7 @@ host_down(struct host *host, const struct clamd_check_report *report)
 	unsigned left_out;
 
 	host->state = HOST_DOWN;
+	host->told_up = false;
 	metric_set(host->up, 0);
 	metric_set(host->refused, report->refused);
 	snprintf(host->why, sizeof host->why, "%s: %s", host->name, report->why);
@@ -85,13 +87,15 @@ host_up(struct host *host, const struct clamd_check_report *report)
 
 	host_signatures(host, report->signed_at_s);
 	host->capacity = report->threads ? report->threads : THREADS_DEFAULT;
-	said_clear(&host->said, &left_out);
-	if (host->state != HOST_UP)
+	if (!host->told_up) {
+		said_clear(&host->said, &left_out);
 		LOG_INFO("clamd is ready", "host", host->name, "threads", log_int(host->capacity),
 			SAID_LEFT_OUT(left_out));
+	}
 	if (report->depth == CHECK_FULL)
 		host->proved_ms = clock_mono_ms();
 	host->state = HOST_UP;
+	host->told_up = true;
 	host->why[0] = '\0';
 	host->backoff_ms = BACKOFF_FIRST_MS;
 	metric_set(host->up, 1);
@@ -144,13 +148,29 @@ clamd_host_doubt(struct host *host)
 {
 	host->state = HOST_CHECKING;
 	metric_set(host->up, 0);
-	snprintf(host->why, sizeof host->why, "%s: is being checked", host->name);
+	if (!host->why[0])
+		snprintf(host->why, sizeof host->why, "%s: is being checked", host->name);
 	if (!host->named || clamd_check_connected(host->check)) {
 		host_ask(host, CHECK_SAMPLES);
 	} else if (!host->resolve) {
 		event_del(host->timer);
 		host->resolve = resolve_start(host->clamd->loop, host->name, on_resolved, host);
 	}
+}
+
+void
+clamd_host_unreached(struct host *host, int err)
+{
+	unsigned left_out;
+
+	host->state = HOST_DOWN;
+	metric_set(host->up, 0);
+	snprintf(host->why, sizeof host->why, "%s: no new connection to it: %s", host->name,
+		strerror(-err));
+	if (said_now(&host->said, host->why, LOG_AGAIN_MS, &left_out))
+		LOG_ERROR("clamd cannot be connected to", "host", host->name, "error",
+			strerror(-err), SAID_LEFT_OUT(left_out));
+	host_timer(host, UNREACHED_MS);
 }
 
 static void

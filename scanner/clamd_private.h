@@ -41,6 +41,7 @@ struct host {
 	const char *name;
 	struct net_address address; /* of a name: the last one that was looked up */
 	bool named;
+	bool told_up;            /* the log says so, and nothing else since */
 	struct resolve *resolve; /* under way */
 	unsigned tries;
 	enum host_state state;
@@ -104,5 +105,8 @@ int clamd_host_init(struct clamd *clamd, struct host *host, const char *name);
 void clamd_host_change(struct host *host);
 /* clamd_host.c: the host gets no scan before it has proved itself anew. */
 void clamd_host_doubt(struct host *host);
+/* This process could not even try (no descriptors ...): not the host's fault, and soon tried again.
+ * Its sessions go on. */
+void clamd_host_unreached(struct host *host, int err);
 
 #endif

@@ -448,6 +448,7 @@ tell_state(void)
 {
 	char why[512] = "";
 	unsigned waiting = 0, left_out;
+	size_t used;
 	bool ready;
 	struct message *message;
 
@@ -457,6 +458,9 @@ tell_state(void)
 	if (!scanner->clamd)
 		return;
 	ready = clamd_up(scanner->clamd, why, sizeof why) > 0;
+	used = strlen(why);
+	snprintf(why + used, sizeof why - used, "%s; mail waits for clamd (%u)",
+		why[0] ? "" : "no clamd is up", waiting);
 	probe_set(scanner->probe, ready ? HEALTH_READY : HEALTH_FAILED, ready ? NULL : why);
 	if (!ready && clock_mono_ms() >= scanner->patient_ms &&
 		said_now(&scanner->said, why, ALERT_MS, &left_out))

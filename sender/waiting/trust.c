@@ -8,11 +8,14 @@
  */
 #include "sender/waiting/trust.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/timer.h"
+#include "shared/metrics/metrics.h"
 #include "shared/queue/queue.h"
 #include "shared/redis/redis.h"
 
@@ -27,8 +30,35 @@ struct trust {
 	struct queue *queue;
 	struct timer timer;
 	uint64_t redis_us, at_ms; /* what Redis said, and when by the monotonic clock; 0: nothing */
-	bool asking, closed;
+	bool asking, closed, told;
+	struct probe *probe;
+	struct metric *apart;
 };
+
+/* An operator hears when nothing can expire; Redis's clock is the other one that both backends
+ * have. */
+static void
+tell(struct trust *trust)
+{
+	const int64_t ahead_s = (int64_t)(clock_us() / 1000000) -
+		(int64_t)(trust->redis_us / 1000000);
+	const int64_t apart_s = ahead_s < 0 ? -ahead_s : ahead_s;
+	const bool wrong = apart_s * 1000000 > (int64_t)AGREE_US;
+	char why[256];
+
+	metric_set(trust->apart, apart_s);
+	snprintf(why, sizeof why,
+		"this machine's clock is %" PRId64
+		" s %s Redis's: mail neither expires nor is reported late "
+		"until they agree; look at NTP on both (chronyc tracking, timedatectl)",
+		apart_s, ahead_s < 0 ? "behind" : "ahead of");
+	probe_set(trust->probe, wrong ? HEALTH_DEGRADED : HEALTH_READY, wrong ? why : NULL);
+	if (wrong && !trust->told)
+		LOG_WARN("the clock is wrong, or Redis's is", "error", why);
+	if (!wrong && trust->told)
+		LOG_INFO("the clock agrees with Redis's again");
+	trust->told = wrong;
+}
 
 static void
 on_time(void *arg, int err, const struct redis_reply *reply)
@@ -48,6 +78,7 @@ on_time(void *arg, int err, const struct redis_reply *reply)
 		return;
 	trust->redis_us = strtoull(seconds, NULL, 10) * 1000000;
 	trust->at_ms = clock_mono_ms();
+	tell(trust);
 }
 
 static void
@@ -69,6 +100,10 @@ trust_new(struct loop *loop, struct redis *redis, struct queue *queue)
 
 	trust->redis = redis;
 	trust->queue = queue;
+	trust->probe = probe_new("clock");
+	probe_set(trust->probe, HEALTH_READY, NULL);
+	trust->apart = metric_gauge("shout_sender_clock_apart_seconds",
+		"How far this machine's clock is from Redis's", NULL);
 	timer_init(&trust->timer, loop, on_timer, trust);
 	timer_repeat(&trust->timer, ASK_EVERY_MS);
 	timer_soon(&trust->timer);

@@ -130,7 +130,8 @@ state_dir_open(struct state_dir *dir, const char *path)
 {
 	int err = directory_make(path);
 
-	*dir = (struct state_dir){ -1, -1 };
+	*dir = (struct state_dir){ -1, -1, "" };
+	snprintf(dir->path, sizeof dir->path, "%s", path);
 	if (err < 0) {
 		LOG_ERROR("cannot make state_dir", "directory", path, "error", strerror(-err));
 		return -1;
@@ -144,11 +145,17 @@ state_dir_open(struct state_dir *dir, const char *path)
 }
 
 bool
-state_dir_has_room(const struct state_dir *dir, unsigned min_free)
+state_dir_has_room(const struct state_dir *dir, unsigned min_free, char why[STATE_DIR_WHY_MAX])
 {
 	struct statvfs disk;
 
-	return fstatvfs(dir->fd, &disk) || disk.f_bavail * 100 >= disk.f_blocks * min_free;
+	if (fstatvfs(dir->fd, &disk) || disk.f_bavail * 100 >= disk.f_blocks * min_free)
+		return true;
+	snprintf(why, STATE_DIR_WHY_MAX,
+		"the disk of %s is full: %u %% is free, less than queue.min_free (%u %%): new mail "
+		"is refused (452) until there is room",
+		dir->path, (unsigned)(disk.f_bavail * 100 / disk.f_blocks), min_free);
+	return false;
 }
 
 void
@@ -158,5 +165,5 @@ state_dir_close(struct state_dir *dir)
 		close(dir->lock_fd);
 	if (dir->fd >= 0)
 		close(dir->fd);
-	*dir = (struct state_dir){ -1, -1 };
+	*dir = (struct state_dir){ -1, -1, "" };
 }

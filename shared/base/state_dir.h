@@ -24,12 +24,15 @@ bool state_dir_is_ours(const char *path, char *found);
 /* Both are -1 when nothing is held. */
 struct state_dir {
 	int fd, lock_fd;
+	char path[256]; /* for what people read */
 };
 
 /* 0, or -1 after logging why; ends in state_dir_close() either way. */
 int state_dir_open(struct state_dir *dir, const char *path);
-/* Whether at least `min_free` percent of its disk are free. */
-bool state_dir_has_room(const struct state_dir *dir, unsigned min_free);
+#define STATE_DIR_WHY_MAX 448
+/* Whether at least `min_free` percent of its disk are free; if not, `why` tells an operator so. */
+bool
+state_dir_has_room(const struct state_dir *dir, unsigned min_free, char why[STATE_DIR_WHY_MAX]);
 /* Takes what was never opened. */
 void state_dir_close(struct state_dir *dir);
 

@@ -13,7 +13,7 @@
 #include "shared/base/text.h"
 #include "shared/metrics/metrics_private.h"
 
-#define WHY_SIZE 256
+#define WHY_SIZE 512
 
 struct probe {
 	struct probe *next;

@@ -35,17 +35,18 @@ redis_pulse(int *count_out)
 static const struct refusal {
 	const char *word;
 	enum redis_remedy remedy;
+	const char *cure; /* an operator's */
 } refusals[] = {
-	{"OOM",          REDIS_WAIT   },
-	{ "MISCONF",     REDIS_WAIT   },
-	{ "NOREPLICAS",  REDIS_WAIT   },
-	{ "BUSY",        REDIS_WAIT   },
-	{ "NOPERM",      REDIS_WAIT   },
-	{ "READONLY",    REDIS_CONNECT},
-	{ "LOADING",     REDIS_CONNECT},
-	{ "MASTERDOWN",  REDIS_CONNECT},
-	{ "NOAUTH",      REDIS_CONNECT},
-	{ "CLUSTERDOWN", REDIS_CONNECT},
+	{"OOM",          REDIS_WAIT,    "it is full: raise its maxmemory"                    },
+	{ "MISCONF",     REDIS_WAIT,    "it cannot save: look at its disk and its log"       },
+	{ "NOREPLICAS",  REDIS_WAIT,    "it misses its replicas (min-replicas-to-write)"     },
+	{ "BUSY",        REDIS_WAIT,    "a script keeps it busy (SCRIPT KILL)"               },
+	{ "NOPERM",      REDIS_WAIT,    "its ACL forbids our user a command"                 },
+	{ "READONLY",    REDIS_CONNECT, "it is a replica: redis.address must be the master's"},
+	{ "LOADING",     REDIS_CONNECT, "it loads its data: wait"                            },
+	{ "MASTERDOWN",  REDIS_CONNECT, "it is a replica without a master"                   },
+	{ "NOAUTH",      REDIS_CONNECT, "it wants a password: redis.password"                },
+	{ "CLUSTERDOWN", REDIS_CONNECT, "its cluster is down"                                },
 };
 #define REFUSALS (sizeof refusals / sizeof *refusals)
 
@@ -69,6 +70,21 @@ refusal_of(const char *text)
 	return -1;
 }
 
+/* What Redis said, without where in a script that was; and what can be done. */
+static void
+explain(const char *text, char *out, size_t size)
+{
+	const int refusal = refusal_of(text);
+	const char *script = refusal < 0 ? NULL : strstr(text, " script: ");
+	size_t length = script ? (size_t)(script - text) : strlen(text);
+
+	if (length && text[length - 1] == '.')
+		length--;
+
+	snprintf(out, size, "%.*s%s%s", (int)length, text, refusal < 0 ? "" : "; ",
+		refusal < 0 ? "" : refusals[refusal].cure);
+}
+
 /* The process's line in /readyz, for all its connections. */
 static struct {
 	pthread_mutex_t lock;
@@ -77,7 +93,7 @@ static struct {
 	unsigned links, down, refusing;
 	uint64_t since_us; /* the first of those that are down; 0: none is */
 	bool was_up;       /* any, ever */
-	char why[128], refusal[128];
+	char why[256], refusal[256], address[128];
 } watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* Under watch.lock, at the first connection. */
@@ -105,7 +121,7 @@ static void
 probe_tell(void)
 {
 	const char *why = watch.down ? watch.why : watch.refusal;
-	char text[512], since[DATE_SIZE];
+	char text[768], since[DATE_SIZE];
 
 	metric_set(watch.up, watch.links && !watch.down && !watch.refusing);
 	if (!watch.down && !watch.refusing) {
@@ -117,9 +133,10 @@ probe_tell(void)
 	if (!watch.since_us)
 		watch.since_us = clock_us();
 	date_iso(watch.since_us, since);
-	snprintf(text, sizeof text, "%u of %u connections %s since %s%s%s",
+	snprintf(text, sizeof text, "%u of %u connections %s since %s: %s%s%s%s",
 		watch.down ? watch.down : watch.refusing, watch.links,
-		watch.down ? "down" : "refused what they asked", since, why[0] ? ": " : "", why);
+		watch.down ? "down" : "refused what they asked", since, watch.address,
+		why[0] ? ": " : "", why, watch.was_up ? "; only known clients are served" : "");
 	probe_set(watch.probe, watch.was_up ? HEALTH_DEGRADED : HEALTH_FAILED, text);
 }
 
@@ -147,7 +164,8 @@ redis_probe_down(struct redis *redis, bool is_new, const char *why)
 	watch.down += is_new || redis->well;
 	redis->well = false;
 	refusing(redis, false);
-	snprintf(watch.why, sizeof watch.why, "%s", why);
+	snprintf(watch.address, sizeof watch.address, "%s", redis->address);
+	explain(why, watch.why, sizeof watch.why);
 	probe_tell();
 	pthread_mutex_unlock(&watch.lock);
 }
@@ -188,7 +206,8 @@ probe_refused(struct redis *redis, const char *text)
 {
 	pthread_mutex_lock(&watch.lock);
 	refusing(redis, true);
-	snprintf(watch.refusal, sizeof watch.refusal, "%s", text);
+	explain(text, watch.refusal, sizeof watch.refusal);
+	snprintf(watch.address, sizeof watch.address, "%s", redis->address);
 	probe_tell();
 	pthread_mutex_unlock(&watch.lock);
 }

@@ -43,6 +43,7 @@ struct kafka_stats {
 	/* the thread's */
 	rd_kafka_t *handles[TOPIC_COUNT]; /* of the group, but no members */
 	struct probe *probe;
+	char why_silent[448];
 	struct metric *backlog[TOPIC_COUNT], *age[TOPIC_COUNT], *bad;
 	uint64_t ages_ms[AGES];
 	bool was_full;
@@ -146,23 +147,24 @@ ask(struct kafka_stats *stats)
 		status = ask_topic(stats, topic);
 	metric_set(stats->bad, (int64_t)kafka_bad_count(stats->queue));
 	probe_set(stats->probe, status ? HEALTH_DEGRADED : HEALTH_READY,
-		status ? "the brokers do not answer, or the topics are missing" : NULL);
+		status ? stats->why_silent : NULL);
 }
 
 static void
 check_space(struct kafka_stats *stats)
 {
+	char why[STATE_DIR_WHY_MAX] = "";
 	bool full = !state_dir_has_room(
-		&stats->queue->state_dir, stats->queue->config->queue.min_free);
+		&stats->queue->state_dir, stats->queue->config->queue.min_free, why);
 
 	atomic_store(&stats->full, full);
-	if (full != stats->was_full)
-		LOG_WARN(full ? "the disk is full up to queue.min_free: new mail is refused"
-			      : "the disk has room again");
+	if (full && !stats->was_full)
+		LOG_WARN("new mail is refused", "error", why);
+	else if (!full && stats->was_full)
+		LOG_INFO("the disk has room again");
 	stats->was_full = full;
 	if (full)
-		probe_set(stats->probe, HEALTH_FAILED,
-			"the disk is full up to queue.min_free: new mail is refused");
+		probe_set(stats->probe, HEALTH_FAILED, why);
 }
 
 /* Whether to go on. */
@@ -214,6 +216,10 @@ add_metrics(struct kafka_stats *stats)
 	stats->bad = metric_gauge(
 		"shout_queue_bad", "What could not be read, set aside (shoutctl queue bad)", NULL);
 	stats->probe = probe_new("queue");
+	snprintf(stats->why_silent, sizeof stats->why_silent,
+		"the brokers (%s) do not answer, or the topics are missing: new mail is refused (451); "
+		"shout topics tells which",
+		stats->queue->config->queue.brokers);
 }
 
 static void

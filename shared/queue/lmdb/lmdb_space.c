@@ -127,21 +127,23 @@ map_is_short(struct lmdb_queue *queue)
 void
 space_refresh(struct lmdb_queue *queue)
 {
-	const char *why = NULL;
+	char why[STATE_DIR_WHY_MAX] = "";
 	bool full;
 
 	if (map_is_short(queue))
-		why = "no room in queue.map_size: new mail is refused";
-	else if (!state_dir_has_room(&queue->state_dir, queue->min_free))
-		why = "the disk is full up to queue.min_free: new mail is refused";
-	full = why != NULL;
+		snprintf(why, sizeof why,
+			"the queue has grown to queue.map_size: new mail is refused (452); shoutctl "
+			"queue summary tells what waits");
+	else
+		(void)state_dir_has_room(&queue->state_dir, queue->min_free, why);
+	full = why[0] != '\0';
 	probe_set(probe_new("queue"), full ? HEALTH_FAILED : HEALTH_READY, why);
-	atomic_store(&queue->full, full);
-	if (why != queue->full_why)
-		LOG_WARN(full ? "the queue is full: new mail is refused"
-			      : "the queue has room again",
-			"error", why);
-	queue->full_why = why;
+	if (atomic_exchange(&queue->full, full) == full)
+		return;
+	if (full)
+		LOG_WARN("new mail is refused", "error", why);
+	else
+		LOG_INFO("the queue has room again");
 }
 
 int

@@ -273,7 +273,7 @@ init(struct lmdb_queue *queue, const struct config *config)
 		pthread_mutex_init(&queue->topics[i].lock, NULL);
 		queue->topics[i].name = names[i];
 	}
-	queue->state_dir = (struct state_dir){ -1, -1 };
+	queue->state_dir = (struct state_dir){ -1, -1, "" };
 	queue->spool_fd = -1;
 	queue->settings = config;
 	queue->min_free = config->queue.min_free;
