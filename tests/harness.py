@@ -234,6 +234,24 @@ def make_certificate(directory, names=("shout.test", "localhost"), key_kind=EC_K
     return certificate, key
 
 
+def make_dated_certificate(directory, days, name="shout.test"):
+    """One that ends in so many days, or ended: (certificate path, key path)."""
+    directory = pathlib.Path(directory)
+    cert, key = directory / "cert.pem", directory / "key.pem"
+    begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + 86400 * d)) for d in (-400, days))
+    subprocess.run(["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key,
+                    "-out", directory / "csr"], check=True, capture_output=True)
+    (directory / "ext").write_text(f"subjectAltName=DNS:{name}\n")
+    (directory / "index").write_text("")
+    (directory / "serial").write_text("01\n")
+    (directory / "ca.conf").write_text(f"[ca]\ndefault_ca=d\n[d]\nnew_certs_dir={directory}\ndatabase={directory}/index\n"
+                                       f"serial={directory}/serial\ndefault_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n")
+    subprocess.run(["openssl", "ca", "-batch", "-config", directory / "ca.conf", "-selfsign", "-keyfile", key, "-in", directory / "csr",
+                    "-startdate", begin, "-enddate", end, "-extfile", directory / "ext", "-out", cert, "-notext"],
+                   check=True, capture_output=True)
+    return cert, key
+
+
 def server_tls(certificate, key):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

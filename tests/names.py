@@ -37,6 +37,7 @@ class NameServer:
         self.address = "127.0.0.1:%d" % self.socket.getsockname()[1]
         self.asked = set()  # slow names
         self.released = self.stopped = False
+        self.error = 0  # an RCODE for everything instead
         self.late, self.order = [], itertools.count()  # (when, order, query, end, client)
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
@@ -61,6 +62,9 @@ class NameServer:
         heapq.heappush(self.late, (due, next(self.order), query, end, client))
 
     def answer(self, query, end, client):
+        if self.error:
+            self.socket.sendto(query[:2] + struct.pack(">HHHHH", 0x8180 | self.error, 1, 0, 0, 0) + query[12:end], client)
+            return
         name, kind = name_of(query[12:]), struct.unpack(">H", query[end - 4:end - 2])[0]
         site, address = next((ending, where) for ending, where in self.sites.items() if name.endswith(ending))
         host = next((host for ending, host in self.hosts.items() if name.endswith(ending)), f"mx.{site or 'any.example'}")

@@ -5,11 +5,10 @@ import os
 import pwd
 import socket
 import subprocess
-import time
 
 import pytest
 
-from harness import BUILD, Redis, accepts, free_port, make_certificate
+from harness import BUILD, Redis, accepts, free_port, make_certificate, make_dated_certificate
 
 ROOT = os.geteuid() == 0
 USER = pwd.getpwnam("nobody") if ROOT else pwd.getpwuid(os.geteuid())
@@ -223,18 +222,7 @@ def test_beside_the_service_that_runs_its_ports_are_no_error(shout):
 
 
 def certificate(directory, days, name="shout.test"):
-    cert, key = directory / "other.pem", directory / "other.key"
-    begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + 86400 * d)) for d in (-400, days))
-    subprocess.run(["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key,
-                    "-out", directory / "csr"], check=True, capture_output=True)
-    (directory / "ext").write_text(f"subjectAltName=DNS:{name}\n")
-    (directory / "index").write_text("")
-    (directory / "serial").write_text("01\n")
-    (directory / "ca.conf").write_text(f"[ca]\ndefault_ca=d\n[d]\nnew_certs_dir={directory}\ndatabase={directory}/index\n"
-                                       f"serial={directory}/serial\ndefault_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n")
-    subprocess.run(["openssl", "ca", "-batch", "-config", directory / "ca.conf", "-selfsign", "-keyfile", key, "-in", directory / "csr",
-                    "-startdate", begin, "-enddate", end, "-extfile", directory / "ext", "-out", cert, "-notext"],
-                   check=True, capture_output=True)
+    cert, key = make_dated_certificate(directory, days, name)
     key.chmod(0o640)
     os.chown(key, -1, USER.pw_gid)
     return {"certificate": str(cert), "key": str(key)}

@@ -1,6 +1,7 @@
 /*
- * clock.c - preloaded into a process: its clock that only goes forward is ahead by as many seconds
- * as the file $CLOCK_AHEAD says (an int64_t), from one moment to the next.
+ * clock.c - preloaded into a process: its clocks are ahead by as many seconds as the file
+ * $CLOCK_AHEAD says, from one moment to the next. Of the int64_t there the first is for the clock
+ * that only goes forward, the second for the time of day.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,7 +20,7 @@ begin(void)
 {
 	int fd = open(getenv("CLOCK_AHEAD"), O_RDONLY | O_CLOEXEC);
 
-	ahead_s = mmap(NULL, sizeof *ahead_s, PROT_READ, MAP_SHARED, fd, 0);
+	ahead_s = mmap(NULL, 2 * sizeof *ahead_s, PROT_READ, MAP_SHARED, fd, 0);
 	if (fd < 0 || ahead_s == MAP_FAILED)
 		abort();
 	close(fd);
@@ -34,6 +35,8 @@ clock_gettime(clockid_t clock, struct timespec *out)
 		real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
 	rc = real(clock, out);
 	if (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE)
-		out->tv_sec += ahead_s ? *ahead_s : 0;
+		out->tv_sec += ahead_s ? ahead_s[0] : 0;
+	if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
+		out->tv_sec += ahead_s ? ahead_s[1] : 0;
 	return rc;
 }

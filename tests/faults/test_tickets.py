@@ -1,27 +1,13 @@
 """The keys of TLS session tickets turn every hour, by the process's own timer; its clock is moved."""
 
-import os
 import socket
 import ssl
-import struct
-import subprocess
 
 import harness
-from harness import ROOT, wait_for
+from clock import Clock
+from harness import wait_for
 
 HOUR = 3601
-
-
-class Clock:
-    def __init__(self, directory):
-        self.file, self.library = directory / "ahead", directory / "clock.so"
-        self.file.write_bytes(struct.pack("q", 0))
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", self.library, ROOT / "tests/faults/clock.c", "-ldl"], check=True)
-        self.env = {**os.environ, "LD_PRELOAD": str(self.library), "CLOCK_AHEAD": str(self.file)}
-
-    def ahead(self, seconds):
-        with open(self.file, "r+b") as file:
-            file.write(struct.pack("q", seconds))
 
 
 def session(shout, context, old=None):
