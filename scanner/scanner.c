@@ -446,9 +446,8 @@ stop_now(void)
 static void
 tell_state(void)
 {
-	char why[512] = "";
+	char why[512] = "", shown[576];
 	unsigned waiting = 0, left_out;
-	size_t used;
 	bool ready;
 	struct message *message;
 
@@ -458,10 +457,8 @@ tell_state(void)
 	if (!scanner->clamd)
 		return;
 	ready = clamd_up(scanner->clamd, why, sizeof why) > 0;
-	used = strlen(why);
-	snprintf(why + used, sizeof why - used, "%s; mail waits for clamd (%u)",
-		why[0] ? "" : "no clamd is up", waiting);
-	probe_set(scanner->probe, ready ? HEALTH_READY : HEALTH_FAILED, ready ? NULL : why);
+	snprintf(shown, sizeof shown, "%s; mail waits for clamd (%u)", why, waiting);
+	probe_set(scanner->probe, ready ? HEALTH_READY : HEALTH_FAILED, ready ? NULL : shown);
 	if (!ready && clock_mono_ms() >= scanner->patient_ms &&
 		said_now(&scanner->said, why, ALERT_MS, &left_out))
 		LOG_ERROR("no clamd can be used: mail waits", "error", why, "waiting",
