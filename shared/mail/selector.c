@@ -17,6 +17,8 @@
 #include "shared/base/log.h"
 #include "shared/mail/address.h"
 
+#define NAME_MAX_GIVEN 255 /* of a username (RFC 4616), or an account's id */
+
 #define SITE_DOMAIN "domain:" /* a row named after a domain (sender) */
 #define HASH_DIGITS 8         /* "-1a2b3c4d" ends the name of a site with several hosts */
 
@@ -147,10 +149,12 @@ canonical_site(const char *text)
 static char *
 canonical_name(const char *text)
 {
-	for (const char *c = text; *c; c++)
+	const char *c = text;
+
+	for (; *c; c++)
 		if ((unsigned char)*c <= ' ' || *c == 0x7f)
 			return NULL;
-	return *text ? xstrdup(text) : NULL;
+	return *text && c - text <= NAME_MAX_GIVEN ? xstrdup(text) : NULL;
 }
 
 static char *

@@ -104,7 +104,7 @@ def test_what_can_match_nothing_is_refused(shout, query, field):
 def test_a_place_is_one_list_s(shout, old):
     place = urllib.parse.quote(ask(shout, f"events?{OLD}&limit=1")[1]["next"])
     assert ask(shout, f"events?{OLD}&after={place}")[0] == 200
-    assert ask(shout, f"events?{OLD}&event=rejected&after={place}")[0] == 400
+    assert ask(shout, f"events?{OLD}&event=rejected&after={place}")[0] == 409
     assert ask(shout, f"queue?after={place}")[0] == 400
 
 
