@@ -18,104 +18,48 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
+#include "shared/queue/answers.h"
 #include "shared/queue/lmdb/event_file.h"
 
 /* What a batch may do, tried in this order when there is no room. */
 enum level { LEVEL_ALL, LEVEL_NO_PUTS, LEVEL_REMOVALS };
 
-/* What a loop has to hear after a commit. */
-struct done {
-	struct task task;
-	struct done *next;
-	struct loop *loop;
-	struct op_list ops;
-};
-
 static void
-op_answer(struct op *op)
+op_answer(void *arg, int err)
 {
+	struct op *op = arg;
+
 	if (op->record)
-		record_done(op->record, op->err);
+		record_done(op->record, err);
 	if (op->cb)
-		op->cb(op->arg, op->err);
+		op->cb(op->arg, err);
 	free(op);
-}
-
-static void
-on_done(struct task *task)
-{
-	struct done *done = (struct done *)task;
-	struct op *next;
-
-	for (struct op *op = done->ops.first; op; op = next) {
-		next = op->next;
-		op_answer(op);
-	}
-	free(done);
-}
-
-static struct done *
-done_for(struct done **list, struct loop *loop)
-{
-	struct done *done = *list;
-
-	while (done && done->loop != loop)
-		done = done->next;
-	if (!done) {
-		done = xcalloc(1, sizeof *done);
-		done->task.run = on_done;
-		done->loop = loop;
-		done->next = *list;
-		*list = done;
-	}
-	return done;
 }
 
 /* Answers the operations of a list. A caller without a loop is called from here. */
 static void
 answer_all(struct op *ops)
 {
-	struct done *list = NULL, *next_done;
+	struct answers *answers = NULL;
 	struct op *next;
 
 	for (struct op *op = ops; op; op = next) {
 		next = op->next;
 		if (atomic_exchange(&op->state, OP_ANSWERED) == OP_ANSWERED)
 			free(op);
-		else if (op->loop)
-			op_list_add(&done_for(&list, op->loop)->ops, op);
 		else
-			op_answer(op);
+			answers_add(&answers, op->loop, op_answer, op, op->err);
 	}
-	for (struct done *done = list; done; done = next_done) {
-		next_done = done->next;
-		loop_post(done->loop, &done->task);
-	}
-}
-
-struct late {
-	struct task task;
-	queue_cb cb;
-	void *arg;
-};
-
-static void
-on_late(struct task *task)
-{
-	struct late *late = (struct late *)task;
-
-	late->cb(late->arg, -ETIMEDOUT);
-	free(late);
+	answers_send(&answers);
 }
 
 /* The writer frees the operation when it comes to it; whoever asked hears now. A record in it is
  * the caller's again, so what is in the transaction already is not answered with -ETIMEDOUT: the
  * caller would work on, and the commit would take the record away or bring rows back. */
 static void
-answer_if_late(struct op *op, uint64_t now_us)
+answer_if_late(struct op *op, uint64_t now_us, struct answers **answers)
 {
 	int state = OP_QUEUED;
-	struct late *late;
 
 	if (!op->cb || now_us - op->asked_us < LATE_MS * UINT64_C(1000))
 		return;
@@ -124,30 +68,27 @@ answer_if_late(struct op *op, uint64_t now_us)
 			!atomic_compare_exchange_strong(&op->state, &state, OP_ANSWERED))
 			return;
 	}
-	late = xmalloc(sizeof *late);
-	*late = (struct late){ .task.run = on_late, .cb = op->cb, .arg = op->arg };
-	if (op->loop)
-		loop_post(op->loop, &late->task);
-	else
-		on_late(&late->task);
+	answers_add(answers, op->loop, op->cb, op->arg, -ETIMEDOUT);
 }
 
 void
 writer_answer_late(struct lmdb_queue *queue)
 {
 	uint64_t now_us = clock_mono_us();
+	struct answers *answers = NULL;
 
 	pthread_mutex_lock(&queue->lock);
 	for (struct op *op = queue->batch; op; op = op->next)
-		answer_if_late(op, now_us);
+		answer_if_late(op, now_us, &answers);
 	for (struct op *op = queue->pending.first; op; op = op->next)
-		answer_if_late(op, now_us);
+		answer_if_late(op, now_us, &answers);
 	for (struct op *op = queue->spooling.first; op; op = op->next)
-		answer_if_late(op, now_us);
+		answer_if_late(op, now_us, &answers);
 	for (int i = 0; i < 2; i++)
 		if (queue->working[i])
-			answer_if_late(queue->working[i], now_us);
+			answer_if_late(queue->working[i], now_us, &answers);
 	pthread_mutex_unlock(&queue->lock);
+	answers_send(&answers);
 }
 
 static bool

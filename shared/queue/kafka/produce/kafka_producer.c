@@ -30,7 +30,7 @@
 
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
-#include "shared/queue/kafka/produce/kafka_answers.h"
+#include "shared/queue/answers.h"
 #include "shared/queue/kafka/produce/kafka_tally.h"
 
 #define EVENTS_PER_TURN 64
@@ -65,7 +65,7 @@ struct kafka_producer {
 	struct kafka_handle *dead;
 	LIST_HEAD(watched, kafka_message)
 	watched; /* under way, and may be late before their report */
-	struct kafka_answers *answers;
+	struct answers *answers;
 	uint64_t next_tick_ms;
 	struct kafka_tally tally;
 };
@@ -453,7 +453,7 @@ tick(struct kafka_producer *producer)
 void
 kafka_answer(struct kafka_producer *producer, struct loop *loop, queue_cb cb, void *arg, int err)
 {
-	kafka_answers_add(&producer->answers, loop, cb, arg, err);
+	answers_add(&producer->answers, loop, cb, arg, err);
 }
 
 static void
@@ -510,7 +510,7 @@ run(void *arg)
 		take_all_reports(producer);
 		take_failed(producer);
 		run_turns(producer);
-		kafka_answers_send(&producer->answers);
+		answers_send(&producer->answers);
 		tick(producer);
 	}
 	return NULL;

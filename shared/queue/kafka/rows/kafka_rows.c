@@ -11,7 +11,6 @@
  * partition is somebody else's, -ECANCELED. A row that is durable but not read back in time is
  * -ETIMEDOUT as well, and may be written again.
  */
-#include "shared/base/container_of.h"
 #include "shared/queue/kafka/rows/kafka_state_private.h"
 
 #include <assert.h>
@@ -21,6 +20,7 @@
 
 #include "shared/base/log.h"
 #include "shared/metrics/metrics.h"
+#include "shared/queue/answers.h"
 #include "shared/queue/kafka/body/kafka_body.h"
 #include "shared/queue/kafka/client/kafka_record.h"
 #include "shared/queue/kafka/rows/kafka_rows.h"
@@ -28,14 +28,14 @@
 /* Calls. */
 
 static void
-on_answer(struct task *task)
+on_answer(void *arg, int err)
 {
-	struct write *write = container_of(task, struct write, task);
+	struct write *write = arg;
 
-	if (write->record && !write->err)
+	if (write->record && !err)
 		queue_finish(write->record);
 	if (write->cb)
-		write->cb(write->arg, write->err);
+		write->cb(write->arg, err);
 	free(write);
 }
 
@@ -44,7 +44,6 @@ write_new(struct kafka_state *state, int32_t partition, queue_cb cb, void *arg)
 {
 	struct write *write = xcalloc(1, sizeof *write);
 
-	write->task.run = on_answer;
 	write->loop = loop_current();
 	write->cb = cb;
 	write->arg = arg;
@@ -337,28 +336,13 @@ take_acks(struct kafka_state *state)
 	}
 }
 
-struct late {
-	struct task task;
-	queue_cb cb;
-	void *arg;
-};
-
-static void
-on_late(struct task *task)
-{
-	struct late *late = (struct late *)task;
-
-	late->cb(late->arg, -ETIMEDOUT);
-	free(late);
-}
-
 /* The record of a call that was answered late is the caller's again. Under lock. */
 static void
 answer_late(struct kafka_state *state)
 {
 	const uint64_t now = clock_mono_ms();
+	struct answers *answers = NULL;
 	struct write *write;
-	struct late *late;
 
 	if (now < state->late_checked_ms + 1000)
 		return;
@@ -370,29 +354,25 @@ answer_late(struct kafka_state *state)
 		if (write->answered || !write->cb || !write->loop)
 			continue;
 		write->answered = true;
-		late = xmalloc(sizeof *late);
-		*late = (struct late){
-			{NULL, on_late},
-                        write->cb, write->arg
-		};
-		loop_post(write->loop, &late->task);
+		answers_add(&answers, write->loop, write->cb, write->arg, -ETIMEDOUT);
 	}
+	answers_send(&answers);
 }
 
 static void
 answer_ended(struct write_list *ended)
 {
+	struct answers *answers = NULL;
 	struct write *write;
 
 	while ((write = TAILQ_FIRST(ended))) {
 		TAILQ_REMOVE(ended, write, link);
 		if (write->answered)
 			free(write);
-		else if (write->loop)
-			loop_post(write->loop, &write->task);
 		else
-			on_answer(&write->task);
+			answers_add(&answers, write->loop, on_answer, write, write->err);
 	}
+	answers_send(&answers);
 }
 
 /* A turn. */

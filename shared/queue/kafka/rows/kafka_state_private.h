@@ -119,7 +119,6 @@ struct renewal;
 /* A call that waits for its records. */
 struct write {
 	TAILQ_ENTRY(write) link;
-	struct task task;
 	struct loop *loop;
 	queue_cb cb;
 	void *arg;

@@ -1,10 +1,10 @@
 /*
- * kafka_answers.c - what the queue thread tells the loops, batched.
+ * answers.c - what a thread of the queue tells the loops, batched.
  *
- * A loop is woken once a turn however many records were acknowledged. There are few loops, so they
+ * A loop is woken once a turn however many calls were answered. There are few loops, so they
  * are found by looking at each.
  */
-#include "shared/queue/kafka/produce/kafka_answers.h"
+#include "shared/queue/answers.h"
 
 #include <stdlib.h>
 
@@ -16,9 +16,9 @@ struct answer {
 	int err;
 };
 
-struct kafka_answers {
+struct answers {
 	struct task task;
-	struct kafka_answers *next;
+	struct answers *next;
 	struct loop *loop;
 	size_t count, space;
 	struct answer *list;
@@ -27,7 +27,7 @@ struct kafka_answers {
 static void
 on_answers(struct task *task)
 {
-	struct kafka_answers *answers = (struct kafka_answers *)task;
+	struct answers *answers = (struct answers *)task;
 
 	for (size_t i = 0; i < answers->count; i++)
 		answers->list[i].cb(answers->list[i].arg, answers->list[i].err);
@@ -36,9 +36,9 @@ on_answers(struct task *task)
 }
 
 void
-kafka_answers_add(struct kafka_answers **list, struct loop *loop, queue_cb cb, void *arg, int err)
+answers_add(struct answers **list, struct loop *loop, queue_cb cb, void *arg, int err)
 {
-	struct kafka_answers *answers = *list;
+	struct answers *answers = *list;
 
 	if (!cb)
 		return;
@@ -59,9 +59,9 @@ kafka_answers_add(struct kafka_answers **list, struct loop *loop, queue_cb cb, v
 }
 
 void
-kafka_answers_send(struct kafka_answers **list)
+answers_send(struct answers **list)
 {
-	struct kafka_answers *answers;
+	struct answers *answers;
 
 	while ((answers = *list)) {
 		*list = answers->next;
