@@ -7,6 +7,7 @@
 #ifndef SHARED_QUEUE_BACKEND_H
 #define SHARED_QUEUE_BACKEND_H
 
+#include "shared/queue/config_watch.h"
 #include "shared/queue/queue.h"
 
 struct queue {
@@ -24,10 +25,6 @@ struct record {
 };
 
 struct rows {
-	const struct queue_ops *ops;
-};
-
-struct config_watch {
 	const struct queue_ops *ops;
 };
 

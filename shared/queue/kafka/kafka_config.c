@@ -4,9 +4,7 @@
  * broker -> [thread of the watch] -> task -> on_entry on the watcher's loop
  *
  * A watch reads the topic from its start with a handle of its own: up to the end it gathers the
- * last value of each key, tells them in key order, and then every change as it comes. It ends on
- * its loop; its thread posts to that loop under the watch's lock, so that nothing is posted once it
- * has ended. The watch itself lives until its thread and what was posted are done; closing the
+ * last value of each key, tells them in key order, and then every change as it comes. Closing the
  * queue waits for the threads.
  */
 #include "shared/queue/kafka/kafka_config.h"
@@ -28,16 +26,9 @@ struct kafka_watch {
 	struct config_watch base;
 	struct kafka_queue *queue;
 	struct kafka_watch *next, **at; /* of the queue, under its watches_lock */
-	struct loop *loop;
-	void (*on_entry)(void *arg, const char *key, const char *json);
-	void *arg;
-	pthread_mutex_t lock;
-	/* under lock */
-	unsigned users; /* its owner, its thread, tasks */
-	bool ended;
 	/* the thread's */
 	struct entry *entries; /* until the snapshot is told */
-	struct news *news;
+	struct config_news *news;
 	bool told;
 };
 
@@ -46,99 +37,6 @@ struct entry {
 	char *json; /* behind the key */
 	char key[];
 };
-
-/* Entries as text, key NUL json NUL; an empty json: removed. */
-struct news {
-	struct task task;
-	struct kafka_watch *watch;
-	bool snapshot;
-	size_t size, space;
-	char *text;
-};
-
-static void
-leave(struct kafka_watch *watch)
-{
-	bool last;
-
-	pthread_mutex_lock(&watch->lock);
-	last = --watch->users == 0;
-	pthread_mutex_unlock(&watch->lock);
-	if (!last)
-		return;
-	pthread_mutex_destroy(&watch->lock);
-	free(watch);
-}
-
-static void
-news_free(struct news *news)
-{
-	free(news->text);
-	free(news);
-}
-
-static void
-on_news(struct task *task)
-{
-	struct news *news = (struct news *)task;
-	struct kafka_watch *watch = news->watch;
-	const char *key = news->text, *end = news->text + news->size, *json;
-
-	/* `ended` is set on this loop. */
-	for (; key < end && !watch->ended; key = json + strlen(json) + 1) {
-		json = key + strlen(key) + 1;
-		watch->on_entry(watch->arg, key, *json ? json : NULL);
-	}
-	if (news->snapshot && !watch->ended)
-		watch->on_entry(watch->arg, NULL, NULL);
-	news_free(news);
-	leave(watch);
-}
-
-static void
-news_add_text(struct news *news, const char *text, size_t length)
-{
-	if (news->space - news->size < length + 1) {
-		news->space = (news->size + length + 1) * 2;
-		news->text = xrealloc(news->text, news->space);
-	}
-	if (length)
-		memcpy(news->text + news->size, text, length);
-	news->text[news->size + length] = '\0';
-	news->size += length + 1;
-}
-
-static void
-news_add(struct kafka_watch *watch, const char *key, const char *json, size_t json_length)
-{
-	if (!watch->news) {
-		watch->news = xcalloc(1, sizeof *watch->news);
-		watch->news->task.run = on_news;
-		watch->news->watch = watch;
-	}
-	news_add_text(watch->news, key, strlen(key));
-	news_add_text(watch->news, json, json_length);
-}
-
-static void
-news_send(struct kafka_watch *watch)
-{
-	struct news *news = watch->news;
-	bool ended;
-
-	watch->news = NULL;
-	if (!news)
-		return;
-	pthread_mutex_lock(&watch->lock);
-	ended = watch->ended;
-	if (!ended) {
-		watch->users++;
-		loop_post(watch->loop, &news->task);
-	}
-	pthread_mutex_unlock(&watch->lock);
-	if (ended)
-		news_free(news);
-}
 
 static void
 entry_drop(struct kafka_watch *watch, struct entry *entry)
@@ -175,21 +73,34 @@ by_key(const struct entry *a, const struct entry *b)
 static void
 tell_snapshot(struct kafka_watch *watch)
 {
+	struct config_news *news = config_news_new(&watch->base);
 	struct entry *entry, *next;
 
 	HASH_SORT(watch->entries, by_key);
 	HASH_ITER(hh, watch->entries, entry, next)
 	{
-		news_add(watch, entry->key, entry->json, strlen(entry->json));
+		config_news_add(
+			news, entry->key, strlen(entry->key), entry->json, strlen(entry->json));
 		entry_drop(watch, entry);
 	}
-	if (!watch->news) /* nothing is there: the end of it has to be told all the same */
-		news_add(watch, "", "", 0);
-	if (!watch->news->text[0])
-		watch->news->size = 0;
-	watch->news->snapshot = true;
 	watch->told = true;
-	news_send(watch);
+	config_news_send(news, true);
+}
+
+static void
+change_add(struct kafka_watch *watch, const char *key, const char *json, size_t json_length)
+{
+	if (!watch->news)
+		watch->news = config_news_new(&watch->base);
+	config_news_add(watch->news, key, strlen(key), json, json_length);
+}
+
+static void
+changes_send(struct kafka_watch *watch)
+{
+	if (watch->news)
+		config_news_send(watch->news, false);
+	watch->news = NULL;
 }
 
 static void
@@ -212,20 +123,9 @@ take(struct kafka_watch *watch, const rd_kafka_message_t *message)
 	memcpy(key, message->key, message->key_len);
 	key[message->key_len] = '\0';
 	if (watch->told)
-		news_add(watch, key, json, length);
+		change_add(watch, key, json, length);
 	else
 		entry_set(watch, key, json, length);
-}
-
-static bool
-has_ended(struct kafka_watch *watch)
-{
-	bool ended;
-
-	pthread_mutex_lock(&watch->lock);
-	ended = watch->ended;
-	pthread_mutex_unlock(&watch->lock);
-	return ended;
 }
 
 static rd_kafka_t *
@@ -250,7 +150,7 @@ follow(struct kafka_watch *watch, rd_kafka_topic_t *topic)
 {
 	rd_kafka_message_t *message;
 
-	while (!has_ended(watch)) {
+	while (!config_watch_ended(&watch->base)) {
 		for (int i = 0; i < BATCH; i++) {
 			message = rd_kafka_consume(topic, 0, i ? 0 : POLL_MS);
 			if (!message)
@@ -258,7 +158,7 @@ follow(struct kafka_watch *watch, rd_kafka_topic_t *topic)
 			take(watch, message);
 			rd_kafka_message_destroy(message);
 		}
-		news_send(watch);
+		changes_send(watch);
 	}
 }
 
@@ -295,7 +195,7 @@ run(void *arg)
 	HASH_ITER(hh, watch->entries, entry, next)
 	entry_drop(watch, entry);
 	unlist(watch);
-	leave(watch);
+	config_watch_leave(&watch->base);
 	return NULL;
 }
 
@@ -318,15 +218,9 @@ kafka_config_watch(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg)
 {
 	struct kafka_queue *queue = (struct kafka_queue *)base;
-	struct kafka_watch *watch = xcalloc(1, sizeof *watch);
+	struct kafka_watch *watch = config_watch_new(sizeof *watch, base->ops, loop, on_entry, arg);
 
-	*watch = (struct kafka_watch){ .base.ops = base->ops,
-		.queue = queue,
-		.loop = loop,
-		.on_entry = on_entry,
-		.arg = arg,
-		.users = 2 };
-	pthread_mutex_init(&watch->lock, NULL);
+	watch->queue = queue;
 	pthread_mutex_lock(&queue->watches_lock);
 	watch->next = queue->watches;
 	watch->at = &queue->watches;
@@ -341,12 +235,8 @@ kafka_config_watch(struct queue *base, struct loop *loop,
 void
 kafka_config_unwatch(struct config_watch *base)
 {
-	struct kafka_watch *watch = (struct kafka_watch *)base;
-
-	pthread_mutex_lock(&watch->lock);
-	watch->ended = true;
-	pthread_mutex_unlock(&watch->lock);
-	leave(watch);
+	config_watch_end(base);
+	config_watch_leave(base);
 }
 
 void
