@@ -15,7 +15,7 @@
 #include "scanner/spelling.h"
 #include "scanner/verdict.h"
 #include "shared/base/fair.h"
-#include "shared/queue/queue.h"
+#include "shared/queue/records.h"
 
 struct clamd;
 

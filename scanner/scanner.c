@@ -33,7 +33,7 @@
 #include "shared/base/text.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
-#include "shared/queue/queue.h"
+#include "shared/queue/records.h"
 #include "shared/work/hold.h"
 #include "shared/work/inflight.h"
 #include "shared/work/poison.h"

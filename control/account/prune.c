@@ -17,7 +17,7 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/timer.h"
-#include "shared/queue/queue.h"
+#include "shared/queue/stats.h"
 
 #define RULES_KEPT_US (UINT64_C(6) * 24 * 3600 * 1000000)
 #define EVERY_MS 3600000

@@ -11,7 +11,7 @@
 #include <jansson.h>
 
 #include "shared/mail/reply_class.h"
-#include "shared/queue/queue.h"
+#include "shared/queue/records.h"
 #include "shared/work/inflight.h"
 
 struct api;

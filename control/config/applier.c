@@ -27,7 +27,7 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/timer.h"
-#include "shared/queue/queue.h"
+#include "shared/queue/config.h"
 #include "shared/redis/redis.h"
 
 #define CHUNK 500 /* entries on their way at a time */

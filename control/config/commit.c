@@ -27,7 +27,7 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/timer.h"
-#include "shared/queue/queue.h"
+#include "shared/queue/config.h"
 
 #define KEEP_MS 3000     /* three syncs of the events' files */
 #define OVERDUE_MS 90000 /* each step is answered within QUEUE_LATE_MS */

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "shared/mail/envelope.h"
-#include "shared/queue/queue.h"
+#include "shared/queue/call.h"
 
 struct seen_mail {
 	uint8_t id[ID_SIZE];

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "ingress/message/content.h"
-#include "shared/queue/queue.h"
+#include "shared/queue/records.h"
 
 struct draft {
 	char *data;

@@ -17,7 +17,7 @@
 #include "sender/smtp/client_private.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
-#include "shared/queue/queue.h"
+#include "shared/queue/records.h"
 
 #define HIGH_WATER QUEUE_PIECE_MAX
 #define PIECES_PER_TURN 16

@@ -5,7 +5,7 @@
 #define SHARED_ANSWERS_H
 
 #include "shared/base/loop.h"
-#include "shared/queue/queue.h"
+#include "shared/queue/call.h"
 
 struct answers;
 

@@ -28,7 +28,8 @@
 #define SHARED_EVENT_H
 
 #include "shared/base/json.h"
-#include "shared/queue/queue.h"
+#include "shared/mail/envelope.h"
+#include "shared/queue/events.h"
 
 struct mail_event {
 	struct json json;

@@ -17,7 +17,7 @@
 
 #include <lmdb.h>
 
-#include "shared/queue/queue.h"
+#include "shared/queue/rows.h"
 
 #define ROW_KEY_MAX (ID_SIZE + QUEUE_SITE_MAX)
 #define LANE_KEY_MAX (QUEUE_SITE_MAX + 1 + 8 + 8 + ID_SIZE)

@@ -4,7 +4,7 @@
 #ifndef SHARED_HOLD_H
 #define SHARED_HOLD_H
 
-#include "shared/queue/queue.h"
+#include "shared/queue/records.h"
 
 struct config;
 struct hold;

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/queue/queue.h"
+#include "shared/queue/events.h"
 
 struct event_file;
 

@@ -10,7 +10,7 @@
 #ifndef SHARED_ROW_CACHE_H
 #define SHARED_ROW_CACHE_H
 
-#include "shared/queue/queue.h"
+#include "shared/queue/rows.h"
 
 struct row_cache;
 

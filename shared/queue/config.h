@@ -1,0 +1,42 @@
+/*
+ * config.h - relay.config: entries, and those who watch them.
+ */
+#ifndef SHARED_QUEUE_CONFIG_H
+#define SHARED_QUEUE_CONFIG_H
+
+#include "shared/queue/call.h"
+
+struct config_watch;
+
+/*
+ * relay.config: the truth for accounts, settings and operator rules. Keys are text
+ * ("account/<id>", "rule/<id>"), values JSON; the last value of a key counts, an empty one removes.
+ *   account/<id>    {"version","id","name","contact","status":"active|disabled|deleted","policy",
+ *                    "display_address","limits":{...},"domains":[{"name","verified",
+ *                    "mailboxes"}],"created_us"}; deleted: "deleted_us", "status_before", and
+ *                    nothing of it is served, its users and addresses neither
+ *   user/<name>     {"version","account","enabled","verifier","created_us"}
+ *   ip/<network>    {"version","account","active","created_us"}
+ *   owner           {"version","id"}: whose accounts these are (owner.h)
+ *   rule/<number>   {"number","action":"retry|bounce|release","selector","accepted_before_us",
+ *                    "by"}: an operator's command for the mail that matches the selector
+ *                    (selector.h) and was accepted before it, wherever that is. Numbers are 20
+ *                    digits in the key and grow, so that Row.rule says which are done. Kept 6
+ *                    days, and as long as older mail is no row yet.
+ *   audit/<number>  {"version","event","expects"}: a change whose event may not be written yet
+ *                    (control/config/commit.c)
+ *   suspension/<selector>  {"version","selector","reason","by","since_us","until_us"}: what
+ *                    matches waits until the entry is removed, or (not 0) until then. In the key
+ *                    stand the selector's fields as in a query, so that there is one for each.
+ */
+void
+queue_config_put(struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);
+/* Calls `on_entry` on `loop` with every entry there is (key order), then with key NULL once, then
+ * with every change as it comes (json NULL: removed), until queue_config_unwatch(). */
+struct config_watch *queue_config_watch(struct queue *queue, struct loop *loop,
+	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
+/* Nothing is told any more, and the loop may go. On that loop, `on_entry` included, or once it no
+ * longer runs. NULL is fine. */
+void queue_config_unwatch(struct config_watch **watch);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * stats.h - the queue in numbers, and its brokers' clock.
+ */
+#ifndef SHARED_QUEUE_STATS_H
+#define SHARED_QUEUE_STATS_H
+
+#include <stdint.h>
+
+#include "shared/queue/call.h"
+
+/* The time by the brokers' clock, as far as records that came lately tell; it may be behind, never
+ * ahead. 0: not known, as for a queue that has no clock but ours. */
+uint64_t queue_clock_us(struct queue *queue);
+
+/* For metrics and tests: records in a topic, rows, and bytes used of the map. */
+struct queue_stats {
+	uint64_t records[TOPIC_COUNT];
+	uint64_t rows;
+	uint64_t used_bytes, map_bytes;
+	uint64_t oldest_us[TOPIC_COUNT]; /* accepted_us of the oldest record, 0 when empty */
+	uint64_t bodies;                 /* messages held, in topics or waiting */
+	uint64_t bad;                    /* set aside (bad.h) */
+	uint64_t events_lost;            /* events that went to the log: nothing would take them */
+};
+void queue_stats(struct queue *queue, struct queue_stats *out);
+
+#endif
