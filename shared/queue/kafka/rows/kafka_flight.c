@@ -56,13 +56,13 @@ on_ack(struct kafka_message *message, int err, int64_t offset)
 void
 flight_produce(struct kafka_state *state, struct flight *flight)
 {
-	struct part *part = part_of(state, flight->message.partition);
+	struct state_partition *partition = state_partition_of(state, flight->message.partition);
 
-	flight->tenure = part->tenure;
+	flight->tenure = partition->tenure;
 	flight->message.on_ack = on_ack;
 	if (flight->kind == FLIGHT_ROW) {
-		flight->number = ++part->produced;
-		TAILQ_INSERT_TAIL(&part->flying, flight, link);
+		flight->number = ++partition->produced;
+		TAILQ_INSERT_TAIL(&partition->flying, flight, link);
 	}
 	atomic_fetch_add(&state->unacked, 1);
 	kafka_produce(state->queue->producer, &flight->message);
@@ -70,8 +70,8 @@ flight_produce(struct kafka_state *state, struct flight *flight)
 
 /* A row under our epoch, its body at `body_offset` of mail.deferred (< 0: as the row says). */
 struct flight *
-flight_of_row(
-	struct kafka_state *state, const struct part *part, const Row *row, int64_t body_offset)
+flight_of_row(struct kafka_state *state, const struct state_partition *partition, const Row *row,
+	int64_t body_offset)
 {
 	Envelope envelope = *row->envelope;
 	Row ours = *row;
@@ -80,13 +80,13 @@ flight_of_row(
 	struct flight *flight;
 
 	ours.envelope = &envelope;
-	ours.epoch = part->epoch;
+	ours.epoch = partition->epoch;
 	if (body_offset >= 0) {
 		envelope.body_topic = KAFKA_DEFERRED;
 		envelope.body_offset = body_offset;
 	}
 	flight = flight_new(
-		state, FLIGHT_ROW, part->partition, key_size, row__get_packed_size(&ours));
+		state, FLIGHT_ROW, partition->number, key_size, row__get_packed_size(&ours));
 	memcpy(flight->bytes, key, key_size);
 	row__pack(&ours, flight->bytes + key_size);
 	return flight;
@@ -94,16 +94,16 @@ flight_of_row(
 
 /* Its header tells whose it is. */
 struct flight *
-flight_of_tombstone(
-	struct kafka_state *state, const struct part *part, const char *key, size_t key_size)
+flight_of_tombstone(struct kafka_state *state, const struct state_partition *partition,
+	const char *key, size_t key_size)
 {
 	Row header = ROW__INIT;
 	struct flight *flight;
 	size_t size;
 
-	header.epoch = part->epoch;
+	header.epoch = partition->epoch;
 	size = row__get_packed_size(&header);
-	flight = flight_new(state, FLIGHT_ROW, part->partition, key_size, size);
+	flight = flight_new(state, FLIGHT_ROW, partition->number, key_size, size);
 	memcpy(flight->bytes, key, key_size);
 	row__pack(&header, flight->bytes + key_size);
 	flight->message.header = flight->bytes + key_size;
@@ -115,11 +115,11 @@ flight_of_tombstone(
 
 /* A record of ours under way for that key may lie behind the zombie's already. */
 bool
-key_is_flying(const struct part *part, const char *key, size_t key_size)
+key_is_flying(const struct state_partition *partition, const char *key, size_t key_size)
 {
 	const struct flight *flight;
 
-	TAILQ_FOREACH(flight, &part->flying, link)
+	TAILQ_FOREACH(flight, &partition->flying, link)
 	if (flight->message.key_size == key_size && !memcmp(flight->bytes, key, key_size))
 		return true;
 	return false;

@@ -26,8 +26,7 @@
 /* One body; from the reading until its new record is acknowledged. */
 struct renewal {
 	struct kafka_state *state;
-	struct part *part;
-	int32_t partition;
+	struct state_partition *partition;
 	uint8_t id[ID_SIZE];
 	int64_t offset;
 	struct kafka_body *body; /* pinned */
@@ -52,13 +51,13 @@ on_body(void *arg, int err, struct kafka_body *body)
 static void
 end(struct renewal *renewal, bool failed)
 {
-	struct part *part = renewal->part;
+	struct state_partition *partition = renewal->partition;
 
 	if (renewal->body)
 		kafka_body_unpin(renewal->body);
 	if (failed)
-		part->renew_after_ms = clock_mono_ms() + LATER_MS;
-	part->renewal = NULL;
+		partition->renew_after_ms = clock_mono_ms() + LATER_MS;
+	partition->renewal = NULL;
 	free(renewal);
 }
 
@@ -116,11 +115,11 @@ renew_end(struct write *write, int err)
 static void
 append(struct kafka_state *state, struct renewal *renewal)
 {
-	struct rows_found found = rows_now(state, renewal->partition, renewal->id);
+	struct rows_found found = rows_now(state, renewal->partition->number, renewal->id);
 
 	if (found.count)
 		renew_produce(
-			state, renewal->part, found.rows[0]->envelope, renewal->body, renewal);
+			state, renewal->partition, found.rows[0]->envelope, renewal->body, renewal);
 	else
 		end(renewal, false);
 	for (size_t i = 0; i < found.count; i++)
@@ -133,13 +132,13 @@ static void
 go_on(struct kafka_state *state, struct renewal *renewal)
 {
 	renewal->read = false;
-	if (!renewal->err && part_leased(state, renewal->part)) {
+	if (!renewal->err && state_partition_leased(state, renewal->partition)) {
 		append(state, renewal);
 		return;
 	}
 	if (renewal->err == -ENOENT) { /* nothing to keep, nor to renew */
-		kafka_state_bodiless(state, renewal->partition, renewal->id);
-		renewal->part->missing_to = renewal->offset + 1;
+		kafka_state_bodiless(state, renewal->partition->number, renewal->id);
+		renewal->partition->missing_to = renewal->offset + 1;
 	}
 	end(renewal, renewal->err != -ENOENT);
 }
@@ -147,29 +146,30 @@ go_on(struct kafka_state *state, struct renewal *renewal)
 /* A body that is to be read, or NULL. Under lock. Not while the cache stays as it is: it would be
  * renewed again and again. */
 static struct renewal *
-begin(struct kafka_state *state, struct part *part, struct kafka_place *place_out)
+begin(struct kafka_state *state, struct state_partition *partition, struct kafka_place *place_out)
 {
 	const uint64_t now_us = clock_us();
 	struct renewal *renewal;
 	uint8_t id[ID_SIZE];
 	uint64_t seen_us;
-	int64_t offset = part->missing_to;
+	int64_t offset = partition->missing_to;
 
-	if (part->renewal || clock_mono_ms() < part->renew_after_ms || !part_leased(state, part) ||
-		state->closing || follower_stuck(state->mine))
+	if (partition->renewal || clock_mono_ms() < partition->renew_after_ms ||
+		!state_partition_leased(state, partition) || state->closing ||
+		follower_stuck(state->mine))
 		return NULL;
 	if (!row_cache_first_body(
-		    follower_cache(state->mine), part->partition, &offset, &seen_us, id) ||
+		    follower_cache(state->mine), partition->number, &offset, &seen_us, id) ||
 		seen_us > now_us || now_us - seen_us < state->renew_us) {
-		part->renew_after_ms = clock_mono_ms() + LOOK_MS;
+		partition->renew_after_ms = clock_mono_ms() + LOOK_MS;
 		return NULL;
 	}
 	renewal = xcalloc(1, sizeof *renewal);
-	*renewal = (struct renewal){ .state = state, .part = part, .partition = part->partition };
+	*renewal = (struct renewal){ .state = state, .partition = partition };
 	renewal->offset = offset;
 	memcpy(renewal->id, id, ID_SIZE);
-	part->renewal = renewal;
-	*place_out = kafka_place_new(KAFKA_DEFERRED, part->partition, offset, id);
+	partition->renewal = renewal;
+	*place_out = kafka_place_new(KAFKA_DEFERRED, partition->number, offset, id);
 	atomic_fetch_add(&state->reading, 1);
 	return renewal;
 }
@@ -177,15 +177,16 @@ begin(struct kafka_state *state, struct part *part, struct kafka_place *place_ou
 void
 renew_turn(struct kafka_state *state)
 {
-	for (int32_t i = 0; i < state->parts_count; i++) {
+	for (int32_t i = 0; i < state->partitions_count; i++) {
 		struct renewal *renewal = NULL;
 		struct kafka_place place = { .topic = KAFKA_NONE };
 
 		pthread_mutex_lock(&state->lock);
-		if (state->parts[i] && state->parts[i]->renewal && state->parts[i]->renewal->read)
-			go_on(state, state->parts[i]->renewal);
-		else if (state->parts[i])
-			renewal = begin(state, state->parts[i], &place);
+		if (state->partitions[i] && state->partitions[i]->renewal &&
+			state->partitions[i]->renewal->read)
+			go_on(state, state->partitions[i]->renewal);
+		else if (state->partitions[i])
+			renewal = begin(state, state->partitions[i], &place);
 		pthread_mutex_unlock(&state->lock);
 		if (renewal)
 			kafka_body_get(state->queue->bodies, place, NULL, on_body, renewal);

@@ -78,26 +78,27 @@ write_part_done(struct kafka_state *state, struct write *write, int err)
 }
 
 static void
-note_doubt(struct part *part, const struct flight *flight, int err)
+note_doubt(struct state_partition *partition, const struct flight *flight, int err)
 {
 	const struct write *write = flight->write;
 
-	if (!err && flight->number > part->doubtful_to)
-		part->doubtful_body = INT64_MAX;
+	if (!err && flight->number > partition->doubtful_to)
+		partition->doubtful_body = INT64_MAX;
 	if (!err || !write || write->body_offset < 0)
 		return;
-	part->doubtful_to = part->produced;
-	if (write->body_offset < part->doubtful_body)
-		part->doubtful_body = write->body_offset;
+	partition->doubtful_to = partition->produced;
+	if (write->body_offset < partition->doubtful_body)
+		partition->doubtful_body = write->body_offset;
 }
 
 static void
-flight_done(struct kafka_state *state, struct part *part, struct flight *flight, int err)
+flight_done(struct kafka_state *state, struct state_partition *partition, struct flight *flight,
+	int err)
 {
-	note_doubt(part, flight, err);
-	TAILQ_REMOVE(&part->flying, flight, link);
+	note_doubt(partition, flight, err);
+	TAILQ_REMOVE(&partition->flying, flight, link);
 	if (flight->zombie)
-		zombie_answered(part, flight->zombie, err);
+		zombie_answered(partition, flight->zombie, err);
 	if (flight->write)
 		write_part_done(state, flight->write, err);
 	free(flight);
@@ -105,11 +106,11 @@ flight_done(struct kafka_state *state, struct part *part, struct flight *flight,
 
 /* What a write has to hear at once; 0: it may go. Under lock. */
 static int
-refusal(const struct kafka_state *state, const struct part *part)
+refusal(const struct kafka_state *state, const struct state_partition *partition)
 {
-	if (!part || part->state == PART_AWAY)
+	if (!partition || partition->state == OWNERSHIP_AWAY)
 		return -ECANCELED;
-	return part_leased(state, part) ? 0 : -ETIMEDOUT;
+	return state_partition_leased(state, partition) ? 0 : -ETIMEDOUT;
 }
 
 /* Lays the row's record on its way as part of a call. Under lock. */
@@ -125,20 +126,20 @@ void
 kafka_row_put(struct queue *base, const Row *row, queue_cb cb, void *arg)
 {
 	struct kafka_state *state = ((struct kafka_queue *)base)->state;
-	struct part *part;
+	struct state_partition *partition;
 	struct write *write;
 	int64_t body;
 	int err;
 
 	pthread_mutex_lock(&state->lock);
-	part = part_of(state, (int32_t)row->envelope->partition);
-	err = refusal(state, part);
-	if (!err && (body = body_place(state, part, row)) < 0)
+	partition = state_partition_of(state, (int32_t)row->envelope->partition);
+	err = refusal(state, partition);
+	if (!err && (body = body_place(state, partition, row)) < 0)
 		err = -ENOENT; /* rows come into being by deferring a record */
 	if (!err) {
-		write = write_new(state, part->partition, cb, arg);
+		write = write_new(state, partition->number, cb, arg);
 		write->body_offset = body; /* it may be the last to need it */
-		write_row(state, write, flight_of_row(state, part, row, body));
+		write_row(state, write, flight_of_row(state, partition, row, body));
 	}
 	pthread_mutex_unlock(&state->lock);
 	if (err && cb)
@@ -151,16 +152,16 @@ kafka_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg)
 	struct kafka_state *state = ((struct kafka_queue *)base)->state;
 	char key[STATE_KEY_MAX];
 	size_t key_size = state_key(key, row->envelope->id.data, row->site, strlen(row->site));
-	struct part *part;
+	struct state_partition *partition;
 	struct write *write;
 	int err;
 
 	pthread_mutex_lock(&state->lock);
-	part = part_of(state, (int32_t)row->envelope->partition);
-	err = refusal(state, part);
+	partition = state_partition_of(state, (int32_t)row->envelope->partition);
+	err = refusal(state, partition);
 	if (!err) {
-		write = write_new(state, part->partition, cb, arg);
-		write_row(state, write, flight_of_tombstone(state, part, key, key_size));
+		write = write_new(state, partition->number, cb, arg);
+		write_row(state, write, flight_of_tombstone(state, partition, key, key_size));
 	}
 	pthread_mutex_unlock(&state->lock);
 	if (err && cb)
@@ -192,27 +193,28 @@ kafka_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, vo
 {
 	const struct kafka_record *record = kafka_record_of(base);
 	struct kafka_state *state = record->queue->state;
-	struct part *part;
+	struct state_partition *partition;
 	struct write *write;
 	struct flight *flight;
 	int err;
 
 	pthread_mutex_lock(&state->lock);
-	part = part_of(state, record->partition);
-	err = refusal(state, part);
+	partition = state_partition_of(state, record->partition);
+	err = refusal(state, partition);
 	if (!err) {
-		write = write_new(state, part->partition, cb, arg);
+		write = write_new(state, partition->number, cb, arg);
 		write->record = base;
 		write->body = record->body;
 		kafka_body_pin(write->body);
-		write->body_from = part->body_end;
+		write->body_from = partition->body_end;
 		write->loop = record->loop;
 		write->rows = xmalloc(count * sizeof(Row *));
 		write->row_count = count;
 		for (size_t i = 0; i < count; i++)
 			write->rows[i] = row_copy(rows[i]);
 		write->left = 1;
-		flight = flight_of_body(state, record_envelope(base), write->body, part->partition);
+		flight = flight_of_body(
+			state, record_envelope(base), write->body, partition->number);
 		flight->write = write;
 		flight_produce(state, flight);
 	}
@@ -222,14 +224,14 @@ kafka_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, vo
 }
 
 void
-renew_produce(struct kafka_state *state, struct part *part, const Envelope *envelope,
-	struct kafka_body *body, struct renewal *renewal)
+renew_produce(struct kafka_state *state, struct state_partition *partition,
+	const Envelope *envelope, struct kafka_body *body, struct renewal *renewal)
 {
-	struct write *write = write_new(state, part->partition, NULL, NULL);
-	struct flight *flight = flight_of_body(state, envelope, body, part->partition);
+	struct write *write = write_new(state, partition->number, NULL, NULL);
+	struct flight *flight = flight_of_body(state, envelope, body, partition->number);
 
 	write->renewal = renewal;
-	write->body_from = part->body_end;
+	write->body_from = partition->body_end;
 	write->left = 1;
 	flight->write = write;
 	flight_produce(state, flight);
@@ -237,12 +239,12 @@ renew_produce(struct kafka_state *state, struct part *part, const Envelope *enve
 
 /* Its owner writes that row at this moment. */
 static bool
-row_is_flying(const struct part *part, const Row *row)
+row_is_flying(const struct state_partition *partition, const Row *row)
 {
 	char key[STATE_KEY_MAX];
 	size_t key_size = state_key(key, row->envelope->id.data, row->site, strlen(row->site));
 
-	return key_is_flying(part, key, key_size);
+	return key_is_flying(partition, key, key_size);
 }
 
 /* The body is durable: its rows point to it. Under lock. */
@@ -250,20 +252,21 @@ static void
 body_acked(struct kafka_state *state, struct flight *flight)
 {
 	struct write *write = flight->write;
-	struct part *part = part_of(state, write->partition);
-	int err = flight->err ? flight->err : refusal(state, part);
+	struct state_partition *partition = state_partition_of(state, write->partition);
+	int err = flight->err ? flight->err : refusal(state, partition);
 
-	if (!flight->err && flight->offset >= part->body_end)
-		part->body_end = flight->offset + 1;
+	if (!flight->err && flight->offset >= partition->body_end)
+		partition->body_end = flight->offset + 1;
 	write->body_offset = flight->err ? -1 : flight->offset;
-	if (!err && flight->tenure != part->tenure)
+	if (!err && flight->tenure != partition->tenure)
 		err = -ECANCELED;
 	if (write->renewal && !err)
 		renew_rows(state, write);
 	for (size_t i = 0; i < write->row_count && !err && !write->answered; i++)
-		if (!write->renewal || !row_is_flying(part, write->rows[i]))
+		if (!write->renewal || !row_is_flying(partition, write->rows[i]))
 			write_row(state, write,
-				flight_of_row(state, part, write->rows[i], write->body_offset));
+				flight_of_row(
+					state, partition, write->rows[i], write->body_offset));
 	if (write->renewal)
 		renew_end(write, err);
 	if (write->body)
@@ -278,38 +281,38 @@ body_acked(struct kafka_state *state, struct flight *flight)
 static void
 row_acked(struct kafka_state *state, struct flight *flight)
 {
-	struct part *part = part_of(state, flight->message.partition);
+	struct state_partition *partition = state_partition_of(state, flight->message.partition);
 
 	flight->acked = true;
 	if (flight->err)
-		flight_done(state, part, flight, flight->err);
-	else if (part->state == PART_AWAY || flight->tenure != part->tenure)
-		flight_done(state, part, flight, -ECANCELED);
+		flight_done(state, partition, flight, flight->err);
+	else if (partition->state == OWNERSHIP_AWAY || flight->tenure != partition->tenure)
+		flight_done(state, partition, flight, -ECANCELED);
 }
 
 /* Those that were read back are done. Under lock. */
 void
-rows_folded(struct kafka_state *state, struct part *part)
+rows_folded(struct kafka_state *state, struct state_partition *partition)
 {
 	struct flight *flight, *next;
 
-	for (flight = TAILQ_FIRST(&part->flying); flight; flight = next) {
+	for (flight = TAILQ_FIRST(&partition->flying); flight; flight = next) {
 		next = TAILQ_NEXT(flight, link);
-		if (!flight->acked || flight->offset >= part->next)
+		if (!flight->acked || flight->offset >= partition->next)
 			return;
-		flight_done(state, part, flight, zombie_fate(part, flight));
+		flight_done(state, partition, flight, zombie_fate(partition, flight));
 	}
 }
 
 void
-rows_released(struct kafka_state *state, struct part *part)
+rows_released(struct kafka_state *state, struct state_partition *partition)
 {
 	struct flight *flight, *next;
 
-	for (flight = TAILQ_FIRST(&part->flying); flight; flight = next) {
+	for (flight = TAILQ_FIRST(&partition->flying); flight; flight = next) {
 		next = TAILQ_NEXT(flight, link);
 		if (flight->acked)
-			flight_done(state, part, flight, -ECANCELED);
+			flight_done(state, partition, flight, -ECANCELED);
 	}
 	follower_wake(state->mine);
 }
@@ -384,9 +387,9 @@ rows_turn(struct kafka_state *state)
 
 	pthread_mutex_lock(&state->lock);
 	take_acks(state);
-	for (int i = 0; i < state->parts_count; i++)
-		if (state->parts[i])
-			rows_folded(state, state->parts[i]);
+	for (int i = 0; i < state->partitions_count; i++)
+		if (state->partitions[i])
+			rows_folded(state, state->partitions[i]);
 	zombies_answer(state);
 	answer_late(state);
 	TAILQ_CONCAT(&ended, &state->ended, link);

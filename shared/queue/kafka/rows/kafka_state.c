@@ -62,17 +62,17 @@ on_notice(struct task *task)
 }
 
 static void
-tell(struct kafka_state *state, struct part *part, bool gained)
+tell(struct kafka_state *state, struct state_partition *partition, bool gained)
 {
 	struct notice *notice;
 
-	if (part->told == gained || !state->view)
+	if (partition->told == gained || !state->view)
 		return;
-	part->told = gained;
+	partition->told = gained;
 	notice = xmalloc(sizeof *notice);
 	*notice = (struct notice){
 		{NULL, on_notice},
-                state->view, (uint32_t)part->partition, gained
+                state->view, (uint32_t)partition->number, gained
 	};
 	atomic_fetch_add(&state->view->uses, 1);
 	loop_post(state->view->loop, &notice->task);
@@ -96,18 +96,19 @@ on_claimed_task(struct task *task)
 }
 
 static void
-tell_claimed(struct part *part, int err)
+tell_claimed(struct state_partition *partition, int err)
 {
 	struct claimed *claimed;
-	struct loop *loop = part->loop;
+	struct loop *loop = partition->loop;
 
-	part->loop = NULL;
+	partition->loop = NULL;
 	if (!loop)
 		return;
 	claimed = xmalloc(sizeof *claimed);
 	*claimed = (struct claimed){
 		{NULL, on_claimed_task},
-                part->on_claimed, part->arg, part->partition, err
+                partition->on_claimed, partition->arg, partition->number,
+		err
 	};
 	loop_post(loop, &claimed->task);
 }
@@ -120,10 +121,10 @@ show_progress(struct kafka_state *state)
 	unsigned replaying = 0, owned = 0;
 	char why[64];
 
-	for (int i = 0; i < state->parts_count; i++)
-		if (state->parts[i]) {
-			replaying += state->parts[i]->state == PART_REPLAYING;
-			owned += state->parts[i]->state == PART_OWNED;
+	for (int i = 0; i < state->partitions_count; i++)
+		if (state->partitions[i]) {
+			replaying += state->partitions[i]->state == OWNERSHIP_REPLAYING;
+			owned += state->partitions[i]->state == OWNERSHIP_OURS;
 		}
 	metric_set(state->owned, owned);
 	metric_set(state->rebuild_partitions, replaying);
@@ -142,101 +143,101 @@ show_progress(struct kafka_state *state)
 static void part_acked(struct kafka_state *state, const struct flight *claim);
 
 static void
-claim_begin(struct kafka_state *state, struct part *part)
+claim_begin(struct kafka_state *state, struct state_partition *partition)
 {
 	char key[32], value[300], host[200] = "";
 	struct flight *flight;
 	size_t key_size, value_size;
 
 	gethostname(host, sizeof host - 1);
-	key_size = (size_t)snprintf(key, sizeof key, CLAIM_KEY "%" PRId32, part->partition);
+	key_size = (size_t)snprintf(key, sizeof key, CLAIM_KEY "%" PRId32, partition->number);
 	value_size = (size_t)snprintf(
 		value, sizeof value, "{\"host\":\"%s\",\"pid\":%ld}", host, (long)getpid());
-	flight = flight_new(state, FLIGHT_CLAIM, part->partition, key_size, value_size);
+	flight = flight_new(state, FLIGHT_CLAIM, partition->number, key_size, value_size);
 	flight->on_claim = part_acked;
 	memcpy(flight->bytes, key, key_size);
 	memcpy(flight->bytes + key_size, value, value_size);
-	part_enter(part, PART_CLAIMING);
-	flight->turn = ++part->turn;
+	state_partition_enter(partition, OWNERSHIP_CLAIMING);
+	flight->turn = ++partition->turn;
 	flight_produce(state, flight);
 	metric_add(state->claims, 1);
 }
 
 static void
-fence(struct part *part)
+fence(struct state_partition *partition)
 {
 	LOG_WARN("somebody else claims a partition that was ours", "partition",
-		log_int(part->partition), "epoch", log_int(part->newest_claim));
-	part_enter(part, PART_FENCED);
+		log_int(partition->number), "epoch", log_int(partition->newest_claim));
+	state_partition_enter(partition, OWNERSHIP_FENCED);
 }
 
 /* The claim came to nothing. */
 static void
-part_leave(struct kafka_state *state, struct part *part, int err)
+state_partition_leave(struct kafka_state *state, struct state_partition *partition, int err)
 {
-	part_enter(part, PART_AWAY);
-	follower_want(state->mine, part->partition, false);
-	tell_claimed(part, err);
+	state_partition_enter(partition, OWNERSHIP_AWAY);
+	follower_want(state->mine, partition->number, false);
+	tell_claimed(partition, err);
 }
 
 static void
-check_replayed(struct kafka_state *state, struct part *part)
+check_replayed(struct kafka_state *state, struct state_partition *partition)
 {
-	if (part->state != PART_REPLAYING || part->next <= part->epoch)
+	if (partition->state != OWNERSHIP_REPLAYING || partition->next <= partition->epoch)
 		return;
-	if (part->newest_claim > part->epoch) {
-		fence(part);
-		if (part->loop) /* no commit comes before it is told */
-			part_leave(state, part, -EAGAIN);
+	if (partition->newest_claim > partition->epoch) {
+		fence(partition);
+		if (partition->loop) /* no commit comes before it is told */
+			state_partition_leave(state, partition, -EAGAIN);
 		return;
 	}
-	part_enter(part, PART_OWNED);
-	part->told = part->told && !part->again;
-	part->again = false;
-	LOG_INFO("rows of a partition are ours", "partition", log_int(part->partition), "epoch",
-		log_int(part->epoch), "rows",
+	state_partition_enter(partition, OWNERSHIP_OURS);
+	partition->told = partition->told && !partition->again;
+	partition->again = false;
+	LOG_INFO("rows of a partition are ours", "partition", log_int(partition->number), "epoch",
+		log_int(partition->epoch), "rows",
 		log_int((int64_t)row_cache_count(
-			follower_cache(state->mine), part->partition, NULL)));
-	tell(state, part, true);
-	tell_claimed(part, 0);
+			follower_cache(state->mine), partition->number, NULL)));
+	tell(state, partition, true);
+	tell_claimed(partition, 0);
 }
 
 static void
 part_acked(struct kafka_state *state, const struct flight *claim)
 {
-	struct part *part = part_of(state, claim->message.partition);
+	struct state_partition *partition = state_partition_of(state, claim->message.partition);
 
-	if (part->state != PART_CLAIMING || part->turn != claim->turn)
+	if (partition->state != OWNERSHIP_CLAIMING || partition->turn != claim->turn)
 		return;
 	if (!claim->err) {
-		part_enter(part, PART_REPLAYING);
-		part->epoch = claim->offset;
-		check_replayed(state, part);
+		state_partition_enter(partition, OWNERSHIP_REPLAYING);
+		partition->epoch = claim->offset;
+		check_replayed(state, partition);
 		return;
 	}
-	LOG_WARN("cannot claim a partition", "partition", log_int(part->partition), "error",
+	LOG_WARN("cannot claim a partition", "partition", log_int(partition->number), "error",
 		strerror(-claim->err));
-	if (part->told) { /* a second claim; the next commit tries again */
-		part_enter(part, PART_FENCED);
+	if (partition->told) { /* a second claim; the next commit tries again */
+		state_partition_enter(partition, OWNERSHIP_FENCED);
 		return;
 	}
-	part_leave(state, part, claim->err);
+	state_partition_leave(state, partition, claim->err);
 }
 
 /* Hooks of the follower. */
 
 static void
-on_claim_read(void *arg, int32_t partition, int64_t offset)
+on_claim_read(void *arg, int32_t number, int64_t offset)
 {
 	struct kafka_state *state = arg;
-	struct part *part;
+	struct state_partition *partition;
 
 	pthread_mutex_lock(&state->lock);
-	part = part_of(state, partition);
-	if (part)
-		part->newest_claim = offset;
-	if (part && part->state == PART_OWNED && offset > part->epoch)
-		fence(part);
+	partition = state_partition_of(state, number);
+	if (partition)
+		partition->newest_claim = offset;
+	if (partition && partition->state == OWNERSHIP_OURS && offset > partition->epoch)
+		fence(partition);
 	pthread_mutex_unlock(&state->lock);
 }
 
@@ -244,12 +245,12 @@ static void
 on_zombie_read(void *arg, const rd_kafka_message_t *message, int64_t newest)
 {
 	struct kafka_state *state = arg;
-	struct part *part;
+	struct state_partition *partition;
 
 	pthread_mutex_lock(&state->lock);
-	part = part_of(state, message->partition);
-	if (part)
-		zombie_note(part, message, newest);
+	partition = state_partition_of(state, message->partition);
+	if (partition)
+		zombie_note(partition, message, newest);
 	metric_add(state->zombies, 1);
 	pthread_mutex_unlock(&state->lock);
 }
@@ -258,26 +259,26 @@ static void
 on_removed_read(void *arg, const rd_kafka_message_t *message)
 {
 	struct kafka_state *state = arg;
-	struct part *part;
+	struct state_partition *partition;
 
 	pthread_mutex_lock(&state->lock);
-	part = part_of(state, message->partition);
-	if (part)
-		zombies_settle(part, message);
+	partition = state_partition_of(state, message->partition);
+	if (partition)
+		zombies_settle(partition, message);
 	pthread_mutex_unlock(&state->lock);
 }
 
 /* A zombie's record is not passed until it is answered: the answer may not survive us. */
 static void
-on_point(void *arg, int32_t partition, struct row_point *point)
+on_point(void *arg, int32_t number, struct row_point *point)
 {
 	struct kafka_state *state = arg;
 	const struct zombie *zombie;
-	struct part *part;
+	struct state_partition *partition;
 
 	pthread_mutex_lock(&state->lock);
-	part = part_of(state, partition);
-	zombie = part ? TAILQ_FIRST(&part->zombies) : NULL;
+	partition = state_partition_of(state, number);
+	zombie = partition ? TAILQ_FIRST(&partition->zombies) : NULL;
 	if (zombie && zombie->offset < point->next) {
 		point->next = zombie->offset;
 		point->epoch = zombie->newest;
@@ -286,17 +287,17 @@ on_point(void *arg, int32_t partition, struct row_point *point)
 }
 
 static void
-on_folded(void *arg, int32_t partition, int64_t next)
+on_folded(void *arg, int32_t number, int64_t next)
 {
 	struct kafka_state *state = arg;
-	struct part *part;
+	struct state_partition *partition;
 
 	pthread_mutex_lock(&state->lock);
-	part = part_of(state, partition);
-	if (part && part->state != PART_AWAY) {
-		part->next = next;
-		check_replayed(state, part);
-		rows_folded(state, part);
+	partition = state_partition_of(state, number);
+	if (partition && partition->state != OWNERSHIP_AWAY) {
+		partition->next = next;
+		check_replayed(state, partition);
+		rows_folded(state, partition);
 	}
 	pthread_mutex_unlock(&state->lock);
 }
@@ -305,24 +306,25 @@ on_folded(void *arg, int32_t partition, int64_t next)
  * nobody needed any body: we own nothing until a claim of ours has been read behind all there is.
  */
 static void
-on_wiped(void *arg, int32_t partition)
+on_wiped(void *arg, int32_t number)
 {
 	struct kafka_state *state = arg;
-	struct part *part;
+	struct state_partition *partition;
 
 	pthread_mutex_lock(&state->lock);
-	part = part_of(state, partition);
-	if (part) {
-		part->next = 0;
-		part->newest_claim = -1;
-		part->again = part->told;
+	partition = state_partition_of(state, number);
+	if (partition) {
+		partition->next = 0;
+		partition->newest_claim = -1;
+		partition->again = partition->told;
 	}
-	if (part && (part->state == PART_OWNED || part->state == PART_REPLAYING)) {
+	if (partition &&
+		(partition->state == OWNERSHIP_OURS || partition->state == OWNERSHIP_REPLAYING)) {
 		LOG_ERROR("mail.state is shorter than it was; it is read again", "partition",
-			log_int(partition));
-		part_enter(part, PART_FENCED);
-		if (part->loop)
-			part_leave(state, part, -EAGAIN);
+			log_int(number));
+		state_partition_enter(partition, OWNERSHIP_FENCED);
+		if (partition->loop)
+			state_partition_leave(state, partition, -EAGAIN);
 	}
 	pthread_mutex_unlock(&state->lock);
 }
@@ -358,48 +360,48 @@ state_follower(struct kafka_state *state, enum rows_scope scope)
 
 /* From the consumer. */
 
-static struct part *
-part_get(struct kafka_state *state, int32_t partition)
+static struct state_partition *
+state_partition_get(struct kafka_state *state, int32_t number)
 {
-	struct part *part = state->parts[partition];
+	struct state_partition *partition = state->partitions[number];
 
-	if (part)
-		return part;
-	part = xcalloc(1, sizeof *part);
-	part->partition = partition;
-	part->newest_claim = -1;
-	TAILQ_INIT(&part->flying);
-	TAILQ_INIT(&part->zombies);
-	state->parts[partition] = part;
-	if (partition >= state->parts_count)
-		state->parts_count = partition + 1;
-	return part;
+	if (partition)
+		return partition;
+	partition = xcalloc(1, sizeof *partition);
+	partition->number = number;
+	partition->newest_claim = -1;
+	TAILQ_INIT(&partition->flying);
+	TAILQ_INIT(&partition->zombies);
+	state->partitions[number] = partition;
+	if (number >= state->partitions_count)
+		state->partitions_count = number + 1;
+	return partition;
 }
 
 void
-kafka_state_claim(struct kafka_state *state, int32_t partition, struct loop *loop,
-	void (*on_claimed)(void *arg, int32_t partition, int err), void *arg)
+kafka_state_claim(struct kafka_state *state, int32_t number, struct loop *loop,
+	void (*on_claimed)(void *arg, int32_t number, int err), void *arg)
 {
-	struct part *part;
+	struct state_partition *partition;
 
-	assert(partition >= 0 && partition < ROW_PARTITIONS_MAX);
+	assert(number >= 0 && number < ROW_PARTITIONS_MAX);
 	pthread_mutex_lock(&state->lock);
-	part = part_get(state, partition);
-	tell_claimed(part, -ECANCELED);
-	part->loop = loop;
-	part->on_claimed = on_claimed;
-	part->arg = arg;
+	partition = state_partition_get(state, number);
+	tell_claimed(partition, -ECANCELED);
+	partition->loop = loop;
+	partition->on_claimed = on_claimed;
+	partition->arg = arg;
 	if (!state_follower(state, ROWS_MINE)) {
-		tell_claimed(part, -EIO);
+		tell_claimed(partition, -EIO);
 	} else {
-		part->next = 0;
-		part->tenure++;
-		part->again = false;
-		part->body_end = -1;
-		part->missing_to = 0;
-		part->doubtful_body = INT64_MAX;
-		follower_want(state->mine, partition, true);
-		claim_begin(state, part);
+		partition->next = 0;
+		partition->tenure++;
+		partition->again = false;
+		partition->body_end = -1;
+		partition->missing_to = 0;
+		partition->doubtful_body = INT64_MAX;
+		follower_want(state->mine, number, true);
+		claim_begin(state, partition);
 	}
 	pthread_mutex_unlock(&state->lock);
 }
@@ -407,29 +409,29 @@ kafka_state_claim(struct kafka_state *state, int32_t partition, struct loop *loo
 void
 kafka_state_forget_claims(struct kafka_state *state, const struct loop *loop)
 {
-	struct part *part;
+	struct state_partition *partition;
 
 	pthread_mutex_lock(&state->lock);
 	for (int32_t i = 0; i < ROW_PARTITIONS_MAX; i++)
-		if ((part = part_of(state, i)) && part->loop == loop)
-			part->loop = NULL;
+		if ((partition = state_partition_of(state, i)) && partition->loop == loop)
+			partition->loop = NULL;
 	pthread_mutex_unlock(&state->lock);
 }
 
 void
-kafka_state_release(struct kafka_state *state, int32_t partition)
+kafka_state_release(struct kafka_state *state, int32_t number)
 {
-	struct part *part;
+	struct state_partition *partition;
 
 	pthread_mutex_lock(&state->lock);
-	part = part_of(state, partition);
-	if (part && part->state != PART_AWAY) {
-		part_enter(part, PART_AWAY);
-		part->turn++;
-		tell_claimed(part, -ECANCELED);
-		follower_want(state->mine, partition, false);
-		tell(state, part, false);
-		rows_released(state, part);
+	partition = state_partition_of(state, number);
+	if (partition && partition->state != OWNERSHIP_AWAY) {
+		state_partition_enter(partition, OWNERSHIP_AWAY);
+		partition->turn++;
+		tell_claimed(partition, -ECANCELED);
+		follower_want(state->mine, number, false);
+		tell(state, partition, false);
+		rows_released(state, partition);
 	}
 	pthread_mutex_unlock(&state->lock);
 }
@@ -440,11 +442,12 @@ kafka_state_leased(struct kafka_state *state, uint64_t sent_ms)
 	if (sent_ms + LEASE_MS > atomic_load(&state->lease_ms))
 		atomic_store(&state->lease_ms, sent_ms + LEASE_MS);
 	pthread_mutex_lock(&state->lock);
-	for (int i = 0; i < state->parts_count; i++) {
-		struct part *part = state->parts[i];
+	for (int i = 0; i < state->partitions_count; i++) {
+		struct state_partition *partition = state->partitions[i];
 
-		if (part && part->state == PART_FENCED && part->fenced_ms < sent_ms)
-			claim_begin(state, part);
+		if (partition && partition->state == OWNERSHIP_FENCED &&
+			partition->fenced_ms < sent_ms)
+			claim_begin(state, partition);
 	}
 	pthread_mutex_unlock(&state->lock);
 }
@@ -513,20 +516,20 @@ await_writes(struct kafka_state *state)
 }
 
 static void
-part_free(struct part *part)
+state_partition_free(struct state_partition *partition)
 {
 	struct zombie *zombie;
 	struct flight *flight;
 
-	if (part)
-		free(part->renewal);
-	while (part && (flight = TAILQ_FIRST(&part->flying))) {
-		TAILQ_REMOVE(&part->flying, flight, link);
+	if (partition)
+		free(partition->renewal);
+	while (partition && (flight = TAILQ_FIRST(&partition->flying))) {
+		TAILQ_REMOVE(&partition->flying, flight, link);
 		free(flight);
 	}
-	while (part && (zombie = TAILQ_FIRST(&part->zombies)))
-		zombie_free(part, zombie);
-	free(part);
+	while (partition && (zombie = TAILQ_FIRST(&partition->zombies)))
+		zombie_free(partition, zombie);
+	free(partition);
 }
 
 void
@@ -543,8 +546,8 @@ kafka_state_free(struct kafka_state **state_ref)
 	await_writes(state);
 	follower_free(&state->mine);
 	follower_free(&state->all);
-	for (int i = 0; i < state->parts_count; i++)
-		part_free(state->parts[i]);
+	for (int i = 0; i < state->partitions_count; i++)
+		state_partition_free(state->partitions[i]);
 	rows_free(state);
 	pthread_mutex_destroy(&state->lock);
 	pthread_mutex_destroy(&state->acks_lock);

@@ -85,12 +85,12 @@ rd_kafka_queue_t *follower_admin_answers(struct follower *follower);
 int fold_record(struct row_cache *cache, const struct follow_hooks *hooks, int64_t *epoch,
 	const rd_kafka_message_t *message);
 
-enum part_state {
-	PART_AWAY,
-	PART_CLAIMING,  /* the claim is under way */
-	PART_REPLAYING, /* it is in the log; what is before it is still being read */
-	PART_OWNED,
-	PART_FENCED /* another claim came after ours; if the group keeps us, we claim again */
+enum ownership {
+	OWNERSHIP_AWAY,
+	OWNERSHIP_CLAIMING,  /* the claim is under way */
+	OWNERSHIP_REPLAYING, /* it is in the log; what is before it is still being read */
+	OWNERSHIP_OURS,
+	OWNERSHIP_FENCED /* another claim came after ours; if the group keeps us, we claim again */
 };
 
 enum flight_kind { FLIGHT_CLAIM, FLIGHT_BODY, FLIGHT_ROW };
@@ -98,16 +98,16 @@ enum flight_kind { FLIGHT_CLAIM, FLIGHT_BODY, FLIGHT_ROW };
 /* A record under way, from kafka_produce() until it has been read back. */
 struct flight {
 	struct kafka_message message;
-	TAILQ_ENTRY(flight) link; /* rows: of its part, in the order they were produced */
+	TAILQ_ENTRY(flight) link; /* rows: of its partition, in the order they were produced */
 	struct flight *next_ack;
 	struct kafka_state *state;
 	enum flight_kind kind;
 	struct write *write;   /* NULL: a claim, or the answer to a zombie */
 	struct zombie *zombie; /* that is answered */
-	uint64_t tenure;       /* the part's when it was produced */
-	uint64_t turn;         /* claims: the part's */
+	uint64_t tenure;       /* the partition's when it was produced */
+	uint64_t turn;         /* claims: the partition's */
 	void (*on_claim)(struct kafka_state *state, const struct flight *claim); /* under lock */
-	uint64_t number; /* rows: of the part's */
+	uint64_t number; /* rows: of the partition's */
 	int64_t offset;
 	int err;
 	bool acked;
@@ -149,9 +149,9 @@ struct zombie {
 	char key[];
 };
 
-struct part {
-	enum part_state state; /* part_enter() */
-	int32_t partition;
+struct state_partition {
+	enum ownership state; /* state_partition_enter() */
+	int32_t number;
 	int64_t epoch;   /* our claim's offset, from REPLAYING on */
 	int64_t next;    /* read up to here */
 	uint64_t turn;   /* counts claims: answers to an older one are of no interest */
@@ -202,8 +202,8 @@ struct kafka_state {
 	pthread_mutex_t lock;
 	struct follower *mine, *all; /* from when they are needed */
 	struct kafka_view *view;     /* ROWS_MINE */
-	struct part *parts[ROW_PARTITIONS_MAX];
-	int32_t parts_count;      /* none from here on */
+	struct state_partition *partitions[ROW_PARTITIONS_MAX];
+	int32_t partitions_count; /* none from here on */
 	struct write_list writes; /* not all of their records have come to an end */
 	struct write_list ended;  /* to be answered by the state thread */
 	unsigned replaying;
@@ -216,11 +216,13 @@ struct kafka_state {
 		*bodiless, *bad;
 };
 
-/* kafka_part.c; under lock. NULL: never claimed. */
-struct part *part_of(struct kafka_state *state, int32_t partition);
-/* The only way to another state. Which states may follow each is a table in kafka_part.c. */
-void part_enter(struct part *part, enum part_state next);
-bool part_leased(const struct kafka_state *state, const struct part *part);
+/* kafka_state_partition.c; under lock. NULL: never claimed. */
+struct state_partition *state_partition_of(struct kafka_state *state, int32_t number);
+/* The only way to another state. Which states may follow each is a table in
+ * kafka_state_partition.c. */
+void state_partition_enter(struct state_partition *partition, enum ownership next);
+bool
+state_partition_leased(const struct kafka_state *state, const struct state_partition *partition);
 /* Whether everything that the view shows may be worked on. */
 bool state_leased(const struct kafka_state *state);
 /* The follower that knows most: what operators look at. NULL: there is none yet. */
@@ -237,28 +239,29 @@ void flight_produce(struct kafka_state *state, struct flight *flight);
 struct flight *flight_new(struct kafka_state *state, enum flight_kind kind, int32_t partition,
 	size_t key_size, size_t value_size);
 /* A row under our epoch, its body at `body_offset` of mail.deferred (< 0: as the row says). */
-struct flight *flight_of_row(
-	struct kafka_state *state, const struct part *part, const Row *row, int64_t body_offset);
-struct flight *flight_of_tombstone(
-	struct kafka_state *state, const struct part *part, const char *key, size_t key_size);
-bool key_is_flying(const struct part *part, const char *key, size_t key_size);
+struct flight *flight_of_row(struct kafka_state *state, const struct state_partition *partition,
+	const Row *row, int64_t body_offset);
+struct flight *flight_of_tombstone(struct kafka_state *state,
+	const struct state_partition *partition, const char *key, size_t key_size);
+bool key_is_flying(const struct state_partition *partition, const char *key, size_t key_size);
 
 /* kafka_rows.c */
 /* State thread: reports, what was read back, zombies, late answers. */
 void rows_turn(struct kafka_state *state);
-void rows_folded(struct kafka_state *state, struct part *part);
+void rows_folded(struct kafka_state *state, struct state_partition *partition);
 /* Under lock: what is under way for it fails. */
-void rows_released(struct kafka_state *state, struct part *part);
+void rows_released(struct kafka_state *state, struct state_partition *partition);
 void rows_free(struct kafka_state *state);
 
 /* kafka_zombie.c: under lock. */
-void zombie_note(struct part *part, const rd_kafka_message_t *message, int64_t newest);
-void zombie_free(struct part *part, struct zombie *zombie);
-void zombies_settle(struct part *part, const rd_kafka_message_t *message);
+void
+zombie_note(struct state_partition *partition, const rd_kafka_message_t *message, int64_t newest);
+void zombie_free(struct state_partition *partition, struct zombie *zombie);
+void zombies_settle(struct state_partition *partition, const rd_kafka_message_t *message);
 void zombies_answer(struct kafka_state *state);
-void zombie_answered(struct part *part, struct zombie *zombie, int err);
+void zombie_answered(struct state_partition *partition, struct zombie *zombie, int err);
 /* What became of a row of ours that was read back. */
-int zombie_fate(const struct part *part, const struct flight *flight);
+int zombie_fate(const struct state_partition *partition, const struct flight *flight);
 
 /* kafka_view.c: a turn of the follower of all partitions. */
 void view_all_turn(void *arg);
@@ -271,9 +274,10 @@ void renew_turn(struct kafka_state *state);
 void renew_rows(struct kafka_state *state, struct write *write);
 void renew_end(struct write *write, int err);
 /* kafka_rows.c, under lock: appends the body and has its rows follow; ends in renew_end(). */
-void renew_produce(struct kafka_state *state, struct part *part, const Envelope *envelope,
-	struct kafka_body *body, struct renewal *renewal);
+void renew_produce(struct kafka_state *state, struct state_partition *partition,
+	const Envelope *envelope, struct kafka_body *body, struct renewal *renewal);
 /* Where the row's body is in mail.deferred; < 0: it has none. Under lock. */
-int64_t body_place(struct kafka_state *state, const struct part *part, const Row *row);
+int64_t
+body_place(struct kafka_state *state, const struct state_partition *partition, const Row *row);
 
 #endif

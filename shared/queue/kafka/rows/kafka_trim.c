@@ -22,13 +22,14 @@
 
 /* Where the row's body is: < 0: it has none. The caller may have the row from before it moved. */
 int64_t
-body_place(struct kafka_state *state, const struct part *part, const Row *row)
+body_place(struct kafka_state *state, const struct state_partition *partition, const Row *row)
 {
 	struct row_cache *cache = follower_cache(state->mine);
-	int64_t offset = row_cache_body(cache, part->partition, row->envelope->id.data, row->site);
+	int64_t offset = row_cache_body(
+		cache, partition->number, row->envelope->id.data, row->site);
 
 	if (offset < 0) /* a row that is split from another */
-		offset = row_cache_body(cache, part->partition, row->envelope->id.data, NULL);
+		offset = row_cache_body(cache, partition->number, row->envelope->id.data, NULL);
 	return offset;
 }
 
@@ -40,7 +41,7 @@ kafka_state_place(struct kafka_state *state, int32_t partition, const uint8_t id
 	int64_t offset = -1;
 
 	pthread_mutex_lock(&state->lock);
-	follower = part_of(state, partition) ? state->mine : NULL;
+	follower = state_partition_of(state, partition) ? state->mine : NULL;
 	pthread_mutex_unlock(&state->lock);
 	if (follower)
 		offset = row_cache_body(follower_cache(follower), partition, id, NULL);
@@ -50,26 +51,26 @@ kafka_state_place(struct kafka_state *state, int32_t partition, const uint8_t id
 
 /* Everything below may go; < 0: not known. Under lock. */
 static int64_t
-floor_of(struct kafka_state *state, const struct part *part)
+floor_of(struct kafka_state *state, const struct state_partition *partition)
 {
 	struct row_cache *cache = follower_cache(state->mine);
 	const struct write *write;
 	uint8_t id[ID_SIZE];
 	uint64_t seen_us;
-	int64_t floor = part->missing_to;
+	int64_t floor = partition->missing_to;
 
-	if (row_cache_bad_count(cache, part->partition) || !TAILQ_EMPTY(&part->zombies))
+	if (row_cache_bad_count(cache, partition->number) || !TAILQ_EMPTY(&partition->zombies))
 		return -1; /* it may need any body */
-	if (!row_cache_first_body(cache, part->partition, &floor, &seen_us, id))
-		floor = part->body_end;
-	if (part->doubtful_body < floor)
-		floor = part->doubtful_body;
+	if (!row_cache_first_body(cache, partition->number, &floor, &seen_us, id))
+		floor = partition->body_end;
+	if (partition->doubtful_body < floor)
+		floor = partition->doubtful_body;
 	TAILQ_FOREACH(write, &state->writes, link)
 	{
 		int64_t needed = write->body_offset >= 0 ? write->body_offset : write->body_from;
 
 		if ((write->record || write->body_offset >= 0 || write->renewal) &&
-			write->partition == part->partition && needed < floor)
+			write->partition == partition->number && needed < floor)
 			floor = needed;
 	}
 	return floor;
@@ -99,9 +100,9 @@ take_answer(struct kafka_state *state, rd_kafka_event_t *event)
 		return;
 	LOG_WARN("bodies nobody needs could not be deleted", "error", rd_kafka_err2str(err));
 	pthread_mutex_lock(&state->lock);
-	for (int32_t i = 0; i < state->parts_count; i++)
-		if (state->parts[i])
-			state->parts[i]->trimmed = 0;
+	for (int32_t i = 0; i < state->partitions_count; i++)
+		if (state->partitions[i])
+			state->partitions[i]->trimmed = 0;
 	pthread_mutex_unlock(&state->lock);
 }
 
@@ -122,25 +123,25 @@ take_answers(struct kafka_state *state)
  * the floor where it was. False: no answer.
  */
 static bool
-learn_end(struct kafka_state *state, int32_t partition)
+learn_end(struct kafka_state *state, int32_t number)
 {
-	struct part *part;
+	struct state_partition *partition;
 	int64_t low, high;
 	bool known;
 
 	pthread_mutex_lock(&state->lock);
-	part = state->parts[partition];
-	known = !part_leased(state, part) || part->body_end >= 0;
+	partition = state->partitions[number];
+	known = !state_partition_leased(state, partition) || partition->body_end >= 0;
 	pthread_mutex_unlock(&state->lock);
 	if (known)
 		return true;
 	if (rd_kafka_query_watermark_offsets(follower_handle(state->mine),
-		    kafka_topic_name[KAFKA_DEFERRED], partition, &low, &high, ASK_MS))
+		    kafka_topic_name[KAFKA_DEFERRED], number, &low, &high, ASK_MS))
 		return false;
 	pthread_mutex_lock(&state->lock);
-	if (part->body_end < high)
-		part->body_end = high;
-	part->trimmed = low;
+	if (partition->body_end < high)
+		partition->body_end = high;
+	partition->trimmed = low;
 	pthread_mutex_unlock(&state->lock);
 	return true;
 }
@@ -154,22 +155,22 @@ trim_turn(struct kafka_state *state)
 	if (clock_mono_ms() < state->trimmed_ms + state->trim_ms)
 		return;
 	take_answers(state);
-	for (int32_t i = 0; i < state->parts_count && learn_end(state, i); i++)
+	for (int32_t i = 0; i < state->partitions_count && learn_end(state, i); i++)
 		;
 	below = rd_kafka_topic_partition_list_new(8);
 	pthread_mutex_lock(&state->lock);
 	state->trimmed_ms = clock_mono_ms();
-	for (int32_t i = 0; i < state->parts_count; i++) {
-		struct part *part = state->parts[i];
+	for (int32_t i = 0; i < state->partitions_count; i++) {
+		struct state_partition *partition = state->partitions[i];
 		int64_t floor;
 
-		if (!part || !part_leased(state, part))
+		if (!partition || !state_partition_leased(state, partition))
 			continue;
 		bad += row_cache_bad_count(follower_cache(state->mine), i);
-		floor = floor_of(state, part);
-		if (floor <= part->trimmed)
+		floor = floor_of(state, partition);
+		if (floor <= partition->trimmed)
 			continue;
-		part->trimmed = floor;
+		partition->trimmed = floor;
 		rd_kafka_topic_partition_list_add(below, kafka_topic_name[KAFKA_DEFERRED], i)
 			->offset = floor;
 	}

@@ -103,7 +103,7 @@ kafka_rows_mine(struct rows *base, int partition)
 	if (partition == ROWS_ANY)
 		mine = state_leased(state);
 	else
-		mine = part_leased(state, part_of(state, partition));
+		mine = state_partition_leased(state, state_partition_of(state, partition));
 	pthread_mutex_unlock(&state->lock);
 	return mine;
 }
@@ -166,11 +166,12 @@ set_fill(struct kafka_view *view, int only, struct row_set *set)
 	follower = view_follower(view);
 	set->cache = follower ? follower_cache(follower) : NULL;
 	for (int32_t i = 0; i < ROW_PARTITIONS_MAX && set->cache; i++) {
-		const struct part *part = part_of(state, i);
+		const struct state_partition *partition = state_partition_of(state, i);
 
 		if (only != ROWS_ANY && only != i)
 			continue;
-		if (view->scope == ROWS_ALL || (part && (part->told || part->state == PART_OWNED)))
+		if (view->scope == ROWS_ALL ||
+			(partition && (partition->told || partition->state == OWNERSHIP_OURS)))
 			set->partitions[set->count++] = i;
 	}
 	pthread_mutex_unlock(&state->lock);
@@ -223,8 +224,8 @@ kafka_state_count(struct kafka_state *state, struct queue_stats *out)
 	struct follower *follower;
 
 	pthread_mutex_lock(&state->lock);
-	for (int32_t i = 0; i < state->parts_count; i++)
-		if (state->parts[i] && state->parts[i]->told)
+	for (int32_t i = 0; i < state->partitions_count; i++)
+		if (state->partitions[i] && state->partitions[i]->told)
 			out->rows += row_cache_count(follower_cache(state->mine), i, NULL);
 	follower = state_shown(state);
 	for (int32_t i = 0; i < ROW_PARTITIONS_MAX && follower; i++)

@@ -20,29 +20,29 @@
 #include "shared/base/log.h"
 
 void
-zombie_free(struct part *part, struct zombie *zombie)
+zombie_free(struct state_partition *partition, struct zombie *zombie)
 {
-	TAILQ_REMOVE(&part->zombies, zombie, link);
+	TAILQ_REMOVE(&partition->zombies, zombie, link);
 	row_free(zombie->row);
 	free(zombie);
 }
 
 void
-zombie_answered(struct part *part, struct zombie *zombie, int err)
+zombie_answered(struct state_partition *partition, struct zombie *zombie, int err)
 {
 	zombie->under_way = false;
 	if (!err)
-		zombie_free(part, zombie);
+		zombie_free(partition, zombie);
 }
 
 /* What was read back behind another's claim is a zombie's, though it is ours: it is not in the
  * cache, and must not count as written. */
 int
-zombie_fate(const struct part *part, const struct flight *flight)
+zombie_fate(const struct state_partition *partition, const struct flight *flight)
 {
 	const struct zombie *zombie;
 
-	TAILQ_FOREACH(zombie, &part->zombies, link)
+	TAILQ_FOREACH(zombie, &partition->zombies, link)
 	if (zombie->offset == flight->offset)
 		return -ETIMEDOUT;
 	return 0;
@@ -57,15 +57,15 @@ is_of(const struct zombie *zombie, const rd_kafka_message_t *message)
 
 /* What its owner removed behind it needs no answer. */
 void
-zombies_settle(struct part *part, const rd_kafka_message_t *message)
+zombies_settle(struct state_partition *partition, const rd_kafka_message_t *message)
 {
 	struct zombie *zombie, *next;
 
-	for (zombie = TAILQ_FIRST(&part->zombies); zombie; zombie = next) {
+	for (zombie = TAILQ_FIRST(&partition->zombies); zombie; zombie = next) {
 		next = TAILQ_NEXT(zombie, link);
 		if (!zombie->under_way && zombie->offset < message->offset &&
 			is_of(zombie, message))
-			zombie_free(part, zombie);
+			zombie_free(partition, zombie);
 	}
 }
 
@@ -86,31 +86,31 @@ zombie_new(const rd_kafka_message_t *message, int64_t newest)
 
 /* Of several of one key the first tells whether ours may be gone, the last what took its place. */
 void
-zombie_note(struct part *part, const rd_kafka_message_t *message, int64_t newest)
+zombie_note(struct state_partition *partition, const rd_kafka_message_t *message, int64_t newest)
 {
 	struct zombie *zombie, *other;
 
 	if (message->key_len > STATE_KEY_MAX)
 		return;
-	TAILQ_FOREACH(zombie, &part->zombies, link)
+	TAILQ_FOREACH(zombie, &partition->zombies, link)
 	if (zombie->offset == message->offset)
 		return;
 	LOG_WARN("a record of a process that is not the owner any more", "partition",
-		log_int(part->partition), "offset", log_int(message->offset));
+		log_int(partition->number), "offset", log_int(message->offset));
 	zombie = zombie_new(message, newest);
-	TAILQ_FOREACH(other, &part->zombies, link)
+	TAILQ_FOREACH(other, &partition->zombies, link)
 	{
 		if (!is_of(other, message))
 			continue;
 		row_free(other->row);
 		other->row = zombie->row ? row_copy(zombie->row) : NULL;
 	}
-	TAILQ_INSERT_TAIL(&part->zombies, zombie, link);
+	TAILQ_INSERT_TAIL(&partition->zombies, zombie, link);
 }
 
 struct bad_row {
 	struct kafka_state *state;
-	struct part *part;
+	struct state_partition *partition;
 	const struct zombie *zombie;
 	const unsigned char *key;
 	size_t key_size;
@@ -123,27 +123,27 @@ on_bad_row(void *arg, const struct row_bad *bad)
 	struct bad_row *wanted = arg;
 	const struct zombie *zombie = wanted->zombie;
 
-	if (bad->partition != wanted->part->partition || bad->key_length != wanted->key_size ||
+	if (bad->partition != wanted->partition->number || bad->key_length != wanted->key_size ||
 		memcmp(bad->key, wanted->key, bad->key_length) != 0)
 		return;
-	wanted->flight = flight_new(
-		wanted->state, FLIGHT_ROW, wanted->part->partition, zombie->key_size, bad->length);
+	wanted->flight = flight_new(wanted->state, FLIGHT_ROW, wanted->partition->number,
+		zombie->key_size, bad->length);
 	memcpy(wanted->flight->bytes, zombie->key, zombie->key_size);
 	memcpy(wanted->flight->bytes + zombie->key_size, bad->value, bad->length);
 }
 
 /* A row of ours that cannot be read, as it was; NULL: there is none. */
 static struct flight *
-flight_of_bad(struct kafka_state *state, struct part *part, const struct zombie *zombie,
-	const uint8_t *id)
+flight_of_bad(struct kafka_state *state, struct state_partition *partition,
+	const struct zombie *zombie, const uint8_t *id)
 {
 	const size_t site_length = zombie->key_size - ID_TEXT_SIZE;
 	unsigned char key[ID_SIZE + QUEUE_SITE_MAX];
-	struct bad_row wanted = { state, part, zombie, key, ID_SIZE + site_length, NULL };
+	struct bad_row wanted = { state, partition, zombie, key, ID_SIZE + site_length, NULL };
 
 	memcpy(key, id, ID_SIZE);
 	memcpy(key + ID_SIZE, zombie->key + ID_TEXT_SIZE, site_length);
-	if (row_cache_bad_count(follower_cache(state->mine), part->partition))
+	if (row_cache_bad_count(follower_cache(state->mine), partition->number))
 		row_cache_bad_next(
 			follower_cache(state->mine), key, wanted.key_size, on_bad_row, &wanted);
 	return wanted.flight;
@@ -151,7 +151,8 @@ flight_of_bad(struct kafka_state *state, struct part *part, const struct zombie 
 
 /* NULL: compaction cannot have taken a row of ours for it. */
 static Row *
-row_to_adopt(struct kafka_state *state, const struct part *part, const struct zombie *zombie)
+row_to_adopt(struct kafka_state *state, const struct state_partition *partition,
+	const struct zombie *zombie)
 {
 	uint64_t now_us = follower_clock_us(state->mine);
 
@@ -160,12 +161,12 @@ row_to_adopt(struct kafka_state *state, const struct part *part, const struct zo
 	if (!zombie->row || now_us < zombie->written_us + state->lag_us)
 		return NULL;
 	LOG_WARN("a row of a process that was not the owner any more is all there is: it is ours",
-		"partition", log_int(part->partition), "offset", log_int(zombie->offset));
+		"partition", log_int(partition->number), "offset", log_int(zombie->offset));
 	return row_copy(zombie->row);
 }
 
 static void
-zombie_answer(struct kafka_state *state, struct part *part, struct zombie *zombie)
+zombie_answer(struct kafka_state *state, struct state_partition *partition, struct zombie *zombie)
 {
 	uint8_t id[ID_SIZE];
 	char text[ID_TEXT_SIZE];
@@ -175,16 +176,16 @@ zombie_answer(struct kafka_state *state, struct part *part, struct zombie *zombi
 	memcpy(text, zombie->key, ID_TEXT_SIZE - 1);
 	text[ID_TEXT_SIZE - 1] = '\0';
 	if (!id_parse(text, id)) {
-		row = row_cache_get(follower_cache(state->mine), part->partition, id,
+		row = row_cache_get(follower_cache(state->mine), partition->number, id,
 			zombie->key + ID_TEXT_SIZE);
-		flight = flight_of_bad(state, part, zombie, id);
+		flight = flight_of_bad(state, partition, zombie, id);
 	}
 	if (!row && !flight)
-		row = row_to_adopt(state, part, zombie);
+		row = row_to_adopt(state, partition, zombie);
 	if (row)
-		flight = flight_of_row(state, part, row, -1);
+		flight = flight_of_row(state, partition, row, -1);
 	else if (!flight)
-		flight = flight_of_tombstone(state, part, zombie->key, zombie->key_size);
+		flight = flight_of_tombstone(state, partition, zombie->key, zombie->key_size);
 	row_free(row);
 	flight->zombie = zombie;
 	zombie->under_way = true;
@@ -196,14 +197,15 @@ zombies_answer(struct kafka_state *state)
 {
 	struct zombie *zombie;
 
-	for (int i = 0; i < state->parts_count && !state->closing; i++) {
-		struct part *part = state->parts[i];
+	for (int i = 0; i < state->partitions_count && !state->closing; i++) {
+		struct state_partition *partition = state->partitions[i];
 
-		if (!part || TAILQ_EMPTY(&part->zombies) || !part_leased(state, part))
+		if (!partition || TAILQ_EMPTY(&partition->zombies) ||
+			!state_partition_leased(state, partition))
 			continue;
-		TAILQ_FOREACH(zombie, &part->zombies, link)
-		if (!zombie->under_way && part->next > zombie->offset &&
-			!key_is_flying(part, zombie->key, zombie->key_size))
-			zombie_answer(state, part, zombie);
+		TAILQ_FOREACH(zombie, &partition->zombies, link)
+		if (!zombie->under_way && partition->next > zombie->offset &&
+			!key_is_flying(partition, zombie->key, zombie->key_size))
+			zombie_answer(state, partition, zombie);
 	}
 }

@@ -129,7 +129,7 @@ trimmed(struct node *node)
 	before = trim_time(state);
 	POLL(trim_time(state) != before);
 	pthread_mutex_lock(&state->lock);
-	offset = part_of(state, 0)->trimmed;
+	offset = state_partition_of(state, 0)->trimmed;
 	pthread_mutex_unlock(&state->lock);
 	return offset;
 }

@@ -150,7 +150,7 @@ unanswered(struct node *node)
 	int64_t offset;
 
 	pthread_mutex_lock(&state->lock);
-	zombie = TAILQ_FIRST(&part_of(state, 0)->zombies);
+	zombie = TAILQ_FIRST(&state_partition_of(state, 0)->zombies);
 	offset = zombie ? zombie->offset : -1;
 	pthread_mutex_unlock(&state->lock);
 	return offset;
@@ -288,7 +288,7 @@ doubtful(struct node *node)
 	int64_t body;
 
 	pthread_mutex_lock(&state->lock);
-	body = part_of(state, 0)->doubtful_body;
+	body = state_partition_of(state, 0)->doubtful_body;
 	pthread_mutex_unlock(&state->lock);
 	return body;
 }
