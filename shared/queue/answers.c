@@ -1,8 +1,8 @@
 /*
  * answers.c - what a thread of the queue tells the loops, batched.
  *
- * A loop is woken once a turn however many calls were answered. There are few loops, so they
- * are found by looking at each.
+ * A loop is woken once a turn, however many calls were answered. There are few loops, so a plain
+ * search finds the loop of an answer.
  */
 #include "shared/queue/answers.h"
 

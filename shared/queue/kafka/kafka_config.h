@@ -10,7 +10,7 @@
 struct config_watch *kafka_config_watch(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
 void kafka_config_unwatch(struct config_watch *base);
-/* Waits for what watched; all have been unwatched. */
+/* Waits for the threads of watches that have ended. No watch may still run. */
 void kafka_config_close(struct kafka_queue *queue);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * kafka_events.c - mail.events: reading them back (event_reader.h).
  *
- * Reads each partition from the first event of the wanted time, or from a place, and hands over
- * whichever is the oldest next, once each partition has shown its next one or its end. A place is
- * the offsets of the partitions, "12,0,7"; those that were added since are read from their
- * beginning.
+ * Reads each partition from the first event of the wanted time, or from a place. Once each
+ * partition has shown its next event or its end, the oldest of the next events is handed over. A
+ * place is the offsets of the partitions, "12,0,7"; partitions that were added since are read from
+ * their beginning.
  */
 #include "shared/queue/kafka/kafka_events.h"
 
@@ -22,7 +22,7 @@
 #define PARTITIONS_MAX 10000
 
 struct partition {
-	int64_t next;             /* offset behind what was handed over */
+	int64_t next;             /* the offset behind the last event handed over */
 	rd_kafka_message_t *head; /* NULL: not here yet, or none for now */
 	bool started, at_end;
 };
@@ -49,7 +49,7 @@ handle_new(struct kafka_queue *queue)
 
 	kafka_set(conf, "enable.partition.eof", "true");
 	kafka_set(conf, "auto.offset.reset", "earliest");
-	kafka_set(conf, "fetch.wait.max.ms", "100"); /* so late an end is told */
+	kafka_set(conf, "fetch.wait.max.ms", "100"); /* the longest wait for an end */
 	kafka_set(conf, "queued.max.messages.kbytes", "2048");
 	kafka_set(conf, "fetch.message.max.bytes", "262144");
 	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
@@ -74,7 +74,7 @@ find_partitions(struct kafka_reader *reader)
 	return 0;
 }
 
-/* The first offset of the time, of each partition; where there is none, the end that it has now. */
+/* The first offset of each partition at that time, or the partition's end. */
 static rd_kafka_resp_err_t
 find_offsets(struct kafka_reader *reader)
 {
@@ -99,7 +99,7 @@ find_offsets(struct kafka_reader *reader)
 	return err;
 }
 
-/* "12,0,7"; how many, or -1: it is no place. */
+/* Reads "12,0,7". Returns how many offsets, or -1: it is no place. */
 static int
 count_place(const char *text)
 {

@@ -1,8 +1,6 @@
 /*
  * kafka_piece.c - queue_body(): a piece of a body, wherever that is by now.
  *
- * A message may have been deferred, or its body appended anew, since the caller got the envelope;
- * then the row knows the new place.
  *
  * scanner, sender -> [kafka_piece] -> kafka_body -> broker
  */
@@ -27,7 +25,8 @@ struct piece {
 	void *arg;
 };
 
-/* The message was deferred, or its body appended anew, after the caller got its envelope. */
+/* The message was deferred, or its body appended anew, after the caller got its envelope: the row
+ * knows the new place. */
 static bool
 piece_moved(struct piece *piece)
 {

@@ -1,5 +1,5 @@
 /*
- * kafka_piece.h - a piece of a body, wherever that is by now.
+ * kafka_piece.h - a piece of a body, wherever the body is by now.
  */
 #ifndef SHARED_KAFKA_PIECE_H
 #define SHARED_KAFKA_PIECE_H

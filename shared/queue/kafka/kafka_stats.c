@@ -4,9 +4,9 @@
  *
  * brokers (ends, what the groups committed) -> [kafka_stats] -> queue_stats(), /metrics, /readyz
  *
- * What waits in a topic is what lies between its group's commit and its end. How old its oldest
- * record is, is found by asking which offsets are older than a time, in halving steps: no body is
- * read. Brokers that do not answer make every node alike, so /readyz says degraded.
+ * The records between a group's commit and the end of its topic wait. The age of the oldest is
+ * found by asking which offsets are older than a time, in halving steps: no body is read. When the
+ * brokers do not answer, every node is hit alike, so /readyz says degraded and not failed.
  */
 #include "shared/queue/kafka/kafka_stats.h"
 
@@ -27,9 +27,9 @@
 #include "shared/queue/kafka/consume/kafka_bad.h"
 
 #define SPACE_MS 1000
-#define ASK_EVERY 5 /* of those */
+#define ASK_EVERY 5 /* in turns of the thread */
 #define ASK_MS 5000
-#define AGES 72 /* each a quarter more than the one before, from a second to three months */
+#define AGES 72 /* from a second to three months, in steps of a quarter */
 
 struct kafka_stats {
 	struct kafka_queue *queue;
@@ -51,7 +51,7 @@ struct kafka_stats {
 
 typedef rd_kafka_topic_partition_list_t list;
 
-/* Leaves in the list the partitions where something waits, each with the offset of its oldest. */
+/* Leaves in the list the partitions where records wait, each with the offset of its oldest. */
 static int
 count_waiting(rd_kafka_t *rk, list *partitions, uint64_t *waiting_out)
 {
@@ -76,7 +76,7 @@ count_waiting(rd_kafka_t *rk, list *partitions, uint64_t *waiting_out)
 	return err ? -1 : 0;
 }
 
-/* Whether a record that waits is at least as old. */
+/* Whether any waiting record is at least as old as this. */
 static bool
 is_older(rd_kafka_t *rk, const list *waiting, uint64_t age_ms)
 {
@@ -98,8 +98,7 @@ is_older(rd_kafka_t *rk, const list *waiting, uint64_t age_ms)
 static uint64_t
 age_of(struct kafka_stats *stats, rd_kafka_t *rk, const list *waiting)
 {
-	unsigned low = 0,
-		 high = AGES; /* older than all below low, not older than any from high on */
+	unsigned low = 0, high = AGES; /* between them lies the age of the oldest */
 
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
@@ -120,7 +119,7 @@ ask_topic(struct kafka_stats *stats, enum topic topic)
 	uint64_t waiting = 0, age_ms = 0;
 	int status = -1;
 
-	/* Where the group never committed, the offset stays below every one. */
+	/* Without a commit the offset is negative, so below every other. */
 	if (partitions && partitions->cnt && !rd_kafka_committed(rk, partitions, ASK_MS))
 		status = count_waiting(rk, partitions, &waiting);
 	if (!status && waiting)

@@ -3,9 +3,9 @@
  *
  *   metadata -> create what is missing -> add partitions -> describe -> findings -> table
  *
- * A topic that exists is never set anew: an operator may have had reasons, so each setting that
- * could lose mail is named instead. Partitions are added from the end of a message's way to its
- * beginning, since a message keeps its partition number through all stages: state, deferred, ready,
+ * The settings of an existing topic are never changed: an operator may have had reasons. Each
+ * setting that could lose mail is named instead. A message keeps its partition number through all
+ * stages, so partitions are added from the end of its way to the beginning: state, deferred, ready,
  * and inbound last. Every call waits for its answer.
  */
 #include "shared/queue/kafka/kafka_topics.h"
@@ -282,7 +282,7 @@ judge(struct topics *topics, enum kafka_topic topic, const char *where,
 	}
 }
 
-/* 0; -1: the broker that was asked does not know the topic yet. */
+/* 0; -1: this broker does not know the new topic yet. */
 static int
 describe(struct topics *topics, enum kafka_topic topic, const char *name, const char *where)
 {

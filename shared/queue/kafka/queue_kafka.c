@@ -12,8 +12,8 @@
  * consume/  a group's member: partitions, records in hand, commits, trimming
  *
  * Each process has a state_dir of its own, for large bodies on their way and for copies of what the
- * brokers hold. A put fails when the brokers do not acknowledge it in time. It may have become
- * durable nevertheless: then the message is in the queue twice once its client tries again.
+ * brokers hold. A put fails when the brokers do not acknowledge it in time. The record may be
+ * durable nevertheless: when its client tries again, the message is in the queue twice.
  */
 #include "shared/queue/kafka/client/kafka_record.h"
 
@@ -97,7 +97,7 @@ put_new(struct kafka_queue *queue, enum kafka_topic topic, size_t data_size, que
 	return put;
 }
 
-/* A thread stays with a partition for a moment: what it puts meanwhile goes in few requests. */
+/* A thread stays with a partition for a moment, so that its puts share few requests. */
 static uint32_t
 choose_partition(const struct kafka_queue *queue)
 {
@@ -112,7 +112,8 @@ choose_partition(const struct kafka_queue *queue)
 	return random % queue->config->queue.partitions;
 }
 
-/* The file lives on as the mapping, and goes with it, or with the process. */
+/* Unlinks the spill file: the mapping keeps its content, and ends with the record or the
+ * process. */
 static int
 map_spill(struct kafka_queue *queue, struct put *put, const struct body *body)
 {
@@ -150,7 +151,7 @@ kafka_put(struct queue *base, enum topic topic, const Envelope *envelope, const 
 	assert(envelope->id.len == ID_SIZE && (body->spill || body->size <= QUEUE_INLINE_MAX));
 	if (topic == TOPIC_INBOUND)
 		packed.partition = choose_partition(queue);
-	else /* a DSN that a crash made again has the same id */
+	else /* a DSN made again after a crash has the same id */
 		packed.again = true;
 	packed.body_topic = kafka_topic_of(topic);
 	put = put_new(queue, kafka_topic_of(topic), ID_SIZE + envelope__get_packed_size(&packed),
@@ -190,7 +191,8 @@ kafka_config_put(struct queue *base, const char *key, const char *json, queue_cb
 	kafka_produce(queue->producer, &put->message);
 }
 
-/* Whoever waits for an event puts it again. One that nobody waits for is in the log at least. */
+/* A caller that waits for an event puts it again. A failed event that nobody waits for is in the
+ * log at least. */
 static void
 on_event_ack(struct kafka_message *message, int err, int64_t offset)
 {
@@ -204,8 +206,8 @@ on_event_ack(struct kafka_message *message, int err, int64_t offset)
 	on_put_ack(message, err, offset);
 }
 
-/* The topic keeps events for a time, whatever their size: its floods are bounded by ingress's
- * tally. */
+/* mail.events keeps events for a time, whatever their size. Floods are bounded by the tally of
+ * ingress. */
 static void
 kafka_event_put(struct queue *base, enum event_class class, const char *json, size_t length,
 	queue_cb cb, void *arg)
@@ -223,7 +225,8 @@ kafka_event_put(struct queue *base, enum event_class class, const char *json, si
 	kafka_produce(queue->producer, &put->message);
 }
 
-/* A record that goes on: the one it came from is finished once it is durable. */
+/* A record that goes on to the next topic. The record it came from is finished once the new one is
+ * durable. */
 struct forward {
 	struct kafka_message message;
 	struct record *record;
@@ -239,7 +242,7 @@ on_forwarded(void *arg, int err)
 
 	if (!err)
 		kafka_finish(forward->record);
-	else /* it may be there nevertheless */
+	else /* the new record may be durable nevertheless */
 		forward->record->redelivered = true;
 	forward->cb(forward->arg, err);
 	free(forward);
@@ -274,7 +277,7 @@ on_forward_body(void *arg, int err, struct kafka_body *body)
 	struct forward *forward = arg;
 
 	if (!err) {
-		kafka_record_of(forward->record)->body = body; /* its pin is the record's */
+		kafka_record_of(forward->record)->body = body; /* the record takes the pin over */
 		forward_produce(forward);
 		return;
 	}
@@ -316,7 +319,7 @@ kafka_spool_dir(const struct queue *base)
 	return ((const struct kafka_queue *)base)->spool_dir;
 }
 
-/* Everything in the spool directory belongs to a process that has ended. */
+/* Files in the spool directory belong to processes that have ended, so all are removed. */
 static int
 empty_spool(struct kafka_queue *queue)
 {

@@ -4,13 +4,13 @@
  *   kafka_consumer -> keep -> [kafka_body] -> queue_body(), kafka_produce()
  *   a place that is not here -> kafka_reader -> broker -> keep
  *
- * A body up to QUEUE_INLINE_MAX is in memory, a larger one in a file of the spool directory that
- * has no name, so that a crash leaves nothing. Pinned ones stay; of the others the longest unused
- * go when they are more than MEMORY_MAX, FILES_MAX or FILE_BYTES_MAX. When no file can be written a
- * large body stays in memory, up to EMERGENCY_MAX of them; beyond that the process ends, and takes
- * up its records again once its disk has room.
+ * A body up to QUEUE_INLINE_MAX is in memory, a larger one in a file of the spool directory. The
+ * file has no name, so a crash leaves nothing behind. Pinned bodies stay. Of the others the longest
+ * unused go when they exceed MEMORY_MAX, FILES_MAX or FILE_BYTES_MAX. When no file can be written a
+ * large body stays in memory, up to EMERGENCY_MAX of them. Beyond that the process ends, and takes
+ * its records up again once its disk has room.
  *
- * Waiters for one place share one reading. They hear on their loops; `lock` is never held then.
+ * Waiters for one place share one reading. Each is called on its own loop, never with `lock` held.
  */
 #include "shared/queue/kafka/body/kafka_body.h"
 
@@ -51,9 +51,9 @@ struct kafka_body {
 	struct kafka_body *chain;         /* of its bucket */
 	struct kafka_body *newer, *older; /* among the unused */
 	struct kafka_place place;
-	unsigned pins;          /* none, and it is here: it is among the unused */
+	unsigned pins;          /* 0: the body is among the unused */
 	bool reading;           /* the reader was asked for it */
-	struct waiter *waiters; /* a pin each */
+	struct waiter *waiters; /* each holds a pin */
 	int fd;                 /* of its file, or -1 */
 	size_t size;
 	void *data;   /* in memory */
@@ -260,7 +260,7 @@ write_file(struct kafka_queue *queue, const char *data, size_t size)
 	return fd;
 }
 
-/* What is to be put into a body, made without the lock. */
+/* A body's content, made without the lock. */
 struct content {
 	int fd;
 	void *data;
@@ -305,7 +305,7 @@ answer(struct waiter *waiter, int err, struct kafka_body *body)
 		on_answer(&waiter->task);
 }
 
-/* Under lock: the waiters leave the body, with their pins unless there is an error. */
+/* Under lock. Takes the waiters off the body. On an error their pins go with them. */
 static struct waiter *
 take_waiters(struct kafka_bodies *bodies, struct kafka_body *body, int err)
 {
@@ -329,7 +329,7 @@ answer_all(struct waiter *waiters, int err, struct kafka_body *body)
 	}
 }
 
-/* Under lock. False: somebody was faster. */
+/* Under lock. False: another caller has put the content in already. */
 static bool
 fill(struct kafka_bodies *bodies, struct kafka_body **body, struct kafka_place place,
 	struct content content, size_t size)

@@ -1,5 +1,7 @@
 /*
- * kafka_body.h - bodies by place: those of records in hand, and those used lately.
+ * kafka_body.h - bodies by place: bodies of records in hand, and bodies used lately. A body up to
+ * QUEUE_INLINE_MAX is kept in memory, a larger one in a file of the spool directory. Bodies in use
+ * are pinned. The others stay within a bound; the longest unused goes first. From any thread.
  */
 #ifndef SHARED_KAFKA_BODY_H
 #define SHARED_KAFKA_BODY_H
@@ -9,11 +11,9 @@
 #include "shared/queue/kafka/client/kafka_queue.h"
 
 /*
- * Where a body is: topic, partition, offset of the record that carries it, whose key
- * is the message's id: a record of another key is not it, whatever went wrong with the place or the
- * topic. A body up to QUEUE_INLINE_MAX is kept in memory, a larger one in a file of the spool
- * directory. Bodies in use are pinned; others stay within a bound, longest unused go first. From
- * any thread.
+ * The place of a body: topic, partition and offset of the record that carries it. The record's key
+ * is the message's id. A record of another key is never taken for the body, whatever went wrong
+ * with the place or the topic.
  */
 struct kafka_place {
 	enum kafka_topic topic;
@@ -33,15 +33,16 @@ struct kafka_body *kafka_body_keep(
 	struct kafka_bodies *bodies, struct kafka_place place, const void *data, size_t size);
 void kafka_body_pin(struct kafka_body *body); /* once more */
 void kafka_body_unpin(struct kafka_body *body);
-/* Finds it or reads it from the broker; then `on_body` on `loop` with it pinned, or with NULL and
- * -ENOENT (it is not there any more), -ETIMEDOUT. May call back before it returns. */
+/* Finds the body or reads it from the broker. Then `on_body` is called on `loop` with the body
+ * pinned, or with NULL and -ENOENT (the log does not hold it any more) or -ETIMEDOUT. May call
+ * back before it returns. */
 typedef void (*kafka_body_cb)(void *arg, int err, struct kafka_body *body);
 void kafka_body_get(struct kafka_bodies *bodies, struct kafka_place place, struct loop *loop,
 	kafka_body_cb on_body, void *arg);
-/* A piece of it, at once. The bytes are the callback's for that call. */
+/* A piece of the body, at once. The bytes are the callback's for that call. */
 void kafka_body_piece(
 	struct kafka_body *body, uint64_t offset, size_t length, queue_body_cb cb, void *arg);
-/* All of it, in memory or mapped, valid while it is pinned: for producing it on. */
+/* The whole body, in memory or mapped, valid while it is pinned: for producing it again. */
 const void *kafka_body_data(struct kafka_body *body, size_t *size_out);
 
 #endif

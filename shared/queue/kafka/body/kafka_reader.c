@@ -3,14 +3,14 @@
  *
  * kafka_body -> [kafka_reader] -> broker
  *
- * One thread, one handle without a group. What is wanted of a partition is read in the order of
- * offsets: a record a little further on is reached by reading on (NEAR), any other by starting
- * there. A partition is fetched from only while something of it is wanted. The handle is made
- * when something is wanted for the first time.
+ * One thread, one handle without a group, made when a record is wanted for the first time. The
+ * wanted records of a partition are read in the order of offsets: a record up to NEAR further on is
+ * reached by reading on, any other by starting at its offset. A partition is fetched from only
+ * while a record of it is wanted.
  *
- * An offset that the broker does not have any more is -ENOENT, and so is a record of another key,
- * so that no message goes out with the body of another. Whatever else goes wrong is tried again by
- * librdkafka until the want is LATE_MS old.
+ * An offset that the broker does not have any more is -ENOENT. So is a record of another key, so
+ * that no message goes out with the body of another. librdkafka retries any other failure until the
+ * want is LATE_MS old.
  */
 #include "shared/queue/kafka/body/kafka_reader.h"
 
@@ -32,13 +32,13 @@ struct want {
 	uint64_t late_at_ms;
 };
 
-/* A partition that something is wanted of. */
+/* A partition of which records are wanted. */
 struct cursor {
 	struct cursor *next;
 	enum kafka_topic topic;
 	int32_t partition;
 	bool running;
-	int64_t at;         /* the next offset it comes to */
+	int64_t at;         /* the next offset to be read */
 	struct want *wants; /* by offset */
 };
 
@@ -114,7 +114,7 @@ cursor_stop(struct kafka_reader *reader, struct cursor *cursor)
 	cursor->running = false;
 }
 
-/* The lowest want ends. */
+/* Answers the lowest want and removes it. */
 static void
 end_first(
 	struct kafka_reader *reader, struct cursor *cursor, int err, const void *data, size_t size)
@@ -166,7 +166,7 @@ end_late(struct kafka_reader *reader, struct cursor *cursor, uint64_t now_ms)
 	}
 }
 
-/* Where its lowest want is not a little ahead, it starts again there. */
+/* Starts the cursor at its lowest want, unless that is a little ahead. */
 static void
 cursor_move(struct kafka_reader *reader, struct cursor *cursor)
 {
@@ -204,7 +204,7 @@ topic_number(const struct kafka_reader *reader, const rd_kafka_topic_t *topic)
 	return KAFKA_NONE;
 }
 
-/* The offset it was started at is not there: below or beyond what the log holds. */
+/* The offset that the cursor was started at is below or beyond the log. */
 static void
 on_error(struct kafka_reader *reader, struct cursor *cursor, const rd_kafka_message_t *message)
 {

@@ -10,8 +10,8 @@
 struct kafka_reader;
 
 /*
- * `on_read` is called on the reader's thread, once for each place that was wanted: err 0 and the
- * record's value (valid during the call); -ENOENT: there is no such record any more; -ETIMEDOUT;
+ * `on_read` is called on the reader's thread, once for each wanted place. err 0: with the record's
+ * value (valid during the call). -ENOENT: the log does not hold the record any more. -ETIMEDOUT.
  * -ECANCELED: the reader ends.
  */
 typedef void (*kafka_read_cb)(

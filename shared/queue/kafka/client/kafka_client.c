@@ -30,8 +30,7 @@ kafka_topic_of(enum topic topic)
 	return topic == TOPIC_INBOUND ? KAFKA_INBOUND : KAFKA_READY;
 }
 
-/* A broker that cannot be reached is an error to librdkafka; it tries again, so we call it a
- * warning. */
+/* librdkafka calls an unreachable broker an error. It tries again, so the log says warning. */
 static void
 on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
@@ -56,7 +55,7 @@ kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value)
 		die("a setting of librdkafka is refused", why);
 }
 
-/* Brokers since 4.0 check the nonce of RFC 5802, which librdkafka got wrong before 2.6.1. */
+/* Brokers since 4.0 check the nonce of RFC 5802. librdkafka before 2.6.1 sends a wrong one. */
 #define SCRAM_VERSION 0x02060100
 
 static void
@@ -127,7 +126,7 @@ kafka_deleted(rd_kafka_event_t *event)
 }
 
 /* rd_kafka_query_watermark_offsets() waits for ever for a leader that is away (librdkafka 2.0.2).
- * To the brokers, start and end are times like others. */
+ * A look-up of offsets by time does not, and brokers take start and end as times. */
 rd_kafka_resp_err_t
 kafka_find_offsets(
 	rd_kafka_t *rk, rd_kafka_topic_partition_list_t *partitions, int64_t where, int timeout_ms)

@@ -9,8 +9,9 @@
 #include "shared/queue/queue_backend.h"
 
 /*
- * -ETIMEDOUT after this. It is made up of waiting for others, of what librdkafka is given, and of
- * the two seconds by which that looks at its clock.
+ * A record without an acknowledgement is answered with -ETIMEDOUT after LATE_MS. A record that
+ * waited for others for longer than PATIENCE_MS is timed by the producer; librdkafka gives a record
+ * up after DELIVERY_MS, and looks at its clock every two seconds.
  */
 #define LATE_MS QUEUE_LATE_MS
 #define PATIENCE_MS(late_ms) ((late_ms) / 20)
@@ -48,13 +49,14 @@ void kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value);
  * (RD_KAFKA_OFFSET_END). Waits for `timeout_ms` at most. */
 rd_kafka_resp_err_t kafka_find_offsets(
 	rd_kafka_t *rk, rd_kafka_topic_partition_list_t *partitions, int64_t where, int timeout_ms);
-/* Both of one partition; each wait is `timeout_ms` at most. */
+/* Start and end of one partition. Each wait is `timeout_ms` at most. */
 rd_kafka_resp_err_t kafka_find_ends(rd_kafka_t *rk, enum kafka_topic topic, int32_t partition,
 	int timeout_ms, int64_t *low, int64_t *high);
-/* All of a topic, without offsets; NULL: the brokers do not answer. */
+/* All partitions of a topic, without offsets. NULL: the brokers do not answer. */
 rd_kafka_topic_partition_list_t *
 kafka_find_partitions(rd_kafka_t *rk, enum kafka_topic topic, int timeout_ms);
-/* A record's, with the place of its body; NULL: it has none that can be read. */
+/* The envelope of a record, with the place of its body. NULL: the record has none that can be
+ * read. */
 Envelope *kafka_envelope(enum kafka_topic topic, const rd_kafka_message_t *message);
 /* What became of a DeleteRecords request: its own error, or the first of a partition. */
 rd_kafka_resp_err_t kafka_deleted(rd_kafka_event_t *event);

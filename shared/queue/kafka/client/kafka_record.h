@@ -10,9 +10,9 @@
 struct kafka_record {
 	struct record base;
 	struct kafka_queue *queue;
-	struct loop *loop; /* it is handled there */
+	struct loop *loop; /* the record belongs to this loop */
 	int32_t partition;
-	struct kafka_body *body; /* pinned; NULL: it was let go, and is where the envelope says */
+	struct kafka_body *body; /* pinned; NULL: to be read at the envelope's place */
 };
 
 static inline struct kafka_record *

@@ -77,7 +77,7 @@ add(struct kafka_setting *setting, const char *name, enum kafka_rule rule, const
 	return setting;
 }
 
-/* Those that depend on the configuration. */
+/* The settings whose values depend on the configuration. */
 static size_t
 add_chosen(const struct config *config, unsigned topic, struct kafka_setting *out)
 {

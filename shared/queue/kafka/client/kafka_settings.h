@@ -11,8 +11,8 @@ struct config;
 
 #define KAFKA_SETTINGS_MAX 24
 
-/* SAME: another value may lose mail. LEAST: so does a smaller one (-1 is without end). CHOICE: a
- * good start that an operator may change. */
+/* SAME: another value may lose mail. LEAST: a smaller value may lose mail (-1 is without end).
+ * CHOICE: a good start that an operator may change. */
 enum kafka_rule { RULE_SAME, RULE_LEAST, RULE_CHOICE };
 
 struct kafka_setting {
@@ -23,7 +23,7 @@ struct kafka_setting {
 	const char *why;
 };
 
-/* Those of a topic (enum kafka_topic) or, with KAFKA_NONE, of a broker; how many. */
+/* The settings of a topic (enum kafka_topic) or, with KAFKA_NONE, of a broker. Returns how many. */
 size_t kafka_settings(
 	const struct config *config, unsigned topic, struct kafka_setting out[KAFKA_SETTINGS_MAX]);
 /* Whether `value` (NULL: the broker does not know the setting) may lose mail. */

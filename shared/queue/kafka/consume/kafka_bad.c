@@ -3,14 +3,14 @@
  *
  * kafka_consumer -> [kafka_bad] -> state_dir/bad/<topic>-<partition>-<offset>
  *
- * Nothing of ours writes such a record: it comes from a newer version or from somebody else who
- * writes to our topics. It must neither be lost nor hold up its partition. It cannot go to another
- * topic of the queue, since each of those is trimmed by what its envelopes say. So its bytes go to
- * a file, and what stood in the envelope's place to another beside it, for the operator to look at;
- * only then it counts as finished. When the files cannot be written it stays unfinished.
+ * Shout writes no such record: a newer version did, or somebody else who writes to our topics. The
+ * record must neither be lost nor hold up its partition. It cannot go to another topic of the
+ * queue, since each topic is trimmed by what its envelopes say. So its bytes go to a file, and the
+ * header in the envelope's place to a second file, for the operator to look at. Only then the
+ * record counts as finished. When the files cannot be written it stays unfinished.
  *
- * So what was set aside is of one machine, and is listed there: the key
- * <topic>/<partition>-<offset> is the file of that name with a dash for the slash.
+ * So a record that was set aside lies on one machine, and is listed there. Its key
+ * <topic>/<partition>-<offset> names the file, with a dash for the slash.
  */
 #include "shared/queue/kafka/consume/kafka_consumer_private.h"
 
@@ -124,7 +124,7 @@ by_name(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* Of one that was removed meanwhile nothing is told. */
+/* A record that was removed meanwhile is left out. */
 static bool
 tell(int dir, const char *name, queue_bad_cb on_bad, void *arg, const char *key)
 {

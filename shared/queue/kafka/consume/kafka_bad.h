@@ -6,7 +6,7 @@
 
 #include "shared/queue/kafka/client/kafka_queue.h"
 
-/* Of rows, and what this process set aside of other topics. */
+/* Bad rows, and the records of other topics that this process set aside. */
 size_t kafka_bad_scan(struct queue *base, const void *from, size_t from_length, size_t limit,
 	queue_bad_cb on_bad, void *arg);
 void

@@ -3,11 +3,8 @@
  *
  * kafka_consumer -> [commit, every second, changed or not] -> broker -> lease, promise, trimming
  *
- * A commit that succeeded is the lease of mail.ready (kafka_state_leased()): whoever cannot commit
- * may have lost its partitions without knowing. It also carries a promise, the offset from which
- * nothing was handed out yet: so the next owner knows which records may have been worked on before,
- * and takes the long backlog behind them for what it is, new. Nothing is handed out beyond what the
- * broker has of it, which costs an early commit when a partition is fast.
+ * A commit that succeeded is the lease of mail.ready (kafka_state_leased()): a member that cannot
+ * commit may have lost its partitions without knowing.
  *
  * Records below the committed offset are deleted from time to time, after the commit only. When
  * any of this fails the next second's commit does it.
@@ -42,8 +39,8 @@ max(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/* What was handed out before and comes again stays promised until the lowest is beyond it. Whoever
- * gives its partitions up knows exactly how far it came. */
+/* A record that was handed out before and comes again stays promised until the lowest offset is
+ * beyond it. A member that gives its partitions up knows exactly how far it came. */
 static int64_t
 promise(const struct partition *partition)
 {
@@ -57,7 +54,7 @@ promise(const struct partition *partition)
 	return next;
 }
 
-/* Until it is known what may have been handed out, the commit says nothing about it. */
+/* The metadata is left out until it is known which records may have been handed out before. */
 static void
 add_partition(rd_kafka_topic_partition_list_t *list, struct partition *partition)
 {
@@ -121,7 +118,7 @@ trim(struct kafka_consumer *consumer)
 	rd_kafka_topic_partition_list_destroy(below);
 }
 
-/* A partition that was lost and came back since has other promises. */
+/* A partition may have been lost since, and come back: its promises are new ones then. */
 static bool
 note_committed(struct kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
@@ -141,7 +138,8 @@ note_committed(struct kafka_consumer *consumer, const rd_kafka_topic_partition_l
 	return all;
 }
 
-/* Two are under way when partitions are revoked. What was asked is known of the last one alone. */
+/* Two commits are under way when partitions are revoked. promise_asked belongs to the last of
+ * them, so only its answer counts. */
 static void
 on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *partitions,
 	void *number)
@@ -195,9 +193,9 @@ commit_early(struct kafka_consumer *consumer)
 }
 
 /*
- * What was committed is read on a thread for each question: rd_kafka_committed() waits, and the
- * admin API's call that does not, ListConsumerGroupOffsets, ends the process by an assertion when
- * the coordinator fails meanwhile (librdkafka 2.0.2 and later).
+ * What was committed is read on a thread for each question, since rd_kafka_committed() waits. The
+ * admin API has a call that does not wait, ListConsumerGroupOffsets, but it ends the process by an
+ * assertion when the coordinator fails meanwhile (librdkafka 2.0.2 and later).
  */
 struct ask {
 	struct kafka_consumer *consumer;
@@ -216,7 +214,7 @@ ask_run(void *arg)
 	log_set_role("queue");
 	ask->err = rd_kafka_committed(ask->consumer->rk, ask->list, ADMIN_MS);
 	atomic_store(&ask->done, true);
-	/* It fails only when it would wake the loop anyway. */
+	/* A failed write means that the loop is to be woken already. */
 	(void)!write(ask->consumer->eventfd, &one, sizeof one);
 	return NULL;
 }
@@ -239,8 +237,8 @@ ask_start(struct kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list
 		die("cannot start a thread", strerror(err));
 }
 
-/* One question for all partitions that have come so far, and one at a time: so its answer is for
- * those alone that have not gone since. */
+/* One question at a time, for all partitions that have come so far. Its answer counts for the
+ * partitions that are still here. */
 void
 ask_committed(struct kafka_consumer *consumer)
 {
@@ -265,7 +263,7 @@ ask_committed(struct kafka_consumer *consumer)
 		rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* Whoever was not answered, or with an error, asks again with the next tick. */
+/* A partition without an answer, or with an error, is asked for again with the next tick. */
 static void
 take_answer(struct kafka_consumer *consumer, const struct ask *ask)
 {
@@ -314,7 +312,7 @@ ask_poll(struct kafka_consumer *consumer)
 		ask_end(consumer);
 }
 
-/* As if it were one record, for how many there are is not known. */
+/* Counts as one record to be trimmed: how many there are is not known. */
 void
 trim_again(struct partition *partition)
 {

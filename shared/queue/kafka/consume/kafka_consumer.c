@@ -3,19 +3,19 @@
  *
  * broker -> librdkafka -> partition queues -> [kafka_consumer] -> on_record -> queue_finish(), ...
  *
- * The member's own queue (rebalances, commits, errors) is always polled, so that a loop that hangs
- * is noticed by the group; the partitions' queues are polled while the window has room. Nothing is
- * ever paused. librdkafka wakes the loop through an eventfd, once for each queue until it is
- * polled, so a queue that was begun is either emptied or begun again by a task.
+ * The member's own queue (rebalances, commits, errors) is always polled, so that the group notices
+ * a loop that hangs. The partitions' queues are polled while the window has room. Nothing is ever
+ * paused. librdkafka wakes the loop through an eventfd, for a queue only once until it is polled.
+ * So a queue that was polled is emptied, or a task polls it again.
  *
- * A record is copied as it comes and librdkafka's message, which pins its whole fetch, let go: a
- * body of more than QUEUE_INLINE_MAX is in a file then. So what is held here is HELD_BYTES_MAX (of
- * mail.ready window x QUEUE_INLINE_MAX) at most, the envelopes, QUEUED_KBYTES of what is yet to
- * come, and beyond that one largest message for each fetch under way, one a broker. With a full
- * window librdkafka may hold one largest message a partition.
+ * A record is copied as it comes, and librdkafka's message, which pins its whole fetch, is freed; a
+ * body of more than QUEUE_INLINE_MAX is copied into a file. Memory is bounded by the sum of:
+ * HELD_BYTES_MAX (for mail.ready window x QUEUE_INLINE_MAX), the envelopes, QUEUED_KBYTES fetched
+ * ahead, and one largest message for each broker's fetch under way. With a full window librdkafka
+ * may hold one largest message a partition.
  *
- * Owns the handle, its queues and the partitions. A member that is fenced (another process with
- * its state_dir's identity) ends the process, which comes back under another.
+ * Owns the handle, its queues and the partitions. A member that is fenced (another process has its
+ * state_dir's identity) ends the process. The next start takes a new identity.
  */
 #include "shared/base/container_of.h"
 #include "shared/queue/kafka/consume/kafka_consumer_private.h"
@@ -37,12 +37,12 @@
 #include "shared/queue/kafka/rows/kafka_state.h"
 
 #define QUEUED_KBYTES 49152 /* fetched ahead, all partitions together */
-#define BATCH 32            /* of one partition before it is another's turn */
-#define TURN 256            /* of one turn of the loop */
+#define BATCH 32            /* records of one partition, then the next has its turn */
+#define TURN 256            /* records of one turn of the loop */
 #define SESSION_MS 45000
-#define NEAR 500 /* of mail.inbound: with more in hand, bodies may have to be read twice */
+#define NEAR 500 /* the window of mail.inbound: with more in hand, bodies may be read twice */
 #define HELD_BYTES_MAX ((size_t)128 << 20)
-#define STUCK_MS 2000 /* in hand for longer: look on, up to the window */
+#define STUCK_MS 2000 /* a record is in hand for longer: the whole window is used */
 
 void
 consumer_more(struct kafka_consumer *consumer)
@@ -103,7 +103,7 @@ window_of(const struct kafka_consumer *consumer)
 	return consumer->stuck ? consumer->window : consumer->near;
 }
 
-/* Records in hand wait for long, and others may lie behind them that need not wait. */
+/* A record in hand has waited for long, and records behind it may not need to wait. */
 static bool
 is_stuck(const struct kafka_consumer *consumer)
 {
@@ -119,8 +119,8 @@ is_stuck(const struct kafka_consumer *consumer)
 	return false;
 }
 
-/* How many may be taken of a partition now: of the window's room, however heavy they turn out to
- * be, and of what was promised. */
+/* How many records may be taken of a partition now. Bounds: the window's room, with every record
+ * as heavy as it can be, and the promise. */
 static size_t
 room_of(struct kafka_consumer *consumer, struct partition *partition)
 {
@@ -141,7 +141,7 @@ room_of(struct kafka_consumer *consumer, struct partition *partition)
 	return promised <= 0 ? 0 : promised < (int64_t)room ? (size_t)promised : room;
 }
 
-/* Whether it went as far as it was let: there may be more. */
+/* True: there may be more to read. */
 static bool
 read_partition(struct kafka_consumer *consumer, struct partition *partition, size_t *count_out)
 {
@@ -162,7 +162,8 @@ read_partition(struct kafka_consumer *consumer, struct partition *partition, siz
 	return rd_kafka_queue_length(partition->queue) > 0;
 }
 
-/* Partitions take turns. What waits for room or a commit is begun again by those. */
+/* Partitions take turns. When records wait for room or for a commit, the freed room or the commit
+ * calls this again. */
 static void
 hand_out(struct kafka_consumer *consumer)
 {
@@ -195,8 +196,8 @@ on_more(struct task *task)
 		hand_out(consumer);
 }
 
-/* The other one has the partitions by now. Were the identity kept, it would be fenced in its turn
- * once a supervisor has started this one again, and so on for ever. */
+/* The other process has the partitions by now. With the identity kept, a restart of this process
+ * would fence the other in its turn, and so on for ever. */
 static void
 give_up_identity(struct kafka_consumer *consumer)
 {
@@ -321,9 +322,9 @@ on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_l
 	rd_kafka_assign(rk, NULL);
 }
 
-/* A member that comes back within its session gets its partitions back, and nobody else's. Without
- * that its return would begin a rebalance, in which all wait until the session of the one that was
- * killed has ended. */
+/* A static member that comes back within its session gets its own partitions back. Otherwise its
+ * return would begin a rebalance, in which all members wait until the session of the killed one
+ * has ended. */
 static void
 set_identity(struct kafka_consumer *consumer, rd_kafka_conf_t *conf)
 {
@@ -437,8 +438,8 @@ register_metrics(struct kafka_consumer *consumer)
 		"shout_queue_bad_total", "Records without a readable envelope", labels);
 }
 
-/* Leaves the group after a last commit: at once for the others, unless the member is static. What
- * is in hand ends unheard. */
+/* Leaves the group after a last commit. The others get the partitions at once, unless the member
+ * is static. Records in hand end without a commit. */
 static void
 leave(struct kafka_consumer *consumer)
 {
@@ -450,7 +451,7 @@ leave(struct kafka_consumer *consumer)
 	partitions_lose(consumer);
 }
 
-/* Who was stopped and is followed by another in the same process gives up its partitions. */
+/* A stopped member gives its partitions up when another of the same process follows it. */
 static void
 replace_stopped(struct kafka_queue *queue, enum kafka_topic topic)
 {
@@ -518,7 +519,8 @@ kafka_consume(struct queue *base, enum topic topic, struct loop *loop, unsigned 
 	return &consumer->base;
 }
 
-/* It stays in the group until the queue closes, so that what is in hand ends as ours. */
+/* A stopped member stays in the group until the queue closes, so that its records in hand are
+ * still finished under its commits. */
 void
 kafka_consumer_stop(struct consumer *base)
 {
@@ -560,7 +562,7 @@ kafka_consumers_close(struct kafka_queue *queue)
 	queue->consumers = NULL;
 }
 
-/* Room for others: they come in one go. */
+/* Records are taken up again in one go, once enough of the window is free. */
 static void
 let_go(struct consumer_record *record)
 {
@@ -579,7 +581,7 @@ kafka_abandon(struct record *base)
 	let_go((struct consumer_record *)base);
 }
 
-/* On a partition that was lost it changes nothing: whoever has it does the message again, or the
+/* On a partition that was lost this changes nothing: the new owner does the message again, or the
  * ledger knows that it was sent. */
 void
 kafka_finish(struct record *base)

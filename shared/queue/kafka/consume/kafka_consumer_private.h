@@ -6,8 +6,8 @@
  * kafka_commit.c     commits, the lease, the promise, trimming, reading what was committed
  * kafka_bad.c        what could not be read
  *
- * Everything here runs on the consumer's loop, or once that has ended in the thread that closes the
- * queue.
+ * Everything here runs on the consumer's loop. After the loop's end it runs in the thread that
+ * closes the queue.
  */
 #ifndef SHARED_KAFKA_CONSUMER_PRIVATE_H
 #define SHARED_KAFKA_CONSUMER_PRIVATE_H
@@ -26,8 +26,8 @@
 #include "shared/queue/kafka/consume/kafka_offsets.h"
 
 /*
- * What a partition is on its way to. Partitions are fetched from once all of an assignment are
- * READY, or after ASSIGN_PATIENCE_MS those that are.
+ * The steps of a partition on its way to being read. Fetching begins once all partitions of an
+ * assignment are READY; after ASSIGN_PATIENCE_MS it begins with those that are.
  */
 enum partition_state {
 	PARTITION_FOREIGN,  /* somebody else's */
@@ -60,21 +60,21 @@ struct partition {
 	struct kafka_consumer *consumer;
 	int32_t number;
 	enum partition_state state;
-	unsigned claims; /* asked for and not answered; the last one's answer counts */
+	unsigned claims; /* claims without an answer; the last one's answer counts */
 	rd_kafka_queue_t *queue;
 	struct kafka_offsets *offsets; /* from READY on */
 	struct consumer_record *records, **records_last;
-	int64_t seen;     /* behind the newest offset that ever came: below, one may be in hand */
+	int64_t seen; /* behind the newest offset that ever came; a record below may be in hand */
 	int64_t promised; /* no record from here on may be handed out before the next commit */
 	int64_t promise_asked;
 	int64_t redelivered_below; /* INT64_MAX: below what the log holds when it is first read */
 	int64_t committed, trimmed;
 	uint64_t trimmed_ms;
-	struct consumer_record *held; /* of records: it and those behind it wait for a commit */
+	struct consumer_record *held; /* one of `records`: from it on they wait for a commit */
 };
 
 #define ASSIGN_PATIENCE_MS 5000
-#define PROMISE 256 /* records of a partition handed out beyond a commit at most */
+#define PROMISE 256 /* records of a partition that may be handed out beyond its last commit */
 #define DOUBTS 8192 /* slots: a message in each at most */
 
 struct kafka_consumer {
@@ -121,13 +121,13 @@ struct kafka_consumer {
 void
 partitions_gain(struct kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *partitions);
 void partitions_lose(struct kafka_consumer *consumer);
-/* Does what the next step of any partition is: claims again, asks for offsets, assigns. */
+/* Takes each partition's next step: claims again, asks for offsets, assigns. */
 void partitions_advance(struct kafka_consumer *consumer, bool tick);
 struct partition *partition_of(struct kafka_consumer *consumer, int32_t number);
-/* What was committed is known: offset < 0: nothing. */
+/* What was committed for the partition is known. offset < 0: nothing was. */
 void partition_resume(struct partition *partition, int64_t offset, const char *text, size_t length);
-/* A message of the partition's queue becomes a record in hand, unless it is finished or in hand
- * already, or could not be read: then NULL. */
+/* Makes a message of the partition's queue a record in hand. NULL when the message is finished or
+ * in hand already, or could not be read. */
 struct consumer_record *
 partition_take(struct partition *partition, const rd_kafka_message_t *message);
 /* Whether a record of this offset may be handed out by now. */
@@ -140,13 +140,13 @@ void consumer_more(struct kafka_consumer *consumer);
 
 /* kafka_commit.c */
 void commit(struct kafka_consumer *consumer);
-/* Soon, because a promise runs out. */
+/* Commits soon, because a promise runs out. */
 void commit_early(struct kafka_consumer *consumer);
 void ask_committed(struct kafka_consumer *consumer);
-/* Takes its answer, if it is there; waits for it. */
+/* ask_poll() takes the answer if it has come; ask_end() waits for it. */
 void ask_poll(struct kafka_consumer *consumer);
 void ask_end(struct kafka_consumer *consumer);
-/* What is committed may not be trimmed: whoever should have may have failed. */
+/* Trims what is committed once more: the member that should have done so may have failed. */
 void trim_again(struct partition *partition);
 void on_admin_event(struct kafka_consumer *consumer, rd_kafka_event_t *event);
 

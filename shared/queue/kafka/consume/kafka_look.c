@@ -3,9 +3,10 @@
  *
  * brokers (commits, ends, records) -> [kafka_look] -> control
  *
- * A handle that lives as long as the reading and is no member of the group: from what the group
- * committed, without what its metadata says is finished, to where the partitions ended when it
- * began. Bodies come along, so the bytes are bounded, and so is the time.
+ * Reads with a handle of its own, which is no member of the group and lives as long as the reading.
+ * It begins at what the group committed, leaves out what the commit's metadata says is finished,
+ * and ends where the partitions ended when it began. Bodies come along, so the bytes are bounded,
+ * and so is the time.
  */
 #include "shared/queue/kafka/consume/kafka_look.h"
 
@@ -27,7 +28,7 @@ struct look {
 	enum topic topic;
 	uint64_t until_ms;
 	list *from, *ends;
-	struct kafka_offsets **offsets; /* by place in the lists; NULL: read up to its end */
+	struct kafka_offsets **offsets; /* by place in the lists; NULL: read to the end */
 	int open;                       /* of them */
 	uint64_t seen, bytes;
 	queue_seen_cb on_seen;
@@ -75,7 +76,7 @@ look_prepare(struct look *look)
 		return false;
 	starts = rd_kafka_topic_partition_list_copy(look->from);
 	look->ends = rd_kafka_topic_partition_list_copy(look->from);
-	/* the commit first: what is unfinished by it lies before the end */
+	/* the commit first: every record unfinished by it lies before the end */
 	ok = !rd_kafka_committed(look->rk, look->from, left_ms(look)) &&
 		!kafka_find_offsets(look->rk, starts, RD_KAFKA_OFFSET_BEGINNING, left_ms(look)) &&
 		!kafka_find_offsets(look->rk, look->ends, RD_KAFKA_OFFSET_END, left_ms(look));

@@ -3,10 +3,10 @@
  *
  * kafka_consumer -> [kafka_offsets] -> commit, and back on assignment. Pure.
  *
- * Ranges are kept sorted and apart. Between two of them lies an unfinished record, so there are
- * never more than the window has records (or a commit told of). The text is "1", then numbers:
- * promise - lowest, then for each range its distance from the end of the one before (from the
- * lowest for the first) and its length. A number is written in 5-bit digits, lowest first; every
+ * Ranges are kept sorted and apart. An unfinished record lies between each two, so there are never
+ * more ranges than the window has records (or a commit told of). The text is "1", then numbers:
+ * promise - lowest; then for each range its distance from the end of the range before (for the
+ * first: from the lowest) and its length. A number is written in 5-bit digits, lowest first; every
  * digit but the last has 32 added, and 48 makes it printable.
  */
 #include "shared/queue/kafka/consume/kafka_offsets.h"

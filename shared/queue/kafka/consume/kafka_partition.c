@@ -4,11 +4,11 @@
  * rebalance -> [claim -> committed offset -> assign] -> records -> [lost]
  *
  * librdkafka waits for our answer to an assignment while the claims of mail.ready are written and
- * replayed; heartbeats go on meanwhile. A claim that takes long does not hold up the others: after
- * ASSIGN_PATIENCE_MS what is ready is read, and assigned anew with the rest when that is ready.
+ * replayed; heartbeats go on meanwhile. A slow claim does not hold up the other partitions: after
+ * ASSIGN_PATIENCE_MS the ready ones are read, and all are assigned anew when the rest is ready.
  *
- * Nothing waits when a partition is lost. Its records in hand stay valid; should the partition come
- * back before they end, the same offset is not handed out a second time.
+ * A lost partition goes at once. Its records in hand stay valid. Should the partition come back
+ * before they end, the same offset is not handed out a second time.
  */
 #include "shared/queue/kafka/consume/kafka_consumer_private.h"
 
@@ -228,7 +228,8 @@ in_hand(const struct partition *partition, int64_t offset)
 	return false;
 }
 
-/* What a commit told nothing about may have been handed out, as far as it is in the log already. */
+/* Without a promise in the commit, every record that is in the log already may have been handed
+ * out. */
 static bool
 is_redelivered(struct partition *partition, int64_t offset)
 {
@@ -243,9 +244,9 @@ is_redelivered(struct partition *partition, int64_t offset)
 }
 
 /*
- * Whoever handed it on before may still be at it: the first of two, which nobody could mark, may be
- * the later one in the log. A slot remembers the newest id that fell on it; the end of an id is
- * random.
+ * A message may be in the log twice, and only the second record is marked (Envelope.again). The
+ * owner before us may still work on the first, and the unmarked record may be the later one in the
+ * log. A slot remembers the newest id that fell on it; the end of an id is random.
  */
 static bool
 is_doubtful(struct kafka_consumer *consumer, const Envelope *envelope)
@@ -282,8 +283,9 @@ holder_get(struct kafka_consumer *consumer, const char *account)
 	return holder;
 }
 
-/* Records that wait for long, since others of their account are slow, are many. Their bodies would
- * take the memory that all share, so that most of them are read again when they are needed. */
+/* An account with slow mail has many records that wait for long. Their bodies would take the
+ * memory that all accounts share. So most of them are not kept, and read again when they are
+ * needed. */
 static void
 keep_body(struct consumer_record *record, const rd_kafka_message_t *message)
 {

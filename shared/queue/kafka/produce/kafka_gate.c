@@ -3,7 +3,7 @@
  *
  * kafka_produce() -> [kafka_gate] -> kafka_handle, and on with each report
  *
- * Owns the copies of what waits. A message that waits keeps its place: nobody of its partition
+ * Owns the copies of what waits. A message that waits keeps its place: no message of its partition
  * overtakes it.
  */
 #include "shared/queue/kafka/produce/kafka_gate.h"

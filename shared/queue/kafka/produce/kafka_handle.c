@@ -3,8 +3,9 @@
  *
  * kafka_producer -> [kafka_handle] -> broker -> reports -> kafka_producer
  *
- * Small records, large ones, whose transmission would hold up the small, and events, for linger and
- * compression belong to a handle. Fails for good after what librdkafka calls a fatal error.
+ * Linger and compression belong to a handle, so each kind of record has its own: small records,
+ * large ones (their transmission would hold up the small) and events. After what librdkafka calls a
+ * fatal error a handle fails for good; kafka_producer replaces it.
  */
 #include "shared/queue/kafka/produce/kafka_handle.h"
 

@@ -1,5 +1,5 @@
 /*
- * kafka_large.c - large records take turns, for their bodies are mapped while they are under way.
+ * kafka_large.c - large records take turns, since their bodies are mapped while they are under way.
  *
  * kafka_produce() -> [kafka_large] -> kafka_handle, and on with each report
  *
@@ -11,10 +11,10 @@
 
 #include "shared/queue/kafka/produce/kafka_handle.h"
 
-#define BYTES_MAX (128u * 1024 * 1024) /* they are mapped, so they count as resident */
+#define BYTES_MAX (128u * 1024 * 1024) /* mapped pages count as resident memory */
 #define WAITING_MAX 1000
 
-/* A single one that is larger than the bound goes alone. */
+/* A record that alone is larger than the bound goes when no other is under way. */
 static bool
 fits(const struct kafka_large *large, const struct kafka_message *message)
 {

@@ -1,5 +1,5 @@
 /*
- * kafka_large.h - large records take turns; kafka_producer.c's alone, under its lock.
+ * kafka_large.h - large records take turns. For kafka_producer.c alone, under its lock.
  */
 #ifndef SHARED_KAFKA_LARGE_H
 #define SHARED_KAFKA_LARGE_H
@@ -11,11 +11,13 @@ struct kafka_large {
 	size_t waiting, bytes_under_way;
 };
 
-/* 1: it may go now. 0: it waits, with copies of its key and header. -ENOSPC: too many wait. */
+/* 1: the message may go now. 0: it waits, with copies of its key and header. -ENOSPC: too many
+ * wait. */
 int kafka_large_enter(struct kafka_large *large, struct kafka_message *message);
-/* One of those that went has its report: the messages that may go now, linked by next. */
+/* A message of so many bytes has its report. Returns the messages that may go now, linked by
+ * next. */
 struct kafka_message *kafka_large_leave(struct kafka_large *large, size_t bytes);
-/* Those that have waited since before `before_us`, linked by next. They have left. */
+/* Takes out the messages that have waited since before `before_us`. Returns them linked by next. */
 struct kafka_message *kafka_large_expire(struct kafka_large *large, uint64_t before_us);
 
 #endif

@@ -5,14 +5,15 @@
  *   queue thread <- reports of all handles; per turn: on_ack of each, on_turn, then the answers,
  *                   one task a loop
  *
- * Three lanes, each a handle of librdkafka of its own: records up to 1 MB; larger ones, whose
- * transmission would hold up the small; events, for linger belongs to a handle. A handle that had a
- * fatal error is replaced: what it had under way is answered with -EIO, and it goes after its last
- * report. Bodies are never copied; large ones take turns (kafka_large.c).
+ * Three lanes, each with a handle of librdkafka of its own: records up to 1 MB; larger records,
+ * whose transmission would hold up the small ones; events, since linger belongs to a handle. A
+ * handle that had a fatal error is replaced: its records under way are answered with -EIO, and it
+ * is freed after its last report. Bodies are never copied; large ones take turns (kafka_large.c).
  *
- * Owns the handles and the thread. A record that waited for others is answered in time all the
- * same, though librdkafka, which cannot be told its time, goes on with it. A record whose fate is
- * unknown is answered with an error and counted (shout_queue_unknown_total): it may be durable.
+ * Owns the handles and the thread. librdkafka cannot be told how long a record has waited already.
+ * So a record that waited for others is answered in time here, while librdkafka goes on with it. A
+ * record whose fate is unknown is answered with an error and counted (shout_queue_unknown_total):
+ * it may be durable.
  */
 #include "shared/queue/kafka/produce/kafka_gate.h"
 #include "shared/queue/kafka/produce/kafka_handle.h"
@@ -35,7 +36,7 @@
 
 #define EVENTS_PER_TURN 64
 #define TICK_MS 100
-#define REPLACE_MS 1000 /* a handle that fails at once is not replaced more often */
+#define REPLACE_MS 1000 /* a new handle may fail at once: do not replace without end */
 #define TURNS_MAX 4
 
 struct message_list {
@@ -45,13 +46,13 @@ struct message_list {
 struct kafka_producer {
 	struct kafka_queue *queue;
 	pthread_t thread;
-	pthread_mutex_t wake_lock; /* librdkafka holds locks of its own when it takes this one */
+	pthread_mutex_t wake_lock; /* taken while librdkafka holds locks of its own */
 	pthread_cond_t wake;
-	bool awake; /* under wake_lock: reports, or something failed */
+	bool awake; /* under wake_lock: there are reports, or failed messages */
 	pthread_mutex_t lock;
 	/* under lock */
 	struct kafka_handle *lanes[LANES];
-	struct message_list failed; /* never got to librdkafka */
+	struct message_list failed; /* refused by us or by librdkafka */
 	struct kafka_large large;
 	struct kafka_gates gates; /* for small ones */
 	struct {
@@ -99,7 +100,7 @@ wake(struct kafka_producer *producer)
 	pthread_cond_signal(&producer->wake);
 }
 
-/* The first report of an empty queue. */
+/* librdkafka calls this for the first report of an empty queue. */
 static void
 on_reports(rd_kafka_t *rk, void *producer)
 {
@@ -124,7 +125,7 @@ wait_for_work(struct kafka_producer *producer)
 	pthread_mutex_unlock(&producer->wake_lock);
 }
 
-/* Answered by the queue thread, as everything is. */
+/* Even a message that fails at once is answered by the queue thread. */
 static void
 refuse(struct kafka_producer *producer, struct kafka_message *message, int err)
 {
@@ -188,8 +189,8 @@ unwatch(struct kafka_message *message)
 	message->watched.le_prev = NULL;
 }
 
-/* librdkafka counts anew from here. Who waited for long is answered before it gives up, so what it
- * sends by then must not be the caller's. */
+/* librdkafka counts the message's time from here on. A message that waited for long is answered
+ * before librdkafka gives it up. The caller may reuse the value then, so librdkafka gets a copy. */
 static void
 hand_over_late(struct kafka_producer *producer, struct kafka_message *message)
 {
@@ -203,7 +204,6 @@ hand_over_late(struct kafka_producer *producer, struct kafka_message *message)
 	hand_over(producer, message);
 }
 
-/* What waited for a report. */
 static void
 hand_over_all(struct kafka_producer *producer, struct kafka_message *message)
 {
@@ -228,7 +228,7 @@ expire_all(struct kafka_producer *producer, struct kafka_message *message)
 	}
 }
 
-/* Behind one that nobody took in time, what waits would wait that long again. */
+/* Nobody took a record of the gate in time. The messages behind it would wait as long again. */
 static void
 small_next(struct kafka_producer *producer, struct kafka_gate *gate, int err)
 {
@@ -369,7 +369,7 @@ take_failed(struct kafka_producer *producer)
 		settle(producer, message, message->err, -1);
 }
 
-/* Those that never got their turn, and those that got it late. */
+/* Answers late messages: those still waiting for their turn, and those that got it late. */
 static void
 expire(struct kafka_producer *producer, uint64_t now_us)
 {
@@ -393,7 +393,7 @@ expire(struct kafka_producer *producer, uint64_t now_us)
 	pthread_mutex_unlock(&producer->lock);
 }
 
-/* A handle does not recover from a fatal error: another takes its place. */
+/* A handle does not recover from a fatal error, so a new handle takes its lane. */
 static void
 replace(struct kafka_producer *producer, enum kafka_lane lane)
 {
@@ -478,7 +478,8 @@ kafka_on_turn(struct kafka_producer *producer, void (*fn)(void *arg), void *arg)
 	pthread_mutex_unlock(&producer->lock);
 }
 
-/* Closing, and nothing is under way. After the deadline librdkafka has to give up what it has. */
+/* Whether the thread may end: the producer closes and nothing is under way. After the deadline
+ * librdkafka has to give its records up. */
 static bool
 is_over(struct kafka_producer *producer)
 {

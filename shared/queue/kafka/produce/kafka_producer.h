@@ -11,17 +11,17 @@
 #include "shared/queue/kafka/client/kafka_queue.h"
 
 /*
- * A record on its way. The caller embeds it and keeps it, and `value`, until
- * on_ack, which is called once, always on the queue thread. `key` and `header` (the packed
- * Envelope; none when header_size is 0) are copied. `value` NULL: a tombstone. `partition` is
- * explicit; RD_KAFKA_PARTITION_UA leaves it to the client.
+ * A record on its way. The caller embeds the message, and keeps it and `value` until on_ack, which
+ * is called once, always on the queue thread. `key` and `header` (the packed Envelope; none when
+ * header_size is 0) are copied. `value` NULL: a tombstone. `partition` is explicit;
+ * RD_KAFKA_PARTITION_UA leaves the choice to librdkafka.
  *
- * At most 100,000 records and 256 MB are under way by one of its handles: -ENOSPC beyond. Large
- * ones (1 MB) wait for their turn instead.
+ * A handle has at most 100,000 records and 256 MB under way: -ENOSPC beyond. Large records (1 MB)
+ * wait for their turn instead.
  *
- * on_ack comes after LATE_MS at the latest, with -ETIMEDOUT, where on_let_go is given: then the
- * message and, when it is a large one, its value have to stay until that is called, too, behind
- * on_ack, once. Without it on_ack may come as late again, for one that waited for others.
+ * With on_let_go, on_ack comes after LATE_MS at the latest, with -ETIMEDOUT. on_let_go is called
+ * once, behind on_ack; the message, and the value of a large one, have to stay until then. Without
+ * on_let_go, on_ack may take twice LATE_MS for a message that waited for others.
  */
 struct kafka_message {
 	enum kafka_topic topic;
@@ -30,7 +30,7 @@ struct kafka_message {
 	size_t key_size, header_size, value_size;
 	void (*on_ack)(struct kafka_message *message, int err, int64_t offset);
 	void (*on_let_go)(struct kafka_message *message);
-	/* the producer's */
+	/* fields of the producer */
 	uint64_t asked_us;
 	bool answered;
 	LIST_ENTRY(kafka_message) watched;
@@ -42,15 +42,15 @@ struct kafka_message {
 };
 /* NULL after logging why. */
 struct kafka_producer *kafka_producer_new(struct kafka_queue *queue);
-/* Waits for what is under way, at most LATE_MS. */
+/* Waits for the records under way, at most LATE_MS. */
 void kafka_producer_free(struct kafka_producer **producer);
 void kafka_produce(struct kafka_producer *producer, struct kafka_message *message);
-/* From the queue thread: hands `cb` to `loop` (or calls it, when there is none) at the end of this
- * turn, together with all the others for that loop. */
+/* From the queue thread: posts `cb` to `loop` at the end of this turn, together with all other
+ * answers for that loop. Without a loop the queue thread calls it. */
 void
 kafka_answer(struct kafka_producer *producer, struct loop *loop, queue_cb cb, void *arg, int err);
-/* Calls `fn` on the queue thread once after each turn's reports, before the answers go out: one
- * transaction for all rows of a turn (kafka_state.c). */
+/* Calls `fn` on the queue thread once a turn, after the turn's reports and before the answers go
+ * out: so kafka_state.c has one transaction for all rows of a turn. */
 void kafka_on_turn(struct kafka_producer *producer, void (*fn)(void *arg), void *arg);
 
 #endif

@@ -33,7 +33,8 @@ kafka_tally_init(struct kafka_tally *tally)
 		"Producers replaced after a fatal error", NULL);
 }
 
-/* The first of each error, then at most one a second: the brokers fail many at once. */
+/* Logs the first of each error, then at most one a second: the brokers fail many records at
+ * once. */
 static void
 log_error(struct kafka_tally *tally, const struct kafka_message *message, int err)
 {

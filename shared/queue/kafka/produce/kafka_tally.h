@@ -1,5 +1,5 @@
 /*
- * kafka_tally.h - what became of records, for metrics and the log; kafka_producer.c's alone.
+ * kafka_tally.h - what became of records, for metrics and the log. For kafka_producer.c alone.
  */
 #ifndef SHARED_KAFKA_TALLY_H
 #define SHARED_KAFKA_TALLY_H
@@ -17,7 +17,7 @@ struct kafka_tally {
 };
 
 void kafka_tally_init(struct kafka_tally *tally);
-/* It is answered with `err`. */
+/* The message is answered with `err`. */
 void kafka_tally_answer(struct kafka_tally *tally, const struct kafka_message *message, int err);
 
 #endif

@@ -29,7 +29,8 @@ flight_new(struct kafka_state *state, enum flight_kind kind, int32_t partition, 
 	return flight;
 }
 
-/* The queue thread hands it on; the flight may be gone when this returns. */
+/* The queue thread hands the flight to the state thread. The flight may be freed when this
+ * returns. */
 static void
 on_ack(struct kafka_message *message, int err, int64_t offset)
 {
@@ -68,7 +69,6 @@ flight_produce(struct kafka_state *state, struct flight *flight)
 	kafka_produce(state->queue->producer, &flight->message);
 }
 
-/* A row under our epoch, its body at `body_offset` of mail.deferred (< 0: as the row says). */
 struct flight *
 flight_of_row(struct kafka_state *state, const struct state_partition *partition, const Row *row,
 	int64_t body_offset)
@@ -92,7 +92,7 @@ flight_of_row(struct kafka_state *state, const struct state_partition *partition
 	return flight;
 }
 
-/* Its header tells whose it is. */
+/* A tombstone has no value, so the header holds our epoch. */
 struct flight *
 flight_of_tombstone(struct kafka_state *state, const struct state_partition *partition,
 	const char *key, size_t key_size)
@@ -113,7 +113,7 @@ flight_of_tombstone(struct kafka_state *state, const struct state_partition *par
 	return flight;
 }
 
-/* A record of ours under way for that key may lie behind the zombie's already. */
+/* Such a record may lie behind the zombie's already. */
 bool
 key_is_flying(const struct state_partition *partition, const char *key, size_t key_size)
 {

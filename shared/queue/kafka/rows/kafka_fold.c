@@ -3,8 +3,8 @@
  *
  * kafka_follow -> [kafka_fold] -> row_cache
  *
- * A claim raises the epoch; a row or a tombstone of a lower one is a zombie's and changes nothing.
- * A row that cannot be read takes the place of the one before it, and where its body is is unknown.
+ * A claim raises the epoch. A row or tombstone of a lower epoch is a zombie's and changes nothing.
+ * A row that cannot be read takes the place of the row before it; the place of its body is unknown.
  */
 #include "shared/queue/kafka/rows/kafka_state_private.h"
 
@@ -18,8 +18,8 @@ struct fold {
 	int64_t *epoch;
 };
 
-/* A tombstone's epoch is in its header, as a Row. One made by hand has none: it is an operator's
- * wish, and counts. */
+/* A tombstone's epoch is in its header, as a Row. A tombstone made by hand has none: it is an
+ * operator's wish, and counts. */
 static int64_t
 tombstone_epoch(const rd_kafka_message_t *message, int64_t otherwise)
 {
@@ -39,7 +39,7 @@ tombstone_epoch(const rd_kafka_message_t *message, int64_t otherwise)
 	return epoch;
 }
 
-/* False: a zombie's, it changes nothing. */
+/* False: the record is a zombie's and changes nothing. */
 static bool
 epoch_counts(const struct fold *f, const rd_kafka_message_t *message, int64_t epoch)
 {
@@ -53,7 +53,8 @@ epoch_counts(const struct fold *f, const rd_kafka_message_t *message, int64_t ep
 	return true;
 }
 
-/* Its bytes are kept: a later version may be able to read it, or an operator decides. */
+/* Keeps the bytes of an unreadable row: a later version may be able to read them, or an operator
+ * decides. */
 static int
 fold_bad(const struct fold *f, const rd_kafka_message_t *message, const uint8_t *id)
 {

@@ -3,11 +3,12 @@
  *
  * mail.state -> [kafka_follow] -> kafka_fold -> row_cache
  *
- * A thread of its own; partitions are assigned by hand. What was fetched goes into one transaction
- * together with the new checkpoint. A checkpoint that is older than half of the time for which the
- * log keeps tombstones, beyond the log's end or of another cluster is of no use: the partition
- * begins anew. A cache that cannot be written (disk full) is tried again until it can be; meanwhile
- * this node has failed, for what it reads goes nowhere, and other nodes have disks.
+ * Has a thread of its own; partitions are assigned by hand. Fetched records go into one transaction
+ * together with the new checkpoint. A checkpoint is of no use when it is older than half of the
+ * time for which the log keeps tombstones, beyond the log's end, or of another cluster: the
+ * partition is read from its start then. A cache that cannot be written (disk full) is tried again
+ * until it can be. Meanwhile this node reports that it has failed, since its records get nowhere
+ * and other nodes have disks.
  */
 #include "shared/queue/kafka/rows/kafka_state_private.h"
 
@@ -27,7 +28,7 @@
 #define TURN_MS 100
 #define ASK_MS 5000
 #define RETRY_MS 1000
-#define REFRESH_US (60ull * 1000000) /* of a checkpoint's time */
+#define REFRESH_US (60ull * 1000000) /* how often a checkpoint gets a new time */
 #define TRIM_MS 1000
 /* Half of mail.state's delete.retention.ms. */
 #define POINT_AGE_US (7ull * 86400 * 1000000 / 2)
@@ -35,7 +36,7 @@
 /* A partition that is read. */
 struct feed {
 	bool wanted;  /* under lock */
-	bool running; /* the rest is the thread's */
+	bool running; /* this and all below: the thread's */
 	bool touched, wipe;
 	int64_t next, epoch, end;
 	int64_t kept_next; /* as of the last commit; written under lock */
@@ -104,7 +105,7 @@ feed_wipe(struct follower *f, struct feed *feed, int32_t partition)
 	return !err;
 }
 
-/* Finds where to begin: feed->next, epoch and end. */
+/* Finds where to begin reading: sets feed->next, epoch and end. */
 static bool
 feed_prepare(struct follower *f, struct feed *feed, int32_t partition)
 {
@@ -127,7 +128,7 @@ feed_prepare(struct follower *f, struct feed *feed, int32_t partition)
 	return feed_wipe(f, feed, partition);
 }
 
-/* False: it was tried, which may have taken ASK_MS. */
+/* False: a feed was tried in vain, which may have taken ASK_MS. */
 static bool
 feed_start(struct follower *f, struct feed *feed, int32_t partition)
 {
@@ -197,7 +198,7 @@ feeds_adjust(struct follower *f)
 	const int32_t count = feed_count(f);
 	uint64_t remaining = 0;
 	bool behind = count == 0;
-	bool answered = true; /* else the others' acks wait no longer, for more of the same */
+	bool answered = true; /* false: ask no more, since a question may take ASK_MS */
 
 	for (int32_t i = 0; i < count && !atomic_load(&f->closing); i++) {
 		struct feed *feed = &f->feeds[i];
@@ -222,12 +223,11 @@ feeds_adjust(struct follower *f)
 
 /* Folding. */
 
-/* What librdkafka has to say. */
 static void
 fold_error(struct follower *f, struct feed *feed, const rd_kafka_message_t *message)
 {
 	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-		/* compaction may have taken what was before it */
+		/* compaction may have taken the records before the end */
 		if (message->offset > feed->next)
 			feed->next = message->offset;
 		feed->touched = true;
@@ -305,7 +305,6 @@ store_points(struct follower *f)
 	return err;
 }
 
-/* One transaction. */
 static int
 fold_once(struct follower *f, rd_kafka_message_t **messages, size_t count)
 {
@@ -381,7 +380,8 @@ fold_batch(struct follower *f, rd_kafka_message_t **messages, size_t count)
 		rd_kafka_message_destroy(messages[i]);
 }
 
-/* A checkpoint says when all before it had been read: also where nothing comes. */
+/* A checkpoint has the time at which all before it had been read. It is renewed also where no
+ * record comes. */
 static bool
 feeds_refresh(struct follower *f)
 {

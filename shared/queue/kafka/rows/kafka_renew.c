@@ -4,10 +4,10 @@
  *   row_cache (lowest body) -> read -> body ack -> its rows, written anew -> [kafka_trim]
  *
  * mail.deferred is trimmed below the lowest body that a row needs, so one old message would keep
- * all that came after it. Of each partition the lowest body is looked at, and renewed when it is a
- * day old; then the next. A row that its owner writes at the same time is left alone: it keeps the
- * old place, which is therefore still the lowest, and its turn comes again. A body that is gone is
- * told of once, and keeps no other.
+ * all bodies behind it. The lowest body of each partition is looked at, and appended anew when it
+ * is a day old; then the next. A row that its owner writes at the same time is left alone. It keeps
+ * the old place, which is therefore still the lowest, and is renewed later. A body that is gone is
+ * logged once, and keeps no other.
  */
 #include "shared/queue/kafka/rows/kafka_state_private.h"
 
@@ -21,9 +21,9 @@
 #include "shared/queue/kafka/rows/kafka_state.h"
 
 #define LATER_MS 60000 /* after a failure */
-#define LOOK_MS 1000   /* after one that is too young: looking costs, even when nothing happens */
+#define LOOK_MS 1000   /* after a body that is too young: looking is not free */
 
-/* One body; from the reading until its new record is acknowledged. */
+/* The renewal of one body, from the reading until its new record is acknowledged. */
 struct renewal {
 	struct kafka_state *state;
 	struct state_partition *partition;
@@ -31,7 +31,7 @@ struct renewal {
 	int64_t offset;
 	struct kafka_body *body; /* pinned */
 	int err;
-	bool read; /* or failed to be: the state thread goes on. Under lock */
+	bool read; /* the reading ended, well or not; the state thread goes on. Under lock */
 };
 
 static void
@@ -100,7 +100,7 @@ renew_rows(struct kafka_state *state, struct write *write)
 	write->row_count = found.count;
 }
 
-/* Under lock. The body's record has come to its end. */
+/* Under lock. The record of the body has been acknowledged or has failed. */
 void
 renew_end(struct write *write, int err)
 {
@@ -136,15 +136,15 @@ go_on(struct kafka_state *state, struct renewal *renewal)
 		append(state, renewal);
 		return;
 	}
-	if (renewal->err == -ENOENT) { /* nothing to keep, nor to renew */
+	if (renewal->err == -ENOENT) { /* the body is gone: do not look for it again */
 		kafka_state_bodiless(state, renewal->partition->number, renewal->id);
 		renewal->partition->missing_to = renewal->offset + 1;
 	}
 	end(renewal, renewal->err != -ENOENT);
 }
 
-/* A body that is to be read, or NULL. Under lock. Not while the cache stays as it is: it would be
- * renewed again and again. */
+/* Under lock. Begins the renewal of a body that is to be read, or returns NULL. While the cache
+ * cannot be written, it would show the same body as the lowest again and again. */
 static struct renewal *
 begin(struct kafka_state *state, struct state_partition *partition, struct kafka_place *place_out)
 {

@@ -7,9 +7,9 @@
  *
  * sender -> [kafka_rows] -> mail.deferred, mail.state
  *
- * Only an owner with a lease writes. Without a lease it is -ETIMEDOUT: it may be renewed; once the
- * partition is somebody else's, -ECANCELED. A row that is durable but not read back in time is
- * -ETIMEDOUT as well, and may be written again.
+ * Only an owner with a lease writes. Without a lease a write fails with -ETIMEDOUT, since the lease
+ * may be renewed. Once the partition is somebody else's, it fails with -ECANCELED. A row that is
+ * durable but not read back in time is -ETIMEDOUT as well, and may be written again.
  */
 #include "shared/queue/kafka/rows/kafka_state_private.h"
 
@@ -64,7 +64,7 @@ rows_drop(struct write *write)
 	write->row_count = 0;
 }
 
-/* One of its records has come to its end. Under lock. */
+/* Under lock. A record of the call has come to its end. */
 static void
 write_part_done(struct kafka_state *state, struct write *write, int err)
 {
@@ -104,7 +104,7 @@ flight_done(struct kafka_state *state, struct state_partition *partition, struct
 	free(flight);
 }
 
-/* What a write has to hear at once; 0: it may go. Under lock. */
+/* Under lock. The error of a write that must not begin; 0: it may. */
 static int
 refusal(const struct kafka_state *state, const struct state_partition *partition)
 {
@@ -113,7 +113,7 @@ refusal(const struct kafka_state *state, const struct state_partition *partition
 	return state_partition_leased(state, partition) ? 0 : -ETIMEDOUT;
 }
 
-/* Lays the row's record on its way as part of a call. Under lock. */
+/* Under lock. Produces the row's record as part of a call. */
 static void
 write_row(struct kafka_state *state, struct write *write, struct flight *flight)
 {
@@ -138,7 +138,7 @@ kafka_row_put(struct queue *base, const Row *row, queue_cb cb, void *arg)
 		err = -ENOENT; /* rows come into being by deferring a record */
 	if (!err) {
 		write = write_new(state, partition->number, cb, arg);
-		write->body_offset = body; /* it may be the last to need it */
+		write->body_offset = body; /* the row may be the last to need it: no trimming */
 		write_row(state, write, flight_of_row(state, partition, row, body));
 	}
 	pthread_mutex_unlock(&state->lock);
@@ -237,7 +237,7 @@ renew_produce(struct kafka_state *state, struct state_partition *partition,
 	flight_produce(state, flight);
 }
 
-/* Its owner writes that row at this moment. */
+/* Whether the row's owner writes it at this moment. */
 static bool
 row_is_flying(const struct state_partition *partition, const Row *row)
 {
@@ -247,7 +247,7 @@ row_is_flying(const struct state_partition *partition, const Row *row)
 	return key_is_flying(partition, key, key_size);
 }
 
-/* The body is durable: its rows point to it. Under lock. */
+/* Under lock. The body is durable, so its rows are written and point to it. */
 static void
 body_acked(struct kafka_state *state, struct flight *flight)
 {
@@ -290,7 +290,7 @@ row_acked(struct kafka_state *state, struct flight *flight)
 		flight_done(state, partition, flight, -ECANCELED);
 }
 
-/* Those that were read back are done. Under lock. */
+/* Ends the flights whose records were read back. */
 void
 rows_folded(struct kafka_state *state, struct state_partition *partition)
 {
@@ -339,7 +339,7 @@ take_acks(struct kafka_state *state)
 	}
 }
 
-/* The record of a call that was answered late is the caller's again. Under lock. */
+/* Under lock. A late call was answered, so its record is the caller's again. */
 static void
 answer_late(struct kafka_state *state)
 {
@@ -397,7 +397,7 @@ rows_turn(struct kafka_state *state)
 	answer_ended(&ended);
 }
 
-/* Nothing is under way any more, but what came too late to be looked at. */
+/* No record is under way any more. Some acknowledgements may have come too late to be looked at. */
 void
 rows_free(struct kafka_state *state)
 {

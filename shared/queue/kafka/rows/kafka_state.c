@@ -3,13 +3,14 @@
  *
  * kafka_consumer (mail.ready) -> claim, release, leased -> [kafka_state] -> gained, lost
  *
- * A claim is a record of mail.state; its offset is the owner's epoch. What was written before it is
- * read first, so nothing of an earlier owner is missed; what an earlier owner writes after it is a
- * zombie's. A claim says nothing about the lease: only a commit that the group's coordinator took
- * does, and it refuses one of a process that was away for too long.
+ * A claim is a record of mail.state; its offset is the owner's epoch. The owner first reads all
+ * records before its claim, so it misses nothing of an earlier owner. Records of an earlier owner
+ * behind the claim are a zombie's. A claim says nothing about the lease. Only a commit that the
+ * group's coordinator took gives a lease, and the coordinator refuses commits of a process that was
+ * away for too long.
  *
- * When another claim comes after ours, one of the two is not in the group any more. Nothing is
- * written meanwhile; if our next commit succeeds it is the other, and we claim again.
+ * When another claim comes after ours, one of the two owners is not in the group any more. Nothing
+ * is written meanwhile. If our next commit succeeds, the other owner is out, and we claim again.
  */
 #include "shared/queue/kafka/rows/kafka_state_private.h"
 
@@ -28,7 +29,7 @@
 
 #define RENEW_US (24ull * 3600 * 1000000)
 #define TRIM_MS 10000
-/* min.compaction.lag.ms, less what the brokers' clocks may differ by. */
+/* min.compaction.lag.ms, less the difference that brokers' clocks may have. */
 #define LAG_US (55ull * 60 * 1000000)
 
 /* Telling. */
@@ -113,7 +114,7 @@ tell_claimed(struct state_partition *partition, int err)
 	loop_post(loop, &claimed->task);
 }
 
-/* How far the rebuild is, for /readyz. */
+/* Tells /readyz how far the rebuild is. */
 static void
 show_progress(struct kafka_state *state)
 {
@@ -187,7 +188,7 @@ check_replayed(struct kafka_state *state, struct state_partition *partition)
 		return;
 	if (partition->newest_claim > partition->epoch) {
 		fence(partition);
-		if (partition->loop) /* no commit comes before it is told */
+		if (partition->loop) /* no commit comes before the consumer is told */
 			state_partition_leave(state, partition, -EAGAIN);
 		return;
 	}
@@ -217,7 +218,7 @@ part_acked(struct kafka_state *state, const struct flight *claim)
 	}
 	LOG_WARN("cannot claim a partition", "partition", log_int(partition->number), "error",
 		strerror(-claim->err));
-	if (partition->told) { /* a second claim; the next commit tries again */
+	if (partition->told) { /* this was not the first claim: the next commit claims again */
 		state_partition_enter(partition, OWNERSHIP_FENCED);
 		return;
 	}
@@ -268,7 +269,8 @@ on_removed_read(void *arg, const rd_kafka_message_t *message)
 	pthread_mutex_unlock(&state->lock);
 }
 
-/* A zombie's record is not passed until it is answered: the answer may not survive us. */
+/* The checkpoint stays before a zombie's record until that is answered: the answer may not survive
+ * a crash of ours. */
 static void
 on_point(void *arg, int32_t number, struct row_point *point)
 {
@@ -302,9 +304,8 @@ on_folded(void *arg, int32_t number, int64_t next)
 	pthread_mutex_unlock(&state->lock);
 }
 
-/* A log that was cut off, or whose start was. What is in the cache is going, and would look as if
- * nobody needed any body: we own nothing until a claim of ours has been read behind all there is.
- */
+/* A log was cut off, at its end or its start. The cache is being emptied, and would look as if no
+ * body were needed. So we own nothing until a claim of ours has been read behind all records. */
 static void
 on_wiped(void *arg, int32_t number)
 {
@@ -497,7 +498,8 @@ kafka_clock_us(struct queue *base)
 	return follower ? follower_clock_us(follower) : 0;
 }
 
-/* The producer reports every record in its time; what was read back by then is answered. */
+/* Waits until the producer has reported every record, and until calls are answered, at most
+ * LATE_MS. */
 static void
 await_writes(struct kafka_state *state)
 {

@@ -20,7 +20,7 @@ state_partition_of(struct kafka_state *state, int32_t number)
 #define TO(state) (1u << (state))
 
 /* clang-format off */
-/* Whatever its state is, a partition may be given to us, and taken away. */
+/* In any state, a partition may be given to us (claiming) or taken away (away). */
 static const struct step {
 	const char *name;
 	unsigned next; /* the states that may follow */

@@ -14,10 +14,11 @@
  * kafka_trim.c    mail.deferred: which bodies are needed
  * kafka_renew.c   and appending anew those that wait for long
  *
- * The cache is a function of the log alone: also what this process wrote gets there by being read
- * back, so that a record of another owner before, between or after ours has its right place. What
- * a row record's epoch says is judged at that place: one below the newest claim before it is a
- * zombie's and changes nothing. A checkpoint needs to be no more than an offset, therefore.
+ * The cache is a function of the log alone. Records that this process wrote get there by being read
+ * back, too, so that a record of another owner before, between or after ours has its right place.
+ * The epoch of a row record is judged at the record's place: a row with an epoch below the newest
+ * claim before it is a zombie's and changes nothing. Therefore a checkpoint is no more than an
+ * offset.
  */
 #ifndef SHARED_KAFKA_STATE_PRIVATE_H
 #define SHARED_KAFKA_STATE_PRIVATE_H
@@ -38,20 +39,20 @@ struct metric;
 struct probe;
 
 /*
- * kafka_follow.c. Reads partitions of mail.state into a cache on a thread of its own. All hooks
- * come on that thread; any may be NULL.
+ * kafka_follow.c. Reads partitions of mail.state into a cache on a thread of its own. All hooks are
+ * called on that thread; any may be NULL.
  */
 struct follow_hooks {
-	/* While records are folded; may come again for the same record. */
+	/* While records are folded; may be called again for the same record. */
 	void (*claimed)(void *arg, int32_t partition, int64_t offset);
 	void (*zombie)(void *arg, const rd_kafka_message_t *message, int64_t newest);
-	/* An owner's tombstone: nobody has to answer what zombies wrote of it before. */
+	/* An owner's tombstone: zombies' records of its key before it need no answer. */
 	void (*removed)(void *arg, const rd_kafka_message_t *message);
-	/* The checkpoint that is about to be stored: may be moved back. */
+	/* The checkpoint that is about to be stored. The hook may move it back. */
 	void (*point)(void *arg, int32_t partition, struct row_point *point);
-	/* It is stored: everything before `next` is in the cache. */
+	/* The checkpoint is stored: every record before `next` is in the cache. */
 	void (*folded)(void *arg, int32_t partition, int64_t next);
-	/* The log ended before what had been read of it: it is read again from the start. */
+	/* The log ends before the offset that had been read: it is read again from the start. */
 	void (*wiped)(void *arg, int32_t partition);
 	/* At the end of each turn, at least ten a second. */
 	void (*turn)(void *arg);
@@ -61,15 +62,15 @@ struct follow_hooks {
 struct follower;
 /* NULL after logging why. */
 struct follower *follower_new(struct kafka_queue *queue, const struct follow_hooks *hooks);
-/* Hooks may still come, and ask for it, until this returns. */
+/* Hooks may still be called, and use the follower, until this returns. */
 void follower_free(struct follower **follower);
 /* From any thread. Begins at the checkpoint, or from the start when that is of no use. */
 void follower_want(struct follower *follower, int32_t partition, bool wanted);
 void follower_wake(struct follower *follower);
 struct row_cache *follower_cache(struct follower *follower);
-/* Whether the cache cannot be written: it stays as it is until it can. */
+/* Whether the cache cannot be written. It stays as it is until it can. */
 bool follower_stuck(struct follower *follower);
-/* Whether the cache holds all there was when the reading of each partition began. */
+/* Whether the cache holds all records that each partition had when its reading began. */
 bool follower_complete(struct follower *follower);
 /* Whether each partition of the list was read up to its offset. */
 bool follower_reached(struct follower *follower, const rd_kafka_topic_partition_list_t *ends);
@@ -78,7 +79,7 @@ uint64_t follower_clock_us(struct follower *follower);
 /* Records still to be read until where the log ended when the reading began. */
 uint64_t follower_remaining(struct follower *follower);
 rd_kafka_t *follower_handle(struct follower *follower);
-/* For its owner's requests to the brokers. */
+/* Answers to the owner's admin requests. */
 rd_kafka_queue_t *follower_admin_answers(struct follower *follower);
 
 /* kafka_fold.c: 0 or -errno of the cache's write. `epoch`: the newest claim's so far. */
@@ -88,7 +89,7 @@ int fold_record(struct row_cache *cache, const struct follow_hooks *hooks, int64
 enum ownership {
 	OWNERSHIP_AWAY,
 	OWNERSHIP_CLAIMING,  /* the claim is under way */
-	OWNERSHIP_REPLAYING, /* it is in the log; what is before it is still being read */
+	OWNERSHIP_REPLAYING, /* our claim is in the log, and is not read yet */
 	OWNERSHIP_OURS,
 	OWNERSHIP_FENCED /* another claim came after ours; if the group keeps us, we claim again */
 };
@@ -123,14 +124,14 @@ struct write {
 	queue_cb cb;
 	void *arg;
 	struct record *record;   /* to be deferred */
-	struct kafka_body *body; /* its body, pinned until its record has come to an end: the caller
-				    may have the record again before that */
-	struct renewal *renewal; /* or a body to be appended anew */
-	Row **rows;              /* of it, copies, until its body has its place */
+	struct kafka_body *body; /* pinned until the record of the body has come to an end: the
+				    caller may have its own record again before that */
+	struct renewal *renewal; /* of a body that is appended anew */
+	Row **rows;              /* copies of the record's rows, until its body has its place */
 	size_t row_count;
 	int32_t partition;
-	int64_t body_offset; /* that its rows point to; < 0: not acknowledged, or none */
-	int64_t body_from;   /* it is not below this */
+	int64_t body_offset; /* where the rows point; < 0: not acknowledged, or no body */
+	int64_t body_from;   /* body_offset will not be below this */
 	unsigned left;
 	int err;
 	bool answered;
@@ -143,7 +144,7 @@ struct zombie {
 	TAILQ_ENTRY(zombie) link;
 	int64_t offset, newest;
 	uint64_t written_us;
-	Row *row; /* that the last of its key wrote; NULL: a tombstone */
+	Row *row; /* the row of the last such record of its key; NULL: a tombstone */
 	bool under_way;
 	size_t key_size;
 	char key[];
@@ -152,23 +153,23 @@ struct zombie {
 struct state_partition {
 	enum ownership state; /* state_partition_enter() */
 	int32_t number;
-	int64_t epoch;   /* our claim's offset, from REPLAYING on */
-	int64_t next;    /* read up to here */
-	uint64_t turn;   /* counts claims: answers to an older one are of no interest */
-	uint64_t tenure; /* counts the times it was given to us: claimed again, it is the same */
+	int64_t epoch;        /* our claim's offset, from REPLAYING on */
+	int64_t next;         /* read up to here */
+	uint64_t turn;        /* counts claims: answers to an older claim are ignored */
+	uint64_t tenure;      /* counts how often it was given to us; not our claims */
 	int64_t newest_claim; /* that was read */
 	uint64_t fenced_ms;
-	int64_t body_end; /* behind our last body, or all there were; -1: not known */
+	int64_t body_end; /* behind our last body, or behind all bodies; -1: not known */
 	int64_t trimmed;
-	int64_t missing_to; /* no body below it is there, though rows may name some */
+	int64_t missing_to; /* below it bodies are gone, though rows may name some */
 	/* A row that failed may be durable: its body is kept until one that was produced behind it
 	 * has been read back. INT64_MAX: there is none. */
 	int64_t doubtful_body;
 	uint64_t doubtful_to, produced; /* counts row records */
-	struct renewal *renewal;        /* of one of its bodies, under way */
+	struct renewal *renewal;        /* of a body of the partition, under way */
 	uint64_t renew_after_ms;
 	bool told;         /* the view was told `gained` */
-	bool again;        /* ... and is to be told again, for its rows are read again */
+	bool again;        /* the view is to be told again, since the rows are read again */
 	struct loop *loop; /* of on_claimed; NULL: nobody waits */
 	void (*on_claimed)(void *arg, int32_t partition, int err);
 	void *arg;
@@ -183,13 +184,13 @@ struct kafka_view {
 	struct loop *loop;
 	const struct rows_watch *watch;
 	void *arg;
-	atomic_uint uses; /* it, and what is on its way to `loop` */
+	atomic_uint uses; /* the view itself, and tasks on their way to `loop` */
 	bool closed;      /* on `loop` */
 };
 
 struct kafka_state {
 	struct kafka_queue *queue;
-	atomic_ullong lease_ms; /* until then, by clock_boot_ms() */
+	atomic_ullong lease_ms; /* the lease ends then, by clock_boot_ms() */
 	atomic_uint unacked;    /* flights */
 	atomic_uint reading;    /* renewals */
 	uint64_t renew_us;      /* bodies older than this are appended anew */
@@ -200,10 +201,10 @@ struct kafka_state {
 	struct flight *acks, **last_ack;
 
 	pthread_mutex_t lock;
-	struct follower *mine, *all; /* from when they are needed */
+	struct follower *mine, *all; /* started when they are first needed */
 	struct kafka_view *view;     /* ROWS_MINE */
 	struct state_partition *partitions[ROW_PARTITIONS_MAX];
-	int32_t partitions_count; /* none from here on */
+	int32_t partitions_count; /* all from here on are NULL */
 	struct write_list writes; /* not all of their records have come to an end */
 	struct write_list ended;  /* to be answered by the state thread */
 	unsigned replaying;
@@ -231,7 +232,7 @@ struct follower *state_shown(const struct kafka_state *state);
 size_t state_key(char key[STATE_KEY_MAX], const uint8_t *id, const char *site, size_t site_length);
 
 /* kafka_state.c */
-/* The followers, started when first asked for. NULL: cannot be. */
+/* The follower of the scope, started when first asked for. NULL: it cannot be started. */
 struct follower *state_follower(struct kafka_state *state, enum rows_scope scope);
 
 /* kafka_flight.c */
@@ -246,10 +247,10 @@ struct flight *flight_of_tombstone(struct kafka_state *state,
 bool key_is_flying(const struct state_partition *partition, const char *key, size_t key_size);
 
 /* kafka_rows.c */
-/* State thread: reports, what was read back, zombies, late answers. */
+/* State thread: takes acknowledgements, ends what was read back, answers zombies and late calls. */
 void rows_turn(struct kafka_state *state);
 void rows_folded(struct kafka_state *state, struct state_partition *partition);
-/* Under lock: what is under way for it fails. */
+/* Under lock: the partition's flights fail. */
 void rows_released(struct kafka_state *state, struct state_partition *partition);
 void rows_free(struct kafka_state *state);
 
@@ -260,7 +261,7 @@ void zombie_free(struct state_partition *partition, struct zombie *zombie);
 void zombies_settle(struct state_partition *partition, const rd_kafka_message_t *message);
 void zombies_answer(struct kafka_state *state);
 void zombie_answered(struct state_partition *partition, struct zombie *zombie, int err);
-/* What became of a row of ours that was read back. */
+/* What became of a row of ours that was read back: 0 or -errno. */
 int zombie_fate(const struct state_partition *partition, const struct flight *flight);
 
 /* kafka_view.c: a turn of the follower of all partitions. */
@@ -270,7 +271,7 @@ void view_all_turn(void *arg);
 void trim_turn(struct kafka_state *state);
 /* kafka_renew.c: state thread. */
 void renew_turn(struct kafka_state *state);
-/* Under lock: the write gets the rows that are to point to the new place; its body's end. */
+/* Under lock: gives the write the rows that are to point to the new place. */
 void renew_rows(struct kafka_state *state, struct write *write);
 void renew_end(struct write *write, int err);
 /* kafka_rows.c, under lock: appends the body and has its rows follow; ends in renew_end(). */

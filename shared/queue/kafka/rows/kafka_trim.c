@@ -3,10 +3,10 @@
  *
  * row_cache (lowest body that a row needs) -> [kafka_trim] -> DeleteRecords
  *
- * Only the owner deletes, and only what is in the cache as read from the log. A body whose rows are
- * not in it yet is kept: acknowledged, it is known; before that it lies behind whatever had been
- * acknowledged when it was sent. A row that cannot be read, or a zombie's that is not answered yet,
- * keeps all bodies of its partition.
+ * Only the owner deletes, and only by what the cache has read from the log. A body whose rows are
+ * not in the cache yet is kept. Once acknowledged, its place is known. Before that, it lies behind
+ * every body that had been acknowledged when it was sent. A row that cannot be read keeps all
+ * bodies of its partition, and so does a zombie's record that is not answered yet.
  */
 #include "shared/queue/kafka/rows/kafka_state_private.h"
 
@@ -20,7 +20,8 @@
 #define ADMIN_MS 10000
 #define ASK_MS 1000
 
-/* Where the row's body is: < 0: it has none. The caller may have the row from before it moved. */
+/* The place of the row's body; < 0: it has none. The caller's copy of the row may be older than a
+ * renewal of the body. */
 int64_t
 body_place(struct kafka_state *state, const struct state_partition *partition, const Row *row)
 {
@@ -49,7 +50,7 @@ kafka_state_place(struct kafka_state *state, int32_t partition, const uint8_t id
 	return offset >= 0;
 }
 
-/* Everything below may go; < 0: not known. Under lock. */
+/* Under lock. Every body below may be deleted; < 0: not known. */
 static int64_t
 floor_of(struct kafka_state *state, const struct state_partition *partition)
 {
@@ -60,7 +61,7 @@ floor_of(struct kafka_state *state, const struct state_partition *partition)
 	int64_t floor = partition->missing_to;
 
 	if (row_cache_bad_count(cache, partition->number) || !TAILQ_EMPTY(&partition->zombies))
-		return -1; /* it may need any body */
+		return -1; /* an unreadable row or a zombie's may need any body */
 	if (!row_cache_first_body(cache, partition->number, &floor, &seen_us, id))
 		floor = partition->body_end;
 	if (partition->doubtful_body < floor)
@@ -118,9 +119,9 @@ take_answers(struct kafka_state *state)
 }
 
 /*
- * An owner that appended no body yet asks where they end: those before it may have left some that
- * nobody needs. What it appends after the answer lies behind that; what it appended before holds
- * the floor where it was. False: no answer.
+ * A new owner that appended no body asks where the bodies end, since earlier owners may have left
+ * some that no row needs. A body that it appends after the answer lies behind that end. A body that
+ * it appended before the answer keeps the floor where it was. False: the brokers did not answer.
  */
 static bool
 learn_end(struct kafka_state *state, int32_t number)

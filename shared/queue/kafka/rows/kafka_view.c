@@ -3,8 +3,8 @@
  *
  * sender, control -> [kafka_view] -> row_cache <- kafka_follow
  *
- * All there is needs no claim: a follower of its own reads every partition, behind the writers by a
- * moment. It asks from time to time whether there are more partitions by now.
+ * A view of all rows needs no claim: a follower of its own reads every partition, a moment behind
+ * the writers. It asks from time to time whether partitions were added.
  */
 #include "shared/queue/kafka/rows/kafka_state_private.h"
 
@@ -44,7 +44,7 @@ view_all_turn(void *arg)
 	if (clock_mono_ms() < state->all_ask_ms)
 		return;
 	pthread_mutex_lock(&state->lock);
-	follower = state->all; /* not set yet on its first turns, perhaps */
+	follower = state->all; /* may be unset on the follower's first turns */
 	pthread_mutex_unlock(&state->lock);
 	count = follower ? count_partitions(follower) : 0;
 	for (; state->all_count < count; state->all_count++)
@@ -154,7 +154,7 @@ kafka_rows_refresh(struct rows *base)
 	return ok;
 }
 
-/* The partitions that the view shows; `only` or ROWS_ANY. */
+/* The partitions that the view shows; only one, unless `only` is ROWS_ANY. */
 static void
 set_fill(struct kafka_view *view, int only, struct row_set *set)
 {
@@ -238,7 +238,8 @@ kafka_state_count(struct kafka_state *state, struct queue_stats *out)
 #define BAD_ROWS "rows/"
 #define BAD_ROWS_SIZE strlen(BAD_ROWS)
 
-/* What to tell of one, and its key: as queue.h has it, and without the table. */
+/* A bad row and its key, in the form of queue.h and in the cache's, which lacks the table's
+ * name. */
 struct bad_walk {
 	queue_bad_cb on_bad;
 	void *arg;
@@ -260,7 +261,7 @@ on_bad_row(void *arg, const struct row_bad *bad)
 		walk->on_bad(walk->arg, walk->key, walk->size, bad->value, bad->length);
 }
 
-/* The next one from the walk's key on. */
+/* Finds the next bad row from the walk's key on. */
 static bool
 bad_next(struct kafka_state *state, struct bad_walk *walk)
 {
@@ -326,7 +327,7 @@ on_bad_removed(struct kafka_message *message, int err, int64_t offset)
 	free(removal);
 }
 
-/* By anybody: a tombstone without an epoch is an operator's. */
+/* Any node may remove a row: a tombstone without an epoch is an operator's. */
 void
 kafka_bad_rows_remove(
 	struct queue *base, const void *key, size_t key_length, queue_cb cb, void *arg)

@@ -3,13 +3,15 @@
  *
  * kafka_fold -> noted -> [kafka_zombie] -> mail.state
  *
- * It changes nothing in the cache, but it stands in the log, and compaction would keep it and drop
- * ours: so the owner writes its own again, or a tombstone. The checkpoint stays before the zombie
- * until that is in the log, so who comes after a crash meets it again.
+ * A zombie's record changes nothing in the cache. But it stands in the log, where compaction would
+ * keep it and drop ours. So the owner writes its own row again, or a tombstone. The checkpoint
+ * stays before the zombie's record until the answer is in the log, so after a crash the next owner
+ * meets the record again.
  *
- * Nobody may have met it within min.compaction.lag.ms of its writing. Then a row of ours may have
- * been dropped for it, and its row is the last trace of that mail: where we know none, it becomes
- * ours. That may deliver what had been delivered, which the ledger sees; the other loses mail.
+ * It may happen that no owner reads a zombie's record within min.compaction.lag.ms. Then compaction
+ * may have dropped a row of ours for it, and the zombie's row is the last trace of that mail. Where
+ * we know no row, the zombie's becomes ours. That may deliver a message twice, which the ledger
+ * sees; dropping the row would lose mail.
  */
 #include "shared/queue/kafka/rows/kafka_state_private.h"
 
@@ -35,7 +37,7 @@ zombie_answered(struct state_partition *partition, struct zombie *zombie, int er
 		zombie_free(partition, zombie);
 }
 
-/* What was read back behind another's claim is a zombie's, though it is ours: it is not in the
+/* A record of ours that was read back behind another's claim is a zombie's. It is not in the
  * cache, and must not count as written. */
 int
 zombie_fate(const struct state_partition *partition, const struct flight *flight)
@@ -55,7 +57,7 @@ is_of(const struct zombie *zombie, const rd_kafka_message_t *message)
 		!memcmp(zombie->key, message->key, zombie->key_size);
 }
 
-/* What its owner removed behind it needs no answer. */
+/* A row that the owner removed behind the zombie's record needs no answer. */
 void
 zombies_settle(struct state_partition *partition, const rd_kafka_message_t *message)
 {
@@ -84,7 +86,8 @@ zombie_new(const rd_kafka_message_t *message, int64_t newest)
 	return zombie;
 }
 
-/* Of several of one key the first tells whether ours may be gone, the last what took its place. */
+/* Of several zombies with one key, the first tells whether our row may be gone, and the last what
+ * took its place. */
 void
 zombie_note(struct state_partition *partition, const rd_kafka_message_t *message, int64_t newest)
 {
@@ -132,7 +135,7 @@ on_bad_row(void *arg, const struct row_bad *bad)
 	memcpy(wanted->flight->bytes + zombie->key_size, bad->value, bad->length);
 }
 
-/* A row of ours that cannot be read, as it was; NULL: there is none. */
+/* Our unreadable row, byte for byte; NULL: there is none. */
 static struct flight *
 flight_of_bad(struct kafka_state *state, struct state_partition *partition,
 	const struct zombie *zombie, const uint8_t *id)
@@ -149,7 +152,7 @@ flight_of_bad(struct kafka_state *state, struct state_partition *partition,
 	return wanted.flight;
 }
 
-/* NULL: compaction cannot have taken a row of ours for it. */
+/* The zombie's row, to become ours. NULL: compaction cannot have dropped a row of ours for it. */
 static Row *
 row_to_adopt(struct kafka_state *state, const struct state_partition *partition,
 	const struct zombie *zombie)

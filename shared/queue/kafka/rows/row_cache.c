@@ -3,11 +3,11 @@
  *
  * mail.state -> kafka_follow -> [row_cache] -> views of waiting mail
  *
- * One LMDB environment, with the tables of row_table.h and one for what cannot be read for each
- * partition (`bad`: key as in `rows` -> the record's value), and a table `points`. It
- * is not synced (MDB_NOSYNC): the pages of a killed process are the kernel's, those of a machine
- * that lost its power are anybody's guess, so a new boot id empties it. A failed read ends the
- * process; a write that finds no room can be tried again.
+ * One LMDB environment. Each partition has the tables of row_table.h and `bad`, for rows that
+ * cannot be read (key as in `rows` -> the record's value); the table `points` has the checkpoints.
+ * The environment is not synced (MDB_NOSYNC). Pages of a killed process are safe in the kernel.
+ * After a power loss they are anybody's guess, so a new boot id empties the cache. A failed read
+ * ends the process; a write that finds no room can be tried again.
  */
 #include "shared/queue/kafka/rows/row_cache.h"
 
@@ -79,7 +79,7 @@ cache_unlink(const char *path)
 	free(lock);
 }
 
-/* Forgets what another boot of this machine left. */
+/* Empties a cache that another boot of this machine left. */
 static int
 check_boot(const char *path)
 {
@@ -139,7 +139,7 @@ open_environment(struct row_cache *cache, const char *path)
 	return rc;
 }
 
-/* LMDB does not tell where its map is, but keys lie in it. */
+/* LMDB does not tell where its map is, but keys lie in the map. */
 static void
 find_map(struct row_cache *cache)
 {
@@ -257,7 +257,7 @@ is_open(struct row_cache *cache, int32_t partition)
 	return open;
 }
 
-/* In a transaction of its own: handles of one that fails would be gone. */
+/* In a transaction of its own, since handles of a transaction that fails would be gone. */
 static int
 open_tables(struct row_cache *cache, int32_t partition)
 {
@@ -559,7 +559,7 @@ set_end(void *arg, MDB_txn *txn)
 	mdb_txn_abort(txn);
 }
 
-/* Only what could be read is put. */
+/* Only readable rows are put into the tables, so the file is damaged. */
 static void
 set_bad(void *arg, const MDB_val *key)
 {
