@@ -3,24 +3,24 @@
  *
  * scanner:  mail.inbound -> scanner -> [clamd] -> clamd_wire -> clamd
  *
- * clamd runs one thread for each queued command, MaxThreads in all, whatever the session it came
- * by: several numbered scans in one session run beside each other, and cost one write and one read
- * for many. So sessions are few and filled up to SESSION_DEPTH; a session that takes in a large
- * body is left alone until it has it, since what is sent behind it would wait.
+ * clamd runs one thread for each queued command, MaxThreads in all, whatever the session the
+ * command came by. Several numbered scans in one session run beside each other, and share one write
+ * and one read. So there are few sessions, filled up to SESSION_DEPTH each. While a session takes
+ * in a large body it gets no other scan, which would wait behind the body.
  *
- * Bodies are streamed (INSTREAM), also to a clamd on this machine, which could read them from a
- * file it is passed (FILDES) for some 12 % less CPU at 50 KB. For it writes a stream to its
- * TemporaryDirectory before it scans, and says so when that is full; of a file that it is passed,
- * it would leave out the attachments that it cannot unpack there, and answer OK.
+ * Bodies are streamed (INSTREAM), also to a clamd on this machine, although passing it a file
+ * (FILDES) would save some 12 % of CPU at 50 KB. clamd writes a stream to its TemporaryDirectory
+ * before it scans, and says so when that is full. Of a file that was passed it would leave out the
+ * attachments that it cannot unpack there, and answer OK.
  *
- * Accounts take turns by the time that their scans take (fair.h), and one has part of the threads
- * only: a scan that has begun is not stopped for another account's.
+ * Accounts take turns by the time that their scans take (fair.h). An account has only a part of the
+ * threads, since a scan that has begun is not stopped for another account's.
  *
- * A host takes part once clamd_check trusts it. When one of its sessions breaks or is silent it is
- * checked anew before it gets the next scan. A scan whose host hangs goes back to the others that
- * wait; a scan whose own session broke or whose own time ran out is the caller's to judge, the
- * latter once the check has shown whether the host hangs or only this scan. While they have no room
- * to unpack (clamd_room.c) none is used.
+ * A host takes part once clamd_check trusts it. When one of its sessions breaks or is silent, the
+ * host is checked anew before it gets the next scan. A scan whose host hangs waits for another
+ * host. A scan whose own session broke, or whose own time ran out, is for the caller to judge; in
+ * the second case after the check has shown whether the host hangs or only this scan. While the
+ * hosts have no room to unpack (clamd_room.c) none is used.
  */
 #include "scanner/clamd.h"
 
@@ -39,7 +39,7 @@
 
 #define SESSION_DEPTH 8
 #define SESSION_SCANS 1000000 /* numbers must not grow without end */
-#define TURN_MS 500           /* of scanning: what an account gets a round */
+#define TURN_MS 500           /* ms of scanning that an account gets a round */
 #define BYTES_A_MS 10000      /* about what clamd scans */
 
 void
@@ -60,7 +60,7 @@ scan_fair(const struct clamd_scan *scan)
 	return scan->alone ? scan->clamd->suspects : scan->clamd->scans;
 }
 
-/* What it costs is time, which its size only hints at. */
+/* A scan's cost is its time, of which the size gives only a hint. */
 static void
 scan_wait(struct clamd_scan *scan)
 {
@@ -88,7 +88,7 @@ scan_leave(struct clamd_scan *scan)
 	scan->session = NULL;
 }
 
-/* The scan could not be done. A piece of its body that is under way is waited for first. */
+/* Fails the scan. When a piece of its body is under way, the failure waits for the piece. */
 static void
 scan_fail(struct clamd_scan *scan, bool again, enum clamd_result failure)
 {
@@ -145,7 +145,8 @@ session_find(struct session *session, unsigned number)
 	return NULL;
 }
 
-/* Whether mail with that verdict may reach its recipients: all of it has to be scanned then. */
+/* Whether mail with that verdict may reach its recipients. Such a verdict counts only for a body
+ * that was scanned as a whole. */
 static bool
 goes_on(enum verdict verdict)
 {
@@ -170,8 +171,8 @@ on_answer(void *arg, const char *text, size_t length)
 		clamd_host_doubt(host);
 		return;
 	}
-	/* An answer before the whole body was sent: clamd refused it and closes. Whatever it says
-	 * is not about the message. */
+	/* clamd answered before the whole body was sent: it refused the body and closes. Its
+	 * answer says nothing about the message. */
 	if (session->streaming == scan) {
 		clamd_session_fail(session, scan, CLAMD_BROKEN);
 		return;
@@ -192,12 +193,12 @@ on_closed(void *arg, int err)
 {
 	struct session *session = arg;
 	struct host *host = session->host;
-	bool idle = !session->in_flight; /* clamd closes sessions that say nothing for a while */
+	bool idle = !session->in_flight; /* clamd closes idle sessions after a while */
 
 	if (!idle)
 		LOG_WARN("the connection to clamd broke during a scan", "host", host->name, "error",
 			err ? strerror(-err) : "closed", "scans", log_int(session->in_flight));
-	/* What clamd never got cannot have harmed it. */
+	/* A scan of which clamd got nothing cannot have harmed it. */
 	clamd_session_fail(
 		session, clamd_wire_connected(session->wire) ? EVERYBODY : NOBODY, CLAMD_BROKEN);
 	if (!idle && host->state == HOST_UP)
@@ -229,7 +230,7 @@ on_piece(void *arg, int err, const void *data, size_t length)
 		scan_fail(scan, scan->again, scan->failure);
 		return;
 	}
-	/* Half a body may be clean. */
+	/* Half a body may be clean where the whole is not. */
 	if (err || (!length && scan->sent < scan->envelope->size)) {
 		clamd_session_fail(session, scan, CLAMD_NO_BODY);
 		return;
@@ -301,7 +302,8 @@ session_open(struct host *host)
 	return session;
 }
 
-/* The fullest session that takes another scan, so that few sessions do the work, or NULL. */
+/* The fullest session that takes another scan, so that few sessions do the work. NULL: none takes
+ * one. */
 static struct session *
 session_pick(struct host *host)
 {
@@ -321,7 +323,7 @@ host_has_room(struct host *host)
 		(host->sessions_count < host->clamd->options.connections || session_pick(host));
 }
 
-/* The host with the smallest share of its threads at work, or NULL. */
+/* The host with the smallest share of its threads at work. NULL: none has a free one. */
 static struct host *
 host_pick(struct clamd *clamd)
 {
@@ -336,7 +338,7 @@ host_pick(struct clamd *clamd)
 	return best;
 }
 
-/* Of all scans but suspects. */
+/* Counts all scans but suspects. */
 static unsigned
 capacity_of(const struct clamd *clamd)
 {
@@ -348,7 +350,8 @@ capacity_of(const struct clamd *clamd)
 	return capacity;
 }
 
-/* The others get as much time as the suspect had the host for. */
+/* Frees the suspect's host. The other scans then have their turn for as long as the suspect had
+ * the host. */
 static void
 reserve_end(struct clamd *clamd)
 {
@@ -367,8 +370,8 @@ may_reserve(const struct clamd *clamd)
 }
 
 /* A clamd that crashes takes every scan in flight with it. So a suspect has one clamd to itself,
- * which first ends what it has, and a new session, which is not about to be closed for having been
- * idle. */
+ * once that has ended its scans. The suspect also gets a new session: an old one may be about to
+ * be closed for having been idle. */
 static void
 dispatch_suspects(struct clamd *clamd)
 {
@@ -438,7 +441,7 @@ scan_late(struct clamd_scan *scan)
 	struct session *session = scan->session;
 	struct host *host = session->host;
 
-	if (scan->reading) { /* the queue is late with a piece of its body, not clamd */
+	if (scan->reading) { /* the queue is late with a piece of the body, not clamd */
 		clamd_session_fail(session, NOBODY, CLAMD_TIMEOUT);
 		return;
 	}

@@ -3,13 +3,13 @@
  *
  * clamd -> [clamd_check] -> clamd_wire -> clamd
  *
- * A clamd that takes a message and says OK because it gave up at a limit lets viruses through, and
- * does so by default (AlertExceedsMax no). So each host scans samples before it gets mail. What is
- * wrong is said as the setting of clamd.conf that would be right.
+ * A clamd that gives up at a limit and says OK lets viruses through, which is its default
+ * (AlertExceedsMax no). So each host scans samples before it gets mail. A fault is reported as the
+ * setting of clamd.conf that would be right.
  *
- * A clamd reads its settings when it starts, so what a check has shown is true for as long as the
- * connection that it was shown on: that stays open (clamd closes no session for being idle), and
- * its end is the sign of a restart.
+ * A clamd reads its settings when it starts. So the result of a check holds for as long as the
+ * connection that was checked, which therefore stays open (clamd closes no session for being idle).
+ * The connection's end is the sign of a restart.
  */
 #include "scanner/clamd_check.h"
 
@@ -31,7 +31,7 @@
 
 /* More layers than MaxRecursion can be set to (100). */
 #define LAYERS 110
-/* For the large sample: clamd writes it to a file and reads all of it twice. */
+/* clamd writes the large sample to a file and reads all of it twice. */
 #define LARGE_TIMEOUT_MS 60000
 #define PIECE 65536
 
@@ -52,8 +52,8 @@ struct clamd_check {
 	struct clamd_check_report report;
 };
 
-/* What each step sends, and what its answer (without the number) means; judge says why the host
- * will not do, or leaves report.why empty. */
+/* What each step sends, and how its answer (without the number) is judged: judge() writes
+ * report.why, or leaves it empty when all is well. */
 struct step {
 	void (*send)(struct clamd_check *check);
 	void (*judge)(struct clamd_check *check, const char *text, size_t length);
@@ -138,7 +138,7 @@ send_plain(struct clamd_check *check)
 static void
 send_mail(struct clamd_check *check)
 {
-	/* Another one each time: clamd remembers what it passed for want of room. */
+	/* A new sample each time: clamd may remember a sample that it passed for want of room. */
 	char *start = xasprintf("Received: by scanner; %" PRIu64 "\r\n", clock_us());
 	size_t size;
 	char *mail = sample_mail(&size);
@@ -217,7 +217,7 @@ judge_verdict(const char *text, size_t length, char *signature, size_t size)
 	return verdict;
 }
 
-/* Says what is wrong with an answer that should have been a virus. */
+/* Reports what is wrong with an answer that should have named a virus. */
 static void
 judge_found(struct clamd_check *check, const char *text, size_t length, const char *settings)
 {
@@ -366,7 +366,7 @@ on_closed(void *arg, int err)
 	struct clamd_check *check = arg;
 
 	check->report.lost = !check->running;
-	/* Its reason may be lost when it closes while we send. */
+	/* clamd's reason may be lost when it closes while we send. */
 	if (check->large.head)
 		refuse(check,
 			"it closed the connection while it took a message of "

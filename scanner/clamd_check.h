@@ -1,6 +1,6 @@
 /*
- * clamd_check.h - finds out whether a clamd can be trusted: it answers, knows EICAR, says so when
- * it gives up at a limit, and takes messages as large as ours.
+ * clamd_check.h - finds out whether a clamd can be trusted: it answers, it knows EICAR, it says so
+ * when it gives up at a limit, and it takes messages as large as ours.
  */
 #ifndef SCANNER_CLAMD_CHECK_H
 #define SCANNER_CLAMD_CHECK_H
@@ -13,11 +13,11 @@
 struct clamd_check;
 struct loop;
 
-/* Each includes those before it. */
+/* Each depth includes the ones before. */
 enum clamd_check_depth {
 	CHECK_ALIVE,   /* it answers */
 	CHECK_SAMPLES, /* it finds viruses and says when it gives up */
-	CHECK_FULL,    /* it takes what is as large as our messages */
+	CHECK_FULL,    /* it takes messages as large as ours */
 };
 
 struct clamd_check_options {
@@ -30,7 +30,7 @@ struct clamd_check_report {
 	char why[256];        /* empty: all is well */
 	bool refused;         /* it answers, but its settings will not do */
 	bool silent;          /* it took the connection and said nothing */
-	bool lost;            /* nothing was asked, the connection ended */
+	bool lost;            /* the connection ended between two questions */
 	unsigned threads;     /* MaxThreads, 0 when it did not say */
 	uint64_t signed_at_s; /* date of the signatures, seconds since 1970, 0 when unknown */
 };
@@ -39,23 +39,23 @@ typedef void (*clamd_check_cb)(void *arg, const struct clamd_check_report *repor
 
 struct clamd_check *clamd_check_new(struct loop *loop, const struct net_address *address,
 	const struct clamd_check_options *options, clamd_check_cb cb, void *arg);
-/* Another address, for the next connection; only while there is none. */
+/* Sets the address of the next connection; only while there is no connection. */
 void clamd_check_aim(struct clamd_check *check, const struct net_address *address);
-/* Another time for each answer, from the next question on. */
+/* Sets another time for each answer, from the next question on. */
 void clamd_check_change(struct clamd_check *check, unsigned timeout_ms);
 bool clamd_check_connected(const struct clamd_check *check);
 /*
- * Begins a check, or deepens the one under way; `cb` comes once for it, not before this returns.
- * The connection stays open when all is well and serves the next check. When it ends meanwhile `cb`
- * comes with report.lost; whatever answers on a new one may be another clamd, with other settings,
- * and is checked in full.
+ * Begins a check, or deepens the one under way. `cb` is called once for the check, not before this
+ * returns. When all is well the connection stays open, for the next check. When the connection ends
+ * later, `cb` is called with report.lost. The clamd that answers on a new connection may be
+ * another, with other settings, so it is checked in full.
  */
 void clamd_check_run(struct clamd_check *check, enum clamd_check_depth depth);
 /* Takes NULL; not inside `cb`. */
 void clamd_check_free(struct clamd_check **check);
 
-/* "ClamAV 1.4.6/27200/Mon Nov 23 10:00:00 2026": when the signatures were made, 0 when it does not
- * say (databases of one's own have no date). Pure. */
+/* When the signatures of "ClamAV 1.4.6/27200/Mon Nov 23 10:00:00 2026" were made; 0 when the text
+ * does not say (databases of one's own have no date). Pure. */
 uint64_t clamd_check_signed_at(const char *version);
 /* MaxThreads in an answer of STATS, 0 when it does not say. Pure. */
 unsigned clamd_check_threads(const char *stats);

@@ -3,10 +3,10 @@
  *
  * clamd -> [clamd_host] -> clamd_check
  *
- * A host is used once it has passed its check, is asked again every HEALTH_MS, and leaves at the
- * first doubt. One that does not answer is tried again soon, one whose settings will not do now
- * and then: its operator may have changed them. After a restart, and every recheck_ms, the check is
- * a full one; the latter goes on beside the scans.
+ * A host is used once it has passed its check, is checked again every HEALTH_MS, and leaves at the
+ * first doubt. A host that does not answer is tried again soon. A host with wrong settings is tried
+ * again now and then, since its operator may have changed them. The check is a full one after a
+ * restart, and every recheck_ms beside the scans.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -125,7 +125,8 @@ host_ask(struct host *host, enum clamd_check_depth depth)
 	clamd_check_run(host->check, depth);
 }
 
-/* A name is looked up for each new connection of the check, and holds for all others until then. */
+/* A name is looked up for each new connection of the check. Sessions use that address until the
+ * next look-up. */
 static void
 on_resolved(void *arg, const struct net_address *addresses, size_t count, const char *why)
 {

@@ -21,14 +21,14 @@ struct session {
 	struct clamd_wire *wire;
 	struct scan_list scans; /* oldest first */
 	unsigned in_flight, number;
-	struct clamd_scan *streaming; /* whose body is not all sent */
+	struct clamd_scan *streaming; /* the scan whose body is still being sent */
 	bool alone;                   /* for one scan only, then closed */
 	LIST_ENTRY(session) link;
 };
 
 struct clamd_room {
 	struct event *timer;
-	char why[512]; /* room is short; "": it is not */
+	char why[512]; /* why room is short; "": it is not */
 	uint64_t started_us;
 	struct said said;
 	unsigned shortages;
@@ -39,7 +39,7 @@ enum host_state { HOST_CHECKING, HOST_UP, HOST_DOWN };
 struct host {
 	struct clamd *clamd;
 	const char *name;
-	struct net_address address; /* of a name: the last one that was looked up */
+	struct net_address address; /* of a host with a name: as looked up last */
 	bool named;
 	bool told_up;            /* the log says so, and nothing else since */
 	struct resolve *resolve; /* under way */
@@ -48,7 +48,7 @@ struct host {
 	unsigned capacity, in_flight, sessions_count;
 	LIST_HEAD(, session) sessions;
 	struct clamd_check *check;
-	struct scan_list late; /* their time ran out: is it them, or the host? */
+	struct scan_list late; /* out of time: a check finds out whether the host hangs */
 	struct event *timer;
 	unsigned backoff_ms;
 	uint64_t proved_ms; /* when a full check passed */
@@ -63,10 +63,10 @@ struct clamd {
 	struct host *hosts;
 	size_t hosts_count;
 	struct fair *scans, *suspects; /* suspects: scans that must be alone */
-	struct host *reserved;         /* gets nothing but a suspect */
-	bool suspect_begun;            /* it has got it */
+	struct host *reserved;         /* gets no scan but a suspect */
+	bool suspect_begun;            /* the reserved host has got the suspect */
 	uint64_t reserved_ms;          /* since when */
-	uint64_t others_ms;            /* until when it is the others' turn */
+	uint64_t others_ms;            /* until then it is the turn of the other scans */
 	unsigned in_flight;
 	struct event *dispatch, *tick;
 	unsigned reading; /* scans that wait for a piece of their body */
@@ -75,33 +75,35 @@ struct clamd {
 	char piece[SPELLING_ROOM(QUEUE_PIECE_MAX)]; /* on its way to a wire */
 };
 
-/* clamd.c: looks for scans that can start, once the running callbacks are done. */
+/* clamd.c: starts the scans that can start, once the running callbacks are done. */
 void clamd_dispatch_soon(struct clamd *clamd);
 
-/* clamd.c: ends a session. `culprit` fails with `failure` and the others start anew; EVERYBODY
- * fails, or NOBODY. */
+/* clamd.c: ends a session. `culprit` fails with `failure`, and the session's other scans start
+ * anew. `culprit` may also stand for all scans of the session, or for none. */
 extern const struct clamd_scan clamd_everybody, clamd_nobody;
 #define EVERYBODY (&clamd_everybody)
 #define NOBODY (&clamd_nobody)
 void clamd_session_fail(
 	struct session *session, const struct clamd_scan *culprit, enum clamd_result failure);
 
-/* clamd.c: the host's late scans fail; `healthy`: it scans others. */
+/* clamd.c: fails the host's late scans; `healthy`: the host passed its check. */
 void clamd_late_fail(struct host *host, bool healthy);
 
 /* clamd_room.c: whether clamd lacks room to unpack messages (options.temporary). Then no scan may
  * begin, and those in flight are doubted. */
 bool clamd_room_short(struct clamd *clamd);
-/* clamd_room.c: looks again soon, for as long as scans are in flight; now and then otherwise. */
+/* clamd_room.c: sets the time of the next look: soon while scans are in flight, else now and
+ * then. */
 void clamd_room_watch(struct clamd *clamd);
-/* clamd_room.c: the line before a message that tells it from what clamd may remember. */
+/* clamd_room.c: sends the line before a message by which clamd cannot take it for one that it
+ * remembers. */
 void clamd_room_mark(const struct clamd *clamd, struct clamd_wire *wire);
 void clamd_room_init(struct clamd *clamd);
 
-/* clamd_host.c: starts with a check. -EINVAL when `name`, which is kept, is no
- * server's (logged). */
+/* clamd_host.c: begins the host's first check. `name` is kept. -EINVAL when `name` is no server's
+ * (logged). */
 int clamd_host_init(struct clamd *clamd, struct host *host, const char *name);
-/* clamd_host.c: options.timeout_ms is another. */
+/* clamd_host.c: takes over a new options.timeout_ms. */
 void clamd_host_change(struct host *host);
 /* clamd_host.c: the host gets no scan before it has proved itself anew. */
 void clamd_host_doubt(struct host *host);

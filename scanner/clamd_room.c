@@ -3,15 +3,15 @@
  *
  * clamd -> [clamd_room] -> statvfs()
  *
- * A clamd (1.4.6) that cannot write an attachment to its TemporaryDirectory leaves it out and says
- * OK. So with too little room no scan begins, and an OK is not believed when room was short while
- * its scan was in flight. To see that, it is looked at before a scan, after it, and so often
- * between that what is written from one time to the next is far less than ROOM_MESSAGES times a
- * message. What cannot be looked at has no room.
+ * A clamd (1.4.6) that cannot write an attachment to its TemporaryDirectory leaves the attachment
+ * out and says OK. So with too little room no scan begins, and an OK is not believed when room was
+ * short during the scan. Room is looked at before and after a scan, and in between so often that
+ * far less than ROOM_MESSAGES times a message can be written from one look to the next. A directory
+ * that cannot be looked at has no room.
  *
- * clamd remembers what it said OK to, and would say so again. So each message gets a line before it
- * that is another one after each shortage. Of a message inside of one that helps not: DisableCache
- * does (docs/operation.md).
+ * clamd remembers which messages it said OK to, and would say OK again. So each message gets a line
+ * before it, which changes after each shortage. That does not help for a message inside of a
+ * message: DisableCache does (docs/operation.md).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,8 +25,8 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
-#define ROOM_MESSAGES 2 /* its copy, and what is attached to it */
-#define INODES_MIN 1000 /* each part is a file */
+#define ROOM_MESSAGES 2 /* the message's copy, and its attachments */
+#define INODES_MIN 1000 /* each part of a message is a file */
 #define LOOK_MS 10
 #define IDLE_LOOK_MS 250
 #define TELL_AGAIN_MS 60000
@@ -55,7 +55,7 @@ look(const struct clamd *clamd, char *why, size_t size)
 		snprintf(why, size, "clamd's TemporaryDirectory %s is short of inodes", directory);
 }
 
-/* No scan in flight is believed when it says OK. */
+/* Doubts all scans in flight: their OK is not believed. */
 static void
 doubt_all(struct clamd *clamd)
 {

@@ -3,8 +3,8 @@
  *
  * scanner:  clamd, clamd_check -> [clamd_wire] -> clamd
  *
- * It owns the socket and what waits to be sent. A failed write is no end yet: clamd tells its
- * reason ("size limit exceeded") before it closes, so only the reading side finds the end.
+ * Owns the socket and the output that waits. A failed write is not the end yet: clamd tells its
+ * reason ("size limit exceeded") before it closes. So only the reading side finds the end.
  */
 #include "scanner/clamd_wire.h"
 
@@ -93,7 +93,8 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	wire_send(wire);
 }
 
-/* Hands over the whole answers of the buffer and keeps the rest; false once the wire is closed. */
+/* Hands over the complete answers of the buffer and keeps the rest. False once the wire is
+ * closed. */
 static bool
 wire_answers(struct clamd_wire *wire)
 {

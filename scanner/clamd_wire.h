@@ -13,12 +13,13 @@ struct loop;
 struct clamd_wire;
 
 struct clamd_wire_handler {
-	/* One answer, "12: stream: OK", without its NUL; it is text that a remote chose. */
+	/* An answer, "12: stream: OK", without its NUL. The text comes from a remote and is not
+	 * checked. */
 	void (*answer)(void *arg, const char *text, size_t length);
-	/* So little waits to be sent that more may be added. May be NULL. */
+	/* Little output waits, so more may be added. May be NULL. */
 	void (*room)(void *arg);
-	/* The connection is gone, all answers that came were handed over; err 0: the peer closed
-	 * it. clamd_wire_close() is still the owner's to call. */
+	/* The connection has ended, and all answers that came were handed over. err 0: the peer
+	 * closed it. The owner still has to call clamd_wire_close(). */
 	void (*closed)(void *arg, int err);
 };
 

@@ -3,8 +3,8 @@
  *
  * scanner:  verdict clean -> [fixup] -> mail.ready
  *
- * The body is never rewritten: what it lacks goes before it. Owns nothing, cannot fail: addresses
- * and hostname have been checked by then, and FIXUP_MAX holds the longest of them.
+ * The body is never rewritten: the missing fields go before it. Owns nothing, cannot fail:
+ * addresses and hostname were checked before, and FIXUP_MAX holds the longest of them.
  */
 #include "scanner/fixup.h"
 

@@ -1,6 +1,6 @@
 /*
- * fixup.h - the fields a message came without: Date, Message-ID and From; and the one that tags it.
- * Pure.
+ * fixup.h - the fields that a message came without (Date, Message-ID, From), and the field that
+ * tags a message. Pure.
  */
 #ifndef SCANNER_FIXUP_H
 #define SCANNER_FIXUP_H
@@ -20,8 +20,8 @@ size_t fixup_build(const Envelope *envelope, const char *hostname, char out[FIXU
 
 #define FIXUP_ALERT_MAX 512
 
-/* The field that tags a message, by its verdict and signature; ends in CRLF. What is not printable
- * ASCII in the signature becomes "_". Returns the length. */
+/* Writes the field that tags a message with its verdict and signature, ending in CRLF. Characters
+ * of the signature outside of printable ASCII become "_". Returns the length. */
 size_t fixup_alert(const Envelope *envelope, char out[FIXUP_ALERT_MAX]);
 
 #endif

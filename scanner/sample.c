@@ -3,8 +3,8 @@
  *
  * clamd_check -> [sample]
  *
- * The sample is kept with every byte one too high, and unwrapped through a volatile pointer so that
- * no compiler does it at build time.
+ * Every byte of the sample is kept one too high. It is read through a volatile pointer, so that no
+ * compiler decodes it at build time.
  */
 #include "scanner/sample.h"
 
@@ -57,7 +57,7 @@ sample_mail(size_t *size_out)
 	return mail;
 }
 
-/* A member of a zip file (PKWARE's APPNOTE 4.3), with all that its two headers say. */
+/* A member of a zip file (PKWARE's APPNOTE 4.3): the values of its two headers. */
 struct member {
 	const char *name;
 	unsigned method; /* 0 stored, 8 deflated */
@@ -74,7 +74,7 @@ put(struct evbuffer *out, unsigned bytes, uint32_t value)
 	evbuffer_add(out, little, bytes);
 }
 
-/* What the local and the central header have in common, 4.3.7 from "version needed" on. */
+/* Writes the fields that the local and the central header share, 4.3.7 from "version needed" on. */
 static void
 put_common(struct evbuffer *out, const struct member *member)
 {
@@ -123,7 +123,7 @@ put_directory(struct evbuffer *out, const struct member *members, uint32_t count
 	put(out, 2, 0);
 }
 
-/* Raw deflate; the member gets its sizes and sum. The result is malloc()ed. */
+/* Compresses by raw deflate and sets the member's sizes and sum. The result is malloc()ed. */
 static void *
 deflate_member(struct member *member, const void *data, size_t size)
 {

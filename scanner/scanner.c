@@ -3,19 +3,19 @@
  *
  * ingress -> mail.inbound -> [scanner] -> mail.ready -> sender
  *
- * Unsure means wait: without a verdict no message goes on, whatever happens to clamd. A message
- * ends in one of: clean, with the fields it lacked put before it; infected or unscannable, after
- * the event and the notices (the sender makes held mail of it); unwanted or suspicious, which is
- * held likewise or goes on, with a field that says so or without, after an event; or still waiting
- * here.
+ * Unsure means wait: without a verdict no message goes on, whatever happens to clamd. A clean
+ * message goes on, with the fields it lacked put before it. An infected or unscannable message goes
+ * on after its event and notices; the sender makes held mail of it. An unwanted or suspicious
+ * message is held likewise, or goes on after its event, with or without a field that says so. Every
+ * other message still waits here.
  *
- * A message whose scan broke the connection may have crashed clamd. From then on it is scanned
- * alone, so that only its own crashes count. One whose scan takes too long, on a clamd that is well
- * otherwise, is told by its number; alone it is only for the last try, to be sure that others did
- * not slow it down. The third such failure, of either kind, makes a message unscannable. A clamd
- * that hangs as a whole counts against nobody. A message that clamd only has errors for waits,
- * since what clamd lacks may come back, but not for ever: past scanner.error_limit it is
- * unscannable. A message that ends this process three times is not scanned any more (poison.h).
+ * A message whose scan broke the connection may have crashed clamd. From then on the message is
+ * scanned alone, so that only its own crashes count. Scans that take too long on a clamd that is
+ * well otherwise are counted for their message; only the last try is alone, to be sure that others
+ * did not slow it down. The third such failure, of either kind, makes a message unscannable. A
+ * clamd that hangs as a whole counts against no message. A message to which clamd answers with
+ * errors waits, since clamd may recover, but past scanner.error_limit the message is unscannable. A
+ * message that ends this process three times is not scanned any more (poison.h).
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -39,19 +39,20 @@
 #include "shared/work/poison.h"
 #include "shared/work/role.h"
 
-#define WINDOW 20000 /* twice what one account may have in the queue (ingress.in_flight_max) */
+/* Twice the weight that one account may have in the queue (ingress.in_flight_max). */
+#define WINDOW 20000
 #define STRIKES 3
 #define RECHECK_MS 3600000
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MAX_MS 60000
 #define STOP_MS 10000
 #define ALERT_MS 60000
-/* What ingress puts before a message of message_size_limit. */
+/* The bytes that ingress may put before a message of message_size_limit. */
 #define TRACE_MAX (64u * 1024)
 #define STREAM_CEILING (2000u << 20)
 
 enum stage {
-	STAGE_QUEUED,  /* it is not its turn (poison.h) */
+	STAGE_QUEUED,  /* waits for its turn (poison.h) */
 	STAGE_SCAN,    /* in the pool */
 	STAGE_PAUSE,   /* a scan, or what follows it, failed: `timer` tries again */
 	STAGE_HOLD,    /* the event and notices are on their way */
@@ -68,9 +69,9 @@ struct message {
 	struct event *timer;
 	uint64_t started_us;
 	unsigned tries, strikes, errors;
-	bool poison;       /* it is held for what it did to us */
+	bool poison;       /* held because it ended this process */
 	bool tagged;       /* its header says what clamd found */
-	Envelope envelope; /* the record's, changed; its parts are still the record's */
+	Envelope envelope; /* a changed copy of the record's, which still owns the parts */
 	char *signature;
 	uint8_t *prefix;
 };
@@ -91,7 +92,7 @@ static struct scanner {
 	struct event *second;
 	struct task begin, drain, stop;
 	struct task_again reload;
-	uint64_t stop_ms, patient_ms; /* patient: until then nobody minds that no clamd is ready */
+	uint64_t stop_ms, patient_ms; /* patient_ms: no complaints of no clamd before */
 	struct said said;
 	bool stopping;
 	struct probe *probe;
@@ -190,7 +191,7 @@ hold(struct message *message)
 		hold_tell(scanner->hold, &message->envelope, NULL, on_held, message);
 }
 
-/* They go before what is to go before the message already. */
+/* Puts fields before the fields that the prefix has already. */
 static void
 add_fields(struct message *message, const char *fields, size_t size)
 {
@@ -288,7 +289,7 @@ scan_again(struct message *message, const char *why)
 	pause_message(message, scan);
 }
 
-/* The scan failed, and it may be the message's fault. */
+/* The scan failed, possibly by the message's fault. */
 static void
 struck(struct message *message, const char *why)
 {
@@ -314,7 +315,8 @@ is_old(const Envelope *envelope)
 		(now - envelope->accepted_us) / 1000 >= scanner->config->scanner.error_limit;
 }
 
-/* clamd is well, and has an error for this message. One try may meet a bad moment. */
+/* clamd is well but answers this message with an error. One try may meet a bad moment, so a single
+ * error does not count. */
 static void
 scan_error(struct message *message, const char *error)
 {
@@ -333,7 +335,7 @@ scan_error(struct message *message, const char *error)
 static void
 scan_broken(struct message *message)
 {
-	/* Anything in flight on that host may have done it. */
+	/* Any scan in flight on that host may have broken the connection. */
 	if (message->scan.alone) {
 		struck(message, "clamd broke off");
 		return;
@@ -353,7 +355,7 @@ on_scanned(struct clamd_scan *done, enum clamd_result result, enum verdict verdi
 	case CLAMD_BROKEN: scan_broken(message); return;
 	case CLAMD_TIMEOUT: struck(message, "clamd took too long"); return;
 	case CLAMD_HUNG:
-		message->scan.alone = true; /* one at a time: some may have hung it together */
+		message->scan.alone = true; /* alone, since several may have hung clamd together */
 		scan_again(message, "clamd hangs");
 		return;
 	case CLAMD_GARBAGE: scan_again(message, "clamd answered something else"); return;
@@ -410,7 +412,7 @@ on_record(void *arg, struct record *record)
 	poison_start(scanner->poison, &message->work, message->scan.envelope->id.data, begin);
 }
 
-/* Whether every message is where it can be given back. */
+/* Whether every message is in a stage from which it can be given back. */
 static bool
 can_stop(void)
 {

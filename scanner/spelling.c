@@ -3,8 +3,8 @@
  *
  * scanner:  queue_body -> clamd -> [spelling] -> clamd_wire
  *
- * clamd (1.4) reads MIME by guesses of its own. What mail programs decode it passes over, and says
- * OK, when a field is spelled in one of these ways:
+ * clamd (1.4) reads MIME by guesses of its own. It passes over content that mail programs decode,
+ * and says OK, when a field is spelled in one of these ways:
  *
  *   Content-Type : x                   a blank before the colon (RFC 5322 4.5)
  *   Content-Type: x;                   the next field is taken for a parameter
@@ -15,10 +15,10 @@
  *   --boundary and a tab               is no boundary
  *   multipart/signed, /parallel        has parts that are not looked at
  *
- * So clamd gets these in another spelling. The recipient gets the message as it is, for a change
+ * So clamd gets these in another spelling. The recipient gets the message unchanged, since a change
  * behind the first header would break the customer's signature. Nobody knows where in a body the
- * header of a part begins: a line that begins with "--", or with "Content-" and a colon behind the
- * name, begins one, and an empty line ends it.
+ * header of a part begins. So a line begins a header when it begins with "--", or with "Content-"
+ * and a colon behind the name. An empty line ends the header.
  *
  * Owns nothing, cannot fail, holds nothing back but blanks, semicolons and line ends.
  */
@@ -28,7 +28,7 @@
 
 #include "shared/base/text.h"
 
-#define PREFIX "content-" /* of the only names that begin a header */
+#define PREFIX "content-" /* only names with this prefix begin a header */
 #define MULTIPART "multipart/"
 #define MESSAGE "message/"
 #define COLUMN_MAX 900 /* clamd's lines have 1000 octets */
@@ -141,7 +141,8 @@ take_colon(struct spelling *s, struct cursor *c, char octet)
 	return true;
 }
 
-/* What stood before an octet of the value; at its end no gap or semicolon is written. */
+/* Writes the blanks and semicolon that stood before an octet of the value. At the value's end they
+ * are left out. */
 static void
 put_gap(struct spelling *s, struct cursor *c)
 {
@@ -154,8 +155,8 @@ put_gap(struct spelling *s, struct cursor *c)
 	s->semicolon = s->fold = s->gap = false;
 }
 
-/* An octet of the value. Of a subtype of "multipart" that it does not know clamd reads all parts.
- */
+/* Takes an octet of the value. clamd reads all parts of a "multipart" whose subtype it does not
+ * know, so the subtype gets a first letter that makes it unknown. */
 static void
 put_value(struct spelling *s, struct cursor *c, char octet)
 {
@@ -233,7 +234,7 @@ take_dash(struct spelling *s, struct cursor *c, char octet)
 	return true;
 }
 
-/* The line in hand, up to its end or the input's. */
+/* Takes the line in hand, up to its end or the input's. */
 static void
 take_body(struct spelling *s, struct cursor *c)
 {
@@ -260,7 +261,7 @@ take_text(struct spelling *s, struct cursor *c, char octet)
 	return true;
 }
 
-/* Whether the octet is taken; if not, it is the next state's. */
+/* Whether this state takes the octet. If not, the next state does. */
 static bool
 step(struct spelling *s, struct cursor *c)
 {

@@ -24,10 +24,10 @@ struct spelling {
 
 /* Before the first byte of a message. */
 void spelling_start(struct spelling *spelling);
-/* Writes the next `size` bytes to `out`, which holds SPELLING_ROOM(size); returns how many that
- * made. */
+/* Writes the next `size` bytes, respelled, to `out`, which holds SPELLING_ROOM(size). Returns how
+ * many bytes were written. */
 size_t spelling_feed(struct spelling *spelling, const char *in, size_t size, char *out);
-/* The message is complete: writes what is left to `out`, which holds SPELLING_ROOM(0). */
+/* The message is complete: writes the bytes held back to `out`, which holds SPELLING_ROOM(0). */
 size_t spelling_end(struct spelling *spelling, char *out);
 
 #endif

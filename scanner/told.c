@@ -1,5 +1,5 @@
 /*
- * told.c - what the scanner tells operators that is in a scan (shared/work/inflight.h).
+ * told.c - tells operators which messages are being scanned (shared/work/inflight.h).
  *
  * clamd -> [told] -> inflight -> Redis
  */

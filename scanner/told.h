@@ -1,5 +1,5 @@
 /*
- * told.h - what the scanner tells operators that is in a scan (shared/work/inflight.h).
+ * told.h - tells operators which messages are being scanned (shared/work/inflight.h).
  */
 #ifndef SCANNER_TOLD_H
 #define SCANNER_TOLD_H

@@ -3,8 +3,8 @@
  *
  * scanner:  clamd -> [verdict] -> scanner
  *
- * Only "stream: OK" is clean. What is neither that nor FOUND nor a known limit is an error, and an
- * error means to wait: never fail open. Owns nothing.
+ * Only "stream: OK" is clean. An answer that is neither OK nor FOUND nor a known limit is an error.
+ * An error means to wait: never fail open. Owns nothing.
  */
 #include "scanner/verdict.h"
 
@@ -33,7 +33,7 @@ cut_end(const char *text, size_t *length, const char *word)
 	return true;
 }
 
-/* "12: "; returns its length or 0. */
+/* Reads "12: ". Returns its length or 0. */
 static size_t
 number_parse(const char *text, size_t length, unsigned *out)
 {

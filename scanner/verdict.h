@@ -15,8 +15,8 @@ enum verdict {
 	VERDICT_ERROR,       /* clamd could not do it: wait and try again */
 };
 
-/* An answer of INSTREAM inside an IDSESSION, "12: stream: Eicar-Test FOUND" without the final NUL.
- * 0 and the request's number, verdict and signature (cleaned, cut); or -EINVAL. */
+/* Reads an answer of INSTREAM inside an IDSESSION, "12: stream: Eicar-Test FOUND" without the
+ * final NUL. 0 and the request's number, verdict and signature (cleaned, cut); or -EINVAL. */
 int verdict_parse(const char *answer, size_t length, unsigned *number_out,
 	enum verdict *verdict_out, char *signature, size_t signature_size);
 
