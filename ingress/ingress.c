@@ -6,8 +6,8 @@
  * Every worker listens on every address (SO_REUSEPORT) and shares nothing with the others but the
  * door, the password thread and the TLS contexts. The main thread reaches them by their mailboxes.
  *
- * Stopping: listeners close, idle sessions hear 421, transactions may finish; what is still there
- * after DRAIN_MS is cut off, and the queue's answers are waited for.
+ * Stopping: listeners close, idle sessions hear 421, and transactions may finish. Sessions that are
+ * still there after DRAIN_MS are cut off. Then the role waits for the queue's answers.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -39,7 +39,7 @@
 #include "shared/work/role.h"
 
 #define DRAIN_MS 20000
-#define QUEUE_MS 25000 /* more than any answer of the queue takes */
+#define QUEUE_MS 25000 /* longer than any answer of the queue takes */
 #define ACCEPT_BATCH 16
 #define FAMILIAR_MAX 65536
 #define CUSTOMER_IDLE_MS 10000
@@ -72,7 +72,8 @@ turn_away(
 	close(fd);
 }
 
-/* Where a proxy speaks for its clients, whose connection it is comes later. */
+/* Where a proxy speaks for its clients the door gets no address: the PROXY header names the client
+ * later. */
 static void
 let_in(struct acceptor *acceptor, int fd, const struct net_address *peer)
 {
@@ -108,7 +109,8 @@ on_accept_again(void *arg)
 	event_add(acceptor->event, NULL);
 }
 
-/* No descriptors left: the connection stays in the kernel, which would wake us for ever. */
+/* No descriptors are left. The connection stays in the kernel, which would wake us without end. So
+ * the listener pauses. */
 static void
 pause_accepting(struct acceptor *acceptor, int err)
 {
@@ -152,7 +154,8 @@ acceptor_open(struct acceptor *acceptor, struct worker *worker, const struct lis
 			strerror(-err));
 		return -1;
 	}
-	/* Accepted sockets inherit it: a reply is one write and must not wait for an ACK. */
+	/* Accepted sockets inherit the option: a reply is one write and must not wait for an
+	 * ACK. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	acceptor->worker = worker;
 	acceptor->listener = listener;
@@ -198,7 +201,7 @@ on_reap(void *arg)
 	session_reap(arg);
 }
 
-/* The first worker's, for all. */
+/* For the first worker alone: all workers share the keys. */
 static void
 turn_ticket_keys(uint64_t now_ms)
 {
@@ -245,7 +248,7 @@ on_drain(struct task *task)
 
 		if (!acceptor->event)
 			continue;
-		on_accept(acceptor->fd, EV_READ, acceptor); /* those that the kernel let in */
+		on_accept(acceptor->fd, EV_READ, acceptor); /* those that the kernel took in */
 		acceptor_close(acceptor);
 	}
 	session_drain_all(worker);
@@ -259,7 +262,7 @@ on_drop(struct task *task)
 	wire_list_drop(&worker_here()->wires);
 }
 
-/* On one machine the queue knows it. */
+/* The embedded queue knows how many messages wait; a node of a cluster does not. */
 static uint64_t
 messages_queued(void *arg)
 {
@@ -337,7 +340,7 @@ worker_start(struct worker *worker)
 	loop_start(worker->loop);
 }
 
-/* The loop has ended, or never ran. */
+/* The loop must have ended, or never have run. */
 static void
 worker_close(struct worker *worker)
 {
@@ -412,7 +415,8 @@ listener_tls(struct listener *listener)
 	return 0;
 }
 
-/* Another process's connections are not to be shared with it. */
+/* A port that another process listens on would share its connections with us (SO_REUSEPORT), so
+ * that is refused. */
 static int
 nobody_listens(const struct net_address *address)
 {
@@ -423,7 +427,7 @@ nobody_listens(const struct net_address *address)
 	return fd < 0 ? fd : 0;
 }
 
-/* A socket for each worker. */
+/* Opens a socket for each worker. */
 static int
 listener_bind(struct listener *listener)
 {
@@ -484,7 +488,7 @@ open_all(void)
 	return 0;
 }
 
-/* How many may come at once; 0: the process cannot have enough files open. */
+/* How many connections there may be at once. 0: the process cannot have enough files open. */
 static unsigned
 places(const struct config *config)
 {
@@ -530,7 +534,7 @@ open_door(const struct config *config, unsigned total)
 	ingress.door = door_new(&options);
 }
 
-/* All profiles have the same files. */
+/* All profiles have the same certificate files. */
 static void
 tell_expiry(void)
 {
@@ -585,7 +589,7 @@ ingress_drain(void)
 	}
 }
 
-/* Once a process: waiting for the loops needs no more than looking. */
+/* Waits by looking again and again: the role stops once a process, so polling is good enough. */
 static void
 wait_idle(uint64_t ms)
 {

@@ -71,7 +71,7 @@ address_table_free(struct address_table *table)
 	table->buckets = NULL;
 }
 
-/* FNV-1a, and what mixes its high bits into the low ones. */
+/* The bucket of a key: FNV-1a, then its high bits are mixed into the low ones. */
 static struct address_entry **
 bucket(const struct address_table *table, const struct address_key *key)
 {

@@ -19,7 +19,7 @@ struct address_key address_network_key(const struct net_address *address);
 
 bool address_is_ip6(const struct address_key *key);
 
-/* The first member of what the table holds, which is the caller's to allocate and to free. */
+/* The first member of each thing that the table holds. The caller allocates and frees the thing. */
 struct address_entry {
 	struct address_entry *next;
 	struct address_key key;
@@ -31,9 +31,9 @@ struct address_table {
 	uint32_t seed;
 };
 
-/* Good for about `most` entries. */
+/* A table made for about `most` entries. */
 void address_table_init(struct address_table *table, unsigned most);
-/* The entries must have been removed. */
+/* All entries must have been removed before. */
 void address_table_free(struct address_table *table);
 /* NULL when there is none. */
 struct address_entry *

@@ -1,15 +1,15 @@
 /*
- * door.c - who is let in, and who has to go for it.
+ * door.c - which client is let in, and which client has to go to make room.
  *
  * ingress:  ingress (accept), session -> [door] -> familiar
  *                                           `-> session_turn_out(), by the mailbox of its loop
  *
- * Lists and two hash tables under one lock, which a customer's session takes when it comes, twice a
- * message, and when it goes. An address keeps its rates for a while after its last connection. All
- * of it is bounded: by connections_max, and by RESTING_MAX.
+ * Owns lists and two hash tables under one lock. A customer's session takes the lock when it comes,
+ * twice a message, and when it goes. An address keeps its rates for a while after its last
+ * connection. Memory is bounded by connections_max and by RESTING_MAX.
  *
- * Whoever is turned out gives the place free at once, and hears of it on the own loop. A guest who
- * moved on meanwhile stays; then there is one more than there are places.
+ * A guest who is turned out frees its place at once, and hears of it on its own loop. A guest who
+ * moved on meanwhile stays: then there is one more guest than there are places.
  */
 #include "ingress/door/door.h"
 
@@ -27,8 +27,8 @@
 
 #define RESTING_MAX 16384u /* addresses and networks without a connection */
 #define MINUTE_US 60000000ull
-#define NETWORK_RATE 8   /* an IPv6 /48 may do as much as so many of its /64 */
-#define STRANGERS_FEW 10 /* percent of all places, for which idle customers go */
+#define NETWORK_RATE 8   /* the rates of an IPv6 /48 are those of so many of its /64 */
+#define STRANGERS_FEW 10 /* percent of all places: below, an idle customer goes for a stranger */
 
 TAILQ_HEAD(guests, guest); /* the one who stood still longest first */
 
@@ -39,7 +39,7 @@ struct visitor {
 	TAILQ_ENTRY(visitor) resting;
 	unsigned count;
 	struct guests strangers;      /* of a network */
-	uint64_t full_us[RATE_COUNT]; /* when everything may be done at once again */
+	uint64_t full_us[RATE_COUNT]; /* when the full rate is free again */
 };
 
 struct guest {
@@ -53,9 +53,9 @@ struct guest {
 	/* under the door's lock */
 	enum guest_place place;
 	bool turned_out, posted;
-	uint64_t since_ms; /* it has the place */
+	uint64_t since_ms; /* since when the guest has its place */
 	TAILQ_ENTRY(guest) all, neighbours;
-	struct visitor *address, *network; /* NULL while nobody has named it; a stranger's */
+	struct visitor *address, *network; /* NULL before the client is known; a stranger's */
 };
 
 struct door {
@@ -155,8 +155,8 @@ spend(struct visitor *visitor, enum door_rate rate, unsigned per_minute, uint64_
 	return true;
 }
 
-/* Neighbours in an IPv4 network are strangers to each other; who has an IPv6 address has a whole
- * network of them. */
+/* The rates of an IPv6 client count for its network, too: whoever has an IPv6 address has a whole
+ * network of them. Neighbours in an IPv4 network are strangers to each other. */
 static bool
 spend_all(struct guest *guest, enum door_rate rate)
 {
@@ -229,7 +229,7 @@ on_turned_out(struct task *task)
 		door->options.turn_out(guest->session);
 }
 
-/* False when there is nobody. */
+/* False when there is nobody to turn out. */
 static bool
 turn_out(struct guest *guest)
 {
@@ -253,7 +253,8 @@ idle_customer(const struct door *door)
 	return guest && clock_mono_ms() - guest->since_ms >= door->options.idle_ms ? guest : NULL;
 }
 
-/* Room for one more, who has no place yet. One of a few strangers may well be a customer. */
+/* Makes room for one more guest. While there are few strangers, a new one may well be a customer,
+ * so an idle customer goes for it. */
 static bool
 make_room(struct door *door, bool for_stranger)
 {
@@ -269,7 +270,7 @@ make_room(struct door *door, bool for_stranger)
 	return turn_out(stranger) || (!for_stranger && turn_out(idle_customer(door)));
 }
 
-/* The address, and for a stranger the network, have room for a guest who has no place yet. */
+/* Whether the address has room for one more guest, and for a stranger the network, too. */
 static enum door_answer
 find_client(struct guest *guest, const struct net_address *client, bool familiar)
 {

@@ -3,7 +3,7 @@
  *
  * ingress:  session (who is identified) -> [familiar] -> door (who is let in)
  *
- * Bounded: the address that was added longest ago goes. It is not kept over a restart: a customer
+ * Bounded: the address that was added longest ago goes. Nothing is kept over a restart: a customer
  * is a stranger then until the first login, and strangers have places of their own.
  */
 #include "ingress/door/familiar.h"

@@ -1,7 +1,7 @@
 /*
- * familiar.h - the addresses from which customers came lately, of this process: who is there is no
- * stranger. Known without asking Redis, since logins and mail from a public IP add to it. One set
- * for all loops; from any thread.
+ * familiar.h - the addresses from which customers came to this process lately. A client with such
+ * an address is no stranger. Logins, and mail from a public IP, add an address, so Redis is not
+ * asked. One set for all loops; from any thread.
  */
 #ifndef INGRESS_FAMILIAR_H
 #define INGRESS_FAMILIAR_H
@@ -16,8 +16,8 @@ struct familiar;
 struct familiar *familiar_new(unsigned most);
 void familiar_free(struct familiar **familiar);
 
-/* A login from the address was right, or an active account has it as its public IP. An IPv6 /64 is
- * one address, and so is IPv4 in whatever form. */
+/* Remembers the address: a login from there was right, or an active account has it as its public
+ * IP. An IPv6 /64 is one address, and so is IPv4 in whatever form. */
 void familiar_add(struct familiar *familiar, const struct net_address *address);
 bool familiar_has(struct familiar *familiar, const struct net_address *address);
 

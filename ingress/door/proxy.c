@@ -3,8 +3,8 @@
  *
  * ingress:  accepted connection -> [proxy] -> session
  *
- * The header decides who the client is, so nothing is guessed: what is not exactly a header is
- * refused. Owns nothing.
+ * The header decides who the client is, so nothing is guessed: bytes that are not exactly a header
+ * are refused. Owns nothing.
  */
 #include "ingress/door/proxy.h"
 
@@ -20,7 +20,7 @@
 static const unsigned char signature[12] = "\r\n\r\n\0\r\nQUIT\n";
 
 /* A proxy with one socket for both families names IPv4 clients as ::ffff:192.0.2.1. They are
- * counted, and known, by their IPv4 address. */
+ * counted and known by their IPv4 address. */
 static void
 set_address(struct net_address *out, int family, const void *ip, uint16_t port_be)
 {
@@ -124,7 +124,7 @@ be16(const unsigned char *p)
 	return (unsigned)p[0] << 8 | p[1];
 }
 
-/* What follows the addresses must be whole TLVs; none of them matters here. */
+/* Only whole TLVs may follow the addresses. None of them matters here. */
 static int
 tlvs_skip(const unsigned char *p, size_t size)
 {

@@ -60,7 +60,7 @@ register_auth(void)
 	stats.auth_unsure = metric_counter(name, help, "result=\"unsure\"");
 }
 
-/* A file that is served no more has no expiry (NaN): nobody is to be alarmed for its sake. */
+/* The expiry of a file that is no longer served is NaN, so that nobody is alarmed for its sake. */
 #define NOT_SERVED INT64_MIN
 
 struct served {
@@ -68,7 +68,7 @@ struct served {
 	char *file;
 	_Atomic int64_t expires_s;
 };
-static struct served *served; /* the main thread's; entries stay */
+static struct served *served; /* the main thread's; entries are never removed */
 
 static double
 ask_expiry(void *arg)

@@ -42,11 +42,11 @@ extern struct stats stats;
 void stats_register(void);
 /* When the certificate of a file expires, seconds since 1970. */
 void stats_certificate(const char *file, int64_t expires_s);
-/* None is served, but for those that are told of from now on. */
+/* Forgets which certificates are served. Each that is still served is told of again. */
 void stats_certificates_gone(void);
-/* Whether it counts against ingress.errors_max. */
+/* Whether the refusal counts against ingress.errors_max. */
 bool refusal_is_fault(enum refusal why);
-/* As metrics and events call it. */
+/* The refusal's name in metrics and events. */
 const char *refusal_name(enum refusal why);
 
 #endif

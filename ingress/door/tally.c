@@ -3,10 +3,11 @@
  *
  * ingress:  refuse, session, cmd_auth -> [tally] -> mail.events
  *
- * A minute's events are bounded, whoever floods from wherever. Entries are told apart by all that
- * an operator may ask for, as long as the client's share lasts: the more clients there are, the
- * smaller it is. Behind it a client's entries are told apart by reason, and where the table is full
- * all clients' are. Strangers leave a part of the table to customers.
+ * A minute's events are bounded, whoever floods from wherever. As long as the client's share lasts,
+ * entries are told apart by everything that an operator may ask for. The more clients there are,
+ * the smaller is the share. Beyond the share a client's entries are told apart by reason. Where the
+ * table is full, the entries of all clients are told apart by reason. Strangers leave a part of the
+ * table to customers.
  */
 #include "ingress/door/tally.h"
 
@@ -24,19 +25,19 @@
 
 #define ENTRIES_MAX 256u
 #define STRANGERS_MAX 192u /* entries without an account */
-#define DETAILS_MAX 16u    /* entries of a network that are told apart by everything */
-#define OTHERS_MAX 48u     /* what found no room, by reason */
+#define DETAILS_MAX 16u    /* entries of a network with all details */
+#define OTHERS_MAX 48u     /* entries by reason, for what found no room */
 #define CODE_SIZE 10       /* "550 5.7.1 " */
 
 struct entry {
 	enum tally_kind kind;
 	bool told, merged;
-	unsigned count; /* since the last event */
+	unsigned count; /* how many since the last event */
 	uint64_t first_us;
 	unsigned recipients;
 	char network[NET_TEXT_MAX];
 	char client[64], account[64], username[128], helo[128], command[16], reason[32];
-	char code[CODE_SIZE + 1], like[128]; /* the reply without what varies */
+	char code[CODE_SIZE + 1], like[128]; /* the reply without its varying parts */
 	char from[ADDRESS_MAX + 1], to[TALLY_TO_SIZE], reply[512];
 	bool has_from;
 };
@@ -156,7 +157,7 @@ copy_text(char *out, size_t size, const char *from)
 	out[length] = '\0';
 }
 
-/* Whole addresses, as many as there is room for. */
+/* Copies whole addresses, as many as there is room for. */
 static void
 copy_list(char out[TALLY_TO_SIZE], const char *list)
 {
@@ -172,8 +173,8 @@ copy_list(char out[TALLY_TO_SIZE], const char *list)
 	out[at] = '\0';
 }
 
-/* A number behind the codes varies ("try again in 37 s"), and so does what "<...>" holds: the entry
- * has that address. */
+/* Leaves out the varying parts of a reply: numbers behind the codes ("try again in 37 s"), and
+ * addresses in "<...>", which the entry has anyway. */
 static void
 copy_like(char *out, size_t size, const char *reply)
 {
@@ -192,7 +193,7 @@ copy_like(char *out, size_t size, const char *reply)
 	out[at] = '\0';
 }
 
-/* "550", or with an enhanced code "550 5.7.1" */
+/* Copies the codes of a reply: "550", or with an enhanced code "550 5.7.1". */
 static void
 copy_code(char out[CODE_SIZE + 1], const char *reply)
 {
@@ -287,7 +288,7 @@ room_for(const struct tally *tally, const struct entry *like)
 	return is_stranger(like) && strangers < room ? strangers : room;
 }
 
-/* In IPv6 one client has a whole network. */
+/* Counts the entries of the client's network, since an IPv6 client has a whole network. */
 static unsigned
 details_of(const struct tally *tally, const char *network)
 {
@@ -309,7 +310,7 @@ take(struct tally *tally, const struct entry *like, bool merged)
 	return entry;
 }
 
-/* What all clients without an entry have in common. */
+/* The entry by reason of all clients that have none of their own. */
 static struct entry *
 take_others(struct tally *tally, const struct entry *like)
 {
@@ -331,8 +332,8 @@ take_others(struct tally *tally, const struct entry *like)
 	return &tally->others[i];
 }
 
-/* A client's share of details is what fair_allows() gives; one by reason it gets while there is
- * room at all. */
+/* Details are given as far as fair_allows() lets a client's share go. An entry by reason is given
+ * while there is any room. */
 static struct entry *
 entry_for(struct tally *tally, struct entry *like)
 {
@@ -353,7 +354,7 @@ entry_for(struct tally *tally, struct entry *like)
 	return fair_allows(details, room) ? take(tally, like, true) : take_others(tally, like);
 }
 
-/* What is told is the last. */
+/* The event has the details of the last case. */
 static void
 renew(struct entry *entry, const struct entry *last)
 {

@@ -1,9 +1,10 @@
 /*
  * tally.h - events that come in floods, summed up.
  *
- * What is the same but for its time, and for the numbers in its reply, is one event a minute, and
- * another within seconds of the first, for those who look. A client that causes many different ones
- * gets events by reason alone ("merged": true), a minute with many clients some without `client`.
+ * Cases that differ only in their time and in the numbers of the reply become one event a minute.
+ * The first event comes within seconds, for operators who look on. A client that causes many
+ * different cases gets events by reason alone ("merged": true). In a minute with many clients some
+ * events have no `client`.
  */
 #ifndef INGRESS_TALLY_H
 #define INGRESS_TALLY_H
@@ -24,18 +25,19 @@ struct tally_case {
 	const char *to;      /* addresses, each ended by a NUL, and the empty one last */
 	unsigned recipients; /* 0, or how many there are, also beyond `to` */
 	const char *reason;  /* one of a few words of ours */
-	const char *reply;   /* what the client heard; of a failed handshake the error */
+	const char *reply;   /* what the client heard, or the error of a failed handshake */
 };
 
 struct tally *tally_new(struct queue *queue);
-/* Sends what has not been told of at all; to be called a moment after tally_add() said so. */
+/* Sends the cases that no event has told of; to be called a moment after tally_add() returned
+ * true. */
 void tally_news(struct tally *tally);
-/* Sends what there is; to be called once a minute. */
+/* Sends all cases since the last event; to be called once a minute. */
 void tally_flush(struct tally *tally);
 /* Flushes, then frees. Takes NULL. */
 void tally_free(struct tally **tally);
 
-/* Whether there is something new for tally_news(). */
+/* Adds a case. True: tally_news() is to be called. */
 bool tally_add(struct tally *tally, const struct tally_case *given);
 
 #endif

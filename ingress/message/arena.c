@@ -27,7 +27,7 @@ block_new(size_t size)
 	return block;
 }
 
-/* New blocks go behind the first one, which stays for the next transaction. */
+/* A new block goes behind the first one, which stays for the next transaction. */
 static struct arena_block *
 block_with_room(struct arena *arena, size_t size)
 {

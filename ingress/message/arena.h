@@ -14,7 +14,7 @@ struct arena {
 
 void *arena_get(struct arena *arena, size_t size);
 char *arena_text(struct arena *arena, const char *text, size_t length); /* NUL-terminated copy */
-/* Everything goes; the first block stays. */
+/* Forgets all pieces; the first block stays allocated. */
 void arena_reset(struct arena *arena);
 void arena_free(struct arena *arena);
 

@@ -61,7 +61,7 @@ any_own(const struct account *account, const struct originator_list *list)
 	return false;
 }
 
-/* mail.acme.example for the account of acme.example. */
+/* Whether the domain is below one of the account's: mail.acme.example for acme.example. */
 static bool
 is_below_own(const struct account *account, const char *domain)
 {

@@ -16,25 +16,26 @@ enum authorize {
 	AUTHORIZE_REFUSE, /* the address is not the account's to use */
 	AUTHORIZE_ASK,    /* a foreign domain: passes unless it is another account's */
 	AUTHORIZE_TWO_FROM,
-	AUTHORIZE_BAD_FROM,   /* it cannot be read */
+	AUTHORIZE_BAD_FROM,   /* From cannot be read */
 	AUTHORIZE_BAD_SENDER, /* a Sender or Resent- field cannot be read */
 	AUTHORIZE_TURNED,     /* what a field shows is not what it holds */
 	AUTHORIZE_LONG_FROM,  /* more mailboxes than can be judged */
-	AUTHORIZE_LONG,       /* the same, in all fields */
-	AUTHORIZE_NO_FROM,    /* it holds no address */
+	AUTHORIZE_LONG,       /* more mailboxes than can be judged in all fields together */
+	AUTHORIZE_NO_FROM,    /* From holds no address */
 };
 
 /* MAIL FROM: the null sender "", or a mailbox in one of the account's domains. */
 bool authorize_sender(const struct account *account, const char *mail_from);
 
 /*
- * The header's originators. `*at` counts those already judged: start with 0; after AUTHORIZE_ASK
- * go on from where it stands. What is refused or in question is number `*at` - 1.
+ * Judges the header's originators. `*at` counts the originators judged already: start with 0, and
+ * after AUTHORIZE_ASK call again with `*at` as it stands. The originator that is refused or in
+ * question has the number `*at` - 1.
  */
 enum authorize authorize_header(const struct account *account, const char *mail_from,
 	const struct originators *originators, size_t *at);
 
-/* The originator of that number, and where it stands: "From", "Sender" or "The name". */
+/* The originator of that number. `*where` names its place: "From", "Sender" or "The name". */
 const struct originator *
 authorize_originator(const struct originators *originators, size_t number, const char **where);
 

@@ -3,11 +3,10 @@
  *
  * ingress:  dot -> [body] -> accept -> queue_put
  *
- * Our trace fields come first, the message follows as it is read, and its header is edited
- * (content.c) before anything reaches a file. So a file is written from front to
- * back, once. It is not synced here: queue_put() makes it durable, or it is removed at the next
- * start. A disk error is kept in `err` and told when the message ends, for a client that is in the
- * middle of sending can hear nothing.
+ * Our trace fields come first and the message follows. Its header is edited (content.c) before a
+ * byte reaches a file, so a file is written once, from front to back. The file is not synced here:
+ * queue_put() makes it durable, or the next start removes it. A client in the middle of a message
+ * cannot be answered, so a disk error is kept in `err` until the message ends.
  */
 #include "ingress/message/body.h"
 
@@ -60,9 +59,8 @@ draft_start(struct draft *draft, struct arena *arena, const char *spool, const c
 }
 
 /*
- * A header is too large when more than QUEUE_INLINE_MAX bytes may be needed to see its end,
- * whatever pieces the message came in: a line that is no field is known after HEADER_NAME_MAX
- * bytes.
+ * A header is too large when its end is not found within QUEUE_INLINE_MAX bytes, in whatever pieces
+ * the message came. HEADER_NAME_MAX bytes of a line suffice to see that the line is no field.
  */
 static void
 read_header(struct draft *draft)

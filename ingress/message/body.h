@@ -26,19 +26,20 @@ struct draft {
 	struct arena *arena; /* borrowed; what content points to */
 };
 
-/* For the struct's first use. */
+/* Makes a draft ready for its first message. */
 void draft_init(struct draft *draft);
 /* Starts a message with our trace fields. `name`: for a spill file in `spool`, unique. */
 void draft_start(struct draft *draft, struct arena *arena, const char *spool, const char *name,
 	const char *trace, size_t trace_length);
-/* Room for `size` bytes, to be filled and then added. After an error what is added is dropped. */
+/* Room for `size` bytes, to be filled and then added. After an error, added bytes are dropped. */
 char *draft_room(struct draft *draft, size_t size);
 void draft_add(struct draft *draft, size_t size);
-/* The message is complete: 0 and the body to put, or draft->err. A spill file is the caller's. */
+/* The message is complete. 0 and the body to put, or draft->err. The spill file is the caller's
+ * then. */
 int draft_finish(struct draft *draft, struct body *out);
 /* Forgets the message, removes its spill file. Keeps a buffer of reasonable size. */
 void draft_discard(struct draft *draft);
-/* The file has gone to the queue. */
+/* The queue has taken the spill file over. */
 void draft_release(struct draft *draft);
 void draft_free(struct draft *draft);
 

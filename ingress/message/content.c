@@ -3,10 +3,10 @@
  *
  * ingress:  body -> [content] -> originators, authorize
  *
- * Return-Path belongs to final delivery (RFC 5321 4.4), and a Bcc that is left in would tell every
- * recipient about the hidden ones; X-Shout-Alert is the scanner's to say. The rest is what
- * Postfix's smtpd and cleanup do, so that every reader behind us takes for header what we took for
- * it:
+ * Return-Path belongs to final delivery (RFC 5321 4.4). A Bcc that is left in would tell every
+ * recipient about the hidden ones. X-Shout-Alert is for the scanner alone to write. The other edits
+ * are those of Postfix's smtpd and cleanup: every later reader shall take the same lines for the
+ * header as we do:
  *
  *   a mailbox file's "From " line before the header   "X-Mailbox-Line: " goes before it
  *   a line that is no field, or a fold of nothing     the empty line goes before it: it is body
@@ -23,7 +23,7 @@
 #include "shared/mail/header.h"
 
 #define MAILBOX_LINE "X-Mailbox-Line: "
-#define MAILBOX_LINES_MAX 100 /* what follows them ends the header, if it is one more */
+#define MAILBOX_LINES_MAX 100 /* a further such line ends the header */
 
 static const char *
 read_text(struct arena *arena, const struct header_field *field, size_t max)
@@ -74,7 +74,8 @@ stays(const struct header_field *field)
 		!header_is(field, "Resent-Bcc") && !header_is(field, ALERT_FIELD);
 }
 
-/* RFC 5322 3.6.2, 3.6.3 and 3.6.6, RFC 8098 2.1, and what mail programs added. */
+/* Whether the field holds addresses: RFC 5322 3.6.2, 3.6.3 and 3.6.6, RFC 8098 2.1, and fields
+ * that mail programs added. */
 static bool
 holds_addresses(const struct header_field *field)
 {
@@ -99,7 +100,7 @@ look_for_utf8(const struct header_field *field, struct arena *arena, struct cont
 		field->value, field->value_length, arena_get(arena, field->value_length + 1));
 }
 
-/* The length of a mailbox file's line at the front of the data (">" quotes it), 0 for another. */
+/* The length of a mailbox file's line at the front of the data (">" quotes it); 0: another line. */
 static size_t
 mailbox_line(const char *data, size_t size)
 {
@@ -168,7 +169,7 @@ keep_field(char *to, const struct header_field *field)
 	return field->name_length + rest;
 }
 
-/* What follows the last field moves to its end, behind an empty line. */
+/* Moves the bytes behind the last field to the field's new end, behind an empty line. */
 static size_t
 keep_body(char *data, size_t kept, size_t from, size_t size, bool empty_line)
 {

@@ -22,7 +22,7 @@ struct content {
 	size_t header_size; /* up to the end of its last field, before it was edited */
 };
 
-/* How many bytes content_read() may add. */
+/* How many bytes content_read() may add to the data. */
 size_t content_growth(const char *data, size_t size);
 
 /*

@@ -3,11 +3,11 @@
  *
  * ingress:  session -> cmd_data -> [dot] -> body
  *
- * Every byte of mail comes through here, so whole lines are found by memchr and copied in runs as
- * long as nothing needs a change. Only CRLF makes a line whose leading dot means something: a dot
- * behind a bare CR or LF is text, kept, and can neither end the data nor be taken for stuffing. A
- * run of CRs before LF (text written twice in "text mode") is one line ending.
- * Owns nothing, cannot fail: what is wrong with the data is told by flags.
+ * Every byte of mail comes through here. So whole lines are found by memchr, and copied in runs as
+ * long as nothing needs a change. A leading dot has a meaning only behind CRLF. A dot behind a bare
+ * CR or LF is text and is kept: it neither ends the data nor counts as stuffing. A run of CRs
+ * before LF (text written twice in "text mode") is one line ending. Owns nothing, cannot fail:
+ * flags tell what is wrong with the data.
  */
 #include "ingress/message/dot.h"
 
@@ -72,8 +72,8 @@ next_lf(struct cursor *c)
 	return c->lf;
 }
 
-/* Copies text up to what needs a state of its own: a dot behind CRLF, a CR without its LF, a bare
- * LF, the end of the input. */
+/* Copies text up to the next place that needs a state of its own: a dot behind CRLF, a CR without
+ * its LF, a bare LF, the end of the input. */
 static void
 take_text(struct dot *dot, struct cursor *c)
 {
@@ -126,7 +126,7 @@ take_after_cr(struct dot *dot, struct cursor *c)
 		end_line(dot, c, TEXT);
 }
 
-/* One state's worth of input. True at the end of the data. */
+/* Takes the input of one state. True at the end of the data. */
 static bool
 step(struct dot *dot, struct cursor *c)
 {

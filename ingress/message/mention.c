@@ -3,8 +3,8 @@
  *
  * ingress:  content -> [mention] -> authorize
  *
- * Many mail programs show a display name and hide the address. So a name that holds somebody's
- * address speaks for somebody, in whatever way it is written.
+ * Many mail programs show a display name and hide the address. So a name that holds an address
+ * speaks for the owner of that address, however the name is written.
  */
 #include "ingress/message/mention.h"
 
@@ -97,7 +97,7 @@ character(const char *text, size_t left, size_t *step)
 	return c;
 }
 
-/* What stands for an ASCII character; 0 for none. */
+/* The ASCII character that another one stands for; 0 for none. */
 static char
 ascii_of(unsigned c)
 {
@@ -181,8 +181,8 @@ take_name(const char *text, size_t length, char domain[256])
 	return length && address_domain_named(text, length, domain);
 }
 
-/* Scripts without blanks go on behind a name: what is ASCII of it is one as well, if of two labels.
- */
+/* The length of a name's ASCII start, when it has two labels at least: scripts without blanks go
+ * on right behind a name. */
 static size_t
 ascii_length(const char *name, size_t size)
 {

@@ -20,17 +20,18 @@
 size_t mention_text(const char *value, size_t length, bool words, char *out, char *scratch);
 
 /*
- * The next "@" of such a text from `*at` on, or "%", which some mail servers read as one; false
- * when there is none. `domain` gets the name behind it as address_domain_named() makes it, ""
- * when there is none. `ascii`: the name ends where it is no longer ASCII.
+ * Finds the next "@" of such a text from `*at` on, or "%", which some mail servers read as "@".
+ * False when there is none. `domain` gets the name behind the sign as address_domain_named() makes
+ * it, "" when there is no name. `ascii`: the name ends where it is no longer ASCII.
  */
 bool mention_next(const char *text, size_t length, bool ascii, size_t *at, char domain[256]);
 
-/* Whether letters in it show in another order than they are written (U+202D, U+202E): nobody can
- * tell then what it shows. */
+/* Whether the text turns the order of its letters (U+202D, U+202E): then nobody can tell what it
+ * shows. */
 bool mention_is_turned(const char *text, size_t length);
 
-/* The text as a reader joins it: without quotes, and without blanks around dots. Its new length. */
+/* Joins the text as a reader does: without quotes, and without blanks around dots. Returns its new
+ * length. */
 size_t mention_join(char *text, size_t length);
 
 #endif

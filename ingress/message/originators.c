@@ -3,8 +3,8 @@
  *
  * ingress:  content -> [originators] -> authorize
  *
- * The mailboxes of the fields are read by the one parser of address lists. What that takes for a
- * name, or cannot read, is searched for more addresses, as some mail program may show them.
+ * One parser of address lists reads the mailboxes of the fields. The parts that it takes for a
+ * name, or cannot read, are searched for more addresses, since some mail program may show them.
  */
 #include "ingress/message/originators.h"
 
@@ -43,7 +43,7 @@ struct shown {
 	size_t length;
 };
 
-/* Some undo backslashes before they look for encoded words. */
+/* Some mail programs undo backslashes before they look for encoded words. */
 static size_t
 drop_backslashes(const char *value, size_t length, char *out)
 {
@@ -75,7 +75,8 @@ shows_at(struct shown shown)
 	return memchr(shown.text, '@', shown.length) != NULL;
 }
 
-/* A name alone, like "postmaster". Mail servers make addresses of others: "joe%acme.example". */
+/* Whether the text is a name alone, like "postmaster". Mail servers make addresses of other names:
+ * "joe%acme.example". */
 static bool
 is_plain(struct arena *arena, const struct address *address)
 {
@@ -147,8 +148,8 @@ look_at(const char *at, size_t length)
 	return look;
 }
 
-/* Lists what the field shows beside its mailboxes to who reads encoded words, or does not. Returns
- * whether it shows an "@". */
+/* Lists the addresses that the field shows beside its mailboxes, with encoded words read or not.
+ * Returns whether the field shows an "@". */
 static bool
 read_shown(
 	struct originators *out, const struct header_field *field, struct arena *arena, bool words)
@@ -163,8 +164,8 @@ read_shown(
 	return at;
 }
 
-/* Lists the mailboxes of a field and what else it shows. Returns how many mailboxes it holds,
- * negative when it is no list; *at whether it shows an "@". */
+/* Lists the mailboxes of a field, and what else it shows. Returns the count of mailboxes, negative
+ * when the field is no list. *at: the field shows an "@". */
 static long
 read_field(struct originators *out, struct originator_list *list, const struct header_field *field,
 	struct arena *arena, bool *at)

@@ -3,9 +3,9 @@
  *
  * ingress:  content -> mention -> [words]
  *
- * More lenient than the RFC, since what matters is what any reader may make of a field. Of the
- * charsets that do not agree with ASCII those are read in which mail is written; for what is ASCII
- * in them, and for ISO-2022's wide ASCII, which is what an address can be spelled with.
+ * More lenient than the RFC, since any reader's reading of a field matters. Charsets that do not
+ * agree with ASCII are read where mail is written in them, for their ASCII characters and for
+ * ISO-2022's wide ASCII: an address can be spelled with those alone.
  */
 #include "ingress/message/words.h"
 
@@ -25,7 +25,7 @@ struct word {
 
 struct reader {
 	const char *at, *end;
-	const char *no_close; /* behind it there is no "?=": it need not be sought again */
+	const char *no_close; /* behind it there is no "?=", so none is sought again */
 	char *out;
 	size_t length;
 };
@@ -112,7 +112,8 @@ base64_of(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Signs that are none of base64's are passed over. Behind the padding some read on, some do not. */
+/* Characters outside of base64 are passed over. Behind the padding some mail programs read on,
+ * some do not. */
 static size_t
 read_b(const char *text, const char *end, char *out)
 {
@@ -175,7 +176,8 @@ put_utf16(struct reader *reader, const char *bytes, size_t length, bool little)
 	}
 }
 
-/* The order of the bytes is told by a mark, by the charset's name, or by where the zeros are. */
+/* UTF-16: a mark tells the order of the bytes, else the charset's name, else the places of the
+ * zeros. */
 static void
 read_utf16(struct reader *reader, const struct word *word, char *bytes, size_t length)
 {
@@ -189,7 +191,7 @@ read_utf16(struct reader *reader, const struct word *word, char *bytes, size_t l
 	put_utf16(reader, bytes, length, little);
 }
 
-/* RFC 2152. */
+/* UTF-7 (RFC 2152). */
 static void
 read_utf7(struct reader *reader, char *bytes, size_t length)
 {
@@ -208,7 +210,7 @@ read_utf7(struct reader *reader, char *bytes, size_t length)
 		at = stop < end && *stop == '-' ? stop + 1 : stop;
 		if (stop == start)
 			put(reader, "+", at > stop);
-		/* The bytes are fewer than their signs, and replace them. */
+		/* The decoded bytes are fewer than the characters of base64, and replace them. */
 		size = read_b(start, stop, bytes);
 		put_utf16(reader, bytes, size, false);
 	}

@@ -6,11 +6,11 @@
 
 #include <stddef.h>
 
-/* What the reading of so many bytes may need. */
+/* The size of the buffers for reading so many bytes. */
 #define WORDS_ROOM(length) (2 * (length) + 8)
 
-/* Stands where a word begins and ends, unless another one does there. A blank may be shown there or
- * not. */
+/* Stands where a word begins and ends, unless one stands there already. A mail program may show a
+ * blank there, or nothing. */
 #define WORDS_EDGE '"'
 
 /*

@@ -24,7 +24,7 @@ session_turned_away(enum door_answer answer)
 	return all[answer];
 }
 
-/* In TLS there is nobody yet who could hear it. */
+/* With implicit TLS, a client before its handshake cannot read a reply. */
 static void
 end_refused(struct session *session, struct turned_away away)
 {
@@ -70,7 +70,7 @@ session_known(struct session *session)
 	guest_know(session->guest);
 }
 
-/* A stranger who gets further has not stood still. */
+/* A stranger who gets further takes its place anew: it has not stood still. */
 void
 session_step(struct session *session)
 {

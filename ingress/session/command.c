@@ -3,8 +3,8 @@
  *
  * ingress:  session -> [command] -> cmd_*.c
  *
- * Verbs in any case, tabs for blanks, blanks around "FROM" and its colon: old clients send them all
- * and none is ambiguous. Owns nothing: results point into the line.
+ * Old clients send verbs in any case, tabs for blanks, and blanks around "FROM" and its colon. None
+ * of these is ambiguous, so all are read. Owns nothing: results point into the line.
  */
 #include "ingress/session/command.h"
 
@@ -176,7 +176,7 @@ struct reader {
 	bool (*read)(const struct parameter *p, void *out);
 };
 
-/* 0 or -errno; what is in `out` then may be half the truth. */
+/* 0 or -errno. After an error `out` may be half written. */
 static int
 read_all(const char *text, size_t length, const struct reader *readers, size_t count, void *out,
 	struct parameter *p)
@@ -261,7 +261,7 @@ read_envid(const struct parameter *p, void *out)
 		xtext_decode(p->value, p->value_length, decoded) == 0;
 }
 
-/* RFC 4954 5: what it names is nothing to us. */
+/* AUTH= (RFC 4954 5): checked, and not used. */
 static bool
 read_auth(const struct parameter *p, void *out)
 {

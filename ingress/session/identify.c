@@ -3,9 +3,9 @@
  *
  * ingress:  cmd_hello, cmd_mail -> [identify] -> account store -> back by session id
  *
- * Asked anew for every message (the store's copies are seconds old at most), so that a suspension
- * reaches sessions that stay open for days. While Redis does not answer, or holds what is not ours,
- * who is known stays known, and nobody is refused for good.
+ * The account is asked for anew for every message (the store's copies are seconds old at most), so
+ * that a suspension reaches sessions that stay open for days. While Redis does not answer, or holds
+ * records that cannot be read, a known session stays known, and refusals are temporary.
  */
 #include "ingress/session/session_private.h"
 

@@ -3,7 +3,8 @@
  *
  * ingress:  cmd_*.c, accept, admit, session -> [refuse] -> tally, session
  *
- * The event names what the command in hand was about, so it is made before anything is forgotten.
+ * The event names the sender and recipients that the command was about, so it is made before the
+ * transaction is forgotten.
  */
 #include "ingress/session/session_private.h"
 #include "shared/base/timer.h"
@@ -44,7 +45,7 @@ command_name(const struct session *session)
 	return session->in_message ? "end of data" : names[session->verb];
 }
 
-/* The mailbox of a MAIL or RCPT that is being refused, or what stands in its place. */
+/* The mailbox of a refused MAIL or RCPT, or the text in its place. */
 static void
 said_address(const char *args, size_t length, char out[ADDRESS_MAX + 1])
 {
@@ -66,7 +67,7 @@ said_address(const char *args, size_t length, char out[ADDRESS_MAX + 1])
 	out[length] = '\0';
 }
 
-/* Addresses one behind the other, as far as there is room, and an empty one. */
+/* Copies addresses one behind the other, as far as there is room, and an empty one last. */
 static void
 list_recipients(const Envelope *envelope, char out[TALLY_TO_SIZE])
 {

@@ -5,9 +5,10 @@
  *
  * ingress (accept) -> [session] -> cmd_*.c -> accept.c -> queue
  *
- * Input is worked on in the worker's scratch buffer; what is behind a command that still waits for
- * its answer is kept in `left`, and reading stops. A session owns its wire and its transaction. It
- * is never freed inside its own callbacks: closing marks it, the worker's reaper frees it.
+ * Input is worked on in the worker's scratch buffer. While a command waits for its answer, the
+ * input behind it is kept in `left`, and reading stops. A session owns its wire and its
+ * transaction. It is never freed inside its own callbacks: closing marks it, and the worker's
+ * reaper frees it.
  */
 #include "ingress/session/session_private.h"
 
@@ -92,7 +93,7 @@ in_transaction(const struct session *session)
 	return session->mail && session->mail->open;
 }
 
-/* Who is in a transaction keeps the connection, whoever else may need it. */
+/* A session in a transaction keeps its place, whoever else may need it. */
 static void
 tell_door(struct session *session)
 {
@@ -160,7 +161,7 @@ session_forget(struct session *session)
 	free(session->credential);
 	session->credential = NULL;
 	session->known = KNOWN_UNASKED;
-	session->greeted = session->esmtp = false; /* the name stays for events alone */
+	session->greeted = session->esmtp = false; /* only events still use the HELO name */
 }
 
 void
@@ -212,8 +213,8 @@ took(struct session *session, size_t size)
 	session->in_size -= size;
 }
 
-/* false: no whole line there. A line feed ends a command, with any number of CRs before it: old
- * clients. */
+/* False: no whole line is there. An LF ends a command, with any number of CRs before it: old
+ * clients send both. */
 static bool
 take_line(struct session *session)
 {
@@ -250,7 +251,7 @@ work(struct session *session)
 	}
 }
 
-/* What is left may be half an AUTH line. */
+/* The input left over may be half an AUTH line: a secret. */
 static void
 keep_rest(struct session *session)
 {
@@ -267,7 +268,7 @@ keep_rest(struct session *session)
 	session->in_size = 0;
 }
 
-/* Who only keeps a connection open is refused nothing. */
+/* Outside of a transaction the client is refused nothing, so no refusal is counted or told. */
 static void
 too_slow(struct session *session)
 {
@@ -279,8 +280,8 @@ too_slow(struct session *session)
 		session_end(session, text);
 }
 
-/* Half a command gains no time, and a message has to keep a pace: who drips bytes holds a
- * connection no longer than one who says nothing. A handshake has its own time. */
+/* Half a command gains no time, and a message has to keep a pace: a client that drips bytes holds
+ * its connection no longer than a silent one. A handshake has a time of its own. */
 static void
 renew_timeout(struct session *session)
 {
@@ -298,8 +299,8 @@ renew_timeout(struct session *session)
 		session_set_timeout(session, left);
 }
 
-/* Works on the first `size` bytes of scratch. A client that does not take its replies is not read.
- */
+/* Works on the first `size` bytes of scratch. While a client does not take its replies, it is not
+ * read. */
 static void
 take_turn(struct session *session, size_t size)
 {
@@ -326,7 +327,7 @@ left_to_scratch(struct session *session)
 	return session->left_size;
 }
 
-/* After an answer that came later: on with the input that waited. */
+/* An answer came from a callback: goes on with the input that waited. */
 static void
 resume(struct session *session)
 {
@@ -387,7 +388,7 @@ on_timeout(void *arg)
 {
 	struct session *session = arg;
 
-	if (session->busy) /* it is us who are slow */
+	if (session->busy) /* we are slow, not the client */
 		wire_set_timeout(session->wire, session->worker->ingress->config->ingress.timeout);
 	else if (session->state == ST_SHAKE)
 		tls_failed(session, "no handshake in time");
@@ -451,7 +452,7 @@ proxy_failed(struct session *session)
 	session_close(session);
 }
 
-/* Only the header's own bytes are taken from the socket: what follows may be TLS. */
+/* Takes only the header's own bytes from the socket: the bytes behind may be TLS. */
 static void
 proxy_input(struct session *session)
 {
@@ -483,7 +484,7 @@ proxy_input(struct session *session)
 		session_admit_named(session, &header.client);
 	else
 		session_admit(
-			session); /* the proxy for itself: nobody's client, and no client of many */
+			session); /* the proxy speaks for itself (LOCAL), so it is the client */
 }
 
 static bool

@@ -95,10 +95,10 @@ struct session {
 	struct account *account;
 	char *credential;                      /* username; NULL in IP mode */
 	enum known known;                      /* by its address */
-	void (*then)(struct session *session); /* what waits for an answer from elsewhere */
+	void (*then)(struct session *session); /* called when the answer from elsewhere comes */
 
 	enum verb verb;   /* of the command in hand, or the last */
-	bool in_message;  /* it is DATA, after its 354 */
+	bool in_message;  /* the command in hand is DATA, after its 354 */
 	const char *said; /* behind MAIL FROM: or RCPT TO:, while that line is read; or NULL */
 	size_t said_length;
 
@@ -108,7 +108,7 @@ struct session {
 	struct transaction *mail;
 };
 
-/* The session of an id that travelled as a callback's argument, or NULL. */
+/* The session whose id travelled as a callback's argument; NULL: it has gone. */
 struct session *session_find(void *arg);
 void *session_arg(const struct session *session);
 
@@ -116,34 +116,35 @@ void *session_arg(const struct session *session);
  */
 void reply(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* refuse.c: counted by its reason, told by an event, and limited if it is the client's fault. The
- * end of an AUTH exchange. */
+/* refuse.c. Answers with a refusal: counts it by reason, tells it by an event, and limits it if it
+ * is the client's fault. Ends an exchange of AUTH. */
 void refuse(struct session *session, enum refusal why, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* The end of the transaction, too. */
+/* Refuses, and ends the transaction. */
 void refuse_message(struct session *session, enum refusal why, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Of a name or password; its event is "auth-failed". `text` is the whole reply. */
+/* Refuses a name or password; the event is "auth-failed". `text` is the whole reply. */
 void refuse_login(struct session *session, const char *reason, const char *text);
-/* The end of the session, too. */
+/* Refuses, and ends the session. */
 void refuse_end(struct session *session, enum refusal why, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* For what mail_parameters_read() and its like say. */
+/* Refuses by the error of mail_parameters_read() and its like. */
 void
 refuse_parameter(struct session *session, int err, const char *verb, const struct parameter *bad);
-/* The event alone, of what is in hand. `reply`: of a handshake its error; NULL: none. */
+/* Sends the event alone, about the command in hand. `reply`: the error of a handshake; NULL:
+ * none. */
 void session_tell(
 	const struct session *session, enum tally_kind kind, const char *reason, const char *reply);
 
-/* A last reply, then the end. */
+/* Sends a last reply and ends the session. */
 void
 session_end(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The end without a word. */
+/* Ends the session without a reply. */
 void session_close(struct session *session);
 
 /* The command must be the last of its group (RFC 2920 3.1): false after ending the session. */
 bool session_alone(struct session *session, const char *verb);
-/* What STARTTLS must forget (RFC 3207 4.2). */
+/* Forgets what the client said before TLS (RFC 3207 4.2). */
 void session_forget(struct session *session);
 void session_discard_input(struct session *session);
 /* identify.c. Calls `then`, at once or later, with session->account or session->known up to date.
@@ -151,7 +152,7 @@ void session_discard_input(struct session *session);
 void session_identify(struct session *session, void (*then)(struct session *session));
 bool session_may_auth(const struct session *session);
 
-/* admit.c. Whose connection it is. */
+/* admit.c. Sets the client's address. */
 void session_set_client(struct session *session, const struct net_address *client);
 /* The door has let the client in: the banner, or TLS. */
 void session_admit(struct session *session);
@@ -161,17 +162,18 @@ void session_admit_named(struct session *session, const struct net_address *clie
 void session_step(struct session *session);
 /* The session speaks for a customer. */
 void session_known(struct session *session);
-/* on_timeout after this long; sooner where a stranger's time is up. */
+/* Calls on_timeout after this long, or sooner when a stranger's time is up. */
 void session_set_timeout(struct session *session, uint64_t ms);
 /* Whether the client's address may have another handshake; false after ending the session. */
 bool session_may_shake(struct session *session);
-/* The same for a command that leads nowhere. */
+/* Whether the client's address may have another command that leads nowhere; false after ending the
+ * session. */
 bool session_may_try(struct session *session);
 
 void session_banner(struct session *session);
 void on_session_tls(void *arg, const char *error);
 
-/* What a session hands its client's input to (dispatch.c). */
+/* The functions that a session hands its client's input to (dispatch.c). */
 struct session_verbs {
 	/* A whole line, without its end. */
 	void (*line)(struct session *session, const char *line, size_t length);
@@ -179,7 +181,7 @@ struct session_verbs {
 	size_t (*data)(struct session *session, const char *data, size_t size);
 	/* The user whom the exchange of AUTH in hand names; NULL: none. */
 	const char *(*auth_name)(const struct session *session);
-	/* That exchange ends here. */
+	/* Ends that exchange. */
 	void (*auth_free)(struct session *session);
 };
 
@@ -190,11 +192,12 @@ void transaction_reset(struct transaction *mail);
 /* The session gives its transaction up: freed, now or when the queue has answered. */
 void transaction_leave(struct transaction **mail);
 const char *transaction_text(struct transaction *mail, const char *text, size_t length);
-/* By address_canonical(): the recipient, or NULL; a new one, without an address. */
+/* `mailbox` is by address_canonical(). Finds its recipient, NULL: there is none. Adds a recipient,
+ * still without an address. */
 Recipient *transaction_find_recipient(const struct transaction *mail, const char *mailbox);
 Recipient *transaction_add_recipient(struct transaction *mail, const char *mailbox);
-/* How long, in ms, the message's next bytes may take: `timeout`, less when it falls behind, 0 when
- * its time is up. */
+/* How long, in ms, the next bytes of the message may take: `timeout`, less when the message falls
+ * behind its pace, 0 when its time is up. */
 uint64_t transaction_time_left(const struct transaction *mail, uint64_t timeout);
 
 #endif

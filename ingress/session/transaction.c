@@ -2,7 +2,7 @@
  * transaction.c - one mail transaction, from MAIL to the answer of the queue.
  *
  * A session keeps its transaction from message to message. When the session goes while the queue
- * works on the message the transaction stays behind, and on_queued() in accept.c frees it.
+ * works on the message, the transaction stays behind, and on_queued() in accept.c frees it.
  */
 #include "ingress/session/session_private.h"
 

@@ -4,10 +4,11 @@
  * ingress:  ingress (accept) -> [wire] <-> session
  *
  * Plain sockets under libevent's events instead of bufferevents: a reply costs one send() and no
- * change of the epoll set, input goes straight into the caller's buffer. That is three system calls
- * a command, on the path that every message takes seven times.
+ * change of the epoll set, and input goes straight into the caller's buffer. So a command costs
+ * three system calls. A message takes seven commands.
  *
- * Owns the socket and the TLS session. Errors of the peer show as "has gone"; nothing here logs.
+ * Owns the socket and the TLS session. An error of the peer shows as "the peer has gone"; this file
+ * logs nothing.
  */
 #include "ingress/session/wire.h"
 
@@ -28,7 +29,7 @@
 
 #define LINGER_MS 5000
 #define LINGER_BYTES (64u * 1024 * 1024)
-#define LINGER_MAX 256 /* of a loop: the door counts them no more */
+#define LINGER_MAX 256 /* lingering wires of a loop, which the door no longer counts */
 
 struct wire {
 	struct wire *next, **prev; /* of the list */
@@ -39,7 +40,7 @@ struct wire {
 	void *arg;
 	struct event read, write;
 	struct timer timer;
-	uint64_t deadline_ms; /* of the clock that only goes forward; 0: none */
+	uint64_t deadline_ms; /* by clock_mono_ms(); 0: none */
 	char *out;
 	size_t out_start, out_size, out_space;
 	bool reading, handshake, gone;
@@ -109,7 +110,7 @@ wire_read_enable(struct wire *wire, bool enable)
 		return;
 	}
 	event_add(&wire->read, NULL);
-	/* What TLS has decrypted already makes no socket readable. */
+	/* Bytes that TLS has decrypted already do not make the socket readable. */
 	if (wire_pending(wire))
 		event_active(&wire->read, EV_READ, 0);
 }
@@ -260,7 +261,8 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		wire->calls->on_drained(wire->arg);
 }
 
-/* The timer is not moved at every command: when it goes off too early it sleeps for the rest. */
+/* The timer is not moved at every command. When it goes off too early, it is set for the remaining
+ * time. */
 static void
 timer_start(struct wire *wire, uint64_t now_ms)
 {
@@ -294,7 +296,7 @@ on_timer(void *arg)
 	wire->calls->on_timeout(wire->arg);
 }
 
-/* The write side ends when all is sent; the peer's end, or the timer, ends the rest. */
+/* Once all output is sent, the write side closes. The peer's end, or the timer, closes the rest. */
 static void
 linger_shut(struct wire *wire)
 {

@@ -19,13 +19,13 @@ struct loop;
 struct wire;
 
 struct wire_calls {
-	void (*on_input)(void *arg);   /* there is something to wire_read() */
-	void (*on_drained)(void *arg); /* output that wire_flush() left over has gone */
+	void (*on_input)(void *arg);   /* there are bytes for wire_read() */
+	void (*on_drained)(void *arg); /* the output that wire_flush() left over was sent */
 	void (*on_tls)(void *arg, const char *error); /* the handshake ended; NULL: well */
 	void (*on_timeout)(void *arg);
 };
 
-/* All wires of a loop, so that those that only wait for their last bytes can be ended with it. */
+/* All wires of a loop: lingering ones are ended with the loop. */
 struct wire_list {
 	struct wire *first;
 	unsigned lingering;
@@ -41,8 +41,8 @@ ssize_t wire_read(struct wire *wire, char *data, size_t size);
 ssize_t wire_peek(struct wire *wire, char *data, size_t size);
 /* Adds to the output. */
 void wire_write(struct wire *wire, const char *data, size_t size);
-/* Sends what there is; false when some of it has to wait (on_drained comes) or the peer has gone.
- */
+/* Sends the output. False: some of it has to wait (on_drained is called then), or the peer has
+ * gone. */
 bool wire_flush(struct wire *wire);
 /* Whether bytes are at hand that no socket event will tell about (TLS decrypts whole records). */
 bool wire_pending(const struct wire *wire);
@@ -53,19 +53,19 @@ void wire_read_enable(struct wire *wire, bool enable);
 void wire_start_tls(struct wire *wire, SSL *ssl);
 const SSL *wire_tls(const struct wire *wire);
 
-/* on_timeout after this long, unless set again before. */
+/* Calls on_timeout after this long, unless the timeout is set again before. */
 void wire_set_timeout(struct wire *wire, uint64_t ms);
 
 /*
- * The end: what is left of the output is sent, then the socket closes. `linger`: the peer may still
- * be sending, so the write side closes first and input is thrown away for a while, because closing
- * with unread input resets the connection and may take the last reply with it. No callback after
- * this. Leaves NULL.
+ * Ends the wire: sends the remaining output, then closes the socket. Closing with unread input
+ * resets the connection, which may take the last reply with it. So with `linger`, for a peer that
+ * may still be sending, the write side closes first, and input is thrown away for a while. No
+ * callback after this. Leaves NULL.
  */
 void wire_close(struct wire **wire, bool linger);
-/* At once, whatever is unsent. Takes NULL. */
+/* Closes at once, whatever is unsent. Takes NULL. */
 void wire_drop(struct wire **wire);
-/* Drops those that linger. */
+/* Drops the wires that linger. */
 void wire_list_drop(struct wire_list *list);
 
 #endif

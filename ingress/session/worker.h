@@ -48,7 +48,7 @@ struct acceptor {
 	const struct listener *listener;
 	int fd;
 	struct event *event;
-	struct timer again; /* no descriptors were left */
+	struct timer again; /* accepts again after descriptors ran out */
 };
 
 struct ingress {
@@ -56,7 +56,7 @@ struct ingress {
 	const struct session_verbs *verbs;
 	struct queue *queue;
 	struct tls_server *tls[2]; /* by enum tls_profile */
-	uint64_t keys_ms;          /* when the keys of their tickets turned */
+	uint64_t keys_ms;          /* when the ticket keys were last changed */
 	struct listener *listeners;
 	unsigned listeners_count;
 	struct worker *workers;
@@ -80,7 +80,7 @@ struct worker {
 	struct wire_list wires;
 	char *scratch;                     /* input of the session whose turn it is; SCRATCH_SIZE */
 	struct session *dead;              /* freed on the loop's next turn */
-	struct timer reaper, minute, news; /* news: a moment after something new is told */
+	struct timer reaper, minute, news; /* news: soon after a new kind of event */
 	struct tally *tally;
 	struct mail_event event; /* the buffer of its events */
 	struct password_cache *cache;
@@ -90,7 +90,7 @@ struct worker {
 	bool drain_posted; /* the main thread's */
 };
 
-/* Tells of it by an event, soon. */
+/* Adds the case to the tally: an event tells of it soon. */
 void worker_tell(struct worker *worker, const struct tally_case *told);
 
 /* The worker whose thread this is, from worker_enter() on. */

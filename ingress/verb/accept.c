@@ -38,7 +38,8 @@ protocol(const struct session *session)
 	return session->mail->envelope.smtputf8 ? utf8[i] : plain[i];
 }
 
-/* What a HELO name may put into a header: no more than a domain or an address has. */
+/* Copies the characters of a HELO name that a domain or an address can have: no others get into a
+ * header. */
 static void
 clean_helo(const char *helo, char *out, size_t size)
 {
@@ -82,7 +83,8 @@ for_clause(const Envelope *envelope, char *out, size_t size)
 		out, size, "\r\n\tfor <%s>", address_to_ascii(address, ascii) ? ascii : address);
 }
 
-/* Without `received_client_address` nothing of the customer's network shows, its name neither. */
+/* Without `received_client_address` the field shows nothing of the customer's network, not even
+ * its name. */
 size_t
 accept_trace(struct session *session, char *out, size_t size)
 {
@@ -276,7 +278,7 @@ on_owner(void *arg, int err, struct account *account)
 		from_unsure(session);
 }
 
-/* `count` of From's mailboxes. */
+/* Judges `count` mailboxes of From. */
 static void
 refuse_originators(struct session *session, enum authorize verdict, long count)
 {
@@ -327,7 +329,7 @@ judge_originators(struct session *session)
 	}
 }
 
-/* NULL when the bytes themselves are fine. */
+/* What is wrong with the bytes of the message; NULL: nothing. */
 static const char *
 bad_bytes(const struct session *session)
 {

@@ -16,28 +16,28 @@ struct Gsasl_session;
 struct auth {
 	const struct mechanism *mechanism;
 	bool scram;
-	char username[SASL_NAME_MAX + 1]; /* "": not said yet */
+	char username[SASL_NAME_MAX + 1]; /* "": not known yet */
 	char password[SASL_PASSWORD_MAX + 1];
-	bool heard; /* the limits let it try: unless it succeeds it has failed */
+	bool heard; /* the limits let the client try: unless the exchange succeeds it has failed */
 	bool exists, enabled;
 	char verifier_text[SCRAM_TEXT_MAX];
 	struct scram_verifier verifier;
 	struct account *account;
-	struct password_check *check; /* that of its password, under way */
+	struct password_check *check; /* the check of the password, under way */
 	struct Gsasl_session *gsasl;  /* SCRAM's */
 	char *first;                  /* SCRAM: the client's first message */
 	bool proven;                  /* SCRAM: the client waits for our proof */
-	struct timer late;            /* until the client hears of its failure */
+	struct timer late;            /* delays the answer to a failure */
 };
 
 /* Sends a challenge (base 64 already) and waits for a line. */
 void auth_ask(struct session *session, const char *challenge);
-/* The message with the username was read, with the result of sasl.h: is it allowed to try, who is
- * it? Goes on in scram_challenge() or with the password. */
+/* The message with the username was read, with the result of sasl.h. Asks the limits and the
+ * account store, then goes on in scram_challenge() or with the password. */
 void auth_named(struct session *session, int err);
 void auth_malformed(struct session *session);
 void auth_unsure(struct session *session, const char *text);
-/* A proof was wrong, or none can be right. */
+/* A proof was wrong, or no proof can be right. */
 void auth_failed(struct session *session);
 void auth_succeeded(struct session *session);
 

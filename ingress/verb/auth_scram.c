@@ -1,8 +1,8 @@
 /*
  * auth_scram.c - SCRAM-SHA-256 (RFC 5802, 7677) by libgsasl, from the verifier's keys.
  *
- * libgsasl asks for nothing while it works: the username is read out of the client's first message
- * before, the verifier looked up, and only then does libgsasl get both.
+ * libgsasl cannot wait for answers. So the username is read out of the client's first message
+ * beforehand and the verifier is looked up; only then libgsasl gets both.
  */
 #include "ingress/verb/auth.h"
 
@@ -34,7 +34,7 @@ library_key_make(void)
 		die("cannot make a thread's key", strerror(err));
 }
 
-/* One a thread, freed at its end. */
+/* One context a thread, freed when the thread ends. */
 static Gsasl *
 library(void)
 {
@@ -87,7 +87,7 @@ start_gsasl(struct auth *auth)
 	return true;
 }
 
-/* Sends what libgsasl has to say. */
+/* Sends the next message of libgsasl. */
 static void
 ask(struct session *session, const char *out, size_t size)
 {

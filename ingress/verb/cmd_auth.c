@@ -4,9 +4,10 @@
  *   AUTH -> lines -> [limits] -> [account store] -> PLAIN, LOGIN: password thread -> 235 or 535
  *                                                   SCRAM: libgsasl, one more line  -^
  *
- * Each arrow in brackets may take its time; it finds the session again by its id. Unknown users go
- * the same way with a verifier that no password matches, so that time tells nothing. Whoever the
- * limits let try and who does not succeed has failed, also by going away in the middle.
+ * Each step in brackets may take its time, and finds the session again by its id. Unknown users go
+ * the same way with a verifier that no password matches, so that the time taken tells nothing. A
+ * client that the limits let try and that does not succeed has failed, also by going away in the
+ * middle.
  */
 #include "ingress/verb/auth.h"
 
@@ -22,7 +23,7 @@
 #include "shared/metrics/metrics.h"
 
 #define UNSURE "Cannot check this now, try again soon"
-#define DOUBTS_FREE 3 /* answers of 454 that are no fault of the client's */
+#define DOUBTS_FREE 3 /* so many answers of 454 count as no fault of the client */
 
 struct mechanism {
 	const char *name;
@@ -60,7 +61,8 @@ auth_free(struct session *session)
 		session->state = ST_COMMAND;
 }
 
-/* Whoever goes on asking has more to do with the answer than we have. */
+/* An answer of 454 is our fault at first. For a client that goes on trying it becomes the
+ * client's. */
 void
 auth_unsure(struct session *session, const char *text)
 {
@@ -87,7 +89,7 @@ failed(void *arg)
 
 	if (account_store_sure(session->worker->accounts))
 		refuse_login(session, reason, "535 5.7.8 Wrong username or password");
-	else /* the password may be a new one */
+	else /* the password may have been changed */
 		auth_unsure(session, UNSURE);
 }
 
@@ -218,7 +220,8 @@ find_user(struct session *session)
 		on_allowed, session_arg(session));
 }
 
-/* Who wants to act for another user has tried no password: no failure counts against the user. */
+/* The client wants to act for another user. It has tried no password, so no failure counts against
+ * the user. */
 void
 auth_named(struct session *session, int err)
 {
@@ -279,7 +282,7 @@ find_mechanism(const char *name, size_t length)
 	return NULL;
 }
 
-/* Old clients put blanks behind a line; one of a command loses them in the parser. */
+/* Old clients put blanks behind a line. The parser drops those of a command line. */
 static size_t
 without_blanks(const char *line, size_t length)
 {
@@ -288,7 +291,7 @@ without_blanks(const char *line, size_t length)
 	return length;
 }
 
-/* The line is in the worker's scratch buffer, which is ours: no secret stays there. */
+/* Wipes the line in the worker's scratch buffer, since it may hold a secret. */
 static void
 wipe(const char *line, size_t length)
 {
@@ -342,7 +345,8 @@ start(struct session *session, const char *args, size_t length)
 		auth_line(session, first, (size_t)(args + length - first));
 }
 
-/* On listeners for known addresses alone, what the address is decides whether AUTH goes on. */
+/* A listener for known addresses alone: as long as the address is unsure, AUTH may be tried
+ * again. */
 static void
 refuse_in_clear(struct session *session)
 {

@@ -3,8 +3,8 @@
  *
  * ingress:  session -> dot -> [cmd_data] -> body, accept
  *
- * A client in the middle of a message hears nothing before its end, so what is wrong is remembered
- * and told by accept_message(). One that goes on far beyond the limit is cut off.
+ * A client in the middle of a message cannot be answered before its end. So an error is kept until
+ * accept_message() tells it. A client that goes on far beyond the size limit is cut off.
  */
 #include "ingress/verb/verb.h"
 

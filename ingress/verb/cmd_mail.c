@@ -19,7 +19,7 @@ nobody(struct session *session)
 		refuse(session, REFUSE_AUTH, "530 5.7.0 Authentication required");
 }
 
-/* The account is known, or surely not. */
+/* The account is known, or the client surely has none. */
 static void
 mail_identified(struct session *session)
 {

@@ -27,7 +27,7 @@ cmd_quit(struct session *session, const struct command *command)
 	session_end(session, "221 2.0.0 Bye");
 }
 
-/* Who exists is told to nobody (RFC 5321 7.3). */
+/* VRFY and EXPN tell nobody which mailboxes exist (RFC 5321 7.3). */
 void
 cmd_vrfy(struct session *session, const struct command *command)
 {

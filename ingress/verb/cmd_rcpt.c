@@ -8,7 +8,8 @@
 
 #include "shared/mail/address.h"
 
-/* A client may well try a few too many and send the rest later; one that goes on and on may not. */
+/* A client may well try a few recipients too many and send to them later. A client that goes on
+ * and on is cut off. */
 static void
 too_many(struct session *session)
 {
@@ -35,7 +36,7 @@ acceptable(struct session *session, const struct address *address)
 	return false;
 }
 
-/* The path of the command: how long it is, or -EINVAL. Postmaster without a domain is ours (RFC
+/* The length of the command's path, or -EINVAL. Postmaster without a domain is our postmaster (RFC
  * 5321 4.5.1). */
 static long
 read_path(const struct session *session, const struct command *command, struct address *out)
@@ -53,7 +54,7 @@ read_path(const struct session *session, const struct command *command, struct a
 	return taken;
 }
 
-/* The notices that either asks for; 0 is what nobody asked about (RFC 3461 4.1). */
+/* The notices that either RCPT asks for. 0: neither has NOTIFY (RFC 3461 4.1). */
 static unsigned
 notify_both(unsigned a, unsigned b)
 {
@@ -65,7 +66,7 @@ notify_both(unsigned a, unsigned b)
 	return both == NOTIFY_NEVER ? both : both & ~(unsigned)NOTIFY_NEVER;
 }
 
-/* One mailbox is one recipient, however often it is named: it is written as it was at first. */
+/* A mailbox that is named several times is one recipient, as it was written first. */
 static void
 add_recipient(struct transaction *mail, Recipient *known, const struct address *address,
 	const char *mailbox, const struct rcpt_parameters *given)

@@ -39,7 +39,8 @@ static const struct {
 	[VERB_HELP] = { cmd_help,     V_IDLE                    },
 };
 
-/* What a browser says that was lured to an SMTP port: end it before it goes on in SMTP. */
+/* A browser that was lured to an SMTP port says this: the session ends before the browser's text
+ * goes on in SMTP. */
 static bool
 is_http(const char *line, size_t length)
 {
@@ -127,7 +128,7 @@ static void
 say_line(struct session *session, const char *line, size_t length)
 {
 	run_line(session, line, length);
-	session->said = NULL; /* it is the line's */
+	session->said = NULL; /* it pointed into the line */
 }
 
 const struct session_verbs smtp_verbs = {

@@ -3,11 +3,11 @@
  *
  * ingress:  cmd_auth -> [password] -> back on the asking loop
  *
- * PBKDF2 takes milliseconds by design, so it never runs on a loop. Addresses take turns: who waits
- * waits for one check of each other address, not for all that these have asked for. Who asks is a
- * session, and one that ends takes its check back, so that no more wait than there are sessions.
- * The cache holds no password, only HMACs of (verifier, password) under a key that dies with the
- * process, of passwords that were right.
+ * PBKDF2 takes milliseconds by design, so it never runs on a loop. Addresses take turns: a check
+ * waits for one check of each other address, however many those have asked for. A session that ends
+ * takes its check back, so no more checks wait than there are sessions. The cache holds passwords
+ * that were right: no password itself, only an HMAC of (verifier, password), under a key that dies
+ * with the process.
  */
 #include "ingress/verb/password.h"
 
@@ -53,7 +53,7 @@ struct line {
 struct passwords {
 	struct loop *loop;
 	struct task turn;
-	pthread_mutex_t lock; /* for all below, and what waits */
+	pthread_mutex_t lock; /* for all below, and for the waiting checks */
 	bool turning;
 	TAILQ_HEAD(, line) lines; /* whose turn it is first */
 };
@@ -73,7 +73,8 @@ passwords_new(void)
 	return passwords;
 }
 
-/* Takes the check out of its line, which goes to the end, or away when nothing is left in it. */
+/* Takes the check out of its line. The line goes to the end of the lines, or away when it is
+ * empty. */
 static void
 leave_line(struct passwords *passwords, struct password_check *check)
 {
@@ -240,7 +241,8 @@ password_cache_free(struct password_cache **cache)
 	*cache = NULL;
 }
 
-/* The verifier's salt is random, so it stands for the user, too. */
+/* The entry for a verifier and a password. The verifier's salt is random, so it stands for the
+ * user, too. */
 static struct entry *
 find(struct password_cache *cache, const char *verifier, const char *password, uint8_t mac[32])
 {

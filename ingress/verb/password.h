@@ -10,16 +10,16 @@
 
 struct passwords;
 struct passwords *passwords_new(void);
-/* After the loops that asked have ended. */
+/* The loops that asked must have ended. */
 void passwords_free(struct passwords **passwords);
 
-/* Addresses take turns; an IPv6 /64 is one. The callback comes on the calling loop, later, and ends
- * the check. */
+/* Addresses take turns; an IPv6 /64 is one address. The callback is called later, on the calling
+ * loop, and ends the check. */
 typedef void (*password_cb)(void *arg, bool right);
 struct password_check;
 struct password_check *passwords_check(struct passwords *passwords, const char *address,
 	const struct scram_verifier *verifier, const char *password, password_cb cb, void *arg);
-/* The callback will not come. On the loop that asked, which then has the check no more. */
+/* Ends the check without its callback. To be called on the loop that asked. */
 void passwords_take_back(struct passwords *passwords, struct password_check *check);
 
 /* One a loop. `verifier` is its text: a changed password makes another entry. */

@@ -15,7 +15,7 @@
 
 #include "shared/base/text.h"
 
-/* OpenSSL passes over blanks and hyphens at the ends. */
+/* OpenSSL passes over blanks and hyphens at the ends, so this function looks for them itself. */
 long
 base64_read(const char *text, size_t length, char *out)
 {

@@ -2,8 +2,8 @@
  * sasl.h - what a client says in AUTH (RFC 4954 4): base 64, names, passwords, the messages of
  * PLAIN (RFC 4616) and SCRAM (RFC 5802). Pure.
  *
- * What is read is written when all of the text is right, and left alone otherwise. Messages give 0,
- * -EINVAL for what is none, and -EPERM when the client wants to act for another user.
+ * Results are written when the whole text is right, and left alone otherwise. Functions that read
+ * messages return 0; -EINVAL: no such message; -EPERM: the client wants to act for another user.
  */
 #ifndef INGRESS_SASL_H
 #define INGRESS_SASL_H

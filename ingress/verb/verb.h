@@ -6,7 +6,7 @@
 
 #include "ingress/session/session_private.h"
 
-/* dispatch.c: what every session of the role is made with. */
+/* dispatch.c: the functions that every session of the role is made with. */
 extern const struct session_verbs smtp_verbs;
 
 /* One file per verb. */
