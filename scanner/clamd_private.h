@@ -1,6 +1,6 @@
 /*
- * clamd_private.h - what clamd.c (scans and sessions) and clamd_host.c (whether a host takes part)
- * share.
+ * clamd_private.h - what clamd.c (whose turn it is), clamd_session.c (scans under way) and
+ * clamd_host.c (whether a host takes part) share.
  */
 #ifndef SCANNER_CLAMD_PRIVATE_H
 #define SCANNER_CLAMD_PRIVATE_H
@@ -13,6 +13,8 @@
 #include "shared/base/net.h"
 #include "shared/base/resolve.h"
 #include "shared/base/said.h"
+
+#define TURN_MS 500 /* ms of scanning that an account gets a round */
 
 TAILQ_HEAD(scan_list, clamd_scan);
 
@@ -78,8 +80,22 @@ struct clamd {
 /* clamd.c: starts the scans that can start, once the running callbacks are done. */
 void clamd_dispatch_soon(struct clamd *clamd);
 
-/* clamd.c: ends a session. `culprit` fails with `failure`, and the session's other scans start
- * anew. `culprit` may also stand for all scans of the session, or for none. */
+/* clamd_session.c: it waits for its turn. */
+void clamd_scan_wait(struct clamd_scan *scan);
+/* clamd_session.c: into a session, and out of it. */
+void clamd_scan_start(struct session *session, struct clamd_scan *scan);
+void clamd_scan_leave(struct clamd_scan *scan);
+
+/* clamd_session.c: NULL when the host is not there, which is doubted then. */
+struct session *clamd_session_open(struct host *host);
+/* clamd_session.c: the fullest session that takes another scan, so that few sessions do the work,
+ * or NULL. */
+struct session *clamd_session_pick(struct host *host);
+/* clamd_session.c: it has no scans. */
+void clamd_session_close(struct session *session);
+
+/* clamd_session.c: ends a session. `culprit` fails with `failure`, and the session's other scans
+ * start anew. `culprit` may also stand for all scans of the session, or for none. */
 extern const struct clamd_scan clamd_everybody, clamd_nobody;
 #define EVERYBODY (&clamd_everybody)
 #define NOBODY (&clamd_nobody)

@@ -1,416 +1,30 @@
 /*
- * scanner.c - the scanner role: what came in is scanned and goes on.
+ * scanner.c - the scanner role: starts, stops, and tells how it is.
  *
  * ingress -> mail.inbound -> [scanner] -> mail.ready -> sender
- *
- * Unsure means wait: without a verdict no message goes on, whatever happens to clamd. A clean
- * message goes on, with the fields it lacked put before it. An infected or unscannable message goes
- * on after its event and notices; the sender makes held mail of it. An unwanted or suspicious
- * message is held likewise, or goes on after its event, with or without a field that says so. Every
- * other message still waits here.
- *
- * A message whose scan broke the connection may have crashed clamd. From then on the message is
- * scanned alone, so that only its own crashes count. Scans that take too long on a clamd that is
- * well otherwise are counted for their message; only the last try is alone, to be sure that others
- * did not slow it down. The third such failure, of either kind, makes a message unscannable. A
- * clamd that hangs as a whole counts against no message. A message to which clamd answers with
- * errors waits, since clamd may recover, but past scanner.error_limit the message is unscannable. A
- * message that ends this process three times is not scanned any more (poison.h).
+ * What becomes of a message is in message.c.
  */
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <event2/event.h>
 
-#include "scanner/clamd.h"
-#include "scanner/fixup.h"
+#include "scanner/scanner_private.h"
 #include "scanner/told.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/base/said.h"
-#include "shared/base/text.h"
 #include "shared/config/config.h"
-#include "shared/metrics/metrics.h"
-#include "shared/queue/records.h"
-#include "shared/work/hold.h"
-#include "shared/work/inflight.h"
-#include "shared/work/poison.h"
 #include "shared/work/role.h"
 
-/* Twice the weight that one account may have in the queue (ingress.in_flight_max). */
 #define WINDOW 20000
-#define STRIKES 3
 #define RECHECK_MS 3600000
-#define BACKOFF_FIRST_MS 1000
-#define BACKOFF_MAX_MS 60000
 #define STOP_MS 10000
 #define ALERT_MS 60000
 /* The bytes that ingress may put before a message of message_size_limit. */
 #define TRACE_MAX (64u * 1024)
 #define STREAM_CEILING (2000u << 20)
 
-enum stage {
-	STAGE_QUEUED,  /* waits for its turn (poison.h) */
-	STAGE_SCAN,    /* in the pool */
-	STAGE_PAUSE,   /* a scan, or what follows it, failed: `timer` tries again */
-	STAGE_HOLD,    /* the event and notices are on their way */
-	STAGE_FORWARD, /* mail.ready is to acknowledge it */
-};
-
-struct message {
-	struct clamd_scan scan; /* first: on_scanned() gets this */
-	struct record *record;
-	struct poison_work work;
-	TAILQ_ENTRY(message) link;
-	enum stage stage;
-	void (*after_pause)(struct message *message);
-	struct event *timer;
-	uint64_t started_us;
-	unsigned tries, strikes, errors;
-	bool poison;       /* held because it ended this process */
-	bool tagged;       /* its header says what clamd found */
-	Envelope envelope; /* a changed copy of the record's, which still owns the parts */
-	char *signature;
-	uint8_t *prefix;
-};
-
-TAILQ_HEAD(message_list, message);
-
-static struct scanner {
-	const struct config *config;
-	struct queue *queue;
-	struct loop *loop;
-	struct consumer *consumer;
-	struct clamd *clamd; /* NULL when scanning is disabled */
-	struct hold *hold;
-	struct inflight_reporter *reporter;
-	struct poison *poison;
-	struct message_list all;
-	unsigned paused;
-	struct event *second;
-	struct task begin, drain, stop;
-	struct task_again reload;
-	uint64_t stop_ms, patient_ms; /* patient_ms: no complaints of no clamd before */
-	struct said said;
-	bool stopping;
-	struct probe *probe;
-	struct metric *scans[VERDICTS], *failures, *latency, *waiting;
-} * scanner;
-
-static void
-message_free(struct message *message)
-{
-	TAILQ_REMOVE(&scanner->all, message, link);
-	poison_end(scanner->poison, &message->work);
-	if (message->timer)
-		event_free(message->timer);
-	free(message->signature);
-	free(message->prefix);
-	free(message);
-}
-
-static void
-on_pause_over(evutil_socket_t fd, short what, void *arg)
-{
-	struct message *message = arg;
-
-	(void)fd;
-	(void)what;
-	scanner->paused--;
-	poison_resume(scanner->poison, &message->work, message->work.id);
-	message->after_pause(message);
-}
-
-static void
-pause_message(struct message *message, void (*after)(struct message *message))
-{
-	unsigned shift = message->tries < 6 ? message->tries : 6;
-	unsigned ms = BACKOFF_FIRST_MS << shift;
-	struct timeval wait;
-
-	ms = ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
-	wait = (struct timeval){ ms / 1000, ms % 1000 * 1000 };
-	message->tries++;
-	message->stage = STAGE_PAUSE;
-	message->after_pause = after;
-	if (!message->timer)
-		message->timer = evtimer_new(loop_base(scanner->loop), on_pause_over, message);
-	if (!message->timer)
-		die("out of memory", "evtimer_new");
-	event_add(message->timer, &wait);
-	scanner->paused++;
-	poison_rest(scanner->poison, &message->work);
-}
-
-static void forward(struct message *message);
-
-static void
-on_forwarded(void *arg, int err)
-{
-	struct message *message = arg;
-
-	if (!err) {
-		if (message->poison)
-			poison_forget(scanner->poison, message->work.id);
-		message_free(message);
-		return;
-	}
-	LOG_WARN("the queue did not take a scanned message", "error", strerror(-err));
-	pause_message(message, forward);
-}
-
-static void
-forward(struct message *message)
-{
-	message->stage = STAGE_FORWARD;
-	queue_forward(message->record, TOPIC_READY, &message->envelope, on_forwarded, message);
-}
-
-static void hold(struct message *message);
-
-static void
-on_held(void *arg, int err)
-{
-	struct message *message = arg;
-
-	if (err)
-		pause_message(message, hold);
-	else
-		forward(message);
-}
-
-static void
-hold(struct message *message)
-{
-	message->stage = STAGE_HOLD;
-	if (message->envelope.let_pass)
-		hold_alert(scanner->hold, &message->envelope, message->tagged, on_held, message);
-	else
-		hold_tell(scanner->hold, &message->envelope, NULL, on_held, message);
-}
-
-/* Puts fields before the fields that the prefix has already. */
-static void
-add_fields(struct message *message, const char *fields, size_t size)
-{
-	Envelope *envelope = &message->envelope;
-	uint8_t *former = message->prefix;
-
-	if (!size)
-		return;
-	message->prefix = xmalloc(size + envelope->prefix.len);
-	memcpy(message->prefix, fields, size);
-	if (envelope->prefix.len)
-		memcpy(message->prefix + size, envelope->prefix.data, envelope->prefix.len);
-	envelope->prefix.data = message->prefix;
-	envelope->prefix.len += size;
-	envelope->mime_8bit = envelope->mime_8bit || !text_is_ascii(fields, size);
-	free(former);
-}
-
-static void
-add_missing_fields(struct message *message)
-{
-	char fields[FIXUP_MAX];
-
-	add_fields(message, fields,
-		fixup_build(&message->envelope, scanner->config->hostname, fields));
-	message->envelope.missing = 0;
-}
-
-static enum alert_policy
-policy_of(Envelope__Verdict verdict)
-{
-	switch (verdict) {
-	case ENVELOPE__VERDICT__UNWANTED: return (enum alert_policy)scanner->config->scanner.pua;
-	case ENVELOPE__VERDICT__SUSPICIOUS:
-		return (enum alert_policy)scanner->config->scanner.heuristics;
-	default: return ALERT_HOLD;
-	}
-}
-
-static void
-let_pass(struct message *message, bool tag)
-{
-	char field[FIXUP_ALERT_MAX] = "";
-
-	message->envelope.let_pass = true;
-	if (tag)
-		add_fields(message, field, fixup_alert(&message->envelope, field));
-	message->tagged = tag;
-}
-
-static void
-judged(struct message *message, Envelope__Verdict verdict, const char *signature)
-{
-	const Envelope *envelope = record_envelope(message->record);
-	enum alert_policy policy;
-
-	metric_add(scanner->scans[verdict], 1);
-	message->envelope = *envelope;
-	message->envelope.verdict = verdict;
-	message->tries = 0;
-	add_missing_fields(message);
-	if (verdict == ENVELOPE__VERDICT__CLEAN || verdict == ENVELOPE__VERDICT__NONE) {
-		forward(message);
-		return;
-	}
-	message->signature = xstrdup(signature);
-	message->envelope.signature = message->signature;
-	policy = policy_of(verdict);
-	if (policy != ALERT_HOLD)
-		let_pass(message, policy == ALERT_TAG);
-	hold(message);
-}
-
-static void
-scan(struct message *message)
-{
-	message->stage = STAGE_SCAN;
-	message->started_us = clock_mono_us();
-	message->scan.retry = message->tries > 0;
-	if (!message->work.suspect)
-		poison_rest(scanner->poison, &message->work);
-	clamd_scan(scanner->clamd, &message->scan);
-}
-
-/* The scan ended without a verdict. */
-static void
-scan_again(struct message *message, const char *why)
-{
-	char id[ID_TEXT_SIZE];
-
-	metric_add(scanner->failures, 1);
-	id_format(message->scan.envelope->id.data, id);
-	LOG_WARN("a message could not be scanned and waits", "id", id, "error", why, "tries",
-		log_int(message->tries + 1));
-	pause_message(message, scan);
-}
-
-/* The scan failed, possibly by the message's fault. */
-static void
-struck(struct message *message, const char *why)
-{
-	char id[ID_TEXT_SIZE], reason[64];
-
-	if (++message->strikes < STRIKES) {
-		message->scan.alone = message->scan.alone || message->strikes == STRIKES - 1;
-		scan_again(message, why);
-		return;
-	}
-	id_format(message->scan.envelope->id.data, id);
-	LOG_ERROR("a message fails its scans and is held", "id", id, "error", why);
-	snprintf(reason, sizeof reason, "%s, for the third time", why);
-	judged(message, ENVELOPE__VERDICT__UNSCANNABLE, reason);
-}
-
-static bool
-is_old(const Envelope *envelope)
-{
-	const uint64_t now = clock_us();
-
-	return now > envelope->accepted_us &&
-		(now - envelope->accepted_us) / 1000 >= scanner->config->scanner.error_limit;
-}
-
-/* clamd is well but answers this message with an error. One try may meet a bad moment, so a single
- * error does not count. */
-static void
-scan_error(struct message *message, const char *error)
-{
-	char id[ID_TEXT_SIZE], reason[256];
-
-	if (++message->errors < STRIKES || !is_old(message->scan.envelope)) {
-		scan_again(message, error);
-		return;
-	}
-	id_format(message->scan.envelope->id.data, id);
-	LOG_ERROR("clamd only has errors for a message, which is held", "id", id, "error", error);
-	snprintf(reason, sizeof reason, "clamd answers: %s", error);
-	judged(message, ENVELOPE__VERDICT__UNSCANNABLE, reason);
-}
-
-static void
-scan_broken(struct message *message)
-{
-	/* Any scan in flight on that host may have broken the connection. */
-	if (message->scan.alone) {
-		struck(message, "clamd broke off");
-		return;
-	}
-	message->scan.alone = true;
-	scan(message);
-}
-
-static void
-on_scanned(struct clamd_scan *done, enum clamd_result result, enum verdict verdict,
-	const char *signature)
-{
-	struct message *message = (struct message *)done;
-
-	switch (result) {
-	case CLAMD_ANSWER: break;
-	case CLAMD_BROKEN: scan_broken(message); return;
-	case CLAMD_TIMEOUT: struck(message, "clamd took too long"); return;
-	case CLAMD_HUNG:
-		message->scan.alone = true; /* alone, since several may have hung clamd together */
-		scan_again(message, "clamd hangs");
-		return;
-	case CLAMD_GARBAGE: scan_again(message, "clamd answered something else"); return;
-	case CLAMD_NO_BODY: scan_again(message, "the queue does not have its body"); return;
-	}
-	metric_observe_us(scanner->latency, clock_mono_us() - message->started_us);
-	switch (verdict) {
-	case VERDICT_CLEAN: judged(message, ENVELOPE__VERDICT__CLEAN, ""); break;
-	case VERDICT_INFECTED: judged(message, ENVELOPE__VERDICT__INFECTED, signature); break;
-	case VERDICT_UNSCANNABLE: judged(message, ENVELOPE__VERDICT__UNSCANNABLE, signature); break;
-	case VERDICT_UNWANTED: judged(message, ENVELOPE__VERDICT__UNWANTED, signature); break;
-	case VERDICT_SUSPICIOUS: judged(message, ENVELOPE__VERDICT__SUSPICIOUS, signature); break;
-	case VERDICT_ERROR: scan_error(message, signature); break;
-	}
-}
-
-static void
-begin(struct poison_work *work)
-{
-	struct message *message = (struct message *)((char *)work - offsetof(struct message, work));
-	char id[ID_TEXT_SIZE];
-
-	if (poison_strikes(scanner->poison, work->id) >= POISON_STRIKES) {
-		id_format(work->id, id);
-		LOG_ERROR("a message crashes this process and is held", "id", id);
-		message->poison = true;
-		judged(message, ENVELOPE__VERDICT__UNSCANNABLE,
-			"it crashed the scanner, for the third time");
-	} else if (!scanner->clamd)
-		judged(message, ENVELOPE__VERDICT__NONE, "");
-	else
-		scan(message);
-}
-
-static void
-on_scan_begun(struct clamd_scan *scan_begun)
-{
-	struct message *message = (struct message *)scan_begun;
-
-	poison_resume(scanner->poison, &message->work, message->work.id);
-}
-
-static void
-on_record(void *arg, struct record *record)
-{
-	struct message *message = xcalloc(1, sizeof *message);
-
-	(void)arg;
-	message->record = record;
-	message->scan.envelope = record_envelope(record);
-	message->scan.begun = on_scan_begun;
-	message->scan.done = on_scanned;
-	TAILQ_INSERT_TAIL(&scanner->all, message, link);
-	poison_start(scanner->poison, &message->work, message->scan.envelope->id.data, begin);
-}
+struct scanner *scanner;
 
 /* Whether every message is in a stage from which it can be given back. */
 static bool
@@ -437,7 +51,7 @@ stop_now(void)
 	clamd_free(&scanner->clamd);
 	while ((message = TAILQ_FIRST(&scanner->all))) {
 		record_abandon(message->record);
-		message_free(message);
+		scanner_message_free(message);
 	}
 	hold_free(&scanner->hold);
 	poison_close(&scanner->poison);
@@ -485,7 +99,7 @@ on_begin(struct task *task)
 	(void)task;
 	log_set_role("scanner");
 	scanner->consumer = queue_consume(
-		scanner->queue, TOPIC_INBOUND, scanner->loop, WINDOW, on_record, NULL);
+		scanner->queue, TOPIC_INBOUND, scanner->loop, WINDOW, scanner_on_record, NULL);
 }
 
 static void

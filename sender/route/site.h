@@ -1,9 +1,5 @@
 /*
- * site.h - where a domain's mail goes: its MX hosts in order, and the site they make up.
- *
- * A site is what is scheduled as one: a provider when a rule knows its MX suffix (google,
- * microsoft), else the set of MX hosts, named by its most preferred host and, when there are
- * several, a short hash of all. With sender.route a smarthost, everything is one site.
+ * site.h - where a domain's mail goes: its MX hosts in order, and their addresses.
  */
 #ifndef SENDER_SITE_H
 #define SENDER_SITE_H
@@ -12,37 +8,12 @@
 #include <stddef.h>
 
 #include "sender/policy/outcome.h"
+#include "sender/route/route.h"
 #include "shared/base/net.h"
 
 struct config;
 struct loop;
 struct dns;
-
-#define SITE_NAME_MAX 300
-#define ROUTE_HOSTS_MAX 20
-
-struct route_host {
-	char name[256]; /* MX host name, or the smarthost as configured */
-	unsigned preference;
-};
-
-/* Counted references, on one loop; never changes. */
-struct route {
-	char site[SITE_NAME_MAX];
-	bool smarthost;
-	unsigned references;
-	size_t count;
-	struct route_host
-		hosts[ROUTE_HOSTS_MAX]; /* by preference, then name; route_order() shuffles */
-};
-struct route *route_ref(struct route *route);
-void route_unref(struct route *route);
-/* The hosts' indices in the order to try them, equal preferences shuffled. */
-void route_order(const struct route *route, unsigned char order[ROUTE_HOSTS_MAX]);
-/* Whether both lead to the same hosts: a connection for one serves the other. */
-bool route_same(const struct route *a, const struct route *b);
-/* Equal for routes with the same hosts. */
-uint64_t route_affinity(const struct route *route);
 
 struct site_resolver;
 struct site_resolver *site_resolver_new(struct loop *loop, const struct config *config);

@@ -283,14 +283,3 @@ site_address_drop(struct site_resolver *resolver)
 	while (!LIST_EMPTY(&resolver->lookups))
 		lookup_free(LIST_FIRST(&resolver->lookups));
 }
-
-uint64_t
-route_affinity(const struct route *route)
-{
-	uint64_t hash = 0xcbf29ce484222325u;
-
-	for (size_t i = 0; i < route->count; i++)
-		for (const char *at = route->hosts[i].name; *at; at++)
-			hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
-	return hash;
-}

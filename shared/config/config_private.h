@@ -1,6 +1,7 @@
 /*
  * config_private.h - what the files of the configuration share: config.c loads, config_schema.c
- * says which keys there are, config_check.c compares a file with it.
+ * says which keys there are, config_rules.c what their values have to be, config_check.c compares a
+ * file with both.
  */
 #ifndef SHARED_CONFIG_PRIVATE_H
 #define SHARED_CONFIG_PRIVATE_H
@@ -18,6 +19,9 @@ struct config_loaded {
 	struct tls_files *more;
 	unsigned more_count;
 };
+
+#define LOADED struct config_loaded
+#define CONFIG(member) offsetof(struct config_loaded, config.member)
 
 /* How the text of a scalar is understood. The library stores durations and sizes as text in the
  * place of their number; config.c converts them there. */
