@@ -54,7 +54,7 @@ static const struct manual manuals[] = {
 	  { "shoutctl account add-domain k3m9x2p7qa --domain acme.example=25 --verified" } },
 	{ "account remove-domain", "The account may no longer send from the domain, which another one may have then.",
 	  { "shoutctl account remove-domain k3m9x2p7qa --domain acme.example" } },
-	{ "account add-address", "Mail from the address is the account's, without a password, from now on.",
+	{ "account add-address", "Mail from the address is the account's, without a password, from now on. A network is /16 or longer (IPv6: /32), and overlaps none of another account.",
 	  { "shoutctl account add-address k3m9x2p7qa --ip 192.0.2.7", "shoutctl account add-address k3m9x2p7qa --ip 2001:db8:1::/64" } },
 	{ "account remove-address", "Takes an address or a network away again.",
 	  { "shoutctl account remove-address k3m9x2p7qa --ip 192.0.2.7" } },

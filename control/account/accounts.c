@@ -171,18 +171,12 @@ static int
 add_address(struct edit *edit, const char *id, const char *text, const char *field)
 {
 	char network[NET_TEXT_MAX];
-	const json_t *old;
-	const char *owner;
 	json_t *list;
 
-	if (!text || account_network_text(text, network) < 0)
-		return fault_set(&edit->fault, 400, field,
-			"an IPv4 or IPv6 address, or a network like 192.0.2.0/24, is needed");
-	old = directory_get(edit->directory, "ip", network);
-	owner = json_string_value(json_object_get(old, "account"));
-	if (owner && strcmp(owner, id) != 0)
-		return taken(edit, field, network, owner);
-	if (!old)
+	if (address_check(&edit->fault, field, text, network) < 0 ||
+		address_free(edit, id, field, network) < 0)
+		return -1;
+	if (!directory_get(edit->directory, "ip", network))
 		edit_add(edit, "ip", network, json_pack("{s:s, s:b}", "account", id, "active", 1));
 	list = json_object_get(edit->reply, "addresses");
 	if (!list) {

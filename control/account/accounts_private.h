@@ -1,5 +1,5 @@
 /*
- * accounts_private.h - what accounts.c and account_fields.c share.
+ * accounts_private.h - what the files of accounts share.
  */
 #ifndef CONTROL_ACCOUNTS_PRIVATE_H
 #define CONTROL_ACCOUNTS_PRIVATE_H
@@ -24,6 +24,13 @@ void edit_remove(struct edit *edit, const char *kind, const char *name);
 int canonical_domain(const char *text, char out[256]);
 /* A fault: `what` belongs to another account. */
 int taken(struct edit *edit, const char *field, const char *what, const char *owner);
+
+/* account_address.c */
+/* The one text (account_network_text()) of an address or a network that an account may have; else a
+ * fault. 0 or -1. */
+int address_check(struct fault *fault, const char *field, const char *text, char out[NET_TEXT_MAX]);
+/* Likewise a fault when another account has it, or one that overlaps it. `text` is the one text. */
+int address_free(struct edit *edit, const char *id, const char *field, const char *text);
 
 /* name, contact, policies and limits, from a request into an account; `all`: name and contact must
  * be there. */

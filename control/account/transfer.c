@@ -101,9 +101,11 @@ want_member(struct edit *edit, const struct kind *kind, const char *id, const js
 		return -1;
 	key = xasprintf("%s%s", kind->prefix, name);
 	owner = text(directory_entry(edit->directory, key), "account");
-	if (owner && strcmp(owner, id) != 0)
+	if (kind->check == check_address)
+		err = address_free(edit, id, kind->name, name);
+	else if (owner && strcmp(owner, id) != 0)
 		err = taken(edit, kind->name, name, owner);
-	else if (json_object_get(wanted, key))
+	if (!err && json_object_get(wanted, key))
 		err = fault_set(&edit->fault, 400, kind->name, "%.100s is there twice", name);
 	if (!err) {
 		entry = json_copy((json_t *)member);

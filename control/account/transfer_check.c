@@ -187,9 +187,10 @@ check_address(struct fault *fault, const char *name, const json_t *address)
 {
 	char network[NET_TEXT_MAX];
 
-	if (!name || account_network_text(name, network) < 0 || strcmp(name, network) != 0)
-		return fault_set(fault, 400, "address",
-			"an IPv4 or IPv6 address, or a network like 192.0.2.0/24, is needed");
+	if (address_check(fault, "address", name, network) < 0)
+		return -1;
+	if (strcmp(name, network) != 0)
+		return fault_set(fault, 400, "address", "%.50s is needed", network);
 	if (!json_object_get(address, "active"))
 		return fault_set(fault, 400, "active", "true or false");
 	if (!is_time(json_object_get(address, "created_us")))

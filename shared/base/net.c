@@ -397,6 +397,13 @@ network_contains(const struct network *network, const struct net_address *addres
 		prefix_equal(bytes, network->bytes, network->prefix);
 }
 
+bool
+network_overlaps(const struct network *a, const struct network *b)
+{
+	return a->family == b->family &&
+		prefix_equal(a->bytes, b->bytes, a->prefix < b->prefix ? a->prefix : b->prefix);
+}
+
 void
 network_format(const struct network *network, char text[NET_TEXT_MAX])
 {

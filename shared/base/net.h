@@ -63,6 +63,8 @@ struct network {
 };
 int network_parse(const char *text, struct network *out);
 bool network_contains(const struct network *network, const struct net_address *address);
+/* Whether one is within the other. */
+bool network_overlaps(const struct network *a, const struct network *b);
 
 /* Loopback, private (RFC 1918, 4193), link-local, CGNAT (RFC 6598), multicast, unspecified,
  * documentation and reserved addresses, also when mapped into IPv6: never the internet. */

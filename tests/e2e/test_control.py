@@ -228,11 +228,22 @@ def test_an_address_names_its_account(shout, redis):
     account = shout.account_add(domain="ip.example", mode="ip", ip="192.0.2.7")
     assert "password" not in account and account["addresses"] == ["192.0.2.7"]
     assert json.loads(redis.run("GET", "ip:192.0.2.7"))["account"] == account["account"]
-    shout.shoutctl("account", "add-address", account["account"], "--ip", "10.1.2.3/8")
-    assert redis.run("SISMEMBER", "ip:networks", "10.0.0.0/8") == "1"
-    shout.shoutctl("account", "remove-address", account["account"], "--ip", "10.0.0.0/8")
-    assert redis.run("SISMEMBER", "ip:networks", "10.0.0.0/8") == "0"
-    assert redis.run("EXISTS", "ip:10.0.0.0/8") == "0"
+    shout.shoutctl("account", "add-address", account["account"], "--ip", "10.1.2.3/16")
+    assert redis.run("SISMEMBER", "ip:networks", "10.1.0.0/16") == "1"
+    shout.shoutctl("account", "remove-address", account["account"], "--ip", "10.1.0.0/16")
+    assert redis.run("SISMEMBER", "ip:networks", "10.1.0.0/16") == "0"
+    assert redis.run("EXISTS", "ip:10.1.0.0/16") == "0"
+
+
+def test_nobody_gets_the_internet_or_what_is_another_s(shout, redis):
+    one, other = (shout.account_add(domain=f"{name}.example") for name in ("broad", "narrow"))
+    shout.shoutctl("account", "add-address", one["account"], "--ip", "198.18.0.0/16")
+    for network, why in (("0.0.0.0/0", "/16 or longer"), ("::/0", "/16 or longer"), ("198.18.7.9", one["account"])):
+        refused = shout.shoutctl("account", "add-address", other["account"], "--ip", network, check=False)
+        assert "--ip" in refused["error"] and why in refused["error"]
+    assert "addresses" not in shout.shoutctl("account", "show", other["account"]) or \
+        not shout.shoutctl("account", "show", other["account"])["addresses"]
+    assert redis.run("SMEMBERS", "ip:networks") == "198.18.0.0/16"
 
 
 def test_accounts_survive_a_restart_and_an_empty_redis_is_filled_again(rig):

@@ -196,7 +196,8 @@ def mend(path, value):
     ("users[0].username", "a/b"), ("users[0].username", "Upper"), ("users[0].username", ""),
     ("users[0].username", "x" * 101), ("users[0].username", ...), ("users[0].verifier", "secret"),
     ("users[0].verifier", ...), ("users[0].enabled", "yes"), ("users[0].enabled", ...), ("users[0].account", "other"),
-    ("addresses[0].address", "192.0.2.999"), ("addresses[0].address", "10.1.2.3/8"), ("addresses[0].active", ...),
+    ("addresses[0].address", "192.0.2.999"), ("addresses[0].address", "10.1.2.3/16"),
+    ("addresses[0].address", "0.0.0.0/0"), ("addresses[0].address", "2001::/16"), ("addresses[0].active", ...),
     ("users", {}), ("account", []), ("account", ...), ("more", 1)])
 def test_hostile_accounts_are_refused_by_line_and_field(shout, file, path, value):
     if not hasattr(shout, "sample"):

@@ -382,6 +382,79 @@ an_address_belongs_to_one_account(void **state)
 }
 
 static void
+a_network_is_bounded(void **state)
+{
+	static const struct {
+		const char *text;
+		bool ok;
+	} rows[] = {
+		{"0.0.0.0/0",         false},
+		{ "10.0.0.0/2",       false},
+		{ "10.1.0.0/15",      false},
+		{ "10.1.0.0/16",      true },
+		{ "127.0.0.1/16",     true },
+		{ "::/0",             false},
+		{ "::ffff:0.0.0.0/0", false},
+		{ "2001:db8::/31",    false},
+		{ "2001:db8::/32",    true },
+		{ "::1",              true },
+	};
+	char id[16], body[80];
+
+	(void)state;
+	create(ACME, id);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		snprintf(body, sizeof body, "{\"address\":\"%s\"}", rows[i].text);
+		assert_int_equal(change(account_add_address, id, body), rows[i].ok ? 0 : -1);
+		if (rows[i].ok)
+			continue;
+		assert_int_equal(edit.fault.status, 400);
+		assert_string_equal(edit.fault.field, "address");
+		assert_non_null(strstr(edit.fault.error, "/16 or longer (IPv6: /32)"));
+	}
+}
+
+static void
+networks_of_two_accounts_do_not_overlap(void **state)
+{
+	static const struct {
+		const char *text, *overlaps; /* NULL: none */
+	} rows[] = {
+		{"192.0.2.7",             "192.0.2.0/24" },
+		{ "192.0.2.128/25",       "192.0.2.0/24" },
+		{ "192.0.2.0/24",         "192.0.2.0/24" },
+		{ "192.0.0.0/16",         "192.0.2.0/24" },
+		{ "192.0.3.0/24",         NULL           },
+		{ "198.51.100.0/24",      "198.51.100.9" },
+		{ "198.51.100.10",        NULL           },
+		{ "2001:db8:0:1::/64",    "2001:db8::/48"},
+		{ "2001:db8:0:1:2:3:4:5", "2001:db8::/48"},
+		{ "2001:db8::/32",        "2001:db8::/48"},
+		{ "2001:db8:1::/48",      NULL           },
+	};
+	char a[16], b[16], body[80];
+
+	(void)state;
+	create(ACME, a);
+	create("{\"name\":\"n\",\"contact\":\"a@b.example\",\"domains\":[\"d.example\"]}", b);
+	assert_int_equal(change(account_add_address, a, "{\"address\":\"192.0.2.0/24\"}"), 0);
+	assert_int_equal(change(account_add_address, a, "{\"address\":\"192.0.2.7\"}"), 0);
+	assert_int_equal(account_remove_address(&edit, a, "192.0.2.7"), 0);
+	apply();
+	assert_int_equal(change(account_add_address, a, "{\"address\":\"198.51.100.9\"}"), 0);
+	assert_int_equal(change(account_add_address, a, "{\"address\":\"2001:db8::/48\"}"), 0);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		snprintf(body, sizeof body, "{\"address\":\"%s\"}", rows[i].text);
+		assert_int_equal(change(account_add_address, b, body), rows[i].overlaps ? -1 : 0);
+		if (!rows[i].overlaps)
+			continue;
+		assert_int_equal(edit.fault.status, 409);
+		assert_non_null(strstr(edit.fault.error, rows[i].overlaps));
+		assert_non_null(strstr(edit.fault.error, a));
+	}
+}
+
+static void
 a_domain_that_was_removed_may_go_to_another(void **state)
 {
 	char a[16], b[16];
@@ -486,6 +559,8 @@ main(void)
 		TEST(what_is_not_understood_is_not_passed_over),
 		TEST(the_same_value_again_is_fine),
 		TEST(an_address_belongs_to_one_account),
+		TEST(a_network_is_bounded),
+		TEST(networks_of_two_accounts_do_not_overlap),
 		TEST(a_domain_that_was_removed_may_go_to_another),
 		TEST(a_new_password_replaces_the_old_one),
 		TEST(every_change_is_a_newer_version),
