@@ -80,6 +80,15 @@ json_t *ctl_request(const struct ctl *ctl, const char *method, const char *path,
  * nothing is said of it. */
 json_t *ctl_try(const struct ctl *ctl, const char *method, const char *path, json_t *body,
 	json_t **refusal_out);
+/* What went wrong with a question. `passes`: the same one may be answered later (nobody listens,
+ * 5xx), and nothing has been said of it but `text`. */
+#define CTL_TROUBLE_MAX 512
+struct ctl_trouble {
+	bool passes;
+	char text[CTL_TROUBLE_MAX];
+};
+/* Like ctl_request(), of a question (GET) that is asked again and again. */
+json_t *ctl_poll(const struct ctl *ctl, const char *path, struct ctl_trouble *trouble);
 /* For paths and queries: percent-encoded, the caller's to free. */
 char *ctl_encode(const char *text);
 

@@ -2,6 +2,8 @@
  * events.c - the command that shows what happened, and what happens.
  *
  * Whoever follows asks for what came behind the last answer, and the API lets that question wait.
+ * While nobody answers, since control starts again, the question is asked again: the place is kept,
+ * so that nothing is left out.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +19,8 @@
 #define SHOWN_BEFORE 10ul /* what follows */
 #define WAIT_S 20ul
 #define BREATH_MS 500 /* between answers that held something */
+#define AGAIN_FIRST_MS 500
+#define AGAIN_MAX_MS 30000
 
 struct asking {
 	const struct ctl *ctl;
@@ -24,15 +28,17 @@ struct asking {
 	char *after; /* NULL: not yet */
 };
 
-/* The place is kept for the next question. NULL after saying why not. */
+/* The place is kept for the next question. NULL: nobody answers now, or, after saying so, for good.
+ */
 static json_t *
-ask(struct asking *asking, unsigned long limit, unsigned long wait_s)
+ask_once(struct asking *asking, unsigned long limit, unsigned long wait_s,
+	struct ctl_trouble *trouble)
 {
 	char *encoded = asking->after ? ctl_encode(asking->after) : NULL;
 	char *path = xasprintf("%s%climit=%lu&wait=%lu%s%s", asking->query,
 		strchr(asking->query, '?') ? '&' : '?', limit < PAGE_MAX ? limit : PAGE_MAX, wait_s,
 		encoded ? "&after=" : "", encoded ? encoded : "");
-	json_t *answer = ctl_request(asking->ctl, "GET", path, NULL);
+	json_t *answer = ctl_poll(asking->ctl, path, trouble);
 	const char *place = json_string_value(json_object_get(answer, "place"));
 
 	if (place) {
@@ -41,6 +47,46 @@ ask(struct asking *asking, unsigned long limit, unsigned long wait_s)
 	}
 	free(encoded);
 	free(path);
+	return answer;
+}
+
+/* NULL after saying why not. */
+static json_t *
+ask(struct asking *asking, unsigned long limit)
+{
+	struct ctl_trouble trouble;
+	json_t *answer = ask_once(asking, limit, 0, &trouble);
+
+	if (!answer && trouble.passes)
+		ctl_error(asking->ctl, "%s", trouble.text);
+	return answer;
+}
+
+static void
+pause_ms(unsigned ms)
+{
+	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000L }, NULL);
+}
+
+/* Until somebody answers. NULL after saying why nobody will. */
+static json_t *
+ask_until_answered(struct asking *asking)
+{
+	unsigned again_ms = AGAIN_FIRST_MS;
+	struct ctl_trouble trouble;
+	json_t *answer;
+
+	while (!(answer = ask_once(asking, PAGE_MAX, WAIT_S, &trouble)) && trouble.passes) {
+		if (again_ms == AGAIN_FIRST_MS) {
+			fputs("shoutctl: ", stderr);
+			print_clean(stderr, trouble.text);
+			fputs("; it is asked again until it answers\n", stderr);
+		}
+		pause_ms(again_ms);
+		again_ms = again_ms < AGAIN_MAX_MS / 2 ? 2 * again_ms : AGAIN_MAX_MS;
+	}
+	if (answer && again_ms != AGAIN_FIRST_MS)
+		fputs("shoutctl: it answers again\n", stderr);
 	return answer;
 }
 
@@ -89,7 +135,7 @@ show_up_to(struct asking *asking, unsigned long limit, bool follow)
 	bool more;
 
 	do {
-		answer = ask(asking, limit - shown, 0);
+		answer = ask(asking, limit - shown);
 		if (!answer)
 			return CTL_FAILED;
 		shown += show(asking->ctl, answer);
@@ -104,12 +150,11 @@ show_up_to(struct asking *asking, unsigned long limit, bool follow)
 static int
 follow(struct asking *asking)
 {
-	const struct timespec breath = { BREATH_MS / 1000, BREATH_MS % 1000 * 1000000 };
 	json_t *answer;
 
-	while (!ferror(stdout) && (answer = ask(asking, PAGE_MAX, WAIT_S))) {
+	while (!ferror(stdout) && (answer = ask_until_answered(asking))) {
 		if (show(asking->ctl, answer) > 0)
-			nanosleep(&breath, NULL);
+			pause_ms(BREATH_MS);
 		json_decref(answer);
 	}
 	return CTL_FAILED;

@@ -4,6 +4,7 @@
  * Only the place that connect.c found hears the token: no proxy, no redirection, no .netrc, and
  * with https nobody whose certificate does not fit.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,35 @@ on_data(char *data, size_t size, size_t count, void *arg)
 	return length;
 }
 
+/* Says what went wrong, or writes it down, when it may pass. */
+static void tell(const struct ctl *ctl, struct ctl_trouble *trouble, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void
+tell(const struct ctl *ctl, struct ctl_trouble *trouble, const char *format, ...)
+{
+	char text[CTL_TROUBLE_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	if (trouble && trouble->passes)
+		memcpy(trouble->text, text, sizeof text);
+	else
+		ctl_error(ctl, "%s", text);
+}
+
+/* Whether a server that starts again, or a network that comes back, ends it. */
+static bool
+may_pass(CURLcode code)
+{
+	return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
+		code == CURLE_SSL_CONNECT_ERROR || code == CURLE_GOT_NOTHING ||
+		code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
+		code == CURLE_PARTIAL_FILE || code == CURLE_OPERATION_TIMEDOUT;
+}
+
 /* Whether it failed before anything was asked. */
 static bool
 is_unasked(CURLcode code)
@@ -55,7 +85,8 @@ is_unasked(CURLcode code)
 
 /* Says why no answer came. */
 static void
-tell_failure(const struct ctl *ctl, CURL *curl, CURLcode code, const struct answer *answer)
+tell_failure(const struct ctl *ctl, CURL *curl, CURLcode code, const struct answer *answer,
+	struct ctl_trouble *trouble)
 {
 	const char *why = *answer->detail ? answer->detail : curl_easy_strerror(code);
 	char *method = NULL;
@@ -63,18 +94,20 @@ tell_failure(const struct ctl *ctl, CURL *curl, CURLcode code, const struct answ
 
 	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &err);
 	curl_easy_getinfo(curl, CURLINFO_EFFECTIVE_METHOD, &method);
+	if (trouble)
+		trouble->passes = may_pass(code);
 	if (answer->too_large)
-		ctl_error(ctl, "the answer has more than %zu MiB: ask for less (--limit)",
+		tell(ctl, trouble, "the answer has more than %zu MiB: ask for less (--limit)",
 			ANSWER_MAX >> 20);
 	else if (code == CURLE_COULDNT_CONNECT)
-		ctl_error(ctl, "no answer from %s: does shout run? (%s)", ctl->url,
+		tell(ctl, trouble, "no answer from %s: does shout run? (%s)", ctl->url,
 			err ? strerror((int)err) : why);
 	else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
-		ctl_error(ctl,
+		tell(ctl, trouble,
 			"what answers at %s does not speak HTTP: is it another service, or TLS?",
 			ctl->url);
 	else
-		ctl_error(ctl, "no answer from %s: %s%s", ctl->url, why,
+		tell(ctl, trouble, "no answer from %s: %s%s", ctl->url, why,
 			is_unasked(code) || (method && strcmp(method, "GET") == 0)
 				? ""
 				: "; what was asked may still be done: look before you repeat it");
@@ -82,17 +115,18 @@ tell_failure(const struct ctl *ctl, CURL *curl, CURLcode code, const struct answ
 
 /* What is wrong with a field is said of what was typed for it. */
 static void
-tell_fault(const struct ctl *ctl, const char *field, const char *error)
+tell_fault(const struct ctl *ctl, const char *field, const char *error, struct ctl_trouble *trouble)
 {
 	char *typed = ctl_typed(ctl, field);
 
-	ctl_error(ctl, "%s%s%s", typed, *typed ? ": " : "", error);
+	tell(ctl, trouble, "%s%s%s", typed, *typed ? ": " : "", error);
 	free(typed);
 }
 
 /* The body of a success; NULL after saying what went wrong. */
 static json_t *
-answer_take(const struct ctl *ctl, CURL *curl, const struct answer *answer, json_t **refusal_out)
+answer_take(const struct ctl *ctl, CURL *curl, const struct answer *answer, json_t **refusal_out,
+	struct ctl_trouble *trouble)
 {
 	json_t *body = json_loadb(answer->text ? answer->text : "", answer->length, 0, NULL);
 	const char *error = json_string_value(json_object_get(body, "error"));
@@ -106,12 +140,15 @@ answer_take(const struct ctl *ctl, CURL *curl, const struct answer *answer, json
 		*refusal_out = body;
 		return NULL;
 	}
+	if (trouble)
+		trouble->passes = status / 100 == 5;
 	if (status / 100 == 2)
 		ctl_error(ctl, "what %s answers is no JSON object", ctl->url);
 	else if (error)
-		tell_fault(ctl, field ? field : "", error);
+		tell_fault(ctl, field ? field : "", error, trouble);
 	else
-		ctl_error(ctl, "%s answers with HTTP status %ld, and not why", ctl->url, status);
+		tell(ctl, trouble, "%s answers with HTTP status %ld, and not why", ctl->url,
+			status);
 	json_decref(body);
 	return NULL;
 }
@@ -190,7 +227,7 @@ request_set(CURL *curl, const char *method, const char *text)
 }
 
 static json_t *
-perform(const struct ctl *ctl, CURL *curl, json_t **refusal_out)
+perform(const struct ctl *ctl, CURL *curl, json_t **refusal_out, struct ctl_trouble *trouble)
 {
 	struct answer answer = { 0 };
 	json_t *reply = NULL;
@@ -201,24 +238,18 @@ perform(const struct ctl *ctl, CURL *curl, json_t **refusal_out)
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
 	code = curl_easy_perform(curl);
 	if (code)
-		tell_failure(ctl, curl, code, &answer);
+		tell_failure(ctl, curl, code, &answer, trouble);
 	else
-		reply = answer_take(ctl, curl, &answer, refusal_out);
+		reply = answer_take(ctl, curl, &answer, refusal_out, trouble);
 	if (answer.text)
 		explicit_bzero(answer.text, answer.length); /* it may hold a new password */
 	free(answer.text);
 	return reply;
 }
 
-json_t *
-ctl_request(const struct ctl *ctl, const char *method, const char *path, json_t *body)
-{
-	return ctl_try(ctl, method, path, body, NULL);
-}
-
-json_t *
-ctl_try(const struct ctl *ctl, const char *method, const char *path, json_t *body,
-	json_t **refusal_out)
+static json_t *
+request(const struct ctl *ctl, const char *method, const char *path, json_t *body,
+	json_t **refusal_out, struct ctl_trouble *trouble)
 {
 	CURL *curl = curl_easy_init();
 	char *uri = xasprintf("%s/api/v1/%s", ctl->url, path);
@@ -232,7 +263,7 @@ ctl_try(const struct ctl *ctl, const char *method, const char *path, json_t *bod
 	request_set(curl, method, text);
 	curl_easy_setopt(curl, CURLOPT_URL, uri);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-	reply = perform(ctl, curl, refusal_out);
+	reply = perform(ctl, curl, refusal_out, trouble);
 	curl_easy_cleanup(curl);
 	headers_free(headers);
 	if (text)
@@ -241,6 +272,26 @@ ctl_try(const struct ctl *ctl, const char *method, const char *path, json_t *bod
 	free(uri);
 	json_decref(body);
 	return reply;
+}
+
+json_t *
+ctl_request(const struct ctl *ctl, const char *method, const char *path, json_t *body)
+{
+	return request(ctl, method, path, body, NULL, NULL);
+}
+
+json_t *
+ctl_try(const struct ctl *ctl, const char *method, const char *path, json_t *body,
+	json_t **refusal_out)
+{
+	return request(ctl, method, path, body, refusal_out, NULL);
+}
+
+json_t *
+ctl_poll(const struct ctl *ctl, const char *path, struct ctl_trouble *trouble)
+{
+	*trouble = (struct ctl_trouble){ 0 };
+	return request(ctl, "GET", path, NULL, NULL, trouble);
 }
 
 char *

@@ -112,7 +112,7 @@ static const struct manual manuals[] = {
 	{ "events",
 	  "Shows what happened, a line each: what was accepted, refused (rejected, auth-failed, tls-failed), "
 	  "delivered, deferred, bounced ... All that is given must match. Without --since the newest are shown, with "
-	  "it the first from then on; with --follow also what comes. What is refused shows within seconds, and "
+	  "it the first from then on; with --follow also what comes, also when control starts again meanwhile. What is refused shows within seconds, and "
 	  "what is refused again in the same way once a minute, with a count. Times are UTC.",
 	  { "shoutctl events --client 192.0.2.7 --since 10:00", "shoutctl events --event auth-failed --username acme-srl-x7k2m9",
 	    "shoutctl events --domain acme.example --since 2h --limit 1000" } },

@@ -142,9 +142,9 @@ def test_why_goes_from_page_to_page(shout):
 class Follower:
     """`shoutctl events --follow --json ...`; its events, as they come."""
 
-    def __init__(self, shout, *words, reads=True):
+    def __init__(self, shout, *words, reads=True, stderr=None):
         self.process = subprocess.Popen([BUILD / "shoutctl", "-c", shout.file, "--json", "events", "--follow", *words],
-                                        stdout=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, stderr=stderr, text=True)
         self.events = []
         self.thread = threading.Thread(target=self.read)
         if reads:
@@ -241,6 +241,27 @@ def test_a_stop_answers_who_waits(rig, sink, certificate):
         for answer in answers:
             with contextlib.suppress(OSError, http.client.HTTPException):  # it came too late
                 assert answer.result()[0] in (200, 503)
+
+
+def test_who_follows_goes_on_after_a_restart_and_ends_with_a_wrong_token(narrow):
+    said = narrow.directory / "follower"
+    with said.open("w") as stderr, Follower(narrow, "--event", "accepted", stderr=stderr) as follower:
+        first = many(narrow, 1)
+        wait_for(lambda: [one["id"] for one in follower.events] == first)
+        assert narrow.stop() == 0
+        wait_for(lambda: "asked again until it answers" in said.read_text())
+        assert follower.process.poll() is None
+        narrow.restart()
+        second = many(narrow, 2)
+        wait_for(lambda: [one["id"] for one in follower.events] == first + second, 60)
+        assert "answers again" in said.read_text()
+        assert narrow.stop() == 0
+        token = narrow.state_dir / "control.token"
+        token.write_text("".join(reversed(token.read_text().strip())) + "\n")
+        narrow.restart()
+        assert follower.process.wait(60) == 1
+        follower.thread.join()
+        assert "error" in follower.events[-1] and len(follower.events) == 4
 
 
 def test_a_search_lets_others_have_their_turn(shout):
