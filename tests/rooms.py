@@ -58,8 +58,8 @@ MAY_USE = {
 }
 for role in ("sender", "ingress", "control"):
     MAY_USE[role] = SHARED | {room for room in MAY_USE if room.startswith(role + "/")}
-# `shout topics` is a tool of the cluster.
-TOOLS = {"cmd": {KAFKA}}
+# `shout topics` and `shout check` look at the cluster itself.
+TOOLS = {"cmd": {KAFKA}, "cmd/check": {KAFKA}}
 
 MODULES_MAX = 20
 CIRCLE_MAX = 4

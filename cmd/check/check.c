@@ -252,6 +252,7 @@ look(struct findings *findings)
 	printf("redis        %s%s\n", config->redis.address, config->redis.tls ? ", TLS" : "");
 	fflush(stdout);
 	check_redis_memory(findings);
+	check_brokers(findings);
 	check_resolver(findings);
 	check_clamd(findings);
 }

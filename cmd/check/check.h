@@ -35,6 +35,8 @@ void check_names(struct findings *findings);
 /* As the user. */
 void check_clamd(struct findings *findings);
 void check_resolver(struct findings *findings);
+/* Each broker, those among them that the others name, and whether the topics are there. */
+void check_brokers(struct findings *findings);
 /* Whether Redis answers, takes a write, and keeps what it is given. */
 void check_redis_memory(struct findings *findings);
 

@@ -1,6 +1,6 @@
 /*
- * servers.c - asks whom Shout depends on: each clamd and each name server, by what Shout wants of
- * them, and none for longer than a few seconds.
+ * servers.c - asks whom Shout depends on: each broker, clamd and name server, by what Shout wants
+ * of them, and none for longer than a few seconds.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -18,8 +18,10 @@
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
 #include "shared/base/resolve.h"
+#include "shared/queue/kafka/kafka_brokers.h"
 
 #define CLAMD_MS 5000
+#define BROKER_MS 5000
 #define RESOLVER_MS 2000
 #define RESOLVER_TRIES 2
 
@@ -93,6 +95,30 @@ check_clamd(struct findings *findings)
 		fail(findings,
 			"no clamd scans: mail waits until one does; start clamav-daemon, or "
 			"correct scanner.clamd");
+}
+
+/* Brokers */
+
+static void
+on_broker_away(void *arg, const char *broker, const char *why)
+{
+	warn(arg, "broker %s does not answer: %s", broker, why);
+}
+
+static void
+on_topic_missing(void *arg, const char *topic)
+{
+	fail(arg, "the brokers have no topic %s: shout topics creates it", topic);
+}
+
+void
+check_brokers(struct findings *findings)
+{
+	const struct kafka_brokers_handler handler = { on_broker_away, on_topic_missing };
+
+	if (findings->config->queue.backend == BACKEND_KAFKA &&
+		!kafka_brokers_ask(findings->config, BROKER_MS, &handler, findings))
+		fail(findings, "no broker answers: start them, or correct queue.brokers");
 }
 
 /* Name servers */

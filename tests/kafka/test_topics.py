@@ -103,3 +103,35 @@ def test_needs_as_many_brokers_as_copies(rig):
     file.write_text(json.dumps({"state_dir": str(rig.path("state")), "queue": lonely.queue(replication=3)}))
     found = kafka.topics(file, check=False)["findings"]
     assert len(found) == 1 and "refuse" in found[0]["what"]
+
+
+def look(rig, **queue):
+    """What `shout check` finds of the brokers: (errors, warnings)."""
+    file = rig.path("shout.yaml")
+    file.write_text(json.dumps({"state_dir": str(rig.path("state")), "user": "root", "queue": queue}))
+    done = subprocess.run([harness.BUILD / "shout", "check", "--json", "-c", file], capture_output=True, text=True, timeout=60)
+    assert done.stdout, done.stderr
+    found = json.loads(done.stdout)["findings"]
+    return [sorted(f["text"] for f in found if f["level"] == level and ("broker" in f["text"] or "topic" in f["text"]))
+            for level in ("error", "warning")]
+
+
+def test_a_check_names_brokers_that_are_away(rig):
+    dead = [f"127.0.0.1:{harness.free_port()}" for _ in range(2)]
+    errors, warnings = look(rig, backend="kafka", brokers=",".join(dead))
+    assert errors == ["no broker answers: start them, or correct queue.brokers"]
+    assert len(warnings) == 2 and all(any(one.startswith(f"broker {broker} ") for one in warnings) for broker in dead)
+
+
+def test_a_check_names_topics_that_are_missing_and_creates_none(rig):
+    eager = rig.add(kafka.Kafka(rig.path("kafka"), settings={"auto.create.topics.enable": "true"}))
+    dead, queue = f"127.0.0.1:{harness.free_port()}", eager.queue()
+    for _ in range(2):
+        errors, warnings = look(rig, **{**queue, "brokers": f"{dead},{eager.address}"})
+        assert errors == [f"the brokers have no topic {topic}: shout topics creates it" for topic in (
+            "mail.deferred", "mail.events", "mail.inbound", "mail.ready", "mail.state", "relay.config")]
+        assert len(warnings) == 1 and warnings[0].startswith(f"broker {dead} does not answer: ")
+    file = rig.path("topics.yaml")
+    file.write_text(json.dumps({"state_dir": str(rig.path("state")), "queue": queue}))
+    assert all(topic["created"] for topic in kafka.topics(file, check=False)["topics"])
+    assert look(rig, **queue) == [[], []]
