@@ -184,6 +184,19 @@ def mend(path, value):
     return change
 
 
+def test_an_account_is_not_imported_over_another_s_network(shout, file):
+    moved, there = (shout.account_add(domain=f"{name}-overlap.example") for name in ("moved", "there"))
+    shout.shoutctl("account", "add-address", moved["account"], "--ip", "198.18.7.9")
+    lines = export(shout, file, moved["account"])
+    shout.shoutctl("account", "delete", moved["account"], "--now")
+    shout.shoutctl("account", "add-address", there["account"], "--ip", "198.18.7.0/24")
+    one, = shout.shoutctl("account", "import", write(file, lines), check=False)["accounts"]
+    assert one["result"] == "refused" and "198.18.7.0/24" in json.dumps(one) and there["account"] in json.dumps(one)
+    shout.shoutctl("account", "remove-address", there["account"], "--ip", "198.18.7.0/24")
+    one, = shout.shoutctl("account", "import", write(file, lines))["accounts"]
+    assert one["result"] == "new"
+
+
 @pytest.mark.parametrize("path, value", [
     ("account.id", "UPPERCASE1"), ("account.id", "../../etc/"), ("account.id", ...), ("account.id", 5),
     ("account.name", ""), ("account.name", "a\nb"), ("account.name", ...), ("account.contact", "nobody"),
