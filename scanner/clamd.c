@@ -142,7 +142,7 @@ on_dispatch(evutil_socket_t fd, short what, void *arg)
 	if (clamd->drained)
 		return;
 	if (clamd_room_short(clamd)) {
-		clamd_room_watch(clamd);
+		clamd_room_look_later(clamd);
 		return;
 	}
 	dispatch_suspects(clamd);
@@ -153,7 +153,7 @@ on_dispatch(evutil_socket_t fd, short what, void *arg)
 		clamd_scan_start(session, scan_of(fair_take(clamd->scans, capacity_of(clamd))));
 	}
 	tick_start(clamd);
-	clamd_room_watch(clamd);
+	clamd_room_look_later(clamd);
 }
 
 static void

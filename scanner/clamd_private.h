@@ -110,7 +110,7 @@ void clamd_late_fail(struct host *host, bool healthy);
 bool clamd_room_short(struct clamd *clamd);
 /* clamd_room.c: sets the time of the next look: soon while scans are in flight, else now and
  * then. */
-void clamd_room_watch(struct clamd *clamd);
+void clamd_room_look_later(struct clamd *clamd);
 /* clamd_room.c: sends the line before a message by which clamd cannot take it for one that it
  * remembers. */
 void clamd_room_mark(const struct clamd *clamd, struct clamd_wire *wire);

@@ -104,7 +104,7 @@ clamd_room_short(struct clamd *clamd)
 }
 
 void
-clamd_room_watch(struct clamd *clamd)
+clamd_room_look_later(struct clamd *clamd)
 {
 	const unsigned ms = clamd->in_flight ? LOOK_MS : IDLE_LOOK_MS;
 	const struct timeval after = { 0, (suseconds_t)ms * 1000 };
@@ -120,7 +120,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	clamd_room_short(clamd);
-	clamd_room_watch(clamd);
+	clamd_room_look_later(clamd);
 }
 
 void
