@@ -64,8 +64,8 @@ struct kafka_producer {
 	uint64_t close_by_ms;
 	/* queue thread */
 	struct kafka_handle *dead;
-	LIST_HEAD(watched, kafka_message)
-	watched; /* under way, and may be late before their report */
+	LIST_HEAD(timed, kafka_message)
+	timed; /* under way, and may be late before their report */
 	struct answers *answers;
 	uint64_t next_tick_ms;
 	struct kafka_tally tally;
@@ -182,11 +182,11 @@ produce_small(struct kafka_producer *producer, struct kafka_message *message)
 }
 
 static void
-unwatch(struct kafka_message *message)
+untime(struct kafka_message *message)
 {
-	if (message->watched.le_prev)
-		LIST_REMOVE(message, watched);
-	message->watched.le_prev = NULL;
+	if (message->timed.le_prev)
+		LIST_REMOVE(message, timed);
+	message->timed.le_prev = NULL;
 }
 
 /* librdkafka counts the message's time from here on. A message that waited for long is answered
@@ -199,7 +199,7 @@ hand_over_late(struct kafka_producer *producer, struct kafka_message *message)
 	if (message->on_let_go && waited_us > PATIENCE_MS(producer->queue->late_ms) * 1000ull) {
 		if (kafka_lane_of(message) != LANE_LARGE)
 			kafka_message_keep(message, true);
-		LIST_INSERT_HEAD(&producer->watched, message, watched);
+		LIST_INSERT_HEAD(&producer->timed, message, timed);
 	}
 	hand_over(producer, message);
 }
@@ -264,7 +264,7 @@ kafka_produce(struct kafka_producer *producer, struct kafka_message *message)
 	message->gate = NULL;
 	message->copy = NULL;
 	message->answered = false;
-	message->watched.le_prev = NULL;
+	message->timed.le_prev = NULL;
 	metric_add(producer->tally.in_flight, 1);
 	if (lane == LANE_LARGE)
 		produce_large(producer, message);
@@ -292,7 +292,7 @@ settle(struct kafka_producer *producer, struct kafka_message *message, int err, 
 	void *copy = message->copy;
 
 	metric_add(producer->tally.in_flight, -1);
-	unwatch(message);
+	untime(message);
 	if (!message->answered)
 		answer(producer, message, err, offset);
 	else if (!err)
@@ -378,12 +378,12 @@ expire(struct kafka_producer *producer, uint64_t now_us)
 
 	if (now_us <= late_us)
 		return;
-	for (struct kafka_message *message = LIST_FIRST(&producer->watched); message;
+	for (struct kafka_message *message = LIST_FIRST(&producer->timed); message;
 		message = next) {
-		next = LIST_NEXT(message, watched);
+		next = LIST_NEXT(message, timed);
 		if (message->asked_us >= now_us - late_us)
 			continue;
-		unwatch(message);
+		untime(message);
 		answer(producer, message, -ETIMEDOUT, -1);
 	}
 	pthread_mutex_lock(&producer->lock);

@@ -33,7 +33,7 @@ struct kafka_message {
 	/* fields of the producer */
 	uint64_t asked_us;
 	bool answered;
-	LIST_ENTRY(kafka_message) watched;
+	LIST_ENTRY(kafka_message) timed;
 	struct kafka_handle *handle;
 	struct kafka_gate *gate;
 	struct kafka_message *next;
