@@ -10,7 +10,7 @@
  *
  * A record is copied as it comes, and librdkafka's message, which pins its whole fetch, is freed; a
  * body of more than QUEUE_INLINE_MAX is copied into a file. Memory is bounded by the sum of:
- * HELD_BYTES_MAX (for mail.ready window x QUEUE_INLINE_MAX), the envelopes, QUEUED_KBYTES fetched
+ * KEPT_BYTES_MAX (for mail.ready window x QUEUE_INLINE_MAX), the envelopes, QUEUED_KBYTES fetched
  * ahead, and one largest message for each broker's fetch under way. With a full window librdkafka
  * may hold one largest message a partition.
  *
@@ -41,7 +41,7 @@
 #define TURN 256            /* records of one turn of the loop */
 #define SESSION_MS 45000
 #define NEAR 500 /* the window of mail.inbound: with more in hand, bodies may be read twice */
-#define HELD_BYTES_MAX ((size_t)128 << 20)
+#define KEPT_BYTES_MAX ((size_t)128 << 20)
 #define STUCK_MS 2000 /* a record is in hand for longer: the whole window is used */
 
 void
@@ -60,14 +60,14 @@ give(struct kafka_consumer *consumer, struct consumer_record *record)
 }
 
 static void
-give_held(struct kafka_consumer *consumer, struct partition *partition)
+give_pending(struct kafka_consumer *consumer, struct partition *partition)
 {
 	struct consumer_record *record;
 
-	while ((record = partition->held) && !consumer->stopped) {
+	while ((record = partition->pending) && !consumer->stopped) {
 		if (!partition_may_give(partition, record->offset))
 			break;
-		partition->held = record->next;
+		partition->pending = record->next;
 		give(consumer, record);
 	}
 }
@@ -89,9 +89,9 @@ on_message(struct kafka_consumer *consumer, struct partition *partition,
 	record = partition_take(partition, message);
 	if (!record)
 		return;
-	if (partition->held || !partition_may_give(partition, record->offset)) {
-		if (!partition->held)
-			partition->held = record;
+	if (partition->pending || !partition_may_give(partition, record->offset)) {
+		if (!partition->pending)
+			partition->pending = record;
 	} else {
 		give(consumer, record);
 	}
@@ -127,7 +127,7 @@ room_of(struct kafka_consumer *consumer, struct partition *partition)
 	int64_t promised;
 	size_t room;
 
-	if (partition->state != PARTITION_RUNNING || partition->held ||
+	if (partition->state != PARTITION_RUNNING || partition->pending ||
 		consumer->load >= window_of(consumer))
 		return 0;
 	promised = partition->promised - kafka_offsets_next(partition->offsets);
@@ -149,7 +149,7 @@ read_partition(struct kafka_consumer *consumer, struct partition *partition, siz
 	size_t room;
 	ssize_t count;
 
-	give_held(consumer, partition);
+	give_pending(consumer, partition);
 	room = room_of(consumer, partition);
 	if (!room || !rd_kafka_queue_length(partition->queue))
 		return false;
@@ -500,7 +500,7 @@ kafka_consume(struct queue *base, enum topic topic, struct loop *loop, unsigned 
 		.group = kafka_group_name[topic],
 		.loop = loop,
 		.window = window,
-		.held_bytes_max = HELD_BYTES_MAX,
+		.kept_bytes_max = KEPT_BYTES_MAX,
 		.near = topic == TOPIC_INBOUND && window > NEAR ? NEAR : window,
 		.on_record = on_record,
 		.arg = arg,
@@ -530,8 +530,8 @@ kafka_consumer_stop(struct consumer *base)
 	if (consumer->queue->state)
 		kafka_state_forget_claims(consumer->queue->state, consumer->loop);
 	for (int32_t i = 0; i < consumer->partitions_count; i++)
-		while (consumer->partitions[i] && consumer->partitions[i]->held)
-			record_free(consumer->partitions[i]->held);
+		while (consumer->partitions[i] && consumer->partitions[i]->pending)
+			record_free(consumer->partitions[i]->pending);
 }
 
 static void

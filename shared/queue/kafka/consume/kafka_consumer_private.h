@@ -39,8 +39,8 @@ enum partition_state {
 	PARTITION_RUNNING,
 };
 
-/* An account with records in hand. */
-struct holder {
+/* Records in hand of an account, and the bytes of their bodies that are kept. */
+struct account_use {
 	UT_hash_handle hh;
 	size_t records, bytes;
 	char account[];
@@ -50,8 +50,8 @@ struct consumer_record {
 	struct kafka_record head;
 	struct partition *partition;
 	int64_t offset;
-	struct holder *holder; /* its account */
-	size_t held_bytes;
+	struct account_use *use; /* its account */
+	size_t kept_bytes;
 	uint64_t arrived_ms;
 	struct consumer_record *next, **at; /* among the partition's, in the order they came */
 };
@@ -70,7 +70,7 @@ struct partition {
 	int64_t redelivered_below; /* INT64_MAX: below what the log holds when it is first read */
 	int64_t committed, trimmed;
 	uint64_t trimmed_ms;
-	struct consumer_record *held; /* one of `records`: from it on they wait for a commit */
+	struct consumer_record *pending; /* one of `records`: from it on they wait for a commit */
 };
 
 #define ASSIGN_PATIENCE_MS 5000
@@ -88,9 +88,9 @@ struct kafka_consumer {
 	unsigned window, near, load; /* by weight */
 	bool stuck;                  /* so the window counts, else `near` */
 	unsigned in_hand;
-	struct holder *holders; /* accounts with records in hand */
-	size_t held_bytes;      /* of bodies that are kept; a file counts as QUEUE_INLINE_MAX */
-	size_t held_bytes_max;  /* of mail.inbound */
+	struct account_use *accounts; /* accounts with records in hand */
+	size_t kept_bytes;     /* of bodies that are kept; a file counts as QUEUE_INLINE_MAX */
+	size_t kept_bytes_max; /* of mail.inbound */
 	void (*on_record)(void *arg, struct record *record);
 	void *arg;
 	rd_kafka_t *rk;

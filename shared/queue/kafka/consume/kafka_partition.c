@@ -118,8 +118,8 @@ partition_lose(struct partition *partition)
 	if (partition->state == PARTITION_FOREIGN)
 		return;
 	partition->state = PARTITION_FOREIGN;
-	while (partition->held)
-		record_free(partition->held);
+	while (partition->pending)
+		record_free(partition->pending);
 	kafka_offsets_free(&partition->offsets);
 	if (consumer->topic == KAFKA_READY && consumer->queue->state)
 		kafka_state_release(consumer->queue->state, partition->number);
@@ -268,19 +268,19 @@ take_bad(struct partition *partition, const rd_kafka_message_t *message)
 		kafka_offsets_finish(partition->offsets, message->offset);
 }
 
-static struct holder *
-holder_get(struct kafka_consumer *consumer, const char *account)
+static struct account_use *
+account_use_get(struct kafka_consumer *consumer, const char *account)
 {
 	const size_t size = strlen(account) + 1;
-	struct holder *holder;
+	struct account_use *use;
 
-	HASH_FIND_STR(consumer->holders, account, holder);
-	if (holder)
-		return holder;
-	holder = xcalloc(1, sizeof *holder + size);
-	memcpy(holder->account, account, size);
-	HASH_ADD_STR(consumer->holders, account, holder);
-	return holder;
+	HASH_FIND_STR(consumer->accounts, account, use);
+	if (use)
+		return use;
+	use = xcalloc(1, sizeof *use + size);
+	memcpy(use->account, account, size);
+	HASH_ADD_STR(consumer->accounts, account, use);
+	return use;
 }
 
 /* An account with slow mail has many records that wait for long. Their bodies would take the
@@ -291,18 +291,18 @@ keep_body(struct consumer_record *record, const rd_kafka_message_t *message)
 {
 	struct kafka_consumer *consumer = record->partition->consumer;
 	const Envelope *envelope = record->head.base.envelope;
-	struct holder *holder = holder_get(consumer, envelope->account);
-	const size_t left = consumer->held_bytes < consumer->held_bytes_max
-		? consumer->held_bytes_max - consumer->held_bytes
+	struct account_use *use = account_use_get(consumer, envelope->account);
+	const size_t left = consumer->kept_bytes < consumer->kept_bytes_max
+		? consumer->kept_bytes_max - consumer->kept_bytes
 		: 0;
 
-	holder->records++;
-	record->holder = holder;
-	if (consumer->topic == KAFKA_INBOUND && !fair_allows(holder->bytes, left))
+	use->records++;
+	record->use = use;
+	if (consumer->topic == KAFKA_INBOUND && !fair_allows(use->bytes, left))
 		return;
-	record->held_bytes = message->len < QUEUE_INLINE_MAX ? message->len : QUEUE_INLINE_MAX;
-	holder->bytes += record->held_bytes;
-	consumer->held_bytes += record->held_bytes;
+	record->kept_bytes = message->len < QUEUE_INLINE_MAX ? message->len : QUEUE_INLINE_MAX;
+	use->bytes += record->kept_bytes;
+	consumer->kept_bytes += record->kept_bytes;
 	record->head.body = kafka_body_keep(
 		consumer->queue->bodies, kafka_place_of(envelope), message->payload, message->len);
 }
@@ -314,12 +314,12 @@ let_body_go(struct consumer_record *record)
 
 	if (record->head.body)
 		kafka_body_unpin(record->head.body);
-	record->holder->bytes -= record->held_bytes;
-	consumer->held_bytes -= record->held_bytes;
-	if (--record->holder->records)
+	record->use->bytes -= record->kept_bytes;
+	consumer->kept_bytes -= record->kept_bytes;
+	if (--record->use->records)
 		return;
-	HASH_DEL(consumer->holders, record->holder);
-	free(record->holder);
+	HASH_DEL(consumer->accounts, record->use);
+	free(record->use);
 }
 
 struct consumer_record *
@@ -368,8 +368,8 @@ record_free(struct consumer_record *record)
 {
 	struct partition *partition = record->partition;
 
-	if (partition->held == record)
-		partition->held = record->next;
+	if (partition->pending == record)
+		partition->pending = record->next;
 	*record->at = record->next;
 	if (record->next)
 		record->next->at = record->at;

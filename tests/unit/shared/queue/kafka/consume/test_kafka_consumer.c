@@ -155,7 +155,7 @@ behind_what_is_slow_records_come_without_their_bodies(void **state)
 	consume(member, TOPIC_INBOUND, 20000);
 	consumer = (struct kafka_consumer *)member->consumer;
 	consumer->near = 20;
-	consumer->held_bytes_max = 40;
+	consumer->kept_bytes_max = 40;
 	AWAIT(member->count == 60);
 	for (size_t i = 0; i < 60; i++)
 		kept += kafka_record_of(member->records[i])->body != NULL;
