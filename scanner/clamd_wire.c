@@ -33,7 +33,7 @@ struct clamd_wire {
 	bool connecting, closed, write_failed, was_full;
 	struct event *readable, *writable;
 	struct evbuffer *out;
-	size_t held; /* bytes of an incomplete answer */
+	size_t in_size; /* bytes of an incomplete answer */
 	char in[ANSWER_MAX];
 	struct task free_task;
 };
@@ -101,7 +101,7 @@ wire_answers(struct clamd_wire *wire)
 	size_t at = 0;
 	char *end;
 
-	while ((end = memchr(wire->in + at, '\0', wire->held - at))) {
+	while ((end = memchr(wire->in + at, '\0', wire->in_size - at))) {
 		char *text = wire->in + at;
 
 		at = (size_t)(end - wire->in) + 1;
@@ -109,8 +109,8 @@ wire_answers(struct clamd_wire *wire)
 		if (wire->closed)
 			return false;
 	}
-	wire->held -= at;
-	memmove(wire->in, wire->in + at, wire->held);
+	wire->in_size -= at;
+	memmove(wire->in, wire->in + at, wire->in_size);
 	return true;
 }
 
@@ -121,15 +121,15 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	ssize_t n;
 
 	(void)what;
-	n = recv(fd, wire->in + wire->held, sizeof wire->in - wire->held, 0);
+	n = recv(fd, wire->in + wire->in_size, sizeof wire->in - wire->in_size, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
 		wire_fail(wire, n < 0 ? -errno : 0);
 		return;
 	}
-	wire->held += (size_t)n;
-	if (wire_answers(wire) && wire->held == sizeof wire->in)
+	wire->in_size += (size_t)n;
+	if (wire_answers(wire) && wire->in_size == sizeof wire->in)
 		wire_fail(wire, -EMSGSIZE);
 }
 

@@ -162,11 +162,11 @@ static size_t
 keep_field(char *to, const struct header_field *field)
 {
 	const char *colon = field->value - 1;
-	size_t rest = (size_t)(field->start + field->length - colon);
+	size_t remainder = (size_t)(field->start + field->length - colon);
 
 	memmove(to, field->name, field->name_length);
-	memmove(to + field->name_length, colon, rest);
-	return field->name_length + rest;
+	memmove(to + field->name_length, colon, remainder);
+	return field->name_length + remainder;
 }
 
 /* Moves the bytes behind the last field to the field's new end, behind an empty line. */

@@ -253,7 +253,7 @@ work(struct session *session)
 
 /* The input left over may be half an AUTH line: a secret. */
 static void
-keep_rest(struct session *session)
+keep_left(struct session *session)
 {
 	if (session->left)
 		explicit_bzero(session->left, session->left_size);
@@ -311,7 +311,7 @@ take_turn(struct session *session, size_t size)
 	session->in_turn = false;
 	if (session->state == ST_CLOSED)
 		return;
-	keep_rest(session);
+	keep_left(session);
 	if (!wire_flush(session->wire))
 		wire_read_enable(session->wire, false);
 	else if (!session->busy)
@@ -477,7 +477,7 @@ proxy_input(struct session *session)
 	}
 	session->in = scratch;
 	session->in_size = result == 1 ? 0 : size;
-	keep_rest(session);
+	keep_left(session);
 	if (result == 0)
 		return;
 	if (header.client.length > 0)
