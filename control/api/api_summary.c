@@ -66,7 +66,7 @@ struct counted {
 struct summary {
 	struct listing l; /* first: the selector, the surroundings, what was seen */
 	enum summary_by by;
-	struct group *groups, *rest; /* rest: of keys beyond KEYS_MAX */
+	struct group *groups, *others; /* others: of keys beyond KEYS_MAX */
 	size_t limit;
 	uint64_t now_us;
 	bool begun;
@@ -99,7 +99,7 @@ group_get(struct summary *s, const char *key)
 	if (group)
 		return group;
 	if (HASH_COUNT(s->groups) >= KEYS_MAX)
-		return s->rest;
+		return s->others;
 	group = group_new(key);
 	HASH_ADD_STR(s->groups, key, group);
 	return group;
@@ -367,7 +367,7 @@ summary_answer(struct summary *s)
 
 	for (size_t i = 0; i < count; i++) {
 		if (i >= s->limit) {
-			group_add(s->rest, list[i]);
+			group_add(s->others, list[i]);
 			continue;
 		}
 		group_add(all, list[i]);
@@ -375,10 +375,10 @@ summary_answer(struct summary *s)
 		json_object_set_new(one, by_names[s->by], json_from_text(list[i]->key));
 		json_array_append_new(shown, one);
 	}
-	group_add(all, s->rest);
+	group_add(all, s->others);
 	json_object_set_new(result, "by", json_string(by_names[s->by]));
 	json_object_set_new(result, "groups", shown);
-	json_object_set_new(result, "others", group_shown(s->rest));
+	json_object_set_new(result, "others", group_shown(s->others));
 	json_object_set_new(result, "all", group_shown(all));
 	json_object_set_new(result, "exact", json_boolean(!s->l.inexact));
 	around_show(&s->l.around, result);
@@ -429,7 +429,7 @@ summary_release(struct job *job)
 		HASH_DEL(s->groups, group);
 		group_free(group);
 	}
-	group_free(s->rest);
+	group_free(s->others);
 	for (size_t i = 0; i < s->l.seen.count; i++)
 		free(s->l.seen.mail[i].what);
 	listing_wipe(&s->l);
@@ -464,7 +464,7 @@ api_queue_summary(struct exchange *x)
 	};
 	s->limit = (size_t)limit;
 	s->now_us = clock_us();
-	s->rest = group_new("");
+	s->others = group_new("");
 	surroundings_take(&s->l.around, x->api);
 	if (take_by(x, &s->by) < 0 || take_selector(x, &s->l.selector) < 0) {
 		summary_release(&s->l.job);

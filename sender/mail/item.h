@@ -111,7 +111,7 @@ struct mail {
 	Row *row;
 	enum mail_state state;
 	bool redelivered, aged;
-	bool rest;              /* a remainder: other recipients have rows (rest.c) */
+	bool is_remainder;      /* other recipients of the record have rows (remainder.c) */
 	bool blamed;            /* held for what it did to us */
 	bool visited;           /* mail_each() */
 	bool lost;              /* its partition is somebody else's; something of it is under way */

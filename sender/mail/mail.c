@@ -3,8 +3,8 @@
  *
  * sender:  mail.ready, deferral -> [mail] -> routing -> pass -> attempt -> settle
  *
- * A record meets what its rows account for (rest.c), a row what operators decided. What must be
- * held, for what was found in it or for what it did to us, is held here.
+ * A record meets what its rows account for (remainder.c), a row what operators decided. What must
+ * be held, for what was found in it or for what it did to us, is held here.
  */
 #include "sender/mail/mail.h"
 
@@ -16,7 +16,7 @@
 #include "sender/mail/item.h"
 #include "sender/mail/mail_end.h"
 #include "sender/mail/pump.h"
-#include "sender/mail/rest.h"
+#include "sender/mail/remainder.h"
 #include "sender/mail/routing.h"
 #include "sender/mail/rule_list.h"
 #include "sender/mail/sender.h"
@@ -219,7 +219,7 @@ mail_on_record(void *arg, struct record *record)
 	struct sender *sender = arg;
 	const Envelope *envelope = record_envelope(record);
 	const bool again = record_redelivered(record);
-	Envelope *rest;
+	Envelope *remainder;
 	struct mail *mail;
 
 	if (sender->draining) {
@@ -231,17 +231,17 @@ mail_on_record(void *arg, struct record *record)
 		return;
 	}
 	/* Its rows are durable: the crash fell between that and the end of the record. */
-	rest = again ? rest_of(sender, envelope) : envelope_copy(envelope);
-	if (!rest) {
+	remainder = again ? remainder_of(sender, envelope) : envelope_copy(envelope);
+	if (!remainder) {
 		queue_finish(record);
 		return;
 	}
-	mail = mail_new(sender, rest);
+	mail = mail_new(sender, remainder);
 	mail->record = record;
 	mail->redelivered = again;
-	mail->rest = rest->n_recipients < envelope->n_recipients;
+	mail->is_remainder = remainder->n_recipients < envelope->n_recipients;
 	TAILQ_INSERT_TAIL(&sender->arrivals, mail, link);
-	window_add(sender->window, rest->account, recipients_weight(rest->n_recipients));
+	window_add(sender->window, remainder->account, recipients_weight(remainder->n_recipients));
 	metric_set(sender->metrics.in_hand, ++sender->in_hand);
 	poison_start(sender->poison, &mail->work, mail->envelope->id.data, on_turn);
 	sender_wake(sender);

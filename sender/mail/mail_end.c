@@ -16,7 +16,7 @@
 #include "sender/mail/item.h"
 #include "sender/mail/lookups.h"
 #include "sender/mail/pump.h"
-#include "sender/mail/rest.h"
+#include "sender/mail/remainder.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/settle.h"
 #include "sender/mail/suspend.h"
@@ -81,7 +81,7 @@ site_taken(const struct mail *mail, const char *site)
 	TAILQ_FOREACH(item, &mail->items, link)
 	if (item->site && !strcmp(item->site, site))
 		return true;
-	return mail->rest && rest_has_row(mail, site);
+	return mail->is_remainder && remainder_has_row(mail, site);
 }
 
 /* The site's name, unless other recipients of the mail have taken it: all recipients of a domain

@@ -232,10 +232,11 @@ in_envelope(const struct client *client)
 static void
 transaction_lost(struct client *client, const struct outcome *failure)
 {
-	size_t rest;
+	size_t unfinished;
 
-	conn_rest(&client->conn, &rest);
-	if (in_envelope(client) || (client->state == ST_RSET && (client->reply.lines || rest)))
+	conn_unfinished(&client->conn, &unfinished);
+	if (in_envelope(client) ||
+		(client->state == ST_RSET && (client->reply.lines || unfinished)))
 		client_forget_refusals(client);
 	client_transaction_lost(client, failure);
 }
@@ -263,20 +264,20 @@ client_out_of_step(struct client *client, const struct outcome *failure)
 	client_fail(client, failure);
 }
 
-/* Whether what was read of a reply whose rest will not come says enough: a refusal does, and a 2xx
- * to a message that is out. Where not even a line is whole its beginning counts, unless it may be
- * that of another reply. */
+/* Whether a reply whose end will not come says enough as far as it was read: a refusal does, and a
+ * 2xx to a message that is out. Where not even a line is whole its beginning counts, unless it may
+ * be that of another reply. */
 static bool
 take_cut_reply(struct client *client)
 {
 	struct reply *reply = &client->reply;
 	size_t length;
-	const char *rest = conn_rest(&client->conn, &length);
+	const char *unfinished = conn_unfinished(&client->conn, &length);
 
 	if (in_envelope(client))
 		return false;
 	if (!reply->code && length && (!reply->lines || client->state == ST_DOT))
-		reply_line(reply, rest, length, NULL, NULL);
+		reply_line(reply, unfinished, length, NULL, NULL);
 	return reply->code >= 400 || (reply->code / 100 == 2 && client_has_sent(client));
 }
 

@@ -68,7 +68,7 @@ settle(struct client *client, size_t i, const struct outcome *outcome)
 }
 
 static void
-settle_rest(struct client *client, const struct outcome *outcome)
+settle_remaining(struct client *client, const struct outcome *outcome)
 {
 	for (size_t i = 0; i < client->transaction->count; i++)
 		if (client->fates[i] < FATE_SETTLED)
@@ -76,12 +76,12 @@ settle_rest(struct client *client, const struct outcome *outcome)
 }
 
 static void
-settle_rest_by_reply(struct client *client)
+settle_remaining_by_reply(struct client *client)
 {
 	struct outcome outcome;
 
 	outcome_from_reply(&outcome, client_step(client), &client->reply, client->host);
-	settle_rest(client, &outcome);
+	settle_remaining(client, &outcome);
 }
 
 static void
@@ -105,7 +105,7 @@ finish(struct client *client)
 void
 client_transaction_lost(struct client *client, const struct outcome *failure)
 {
-	settle_rest(client, failure);
+	settle_remaining(client, failure);
 	hand_back(client);
 }
 
@@ -132,7 +132,7 @@ client_refuse(struct client *client)
 	if (client_next_host(client))
 		return;
 	client->failure.scope = SCOPE_MESSAGE;
-	settle_rest(client, &client->failure);
+	settle_remaining(client, &client->failure);
 	finish(client);
 }
 
@@ -197,7 +197,7 @@ mail_reply(struct client *client)
 	case 2: client_enter(client, ST_RCPT); break;
 	case 3: client_odd_reply(client); break;
 	default:
-		settle_rest_by_reply(client);
+		settle_remaining_by_reply(client);
 		if (client->pipelined)
 			client_enter(client, ST_RCPT);
 		else if (conn_pending(&client->conn))
@@ -272,7 +272,7 @@ void
 client_settle_cut(struct client *client)
 {
 	if (client->state != ST_RCPT)
-		settle_rest_by_reply(client);
+		settle_remaining_by_reply(client);
 	else if (client->fates[client->recipient_at] == FATE_OPEN)
 		refuse_recipient(client);
 }
@@ -292,7 +292,7 @@ data_reply(struct client *client)
 	switch (client->reply.code / 100) {
 	case 3: client_enter(client, client->accepted ? ST_BODY : ST_ABANDON); break;
 	case 2: client_odd_reply(client); break;
-	default: settle_rest_by_reply(client); client_enter(client, ST_RSET);
+	default: settle_remaining_by_reply(client); client_enter(client, ST_RSET);
 	}
 }
 
@@ -463,7 +463,7 @@ body_reply(struct client *client)
 		client_odd_reply(client);
 		return;
 	}
-	settle_rest_by_reply(client);
+	settle_remaining_by_reply(client);
 	hand_back(client);
 	client_gone(client, NULL);
 }
@@ -476,7 +476,7 @@ dot_reply(struct client *client)
 		body_reply(client);
 		return;
 	}
-	settle_rest_by_reply(client);
+	settle_remaining_by_reply(client);
 	finish(client);
 }
 

@@ -135,7 +135,7 @@ read_some(struct conn *conn)
 
 /* What follows the part of a long line that was shown. */
 static void
-drop_rest(struct conn *conn)
+drop_excess(struct conn *conn)
 {
 	const char *start = conn->in + conn->in_start, *end;
 	size_t length = conn->in_end - conn->in_start;
@@ -163,7 +163,7 @@ conn_read(struct conn *conn)
 	long n;
 
 	do {
-		drop_rest(conn);
+		drop_excess(conn);
 		make_space(conn);
 		if (conn->in_end == sizeof conn->in || conn->dropped > CONN_DROP_MAX) {
 			conn_closed(conn, "the peer sends a line without end");
@@ -332,7 +332,7 @@ conn_line(struct conn *conn, size_t *length)
 size_t
 conn_pending(struct conn *conn)
 {
-	drop_rest(conn);
+	drop_excess(conn);
 	return conn->in_end - conn->in_start;
 }
 
@@ -343,7 +343,7 @@ conn_between_lines(struct conn *conn)
 }
 
 const char *
-conn_rest(const struct conn *conn, size_t *length)
+conn_unfinished(const struct conn *conn, size_t *length)
 {
 	*length = conn->dropped ? 0 : conn->in_end - conn->in_start;
 	return conn->in + conn->in_start;

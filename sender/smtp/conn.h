@@ -72,7 +72,7 @@ size_t conn_pending(struct conn *conn);
 /* Whether none does, and the end of the last line was read, too. */
 bool conn_between_lines(struct conn *conn);
 /* The beginning of a line that has no end yet, also when the stream was closed within it. */
-const char *conn_rest(const struct conn *conn, size_t *length);
+const char *conn_unfinished(const struct conn *conn, size_t *length);
 /* Whether output was not written, and will not be once the stream is closed. */
 bool conn_unsent(const struct conn *conn);
 /* To connect again, or for good. */

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "sender/mail/mail_end.h"
-#include "sender/mail/rest.h"
+#include "sender/mail/remainder.h"
 #include "sender/mail/settle.h"
 #include "sender/mail/settle_end.h"
 #include "tests/unit/mail_rig.h"
@@ -197,15 +197,15 @@ who_has_no_row_yet_is_still_the_records(void **state)
 {
 	static struct route route = { .site = "quick", .references = 1 };
 	struct item *item;
-	Envelope *rest;
+	Envelope *remainder;
 
 	(void)state;
 	mail_check(t.mail);
 	assert_int_equal(t.rows, 2);
-	rest = rest_of(&t.sender, t.mail->envelope);
-	assert_int_equal(rest->n_recipients, 1);
-	assert_string_equal(rest->recipients[0]->address, "b@slow.example");
-	envelope_free(rest);
+	remainder = remainder_of(&t.sender, t.mail->envelope);
+	assert_int_equal(remainder->n_recipients, 1);
+	assert_string_equal(remainder->recipients[0]->address, "b@slow.example");
+	envelope_free(remainder);
 	t.cb(t.arg, -ETIMEDOUT);
 	t.mail->busy--;
 	/* and it leads to the same hosts now: the row there is may not be written over */
@@ -214,7 +214,7 @@ who_has_no_row_yet_is_still_the_records(void **state)
 	item->state = ITEM_PARKED;
 	item_free(t.waits);
 	item_free(t.ends);
-	t.mail->rest = true;
+	t.mail->is_remainder = true;
 	mail_check(t.mail);
 	assert_int_equal(t.rows, 1);
 	assert_string_equal(item->site, "domain:slow.example");

@@ -1,8 +1,8 @@
 /*
- * rest.h - what a crash left of a record whose rows were being written.
+ * remainder.h - what a crash left of a record whose rows were being written.
  */
-#ifndef SENDER_REST_H
-#define SENDER_REST_H
+#ifndef SENDER_REMAINDER_H
+#define SENDER_REMAINDER_H
 
 #include <stdbool.h>
 
@@ -13,8 +13,8 @@ struct sender;
 
 /* The envelope (own memory) of a redelivered record with those recipients that its rows do not
  * account for; NULL: nobody is left. */
-Envelope *rest_of(const struct sender *sender, const Envelope *envelope);
+Envelope *remainder_of(const struct sender *sender, const Envelope *envelope);
 /* Whether the mail has a row of that name already. */
-bool rest_has_row(const struct mail *mail, const char *site);
+bool remainder_has_row(const struct mail *mail, const char *site);
 
 #endif

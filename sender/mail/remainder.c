@@ -1,14 +1,14 @@
 /*
- * rest.c - what a crash left of a record whose rows were being written.
+ * remainder.c - what a crash left of a record whose rows were being written.
  *
- * sender:  mail.ready (redelivered) -> [rest] -> mail
+ * sender:  mail.ready (redelivered) -> [remainder] -> mail
  *
  * In a cluster the rows of a message become durable one after the other, so that some of them prove
  * nothing about the others. All recipients of a domain are always in one row: a domain of which
  * anybody is in a row has been written, and who is not in it any more has come to an end. The
  * others are still the record's. When they have been delivered already the ledger knows.
  */
-#include "sender/mail/rest.h"
+#include "sender/mail/remainder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,23 +52,23 @@ on_row(void *arg, Row *row)
 }
 
 Envelope *
-rest_of(const struct sender *sender, const Envelope *envelope)
+remainder_of(const struct sender *sender, const Envelope *envelope)
 {
 	struct written written = { .sender = sender };
-	Envelope rest = *envelope, *copy = NULL;
+	Envelope remainder = *envelope, *copy = NULL;
 	char domain[256];
 
 	rows_of(sender->rows, envelope->id.data, on_row, &written);
-	rest.recipients = xmalloc((envelope->n_recipients + 1) * sizeof *rest.recipients);
-	rest.n_recipients = 0;
+	remainder.recipients = xmalloc((envelope->n_recipients + 1) * sizeof *remainder.recipients);
+	remainder.n_recipients = 0;
 	for (size_t i = 0; i < envelope->n_recipients; i++) {
 		recipient_domain(sender, envelope->recipients[i], domain);
 		if (!is_written(&written, domain))
-			rest.recipients[rest.n_recipients++] = envelope->recipients[i];
+			remainder.recipients[remainder.n_recipients++] = envelope->recipients[i];
 	}
-	if (rest.n_recipients)
-		copy = envelope_copy(&rest);
-	free(rest.recipients);
+	if (remainder.n_recipients)
+		copy = envelope_copy(&remainder);
+	free(remainder.recipients);
 	for (size_t i = 0; i < written.count; i++)
 		free(written.domains[i]);
 	free(written.domains);
@@ -90,7 +90,7 @@ on_name(void *arg, Row *row)
 }
 
 bool
-rest_has_row(const struct mail *mail, const char *site)
+remainder_has_row(const struct mail *mail, const char *site)
 {
 	struct name name = { .site = site };
 
