@@ -154,7 +154,7 @@ rest_until(void *arg, const char *site, uint64_t now)
 	struct sender *sender = arg;
 
 	if (sender->draining || !rules_known(sender->rules) ||
-		suspensions_hold_site(sender->suspensions, site))
+		suspensions_cover_site(sender->suspensions, site))
 		return UINT64_MAX;
 	if (!rows_mine(sender->rows, ROWS_ANY) || local_stands(sender->local))
 		return now + 1000000;

@@ -81,8 +81,8 @@ lookups_suspend(struct mail *mail)
 {
 	for (struct lookup *at = mail->first_lookup; at; at = at->next)
 		at->suspended = at->route &&
-			suspensions_hold(mail->sender->suspensions, mail->envelope, at->route->site,
-				at->recipients[0]);
+			suspensions_cover(mail->sender->suspensions, mail->envelope,
+				at->route->site, at->recipients[0]);
 }
 
 static bool

@@ -193,7 +193,7 @@ item_reason(const struct item *item, const Recipient *recipient, struct outcome 
 		outcome_recall(out, item->last_reply, item->last_host ? item->last_host : "",
 			item->last_class);
 	else if (item_site(item) &&
-		suspensions_hold(
+		suspensions_cover(
 			sender->suspensions, item->mail->envelope, item_site(item), recipient))
 		outcome_defer(out, SCOPE_MESSAGE, "4.4.0",
 			"deliveries there are suspended here for the time being");

@@ -1,11 +1,12 @@
 /*
- * suspend.c - what operators have suspended: a list, and what it holds back.
+ * suspend.c - the operators' suspensions: a list, and which mail each covers.
  *
  * control -> relay.config -> rule -> [suspend] -> attempt, routing, deferral
  *
- * A suspension may end by itself. A row that was being written without a due time while its
- * suspension ended would sleep for ever: `lifted` counts the ends, each such item remembers the
- * count it was marked at.
+ * A suspension may end by itself. A row that is being written without a due time while its
+ * suspension ends would sleep for ever. So `lifted` counts the ends, and an item remembers the
+ * count at which it was marked: when the row is durable and the count has moved, the rows are
+ * swept.
  */
 #include "sender/mail/suspend.h"
 
@@ -193,10 +194,10 @@ suspensions_set(struct suspensions *s, const char *key, const char *json)
 	timer_arm(s);
 }
 
-/* What is held. */
+/* What is suspended. */
 
 bool
-suspensions_hold_site(const struct suspensions *s, const char *site)
+suspensions_cover_site(const struct suspensions *s, const char *site)
 {
 	for (const struct suspension *at = s->first; at; at = at->next)
 		if (selector_is_site(&at->selector) && selector_has_site(&at->selector, site))
@@ -205,7 +206,7 @@ suspensions_hold_site(const struct suspensions *s, const char *site)
 }
 
 static bool
-hold(const struct suspensions *s, const Envelope *envelope, const char *site, const char *egress,
+covers(const struct suspensions *s, const Envelope *envelope, const char *site, const char *egress,
 	const Recipient *recipient)
 {
 	const char *own = s->sender->config->sender.egress;
@@ -220,36 +221,36 @@ hold(const struct suspensions *s, const Envelope *envelope, const char *site, co
 }
 
 bool
-suspensions_hold(const struct suspensions *s, const Envelope *envelope, const char *site,
+suspensions_cover(const struct suspensions *s, const Envelope *envelope, const char *site,
 	const Recipient *recipient)
 {
-	return s->first && hold(s, envelope, site, "", recipient);
+	return s->first && covers(s, envelope, site, "", recipient);
 }
 
 bool
-suspensions_hold_row(const struct suspensions *s, const Row *row)
+suspensions_cover_row(const struct suspensions *s, const Row *row)
 {
 	const Envelope *envelope = row->envelope;
 
 	for (size_t i = 0; s->first && i < envelope->n_recipients; i++)
-		if (!hold(s, envelope, row->site, row->egress, envelope->recipients[i]))
+		if (!covers(s, envelope, row->site, row->egress, envelope->recipients[i]))
 			return false;
 	return s->first;
 }
 
-enum held
-suspensions_held(const struct suspensions *s, const struct item *item)
+enum suspended
+suspensions_extent(const struct suspensions *s, const struct item *item)
 {
-	size_t open = 0, held = 0;
+	size_t open = 0, covered = 0;
 
 	for (size_t i = 0; s->first && i < item->count; i++) {
 		if (item->targets[i].state != TARGET_OPEN)
 			continue;
 		open++;
-		held += suspensions_hold(
+		covered += suspensions_cover(
 			s, item->mail->envelope, item->route->site, item->targets[i].recipient);
 	}
-	return !held ? HELD_NONE : held < open ? HELD_SOME : HELD_ALL;
+	return !covered ? SUSPENDED_NONE : covered < open ? SUSPENDED_SOME : SUSPENDED_ALL;
 }
 
 bool
@@ -257,10 +258,10 @@ suspensions_mark(const struct suspensions *s, struct item *item)
 {
 	const char *site = item->route->site;
 
-	if (suspensions_held(s, item) != HELD_ALL)
+	if (suspensions_extent(s, item) != SUSPENDED_ALL)
 		return false;
 	/* a row of another name than its site's is not left alone with that site */
-	item->pass.suspended = !suspensions_hold_site(s, site) ||
+	item->pass.suspended = !suspensions_cover_site(s, site) ||
 		(item->site && strcmp(item->site, site) != 0);
 	item->pass.lifted = s->lifted;
 	return true;

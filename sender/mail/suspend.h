@@ -1,9 +1,9 @@
 /*
  * suspend.h - what operators have suspended, from relay.config ("suspension/...", see queue.h).
  *
- * A site that is suspended as a whole has its rows left alone. Mail that is suspended for another
- * reason becomes rows without a due time once it would be due: they cost nothing until they are
- * woken (a sweep of rule.c), when what held them has ended. Suspended mail still expires.
+ * The rows of a site that is suspended as a whole are left alone. Mail that is suspended for
+ * another reason becomes a row without a due time once it would be due. Such a row costs nothing
+ * until its suspension ends, when a sweep of rule.c wakes the row. Suspended mail still expires.
  */
 #ifndef SENDER_SUSPEND_H
 #define SENDER_SUSPEND_H
@@ -17,26 +17,27 @@ struct item;
 struct sender;
 struct suspensions;
 
-/* `on_lifted` when one has ended: mail may have to be woken. */
+/* Calls `on_lifted` when a suspension has ended: mail may have to be woken. */
 struct suspensions *suspensions_new(struct sender *sender, void (*on_lifted)(void *arg), void *arg);
-/* No end is noticed any more; what is known still holds. */
+/* Ends are no longer noticed; the suspensions known so far still count. */
 void suspensions_stop(struct suspensions *suspensions);
 void suspensions_free(struct suspensions **suspensions);
 
 /* An entry as relay.config has it now; json NULL: removed. */
 void suspensions_set(struct suspensions *suspensions, const char *key, const char *json);
 
-bool suspensions_hold_site(const struct suspensions *suspensions, const char *site);
+/* Whether the site is suspended as a whole. */
+bool suspensions_cover_site(const struct suspensions *suspensions, const char *site);
 /* Whether mail for this recipient at the site must wait. */
-bool suspensions_hold(const struct suspensions *suspensions, const Envelope *envelope,
+bool suspensions_cover(const struct suspensions *suspensions, const Envelope *envelope,
 	const char *site, const Recipient *recipient);
-/* Whether it must for all recipients of the row. */
-bool suspensions_hold_row(const struct suspensions *suspensions, const Row *row);
-/* Of how many recipients of the routed item that are still open it must. */
-enum held { HELD_NONE, HELD_SOME, HELD_ALL };
-enum held suspensions_held(const struct suspensions *suspensions, const struct item *item);
-/* Whether it must for all recipients of the routed item that are still open; marks the item so that
- * its row gets no due time, unless its site as a whole is suspended. */
+/* Whether the row's mail must wait for all its recipients. */
+bool suspensions_cover_row(const struct suspensions *suspensions, const Row *row);
+/* For how many of the routed item's open recipients mail must wait. */
+enum suspended { SUSPENDED_NONE, SUSPENDED_SOME, SUSPENDED_ALL };
+enum suspended suspensions_extent(const struct suspensions *suspensions, const struct item *item);
+/* Whether mail must wait for all open recipients of the routed item. If so, marks the item: its row
+ * gets no due time, unless its site is suspended as a whole. */
 bool suspensions_mark(const struct suspensions *suspensions, struct item *item);
 /* The row of an item that was not routed gets no due time. */
 void suspensions_mark_row(const struct suspensions *suspensions, struct item *item);

@@ -134,7 +134,7 @@ row_rewrite(struct sender *sender, Row *row, bool rest_ends)
 {
 	struct rewrite *rewrite = xcalloc(1, sizeof *rewrite);
 
-	row->due_us = suspensions_hold_row(sender->suspensions, row) ? 0 : clock_us();
+	row->due_us = suspensions_cover_row(sender->suspensions, row) ? 0 : clock_us();
 	sender->rewriting++;
 	*rewrite = (struct rewrite){ sender, xstrdup(row->site), rows_lane(row->envelope->account),
 		row->due_us, rest_ends };
@@ -219,7 +219,7 @@ static bool
 row_wakes(const struct sender *sender, const Row *row)
 {
 	return row->state == ROW__STATE__WAITING && !row->due_us &&
-		!suspensions_hold_row(sender->suspensions, row);
+		!suspensions_cover_row(sender->suspensions, row);
 }
 
 static void
@@ -254,7 +254,7 @@ void
 rules_load(struct rules *rules, Row *row)
 {
 	mail_from_row(rules->sender, row,
-		suspensions_hold_row(rules->sender->suspensions, row) ? ROW_SUSPEND : ROW_ATTEMPT);
+		suspensions_cover_row(rules->sender->suspensions, row) ? ROW_SUSPEND : ROW_ATTEMPT);
 }
 
 /* Sweeping. */
@@ -356,10 +356,11 @@ item_park(void *arg, struct item *item)
 	const struct rules *rules = arg;
 	struct sender *sender = rules->sender;
 
-	if (item->state != ITEM_WAITING || suspensions_held(sender->suspensions, item) == HELD_NONE)
+	if (item->state != ITEM_WAITING ||
+		suspensions_extent(sender->suspensions, item) == SUSPENDED_NONE)
 		return;
 	schedule_remove(sender->schedule, &item->entry);
-	/* when only some are held, its row is split once it is loaded */
+	/* when only some recipients are suspended, the row is split once it is loaded */
 	suspensions_mark(sender->suspensions, item);
 	settle_park(item, 0);
 }
