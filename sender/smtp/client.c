@@ -165,9 +165,9 @@ on_free(struct task *task)
 }
 
 static void
-free_if_unheld(struct client *client)
+free_if_unreferenced(struct client *client)
 {
-	if (client->state != ST_GONE || client->holds)
+	if (client->state != ST_GONE || client->references)
 		return;
 	LIST_REMOVE(client, entry);
 	metric_add(client->context->open, -1);
@@ -177,10 +177,10 @@ free_if_unheld(struct client *client)
 }
 
 void
-client_unhold(struct client *client)
+client_unref(struct client *client)
 {
-	client->holds--;
-	free_if_unheld(client);
+	client->references--;
+	free_if_unreferenced(client);
 }
 
 static void
@@ -201,7 +201,7 @@ client_gone(struct client *client, const struct outcome *failure)
 	conn_close(&client->conn);
 	client_enter(client, ST_GONE);
 	tell_gone(client, failure);
-	free_if_unheld(client);
+	free_if_unreferenced(client);
 }
 
 void

@@ -217,7 +217,7 @@ on_addresses(
 			client_host_failed(client, failure ? failure : &unreachable);
 		}
 	}
-	client_unhold(client);
+	client_unref(client);
 }
 
 void
@@ -225,7 +225,7 @@ enter_resolve(struct client *client)
 {
 	snprintf(client->host, sizeof client->host, "%s", host_of(client)->name);
 	client->address_at = client->address_count = 0;
-	client->holds++;
+	client->references++;
 	site_addresses(client->context->resolver, client->route, client->order[client->host_at],
 		client->account, on_addresses, client);
 }
@@ -409,7 +409,7 @@ on_lack(void *arg, const char *host, enum tls_lack lack, uint64_t since_ms)
 		else
 			go_plain(client);
 	}
-	client_unhold(client);
+	client_unref(client);
 }
 
 /* TLS was broken, refused or not offered (`why`). */
@@ -422,7 +422,7 @@ tls_lacks(struct client *client, const char *why)
 		no_plain(client, "asks for TLS");
 		return;
 	}
-	client->holds++;
+	client->references++;
 	tls_memory_lacks(client->context->tls_memory, host_of(client)->name, clock_mono_ms(),
 		on_lack, client);
 }

@@ -408,7 +408,7 @@ on_body(void *arg, int err, const void *data, size_t length)
 				client_pump(client);
 		}
 	}
-	client_unhold(client);
+	client_unref(client);
 }
 
 static void
@@ -425,7 +425,7 @@ next_piece(struct client *client)
 		return;
 	}
 	client->body_waits = true;
-	client->holds++;
+	client->references++;
 	queue_body(client->context->queue, envelope, client->body_at,
 		left < QUEUE_PIECE_MAX ? (size_t)left : QUEUE_PIECE_MAX, on_body, client);
 }
@@ -436,7 +436,7 @@ client_pump(struct client *client)
 	if (client->state != ST_BODY)
 		return;
 	arm_body(client);
-	client->holds++;
+	client->references++;
 	client->pumping = true;
 	for (int i = 0; client->state == ST_BODY && !client->body_waits; i++) {
 		if (evbuffer_get_length(client->conn.out) >= HIGH_WATER)
@@ -452,7 +452,7 @@ client_pump(struct client *client)
 	client->pumping = false;
 	if (client->state == ST_DOT)
 		conn_flush(&client->conn);
-	client_unhold(client);
+	client_unref(client);
 }
 
 /* A reply before the dot: a refusal counts, but the rest of the message is not sent. */

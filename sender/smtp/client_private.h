@@ -100,7 +100,7 @@ struct client {
 	struct conn conn;
 	struct reply reply;
 	struct task freeing;
-	unsigned holds; /* answers under way (addresses, body) that will find this client */
+	unsigned references; /* answers under way (addresses, body) that will find this client */
 	bool quitting;
 
 	/* which host */
@@ -153,7 +153,7 @@ void client_gone(struct client *client, const struct outcome *failure);
 /* The state's time is up in `ms`. */
 void client_arm(struct client *client, uint64_t ms);
 enum outcome_step client_step(const struct client *client);
-void client_unhold(struct client *client);
+void client_unref(struct client *client);
 
 /* client_context.c */
 /* Where connections of that family come from; NULL: the system's choice. */
