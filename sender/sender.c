@@ -3,11 +3,17 @@
  *
  * scanner -> mail.ready -> [sender] -> the internet
  *
- * One loop. What it has in hand is bounded: SENDER_WINDOW records, DEFERRAL_MAX rows, fewer of
- * those with many recipients. On a stop nothing new begins, attempts under way have 10 s (a minute
- * for the reply to a message that is out, which would arrive twice), and what is unfinished comes
- * again after the next start. The loop lives until the queue has answered, however long the disk
- * stands still: closing the queue would wait for it anyway.
+ * The sender has one loop. What is in hand is bounded: SENDER_WINDOW records and DEFERRAL_MAX rows,
+ * both counted by weight, so that those with many recipients count for more.
+ *
+ * A stop, in this order:
+ *
+ *   nothing new begins
+ *   an attempt has STOP_MS to end
+ *   a message that is out has REPLY_MS for its reply, because it would arrive twice otherwise
+ *   what is unfinished is given up, and comes again after the next start
+ *   the loop lives until the queue has answered its last call, however long the disk stands still:
+ *     closing the queue would wait for that answer anyway
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -51,11 +57,16 @@
 #include "shared/work/role.h"
 
 /*
- * A stop, one after another: STOP_MS for attempts, REPLY_MS from its beginning for those whose
- * message is out, SETTLE_MS for what they brought, in steps (the body for a DSN, the DSN, the
- * event, the row) that may each take QUEUE_LATE_MS. Then no step begins any more, and the one under
- * way is awaited. So with a queue that hangs it takes at most STOP_MS + SETTLE_MS + QUEUE_LATE_MS,
- * and REPLY_MS instead of STOP_MS with a remote that hangs, too. What was not reached comes again.
+ * A stop ends attempts, then settles their results:
+ *
+ *   STOP_MS    for attempts
+ *   REPLY_MS   from the same beginning, for attempts whose message is out
+ *   SETTLE_MS  for the results, in steps (the body for a DSN, the DSN, the event, the row), each of
+ *              which may take QUEUE_LATE_MS
+ *   then       no step begins any more, and the step under way is awaited
+ *
+ * So with a queue that hangs, a stop takes at most STOP_MS + SETTLE_MS + QUEUE_LATE_MS. With a
+ * remote that hangs too, REPLY_MS takes the place of STOP_MS.
  */
 #define STOP_MS 10000
 #define REPLY_MS 60000
@@ -70,7 +81,7 @@ static struct {
 	struct task begin, drain, stop;
 	struct task_again reload;
 	struct timer stop_timer, gauges_timer;
-	uint64_t stop_ms, reply_ms, last_ms; /* last_ms: something was attempted */
+	uint64_t stop_ms, reply_ms, last_ms; /* last_ms: when an attempt was last under way */
 	bool aborted, aborted_all;
 	uint64_t gauges_us;
 	struct probe *probe;
@@ -85,7 +96,7 @@ gauges_update(struct sender *sender)
 	struct deferral_stats deferral;
 
 	if (now - role.gauges_us < GAUGES_US) {
-		/* the last change must show as well */
+		/* the last change has to show, too */
 		if (!timer_is_set(&role.gauges_timer))
 			timer_set(&role.gauges_timer, GAUGES_US / 1000);
 		return;
@@ -137,7 +148,7 @@ on_pump(void *arg)
 	gauges_update(sender);
 }
 
-/* What deferral.c asks. */
+/* Callbacks of deferral.c. */
 
 static void
 load_row(void *arg, Row *row)
@@ -292,7 +303,7 @@ on_rows_gained(void *arg, uint32_t partition)
 	struct sender *sender = arg;
 
 	mail_gained(sender, partition);
-	/* operators may have decided about them while they were nobody's */
+	/* operators may have decided about these rows while no sender had the partition */
 	rules_sweep(sender->rules);
 	sender_wake(sender);
 }
@@ -376,7 +387,7 @@ on_begin(struct task *task)
 	rows_start(sender);
 }
 
-/* Nothing may go out before it is known what is suspended. */
+/* Records are taken only now: before the suspensions are known nothing may go out. */
 static void
 on_known(struct sender *sender)
 {

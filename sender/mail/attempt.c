@@ -1,12 +1,11 @@
 /*
- * attempt.c - connections: what the scheduler decides is done here, and what a transaction brought
- * goes to settle.c.
+ * attempt.c - connections: does what the scheduler decides, and hands the results to settle.c.
  *
  * sender:  schedule -> [attempt] <-> client, ledger -> settle
  *
- * A connection that is scheduled (struct connection) outlives the clients that serve it: a
- * provider's site has routes to different hosts, so that the next message may need another client.
- * A client whose connection has let go of it ends on its own.
+ * A scheduled connection (struct connection) outlives its clients: a provider's site has routes to
+ * different hosts, so that the next message may need another client. A client without its
+ * connection ends on its own.
  */
 #include "sender/mail/attempt.h"
 
@@ -33,9 +32,9 @@
 #include "shared/metrics/metrics.h"
 #include "shared/queue/queue.h"
 
-#define STALLS_MAX 5 /* transactions without any progress on a message, one after another */
+#define STALLS_MAX 5 /* transactions in a row without progress on a message */
 
-/* What a client's callbacks get. */
+/* What a client's callbacks get as `arg`. */
 struct peer {
 	TAILQ_ENTRY(peer) link;
 	struct sender *sender;
@@ -53,7 +52,7 @@ struct connection {
 	struct item *item; /* in hand */
 	bool asking;       /* the ledger */
 	uint64_t started_us;
-	uint64_t since_us; /* by clock_us(): that it is being opened, or has its item */
+	uint64_t since_us; /* by clock_us(): when opening began, or when the item came */
 	struct transaction transaction;
 	size_t indices[TRANSACTION_RECIPIENTS_MAX];
 	Recipient *recipients[TRANSACTION_RECIPIENTS_MAX];
@@ -64,7 +63,7 @@ struct connection {
 static void connection_send(struct connection *connection);
 static void connection_spare(struct connection *connection);
 
-/* `trouble` is what the site said, unless it did as it was asked. */
+/* `trouble` is what the site said; NULL: the site did what it was asked. */
 static void
 site_feedback(struct connection *connection, enum schedule_feedback feedback,
 	const struct outcome *trouble)
@@ -206,7 +205,7 @@ connection_new(struct sender *sender, struct schedule_site *site, struct item *i
 	connection_open(connection, item);
 }
 
-/* The next message goes to other hosts. */
+/* The next message goes to other hosts, so its connection needs another client. */
 static void
 connection_turn(struct connection *connection, struct route *route)
 {
@@ -237,7 +236,7 @@ connection_choose(struct connection *connection)
 	connection->transaction.count = n;
 }
 
-/* Whether the site did what it was asked: a refusal for good is an answer, too. */
+/* Whether the site did what it was asked. A refusal for good is an answer, too. */
 static enum schedule_feedback
 feedback_of(const struct transaction *transaction, const struct outcome **trouble_out)
 {
@@ -261,7 +260,7 @@ feedback_of(const struct transaction *transaction, const struct outcome **troubl
 	return feedback;
 }
 
-/* What was said of somebody's mail is told to others that wait for the site, but not of whom. */
+/* Other mail that waits for the site is told the site's reply, but not the address in the reply. */
 static void
 transaction_feedback(struct connection *connection, const struct transaction *transaction)
 {
@@ -277,7 +276,7 @@ transaction_feedback(struct connection *connection, const struct transaction *tr
 	site_feedback(connection, feedback, trouble);
 }
 
-/* What may have arrived is sent again a few times only: each may be a copy. */
+/* A message that may have arrived is sent again a few times only: each may be a copy. */
 static bool
 too_ambiguous(const struct item *item, Recipient *recipient, const struct outcome *outcome)
 {
@@ -378,7 +377,7 @@ connection_send(struct connection *connection)
 	client_send(connection->peer->client, t);
 }
 
-/* Nothing is left to send, or it may not be: the connection serves the next message. */
+/* Nothing of the item may be sent any more: the connection serves the next message. */
 static void
 connection_spare(struct connection *connection)
 {
@@ -447,7 +446,7 @@ step_do(struct sender *sender, const struct schedule_step *step)
 
 	switch (step->verb) {
 	case SCHEDULE_OPEN:
-		item_mark(item); /* what its hosts say may be the poison */
+		item_mark(item); /* the hosts' answers may be the poison */
 		connection_new(sender, step->site, item);
 		break;
 	case SCHEDULE_SEND: connection_take(connection, item); break;

@@ -10,19 +10,21 @@
 struct item;
 struct sender;
 
-/* What the scheduler decides now is done. */
+/* Asks the scheduler what to do, and does it, until there is nothing to do. */
 void attempt_pump(struct sender *sender);
-/* Ends the attempt at the item before its message is out, if there is one. */
+/* Breaks off the attempt at the item, if there is one whose message is not out. */
 void attempt_break_off(const struct item *item);
-/* `but_sent`: not those that only await the reply to a message that is out. */
+/* Ends all attempts. `but_sent`: all but those that only await the reply to a message that is
+ * out. */
 void attempt_abort_all(struct sender *sender, bool but_sent);
 void attempt_free_all(struct sender *sender);
-/* A connection; without an item it is idle, or is being opened for whoever is next at the site. */
+/* A connection. Without an item the connection is idle, or is opening for the site's next
+ * message. */
 struct attempt_seen {
 	const struct item *item;
 	const char *site, *host; /* host: "" before there is one */
 	bool opening;
-	uint64_t since_us; /* that it has had the item, or that it is being opened */
+	uint64_t since_us; /* since when the connection has had the item, or has been opening */
 };
 void attempt_each(struct sender *sender,
 	void (*on_attempt)(void *arg, const struct attempt_seen *seen), void *arg);

@@ -3,8 +3,8 @@
  *
  * sender:  mail, pass, item -> [blame] -> poison
  *
- * shared/work/poison.h decides whose turn it is. Mail that only waits in the scheduler, thousands
- * as it may be, is not under work.
+ * shared/work/poison.h decides whose turn it is. Mail that only waits in the scheduler is not under
+ * work: there may be thousands.
  */
 #include "sender/mail/blame.h"
 
@@ -19,7 +19,7 @@ mail_mark(struct mail *mail)
 		poison_resume(mail->sender->poison, &mail->work, mail->envelope->id.data);
 }
 
-/* A suspect stays under work while it waits for its turn: it is alone. */
+/* A suspect stays under work while it waits for its turn: no other mail is under work then. */
 void
 mail_unmark(struct mail *mail)
 {

@@ -9,10 +9,10 @@
 struct item;
 struct mail;
 
-/* Whether the mail, whose turn has come, may be worked on: it has not ended the process too often.
- */
+/* Whether the mail may be worked on now that its turn has come. False: working on the mail ended
+ * the process too often. */
 bool blame_allows(struct mail *mail);
-/* The mail is under work (poison.h) while it, or one of its items, is marked. */
+/* The mail is under work (poison.h) while the mail, or one of its items, is marked. */
 void mail_mark(struct mail *mail);
 void mail_unmark(struct mail *mail);
 void item_mark(struct item *item);

@@ -3,11 +3,12 @@
  *
  * sender:  settle -> [bounce] -> mail.ready
  *
- * The DSN is durable before the event of the end, and its id depends on what it is about alone:
- * after a crash in between it is made again, and the queue takes it as done. A DSN is about at most
- * CHUNK recipients, so that it always travels in memory. What was held for its content goes back
- * as its header alone. A body that cannot be read now is waited for; when it is gone, the DSN says
- * so.
+ * The DSN is durable before the event. A DSN's id depends on its subject alone, so a DSN that is
+ * made again after a crash in between is one that the queue knows.
+ *
+ * A DSN is about at most CHUNK recipients, so that it always fits into memory. Mail that was held
+ * for its content goes back as its header alone. While the body cannot be read the DSN waits; when
+ * the body is gone the DSN says so.
  */
 #include "sender/mail/bounce.h"
 
@@ -34,8 +35,8 @@ struct bounce {
 	enum bounce_kind kind;
 	queue_cb cb;
 	void *arg;
-	const size_t *indices;         /* relayed: which targets */
-	const struct outcome *outcome; /* of all of them */
+	const size_t *indices;         /* relayed: the targets that the DSN is about */
+	const struct outcome *outcome; /* of all these targets */
 	size_t count, from;            /* `from`: the first target not yet looked at */
 	size_t original_size;
 	bool original_gone;

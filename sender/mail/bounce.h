@@ -11,11 +11,11 @@
 struct item;
 struct outcome;
 
-/* Tells the sender of the mail what became of the targets that failed, or wait. `cb` with
- * 0 also when nobody is to be told; it may come before the call returns. */
+/* Sends the sender of the mail a DSN about the targets that failed (FAILURE) or wait (DELAY). `cb`
+ * gets 0 also when the sender is not to be told, and may be called before bounce_send() returns. */
 enum bounce_kind { BOUNCE_FAILURE, BOUNCE_DELAY, BOUNCE_RELAYED };
 void bounce_send(struct item *item, enum bounce_kind kind, queue_cb cb, void *arg);
-/* Likewise that these targets were taken by a host that tells nobody. What is given lives until
+/* The same for targets whose host took the mail but sends no DSNs. The arguments live until
  * `cb`. */
 void bounce_send_relayed(struct item *item, const size_t *indices, size_t count,
 	const struct outcome *outcome, queue_cb cb, void *arg);

@@ -3,7 +3,7 @@
  *
  * mail, routing, pass, settle -> [item] -> blame, deferral
  *
- * What is done with them is decided elsewhere: nothing here begins or ends a step.
+ * Other files decide what is done with mails and items: nothing here begins or ends a step.
  */
 #include "sender/mail/item.h"
 
@@ -245,7 +245,7 @@ item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **reci
 	if (item->reason)
 		row->reason = item->reason;
 	row->delay_sent = item->delay_sent;
-	/* what a rule asks for is done, or the row meets the rule once more */
+	/* a rule that is not carried out yet is met again by the row */
 	row->rule = item->meets_rules || item_unwanted(item) ? item->rule : item->met;
 	row->held_rule = item->held_rule;
 	row->released = item->released;

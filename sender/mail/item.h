@@ -25,8 +25,8 @@
 struct lookup;
 struct sender;
 
-/* Row.site of mail that waits for an operator; and of mail whose domain has no site, or one whose
- * name is taken by another row of the same mail (with the domain behind it). */
+/* Row.site of held mail. DOMAIN, with the domain behind it, names a row whose domain has no site,
+ * or whose site names another row of the same mail. */
 #define SITE_HELD "held"
 #define SITE_DOMAIN "domain:"
 
@@ -39,7 +39,7 @@ enum target_state {
 	TARGET_CLOSED
 };
 
-/* Why it FAILED. Expired: without a refusal, since no time is left, or no more ambiguous retry. */
+/* Why a target is FAILED. Expired: not refused, but no time or no ambiguous retry is left. */
 enum target_end { END_REFUSED, END_EXPIRED, END_OPERATOR };
 
 struct target {
@@ -59,19 +59,19 @@ enum item_state {
 	ITEM_ENDED       /* settled while its mail was becoming rows */
 };
 
-/* One pass over the recipients of an item, which lives for that pass: what has to wait becomes a
+/* One pass over the recipients of an item, which lives for one pass: recipients that wait become a
  * row, and the row is loaded as a new item. */
 struct item_pass {
-	bool parked;     /* what is open waits without having been tried */
+	bool parked;     /* the open recipients wait untried */
 	bool told;       /* the event "deferred" is out */
 	bool counted;    /* the pass counts as an attempt */
 	bool looked_at;  /* the row keeps its due time */
-	bool unsent;     /* the pass failed before anything of the mail was said */
-	bool ours;       /* a fault of this machine, which ends nothing and counts for nothing */
-	bool given_up;   /* the queue refuses while we end: what is durable counts */
+	bool unsent;     /* the pass failed before the host heard of the mail */
+	bool ours;       /* failed by a fault of this machine: nothing ends, nothing counts */
+	bool given_up;   /* canceled, or refused while the role stops: no further step */
 	bool suspended;  /* the row gets no due time */
-	uint64_t lifted; /* of suspensions, when that was decided */
-	uint64_t parked_until_us; /* 0: its site says when */
+	uint64_t lifted; /* the suspensions' count of ends when `suspended` was set */
+	uint64_t parked_until_us; /* 0: when the site may be tried */
 	unsigned stalls;          /* transactions without any progress, one after another */
 };
 
@@ -83,9 +83,9 @@ struct item {
 	struct route *route;   /* NULL: no way to its domain */
 	char *site;            /* Row.site; NULL until it is needed */
 	enum item_state state; /* item_enter() */
-	bool row;              /* the item is a row, durably */
+	bool row;              /* the item's row is durable */
 	bool held, released, delay_sent;
-	bool meets_rules;   /* a retry or release came meanwhile: the row is to meet the rule */
+	bool meets_rules;   /* a retry or release came meanwhile: the row has to meet that rule */
 	struct timer again; /* the queue is asked once more */
 	bool marked;        /* counted in its mail's marks */
 	unsigned pending;   /* answers awaited: queue, ledger, timer */
@@ -106,23 +106,23 @@ enum mail_state { MAIL_ROUTING, MAIL_TRYING, MAIL_DEFERRING };
 struct mail {
 	TAILQ_ENTRY(mail) link; /* records in hand, oldest first */
 	struct sender *sender;
-	struct record *record; /* NULL: a row's, or it has become rows */
+	struct record *record; /* NULL: the mail came from a row, or has become rows */
 	Envelope *envelope;    /* own copy, or inside `row` */
 	Row *row;
 	enum mail_state state;
 	bool redelivered, aged;
-	bool is_remainder;      /* other recipients of the record have rows (remainder.c) */
-	bool blamed;            /* held for what it did to us */
-	bool visited;           /* mail_each() */
-	bool lost;              /* its partition is somebody else's; something of it is under way */
-	unsigned lookups, busy; /* what keeps it in memory beside its record and items */
-	unsigned asked;         /* of `lookups`: those that the resolver has */
+	bool is_remainder; /* other recipients of the record have rows (remainder.c) */
+	bool blamed;       /* being held, because it crashed the process */
+	bool visited;      /* mail_each() */
+	bool lost; /* another process has the partition; something of the mail is under way */
+	unsigned lookups, busy; /* calls that keep the mail in memory beside its record */
+	unsigned asked;         /* of `lookups`: asked of the resolver */
 	bool asking;            /* answers may come at once */
-	bool impatient;         /* what is known begins, whatever is not */
+	bool impatient;         /* known domains begin without the unknown ones */
 	struct lookup *first_lookup;
 	struct poison_work work;
 	struct timer again;  /* the queue is asked once more */
-	unsigned marks;      /* what of it is under work: its routing, items */
+	unsigned marks;      /* parts under work */
 	uint64_t arrived_us; /* clock_mono_us() */
 	TAILQ_HEAD(item_list, item) items;
 };
@@ -132,32 +132,33 @@ struct mail *mail_new(struct sender *sender, Envelope *envelope);
 void mail_free_if_done(struct mail *mail);
 /* Whether a look-up, an attempt or an answer of the queue is awaited for the mail. */
 bool mail_under_way(const struct mail *mail);
-/* The recipient's domain in lower case, ours when it has none. */
+/* Writes the recipient's domain in lower case; the relay's own when the address has none. */
 void recipient_domain(const struct sender *sender, const Recipient *recipient, char out[256]);
 
 /* route NULL: no way is known. */
 struct item *item_new(struct mail *mail, struct route *route);
 /* The only way to another state. Which states may follow each is a table in item.c. */
 void item_enter(struct item *item, enum item_state next);
-/* Also frees the mail when this was the last of it. */
+/* Frees the item, and with the last item its mail (mail_free_if_done()). */
 void item_free(struct item *item);
-/* Adds recipients. With a failure they are decided: deferred, or failed. */
+/* Adds recipients. `failure`, if any, decides them: deferred, or failed. */
 void item_add(struct item *item, Recipient *const *recipients, size_t count,
 	const struct outcome *failure);
 void target_set(struct target *target, enum target_state state, const struct outcome *outcome);
-/* Whether an operator wants somebody bounced who has not come to an end. */
+/* Whether an operator wants a recipient bounced who has not come to an end. */
 bool item_unwanted(const struct item *item);
-/* By which of the retry times the item waits. */
+/* Which of the retry times count for the item. */
 enum retry_wait item_wait(const struct item *item);
 /* Fills a row that borrows everything from the item. `recipients` has room for item->count. */
 void item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **recipients);
-/* The item's row is in memory from now on; not any more (nothing is done when it was not). */
+/* Tells the deferral store that the item's row is in memory, or (left) no longer. item_left() does
+ * nothing when the row was not. */
 void item_joined(struct item *item);
 void item_left(struct item *item);
-/* The item of a row in memory; NULL of NULL. */
+/* The item whose row is loaded; NULL for NULL. */
 struct item *item_of_row(struct loaded_row *row);
-/* A call begins whose answer comes to the item, and has been answered. Item and role live until
- * then. */
+/* Counts a call whose answer comes to the item, or (answered) its answer. Item and role live until
+ * all answers came. */
 void item_pend(struct item *item);
 void item_answered(struct item *item);
 

@@ -3,9 +3,9 @@
  *
  * sender:  attempt -> remote's 250 -> [ledger] -> delivered event -> finish
  *
- * A batch is what one transaction asks: one MGET, or a SET for each recipient, pipelined. The first
- * mail after a crash asks before Redis is connected, and has to hear the answer: it is the mail
- * that may have been delivered.
+ * A batch is the question of one transaction: one MGET, or a pipelined SET for each recipient. The
+ * first mail after a crash asks before Redis is connected and waits for the answer, since that mail
+ * may have been delivered.
  */
 #include "sender/mail/ledger.h"
 

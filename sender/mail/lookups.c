@@ -19,7 +19,7 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
-#define ASKED_PARENT_MAX 16 /* below the same domain, which may be what is slow */
+#define ASKED_PARENT_MAX 16 /* below one parent domain, whose name servers may be slow */
 #define LATER_US 30000000u  /* and up to as much again */
 
 static struct lookup *
@@ -119,7 +119,7 @@ lookup_same_way(const struct lookup *a, const struct lookup *b)
 		!strcmp(a->route->site, b->route->site) && route_same(a->route, b->route);
 }
 
-/* Their rows are due once most of the answers are there, for who asks then. */
+/* The rows are due when most answers will be in the resolver's cache. */
 void
 lookups_give_up(struct mail *mail)
 {

@@ -20,23 +20,24 @@ struct lookup {
 	struct outcome *failure;
 	size_t count, space;
 	bool asked, answered;
-	bool suspended; /* waits, whatever the others do */
+	bool suspended; /* waits, whatever becomes of the other domains */
 	Recipient **recipients;
 	const char *parent; /* of the domain: its last two labels */
 	char domain[256];
 };
 
-/* The look-up of the recipient's domain is to be made. */
+/* Adds the recipient to the look-up of its domain, or makes that look-up. */
 void lookups_add(struct mail *mail, Recipient *recipient);
 void lookup_free(struct lookup *lookup);
 void lookups_free(struct mail *mail);
-/* The next to be asked; NULL: none for the time being. */
+/* The next look-up to ask the resolver for; NULL: none for the time being. */
 struct lookup *lookups_next(const struct mail *mail);
 /* Marks the look-ups whose mail is suspended. */
 void lookups_suspend(struct mail *mail);
-/* Whether mail to both goes to the same hosts, at the same time. */
+/* Whether mail to both domains goes to the same hosts, and at the same time. */
 bool lookup_same_way(const struct lookup *a, const struct lookup *b);
-/* The record is to become rows, with what is not known yet as rows of its own. */
+/* Ends the look-ups because the record becomes rows: each unanswered domain becomes an item, whose
+ * row looks the domain up again. */
 void lookups_give_up(struct mail *mail);
 /* Drops the look-ups under way, once the resolver is gone. */
 void lookups_forget(struct mail *mail);

@@ -3,8 +3,8 @@
  *
  * sender:  mail.ready, deferral -> [mail] -> routing -> pass -> attempt -> settle
  *
- * A record meets what its rows account for (remainder.c), a row what operators decided. What must
- * be held, for what was found in it or for what it did to us, is held here.
+ * A record is compared with its rows (remainder.c); a row meets the operators' rules. Mail is held
+ * here when a scan found something in the mail, or when the mail crashed the process.
  */
 #include "sender/mail/mail.h"
 
@@ -54,7 +54,8 @@ mail_each_item(struct sender *sender, void (*fn)(void *arg, struct item *item), 
 	}
 }
 
-/* It has been in hand for long: its items begin without the others, or it makes way. */
+/* The mail has been in hand for long. First its known items begin without the others; later the
+ * mail makes way as rows. */
 static void
 mail_grow_old(struct mail *mail)
 {
@@ -95,8 +96,8 @@ mail_age(struct sender *sender, uint64_t now)
 
 /* Holding. */
 
-/* The item waits for an operator, and for one who could have seen it: a release that was told
- * before lets nothing go that a scan found after. */
+/* Only a release that is newer than the hold lets the item go: an older one was given without
+ * knowing what the scan found. */
 static void
 item_hold(struct item *item, const char *reason)
 {
@@ -106,7 +107,7 @@ item_hold(struct item *item, const char *reason)
 	item->held_rule = rule_list_newest(item->mail->sender->decisions);
 }
 
-/* The same for a record: one row of all its recipients. */
+/* Holds a record: one row with all its recipients. */
 static void
 mail_hold(struct mail *mail, const char *reason)
 {
@@ -169,7 +170,8 @@ on_hold_told(void *arg, int err)
 }
 
 /* The event and the notices go before the row, as with mail that the scanner holds. The mail keeps
- * its turn until it is held: should telling of it be what crashes, nothing else is drawn in. */
+ * its turn until it is held: if telling of the mail crashes the process, no other mail is
+ * suspected. */
 static void
 mail_hold_harmful(struct mail *mail)
 {
@@ -201,7 +203,7 @@ on_turn(struct poison_work *work)
 		routing_start(mail);
 }
 
-/* Whoever handed it on twice died in between, or did not hear of the first: one is enough. */
+/* The scanner hands a record on twice after a crash, or a lost answer: one is enough. */
 static bool
 is_in_hand(struct sender *sender, const uint8_t *id)
 {
@@ -230,7 +232,8 @@ mail_on_record(void *arg, struct record *record)
 		queue_finish(record);
 		return;
 	}
-	/* Its rows are durable: the crash fell between that and the end of the record. */
+	/* No recipient is left when the crash came between the durable rows and the end of the
+	 * record. */
 	remainder = again ? remainder_of(sender, envelope) : envelope_copy(envelope);
 	if (!remainder) {
 		queue_finish(record);
@@ -288,7 +291,7 @@ item_load(struct sender *sender, Row *row)
 	return item;
 }
 
-/* What is left of it waits as it did. */
+/* The row was loaded only to be looked at: its recipients wait as before. */
 static void
 item_look(struct item *item)
 {
@@ -304,7 +307,7 @@ mail_from_row(struct sender *sender, Row *row, enum row_use use)
 	struct item *item = item_load(sender, row);
 	bool unwanted;
 
-	if (!item->count) { /* nobody is left: it goes */
+	if (!item->count) { /* no recipient is left: the row goes */
 		item_enter(item, ITEM_SETTLING);
 		settle_advance(item);
 		return;

@@ -3,9 +3,12 @@
  *
  * sender:  settle, pass, routing -> [mail_end] -> queue's rows, deferral
  *
- * A record stays unfinished until all its recipients are closed or its rows are durable. On any
- * error of the queue the mail stays in hand, and its end is tried again; a crash brings the record
- * again.
+ * A record is finished late, so that a crash at any point brings the record again:
+ *
+ *   all recipients closed          -> record finished
+ *   some recipients have to wait   -> rows durable -> record finished (queue_defer())
+ *   the queue refuses              -> mail stays in hand, and its end is tried again
+ *   partition lost, or shutdown    -> record abandoned, and delivered again
  */
 #include "sender/mail/mail_end.h"
 
@@ -50,7 +53,7 @@ mail_drop(struct mail *mail)
 {
 	struct item *item, *next;
 
-	mail->blamed = false; /* nor is it held */
+	mail->blamed = false; /* else mail_free_if_done() would keep the mail */
 	mail->busy++;
 	for (item = TAILQ_FIRST(&mail->items); item; item = next) {
 		next = TAILQ_NEXT(item, link);
@@ -84,8 +87,8 @@ site_taken(const struct mail *mail, const char *site)
 	return mail->is_remainder && remainder_has_row(mail, site);
 }
 
-/* The site's name, unless other recipients of the mail have taken it: all recipients of a domain
- * are always in one row, so that its name with a prefix is free. */
+/* A row is named after its site. When another row of the mail has that name, the row is named after
+ * its domain: all recipients of a domain are in one row, so the domain's name is free. */
 static void
 item_name(struct item *item)
 {
@@ -156,7 +159,8 @@ mail_rows_live(struct mail *mail)
 		mail->sender->meet_rules(mail->sender, mail->envelope->id.data);
 }
 
-/* A step that failed late may have been taken after all. */
+/* The queue may report a failure and write the row all the same. The item has ended, so such a row
+ * must go. */
 static void
 row_forget(const struct item *item)
 {
@@ -170,7 +174,7 @@ row_forget(const struct item *item)
 	free(recipients);
 }
 
-/* There are no rows: what ended meanwhile ends as if nobody had wanted any. */
+/* No rows were written. An item that ended meanwhile settles as if no rows had been wanted. */
 static void
 mail_rows_failed(struct mail *mail)
 {
@@ -213,7 +217,7 @@ on_deferred(void *arg, int err)
 	sender_wake(sender);
 }
 
-/* What still waits for its turn is parked with the others. */
+/* Parks the items that still wait for their turn, as all items become rows. */
 static void
 items_park(struct mail *mail)
 {
@@ -235,8 +239,8 @@ items_park(struct mail *mail)
 	}
 }
 
-/* The rows can be read before we hear that they are durable. What is under way must be known as in
- * memory by then, or it would be loaded and sent a second time. */
+/* A row can be loaded before we hear that the row is durable. So items under way are announced as
+ * in memory first: otherwise their mail would be loaded and sent a second time. */
 static void
 rows_announce(struct mail *mail)
 {

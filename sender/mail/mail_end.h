@@ -7,11 +7,12 @@
 struct mail;
 struct sender;
 
-/* What is to be done with a record's mail now that one of its items has settled. */
+/* Ends a record's mail if that is due, once an item has settled: finishes the record or writes
+ * rows. */
 void mail_check(struct mail *mail);
-/* A record comes again, a row is stored anyway. */
+/* Gives the mail up: its record is delivered again; a row is stored already. */
 void mail_abandon(struct mail *mail);
-/* Gives up everything at shutdown: records come again, rows are stored anyway. */
+/* Gives up all mail at shutdown: records are delivered again; rows are stored already. */
 void mail_drop_all(struct sender *sender);
 
 #endif

@@ -3,8 +3,8 @@
  *
  * rows' watch -> [mail_partition] -> mail, deferral, attempt
  *
- * Of a partition that is lost, what nobody waits for is let go at once; what is under way may end,
- * and its writes fail. When the partition comes back before that, it goes on.
+ * When a partition is lost, mail without anything under way leaves memory at once. Mail under way
+ * may end, and its writes fail. When the partition comes back before that end, such mail goes on.
  */
 #include "sender/mail/mail_partition.h"
 
@@ -56,7 +56,7 @@ mail_regain(struct mail *mail)
 		mail_free_if_done(mail);
 }
 
-/* Calls `fn` for each mail in memory of the partition; it may free that mail. */
+/* Calls `fn` for each mail of the partition in memory; `fn` may free that mail. */
 static void
 mail_each(struct sender *sender, uint32_t partition, void (*fn)(struct mail *mail))
 {
@@ -69,7 +69,7 @@ mail_each(struct sender *sender, uint32_t partition, void (*fn)(struct mail *mai
 		if (mail->envelope->partition == partition)
 			fn(mail);
 	}
-	/* what was a record and has become rows has several items */
+	/* a record that has become rows has several items */
 	rows = deferral_loaded(sender->deferral, partition, &count);
 	for (size_t i = 0; i < count; i++)
 		item_of_row(rows[i])->mail->visited = false;

@@ -8,7 +8,7 @@
 
 struct sender;
 
-/* The partition's mail is somebody else's: gives up what is not under way. And it is ours again. */
+/* Another process has the partition: gives up its mail that is not under way. */
 void mail_lost(struct sender *sender, uint32_t partition);
 void mail_gained(struct sender *sender, uint32_t partition);
 

@@ -3,7 +3,8 @@
  *
  * sender:  routing -> [pass] -> schedule -> attempt -> [pass] -> settle
  *
- * An item whose site rests or is suspended does not wait for its turn in memory: it is parked.
+ * An item does not wait for its turn in memory while its site rests or its mail is suspended: the
+ * item is parked, and becomes a row.
  */
 #include "sender/mail/pass.h"
 
@@ -73,8 +74,9 @@ pass_count_attempt(struct item *item)
 		item->first_attempt_us = item->last_attempt_us;
 }
 
-/* A row of another name than its route's site does not wait for that site's timer. And what a site
- * put off goes before what was not tried meanwhile: a greylisting site takes the former. */
+/* A row waits for the timer of the site it is named after. A row with another name than its route's
+ * site needs a time of its own, and so does mail of a site that put off one message after the
+ * other: a greylisting site takes mail that it has seen before, so that mail goes first. */
 static uint64_t
 own_timer(const struct item *item, uint64_t until)
 {
@@ -87,7 +89,7 @@ own_timer(const struct item *item, uint64_t until)
 		: 0;
 }
 
-/* Whether mail must not be tried now, and until when by itself (0: as its site says). */
+/* Whether the mail must wait, and until when by a time of its own (0: as long as its site says). */
 static bool
 must_wait(struct item *item, uint64_t *until_out)
 {
@@ -104,7 +106,7 @@ must_wait(struct item *item, uint64_t *until_out)
 	return until || (!item->row && schedule_crowded(sender->schedule, site, account));
 }
 
-/* No way was found for it, by a fault of this machine. */
+/* No route was found, because of a fault of this machine. */
 static bool
 is_ours(const struct item *item)
 {

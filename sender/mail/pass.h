@@ -7,16 +7,17 @@
 struct item;
 struct outcome;
 
-/* Has a routed item wait for its turn, or parks it; one without a way, or without open recipients,
- * is settled. */
+/* Lets a routed item wait for its turn, or parks the item. Without a route or open recipients, the
+ * item is settled. */
 void pass_begin(struct item *item);
-/* Goes on with the recipients that are still open, or ends the pass. */
+/* Goes on with the recipients that are still open, or ends the pass when none is. */
 void pass_go_on(struct item *item);
-/* Ends the pass: no connection could be had, or it ended before the message went out. */
+/* Ends the pass because of the connection: none could be had, or it ended before the message was
+ * out. */
 void pass_fail(struct item *item, const struct outcome *failure);
 /* Parks the item: the scheduler has no room, or the site rests. */
 void pass_put_off(struct item *item);
-/* Has the pass count as an attempt, once. */
+/* Counts the pass as an attempt; later calls in the same pass count nothing. */
 void pass_count_attempt(struct item *item);
 
 #endif

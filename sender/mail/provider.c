@@ -3,8 +3,8 @@
  *
  * sender:  settle -> [provider] -> /metrics
  *
- * Whoever mails to many domains must not make the page long: labels are bounded (provider.h), and
- * so is what is remembered of sites that have none yet.
+ * A client that mails to many domains must not make the metrics page long. So labels are bounded
+ * (provider.h), and so is what is remembered of sites without a label.
  */
 #include "sender/mail/provider.h"
 
@@ -21,7 +21,7 @@
 
 #define CANDIDATES_MAX 1000
 
-/* One of the counters of a provider: there are few, as there are few classes. */
+/* One of a provider's counters. A list is enough: there are few classes. */
 struct tally {
 	struct tally *next;
 	enum provider_end end;
@@ -37,9 +37,10 @@ struct provider {
 };
 
 struct providers {
-	struct provider *named, *candidates; /* those that have a label, and others */
-	struct provider *other, *none;       /* of `named` */
-	unsigned count;                      /* of sites among `named` */
+	struct provider *named,
+		*candidates;           /* named: with a label; candidates: without one so far */
+	struct provider *other, *none; /* two of `named` */
+	unsigned count;                /* sites among `named` */
 };
 
 static struct provider *
@@ -101,11 +102,11 @@ candidate_get(struct providers *providers, const char *name)
 	if (candidate)
 		return candidate;
 	if (HASH_COUNT(providers->candidates) >= CANDIDATES_MAX)
-		table_free(&providers->candidates); /* who is large comes again soon */
+		table_free(&providers->candidates); /* a large provider is a candidate again soon */
 	return provider_new(&providers->candidates, name);
 }
 
-/* Its own label, or "other". */
+/* The provider with the site's own label, or "other". */
 static struct provider *
 provider_find(struct providers *providers, const char *site, size_t n)
 {

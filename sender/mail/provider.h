@@ -1,5 +1,5 @@
 /*
- * provider.h - what became of recipients, by who was to take them: for the metrics page.
+ * provider.h - counts what became of recipients, by provider, for the metrics page.
  *
  * The first PROVIDERS_SOON providers (site_provider()) have a label of their own at once, others
  * when they have had PROVIDER_WORTH recipients, until there are PROVIDERS_MAX; all others are
@@ -20,9 +20,8 @@ enum provider_end { PROVIDER_DELIVERED, PROVIDER_DEFERRED, PROVIDER_BOUNCED, PRO
 struct providers;
 struct providers *providers_new(void);
 void providers_free(struct providers **providers);
-/* `n` recipients of `site` (NULL: there is none) came to this end; `class` (reply_class.h) says
- * why,
- * "" for those delivered to. On one thread. */
+/* Counts `n` recipients of `site` (NULL: the domain has none). `class` (reply_class.h) says why; ""
+ * for deliveries. All calls come from one thread. */
 void providers_count(struct providers *providers, const char *site, enum provider_end end,
 	const char *class, size_t n);
 

@@ -1,5 +1,5 @@
 /*
- * pump.c - who runs the scheduler, and when: on the loop's next turn, or later.
+ * pump.c - wakes the scheduler on the loop's next turn, or later.
  */
 #include "sender/mail/pump.h"
 

@@ -1,12 +1,15 @@
 /*
- * remainder.c - what a crash left of a record whose rows were being written.
+ * remainder.c - what is left of a record when a crash came while its rows were being written.
  *
  * sender:  mail.ready (redelivered) -> [remainder] -> mail
  *
- * In a cluster the rows of a message become durable one after the other, so that some of them prove
- * nothing about the others. All recipients of a domain are always in one row: a domain of which
- * anybody is in a row has been written, and who is not in it any more has come to an end. The
- * others are still the record's. When they have been delivered already the ledger knows.
+ * In a cluster the rows of a message become durable one after the other, so one durable row says
+ * nothing about the other rows. But all recipients of a domain are always in one row. So when a row
+ * names anybody of a domain, that domain's row has been written: a recipient of the domain who is
+ * in no row any more has come to an end.
+ *
+ * The recipients of all other domains are still the record's. If some of them were delivered before
+ * the crash, the ledger knows.
  */
 #include "sender/mail/remainder.h"
 

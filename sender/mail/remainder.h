@@ -1,5 +1,5 @@
 /*
- * remainder.h - what a crash left of a record whose rows were being written.
+ * remainder.h - what is left of a record when a crash came while its rows were being written.
  */
 #ifndef SENDER_REMAINDER_H
 #define SENDER_REMAINDER_H
@@ -11,10 +11,10 @@
 struct mail;
 struct sender;
 
-/* The envelope (own memory) of a redelivered record with those recipients that its rows do not
- * account for; NULL: nobody is left. */
+/* The envelope of a redelivered record, with the recipients for whom no row was written. The caller
+ * frees the envelope. NULL: no recipient is left. */
 Envelope *remainder_of(const struct sender *sender, const Envelope *envelope);
-/* Whether the mail has a row of that name already. */
+/* Whether the mail already has a row with that site name. */
 bool remainder_has_row(const struct mail *mail, const char *site);
 
 #endif

@@ -3,14 +3,19 @@
  *
  * sender:  mail -> [routing] -> lookups, pass
  *
- * A mail's domains are looked up ASKED_MAX at a time, so that one mail with many does not take all
- * of its account's turns. Of a record, what is known after a while (mail_age()) begins, and the
- * rest as it becomes known; when it is to become rows, so does what is not known yet.
+ * A mail's domains are looked up ASKED_MAX at a time, so that one mail with many domains does not
+ * take all of its account's turns. A record waits for all answers at first; after a while
+ * (mail_age()) the known domains begin, and each other domain as its answer comes. When the record
+ * becomes rows, the unanswered domains become rows, too.
  *
- * Domains of a record that lead to the same hosts share an item. A row is one item already; when
- * its domains no longer go the same way, or when it was held, it is split: the rows for the other
- * ways are durable before the old one shrinks or goes. A crash in between leaves recipients in two
- * rows, and the ledger keeps the second attempt from being a second delivery.
+ * Domains of a record that lead to the same hosts share an item. A row is one item already. A row
+ * is split when its domains no longer go the same way, or when the row was held:
+ *
+ *   1. the rows for the other ways are durable
+ *   2. the old row shrinks or goes
+ *
+ * A crash in between leaves recipients in two rows. The ledger keeps the second attempt from being
+ * a second delivery.
  */
 #include "sender/mail/routing.h"
 
@@ -39,7 +44,7 @@
 
 #define ASKED_MAX 32
 
-/* A record: its items begin. */
+/* Records: items begin. */
 
 static struct item *
 item_for(struct mail *mail, const struct lookup *lookup)
@@ -58,7 +63,7 @@ item_for(struct mail *mail, const struct lookup *lookup)
 	return item;
 }
 
-/* Those that are answered become items. */
+/* Answered look-ups become items. */
 static void
 lookups_take(struct mail *mail)
 {
@@ -97,11 +102,11 @@ record_routed(struct mail *mail)
 	mail_check(mail);
 }
 
-/* A row: it begins, or is split. */
+/* Rows: the item begins, or the row is split. */
 
 struct split {
 	struct mail *mail;
-	struct lookup *keeper; /* NULL: the old row goes */
+	struct lookup *keeper; /* whose recipients stay in the old row; NULL: the old row goes */
 	size_t pending;
 	int err;
 };
@@ -203,7 +208,7 @@ on_other(void *arg, int err)
 	split_shrink(split);
 }
 
-/* All recipients of a domain are in one row, so that its name is free. */
+/* The domain's name is free, since all recipients of a domain are in one row. */
 static void
 split_put(struct split *split, struct lookup *lookup)
 {
@@ -220,7 +225,8 @@ split_put(struct split *split, struct lookup *lookup)
 	queue_row_put(mail->sender->queue, &row, on_other, split);
 }
 
-/* Who stays in the row: those of the domain it is named after, else those of its site. */
+/* The recipients that stay in the row: those of the domain that the row is named after, else those
+ * that go to its site. */
 static struct lookup *
 keeper(struct mail *mail)
 {

@@ -6,9 +6,9 @@
 
 struct mail;
 
-/* Finds the sites of the mail's domains, then begins its items. */
+/* Looks up the sites of the mail's domains, then begins the mail's items. */
 void routing_start(struct mail *mail);
-/* Some answers are there, or have been waited for long enough. */
+/* Goes on: some answers came, or were waited for long enough. */
 void routing_go_on(struct mail *mail);
 
 #endif

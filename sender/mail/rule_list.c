@@ -1,6 +1,6 @@
 /*
- * rule_list.c - which rules of operators there are, which mail they mean, and what an item in
- * memory has to hear of them.
+ * rule_list.c - the operators' rules: a list, which mail each rule means, and how an item meets
+ * them.
  *
  * relay.config -> rule -> [rule_list] <- mail, routing
  */
@@ -112,7 +112,8 @@ rule_list_newest(const struct rule *first)
 	return rule ? rule->number : 0;
 }
 
-/* A message that is named was there before the command, whatever the clocks of two nodes say. */
+/* A rule that names a message was given after the message arrived, whatever two nodes' clocks
+ * say. */
 static bool
 rule_is_for(const struct rule *rule, const Envelope *envelope)
 {
@@ -150,8 +151,8 @@ rule_matches_item(const struct sender *sender, const struct rule *rule, const st
 					&rule->selector, envelope, item->route->site, egress)));
 }
 
-/* What waits for its turn has it now; of what is under way the row hears that is left of it, for an
- * attempt that began earlier may still fail, and the site rest for that. */
+/* A waiting item obeys now. An attempt under way may still fail, and its site rest because of that.
+ * So the row of an item under way meets the rule again afterwards. */
 static void
 retry_in_memory(struct sender *sender, struct item *item)
 {

@@ -1,6 +1,6 @@
 /*
- * rule_list.h - one operator's rule: what rule.c (doing it) and rule_list.c (which there are,
- * and whom they mean) share.
+ * rule_list.h - operators' rules: what rule.c (carries rules out) and rule_list.c (knows the rules,
+ * and which mail each means) share.
  */
 #ifndef SENDER_RULE_LIST_H
 #define SENDER_RULE_LIST_H
@@ -24,26 +24,29 @@ struct rule {
 	struct selector selector;
 };
 
-/* An entry of relay.config; NULL when it cannot be read. */
+/* Parses an entry of relay.config; NULL when the entry is no rule. */
 struct rule *rule_parse(const char *key, const char *json);
 const char *rule_action(const struct rule *rule);
-/* Takes the rule. */
+/* Adds the rule to the list, which owns the rule afterwards. */
 void rule_list_add(struct rule **first, struct rule *rule);
-/* The one of that key goes, or (NULL) all. */
+/* Frees the rule with that key, or (NULL) all rules. */
 void rule_list_drop(struct rule **first, const char *key);
-/* The largest number; 0: there is none. */
+/* The largest number of a rule; 0: the list is empty. */
 uint64_t rule_list_newest(const struct rule *first);
 
 bool rule_matches_row(const struct sender *sender, const struct rule *rule, const Row *row);
-/* The site is that of the row it is, or would become. Whatever its recipients' domains are. */
+/* Whether the rule means the item. The item's site is that of its row, or of the row that the item
+ * would become. */
 bool
 rule_matches_item(const struct sender *sender, const struct rule *rule, const struct item *item);
 
-/* Held mail that the rule lets go: it was held before the rule. */
+/* Whether the rule releases the mail: mail is released only by a rule that is newer than the
+ * hold. */
 bool rule_can_release(const struct rule *rule, bool held, uint64_t held_rule);
 
-/* Marks what the rules say that the item has not met yet: whom to bounce (item_unwanted()), and
- * whether its row is to meet the rules. `is_tried`: it is about to be tried, as a retry asks. */
+/* Applies the rules that the item has not met: marks whom to bounce (item_unwanted()), and whether
+ * the item's row has to meet the rules again. `is_tried`: the item is about to be tried, which is
+ * what a retry asks for. */
 void item_meet_rules(struct item *item, bool is_tried);
 
 #endif

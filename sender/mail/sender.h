@@ -67,14 +67,15 @@ struct sender {
 	struct trust *trust;
 	struct site_resolver *resolver;
 	struct client_context *clients;
-	struct local *local; /* of the clients; NULL knows of no fault */
+	struct local *local; /* faults of this machine, owned by the clients; NULL: none is known */
 	struct schedule *schedule;
 	struct deferral *deferral;
 	struct poison *poison;
 	struct hold *hold;      /* NULL until it is needed */
 	struct rule *decisions; /* operators', by number (rule_list.h) */
 	struct rules *rules;
-	/* Has the rows of a message meet the rules: one came while the message was under way. */
+	/* Lets the rows of a message meet the rules: a rule came while the message was under
+	 * way. */
 	void (*meet_rules)(struct sender *sender, const uint8_t id[ID_SIZE]);
 	struct suspensions *suspensions;
 	struct inflight_reporter *reporter;
@@ -88,9 +89,9 @@ struct sender {
 	TAILQ_HEAD(, peer) peers;
 	unsigned in_hand, attempting, settling;
 	struct window *window;
-	unsigned rewriting; /* rows that got another due time */
+	unsigned rewriting; /* rows whose new due time is being written */
 	bool draining;
-	bool ending; /* no step of what is being settled begins any more */
+	bool ending; /* no further step of settling begins */
 };
 
 #endif

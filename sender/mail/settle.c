@@ -1,17 +1,17 @@
 /*
- * settle.c - the results of a pass over an item's recipients are made durable, in this order:
+ * settle.c - makes the results of a pass over an item's recipients durable, in a fixed order.
  *
- *   delivered: remote's 250 -> ledger (<= 200 ms) -> DSN (relayed) -> event
- *                                                            -> row removed, or record finished
- *   failed:    DSN -> event -> likewise
+ *   delivered: 250 -> ledger (<= 200 ms) -> DSN (relayed) -> event -> row removed, record finished
+ *   failed:    DSN -> event -> row removed, record finished
  *   deferred:  event, delay DSN -> event -> row written
  *
- * What waits without having been tried waits for its site's sake, and what its site said last is
- * its reason, too.
+ * A recipient that waits untried waits because of its site. So its reason is what the site said
+ * last.
  *
  * sender:  attempt -> [settle] -> queue
  *
- * Whatever the queue refuses is tried again from that step on: every step may be done twice.
+ * When the queue refuses a step, the item goes on from that step later. Every step may be done
+ * twice.
  */
 #include "sender/mail/settle.h"
 
@@ -46,7 +46,7 @@
 #include "shared/queue/queue.h"
 
 #define AGAIN_MS 5000
-#define OURS_US 60000000u /* at most, until a fault of ours is looked at again */
+#define OURS_US 60000000u /* the longest wait until mail is tried again after a fault of ours */
 
 /* Answers of the queue. */
 
@@ -73,7 +73,7 @@ settle_again(struct item *item, int err, struct timer *timer, void (*on_time)(vo
 	return true;
 }
 
-/* 0, or the answer is an error and the item goes on later, if at all. */
+/* Returns 0, or the error; then the item goes on later, unless the role stops. */
 static int
 item_answer(struct item *item, int err)
 {
@@ -177,8 +177,8 @@ item_trouble(const struct item *item)
 	return schedule_trouble(item->mail->sender->schedule, item_site(item));
 }
 
-/* Why a target waits that this pass has not tried: what was said last, to it or to another of its
- * site. */
+/* Why a target waits that this pass has not tried: what the site, or the mail's last attempt,
+ * said. */
 static void
 item_reason(const struct item *item, const Recipient *recipient, struct outcome *out)
 {
@@ -230,7 +230,7 @@ target_refuse(struct target *target)
 	target->end = END_OPERATOR;
 }
 
-/* When it has no time left. */
+/* When the item's time is up. */
 static uint64_t
 item_expiry_us(const struct item *item)
 {
@@ -242,7 +242,7 @@ item_expiry_us(const struct item *item)
 	return ours && !item->held ? retry_patience_us(expiry, envelope) : expiry;
 }
 
-/* What waits may have no time left, or an operator may not want it to. */
+/* Fails the waiting recipients whose time is up, or that an operator wants bounced. */
 static void
 settle_end_waiting(struct item *item)
 {
@@ -259,7 +259,7 @@ settle_end_waiting(struct item *item)
 	}
 }
 
-/* When the item's site may be tried again; 0: now, or nothing is known of it. */
+/* When the item's site may be tried again; 0: now, or nothing is known of the site. */
 static uint64_t
 rest_until(const struct item *item, uint64_t now)
 {
@@ -269,7 +269,7 @@ rest_until(const struct item *item, uint64_t now)
 		item->mail->envelope->account, now);
 }
 
-/* Nothing was said of the mail, or what was said now makes its whole site rest. */
+/* Whether the site is why the item waits: nothing was said of the mail, or the site rests. */
 static bool
 waits_for_site(const struct item *item, uint64_t now)
 {
@@ -281,9 +281,9 @@ waits_for_site(const struct item *item, uint64_t now)
 }
 
 /*
- * How long mail waits after an attempt. Its own failures let it wait longer and longer. Those of
- * its site do not: with the site it waits for the end of the rest, which its site knows, so that it
- * goes out at once when that ends early.
+ * Mail's own failures let the mail wait longer and longer. A failure of its site does not: the mail
+ * waits until the site's rest ends. The scheduler knows that end, so the mail goes out at once when
+ * the rest ends early.
  */
 static uint64_t
 item_pause_us(struct item *item, uint64_t now)
@@ -325,7 +325,7 @@ item_due(struct item *item)
 	}
 	expiry = item_expiry_us(item);
 	item->due_us = now + item_pause_us(item, now);
-	if (item->due_us > expiry && expiry > now) /* a clock that is not trusted ends nothing */
+	if (item->due_us > expiry && expiry > now) /* an untrusted clock ends nothing */
 		item->due_us = expiry;
 }
 
@@ -336,7 +336,7 @@ replace(char **text, const char *with)
 	*text = *with ? xstrdup(with) : NULL;
 }
 
-/* Begins an event of all who wait, and of why. */
+/* Begins an event about all waiting recipients, with the reason of the first. */
 static void
 waiting_event(struct item *item, const char *name)
 {
@@ -452,8 +452,7 @@ on_row(void *arg, int err)
 	const bool meets = first_waiting(item) && (item_unwanted(item) || item->meets_rules);
 	uint8_t id[ID_SIZE];
 
-	if (err ==
-		-ECANCELED) { /* somebody else's row by now: what was delivered is in the ledger */
+	if (err == -ECANCELED) { /* another sender has the row; the ledger has what was delivered */
 		item_answered(item);
 		item_free(item);
 		return;
@@ -512,7 +511,7 @@ settle_store(struct item *item)
 	mail_check(mail);
 }
 
-/* A row that was only looked at stays as it is stored. */
+/* Whether the stored row is right as it is: the row was only looked at, and nothing was learned. */
 static bool
 row_untouched(const struct item *item)
 {

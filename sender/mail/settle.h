@@ -16,29 +16,30 @@ struct outcome;
 struct sender;
 struct timer;
 
-/* The pass over the item's recipients has ended, or an answer came: do what is next. */
+/* Takes the item's next step: its pass has ended, or an answer to an earlier step came. */
 void settle_advance(struct item *item);
-/* What is open waits without having been tried: until `until_us`, or (0) as long as its site cannot
- * be tried. */
+/* Has the open recipients wait untried: until `until_us`, or (0) until their site may be tried. */
 void settle_park(struct item *item, uint64_t until_us);
-/* Whom an operator wants bounced is, unless a crash hid that they have the mail. What else is open
- * waits until `until_us`. */
+/* Bounces the recipients that an operator wants bounced, unless the ledger has them as delivered (a
+ * crash hid that). All other open recipients wait until `until_us`. */
 void settle_unwanted(struct item *item, uint64_t until_us);
 
 /* For settle_end.c. */
 
-/* The queue refused: calls `on_time` in a while, by a timer that is free, or returns false, then
- * nothing more is to be done for the item. */
+/* The queue refused a step: calls `on_time` after a while, by `timer`, which must not be set. False
+ * when the step was canceled, or while the role stops: the item is given up, and the caller frees
+ * what it owns. */
 bool settle_again(
 	struct item *item, int err, struct timer *timer, void (*on_time)(void *arg), void *arg);
-/* Begins the item's event. */
+/* Begins the item's event; the caller adds fields and sends the event. */
 void
 settle_event(struct sender *sender, const struct item *item, const char *name, uint32_t attempts);
 /* `n` recipients of the item came to this end. */
 void settle_count(const struct item *item, enum provider_end end, const char *class, size_t n);
-/* The remote's host and reply. */
+/* Adds the remote's host and reply to the event. NULL adds nothing. */
 void settle_event_outcome(struct sender *sender, const struct outcome *outcome);
-/* How often the message went out whole to one of them, without an answer. */
+/* Adds to the event how often the message went out whole without an answer: the highest count among
+ * these recipients. */
 void settle_event_ambiguous(struct sender *sender, Recipient *const *recipients, size_t count);
 
 #endif

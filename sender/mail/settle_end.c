@@ -3,8 +3,14 @@
  *
  * sender:  settle (order of the steps) -> [settle_end] -> ledger, mail.events
  *
- * Owns what is recorded about a group of recipients that ended alike, until its event is durable:
- * only then is a recipient closed. What the queue refuses is tried again from its event on.
+ * A recipient is closed only when its event is durable:
+ *
+ *   delivered: ledger -> DSN (relayed) -> event -> closed
+ *   known:               DSN (relayed) -> event -> closed   (the ledger had the recipient)
+ *   failed:              DSN (settle.c) -> event -> closed
+ *
+ * The file owns a group of recipients that ended alike until then. When the queue refuses a step,
+ * the group goes on from that step later.
  */
 #include "sender/mail/settle_end.h"
 
@@ -35,8 +41,8 @@ struct receipt {
 	struct item *item;
 	struct timer again;
 	struct outcome outcome;
-	bool known; /* from the ledger: how it went was lost with the process that knew */
-	bool told;  /* the DSN, if one is wanted, is durable */
+	bool known; /* the ledger said so; host and reply were lost with the process that knew */
+	bool told;  /* the DSN is durable */
 	uint64_t at_us;
 	size_t count;
 	size_t indices[];
@@ -50,7 +56,7 @@ on_receipt_again(void *arg)
 	receipt_next(arg);
 }
 
-/* How long it took is not known of what another process delivered. */
+/* A delivery by an earlier process is not timed: when it happened is not known. */
 static void
 count_delivered(const struct receipt *receipt)
 {
@@ -237,7 +243,7 @@ settle_ask(struct item *item)
 
 /* Failed: bounced or expired. */
 
-/* Those that failed alike: one event for all of them. */
+/* Recipients that failed alike share one event. */
 struct ended {
 	struct item *item;
 	struct timer again;
@@ -245,7 +251,7 @@ struct ended {
 	size_t indices[];
 };
 
-/* What an operator had bounced says nothing about the account's recipients. */
+/* Bounces by an operator say nothing about the account's recipients. */
 static void
 score_end(const struct item *item, const struct target *like, unsigned n)
 {
@@ -269,7 +275,7 @@ on_ended_again(void *arg)
 	ended_event(arg);
 }
 
-/* The DSN is out: only this event is tried again. */
+/* The DSN is durable, so on an error only the event is sent again. */
 static void
 on_ended(void *arg, int err)
 {

@@ -11,15 +11,16 @@
 struct item;
 struct outcome;
 
-/* The targets of these indices have the mail: closed once that is recorded. */
+/* The targets at `indices` have the mail. Closes them once the ledger, the DSN (relayed) and the
+ * event have recorded that. */
 void settle_delivered(
 	struct item *item, const size_t *indices, size_t count, const struct outcome *outcome);
-/* Likewise those of the targets that the ledger has: `found` has `count` entries. */
+/* The same for targets that the ledger has as delivered; `found` has `count` entries. */
 void settle_known(
 	struct item *item, const size_t *indices, size_t count, const enum ledger_entry *found);
-/* Asks the ledger for the item's open recipients: those that have the mail are not to wait. */
+/* Asks the ledger about the item's open recipients, and closes those that have the mail. */
 void settle_ask(struct item *item);
-/* The DSN is durable, the event of those that failed is next. */
+/* The failure DSN is durable: sends the events of the failed recipients, then closes them. */
 void settle_failed(struct item *item);
 
 #endif
