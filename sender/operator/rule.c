@@ -3,14 +3,17 @@
  *
  * control -> relay.config -> [rule] -> mail, queue's rows
  *
- * A sweep reads all rows, a slice on each turn of the loop, and does to each what the rules say
- * that are newer than the newest one it has seen (Row.rule). So a rule survives a restart, and is
- * not done twice. What is in memory is reached through its item: a bounce marks the recipients, and
- * whatever is next done to them is that; an attempt is broken off as long as its message is not
- * out, and a result that comes all the same counts. Row.rule only moves past a bounce once the
- * bounce is done. A sweep also wakes what slept through a suspension that has ended, has the
- * originators told whose mail is late, and writes why into the rows that were never tried. Sweeps
- * for age alone come at intervals.
+ * A sweep reads all rows, a slice on each turn of the loop. To each row the sweep applies the rules
+ * that are newer than the newest one the row has met (Row.rule). So a rule survives a restart, and
+ * is not carried out twice. Row.rule moves past a bounce only when the bounce is done.
+ *
+ * Mail in memory is reached through its item. A bounce marks the recipients, and their next step is
+ * the bounce. An attempt is broken off unless its message is out; a result that comes all the same
+ * counts.
+ *
+ * A sweep also wakes rows whose suspension has ended, tells the originators of late mail, and
+ * writes into rows that were never tried what their site said. Sweeps for age alone come at
+ * intervals.
  */
 #include "sender/operator/rule.h"
 
@@ -39,7 +42,7 @@
 #include "shared/queue/queue.h"
 
 #define SLICE 100
-#define BUSY_MAX 1000 /* items being settled: the sweep pauses */
+#define BUSY_MAX 1000 /* with so many items being settled the sweep pauses */
 #define PAUSE_MS 50
 #define PERIOD_MIN_US (1ull * 1000000)
 #define PERIOD_MAX_US (300ull * 1000000)
@@ -51,7 +54,7 @@ struct rules {
 	struct timer timer;
 	struct config_watch *watch;
 	void (*on_known)(struct sender *sender);
-	bool known; /* all rules and suspensions of the start were read */
+	bool known; /* the rules and suspensions of the start were all read */
 	bool sweeping, stopped;
 	bool cursor;
 	uint8_t after_id[ID_SIZE];
@@ -60,7 +63,7 @@ struct rules {
 	size_t count;
 };
 
-/* Doing it. */
+/* Carrying a rule out. */
 
 static void
 tell_released(struct sender *sender, const struct rule *rule, const Envelope *envelope)
@@ -74,7 +77,7 @@ tell_released(struct sender *sender, const struct rule *rule, const Envelope *en
 	mail_event_send(&sender->event, sender->queue, NULL, NULL);
 }
 
-/* What waits for its turn has not begun; what is under way may still be broken off, or fail. */
+/* A waiting item is settled at once. An attempt under way is broken off, or fails by itself. */
 static void
 item_end_unwanted(struct sender *sender, struct item *item)
 {
@@ -96,7 +99,8 @@ on_item_of_record(void *arg, struct item *item)
 	item_end_unwanted(rules->sender, item);
 }
 
-/* The sweep ends what is unwanted, a slice at a time: each is told by a DSN. */
+/* Only marks the row's item: the sweep ends unwanted items a slice at a time, because each end
+ * sends a DSN. */
 static void
 on_loaded(void *arg, struct loaded_row *row)
 {
@@ -108,7 +112,7 @@ struct rewrite {
 	struct sender *sender;
 	char *site;
 	uint64_t lane, due_us;
-	bool rest_ends; /* the site is to be tried, too */
+	bool rest_ends; /* the site's rest ends, too */
 };
 
 static void
@@ -128,7 +132,7 @@ on_rewritten(void *arg, int err)
 	free(rewrite);
 }
 
-/* The row is due now, or (suspended) keeps no due time. */
+/* Makes the row due now; a suspended row stays without a due time. */
 static void
 row_rewrite(struct sender *sender, Row *row, bool rest_ends)
 {
@@ -141,7 +145,7 @@ row_rewrite(struct sender *sender, Row *row, bool rest_ends)
 	queue_row_put(sender->queue, row, on_rewritten, rewrite);
 }
 
-/* True: the row now belongs to what works on it. */
+/* True: the rule's work owns the row now. */
 static bool
 do_rule(struct sender *sender, const struct rule *rule, Row *row)
 {
@@ -165,7 +169,7 @@ do_rule(struct sender *sender, const struct rule *rule, Row *row)
 	return false;
 }
 
-/* Its time is up, or its originator is to be told that it is late. */
+/* Whether the row's time is up, or its originator gets a delay DSN. */
 static bool
 row_late(const struct sender *sender, const Row *row, uint64_t now)
 {
@@ -179,13 +183,14 @@ row_late(const struct sender *sender, const Row *row, uint64_t now)
 		expiry = retry_patience_us(expiry, row->envelope);
 	if (!trust_clock(sender->trust))
 		return false;
-	/* The last attempt is due at that very time: it has a while to be made. */
+	/* the last attempt is due when the time is up: the attempt gets a while */
 	return now > expiry + (held ? 0 : sender->times.first_us) ||
 		(!held && !row->delay_sent &&
 			retry_delay_due(&sender->times, row->envelope, wait, now));
 }
 
-/* It was never tried, and what is wrong with its site is known now: then its row says so. */
+/* The row was never tried: writes into the row what the site said last, so that operators see
+ * why. */
 static void
 row_learn(struct sender *sender, const Row *row)
 {
@@ -214,7 +219,7 @@ rule_for(const struct rules *rules, const struct rule *from, const Row *row)
 	return rule;
 }
 
-/* What made it wait without a due time has ended. */
+/* Whether the suspension has ended that keeps the row without a due time. */
 static bool
 row_wakes(const struct sender *sender, const Row *row)
 {
@@ -337,7 +342,7 @@ on_timer(void *arg)
 	sender_wake(rules->sender);
 }
 
-/* A suspension has ended: what slept because of it is woken. */
+/* A suspension has ended: a sweep wakes its rows. */
 static void
 on_lifted(void *arg)
 {
@@ -349,7 +354,7 @@ on_lifted(void *arg)
 	deferral_poke(rules->sender->deferral, NULL);
 }
 
-/* Parks what waits for its turn in memory and is suspended. */
+/* Parks an item that waits for its turn, and is suspended. */
 static void
 item_park(void *arg, struct item *item)
 {
@@ -389,7 +394,7 @@ on_row_of(void *arg, Row *row)
 	row_do(arg, row);
 }
 
-/* The rows of that message. */
+/* The rows of one message meet the rules. */
 static void
 rows_meet(struct sender *sender, const uint8_t id[ID_SIZE])
 {

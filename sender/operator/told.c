@@ -1,9 +1,9 @@
 /*
- * told.c - what the sender tells operators that it has in hand (shared/work/inflight.h).
+ * told.c - tells operators which mail the sender has in hand (shared/work/inflight.h).
  *
  * attempt (connections), mail (records), schedule (sites) -> [told] -> inflight -> Redis
  *
- * Rows that only wait are not told: they are in the queue for everybody to read.
+ * Rows that only wait are not told: the queue shows them to everybody.
  */
 #include "sender/operator/told.h"
 
@@ -50,7 +50,7 @@ tell_mail(struct telling *telling, const struct mail *mail, const char *stage, c
 	json_close(telling->json, '}');
 }
 
-/* A row has a name of its own for its site. */
+/* A row is named after its site, or has a name of its own. */
 static const char *
 site_of(const struct item *item)
 {
@@ -67,7 +67,7 @@ tell_attempt(void *arg, const struct attempt_seen *seen)
 			seen->since_us);
 }
 
-/* A record: what of it is not in an attempt. */
+/* Tells a record's items that no attempt has. */
 static void
 tell_record(struct telling *telling, const struct mail *mail, uint64_t since_us)
 {

@@ -1,12 +1,12 @@
 /*
- * told.h - what operators are told that the sender has in hand.
+ * told.h - tells operators which mail the sender has in hand.
  */
 #ifndef SENDER_TOLD_H
 #define SENDER_TOLD_H
 
 struct json;
 
-/* For inflight_reporter_new(). */
+/* Fills a report; a callback for inflight_reporter_new(). */
 void told_fill(void *arg, struct json *json);
 
 #endif

@@ -3,12 +3,12 @@
  *
  * sender:  mail, deferral -> [schedule] -> attempt -> client
  *
- * Owns sites and their accounts; entries and connections belong to the caller. A site that
- * something happened to is `dirty` and looked at by schedule_next(), so that the cost of a step
- * does not grow with the number of sites.
+ * Owns sites and their accounts; entries and connections belong to the caller. A site whose state
+ * changed is `dirty`, and schedule_next() looks at dirty sites only: the cost of a step does not
+ * grow with the number of sites.
  *
- * A site without messages and connections is kept while what it taught us (limit, rest) may matter,
- * an hour at most after its rest.
+ * A site without messages and connections is kept while what was learned of it (limit, rest) may
+ * matter: until an hour after the end of its rest at most.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -101,7 +101,7 @@ schedule_site_find(struct schedule *s, const char *name)
 	return site;
 }
 
-/* Two of the longest forgotten go for each one that comes: enough to stay bounded. */
+/* For each new site the two that were unused for longest are looked at: enough to stay bounded. */
 static void
 memory_sweep(struct schedule *s, uint64_t now)
 {
@@ -139,7 +139,7 @@ site_get(struct schedule *s, const char *name, bool shared, uint64_t now)
 	return site;
 }
 
-/* Without messages and connections: remember what matters, forget the others. */
+/* Keeps a site without messages and connections if something was learned of it, else frees it. */
 void
 schedule_site_forget(struct schedule *s, struct schedule_site *site, uint64_t now)
 {

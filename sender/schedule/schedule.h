@@ -1,12 +1,14 @@
 /*
  * schedule.h - who sends next. Pure: no I/O, no clock; every call is told the time.
  *
- * Waiting messages lie in sites, inside a site in accounts. Deficit round robin over the accounts
- * of a site decides which message is next; sites take turns when the connections of the process
- * are all in use, and one account has part of them only (fair.h). A site may have `limit`
- * connections: it starts low, grows with success, shrinks when the site fails, and after a run of
- * failures the site rests, or one account there. When messages of one account have all connections
- * of a site, others find one more.
+ * Waiting messages lie in sites, and inside a site in accounts. Deficit round robin over a site's
+ * accounts decides which message is next. When all connections of the process are in use, sites
+ * take turns, and one account has only its share of the connections (fair.h).
+ *
+ * A site may have `limit` connections. The limit starts low, grows with success, and shrinks when
+ * the site fails. After a run of failures the site rests; when one account caused most of them, the
+ * site rests for that account alone. When messages of one account have all connections of a site,
+ * others get one more.
  *
  *   schedule_add() ... schedule_next() -> OPEN, SEND, CLOSE, PARK ... schedule_done()
  */
@@ -27,8 +29,8 @@ struct schedule_site;
 struct schedule_options {
 	unsigned concurrency_start, concurrency_max; /* connections of a site */
 	unsigned connections_max;                    /* of all sites */
-	uint64_t rest_first_us, rest_max_us;         /* doubling from one to the other */
-	uint64_t rest_shared_max_us;                 /* likewise, of a shared site */
+	uint64_t rest_first_us, rest_max_us;         /* doubling from the first to the max */
+	uint64_t rest_shared_max_us;                 /* the max of a shared site */
 };
 
 /* Messages of an account that wait for their first attempt at a site; more are crowded. */
@@ -36,7 +38,7 @@ struct schedule_options {
 /* What one message may cost at most, see schedule_add(). */
 #define SCHEDULE_COST_MAX 64
 
-/* A message that waits; embedded in the caller's own. Zero-initialise. */
+/* A message that waits; embedded in the caller's struct. Zero-initialise. */
 struct schedule_entry {
 	struct fair_entry turn;
 	struct schedule_site *site; /* NULL: not waiting */
@@ -46,7 +48,7 @@ struct schedule_entry {
 
 enum schedule_state { CONNECTION_OPENING, CONNECTION_IDLE, CONNECTION_BUSY, CONNECTION_CLOSING };
 
-/* A connection; embedded in the caller's own. Zero-initialise. */
+/* A connection; embedded in the caller's struct. Zero-initialise. */
 struct schedule_connection {
 	TAILQ_ENTRY(schedule_connection) idle_link, site_link; /* the latter: idle, or not */
 	struct schedule_site *site;
@@ -74,28 +76,31 @@ struct schedule_step {
 };
 
 struct schedule *schedule_new(const struct schedule_options *options);
-/* Other numbers, from now on: what is open stays so, a site's rest is cut by its next one. */
+/* Changes the options. Open connections stay; the rest times count from a site's next rest on. */
 void schedule_change(struct schedule *schedule, const struct schedule_options *options);
-/* Entries and connections are the caller's, and must not be used with it any more. */
+/* Frees the scheduler. Entries and connections are the caller's, and no longer belong to any
+ * scheduler. */
 void schedule_free(struct schedule **schedule);
 
 /*
- * Lets an entry wait for its turn. `cost` (1 to SCHEDULE_COST_MAX) is what its account pays, fresh
- * ones (first attempts) mostly go before the others of their account. `shared`: the site serves
- * many domains (a smarthost), so that only failures of the site itself count against it.
+ * Lets an entry wait for its turn. `cost` (1 to SCHEDULE_COST_MAX) is what the entry's account
+ * pays. Fresh entries (first attempts) mostly go before the other entries of their account.
+ * `shared`: the site serves many domains (a smarthost), so that only failures of the site itself
+ * count against the site.
  */
 void schedule_add(struct schedule *schedule, struct schedule_entry *entry, const char *site,
 	bool shared, const char *account, unsigned cost, bool fresh, uint64_t now_us);
-/* Takes it back; nothing when it does not wait. */
+/* Takes the entry out; does nothing when it does not wait. */
 void schedule_remove(struct schedule *schedule, struct schedule_entry *entry);
 
-/* The next thing to do now. Call until it says SCHEDULE_NOTHING, after every other call. */
+/* The next thing to do. After every other call, call schedule_next() until it says
+ * SCHEDULE_NOTHING. */
 enum schedule_verb
 schedule_next(struct schedule *schedule, uint64_t now_us, struct schedule_step *step);
 
 void schedule_opening(struct schedule *schedule, struct schedule_connection *connection,
 	struct schedule_site *site);
-/* It is ready for a transaction: first after opening, then after each one. */
+/* The connection is ready for a transaction: first after opening, then after each transaction. */
 void schedule_ready(struct schedule *schedule, struct schedule_connection *connection);
 
 enum schedule_feedback {
@@ -104,48 +109,50 @@ enum schedule_feedback {
 	FEEDBACK_TRANSIENT, /* not now, for a message or recipient */
 	FEEDBACK_SITE,      /* the next message would fare the same */
 };
-/* How a transaction or the attempt to connect went, while the connection is busy or opening. True:
- * the site began or ended to rest, be it for the account in hand alone. */
+/* Tells how a transaction, or the attempt to connect, went; the connection is busy or opening.
+ * True: the site began or ended a rest, maybe for one account alone. */
 bool schedule_feedback(struct schedule *schedule, const struct schedule_connection *connection,
 	enum schedule_feedback feedback, uint64_t now_us);
-/* What the site said when it failed last, since it rests and until a message gets through. */
+/* What the site said when it failed last. Kept from its rest until a message gets through. */
 struct schedule_trouble {
 	uint64_t at_us;
 	char *reply, *host, class[REPLY_CLASS_MAX];
 };
-/* To be told after its feedback; nothing when it made no site rest. */
+/* Tells what the site said, after the feedback; does nothing when the site does not rest. */
 void schedule_troubled(struct schedule *schedule, struct schedule_site *site,
 	const struct outcome *trouble, uint64_t now_us);
-/* NULL: nothing is known to be wrong with it. */
+/* The site's trouble; NULL: none is known. */
 const struct schedule_trouble *schedule_trouble(struct schedule *schedule, const char *site);
-/* A connection no longer exists, whatever its state was. The site may go with it. */
+/* A connection no longer exists, whatever its state was. The site may be freed with its last
+ * connection. */
 void schedule_gone(struct schedule *schedule, struct schedule_connection *connection);
-/* An entry of this affinity that waits at the site, no longer waiting: it shares the fate of a
+/* Takes out an entry of this affinity that waits at the site: the entry shares the fate of a
  * connection that could not be had. NULL: none waits. */
 struct schedule_entry *
 schedule_take(struct schedule *schedule, struct schedule_site *site, uint64_t affinity);
 
-/* By name, for sites that may not exist here (then: 0, false, the whole window). A rest may be one
- * account's alone; NULL means any. */
+/* Questions by name; a site that is not known has no rest, is not crowded, and has room for the
+ * whole window. A rest may be one account's alone; account NULL asks for any. */
 uint64_t schedule_rest_until(
 	struct schedule *schedule, const char *site, const char *account, uint64_t now_us);
-/* Whether it rests since it put off one message after the other, not since it failed as a whole. */
+/* Whether the site rests because it put off one message after the other, not because it failed as a
+ * whole. */
 bool schedule_rest_is_dry(struct schedule *schedule, const char *site);
 bool schedule_crowded(struct schedule *schedule, const char *site, const char *account);
-/* How many waiting rows the site should be given at most: few after a rest, until one succeeds. */
+/* How many waiting rows the site should get at most: few after a rest, until one succeeds. */
 size_t schedule_room(struct schedule *schedule, const char *site, size_t window);
-/* Ends a rest (an operator said so). */
+/* Ends the site's rest, as an operator asked. */
 void schedule_wake(struct schedule *schedule, const char *site);
 
 const char *schedule_site_name(const struct schedule_site *site);
 
-/* A site that rests (0: it does not), for all or for one account, or has trouble. */
+/* A site that rests, for all or for one account, or has trouble. `rest_until_us` 0: no rest. */
 struct schedule_seen {
 	const char *site, *account; /* account NULL: all */
 	uint64_t rest_until_us;
 	const struct schedule_trouble *trouble;
 };
-/* All such sites, in no order. */
+/* Calls back for all such sites, in no order. */
 void schedule_each_trouble(struct schedule *schedule, uint64_t now_us,
 	void (*on_site)(void *arg, const struct schedule_seen *seen), void *arg);
 

@@ -1,15 +1,17 @@
 /*
- * schedule_feedback.c - what a site's answers teach: how many connections it bears, when it rests.
+ * schedule_feedback.c - learns from a site's answers how many connections it bears, and when it
+ * rests.
  *
  * sender:  attempt -> [schedule_feedback] -> schedule_next
  *
- * The limit grows by about one for each round of successes and shrinks by one when the site fails.
- * As many failures in a row as connections at the start, or a long run without a success, and it
- * rests; after that a few messages probe it. Who waits for it meanwhile hears what it said last.
+ * The limit grows by about one for each round of successes, and shrinks by one when the site fails.
+ * The site rests after as many failures in a row as a site has connections at the start, or after a
+ * long run without a success. After the rest a few messages probe the site. Messages that wait for
+ * the site meanwhile get its last reply as their reason.
  *
- * What a site says to one account's mail need not be about the site. So a rest that nearly all
- * comes from one account's transactions is that account's alone; the others go on, and end its
- * being alone by failing, too.
+ * A site's answer to one account's mail need not be about the site. So when nearly all failures
+ * came from one account's transactions, the site rests for that account alone. The others go on.
+ * When they fail too, the site rests for all.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +20,9 @@
 #include "shared/base/log.h"
 
 #define DRY_NARROW 10 /* transactions without a success: one connection */
-#define DRY_REST 20   /* and more: rest */
-#define DRY_PROBE 5   /* after a rest */
-#define ALONE_SHARE 4 /* with a quarter of the failures of others, everybody rests */
+#define DRY_REST 20   /* transactions without a success: rest */
+#define DRY_PROBE 5   /* the same after a rest, while the site is probed */
+#define ALONE_SHARE 4 /* when others have a quarter of the failures, the rest is for all */
 
 void
 schedule_trouble_clear(struct schedule_site *site)
@@ -39,7 +41,7 @@ schedule_blame_clear(struct schedule_site *site)
 	site->rests_alone = false;
 }
 
-/* A majority vote: of a long run, the account that caused most of it is blamed in the end. */
+/* A majority vote: over a long run, the account that caused most failures is blamed in the end. */
 static void
 site_blame(struct schedule_site *site, const char *account)
 {
@@ -65,7 +67,7 @@ site_rests_alone(struct schedule_site *site)
 	site->blamed_count = site->other_count = 0;
 }
 
-/* What was put off has times of its own to be tried at: a dry rest need not grow. */
+/* A dry rest does not grow: messages that were put off have due times of their own. */
 static void
 site_rest(struct schedule *s, struct schedule_site *site, bool dry, uint64_t now)
 {
@@ -86,7 +88,8 @@ site_rest(struct schedule *s, struct schedule_site *site, bool dry, uint64_t now
 	site_rests_alone(site);
 }
 
-/* Neither of the account that rests alone, nor while everybody rests. */
+/* Whether the account is another than the one that the site rests for; false while the site rests
+ * for all. */
 static bool
 is_other(const struct schedule_site *site, const char *account)
 {
@@ -125,7 +128,7 @@ feedback_count(struct schedule_site *site, const char *account, bool whole)
 	site_blame(site, account);
 }
 
-/* Another account's failure, while one rests alone. */
+/* Whether the failure is another account's, while the site rests for one account alone. */
 static bool
 rest_widen(struct schedule_site *site)
 {
@@ -143,7 +146,7 @@ feedback_failure(struct schedule *s, struct schedule_site *site, const char *acc
 
 	site->rests_alone &= rests;
 	if (rests && !is_other(site, account))
-		return false; /* what was under way when the rest began */
+		return false; /* a transaction that was under way when the rest began */
 	feedback_count(site, account, whole);
 	if (rests)
 		return rest_widen(site);

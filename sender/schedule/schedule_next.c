@@ -1,14 +1,14 @@
 /*
- * schedule_next.c - the next thing to do, and the connections to do it with.
+ * schedule_next.c - decides the next thing to do, and owns the connections to do it with.
  *
  * sender:  schedule, schedule_feedback -> [schedule_next] -> attempt
  *
- * Sites that want a connection while all are in use stand in line (`wanting`), and those who have
- * more than their share let go at their next pause.
+ * Sites that want a connection while all are in use stand in line (`wanting`). A site with more
+ * than its share gives a connection up when the connection next pauses.
  *
  * A site may be slow with one account's messages only. So an account whose messages have as many
- * connections as the site bears gets no more, and the others one beyond, but never more than
- * `concurrency_max` together.
+ * connections as the site bears gets no more. The other accounts get one beyond, but all together
+ * never more than `concurrency_max`.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,8 @@
 #include "sender/schedule/schedule_private.h"
 #include "shared/base/log.h"
 
-#define UNCAPPED 2     /* sites that one connection less is of use to, about */
-#define YIELD_AFTER 10 /* transactions of a connection that others wait for */
+#define UNCAPPED 2     /* capped sites that one free connection is of use to, about */
+#define YIELD_AFTER 10 /* transactions until a connection that others wait for is closed */
 
 static struct schedule_owner *
 owner_get(struct schedule *s, const char *name)
@@ -94,7 +94,7 @@ idle_for(const struct schedule_site *site, const struct schedule_entry *entry)
 	return TAILQ_LAST(&site->idle, connection_list);
 }
 
-/* Of a site's connections, at most. */
+/* How many of a site's connections one account may have. */
 static unsigned
 account_share(const struct schedule *s, const struct schedule_site *site)
 {
@@ -103,7 +103,7 @@ account_share(const struct schedule *s, const struct schedule_site *site)
 	return limit < most || most == 1 ? limit : most - 1;
 }
 
-/* The account whose share of the site is used up, or NULL: a majority vote, and its proof. */
+/* The account that has used up its share of the site, or NULL: a majority vote, then its proof. */
 static const struct schedule_owner *
 site_hog(const struct schedule *s, const struct schedule_site *site)
 {
@@ -158,7 +158,7 @@ step_send(struct schedule *s, struct schedule_site *site, const struct schedule_
 	return step->verb = SCHEDULE_SEND;
 }
 
-/* Others stand in line, and this connection has had its share. */
+/* Whether others stand in line, and this connection has had its share. */
 static bool
 must_yield(const struct schedule *s, const struct schedule_connection *connection)
 {
@@ -181,7 +181,7 @@ site_want(struct schedule *s, struct schedule_site *site)
 	TAILQ_INSERT_TAIL(&s->wanting, site, wanting_link);
 }
 
-/* Free connections go to those in line. */
+/* Gives free connections to the sites in line. */
 static void
 grant(struct schedule *s)
 {
@@ -198,7 +198,7 @@ grant(struct schedule *s)
 	}
 }
 
-/* It is looked at again when connections are gone. */
+/* The site is looked at again when connections have gone. */
 static void
 site_cap(struct schedule *s, struct schedule_site *site)
 {
@@ -250,7 +250,7 @@ may_connect(const struct fair_entry *turn, const void *arg)
 		owner ? owner->connections : 0, s->options.connections_max - s->connections);
 }
 
-/* Who is next at the site, unless that account has its share of all connections already. */
+/* The site's next entry, unless its account has its share of all connections already. */
 static struct fair_entry *
 open_for(struct schedule *s, struct schedule_site *site, const struct schedule_owner *hog)
 {
@@ -260,7 +260,7 @@ open_for(struct schedule *s, struct schedule_site *site, const struct schedule_o
 	return may_connect(turn, &wish) ? turn : fair_find(site->fair, may_connect, &wish);
 }
 
-/* What an account has idle elsewhere makes room for it. */
+/* An account's idle connection at another site makes room for the account here. */
 static struct schedule_connection *
 idle_of(const struct schedule *s, const char *account)
 {
@@ -298,7 +298,7 @@ step_open(struct schedule *s, struct schedule_site *site, const struct schedule_
 	return step->verb = SCHEDULE_OPEN;
 }
 
-/* Of whom a rest is, and who waits; NULL: nobody. */
+/* The next entry that has to wait for the site's rest; NULL: none. */
 static struct fair_entry *
 resting_turn(const struct schedule *s, const struct schedule_site *site, uint64_t now)
 {

@@ -1,8 +1,8 @@
 /*
  * schedule_private.h - what the files of the scheduler share.
  *
- * schedule.c keeps who waits, in sites and accounts; schedule_next.c owns the connections and says
- * what to do next; schedule_feedback.c is what a site's answers do to its limit and rest.
+ * schedule.c keeps the waiting entries, in sites and accounts. schedule_next.c owns the connections
+ * and says what to do next. schedule_feedback.c changes a site's limit and rest by its answers.
  */
 #ifndef SENDER_SCHEDULE_PRIVATE_H
 #define SENDER_SCHEDULE_PRIVATE_H
@@ -16,7 +16,8 @@
 TAILQ_HEAD(connection_list, schedule_connection);
 TAILQ_HEAD(site_list, schedule_site);
 
-/* An account with connections, or with a message on one that was opened for another. */
+/* An account with connections, or with a message on a connection that was opened for another
+ * account. */
 struct schedule_owner {
 	UT_hash_handle hh;
 	unsigned connections, messages;
@@ -27,17 +28,17 @@ struct schedule_site {
 	UT_hash_handle hh;
 	TAILQ_ENTRY(schedule_site) dirty_link, wanting_link, capped_link, memory_link;
 	bool dirty, wanting, granted, capped, remembered;
-	struct fair *fair;            /* what waits */
-	struct schedule_owner *opens; /* whom the connection is for that is about to be opened */
+	struct fair *fair;                 /* what waits */
+	struct schedule_owner *opens;      /* the account that the next connection is opened for */
 	struct connection_list idle, busy; /* busy: opening, too */
 	unsigned waiting, fresh, connections, opening;
 	double limit;
 	unsigned failures, dry; /* in a row */
 	unsigned rests;         /* in a row */
 	bool probing, shared, rest_is_dry;
-	char *blamed; /* the account with most of those failures; NULL: there are none */
+	char *blamed; /* the account with most of these failures; NULL: none failed */
 	unsigned blamed_count, other_count;
-	bool rests_alone;                /* the rest is that account's only */
+	bool rests_alone;                /* the rest is for `blamed` alone */
 	struct schedule_trouble trouble; /* `reply` NULL: none */
 	uint64_t rest_until_us, since_us;
 	char name[];
@@ -48,25 +49,25 @@ struct schedule {
 	struct schedule_site *sites;
 	struct schedule_owner *owners;
 	struct site_list dirty, wanting, memory;
-	struct site_list
-		capped; /* what waits is of accounts that have their share of connections */
+	struct site_list capped; /* all waiting entries are of accounts with their full share of
+				    connections */
 	struct connection_list idle;
 	unsigned connections, closing, wanting_count, granted_count, connected_sites;
 	size_t waiting;
 };
 
 /* schedule.c */
-/* Something happened to the site: schedule_next() has to look at it. */
+/* The site changed: schedule_next() has to look at the site. */
 void schedule_site_touch(struct schedule *s, struct schedule_site *site);
 struct schedule_site *schedule_site_find(struct schedule *s, const char *name);
-/* A clock that was set back leaves ends that no rest has. */
+/* Whether a rest may end at that time: after the clock was set back, no rest ends so late. */
 static inline bool
 schedule_site_rests(const struct schedule *s, const struct schedule_site *site, uint64_t now)
 {
 	return site->rest_until_us > now &&
 		site->rest_until_us - now <= s->options.rest_first_us + s->options.rest_max_us;
 }
-/* Likewise, for an account; NULL: for any. */
+/* The same for one account; NULL: for any account. */
 static inline bool
 schedule_site_rests_for(const struct schedule *s, const struct schedule_site *site,
 	const char *account, uint64_t now)
@@ -76,7 +77,7 @@ schedule_site_rests_for(const struct schedule *s, const struct schedule_site *si
 }
 void schedule_trouble_clear(struct schedule_site *site);
 void schedule_blame_clear(struct schedule_site *site);
-/* Without messages and connections: remembers what matters, drops the site when nothing does. */
+/* If the site has no messages and connections: keeps what was learned of it, else frees it. */
 void schedule_site_forget(struct schedule *s, struct schedule_site *site, uint64_t now);
 struct schedule_entry *schedule_entry_of(struct fair_entry *turn);
 

@@ -3,7 +3,7 @@
  *
  * sender:  settle -> queue's rows -> [deferral] -> mail -> schedule -> attempt
  *
- * All rows in memory are in one table, which also keeps a row from being loaded twice.
+ * All rows in memory are in one table, so that no row is loaded twice.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +41,7 @@ deferral_forget(struct deferral *d, uint32_t partition)
 	waiting_count_forget(d->count, partition);
 }
 
-/* Its rows are not behind the cursors. */
+/* The cursors of the lanes may have passed the partition's rows: all lanes begin anew. */
 static void
 partition_begin(struct deferral *d, uint32_t number)
 {

@@ -3,12 +3,13 @@
  *
  * deferral -> [deferral_lane] -> queue's rows -> mail
  *
- * A site's rows lie in lanes, one for each account, which take turns by when they fell due, or had
- * the last turn. A lane is loaded from a cursor on, (due, id) of the last row loaded, so that what
- * is in memory is not read again; with nothing of it in memory it starts from its first row.
+ * A site's rows lie in lanes, one for each account. Lanes take turns by when their rows fell due,
+ * or when the lane had its last turn. A lane is loaded from a cursor on: (due, id) of the last row
+ * loaded, so that rows in memory are not read again. A lane without rows in memory starts from its
+ * first row.
  *
- * What a lane may have of its site's window, and an account of all rows in memory, leaves room for
- * others (fair_allows()).
+ * No lane takes all of its site's window, and no account all of the rows in memory: both leave room
+ * for others (fair_allows()).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +21,9 @@
 
 #define SET_BACK_US (60ll * 1000000)
 #define AGAIN_US 1000000
-#define DUE_FIRST 1 /* what has no due time (0) waits for somebody, not for a time */
+#define DUE_FIRST 1 /* rows without a due time (0) wait for an operator */
 
-/* Written by a clock that was ahead. */
+/* Whether a clock that was ahead wrote the due time. */
 static bool
 beyond(const struct deferral *d, uint64_t due, uint64_t now)
 {
@@ -178,7 +179,8 @@ site_unused(const struct deferral *d, const struct waiting_site *site)
 	return room > site->loaded ? room - site->loaded : 0;
 }
 
-/* How many more rows; by halves: a read for each row that leaves would cost more. */
+/* How many more rows the lane may load. 0 until half of the room is free: a read for each row that
+ * leaves would cost more. */
 static size_t
 lane_room(const struct deferral *d, const struct lane *lane)
 {
@@ -215,7 +217,7 @@ site_arm(struct deferral *d, struct waiting_site *site, uint64_t now)
 
 	wake_clear(&d->heap, &site->wake);
 	if (!first || (first->us <= now && (!site_unused(d, site) || (site->loaded && is_full(d)))))
-		return; /* until one of its rows leaves */
+		return; /* looked at again when one of the site's rows leaves */
 	rest = d->options.rest_until(d->options.arg, site->name, now);
 	if (rest != UINT64_MAX)
 		wake_set(&d->heap, &site->wake, rest > first->us ? rest : first->us);
@@ -228,7 +230,7 @@ site_look(struct deferral *d, struct waiting_site *site)
 	const struct lane *last = TAILQ_LAST(&site->sated, lane_list);
 	struct lane *lane, *next;
 
-	/* one that stays so comes in again behind the last */
+	/* a lane that stays sated comes in again */
 	for (lane = TAILQ_FIRST(&site->sated); lane; lane = lane == last ? NULL : next) {
 		next = TAILQ_NEXT(lane, link);
 		lane_arm(d, lane, now);
@@ -252,7 +254,7 @@ lane_read(struct deferral *d, const struct lane *lane, uint64_t due_us, const ui
 	return rows_due(d->options.rows, &from, limit, row_batch_add, batch);
 }
 
-/* When the first row from `from_us` on is due; UINT64_MAX: there is none. */
+/* When the lane's first row from `from_us` on is due; UINT64_MAX: there is none. */
 static uint64_t
 lane_first(struct deferral *d, const struct lane *lane, uint64_t from_us)
 {
@@ -266,7 +268,7 @@ lane_first(struct deferral *d, const struct lane *lane, uint64_t from_us)
 	return due_us;
 }
 
-/* Nothing of the lane is in memory: what is its soonest row? */
+/* Finds the soonest row of a lane that has no row in memory. */
 static void
 lane_reset(struct deferral *d, struct lane *lane)
 {
@@ -285,7 +287,7 @@ lane_allows(const struct deferral *d, const struct lane *lane)
 	return owner_allows(d, owner_find(d, lane->key.number));
 }
 
-/* Whether the row is due; if so it is taken. */
+/* Takes the row if it is due; false otherwise. */
 static bool
 lane_take(struct deferral *d, struct lane *lane, Row *row, uint64_t now)
 {
@@ -304,8 +306,8 @@ lane_take(struct deferral *d, struct lane *lane, Row *row, uint64_t now)
 	return true;
 }
 
-/* Those that a clock that was ahead wrote, which lie behind all others. The cursor stays where it
- * is. Returns how many were taken. */
+/* Loads the rows that a clock that was ahead wrote. Such rows lie behind all others, so the cursor
+ * stays where it is. Returns how many rows were loaded. */
 static size_t
 lane_load_beyond(struct deferral *d, const struct lane *lane, size_t room, uint64_t now)
 {
@@ -358,7 +360,7 @@ lane_load(struct deferral *d, struct lane *lane, uint64_t now)
 	size_t room = lane_room(d, lane);
 
 	if (room && lane_load_beyond(d, lane, room, now)) {
-		lane->due_us = now; /* for what has no room yet */
+		lane->due_us = now; /* due rows are left that have no room yet */
 		room = lane_room(d, lane);
 	}
 	if (room)
@@ -366,7 +368,7 @@ lane_load(struct deferral *d, struct lane *lane, uint64_t now)
 	if (!lane->loaded && lane->due_us == UINT64_MAX)
 		lane_reset(d, lane);
 	if (!lane->loaded && lane->due_us <= now)
-		lane->due_us = now + AGAIN_US; /* nothing could be taken: not on this turn */
+		lane->due_us = now + AGAIN_US; /* no row could be taken: not again on this turn */
 	lane->turn_us = now;
 }
 
@@ -386,7 +388,7 @@ lane_turn(struct deferral *d, struct lane *lane, uint64_t now)
 		lane_drop(d, lane);
 }
 
-/* Whoever's turn it is at the site, while there is room. */
+/* Loads the lanes whose turn it is at the site, while there is room. */
 static void
 site_run(struct deferral *d, struct waiting_site *site, uint64_t now)
 {
@@ -415,7 +417,7 @@ owner_ease(struct deferral *d, struct owner *owner, uint64_t now)
 		site_run(d, site, now);
 	}
 	if (lane && !owner->load) {
-		TAILQ_INSERT_TAIL(&d->eased, owner, link); /* once there is room at all */
+		TAILQ_INSERT_TAIL(&d->eased, owner, link); /* looked at once any room is free */
 		return;
 	}
 	owner->eased = false;
@@ -425,7 +427,7 @@ owner_ease(struct deferral *d, struct owner *owner, uint64_t now)
 	}
 }
 
-/* Wake-up times that were right by the clock as it was are beyond now. */
+/* The clock was set back: wake-up times that were right are too late now. */
 static void
 check_clock(struct deferral *d, uint64_t now)
 {

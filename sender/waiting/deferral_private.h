@@ -1,8 +1,8 @@
 /*
  * deferral_private.h - what the files of the deferral share.
  *
- * deferral.c knows the rows in memory and how many there are; deferral_lane.c decides which come
- * next.
+ * deferral.c has the rows in memory, and counts all rows; deferral_lane.c decides which rows are
+ * loaded next.
  */
 #ifndef SENDER_DEFERRAL_PRIVATE_H
 #define SENDER_DEFERRAL_PRIVATE_H
@@ -23,18 +23,20 @@ struct lane_key {
 };
 
 /*
- * The rows of one account at a site. A lane with rows that are not in memory is in its site's heap,
- * by its turn; or in a list: `sated` of its site until one of its own rows leaves, `blocked` of its
- * owner until one of the owner's does.
+ * The rows of one account at a site. A lane with rows outside memory is in one of these:
+ *
+ *   turns    of its site: a heap, by the lane's next turn
+ *   sated    of its site, until one of the lane's own rows leaves memory
+ *   blocked  of its owner, until one of the owner's rows leaves memory
  */
 struct lane {
-	struct wake wake; /* first: the heap's soonest is a lane's */
+	struct wake wake; /* first: the site's heap has lanes */
 	UT_hash_handle hh;
 	struct lane_key key;
 	TAILQ_ENTRY(lane) link;
-	struct lane_list *list; /* in which it is; NULL: none */
-	uint64_t due_us;        /* the soonest row that is not in memory; UINT64_MAX: none known */
-	uint64_t turn_us;       /* when it had its last turn */
+	struct lane_list *list; /* the list that the lane is in; NULL: none */
+	uint64_t due_us;        /* of the soonest row outside memory; UINT64_MAX: none known */
+	uint64_t turn_us;       /* when the lane had its last turn */
 	size_t loaded;
 	bool cursor;
 	uint64_t cursor_us;
@@ -42,7 +44,7 @@ struct lane {
 };
 
 struct waiting_site {
-	struct wake wake; /* first: the heap's soonest is a site's */
+	struct wake wake; /* first: the heap has sites */
 	UT_hash_handle hh;
 	struct wake_heap turns;
 	struct lane_list sated;
@@ -54,10 +56,10 @@ struct waiting_site {
 struct owner {
 	UT_hash_handle hh;
 	uint64_t number;
-	size_t load; /* by weight */
+	size_t load; /* of its rows in memory, by weight */
 	struct lane_list blocked;
 	TAILQ_ENTRY(owner) link; /* of `eased` */
-	bool eased;              /* its blocked lanes are to be looked at */
+	bool eased;              /* the owner's blocked lanes may have room now */
 };
 
 struct deferral {
@@ -71,30 +73,31 @@ struct deferral {
 	struct wake_heap heap;
 	struct wake_timer *timer;
 	size_t loaded;
-	size_t load;      /* what is loaded, by weight */
-	int64_t clock_us; /* what our clock was ahead of the one that only goes forward */
+	size_t load;      /* of all rows in memory, by weight */
+	int64_t clock_us; /* clock_us() minus the monotonic clock, when last looked at */
 	bool loading;
 };
 
 struct row_batch {
-	Row **rows; /* room for as many as are asked for */
+	Row **rows; /* room for all rows that are asked for */
 	size_t count;
 };
 void row_batch_add(void *batch, Row *row);
 
 /* deferral_lane.c */
 struct lane *lane_get(struct deferral *d, const char *site, uint64_t number);
-/* A row of the lane is due then. */
+/* A row of the lane is due at that time. */
 void lane_noted(struct deferral *d, struct lane *lane, uint64_t due_us);
-/* A row of it is in memory; has left it. What nothing waits in is gone after that. */
+/* A row of the lane is in memory; (left) has left memory. Frees lane, site and owner when nothing
+ * waits in them. */
 void lane_joined(struct deferral *d, struct lane *lane, size_t weight);
 void lane_left(struct deferral *d, struct lane *lane, size_t weight);
-/* Something changed about when the site may be tried, or how many rows it may have. */
+/* It changed when the site may be tried, or how many rows it may have. */
 void site_look(struct deferral *d, struct waiting_site *site);
-/* The timer's: what is due is loaded. */
+/* The timer's callback: loads the due rows. */
 void lanes_run(void *deferral);
 void lanes_free(struct deferral *d);
-/* The timer runs for what is due next. */
+/* Sets the timer for the next due row. */
 void lanes_arm(struct deferral *d);
 
 #endif

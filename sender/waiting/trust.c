@@ -3,8 +3,9 @@
  *
  * Redis TIME, queue_clock_us() -> [trust] -> settle, rule: may something expire?
  *
- * Redis is asked every ASK_EVERY_MS. From its last answer on its time is known by our monotonic
- * clock, which does not jump: so a jump of ours is seen at once, not with the next answer.
+ * Redis is asked for its time every ASK_EVERY_MS. Between answers that time is carried on by our
+ * monotonic clock, which does not jump. So a jump of our clock is seen at once, not with the next
+ * answer.
  */
 #include "sender/waiting/trust.h"
 
@@ -24,19 +25,19 @@
 #define AGREE_US (60ull * 1000000)
 #define FRESH_MS 120000
 
-/* Outlives its owner until the answer under way has come. */
+/* Lives until the answer under way has come, also after trust_free(). */
 struct trust {
 	struct redis *redis;
 	struct queue *queue;
 	struct timer timer;
-	uint64_t redis_us, at_ms; /* what Redis said, and when by the monotonic clock; 0: nothing */
+	uint64_t redis_us, at_ms; /* Redis's time, and the monotonic time of that answer; 0: none */
 	bool asking, closed, told;
 	struct probe *probe;
 	struct metric *apart;
 };
 
-/* An operator hears when nothing can expire; Redis's clock is the other one that both backends
- * have. */
+/* Tells operators when nothing can expire. Redis's clock is compared because both backends have
+ * Redis. */
 static void
 tell(struct trust *trust)
 {

@@ -1,10 +1,10 @@
 /*
- * waiting_count.c - how many rows each account has, so that one that lets too much wait can be
- * stopped at the door.
+ * waiting_count.c - counts the rows of each account: an account with too many is stopped at the
+ * door.
  *
  * sender:  deferral (rows come and go, partitions too) -> [waiting_count] -> limits
  *
- * Counted by partition: what moves to another process goes with its partition and is counted there.
+ * Rows are counted by partition. A partition that moves to another process is counted there.
  */
 #include "sender/waiting/waiting_count.h"
 
@@ -21,7 +21,7 @@ struct waiting_account {
 	char name[];
 };
 
-/* A partition that is ours, and who has how many rows in it ("": nobody). */
+/* A partition of ours, with the number of rows of each account ("": of no account). */
 struct waiting_partition {
 	UT_hash_handle hh;
 	uint32_t number;
@@ -29,14 +29,14 @@ struct waiting_partition {
 };
 
 struct waiting_count {
-	struct waiting_account *accounts; /* of all partitions */
+	struct waiting_account *accounts; /* of all our partitions */
 	struct waiting_partition *partitions;
 	waiting_cb cb;
 	void *arg;
 	size_t rows;
 };
 
-/* What it has then. */
+/* Tells how many rows the account has now. */
 static int64_t
 account_count(struct waiting_account **accounts, const char *name, int64_t n)
 {
@@ -85,7 +85,7 @@ waiting_count_add(struct waiting_count *count, const Envelope *envelope, int n)
 
 	HASH_FIND(hh, count->partitions, &envelope->partition, sizeof partition->number, partition);
 	if (!partition)
-		return; /* somebody else's: its new owner counts it */
+		return; /* its new owner counts the partition */
 	account_count(&partition->accounts, envelope->account, n);
 	total_count(count, envelope->account, n);
 }

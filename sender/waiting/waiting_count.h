@@ -1,5 +1,5 @@
 /*
- * waiting_count.h - how many rows each account has, in the partitions that are ours.
+ * waiting_count.h - counts the rows of each account, in our partitions.
  */
 #ifndef SENDER_WAITING_COUNT_H
 #define SENDER_WAITING_COUNT_H
@@ -18,11 +18,11 @@ struct waiting_count *waiting_count_new(waiting_cb cb, void *arg);
 void waiting_count_free(struct waiting_count **count);
 /* The partition is ours, and none of its rows is counted yet. */
 void waiting_count_begin(struct waiting_count *count, uint32_t partition);
-/* It is somebody else's: what it had counts no more. */
+/* Another process has the partition: its rows count no more. */
 void waiting_count_forget(struct waiting_count *count, uint32_t partition);
-/* `n` rows more (or fewer); nothing when their partition is not ours. */
+/* Counts `n` rows more (or fewer); does nothing when their partition is not ours. */
 void waiting_count_add(struct waiting_count *count, const Envelope *envelope, int n);
-/* Of all accounts. */
+/* The number of rows of all accounts. */
 size_t waiting_count_rows(const struct waiting_count *count);
 
 #endif

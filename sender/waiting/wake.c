@@ -1,5 +1,5 @@
 /*
- * wake.c - what is to be done when: heaps of times, and the timer for the soonest of one.
+ * wake.c - heaps of wake-up times, and a timer for the soonest time of one heap.
  *
  * sender:  deferral (its sites, and their lanes) -> [wake] -> the loop's timer -> deferral
  */
@@ -16,7 +16,7 @@
 
 struct wake_timer {
 	struct timer timer;
-	uint64_t armed_us; /* UINT64_MAX: for nothing */
+	uint64_t armed_us; /* UINT64_MAX: not set */
 	void (*run)(void *arg);
 	void *arg;
 };

@@ -1,5 +1,5 @@
 /*
- * wake.h - what is to be done when: heaps of times, and the timer for the soonest of one.
+ * wake.h - heaps of wake-up times, and a timer for the soonest time of one heap.
  */
 #ifndef SENDER_WAKE_H
 #define SENDER_WAKE_H
@@ -11,21 +11,21 @@
 struct loop;
 struct wake_timer;
 
-/* Embed it, zeroed. Out of its heap before its memory goes. */
+/* A time in a heap. Embed it, zeroed, and clear it before its memory goes. */
 struct wake {
-	uint64_t us; /* when; by clock_us() */
+	uint64_t us; /* by clock_us() */
 	size_t place;
 };
 
-/* Embed it, zeroed; what lies in it belongs to whoever put it there. */
+/* A heap. Embed it, zeroed. Its wakes belong to the callers. */
 struct wake_heap {
 	struct wake **wakes; /* soonest first; a wake's place is its index + 1 */
 	size_t count, space;
 };
 
-/* Puts it in, or moves it. */
+/* Puts the wake into the heap, or moves it to the new time. */
 void wake_set(struct wake_heap *heap, struct wake *wake, uint64_t us);
-/* Nothing when it is not in. */
+/* Takes the wake out; does nothing when it is in no heap. */
 void wake_clear(struct wake_heap *heap, struct wake *wake);
 static inline bool
 wake_is_set(const struct wake *wake)
@@ -33,7 +33,7 @@ wake_is_set(const struct wake *wake)
 	return wake->place != 0;
 }
 
-/* NULL: none. */
+/* The wake with the soonest time; NULL: the heap is empty. */
 static inline struct wake *
 wake_soonest(const struct wake_heap *heap)
 {
@@ -42,11 +42,11 @@ wake_soonest(const struct wake_heap *heap)
 
 void wake_heap_free(struct wake_heap *heap);
 
-/* `run` comes at the time it was armed for, at the latest after ten minutes (the clock may be set
- * meanwhile); from it on the timer rests until wake_timer_arm(). */
+/* Calls `run` at the time that the timer was armed for, and after ten minutes at the latest (the
+ * clock may be set meanwhile). Then the timer stops until wake_timer_arm(). */
 struct wake_timer *wake_timer_new(struct loop *loop, void (*run)(void *arg), void *arg);
 void wake_timer_free(struct wake_timer **timer);
-/* UINT64_MAX: for nothing. */
+/* UINT64_MAX stops the timer. */
 void wake_timer_arm(struct wake_timer *timer, uint64_t us, uint64_t now_us);
 
 #endif
