@@ -3,14 +3,15 @@
  *
  * relay.config -> [applier] -> documents -> Redis -> account_store.c of every ingress
  *
- * Redis is a view that can be lost at any time. Once a second it is asked whose accounts it holds,
- * and for the marker, which stands for a complete view and holds the time of the newest write. When
- * the marker is missing, or older than what was written (an old snapshot came back), everything is
- * written anew; what Redis holds and relay.config does not is removed then.
+ * Redis is a view that can be lost at any time. Once a second the applier asks Redis whose accounts
+ * it has, and for the marker. The marker stands for a complete view, and is the time of the newest
+ * write. When the marker is missing, or older than the newest write (an old snapshot came back),
+ * everything is written anew; then documents that relay.config does not have are removed.
  *
- * What is another owner's, or would be emptied by an empty relay.config, is doubted (view.h):
- * nothing is written or removed until Redis is ours again, or an operator takes it over. A Redis
- * that was doubted and is empty now is its owner's for EMPTY_MS before it is ours.
+ * Redis is doubted (view.h) when its accounts are another owner's, or when an empty relay.config
+ * would empty it. While Redis is doubted nothing is written or removed, until Redis is ours again
+ * or an operator takes it over. A doubted Redis that is empty now is kept for its owner for
+ * EMPTY_MS before it becomes ours.
  */
 #include "control/config/applier.h"
 #include "control/config/owner_entry.h"
@@ -30,17 +31,17 @@
 #include "shared/queue/config.h"
 #include "shared/redis/redis.h"
 
-#define CHUNK 500 /* entries on their way at a time */
+#define CHUNK 500 /* entries on their way at the same time */
 #define EMPTY_MS 10000
 #define NOT_READ "relay.config has not been read yet; /readyz tells when it has"
 
 struct rebuild {
-	struct rebuild *next; /* who else waits for it */
+	struct rebuild *next; /* the next one that waits for the same rebuild */
 	applier_cb cb;
 	void *arg;
 };
 
-/* A push that is on its way. */
+/* A push under way. */
 struct push {
 	struct applier *applier;
 	applier_cb cb;
@@ -55,21 +56,21 @@ struct applier {
 	struct directory *directory;
 	struct documents *documents;
 	struct timer poll;
-	char owner[OWNER_ID_SIZE]; /* of relay.config, and durable; "": none */
-	json_t *owners;            /* those it has had: two controls may have made one each */
-	bool loaded;               /* relay.config has been read once */
-	bool dirty;                /* Redis may lack something */
-	bool asked;                /* whose accounts Redis holds */
-	bool take_over;            /* whosever they are */
-	bool owning;               /* the queue has an owner of ours */
-	bool rebuilding;           /* the next two are its */
-	json_t *todo;              /* keys of relay.config, an array */
-	size_t at;                 /* in it */
+	char owner[OWNER_ID_SIZE]; /* relay.config's owner, durable; "": none */
+	json_t *owners;  /* all that relay.config has had: two controls may make one each */
+	bool loaded;     /* relay.config has been read once */
+	bool dirty;      /* Redis may lack something */
+	bool asked;      /* Redis was asked whose accounts it has */
+	bool take_over;  /* whoever owns the accounts in Redis */
+	bool owning;     /* an owner is on its way to relay.config */
+	bool rebuilding; /* `todo` and `at` belong to the rebuild */
+	json_t *todo;    /* the keys to write, an array */
+	size_t at;       /* the place in `todo` */
 	struct rebuild *waiters;
 	bool orphaned;       /* the last verdict was VIEW_ORPHAN */
-	uint64_t doubted_ms; /* when it was a doubt, the last time */
+	uint64_t doubted_ms; /* when Redis was last doubted */
 	char doubt[VIEW_TEXT_MAX + 1];
-	bool told; /* on_state, at all */
+	bool told; /* on_state was called */
 	const struct applier_hooks *hooks;
 	void *arg;
 	void (*on_closed)(void *arg);
@@ -78,7 +79,7 @@ struct applier {
 
 static void look(struct applier *applier);
 
-/* What others are told */
+/* Telling others */
 
 const char *
 applier_doubt(const struct applier *applier)
@@ -106,7 +107,8 @@ set_doubt(struct applier *applier, const char *text)
 	applier->hooks->on_state(applier->arg, *text ? text : NULL);
 }
 
-/* Once it is durable. The process's ingress compares with it what Redis says. */
+/* Called once the owner is durable. The process's ingress compares this owner with what Redis
+ * says. */
 static void
 set_owner(struct applier *applier)
 {
@@ -210,7 +212,7 @@ on_chunk(void *arg, int err)
 	}
 }
 
-/* `from`: whose accounts Redis holds; NULL: it does not matter. */
+/* `from`: the owner that Redis names; NULL: any. */
 static void
 rebuild_start(struct applier *applier, const char *from)
 {
@@ -247,7 +249,7 @@ applier_rebuild(struct applier *applier, bool take_over, applier_cb cb, void *ar
 	look(applier);
 }
 
-/* An owner for relay.config, unless one is on its way there. */
+/* Makes an owner for relay.config, unless one is on its way. */
 
 static void
 on_owner(void *arg, int err)
@@ -282,7 +284,7 @@ make_owner(struct applier *applier)
 	free(text);
 }
 
-/* Whose accounts Redis holds */
+/* Asking whose accounts Redis has */
 
 static struct truth
 truth_of(const struct applier *applier, const struct view *view)
@@ -296,7 +298,7 @@ truth_of(const struct applier *applier, const struct view *view)
 	return truth;
 }
 
-/* An orphan stays one while relay.config is being put back, entry by entry. */
+/* Redis stays an orphan while relay.config is being put back, entry by entry. */
 static enum view_verdict
 judge(struct applier *applier, const struct view *view, const struct truth *truth)
 {
@@ -319,7 +321,7 @@ doubt(struct applier *applier, const struct view *view, const struct truth *trut
 	waiters_end(applier, -EPERM, 0);
 }
 
-/* Whether its owner may still come and fill it. */
+/* Whether the owner of an empty Redis may still come and fill it. */
 static bool
 is_left(const struct applier *applier, const struct view *view)
 {
@@ -371,7 +373,7 @@ look(struct applier *applier)
 	documents_look(applier->documents, on_view, applier);
 }
 
-/* Sooner while it is known that something is missing. */
+/* Asks sooner while Redis is known to lack something. */
 static void
 poll_again(struct applier *applier)
 {
@@ -389,12 +391,12 @@ on_poll(void *arg)
 	if (redis_up(applier->redis))
 		look(applier);
 	else if (applier->loaded && !applier->told && !redis_hopeful(applier->redis))
-		set_doubt(applier, ""); /* nobody knows: /readyz tells of Redis itself */
+		set_doubt(applier, ""); /* Redis does not answer: /readyz tells of Redis itself */
 }
 
 /* relay.config */
 
-/* The log's last word counts: every control sees the same. */
+/* The last entry of the log counts: every control sees the same entry last. */
 static void
 on_owner_entry(struct applier *applier, json_t *value)
 {
@@ -425,7 +427,7 @@ on_entry(void *arg, const char *key, const char *text)
 		on_owner_entry(applier, value);
 		return;
 	}
-	/* The API's own changes are in the directory already, perhaps newer ones. */
+	/* The directory already has the API's own changes, perhaps newer ones. */
 	if (value ? have && directory_version(have) >= directory_version(value) : !have) {
 		json_decref(value);
 		return;

@@ -1,10 +1,10 @@
 /*
- * audit.c - what a change of relay.config is told as.
+ * audit.c - turns a change of relay.config into the event that tells of it.
  *
  * commit -> [audit] -> a note in relay.config, and then an event "audit"
  *
- * Told is what differs: the fields of an object, and of its domains those that came or went. A
- * secret is named, never shown.
+ * The event tells the differences: the fields of an object, and of domains those that came or went.
+ * A secret is named, never shown.
  */
 #include "control/config/audit.h"
 
@@ -24,7 +24,7 @@ is_secret(const char *field)
 	return strcmp(field, "verifier") == 0 || strcmp(field, "secret") == 0;
 }
 
-/* Fields that change with every change tell nothing. */
+/* Fields that differ after every change, and so tell nothing. */
 static bool
 is_noise(const char *field)
 {
@@ -41,7 +41,7 @@ has_equal(const json_t *list, const json_t *wanted)
 	return false;
 }
 
-/* The items of a list that the other one does not have. */
+/* The items of a list that are not in the second list. */
 static json_t *
 items_only(const json_t *list, const json_t *other)
 {
@@ -63,7 +63,7 @@ value_shown(const char *field, json_t *value, const json_t *other)
 	return json_incref(value);
 }
 
-/* Null for an object that is not there; what is too large is only counted. */
+/* Null for an object that is not there. An object that is too large is only counted. */
 static json_t *
 side(const json_t *entry, const json_t *other)
 {
@@ -104,7 +104,7 @@ account_of(const char *key, const json_t *entry)
 	return account ? account : text(json_object_get(entry, "selector"), "account");
 }
 
-/* The account that all of it is about, or NULL. */
+/* The account that the whole change is about, or NULL. */
 static const char *
 account_of_all(json_t *entries, const json_t *old)
 {
@@ -140,7 +140,7 @@ changes_of(json_t *entries, const json_t *old)
 	return changes;
 }
 
-/* By which the change is found again: each object's version; null: it has gone. */
+/* By these the change is found again: the version of each object; null: the object has gone. */
 static json_t *
 expects_of(json_t *entries)
 {

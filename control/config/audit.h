@@ -1,5 +1,5 @@
 /*
- * audit.h - what a change of relay.config is told as: who, what, each object before and after. Pure
+ * audit.h - the event of a change of relay.config: who, what, each object before and after. Pure
  * but for audit_send().
  */
 #ifndef CONTROL_AUDIT_H
@@ -13,21 +13,21 @@
 
 #define AUDIT_PREFIX "audit/" /* of the keys of notes in relay.config */
 
-/* Who makes a change. Only `by` is proved: "control.token", or "housekeeping". */
+/* Who makes a change. Only `by` ("control.token", or "housekeeping") is proved. */
 struct author {
 	const char *by;
-	const char *claimed; /* whom the client says that it works for; NULL: it does not say */
-	const char *client;  /* its address; NULL: it is this process */
+	const char *claimed; /* whom the client claims to work for; NULL: nobody */
+	const char *client;  /* the client's address; NULL: this process makes the change */
 };
 
 /* The note of a change that is about to be written: {"version","event","expects"}. `entries` and
- * `old` are {key: entry, or null for none}. `shown`, if not NULL, is told instead of them. Holds no
- * secret. The caller's to release. */
+ * `old` are {key: entry, or null for none}. `shown`, if not NULL, is told instead of the
+ * differences. The note has no secret. The caller releases it. */
 json_t *audit_note(
 	const char *what, const struct author *author, json_t *entries, json_t *old, json_t *shown);
 
-/* How much of a note's change is found: the value of each key, or NULL, by `entry`. What is not
- * found is taken out of the note; false: nothing was. */
+/* Compares a note with relay.config: `entry` returns the value of a key, or NULL. Changes that are
+ * not there are taken out of the note. False: none is there. */
 bool audit_confirm(
 	json_t *note, const json_t *(*entry)(const void *arg, const char *key), const void *arg);
 

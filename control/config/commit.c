@@ -3,15 +3,17 @@
  *
  * api, prune -> [commit] -> relay.config -> Redis, mail.events
  *
- * No step covers both, so the order does, and each step waits for the one before:
+ * No single step writes both. So the steps have a fixed order, and each waits until the step before
+ * is durable:
  *
- *   1. the note  audit/<number> is durable: what will be changed, by whom
- *   2. entries   of which a removed account is the last, for it holds its users' names
- *   3. event     and Redis
- *   4. the note goes, KEEP_MS later: by then the event is on the disk
+ *   1. note     audit/<number>: what will be changed, and by whom
+ *   2. entries  of relay.config; a removed account last, since it names its users
+ *   3. event    and Redis
+ *   4. note     removed, KEEP_MS later: by then the event is on the disk
  *
- * A note that is found later (its process died, or the queue did not answer in time) is compared
- * with relay.config: what was changed is told, with the same id, and the note goes.
+ * A note may be found later: its process died, or the queue did not answer in time. Such a note is
+ * compared with relay.config. The changes that are there are told, with the note's id, and the note
+ * goes.
  */
 #include "control/config/commit.h"
 
@@ -44,7 +46,7 @@ struct commits {
 	bool alone;
 	uint64_t started_us;
 	unsigned open; /* commits, and events of notes that were found */
-	json_t *mine;  /* notes under way: key: true, or the time (ms) from which it may go */
+	json_t *mine;  /* notes under way: {key: true, or when (ms) the note may go} */
 	struct timer timer;
 	struct mail_event event;
 	void (*on_closed)(void *arg);
@@ -65,7 +67,7 @@ struct commit {
 static void step_next(struct commit *commit);
 static void remove_told(struct commits *commits, json_int_t now);
 
-/* A queue that is closed in order syncs the events: no note is needed any more. */
+/* A queue that is closed in order has synced the events, so no note is needed any more. */
 static void
 closed(struct commits *commits)
 {
@@ -88,7 +90,8 @@ commit_end(struct commit *commit)
 	struct commits *commits = commit->commits;
 
 	if (commit->err)
-		json_object_del(commits->mine, commit->key); /* the sweep finds out */
+		json_object_del(commits->mine,
+			commit->key); /* the sweep finds out whether the change is there */
 	if (commit->cb)
 		commit->cb(commit->arg, commit->err, commit->applied_err);
 	json_decref(commit->entries);
@@ -113,7 +116,7 @@ claim(struct commit *commit)
 	}
 }
 
-/* But for what a later change has claimed meanwhile. */
+/* Gives the claimed entries back, but for those that a later change has claimed since. */
 static void
 claim_undo(struct commit *commit)
 {
@@ -207,7 +210,7 @@ push_entries(struct commit *commit)
 	}
 }
 
-/* From when on the note may go. */
+/* Notes from when on the note may go. */
 static void
 note_told(struct commits *commits, const char *key)
 {
@@ -238,7 +241,7 @@ tell(struct commit *commit)
 		commit->key + strlen(AUDIT_PREFIX), on_told, commit);
 }
 
-/* The pending one of its own keeps a step from ending before all of it has begun. */
+/* The step counts as pending itself, so that it cannot end before all of it has begun. */
 static void
 step_next(struct commit *commit)
 {
@@ -257,7 +260,7 @@ step_next(struct commit *commit)
 	answered(commit);
 }
 
-/* Never two alike: several processes make them. */
+/* No two keys are alike: several processes make keys. */
 static void
 make_key(char key[KEY_SIZE])
 {
@@ -291,7 +294,7 @@ commit_begin(struct commits *commits, const struct change *change, commit_cb cb,
 	answered(commit);
 }
 
-/* Notes that nobody works on */
+/* Notes without a commit under way */
 
 struct found {
 	struct commits *commits;
@@ -345,7 +348,7 @@ note_settle(struct commits *commits, const char *key, const json_t *entry)
 	json_decref(note);
 }
 
-/* Whether it is nobody's any more: of a process that has died, or long overdue. */
+/* Whether no commit works on the note: its process has died, or the commit is long overdue. */
 static bool
 is_left(const struct commits *commits, const char *key, uint64_t now_us)
 {

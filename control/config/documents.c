@@ -3,9 +3,10 @@
  *
  * directory -> [documents] -> Redis -> account_store.c of every ingress
  *
- * A document is never replaced by an older version of itself (one of another owner, or of an older
- * build, is no version of it), and none is touched unless Redis is ours by then: every script
- * begins with that. An empty Redis becomes that of the first who writes.
+ * A document is never replaced by an older version of itself; a document of another owner, or of an
+ * older build, is no version. Every script begins with a check of the owner, so that no document is
+ * touched unless Redis is ours at that moment. An empty Redis belongs to the owner that writes
+ * first.
  */
 #include "control/config/documents.h"
 
@@ -33,8 +34,8 @@ struct documents {
 	struct redis *redis;
 	struct directory *directory;
 	char owner[OWNER_ID_SIZE];
-	json_t *written;    /* account id: its domains in Redis; null: it is deleted */
-	json_t *wanted;     /* keys of documents that belong there; NULL: not noted */
+	json_t *written;    /* {account id: its domains in Redis; null: a deleted account} */
+	json_t *wanted;     /* keys of documents that belong in Redis; NULL: not noted */
 	uint64_t marked_us; /* the newest marker */
 };
 
@@ -46,7 +47,7 @@ struct batch {
 	void *arg;
 };
 
-/* KEYS 1 to 3, and ARGV 1, of every script that writes. */
+/* The first keys and the first argument of every script that writes. */
 #define SCRIPT_KEYS CLAIM, KEYS, MARKER
 #define IF_OURS                                                                                    \
 	"local owner = redis.call('GET', KEYS[1]) or ''\n"                                         \
@@ -55,7 +56,7 @@ struct batch {
 	"  if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1]) end\n"                        \
 	"end\n"
 
-/* Addresses are found by their own key; only networks have to be listed. */
+/* A single address is found by its own key, so only networks are listed. */
 static struct redis_script write_script = {
 	.text = IF_OURS
 	"local old = redis.call('GET', KEYS[4])\n"
@@ -77,7 +78,7 @@ static struct redis_script drop_script = {
 			"return 1\n",
 };
 
-/* An incomplete view stays one. */
+/* An incomplete view stays incomplete: a missing marker is not set. */
 static struct redis_script mark_script = {
 	.text = IF_OURS
 	"if ARGV[3] == '' and redis.call('EXISTS', KEYS[3]) == 0 then return 0 end\n"
@@ -85,7 +86,7 @@ static struct redis_script mark_script = {
 	"return 1\n",
 };
 
-/* Nobody takes a view for complete while it changes hands. */
+/* The marker goes first: a view that changes hands is not complete. */
 static struct redis_script claim_script = {
 	.text = "local owner = redis.call('GET', KEYS[1]) or ''\n"
 		"if ARGV[2] == 'any' then\n"
@@ -192,7 +193,7 @@ run(struct batch *batch, struct redis_script *script, int keys, int argc, const 
 	redis_run(batch->documents->redis, script, TIMEOUT_MS, on_written, batch, keys, argc, argv);
 }
 
-/* What "ip:networks" lists of a key: the network, or "". */
+/* What "ip:networks" lists for a key: its network, or "". */
 static const char *
 network_of(const char *key)
 {
@@ -285,7 +286,7 @@ has_string(const json_t *list, const char *name)
 	return false;
 }
 
-/* A domain may have gone to another account meanwhile, which writes it itself. */
+/* A domain may belong to another account by now, which writes the domain itself. */
 static void
 drop_domains(struct batch *batch, const char *id, const json_t *keep)
 {
@@ -306,7 +307,7 @@ drop_domains(struct batch *batch, const char *id, const json_t *keep)
 	}
 }
 
-/* An account that is deleted takes its users and addresses with it. */
+/* A deleted account takes its users and addresses with it. */
 static bool
 is_of_deleted(const struct documents *documents, const json_t *member)
 {
@@ -439,7 +440,7 @@ documents_prune(struct documents *documents, documents_cb cb, void *arg)
 		NULL);
 }
 
-/* Whose they are */
+/* The owner */
 
 void
 documents_claim(struct documents *documents, const char *from, documents_cb cb, void *arg)

@@ -1,5 +1,5 @@
 /*
- * owner_entry.h - the entry of relay.config that says whose accounts these are (owner.h).
+ * owner_entry.h - the entry of relay.config that names the owner of the accounts (owner.h).
  */
 #ifndef CONTROL_OWNER_ENTRY_H
 #define CONTROL_OWNER_ENTRY_H

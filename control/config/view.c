@@ -19,7 +19,7 @@ view_take_marker(struct view *view, const char *marker)
 	snprintf(view->marked_by, sizeof view->marked_by, "%s", *end == ' ' ? end + 1 : "");
 }
 
-/* An older build marks without an owner: also what it erased a moment ago. */
+/* An older build marks without an owner, and may have erased the owner a moment ago. */
 enum view_verdict
 view_judge(const struct view *view, const struct truth *truth)
 {
