@@ -3,14 +3,15 @@
  *
  * sender (end state, delay) -> [dsn] -> mail.ready
  *
- * Three parts (RFC 6522): what a person reads, what a program reads (RFC 3464, for UTF-8 addresses
- * RFC 6533), and the header of the message or all of it. Each is labelled by what it holds. Which
- * host will take a report is not known yet, so it is ASCII, but for a message that is returned
- * whole, and unless the sender's own address cannot do without SMTPUTF8 anyway.
+ * A report has three parts (RFC 6522): one for a person, one for a program (RFC 3464, for UTF-8
+ * addresses RFC 6533), and the header of the message or the whole message. Each part is labelled by
+ * its content. Nobody knows yet which host will take the report, so the report is ASCII. Two
+ * reports are not: one that returns a message whole, and one to a sender whose address needs
+ * SMTPUTF8 anyway.
  *
- * Replies, addresses, ENVID and ORCPT were written by others: each goes through put_words() or
- * put_field(), which clean it, so that none can begin a line of its own. The boundary holds an id
- * that the message's author could not know, and is not in the original whatever its author knew.
+ * Replies, addresses, ENVID and ORCPT were written by others. Each goes through put_words() or
+ * put_field(), which clean it, so that none can begin a line of its own. The boundary has an id
+ * that the author of the message could not know, and is checked not to be in the original.
  */
 #include "sender/policy/dsn_private.h"
 
@@ -127,8 +128,8 @@ put_date(struct writer *writer, const char *name, uint64_t us)
 	fprintf(writer->out, "%s: %s\r\n", name, date);
 }
 
-/* The rest of a line of which `column` columns are used, folded at blanks; lines that follow begin
- * with `indent`. */
+/* Writes the words of a line, of which `column` columns are used, folded at blanks; the next lines
+ * begin with `indent`. */
 static void
 put_words(
 	struct writer *writer, size_t column, const char *indent, const char *text, bool keep_utf8)
@@ -162,7 +163,7 @@ hex_digit(char c)
 	return is_digit(c) ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* RFC 3461 4. What is no xtext stays as it is. Cut at the room there is. */
+/* Decodes xtext (RFC 3461 4). Text that is no xtext stays as it is. Cut to the room. */
 static void
 xtext_decode(const char *text, char *out, size_t size)
 {
@@ -329,7 +330,7 @@ status(const struct writer *writer, const struct outcome *outcome)
 	return ours;
 }
 
-/* RFC 6533 3: 8-bit only in a report that goes with SMTPUTF8. */
+/* RFC 6533 3: 8-bit only in a report that is sent with SMTPUTF8. */
 static void
 address_for_status(
 	const struct writer *writer, const char *address, bool escaped, char *out, size_t size)
@@ -439,7 +440,7 @@ put_status(struct writer *writer)
 
 /* ---- all of it ---- */
 
-/* What is not in the original begins none of its lines (RFC 2046 5.1.1). */
+/* A text that is not in the original begins none of its lines (RFC 2046 5.1.1). */
 static void
 choose_boundary(struct writer *writer, const char *id)
 {

@@ -1,5 +1,5 @@
 /*
- * dsn.h - reports to the sender of a message that some recipients failed or wait (RFC 3464). Pure:
+ * dsn.h - reports to a message's sender that some recipients failed or wait (RFC 3464). Pure:
  * values in, text out.
  */
 #ifndef SENDER_DSN_H
@@ -12,21 +12,21 @@
 #include "sender/policy/outcome.h"
 #include "shared/mail/envelope.h"
 
-/* Relayed: a host took the message that tells nobody what becomes of it (RFC 3461 5.2.2). */
+/* RELAYED: a host took the message that sends no DSNs (RFC 3461 5.2.2). */
 enum dsn_kind { DSN_FAILURE, DSN_DELAY, DSN_RELAYED };
 
-/* With at most so many recipients a report fits QUEUE_INLINE_MAX, however long all texts are. */
+/* A report about at most so many recipients fits QUEUE_INLINE_MAX, however long all texts are. */
 #define DSN_RECIPIENTS_MAX 20
 
 /* A whole message of at most this size is returned when its sender asked for it (RET=FULL). */
 #define DSN_FULL_MAX (50u * 1024)
-/* So much of a header is returned otherwise. */
+/* Of other messages so much of the header is returned. */
 #define DSN_HEADER_MAX (32u * 1024)
 /* So many of a message's first bytes are enough for dsn.original in any case. */
 #define DSN_ORIGINAL_MAX (64u * 1024)
 
-/* One recipient that is told of. `outcome` is the last one; in a failure its kind says whether the
- * remote refused (OUTCOME_BOUNCE) or our time is over (OUTCOME_DEFER). */
+/* One recipient of the report. `outcome` is the last one. In a failure its kind says whether the
+ * remote refused (OUTCOME_BOUNCE) or our time is up (OUTCOME_DEFER). */
 struct dsn_recipient {
 	const Recipient *recipient;
 	const struct outcome *outcome;
@@ -42,17 +42,17 @@ struct dsn {
 	const char *original; /* the first bytes of the body in the queue, without the prefix: its
 				 header is found here; NULL when they cannot be had */
 	size_t original_length;
-	bool original_gone;   /* the reader is told why nothing is attached */
+	bool original_gone;   /* the report says why nothing is attached */
 	const char *hostname; /* ours */
 	uint64_t now_us;
 };
 
-/* Whether this recipient's sender is told: not a null sender, not of our own mail, and as NOTIFY
- * says (RFC 3461 4.1; not given: failures and delays). */
+/* Whether the report is sent for this recipient: not to a null sender, not about our own mail, and
+ * as NOTIFY says (RFC 3461 4.1; not given: failures and delays). */
 bool dsn_wanted(const Envelope *about, const Recipient *recipient, enum dsn_kind kind);
 
-/* Depends on the message, the kind and the recipients (in any order) alone, so that a crash makes
- * no second report. */
+/* The report's id depends on the message, the kind and the recipients (in any order) alone, so that
+ * no second report is made after a crash. */
 void dsn_id(const struct dsn *dsn, uint8_t id[ID_SIZE]);
 
 /*

@@ -16,7 +16,7 @@
 
 #define LINE_MAX_BYTES 998 /* RFC 5322 2.1.1 */
 
-/* Where a line of `length` bytes that is too long is cut: not inside a character. */
+/* Where a too long line of `length` bytes is cut: not inside a character. */
 static size_t
 cut(const char *line, size_t length, size_t most)
 {
@@ -103,9 +103,10 @@ is_ascii(const struct dsn *dsn, size_t from, size_t to)
 }
 
 /*
- * An internationalized header (RFC 6532) makes the whole report so (RFC 6531 3.2), and other 8-bit
- * in a header, or in a body that does not say so, is nothing that a strict host takes. All of that
- * goes back as a header in quoted-printable, which RFC 6522 4 has for it.
+ * A header goes back in quoted-printable, which RFC 6522 4 has for this, when a strict host would
+ * not take it as it is: an internationalized header (RFC 6532) makes the whole report
+ * internationalized (RFC 6531 3.2), and other 8-bit in a header, or in a body that does not declare
+ * it, is not allowed.
  */
 void
 dsn_put_original(struct writer *writer)

@@ -12,7 +12,7 @@
 #include "sender/policy/dsn.h"
 #include "shared/mail/address.h"
 
-/* What is being written: a part into memory, then with its label into the body. */
+/* The report being written: a part into memory, then with its label into the body. */
 struct writer {
 	FILE *out, *body;
 	char *part;
@@ -24,10 +24,10 @@ struct writer {
 };
 
 void dsn_part_begin(struct writer *writer);
-/* Labels the part by what it holds. Messages and statuses may not be encoded (RFC 2046 5.2.1), or
- * need not (RFC 6533). */
+/* Labels the part by its content. Messages and statuses may not be encoded (RFC 2046 5.2.1), or
+ * need not be (RFC 6533). */
 void dsn_part_end(struct writer *writer, const char *type);
-/* The same for a type that may: every host takes it. */
+/* The same for a type that may be encoded, so that every host takes the part. */
 void dsn_part_end_text(struct writer *writer, const char *type);
 
 /* dsn_original.c: the third part */

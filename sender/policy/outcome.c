@@ -4,8 +4,8 @@
  *
  * client (a reply, or an error) -> [outcome] -> scheduler
  *
- * Ambiguous defers. Nothing bounces for our own fault: what only a better client or configuration
- * could cure (a command we got wrong, TLS or AUTH we did not do) waits for a cure.
+ * An ambiguous failure defers. Nothing bounces for our own fault: mail waits when only a better
+ * client or configuration could help (a command we got wrong, TLS or AUTH we did not do).
  */
 #include "sender/policy/outcome.h"
 
@@ -58,11 +58,11 @@ static const struct {
 /* Codes that mean the same at every step. */
 static const struct {
 	int code;
-	bool protocol; /* unless an enhanced code other than X.5.X says that it is about the mail */
+	bool protocol; /* unless an enhanced code other than X.5.X says that the mail is meant */
 	enum decision decision;
 } by_code[] = {
-	{421,  false, DEFER_SITE}, /* it closes the connection */
-	{ 500, true,  DEFER_SITE}, /* it does not understand us */
+	{421,  false, DEFER_SITE}, /* the host closes the connection */
+	{ 500, true,  DEFER_SITE}, /* the host does not understand us */
 	{ 502, true,  DEFER_SITE},
 	{ 503, true,  DEFER_SITE}, /* out of step */
 	{ 504, true,  DEFER_SITE}, /* does not like our name */
@@ -180,7 +180,7 @@ has_any(const char *text, const char *const *words)
 	return false;
 }
 
-/* A word of its own, in any case. */
+/* Whether the word stands by itself in the text, in any case. */
 static bool
 has_word(const char *text, const char *word)
 {
@@ -192,7 +192,7 @@ has_word(const char *text, const char *word)
 	return false;
 }
 
-/* A code that is about something else, an address say, outweighs what the text may hold. */
+/* A code about something else, such as an address, outweighs any text. */
 static bool
 may_be_about_tls(const struct reply *reply)
 {

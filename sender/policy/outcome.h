@@ -1,6 +1,6 @@
 /*
  * outcome.h - what became of a recipient in an attempt, and the one place that decides what a
- * failure means. Ambiguous defers; nothing bounces for our own fault.
+ * failure means. An ambiguous failure defers; nothing bounces for our own fault.
  */
 #ifndef SENDER_OUTCOME_H
 #define SENDER_OUTCOME_H
@@ -12,8 +12,8 @@
 
 enum outcome_kind { OUTCOME_DELIVERED, OUTCOME_DEFER, OUTCOME_BOUNCE };
 
-/* Whose failure it is: SCOPE_SITE means that the next message would fare the same (no connection,
- * greeting or EHLO refused, connection lost): it counts in the site's concurrency feedback. */
+/* Whose failure it is. SCOPE_SITE: the next message would fare the same (no connection, greeting or
+ * EHLO refused, connection lost), so the failure counts against the site. */
 enum outcome_scope { SCOPE_RECIPIENT, SCOPE_MESSAGE, SCOPE_SITE };
 
 /* Where in the dialogue it happened. */
@@ -36,43 +36,43 @@ enum outcome_step {
 struct outcome {
 	enum outcome_kind kind;
 	enum outcome_scope scope;
-	bool retry_now;    /* a deferral that is nobody's failure: try again at once, uncounted (a
-			      cached connection had gone, or the rest goes in a transaction of its own)
-			    */
-	bool local;        /* a deferral for a fault of this machine: says nothing of the host */
-	bool ambiguous;    /* a deferral of a message that is out: it may have been taken */
-	bool relayed;      /* delivered to a host that does not offer DSN: it tells nobody */
-	int code;          /* SMTP code of the remote, 0 when it gave none */
-	char enhanced[16]; /* "5.1.1": the remote's, else ours */
+	bool retry_now; /* a deferral that is no failure (a cached connection had gone, or the
+			   remainder has its own transaction): tried again at once, uncounted */
+	bool local;     /* a deferral for a fault of this machine, which says nothing of the host */
+	bool ambiguous; /* a deferral of a message that is out, and may have been taken */
+	bool relayed;   /* delivered to a host that does not offer DSN, and so sends none */
+	int code;       /* SMTP code of the remote, 0 when it gave none */
+	char enhanced[16];           /* "5.1.1": the remote's, else ours */
 	char text[OUTCOME_TEXT_MAX]; /* the remote's raw reply, cleaned, or what we say */
 	char host[OUTCOME_HOST_MAX]; /* "mx1.example[192.0.2.1]", "" before there is one */
 	char tls[64];                /* protocol and cipher of the session, "" without */
 	char class[REPLY_CLASS_MAX]; /* what was said, for counts */
 };
 
-/* From a reply at a step. `all_recipients`: the step concerns the whole transaction. */
+/* Fills an outcome from the reply at a step. `all_recipients`: the step is about all of them. */
 void outcome_from_reply(
 	struct outcome *out, enum outcome_step step, const struct reply *reply, const char *host);
 /* Whether a refusal in clear text says that mail is taken in TLS only (RFC 3207 4, RFC 7504). */
 bool outcome_wants_tls(const struct reply *reply);
-/* From an error of ours or of the network (text says what: "connection timed out"). */
+/* Fills an outcome from an error of ours or of the network; the text says which. */
 void
 outcome_from_error(struct outcome *out, enum outcome_step step, const char *text, const char *host);
 /* A deferral of which only the text, the host and the class were kept. */
 void outcome_recall(struct outcome *out, const char *text, const char *host, const char *class);
-/* The mail addresses in its text become "...". */
+/* Replaces the mail addresses in the outcome's text by "...". */
 void outcome_hide_addresses(struct outcome *out);
-/* Final, by our own decision: "5.1.10", "domain does not accept mail (null MX)". */
+/* A bounce by our own decision: "5.1.10", "domain does not accept mail (null MX)". */
 void outcome_bounce(struct outcome *out, const char *enhanced, const char *text);
-/* For a fault of this machine (local.h). */
+/* A deferral for a fault of this machine (local.h). */
 void outcome_local(struct outcome *out, const char *enhanced, const char *text);
 void outcome_defer(
 	struct outcome *out, enum outcome_scope scope, const char *enhanced, const char *text);
 
-/* What an account's reputation counts: refused for good for the recipient's sake, by the remote or
- * since no host takes mail for it; not for what we are (5.7.x). */
+/* Whether the outcome counts against an account's reputation: refused for good because of the
+ * recipient, by the remote or since no host takes mail for the domain; not because of us
+ * (5.7.x). */
 bool outcome_is_hard_bounce(const struct outcome *outcome);
-/* Of those: the remote knows no such user. */
+/* Whether the remote knows no such user; such an outcome is a hard bounce, too. */
 bool outcome_is_unknown_user(const struct outcome *outcome);
 
 #endif

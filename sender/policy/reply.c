@@ -3,7 +3,7 @@
  *
  * sender:  client -> [reply] -> outcome
  *
- * The text kept is what logs, events and DSNs show, so it is cleaned here, once. Owns nothing.
+ * The text is shown in logs, events and DSNs, so it is cleaned here, once. Owns nothing.
  */
 #include "sender/policy/reply.h"
 
@@ -80,8 +80,8 @@ keep(struct reply *reply, const char *text, size_t length)
 		reply->text, sizeof reply->text, reply->text_length, text, length);
 }
 
-/* The first line that has the code that counts, and an enhanced one, names the reason. A 3xx takes
- * nothing back: after a 2xx it decides nothing. */
+/* The first line with the code that counts, and with an enhanced code, names the reason. A 3xx
+ * takes nothing back: after a 2xx it decides nothing. */
 static void
 take_code(struct reply *reply, const char *line, const char *text, size_t length)
 {
@@ -100,7 +100,7 @@ take_code(struct reply *reply, const char *line, const char *text, size_t length
 		take_enhanced(reply, text, length);
 }
 
-/* A line without a code: it says something only as the first one of a reply. */
+/* A line without a code counts only as the first line of a reply. */
 static int
 bare_line(struct reply *reply, const char *line, size_t length)
 {

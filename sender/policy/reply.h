@@ -1,8 +1,8 @@
 /*
  * reply.h - parser of SMTP replies as a client reads them (RFC 5321 4.2, RFC 2034). Pure.
  *
- * Hosts are taken as they are: what a line means is decided by its first digit wherever that can be
- * read. The codes of the lines of one reply may differ, then the last one counts; a line in between
+ * Replies are read leniently. A line's first digit decides its meaning wherever that digit can be
+ * read. When the lines of one reply have different codes, the last code counts; a line in between
  * may have none. Behind the three digits anything may follow but another digit. A first line that
  * begins with a digit and has no code ("25 OK", "2.0.0 OK") stands for its class: 200, 400, 500.
  */
@@ -29,9 +29,9 @@ struct reply {
 
 void reply_start(struct reply *reply);
 /*
- * One line without its line ending. 1: the reply is complete; 0: another line follows; -1: no reply
- * can begin like that, or it has too many lines. What was read before stays as it is.
- * `on_line` sees the text behind the code (EHLO keywords); may be NULL.
+ * Takes one line without its line ending. 1: the reply is complete; 0: another line follows; -1: no
+ * reply can begin like that, or the reply has too many lines; then what was read before stays.
+ * `on_line` gets the text behind the code (EHLO keywords), and may be NULL.
  */
 int reply_line(struct reply *reply, const char *line, size_t length,
 	void (*on_line)(void *arg, const char *text, size_t length), void *arg);

@@ -1,7 +1,7 @@
 /*
  * retry.c - when to try again, and how long at all.
  *
- * Mail of the null sender, DSNs among it, lives for a day: nobody would be told of its end.
+ * Mail of the null sender, such as a DSN, lives for a day: nobody would be told of its end.
  */
 #include "sender/policy/retry.h"
 

@@ -16,22 +16,22 @@ struct retry_times {
 	uint64_t rest_max_us, rest_route_us; /* of a site, of the smarthost: at most max_us */
 };
 
-/* The time to wait after the `setbacks`-th attempt that failed: first, doubling up to `longest_us`,
+/* How long to wait after the `setbacks`-th failed attempt: first_us, doubling up to `longest_us`,
  * give or take 10 %. `random` is any number. */
 uint64_t retry_wait_us(
 	const struct retry_times *times, uint64_t longest_us, unsigned setbacks, uint32_t random);
 
-/* When mail that is still waiting has failed. Released mail has its whole lifetime from the end of
- * the time that it may be held on: it was no fault of its recipients'. */
+/* When waiting mail expires. Released mail has its whole lifetime from the end of the time for
+ * which mail may be held: the hold was not its recipients' fault. */
 enum retry_wait { RETRY_WAITING, RETRY_HELD, RETRY_RELEASED };
 uint64_t
 retry_expiry_us(const struct retry_times *times, const Envelope *envelope, enum retry_wait wait);
 
-/* How long mail is kept that a fault of our own keeps from going: as long again. */
+/* When mail expires that only a fault of our own delays: after twice the time. */
 uint64_t retry_patience_us(uint64_t expiry_us, const Envelope *envelope);
 
-/* Whether mail that waits at `now_us` deserves the notice that it is delayed. Never for mail
- * that may cause none, or that ends before the notice would help. */
+/* Whether mail that waits at `now_us` deserves a delay notice. Never for mail that may cause none,
+ * or that expires before the notice would help. */
 bool retry_delay_due(const struct retry_times *times, const Envelope *envelope,
 	enum retry_wait wait, uint64_t now_us);
 

@@ -1,5 +1,5 @@
 /*
- * window.c - whose the records in hand are.
+ * window.c - counts the records in hand, by account.
  *
  * sender:  mail -> [window]
  */
@@ -15,8 +15,8 @@
 
 #define PATIENCE_US UINT64_C(2000000)
 #define AGE_US UINT64_C(60000000)
-#define CROWDED_AGE_US UINT64_C(5000000) /* others wait for room behind what is in hand */
-#define CROWD_AGE_US UINT64_C(500000)    /* likewise, of the account that they wait for */
+#define CROWDED_AGE_US UINT64_C(5000000) /* the window is nearly full, so other records wait */
+#define CROWD_AGE_US UINT64_C(500000)    /* the same, of the account that fills the window */
 
 struct share {
 	UT_hash_handle hh;

@@ -1,9 +1,10 @@
 /*
- * window.h - whose the records of mail.ready in hand are, and how long one may stay. Pure.
+ * window.h - how many records of mail.ready each account has in hand, and how long a record may
+ * stay. Pure.
  *
- * What is in hand waits for look-ups, sites and retries in memory, and makes way for the records
- * behind it by becoming rows: in good time, sooner while the window is nearly full, and soonest
- * when it is full of one account's. So a pile of one account holds nobody up for long, whatever it
+ * Records in hand wait for look-ups, sites and retries in memory. They make way for the records
+ * behind them by becoming rows: after a while, sooner while the window is nearly full, and soonest
+ * when one account fills it. So one account's pile holds nobody up for long, whatever the pile
  * waits for.
  */
 #ifndef SENDER_WINDOW_H
@@ -13,9 +14,9 @@
 
 struct window;
 
-/* `size` is what the window holds, by recipients_weight(). */
+/* `size` is how much fits the window, by recipients_weight(). */
 struct window *window_new(unsigned size);
-/* NULL is fine. */
+/* Takes NULL. */
 void window_free(struct window **window);
 void window_add(struct window *window, const char *account, unsigned weight);
 void window_remove(struct window *window, const char *account, unsigned weight);

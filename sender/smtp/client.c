@@ -4,9 +4,10 @@
  * scheduler -> [client] -> client_connect (hosts, greeting, TLS) -> client_mail (transactions)
  *
  * Owns the connection and its timer. client_enter() is the one place for every transition, and
- * client_fail() the one place for every failure: before the first transaction the next host is
- * tried, a transaction in hand is deferred, and an idle connection just goes. A client that is gone
- * is freed on the loop's next turn, and not before the answers that it still waits for have come.
+ * client_fail() the one place for every failure. After a failure before the first transaction the
+ * next host is tried; a transaction in hand is deferred; an idle connection just goes. A client
+ * that is gone is freed on the loop's next turn, and only when all answers that it waits for have
+ * come.
  */
 #include "sender/smtp/client.h"
 
@@ -100,8 +101,8 @@ limit_ms(const struct client *client)
 	}
 }
 
-/* A timer that runs for an earlier state fires too early and is set again then: that is cheaper
- * than to set it for every state. */
+/* A timer that was set for an earlier state may fire too early, and is set again then. That is
+ * cheaper than setting the timer for every state. */
 void
 client_arm(struct client *client, uint64_t ms)
 {
@@ -212,7 +213,7 @@ client_avoid_pipelining(struct client *client)
 		clock_mono_ms());
 }
 
-/* A host that goes away at STARTTLS without a word does so each time. */
+/* A host that closes the connection at STARTTLS without a word does so each time. */
 static bool
 is_tls_broken(const struct client *client, const struct outcome *failure)
 {
@@ -220,15 +221,16 @@ is_tls_broken(const struct client *client, const struct outcome *failure)
 		(client->tls_fresh && client->state == ST_EHLO);
 }
 
-/* The replies to an envelope that went out at once are being read. */
+/* Whether the replies to a pipelined envelope are being read. */
 static bool
 in_envelope(const struct client *client)
 {
 	return client->pipelined && client->state >= ST_MAIL && client->state <= ST_DATA;
 }
 
-/* Refusals of such an envelope count when all its replies were read, and before the dot none does
- * when the connection ends with half a reply to RSET: it may be what was too many. */
+/* Refusals of a pipelined envelope count only when all its replies were read. Before the dot they
+ * do not count either when the connection ends with half a reply to RSET: that may be one reply too
+ * many. */
 static void
 transaction_lost(struct client *client, const struct outcome *failure)
 {
@@ -256,7 +258,7 @@ client_fail(struct client *client, const struct outcome *failure)
 	}
 }
 
-/* Some reply was to another command than we think: none of them counts. */
+/* Some reply was to another command than we think, so no refusal counts. */
 void
 client_out_of_step(struct client *client, const struct outcome *failure)
 {
@@ -264,9 +266,8 @@ client_out_of_step(struct client *client, const struct outcome *failure)
 	client_fail(client, failure);
 }
 
-/* Whether a reply whose end will not come says enough as far as it was read: a refusal does, and a
- * 2xx to a message that is out. Where not even a line is whole its beginning counts, unless it may
- * be that of another reply. */
+/* Whether a cut-off reply says enough. A refusal does, and a 2xx to a message that is out. If not
+ * even a line is whole, the line's beginning counts, unless it may belong to another reply. */
 static bool
 take_cut_reply(struct client *client)
 {
@@ -428,7 +429,8 @@ on_conn(void *arg, enum conn_event event, const char *why)
 	}
 }
 
-/* The owner may have work for it at any moment, so it is told before QUIT goes out. */
+/* The owner may have work for the client at any moment, so the owner is told before QUIT goes
+ * out. */
 static void
 idle_too_long(struct client *client)
 {
@@ -458,7 +460,7 @@ on_timer(void *arg)
 	}
 }
 
-/* Input here is a 421, or a server out of step. */
+/* Input in this state is a 421, or comes from a server out of step. */
 static void
 enter_ready(struct client *client)
 {

@@ -4,8 +4,8 @@
  *
  * client -> [client_connect] -> client_mail
  *
- * Whatever goes wrong before the first MAIL leads to the next address or host. When none is left
- * the client is gone, with the last failure that time may cure, or a bounce when none may.
+ * A failure before the first MAIL leads to the next address or host. When no host is left the
+ * client is gone, with the last failure that time may cure; without such a failure, with a bounce.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -59,8 +59,8 @@ host_reply_failed(struct client *client)
 	client_host_failed(client, &failure);
 }
 
-/* A transaction in hand had a host, which could not have it: nothing is wrong with the site. A
- * fault of ours counts where no host failed by itself: one that is away is away. */
+/* A client with a transaction in hand had a host, which could not take that mail: nothing is wrong
+ * with the site. A fault of this machine counts only where no host failed by itself. */
 static void
 no_host_left(struct client *client)
 {
@@ -75,7 +75,7 @@ no_host_left(struct client *client)
 	client_gone(client, NULL);
 }
 
-/* This host and all less preferred ones are cut (RFC 5321 5.1). */
+/* This host and all less preferred hosts are left out (RFC 5321 5.1). */
 static void
 host_is_us(struct client *client, const struct outcome *failure)
 {
@@ -116,7 +116,7 @@ client_host_failed(struct client *client, const struct outcome *failure)
 	next_address(client);
 }
 
-/* Kept from the address, or all of the host's, by a fault of this machine. */
+/* A fault of this machine keeps the client from the address, or from all hosts. */
 static void
 fault_at(struct client *client, enum local_fault kind, const char *why)
 {
@@ -132,7 +132,8 @@ fault_at(struct client *client, enum local_fault kind, const char *why)
 	}
 }
 
-/* Most machines without IPv6 have no route at all: that must not hide why IPv4 failed. */
+/* Most machines without IPv6 have no IPv6 route at all. Their failure must not hide why IPv4
+ * failed. */
 static void
 family_absent(struct client *client, const char *why)
 {
@@ -164,7 +165,7 @@ client_connect_failed(struct client *client, int err, enum net_refusal later)
 		client_fail_error(client, strerror(err));
 }
 
-/* Afterwards the connection has served: other mail goes to the hosts in their order. */
+/* After this the client takes no other mail: other mail tries the hosts in their order. */
 bool
 client_next_host(struct client *client)
 {
@@ -180,7 +181,7 @@ client_next_host(struct client *client)
 	return true;
 }
 
-/* `lack` says what keeps us from some of them, when anything does. */
+/* Keeps the addresses that can be used. `lack` says why others cannot; "": all can. */
 static void
 keep_addresses(struct client *client, const struct net_address *addresses, size_t count,
 	char lack[LOCAL_WHY_MAX])
@@ -230,7 +231,7 @@ enter_resolve(struct client *client)
 		client->account, on_addresses, client);
 }
 
-/* The host's name; of a smarthost without the port, of an address literal nothing. */
+/* The host's name: a smarthost's without the port, an address literal's is empty. */
 static int
 name_length(const struct route *route, const char *name)
 {
@@ -353,7 +354,8 @@ knows(const struct client *client, const char *host, enum host_fact fact)
 	return host_memory_has(client->context->memory, host, fact, clock_mono_ms());
 }
 
-/* Clear text, here or in a connection of its own; others need not find out for themselves. */
+/* Goes on in clear text, here or in a new connection. Other clients need not find out for
+ * themselves. */
 static void
 go_plain(struct client *client)
 {
@@ -378,7 +380,7 @@ no_plain(struct client *client, const char *why)
 	client_host_failed(client, &failure);
 }
 
-/* Postmasters have to know: either the host gave TLS up, or somebody is in between. */
+/* Logged for postmasters: either the host gave TLS up, or somebody is in between. */
 static void
 tell_lost(struct client *client, uint64_t since_ms)
 {
@@ -427,7 +429,7 @@ tls_lacks(struct client *client, const char *why)
 		on_lack, client);
 }
 
-/* TLS was just tried in vain here, so that it would be again. */
+/* TLS was just tried in vain at this host, and would fail again. */
 static bool
 goes_plain(const struct client *client)
 {
@@ -436,7 +438,7 @@ goes_plain(const struct client *client)
 			!knows(client, host_of(client)->name, HOST_NEEDS_TLS));
 }
 
-/* An EHLO, or HELO, was taken, and TLS is up or will not be. */
+/* The host took EHLO or HELO, and TLS is up or will not be. */
 static void
 session_ready(struct client *client)
 {
@@ -482,8 +484,8 @@ enter_starttls(struct client *client)
 	conn_flush(&client->conn);
 }
 
-/* A refusal leaves the plain session as it was. Bytes that came with the 220 were not protected:
- * to take them for replies inside TLS would let anybody on the way speak for the server. */
+/* A refusal leaves the plain session as it was. Bytes that came with the 220 were not protected. If
+ * they were taken for replies inside TLS, anybody on the way could speak for the server. */
 void
 starttls_reply(struct client *client)
 {

@@ -3,7 +3,7 @@
  *
  * sender -> [client_context] <- client
  *
- * Owns the TLS context and what is known of hosts, and at the end the clients that are left.
+ * Owns the TLS context, what is known of hosts, and at the end the clients that are left.
  */
 #include <stdlib.h>
 

@@ -3,7 +3,8 @@
  *
  * client_mail -> [client_envelope]
  *
- * What the host does not offer is left out or written in another form (RFC 6531, RFC 6533).
+ * Parameters that the host does not offer are left out, or written in another form (RFC 6531, RFC
+ * 6533).
  */
 #include <stdio.h>
 #include <string.h>
@@ -30,9 +31,10 @@ is_ascii(const char *text)
 }
 
 /*
- * What no other form can spare SMTPUTF8 (RFC 6531 3.2): an address in the envelope, or, where the
- * client asked for SMTPUTF8, one in the header. Other 8-bit in a header has always been sent as it
- * came, and is taken: to bounce it would lose mail. So has all that clients sent who did not ask.
+ * Whether the mail needs SMTPUTF8 whatever form is chosen (RFC 6531 3.2): for an address in the
+ * envelope or, when the client asked for SMTPUTF8, for one in the header. Other 8-bit in a header
+ * is sent as it came, as is the mail of clients that did not ask: hosts have always taken both, and
+ * a bounce would lose mail.
  */
 static bool
 needs_smtputf8(const struct transaction *transaction, const char *recipient)
@@ -54,7 +56,7 @@ client_may_have(const struct client *client, size_t i)
 		!needs_smtputf8(transaction, transaction->recipients[i]->address);
 }
 
-/* In ASCII for a host that does not know SMTPUTF8. */
+/* Writes the address in ASCII for a host that does not know SMTPUTF8. */
 static void
 add_path(struct client *client, const char *command, const char *address)
 {
@@ -65,7 +67,8 @@ add_path(struct client *client, const char *command, const char *address)
 	evbuffer_add_printf(client->conn.out, "%s:<%s>", command, address);
 }
 
-/* RFC 6531 3.4: whenever the mail has an address that is not ASCII, or the client knew of more. */
+/* RFC 6531 3.4: said whenever the mail has an address that is not ASCII, or the client asked for
+ * SMTPUTF8. */
 static bool
 wants_smtputf8(const struct transaction *transaction)
 {

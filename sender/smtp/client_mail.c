@@ -5,8 +5,9 @@
  * scheduler -> client_send -> [client_mail] -> on_done with outcomes
  *
  * With PIPELINING the whole envelope goes out in one write (RFC 2920), and the replies are taken
- * one by one as in lock-step. A small message with its dot is one write, too; of a large one never
- * more than HIGH_WATER and a piece is in memory. A lost connection defers whatever is open.
+ * one by one as in lock-step. A small message goes out with its dot in one write, too. Of a large
+ * message never more than HIGH_WATER and a piece is in memory. When the connection is lost, all
+ * open recipients are deferred.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 
 #define HIGH_WATER QUEUE_PIECE_MAX
 #define PIECES_PER_TURN 16
-#define SLOWEST_BYTES_PER_MS 8 /* the whole message at this speed, or it is given up */
+#define SLOWEST_BYTES_PER_MS 8 /* a message that is slower as a whole is given up */
 
 static bool
 nobody_may_have(const struct client *client)
@@ -121,7 +122,7 @@ client_forget_refusals(struct client *client)
 			client->fates[i] = FATE_OPEN;
 }
 
-/* Another host may take what this one refuses; one that is down for now may, too. */
+/* Another host may take the transaction that this host refuses, or a host that is down for now. */
 void
 client_refuse(struct client *client)
 {
@@ -149,8 +150,8 @@ client_odd_reply(struct client *client)
 	client_out_of_step(client, &failure);
 }
 
-/* Those that this host cannot have go in a transaction of their own, to a host that they can have
- * or to their end. */
+/* Recipients that this host cannot have go in a transaction of their own, to another host or to
+ * their end. */
 static void
 set_aside(struct client *client)
 {
@@ -216,8 +217,8 @@ enter_rcpt(struct client *client)
 	conn_flush(&client->conn);
 }
 
-/* "Too many recipients" (RFC 5321 4.5.3.1.10; old servers say 552): the others were taken, so the
- * rest goes in a transaction of its own. */
+/* "Too many recipients" (RFC 5321 4.5.3.1.10; old servers say 552): the recipients before were
+ * taken, so the remaining ones go in a transaction of their own. */
 static bool
 too_many(const struct client *client)
 {
@@ -248,7 +249,7 @@ rcpt_reply(struct client *client)
 	const int class = client->reply.code / 100;
 	const bool open = client->fates[client->recipient_at] == FATE_OPEN;
 
-	/* MAIL was refused, so that nobody can be taken. */
+	/* MAIL was refused, so no recipient can be taken. */
 	if (class == 3 || (class == 2 && !open)) {
 		client_odd_reply(client);
 		return;
@@ -339,9 +340,9 @@ add_stuffed(struct client *client, const void *data, size_t length)
 }
 
 /*
- * The body, a piece of it. Only a message that is returned in a report makes mail of ours 8-bit
- * (dsn.h), or its need of SMTPUTF8: a host without 8BITMIME gets "?" for it. A customer's mail is
- * not touched.
+ * Adds a piece of the body. Mail of our own is 8-bit only by a message that a report returns
+ * (dsn.h), or by its need of SMTPUTF8: a host without 8BITMIME gets "?" for each such byte. A
+ * customer's mail is not touched.
  */
 static void
 add_piece(struct client *client, const char *data, size_t length)
@@ -366,7 +367,8 @@ enter_body(struct client *client)
 {
 	const Envelope *envelope = client->transaction->envelope;
 
-	/* What came with the 354 answers no message: it is read first, and nothing is sent. */
+	/* Input that came with the 354 is no reply to the message: it is read first, and nothing is
+	 * sent. */
 	client->body_waits = !conn_between_lines(&client->conn);
 	if (client->body_waits && (client->pipelined || !conn_pending(&client->conn)))
 		client_more_than_asked(client);
@@ -381,7 +383,7 @@ enter_body(struct client *client)
 	client_pump(client);
 }
 
-/* The message cannot be taken back after DATA, only cut off. */
+/* After DATA the message cannot be taken back, only cut off. */
 static void
 body_missing(struct client *client)
 {
@@ -455,7 +457,7 @@ client_pump(struct client *client)
 	client_unref(client);
 }
 
-/* A reply before the dot: a refusal counts, but the rest of the message is not sent. */
+/* A reply before the dot: a refusal counts, and no more of the message is sent. */
 void
 body_reply(struct client *client)
 {
@@ -468,7 +470,7 @@ body_reply(struct client *client)
 	client_gone(client, NULL);
 }
 
-/* A reply that comes before the dot is out was not to it. */
+/* A reply that came before the dot was out was not to the dot. */
 void
 dot_reply(struct client *client)
 {
@@ -487,9 +489,9 @@ enter_rset(struct client *client)
 	conn_flush(&client->conn);
 }
 
-/* Only now it is sure that each reply was to the command that we think, so that the refusals
- * count. A server may know no RSET; after a pipelined envelope that may as well be a reply to
- * something else. */
+/* Only after this reply is it sure that each reply was to the command that we think, so that
+ * refusals count. A server may know no RSET. After a pipelined envelope that reply may also be one
+ * to another command. */
 void
 rset_reply(struct client *client)
 {

@@ -59,10 +59,10 @@ enum {
 	OFFER_SIZE = 32
 };
 
-/* Aside: not for this host, which is not told of it. */
+/* ASIDE: the host is not told of the recipient, since it cannot have the mail. */
 enum fate { FATE_OPEN, FATE_ACCEPTED, FATE_SETTLED, FATE_ASIDE };
 
-/* How connections to hosts are secured, for the metrics. */
+/* How a connection is secured, for the metrics. */
 enum tls_result {
 	TLS_RESULT_1_3,
 	TLS_RESULT_1_2,
@@ -100,7 +100,7 @@ struct client {
 	struct conn conn;
 	struct reply reply;
 	struct task freeing;
-	unsigned references; /* answers under way (addresses, body) that will find this client */
+	unsigned references; /* answers under way: they keep the client in memory */
 	bool quitting;
 
 	/* which host */
@@ -109,17 +109,17 @@ struct client {
 	size_t host_at, address_at, address_count;
 	struct net_address addresses[CLIENT_ADDRESSES_MAX];
 	unsigned tries;
-	bool never;  /* so far every host failed for ever, or cannot have the transaction */
-	bool failed; /* a host, itself */
+	bool never;  /* so far every host failed for good, or cannot have the transaction */
+	bool failed; /* a host failed by itself */
 	struct outcome failure; /* of the last host */
-	struct outcome fault;   /* of ours, while `faulty` */
+	struct outcome fault;   /* a fault of this machine, while `faulty` */
 	bool faulty;
 	char host[OUTCOME_HOST_MAX];
 
 	/* this connection */
-	bool plain; /* TLS was tried in vain at this address, and clear text may do */
-	char lack[OUTCOME_TEXT_MAX]; /* what was wrong with it */
-	bool tls_fresh;              /* TLS just came up, and nothing was heard through it yet */
+	bool plain; /* TLS was tried in vain at this address, and clear text is allowed */
+	char lack[OUTCOME_TEXT_MAX]; /* what was wrong with TLS */
+	bool tls_fresh;              /* TLS came up, and nothing was read through it yet */
 	unsigned offers;
 	uint64_t size_limit;
 	char tls[64];
@@ -137,34 +137,34 @@ struct client {
 
 /* client.c */
 void client_enter(struct client *client, enum client_state next);
-/* The connection, or the host, cannot be used: `failure` says why. */
+/* The connection, or the host, cannot be used; `failure` says why. */
 void client_fail(struct client *client, const struct outcome *failure);
 void client_fail_error(struct client *client, const char *text);
-/* The replies are not those to our commands: all of the transaction is deferred. */
+/* The replies are not to our commands: the whole transaction is deferred. */
 void client_out_of_step(struct client *client, const struct outcome *failure);
-/* Likewise: the reply in hand is not to what was asked. */
+/* The same, because the reply in hand is not to our command. */
 void client_odd_reply(struct client *client);
-/* Likewise: something is left to read when nothing can be. */
+/* The same, because input is left where there can be none. */
 void client_more_than_asked(struct client *client);
 /* The host gets its commands one by one for an hour. */
 void client_avoid_pipelining(struct client *client);
-/* The end; `failure` NULL for a quiet one. */
+/* Ends the client; `failure` NULL: without a failure. */
 void client_gone(struct client *client, const struct outcome *failure);
-/* The state's time is up in `ms`. */
+/* Sets when the state's time is up: in `ms`. */
 void client_arm(struct client *client, uint64_t ms);
 enum outcome_step client_step(const struct client *client);
 void client_unref(struct client *client);
 
 /* client_context.c */
-/* Where connections of that family come from; NULL: the system's choice. */
+/* The source address for that family; NULL: the system's choice. */
 const struct net_address *client_source(const struct client_context *context, int family);
-/* With addresses of our own, only families that have one are used. */
+/* Whether the family may be used. If source addresses are set, only their families may. */
 bool client_uses(const struct client_context *context, int family);
 
 /* client_connect.c */
 void client_host_failed(struct client *client, const struct outcome *failure);
-/* The connection under way failed with that errno: by a fault of ours, or the host's. `later`: not
- * at once, but by what this machine said. */
+/* The connection under way failed with that errno, by a fault of this machine or of the host.
+ * `later`: not at once, but by what this machine said afterwards. */
 void client_connect_failed(struct client *client, int err, enum net_refusal later);
 /* Leaves for the route's next host with the transaction in hand; false when there is none. */
 bool client_next_host(struct client *client);
@@ -182,8 +182,8 @@ void ehlo_line(void *arg, const char *text, size_t length);
 void client_secured(struct client *client);
 /* The connection broke in or right after the handshake. */
 void client_tls_broken(struct client *client, const char *why);
-/* The host refuses in clear text what it may take in TLS: what is open is tried again in TLS, at
- * once when it offers that. */
+/* The host refuses mail in clear text that it may take in TLS. Open recipients are tried again in
+ * TLS, at once when the host offers TLS. */
 void client_tls_demanded(struct client *client);
 
 /* client_envelope.c */
@@ -209,16 +209,16 @@ void abandon_reply(struct client *client);
 void rset_reply(struct client *client);
 /* Puts more of the body into the output, up to the high-water mark. */
 void client_pump(struct client *client);
-/* The connection is lost: what is open ends with `failure`. The owner hears of it. */
+/* The connection is lost: open recipients end with `failure`. The owner is told. */
 void client_transaction_lost(struct client *client, const struct outcome *failure);
-/* Refusals in hand no longer count: they may have been meant for others. So that those do which
- * come next, the host gets no pipelined envelope for a while. */
+/* Refusals in hand no longer count: they may have been meant for other recipients. The host gets no
+ * pipelined envelope for a while, so that its next refusals count. */
 void client_forget_refusals(struct client *client);
-/* The reply was cut off and counts nevertheless. */
+/* The reply was cut off, but counts. */
 void client_settle_cut(struct client *client);
-/* The transaction in hand, at a host that is ready. */
+/* Begins the transaction in hand, at a host that is ready. */
 void client_begin(struct client *client);
-/* This host cannot have it (ST_REFUSE): to another one, or to its end. */
+/* This host cannot have the transaction (ST_REFUSE), which goes to another host, or to its end. */
 void client_refuse(struct client *client);
 
 #endif

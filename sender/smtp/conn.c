@@ -1,8 +1,8 @@
 /*
  * conn.c - a non-blocking byte stream to a mail server: plain, then perhaps TLS.
  *
- * A failed write is not reported at once: a server that refuses a message in its middle sends its
- * reply and closes, and that reply is still to be read.
+ * A failed write is not reported at once. A server that refuses a message in its middle sends its
+ * reply and closes, and that reply has to be read first.
  */
 #include "sender/smtp/conn.h"
 
@@ -133,7 +133,7 @@ read_some(struct conn *conn)
 	return tls_result(conn, n);
 }
 
-/* What follows the part of a long line that was shown. */
+/* Drops the end of a long line whose beginning was shown. */
 static void
 drop_excess(struct conn *conn)
 {
@@ -155,7 +155,7 @@ make_space(struct conn *conn)
 	conn->in_start = 0;
 }
 
-/* TLS holds bytes that the poll set does not know of, so it is read until it wants more. */
+/* TLS buffers bytes that the poll set does not see, so TLS is read until it wants more. */
 static void
 conn_read(struct conn *conn)
 {
@@ -303,7 +303,8 @@ conn_start_tls(struct conn *conn, SSL *ssl)
 	SSL_set_connect_state(ssl);
 	SSL_set_read_ahead(ssl, 1);
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	/* The first flight goes from the loop, so that the answer cannot come before we return. */
+	/* The first flight goes out from the loop, so that no event comes before conn_secure()
+	 * returns. */
 	want_writable(conn, true);
 }
 

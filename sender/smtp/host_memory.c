@@ -1,8 +1,9 @@
 /*
  * host_memory.c - what was seen of a mail host lately.
  *
- * A table with one place for each hash: a newcomer drives the old one out. Names are compared in
- * full, else a host could make us speak plain to another one by a collision.
+ * The table has one place for each hash: a new host takes the place of an old one. Names are
+ * compared in full, since by a mere collision a host could make us speak clear text to another
+ * host.
  */
 #include "sender/smtp/host_memory.h"
 

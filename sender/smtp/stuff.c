@@ -3,9 +3,9 @@
  *
  * queue_body -> [stuff] -> client_mail
  *
- * A message is handed over in runs that go as they are, so that a piece without a dot at the start
- * of a line is one copy. A dot after a bare LF gets one, too: a server that takes LF for a line
- * ending must not see the end of the message there. Owns nothing.
+ * A message is handed over in runs that need no dot, so that a run is one copy. A dot after a bare
+ * LF is stuffed, too: a server that takes LF for a line ending must not see the end of the message
+ * there. Owns nothing.
  */
 #include "sender/smtp/stuff.h"
 

@@ -12,9 +12,9 @@ struct stuff {
 };
 
 void stuff_start(struct stuff *stuff);
-/* How many of the bytes can go as they are; `dot_out`: a dot has to go before them. */
+/* How many of the bytes go out unchanged; `dot_out`: a dot goes before these bytes. */
 size_t stuff_run(struct stuff *stuff, const char *data, size_t length, bool *dot_out);
-/* What ends the message: ".\r\n", after a line ending when it does not end in one. */
+/* The end of the message: ".\r\n", after a line ending when the message has none at its end. */
 const char *stuff_end(const struct stuff *stuff);
 
 #endif

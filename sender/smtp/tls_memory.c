@@ -3,9 +3,9 @@
  *
  * client_connect -> [tls_memory] -> host_memory, Redis
  *
- * Redis is told of a host every ten minutes, with the time, and asked when one lacks TLS. Owns its
- * questions, and what it knows of hosts that had TLS and lack it: a list of its own, since a host
- * that drops out of it must lack TLS for another hour.
+ * Redis is told of a host's TLS every ten minutes, with the time, and is asked when a host lacks
+ * TLS. Owns the questions to Redis, and a list of the hosts that had TLS and lack it now. A host
+ * that drops out of that list must lack TLS for another hour.
  */
 #include "sender/smtp/tls_memory.h"
 
@@ -26,17 +26,17 @@
 #define HOST_MAX 256
 #define KEY_MAX (HOST_MAX + 8)
 #define LACKING_MAX 10000
-#define GAP_MS (6 * TLS_PATIENCE_MS) /* no failure for so long: the hour begins anew */
+#define GAP_MS (6 * TLS_PATIENCE_MS) /* after so long without a failure the hour begins anew */
 
 struct lacking {
-	UT_hash_handle hh; /* the one that failed last is the last one */
+	UT_hash_handle hh; /* in order of their last failure */
 	uint64_t since_ms, last_ms;
 	char host[];
 };
 
 struct question {
 	LIST_ENTRY(question) link;
-	struct tls_memory *memory; /* NULL: it has gone */
+	struct tls_memory *memory; /* NULL: the memory has gone */
 	tls_lack_cb cb;
 	void *arg;
 	bool had;
@@ -118,7 +118,7 @@ tls_memory_done(struct tls_memory *memory, const char *host, uint64_t now_ms)
 	tell(memory, host);
 }
 
-/* Since when. */
+/* Since when the host has lacked TLS. */
 static uint64_t
 lacking_note(struct tls_memory *memory, const char *host, uint64_t now_ms)
 {
@@ -142,7 +142,7 @@ lacking_note(struct tls_memory *memory, const char *host, uint64_t now_ms)
 	return lacking->since_ms;
 }
 
-/* `age_s`: of the last success that anybody told of. */
+/* `age_s`: how old the last success is that any sender told of. */
 static void
 answer(struct tls_memory *memory, const struct question *question, uint64_t age_s)
 {
