@@ -3,10 +3,10 @@
  *
  * sender:  dns -> [answer] -> site
  *
- * Names may point backwards in the packet (RFC 1035 4.1.4) and only backwards, so reading one ends
- * always. They are compared as octets, whatever those are: only the name of a mail host has to be
- * a host name. A record that cannot be used is left out, and `why` tells of the first of them.
- * Owns nothing: rdata is the packet's.
+ * Names may point backwards in the packet (RFC 1035 4.1.4), and only backwards, so reading a name
+ * always ends. Names are compared as octets: only a mail host's name has to be a host name. A
+ * record that cannot be used is left out, and `why` tells of the first such record. Owns nothing:
+ * rdata is the packet's.
  */
 #include "sender/route/answer.h"
 
@@ -48,7 +48,7 @@ be16(const uint8_t *p)
 	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
-/* Moves `*at` behind the name there. False: where it ends cannot be told. */
+/* Moves `*at` behind the name at `*at`. False: nobody can tell where that name ends. */
 static bool
 name_skip(const struct packet *p, size_t *at)
 {
@@ -71,7 +71,7 @@ label_append(struct name *out, const uint8_t *label, size_t n)
 	return true;
 }
 
-/* The name at `here`, pointers followed. False: it is none. */
+/* Reads the name at `here`, and follows pointers. False: there is no name. */
 static bool
 name_read(const struct packet *p, size_t here, struct name *out)
 {
@@ -114,8 +114,9 @@ text_append(char *out, size_t size, size_t *length, uint8_t octet)
 			out + *length, size - *length, graphic ? "%c" : "\\%03u", octet);
 }
 
-/* Text without a trailing dot, what cannot be shown as \DDD (RFC 1035 5.1). Returns whether it is a
- * host's: letters, digits, '-' and '_' alone, and no IPv4 address, which ends in a number. */
+/* Writes the name as text without a trailing dot; octets that cannot be shown become \DDD (RFC 1035
+ * 5.1). Returns whether the name is a host's: letters, digits, '-' and '_' alone, and no IPv4
+ * address, which ends in a number. */
 static bool
 name_text(const struct name *name, char *out, size_t size)
 {
@@ -161,7 +162,7 @@ rr_read(const struct packet *p, size_t *at, struct rr *out)
 	return true;
 }
 
-/* The name that is the rest of the rdata, from `skip` on. */
+/* Reads the name that ends the rdata, from `skip` on. */
 static bool
 rdata_name(const struct packet *p, const struct rr *rr, size_t skip, struct name *out)
 {
@@ -182,7 +183,7 @@ blame(struct answer *out, const char *what)
 		snprintf(out->why, sizeof out->why, "%s", what);
 }
 
-/* The root is one, too: a null MX. */
+/* The root is a mail host, too: a null MX. */
 static bool
 host_read(const struct packet *p, const struct rr *rr, size_t skip, char *host, struct answer *out)
 {
@@ -245,8 +246,8 @@ add(const struct packet *p, const struct rr *rr, struct answer *out)
 }
 
 /*
- * One walk through the answer section for records of `name`. A CNAME, when there is no record of
- * the type itself, replaces `name`: then true (walk again).
+ * Walks once through the answer section for records of `name`. True: there was only a CNAME, which
+ * replaces `name`, and the caller walks again.
  */
 static bool
 walk(const struct packet *p, size_t at, uint16_t type, struct name *name, struct answer *out)
@@ -259,7 +260,7 @@ walk(const struct packet *p, size_t at, uint16_t type, struct name *name, struct
 	for (unsigned records = be16(p->data + 6); records; records--) {
 		if (!rr_read(p, &at, &rr)) {
 			blame(out, "a record that does not fit in its packet");
-			break; /* where the next one begins is unknown */
+			break; /* nobody knows where the next record begins */
 		}
 		if (rr.class != CLASS_IN)
 			continue;

@@ -37,9 +37,9 @@ struct answer {
 	char why[128]; /* what is wrong with the first record that was left out; "": none was */
 };
 
-/* Records of `type` that the answer section gives for the question, along CNAMEs. What cannot be
- * used, such as an MX whose name is no host's, is left out. 0, or -EINVAL when nothing is left for
- * that reason (`why`). */
+/* Finds the records of `type` that answer the question, along CNAMEs. Records that cannot be used,
+ * such as an MX whose name is no host's, are left out. 0, or -EINVAL when for that reason no record
+ * is left (`why`). */
 int answer_parse(const uint8_t *packet, size_t size, uint16_t type, struct answer *out);
 
 #endif

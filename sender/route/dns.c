@@ -3,10 +3,10 @@
  *
  * site -> [dns] -> libunbound (recursion, forwarders, DNSSEC, cache) -> answer
  *
- * libunbound calls back from inside ub_resolve_event() when its cache knows, and must not be called
- * again from its callbacks. So an answer is copied, and handed over on the loop's next turn. Its
- * ub_cancel() is not for event contexts: a query that nobody waits for any more stays in the list
- * until its answer comes, or until dns_free().
+ * libunbound calls back from inside ub_resolve_event() when its cache has the answer, and must not
+ * be called from its own callbacks. So an answer is copied, and handed over on the loop's next
+ * turn. ub_cancel() does not work in an event context. So a query that nobody waits for stays in
+ * the list until its answer comes, or until dns_free().
  */
 #include "sender/route/dns.h"
 
@@ -50,9 +50,9 @@ static const struct option always[] = {
 };
 
 /*
- * libunbound takes the answer to the last packet that it sent, and no other. A forwarder has all the
- * work of a look-up to do before it can answer: one that is asked again sooner than it can answer
- * is never heard. What is held against it when it is silent is soon forgotten.
+ * libunbound takes only the answer to the last packet that it sent. A forwarder does all the work
+ * of a look-up before it answers. So a forwarder that is asked again before that is never heard.
+ * How long a forwarder was silent is soon forgotten.
  */
 static const struct option forwarding[] = {
 	{ "do-not-query-localhost:",    "no" }, /* where forwarders often are */
@@ -87,7 +87,7 @@ struct dns {
 struct dns_query {
 	LIST_ENTRY(dns_query) entry;
 	struct dns *dns;
-	dns_cb cb; /* NULL: nobody waits any more */
+	dns_cb cb; /* NULL: nobody waits for the answer */
 	void *arg;
 	void (*over)(void *arg);
 	void *over_arg;
@@ -178,7 +178,7 @@ deliver(struct dns_query *query)
 		query_free(query);
 }
 
-/* Either the answer is there, or the time is up. */
+/* Called when the answer is there, or the time is up. */
 static void
 on_timer(void *arg)
 {
@@ -260,8 +260,8 @@ set_options(struct ub_ctx *ub, const struct option *options)
 	return err;
 }
 
-/* Who has a domain says where its name servers are, be it here or at a neighbour of ours: such
- * addresses are asked nothing. With forwarders libunbound follows no such word. */
+/* The owner of a domain says where its name servers are, even on this host or in our network. Such
+ * addresses are not asked. With forwarders libunbound follows no such delegation. */
 static int
 ask_no_special_address(struct ub_ctx *ub)
 {

@@ -2,7 +2,8 @@
  * dns.h - DNS look-ups by libunbound on our loop: recursion or forwarders, DNSSEC validation,
  * cache.
  *
- * One struct dns for each loop. Answers always come from the loop, never before the call returns.
+ * Each loop has its own struct dns. Answers always come from the loop, never before the call
+ * returns.
  */
 #ifndef SENDER_DNS_H
 #define SENDER_DNS_H
@@ -33,24 +34,24 @@ struct dns_result {
 
 typedef void (*dns_cb)(void *arg, const struct dns_result *result);
 
-/* The name as DNS knows it: U-labels become A-labels (IDNA 2008), lower case. 0, or -EINVAL when it
- * is no name. */
+/* Writes the name as DNS has it: U-labels become A-labels (IDNA 2008), in lower case. 0, or -EINVAL
+ * when the text is no name. */
 int dns_name_ascii(const char *name, char out[ANSWER_NAME_MAX]);
 
 /* Reads dns.forward[] and dns.trust_anchor. NULL after logging why. */
 struct dns *dns_new(struct loop *loop, const struct config *config);
 struct loop *dns_loop(const struct dns *dns);
-/* Not from a callback. Queries under way are dropped without their callback. */
+/* Must not be called from a callback. Queries under way are dropped without their callback. */
 void dns_free(struct dns **dns);
 
 /* Asks for a name (no trailing dot needed) and type (enum of answer.h). The query is valid until
  * its callback is called. */
 struct dns_query *
 dns_resolve(struct dns *dns, const char *name, uint16_t type, dns_cb cb, void *arg);
-/* `over` is called once libunbound does not work on the query any more: after its callback, or
- * while dns_free() runs. */
+/* Calls `over` once libunbound no longer works on the query: after the query's callback, or in
+ * dns_free(). */
 void dns_query_over(struct dns_query *query, void (*over)(void *arg), void *arg);
-/* The callback will not come. */
+/* Drops the query's callback. */
 void dns_cancel(struct dns_query *query);
 
 #endif

@@ -1,11 +1,12 @@
 /*
- * local.c - what this machine lacks, and since when.
+ * local.c - faults of this machine: which there are, and since when.
  *
  * client_connect, resolver -> [local] -> /readyz, attempt (stands still), settle (waits, uncounted)
  *
- * A stranger's domain may lead to an address that this machine alone cannot reach, which is a fault
- * of that one destination. A whole family lacks its route when that of the internet (a root name
- * server's, which is asked nothing) has gone, or that of where a connection was had last.
+ * A stranger's domain may lead to an address that only this machine cannot reach: a fault of that
+ * one destination. A whole family lacks its route when the route to the internet (to a root name
+ * server, which is not asked) has gone, or the route to the last address that a connection was had
+ * with.
  */
 #include "sender/route/local.h"
 
@@ -24,10 +25,10 @@
 #include "shared/metrics/metrics.h"
 
 #define TEST_MS 1000
-#define REST_MS 1000 /* nothing is tried, after a fault of the whole */
+#define REST_MS 1000 /* after a fault of the whole machine nothing is tried for so long */
 #define LATELY_MS 60000
-#define QUIET_MS 10000    /* without another: it is over */
-#define FOR_ONE_MS 600000 /* likewise, where only a destination shows it */
+#define QUIET_MS 10000    /* a fault that was not seen for so long is over */
+#define FOR_ONE_MS 600000 /* the same, for a fault that only one destination shows */
 #define FAMILIES 2
 
 struct fault {
@@ -35,7 +36,7 @@ struct fault {
 	uint64_t last_ms;
 	char why[LOCAL_WHY_MAX];
 	struct net_address to; /* ROUTE, FIREWALL: the last one */
-	bool timed;            /* no look at the routes tells when it is over */
+	bool timed;            /* time alone ends the fault: the routes do not show its end */
 	struct said said;
 	struct metric *count;
 };
@@ -47,7 +48,7 @@ struct family {
 	struct net_address last;     /* had a connection; length 0: none had */
 	uint64_t stood_ms;           /* when */
 	bool had_internet;
-	bool lacks; /* its route or source address */
+	bool lacks; /* its route or source address is missing */
 };
 
 struct local {
@@ -110,14 +111,14 @@ has_internet(const struct family *family)
 	return net_route(&family->internet, source_of(family)) == 0;
 }
 
-/* This machine uses it, or did. */
+/* Whether this machine uses the family, or did. */
 static bool
 was_had(const struct family *family)
 {
 	return family->source.length || family->had_internet || family->last.length;
 }
 
-/* None works that this machine has. */
+/* Whether no family works of those that this machine has. */
 static bool
 all_lack(const struct local *local)
 {
@@ -156,7 +157,7 @@ timer_arm(struct local *local)
 		timer_set(&local->timer, TEST_MS);
 }
 
-/* `reason` is the same for many destinations. */
+/* `reason` is the same text for many destinations, so it is logged once. */
 static void
 fault_begin(struct local *local, enum local_fault kind, const char *reason, const char *why)
 {
@@ -192,7 +193,7 @@ fault_end(struct local *local, enum local_fault kind)
 		local->again(local->arg);
 }
 
-/* Of a family, whether it works. */
+/* Whether the family works now. */
 static bool
 family_works(const struct family *family)
 {
@@ -234,7 +235,7 @@ is_over(struct local *local, enum local_fault kind)
 			(!family || age > FOR_ONE_MS ||
 				net_route(&fault->to, source_of(family)) == 0);
 	case LOCAL_FIREWALL: return age > FOR_ONE_MS;
-	default: return false; /* who knows says so */
+	default: return false; /* a fault that others see and end */
 	}
 }
 
@@ -286,7 +287,7 @@ explain(enum local_fault kind, int err, const struct net_address *to,
 		ip, strerror(err));
 }
 
-/* Mail need not fail first. */
+/* Looks at start, so that no mail has to fail first. */
 static void
 source_check(struct local *local, struct family *family)
 {
@@ -357,8 +358,8 @@ local_on_recovery(struct local *local, void (*again)(void *arg), void *arg)
 	local->arg = arg;
 }
 
-/* Neither set, nor used, nor leading anywhere: no machine has to have IPv6. Where no family is had,
- * one is missed. */
+/* Whether this machine never had the family: no source address set, no use, no route. Not every
+ * machine has IPv6. When no family was ever had, IPv4 is the one that is missed. */
 static bool
 never_had(const struct local *local, const struct family *family)
 {
@@ -375,8 +376,8 @@ family_note(struct family *family, enum local_fault kind)
 		family->lacks = true;
 }
 
-/* IPv6 without an address of its own says so as if it had no port. Who does not answer on our
- * network may be away, or, where nobody else was reached lately either, the way out. */
+/* The kernel reports IPv6 without an own address like a lack of ports. A neighbour that does not
+ * answer may be down; when nobody was reached lately, it is taken for the way out. */
 static enum local_fault
 kind_of(const struct family *family, int err, enum net_refusal later, const struct net_address *to,
 	const struct net_address *from)

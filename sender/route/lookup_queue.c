@@ -3,8 +3,9 @@
  *
  * site, site_address -> [lookup_queue] -> dns
  *
- * A turn is freed when its asker and libunbound are both done with it. One whose parent domain has
- * its share stands aside with the others of that parent, by account, until some of them are over.
+ * A turn is freed when its asker and libunbound are both done with it. A turn whose parent domain
+ * has its share stands aside with the other turns of that parent, by account, until some of the
+ * running ones end.
  */
 #include "sender/route/lookup_queue.h"
 
@@ -18,11 +19,11 @@
 #include "shared/base/loop.h"
 #include "shared/base/timer.h"
 
-#define TURN_MS 500 /* what an account gets a round */
+#define TURN_MS 500 /* an account's time in each round */
 #define DEFER_TTL_S 30
 #define DEFER_TTL_MAX_S 3600
-#define COST_MS 50 /* what a look-up takes, as far as anybody knows */
-#define EASED 2    /* come back for each one that is over */
+#define COST_MS 50 /* a look-up's time, before it is known */
+#define EASED 2    /* turns that come back for each one that ended */
 
 struct parent {
 	UT_hash_handle hh;
@@ -46,7 +47,7 @@ struct lookup_turn {
 	struct parent *parent;
 	void (*begin)(void *arg);
 	void *arg;
-	unsigned queries; /* libunbound works on */
+	unsigned queries; /* that libunbound works on */
 	bool begun, ended, aside;
 	uint64_t begun_ms;
 };

@@ -1,5 +1,5 @@
 /*
- * resolver.c - is it the resolver, or the names?
+ * resolver.c - finds out whether the resolver fails, or the names do.
  *
  * site, site_address (a look-up failed) -> [resolver] -> name servers, by UDP
  */
@@ -23,7 +23,7 @@
 
 #define SERVERS_MAX 8
 #define TICK_MS 1000
-#define TICKS 3 /* of a round: asked anew at each but the last */
+#define TICKS 3 /* ticks of a round; each but the last asks anew */
 #define GOOD_MS 5000
 #define SLOW_MS 5000
 #define TYPE_A 1
@@ -39,10 +39,10 @@ struct server {
 	struct resolver_watch *watch;
 	struct net_address address;
 	const char *text;
-	int fd; /* -1: failed, or no round */
+	int fd; /* -1: failed, or there is no round */
 	struct event *readable;
 	uint16_t id;
-	bool named; /* it is asked for a name now: it did not give the root */
+	bool named; /* asked for a name now, since it did not answer for */
 	char why[64];
 };
 
@@ -55,7 +55,7 @@ struct resolver_watch {
 	uint64_t found_ms;
 	bool asking;
 	unsigned ticks;
-	uint64_t good_ms, dead_ms; /* when that was seen last; 0: never */
+	uint64_t good_ms, dead_ms; /* when that was last seen; 0: never */
 	bool dead;
 	char why[256], name[256];
 	STAILQ_HEAD(, doubt) doubts;
@@ -107,7 +107,7 @@ server_close(struct server *server)
 	server->fd = -1;
 }
 
-/* The callbacks may doubt again. */
+/* The callbacks may begin a new doubt. */
 static void
 doubts_end(struct resolver_watch *watch, const char *why)
 {
@@ -168,7 +168,7 @@ server_failed(struct server *server, const char *why)
 	round_end(watch, false);
 }
 
-/* -errno when it cannot be sent. */
+/* Sends the question; -errno when it cannot be sent. */
 static int
 server_ask(struct server *server)
 {

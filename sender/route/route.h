@@ -1,9 +1,10 @@
 /*
  * route.h - the hosts that take a domain's mail, in order, and the site they make up.
  *
- * A site is what is scheduled as one: a provider when a rule knows its MX suffix (google,
- * microsoft), else the set of MX hosts, named by its most preferred host and, when there are
- * several, a short hash of all. With sender.route a smarthost, everything is one site.
+ * A site is a set of hosts that is scheduled as one: a provider's, when a rule knows its MX suffix
+ * (google, microsoft), else the set of MX hosts. That set is named by its most preferred host and,
+ * when there are several hosts, a short hash of all. With a smarthost in sender.route, everything
+ * is one site.
  */
 #ifndef SENDER_ROUTE_H
 #define SENDER_ROUTE_H
@@ -20,7 +21,7 @@ struct route_host {
 	unsigned preference;
 };
 
-/* Counted references, on one loop; never changes. */
+/* A route has counted references, on one loop, and never changes. */
 struct route {
 	char site[SITE_NAME_MAX];
 	bool smarthost;
@@ -35,11 +36,11 @@ struct route *route_new(const struct route_host *hosts, size_t count, bool smart
 struct route *route_to(const char *name, bool smarthost);
 struct route *route_ref(struct route *route);
 void route_unref(struct route *route);
-/* The hosts' indices in the order to try them, equal preferences shuffled. */
+/* Writes the hosts' indices in the order to try them; equal preferences are shuffled. */
 void route_order(const struct route *route, unsigned char order[ROUTE_HOSTS_MAX]);
-/* Whether both lead to the same hosts: a connection for one serves the other. */
+/* Whether both routes lead to the same hosts, so that a connection for one serves the other. */
 bool route_same(const struct route *a, const struct route *b);
-/* Equal for routes with the same hosts. */
+/* A number that is equal for routes with the same hosts. */
 uint64_t route_affinity(const struct route *route);
 
 #endif

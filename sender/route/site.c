@@ -3,9 +3,9 @@
  *
  * schedule -> [site] -> dns
  *
- * Owns a bounded cache of routes and of failures, so that a domain with 100,000 messages is asked
- * for once; look-ups of the same domain join. Nothing bounces unless DNS says for sure that the
- * domain takes no mail.
+ * Owns a bounded cache of routes and of failures, so that a domain with 100,000 messages is looked
+ * up once. Questions for the same domain share a look-up. Mail bounces only when DNS says for sure
+ * that the domain takes no mail.
  */
 #include "sender/route/site.h"
 
@@ -38,17 +38,17 @@ STAILQ_HEAD(waiters, waiter);
 
 struct site_entry {
 	LIST_ENTRY(site_entry) bucket;
-	TAILQ_ENTRY(site_entry) lru; /* when known */
+	TAILQ_ENTRY(site_entry) lru; /* place among the known entries */
 	struct site_resolver *resolver;
-	bool known;               /* else it is being looked up, for the waiters */
-	struct lookup_turn *turn; /* of that */
+	bool known;               /* false: being looked up, for the waiters */
+	struct lookup_turn *turn; /* the turn of that look-up */
 	unsigned failures;        /* deferrals in a row */
 	uint64_t expires_ms;
 	struct route *route;
 	struct outcome *failure;
 	struct waiters waiters;
 	uint64_t began_ms;
-	char *why;       /* it failed, while the resolver is doubted */
+	char *why;       /* why the look-up failed, while the resolver is doubted */
 	uint16_t asking; /* type of the implicit MX's look-up */
 	char domain[];
 };
@@ -104,7 +104,7 @@ entry_free(struct site_entry *entry)
 	free(entry);
 }
 
-/* The callbacks may ask for routes again, which may drive this entry out. */
+/* The callbacks may ask for routes, which may drop this entry from the cache. */
 static void
 entry_answer(struct site_entry *entry, uint32_t ttl_s)
 {
@@ -140,7 +140,7 @@ entry_bounce(struct site_entry *entry, const char *enhanced, const char *what)
 	entry_answer(entry, BOUNCE_TTL_S);
 }
 
-/* What is the resolver's fault is asked again soon, and counts for no failure of the name's. */
+/* When the resolver was at fault, the domain is asked for again soon, and no failure is counted. */
 static void
 on_verdict(void *arg, const char *resolver_why)
 {
@@ -177,7 +177,7 @@ compare_hosts(const void *left, const void *right)
 	return strcmp(a->name, b->name);
 }
 
-/* Sorted, the root (".") left out, each name once. */
+/* Sorts the hosts, without the root (".") and without duplicates. */
 static size_t
 collect_hosts(const struct answer *answer, struct route_host *hosts)
 {
@@ -201,7 +201,8 @@ collect_hosts(const struct answer *answer, struct route_host *hosts)
 	return kept;
 }
 
-/* RFC 5321 5.1: from our own preference on, sending would come back to us. */
+/* RFC 5321 5.1: hosts from our own preference on are left out, since they would send the mail back
+ * to us. */
 static size_t
 cut_from_us(const char *hostname, const struct route_host *hosts, size_t count)
 {
@@ -409,7 +410,7 @@ site_route_forget(struct site_resolver *resolver, const char *domain, void *arg)
 	}
 }
 
-/* Loopback is left out: a test's or a proxy's hosts live there beside us. */
+/* Loopback addresses are not ours here: hosts of a test, or a proxy, may be there. */
 static void
 find_own_addresses(struct site_resolver *resolver)
 {

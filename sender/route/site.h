@@ -17,7 +17,7 @@ struct dns;
 
 struct site_resolver;
 struct site_resolver *site_resolver_new(struct loop *loop, const struct config *config);
-/* Told when no name server answers (`why`), and when one does again (NULL). */
+/* Called when no name server answers (`why`), and when one answers again (NULL). */
 void site_resolver_watch(
 	struct site_resolver *resolver, void (*tell)(void *arg, const char *why), void *arg);
 void site_resolver_free(struct site_resolver **resolver);
@@ -32,7 +32,7 @@ void site_resolver_free(struct site_resolver **resolver);
 typedef void (*route_cb)(void *arg, struct route *route, const struct outcome *failure);
 void site_route(struct site_resolver *resolver, const char *domain, const char *account,
 	route_cb cb, void *arg);
-/* The callback will not come; the look-up goes on for who asks next. */
+/* Drops the callback; the look-up goes on for those who ask next. */
 void site_route_forget(struct site_resolver *resolver, const char *domain, void *arg);
 
 /*

@@ -3,8 +3,8 @@
  *
  * client -> [site_address] -> dns
  *
- * Anybody can point an MX at 127.0.0.1 or at our own networks; only addresses of the internet, the
- * operator's exceptions and the configured smarthost pass.
+ * Anybody can point an MX at 127.0.0.1 or at our own networks. So only addresses of the internet,
+ * the operator's exceptions and the configured smarthost pass.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,9 +30,9 @@ struct address_lookup {
 	addresses_cb cb;
 	void *arg;
 	struct lookup_turn *turn;
-	unsigned waiting; /* for A, AAAA or both */
+	unsigned waiting; /* answers awaited: A, AAAA or both */
 	uint64_t began_ms;
-	char why[160]; /* the DNS failure, "" without */
+	char why[160]; /* the DNS failure; "": none */
 	size_t v4, v6;
 	struct net_address found[2 * ADDRESSES_MAX]; /* A, then AAAA in the second half */
 };
@@ -80,7 +80,7 @@ is_ours(const struct site_resolver *resolver, const struct net_address *address)
 	return false;
 }
 
-/* Filters in place and answers. `host` and `why` are for the failure's text. */
+/* Filters the addresses in place and answers. `host` and `why` are for the failure's text. */
 static void
 answer_with(const struct site_resolver *resolver, bool smarthost, const char *host,
 	struct net_address *addresses, size_t count, addresses_cb cb, void *arg)

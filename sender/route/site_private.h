@@ -18,21 +18,21 @@
 struct site_resolver {
 	struct loop *loop;
 	const struct config *config;
-	struct dns *dns;              /* NULL when a numeric smarthost makes it needless */
-	struct resolver_watch *watch; /* likewise */
+	struct dns *dns;              /* NULL: not needed, with a numeric smarthost */
+	struct resolver_watch *watch; /* NULL like dns */
 	struct route *smarthost;      /* NULL: MX */
 	struct network *allowed;
 	size_t allowed_count;
 	struct net_address *own;
 	size_t own_count;
 	LIST_HEAD(site_bucket, site_entry) buckets[SITE_BUCKETS];
-	TAILQ_HEAD(site_lru, site_entry) lru; /* known ones, the longest unused first */
+	TAILQ_HEAD(site_lru, site_entry) lru; /* known entries, the longest unused first */
 	struct lookup_queue *queue;           /* NULL like dns */
 	LIST_HEAD(lookup_list, address_lookup) lookups;
 	size_t entries;
 };
 
-/* Frees the look-ups under way; dns has gone already. */
+/* Frees the look-ups under way. Call it after dns_free(). */
 void site_address_drop(struct site_resolver *resolver);
 /* "[192.0.2.1]" or "[IPv6:2001:db8::1]" */
 int site_literal_parse(const char *text, uint16_t port, struct net_address *out);
