@@ -3,8 +3,8 @@
  *
  * relay.config -> [control: applier] -> Redis          shoutctl -> [control: API] -> relay.config
  *
- * One loop for both, and a worker for what reads a lot. Other roles do without control: mail flows
- * as long as Redis holds what the applier wrote.
+ * Applier and API share one loop; work that reads a lot runs on a worker. The other roles need no
+ * control: mail flows as long as Redis has what the applier wrote.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,7 @@ static struct {
 	struct commits *commits;
 	struct prune *prune;
 	struct api *api;
-	int fd; /* the API's, while it does not listen yet */
+	int fd; /* the API's socket, while the API does not listen yet */
 	struct task name_loop, name_worker, close;
 } control;
 
@@ -64,7 +64,7 @@ static void
 control_free(void)
 {
 	loop_free(&control.worker);
-	redis_free(&control.redis); /* ends what the applier waits for */
+	redis_free(&control.redis); /* ends the questions that the applier waits for */
 	api_free(&control.api);
 	commits_free(&control.commits);
 	applier_free(&control.applier);
@@ -126,7 +126,7 @@ control_start(const struct config *config, struct queue *queue)
 	return 0;
 }
 
-/* The API answers for as long as the others work: an operator may want to look. */
+/* The API answers until the other roles have stopped: an operator may want to look. */
 static void
 control_drain(void)
 {
@@ -169,7 +169,7 @@ control_stop(void)
 		api_hurry(control.api);
 	control.close.run = on_close;
 	loop_post(control.loop, &control.close);
-	loop_join(control.loop); /* what the worker had still to do gave up, and is answered */
+	loop_join(control.loop); /* the worker's remaining jobs gave up, and are answered */
 	loop_stop(control.worker);
 	loop_join(control.worker);
 	control_free();

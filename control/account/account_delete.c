@@ -1,10 +1,11 @@
 /*
- * account_delete.c - an account's end, in two steps: deleted it is as if it were not, but its
- * domains, users and addresses are nobody else's; after ACCOUNT_KEPT_US it goes for ever.
+ * account_delete.c - an account ends in two steps. A deleted account works for nobody, but keeps
+ * its domains, users and addresses; after ACCOUNT_KEPT_US it goes for ever.
  *
  * api -> [account_delete: delete, restore, purge] -> relay.config      prune -> [purge]
  *
- * Its one entry says that it is deleted, so that neither way back nor there is ever half done.
+ * The account's one entry says "deleted", so that neither step, nor the way back, is ever half
+ * done.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,7 @@ account_delete(struct edit *edit, const char *id)
 	return 0;
 }
 
-/* As it was: a suspended one stays that. */
+/* Restores the account as it was: a suspended account stays suspended. */
 int
 account_restore(struct edit *edit, const char *id)
 {

@@ -1,5 +1,5 @@
 /*
- * account_fields.c - the plain fields of an account: checked when they come, shown without secrets.
+ * account_fields.c - an account's plain fields: checked in requests, shown without secrets.
  */
 #include <stdio.h>
 #include <string.h>
@@ -53,7 +53,7 @@ take_contact(struct fault *fault, json_t *account, const json_t *body, bool must
 	return json_object_set(account, "contact", value);
 }
 
-/* A field of one word out of two. */
+/* Reads a field that is one of two words. */
 static int
 take_choice(struct fault *fault, json_t *account, const json_t *body, const char *field,
 	const char *one, const char *other)
@@ -68,7 +68,8 @@ take_choice(struct fault *fault, json_t *account, const json_t *body, const char
 	return json_object_set(account, field, value);
 }
 
-/* Limits that are not named stay as they are; 0 is none; "default" is that of the configuration. */
+/* Reads limits. A limit that is not named stays as it is; 0: no limit; "default": the configured
+ * one. */
 static int
 take_limits(struct fault *fault, json_t *account, const json_t *body)
 {
@@ -136,7 +137,7 @@ limits_in_force(const json_t *account, const struct account_limits *defaults)
 	return shown;
 }
 
-/* Until when it can be restored. */
+/* Until when the account can be restored. */
 static void
 show_deleted(json_t *shown, const json_t *account)
 {
@@ -152,7 +153,7 @@ show_deleted(json_t *shown, const json_t *account)
 	json_object_set_new(shown, "kept_until", json_string(when));
 }
 
-/* A time of an entry, as the API shows it. */
+/* An entry's time, as the API shows it. */
 static void
 show_time(json_t *shown, const char *from, const char *name)
 {

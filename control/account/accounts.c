@@ -3,8 +3,8 @@
  *
  * api -> [accounts] -> relay.config -> applier -> Redis
  *
- * A domain belongs to one account, verified or not, and so does an address. Entries carry the time
- * of their change as version, so that the newest wins wherever two arrive out of order.
+ * A domain belongs to one account, verified or not, and so does an address. The version of an entry
+ * is the time of its change, so that the newest entry wins wherever two arrive out of order.
  */
 #include "control/account/accounts.h"
 
@@ -187,7 +187,7 @@ add_address(struct edit *edit, const char *id, const char *text, const char *fie
 	return 0;
 }
 
-/* The domain of the account's list, made when it is not there. */
+/* The domain in the account's list, added if it is missing. */
 static json_t *
 domain_of(json_t *domains, const char *name)
 {
@@ -202,7 +202,7 @@ domain_of(json_t *domains, const char *name)
 	return domain;
 }
 
-/* A domain in UTF-8 that has no A-labels can be nobody's. */
+/* A domain in UTF-8 without A-labels can belong to nobody. */
 int
 canonical_domain(const char *text, char out[256])
 {

@@ -1,6 +1,6 @@
 /*
- * accounts.h - what changes an account: from a request to the entries of relay.config that it
- * changes. Pure but for the clock and random numbers: nothing is written here.
+ * accounts.h - changes of accounts: from a request to the new entries of relay.config. Pure but for
+ * the clock and random numbers: nothing is written here.
  *
  * Every function returns 0 with `changes`, an object {key of relay.config: new entry, or null to
  * remove it}, and the answer `reply`, both the caller's; or -1 with `fault`. `body` is borrowed.
@@ -27,30 +27,31 @@ struct edit {
  * "policy","display_address","limits":{}} -> {"account","username","password"}, or
  * {"account","addresses"} with mode ip. The password is in the reply and nowhere else. */
 int account_create(struct edit *edit, const json_t *body);
-/* At least one of name, contact, policy, display_address, limits. */
+/* `body` has at least one of name, contact, policy, display_address, limits. */
 int account_change(struct edit *edit, const char *id, const json_t *body);
 int account_set_active(struct edit *edit, const char *id, bool active);
-/* Nothing of it is served any more; for ACCOUNT_KEPT_US it keeps what it has, and can come back. */
+/* Deletes the account: it is no longer served, but keeps everything for ACCOUNT_KEPT_US, and can
+ * come back. */
 int account_delete(struct edit *edit, const char *id);
 int account_restore(struct edit *edit, const char *id);
-/* For ever, with its users and addresses. */
+/* Removes the account for ever, with its users and addresses. */
 int account_purge(struct edit *edit, const char *id);
-/* A new password for {"username"}, or the account's only user. */
+/* Makes a new password for {"username"}, or for the account's only user. */
 int account_password(struct edit *edit, const char *id, const json_t *body);
-/* One more user. */
+/* Adds a user. */
 int account_add_user(struct edit *edit, const char *id);
 int account_remove_user(struct edit *edit, const char *id, const char *username);
 /* {"address"} */
 int account_add_address(struct edit *edit, const char *id, const json_t *body);
 int account_remove_address(struct edit *edit, const char *id, const char *network);
-/* {"name","mailboxes","verified"}; changes a domain that is the account's already. */
+/* {"name","mailboxes","verified"}; changes the domain if the account has it already. */
 int account_add_domain(struct edit *edit, const char *id, const json_t *body);
 int account_remove_domain(struct edit *edit, const char *id, const char *domain);
 
-/* Whether an account can have such an id. */
+/* Whether the text can be an account's id. */
 bool account_id_valid(const char *id);
-/* How an account is shown: its entry, "users" and "addresses" (without verifiers), and as
- * "limits_in_force" its own limits, or else the default ones; NULL: none. */
+/* An account as the API shows it: its entry, "users" and "addresses" (without verifiers), and as
+ * "limits_in_force" its own limits or else the default ones; NULL: there is no such account. */
 json_t *account_show(
 	const struct directory *directory, const struct account_limits *defaults, const char *id);
 

@@ -1,5 +1,5 @@
 /*
- * fault.c - what is wrong with a request, and the checks that every body goes through.
+ * fault.c - faults of requests, and the checks that every body goes through.
  */
 #include "control/account/fault.h"
 

@@ -1,6 +1,5 @@
 /*
- * fault.h - why a request is refused: an HTTP status, the field that is wrong, and what would be
- * right.
+ * fault.h - why a request is refused: an HTTP status, the wrong field, and what would be right.
  */
 #ifndef CONTROL_FAULT_H
 #define CONTROL_FAULT_H
@@ -14,8 +13,8 @@
 
 struct fault {
 	int status;
-	char field[FAULT_FIELD_MAX]; /* "" when it is about no field */
-	char error[FAULT_ERROR_MAX]; /* either may be cut within a character */
+	char field[FAULT_FIELD_MAX]; /* "": the fault is about no field */
+	char error[FAULT_ERROR_MAX]; /* field and error may be cut within a character */
 };
 
 /* Always -1. */
@@ -29,9 +28,9 @@ struct field {
 	enum field_type type;
 };
 
-/* Whether `body` is an object (or absent) whose fields are all known (a list that ends with a NULL
- * name) and of their types: one that is passed over would be a wish that is granted and not done.
- * `in` names the object in the fault; NULL: it is the body itself. 0, or -1 and the fault. */
+/* Checks that `body` is an object (or absent) whose fields are all known (`known` ends with a NULL
+ * name) and of their types. An unknown field would be a wish that is granted and not done. `in`
+ * names the object in the fault; NULL: the object is the whole body. 0, or -1 and the fault. */
 int
 fields_check(struct fault *fault, const json_t *body, const struct field *known, const char *in);
 

@@ -1,10 +1,10 @@
 /*
- * prune.c - takes out of relay.config what is over.
+ * prune.c - removes old entries from relay.config.
  *
  * directory -> [prune] -> commit -> relay.config
  *
- * Several control processes may do it at once: an entry goes once, though each of them may tell.
- * What the queue does not take is tried again an hour later.
+ * Several control processes may prune at once: an entry goes once, though each process may tell of
+ * it. When the queue refuses, the entry is tried again an hour later.
  */
 #include "control/account/prune.h"
 
@@ -29,7 +29,7 @@ struct prune {
 	struct timer timer;
 };
 
-/* When the oldest mail was accepted that is no row yet; UINT64_MAX: there is none. */
+/* When the oldest mail was accepted that is not a row yet; UINT64_MAX: there is none. */
 static uint64_t
 oldest_us(struct queue *queue)
 {
@@ -87,7 +87,7 @@ remove_all(struct prune *prune, const char *what, json_t *entries)
 	commit_begin(prune->commits, &change, NULL, NULL);
 }
 
-/* An account goes with its users and addresses. */
+/* Removes an account with its users and addresses. */
 static void
 end(struct prune *prune, const struct kind *kind, const char *key)
 {
@@ -101,7 +101,7 @@ end(struct prune *prune, const struct kind *kind, const char *key)
 	json_decref(edit.reply);
 }
 
-/* Keys first: what ends changes the directory. */
+/* Collects the keys first, because removing an entry changes the directory. */
 static json_t *
 keys_of(const struct prune *prune, const struct kind *kind, uint64_t now)
 {

@@ -1,7 +1,7 @@
 /*
- * prune.h - takes out of relay.config what is over: rules 6 days old (what waited then has met
- * them) that no mail on its way to the sender is older than, suspensions that have ended, and
- * accounts that were deleted ACCOUNT_KEPT_US ago. The only place that does.
+ * prune.h - removes from relay.config, as the only place: rules that are 6 days old (mail that
+ * waited then has met them) and newer than no mail on its way to the sender, suspensions that have
+ * ended, and accounts that were deleted ACCOUNT_KEPT_US ago.
  */
 #ifndef CONTROL_PRUNE_H
 #define CONTROL_PRUNE_H
@@ -14,9 +14,9 @@ struct queue;
 
 struct prune *prune_new(struct loop *loop, struct queue *queue, struct directory *directory,
 	struct commits *commits);
-/* On the loop, once the directory is whole: now, and every hour. */
+/* Prunes now and every hour. Call it on the loop, once the directory is whole. */
 void prune_start(struct prune *prune);
-/* On the loop, or once that no longer runs. */
+/* Call it on the loop, or once the loop no longer runs. */
 void prune_free(struct prune **prune);
 
 #endif

@@ -4,7 +4,7 @@
  * relay.config -> [account_export] -> a file -> [account_import] -> relay.config of any relay
  *                                     a file -> [entries_restore] -> an empty relay.config
  *
- * What comes may be hostile: transfer_check.c looks at each field.
+ * A document may be hostile: transfer_check.c checks each field.
  */
 #include "control/account/transfer.h"
 
@@ -69,7 +69,7 @@ account_export(const struct directory *directory, const char *id)
 		"addresses", addresses);
 }
 
-/* Import: first what the document wants, then what differs. */
+/* Import: first what the document wants, then the differences. */
 
 static const struct kind {
 	const char *list, *prefix, *name;
@@ -86,7 +86,7 @@ static const struct kind {
          check_address},
 };
 
-/* Adds what a member shall be to `wanted`, unless it is another account's. */
+/* Adds a member's wanted entry to `wanted`, unless the member is another account's. */
 static int
 want_member(struct edit *edit, const struct kind *kind, const char *id, const json_t *member,
 	json_t *wanted)
@@ -179,7 +179,7 @@ want(struct edit *edit, const json_t *document, json_t *wanted)
 	return want_domains(edit, text(account, "id"), json_object_get(account, "domains"));
 }
 
-/* The names of the fields that differ, for people. */
+/* The names of the differing fields, for people. */
 static void
 tell_fields(json_t *told, const json_t *have, json_t *entry)
 {

@@ -1,9 +1,9 @@
 /*
- * transfer.h - accounts and relay.config as documents that leave the relay and come back: what is
- * in them, and whether what comes may be taken. Pure but for the clock.
+ * transfer.h - accounts and relay.config as documents that leave the relay and come back: what the
+ * documents have, and whether one may be taken. Pure but for the clock.
  *
- * They hold verifiers: whoever writes them down keeps them to the owner of the file, and out of
- * logs.
+ * The documents have verifiers: whoever writes one down gives the file to its owner alone, and
+ * keeps the document out of logs.
  */
 #ifndef CONTROL_TRANSFER_H
 #define CONTROL_TRANSFER_H
@@ -19,18 +19,17 @@
 json_t *account_export(const struct directory *directory, const char *id);
 
 /*
- * Makes an account what such a document says. The reply is {"account","result","changed":[what],
- * "claims":[keys]}; result: "new"; "same" (then nothing changes); "changed", which is a fault
- * unless `replace`, or `look`, which is for seeing only. A fault names the field of the document.
+ * Makes an account what a document says. The reply is {"account","result","changed":[fields],
+ * "claims":[keys]}. Result: "new"; "same" (nothing changes); "changed", which is a fault unless
+ * `replace`, or `look` (only to see what would change). A fault names the field of the document.
  */
 int account_import(struct edit *edit, const json_t *document, bool replace, bool look);
 
-/* Whether an entry of relay.config is one that this build knows and can use; 0, or -1 and the
- * fault. */
+/* Whether this build knows an entry of relay.config and can use it; 0, or -1 and the fault. */
 int entry_check(struct fault *fault, const char *key, const json_t *value);
-/* Entries of a backup, {key: value}: `changes` gets those that are not here yet, with versions of
- * now, so that they count above what Redis still holds. One that is here and differs is a fault,
- * but for the owner of a relay without accounts. */
+/* Restores entries of a backup, {key: value}: `changes` gets the entries that are not here yet.
+ * Their versions are new, so that they count above what Redis still has. An entry that is here and
+ * differs is a fault, but for the owner of a relay without accounts. */
 int entries_restore(struct edit *edit, json_t *entries);
 
 #endif

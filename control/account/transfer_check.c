@@ -1,6 +1,6 @@
 /*
- * transfer_check.c - what comes in a file may be hostile: each field is checked, as the API checks
- * what it is given.
+ * transfer_check.c - checks each field of a file as the API checks a request: a file may be
+ * hostile.
  *
  * transfer -> [transfer_check]
  */
@@ -115,7 +115,7 @@ check_status(struct fault *fault, const json_t *account)
 	return 0;
 }
 
-/* Its profile is taken as a request's would be. */
+/* The account's profile is checked like a request's. */
 int
 check_account(struct fault *fault, const json_t *account)
 {
@@ -287,7 +287,7 @@ check_suspension(struct fault *fault, const char *name, const json_t *suspension
 	return check_selector(fault, suspension);
 }
 
-/* What an entry of each kind may hold. */
+/* The fields of each kind of entry. */
 static const struct entry_kind {
 	const char *prefix;
 	struct field known[8];

@@ -11,10 +11,10 @@
 
 /* An account's entry; NULL is none. */
 int check_account(struct fault *fault, const json_t *account);
-/* A user, and an address, whose fields are known to be of their types. `name`: in their keys. */
+/* Checks a user, and an address, whose fields have the right types. `name` is from the key. */
 int check_user(struct fault *fault, const char *name, const json_t *user);
 int check_address(struct fault *fault, const char *name, const json_t *address);
-/* Always -1: the field of the fault is one inside `in`. */
+/* Always -1. Prefixes the fault's field with `in`. */
 int fault_in(struct fault *fault, const char *in);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * api_job.c - what reads a lot, on the worker, for a request.
+ * api_job.c - jobs on the worker, for requests that read a lot.
  *
  * api_*.c -> [api_job] -> worker -> the loop: reply
  *
- * A job that takes long does a slice at a time: others have their turn between. One that waits for
- * something does so on the loop, where its end can be told.
+ * A long job does one slice at a time, so that other jobs have their turn between. A job that waits
+ * for something waits on the loop, where the wait can be ended.
  */
 #include "control/http/api_private.h"
 
@@ -67,7 +67,7 @@ pause_job(struct job *job)
 	TAILQ_INSERT_TAIL(&job->api->paused, job, paused);
 }
 
-/* The API closes: what is left of it takes no time. */
+/* The API closes: the remaining slices give up at once. */
 static void
 end_now(struct job *job)
 {

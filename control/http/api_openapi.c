@@ -1,5 +1,5 @@
 /*
- * api_openapi.c - the API's description, openapi.yaml as it was when this was built.
+ * api_openapi.c - the API's description: openapi.yaml, as of the build.
  */
 #include "control/http/api_private.h"
 

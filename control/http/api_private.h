@@ -33,9 +33,9 @@
 
 struct api {
 	struct queue *queue;
-	struct rows *rows;            /* all of them */
+	struct rows *rows;            /* all rows */
 	const char *egress;           /* sender.egress */
-	struct account_limits limits; /* of accounts that have none of their own */
+	struct account_limits limits; /* of accounts without limits of their own */
 	struct loop *loop, *worker;
 	struct redis *redis;
 	struct directory *directory;
@@ -46,7 +46,7 @@ struct api {
 	char token[TOKEN_SIZE];
 	uint64_t last_rule;
 	unsigned open;     /* requests without a reply yet */
-	unsigned searches; /* of all events, under way or waiting for more */
+	unsigned searches; /* searches of all events, running or waiting for more */
 	TAILQ_HEAD(, job) paused;
 	atomic_bool hurry;
 	void (*on_closed)(void *arg);
@@ -59,10 +59,10 @@ struct exchange {
 	char *parameters[PARAMETERS_MAX]; /* what the stars of the route stand for */
 	struct evkeyvalq query;
 	json_t *body;              /* NULL: none was sent */
-	char claimed[CLAIMED_MAX]; /* whom the client says that it works for; "": it does not */
+	char claimed[CLAIMED_MAX]; /* whom the client claims to work for; "": nobody */
 };
 
-/* Each ends the exchange; `reply` is taken over. */
+/* Each of these ends the exchange, and takes `reply` over. */
 void reply_json(struct exchange *exchange, int status, json_t *reply);
 void reply_fault(struct exchange *exchange, const struct fault *fault);
 void reply_error(struct exchange *exchange, int status, const char *field, const char *format, ...)
@@ -71,85 +71,84 @@ void reply_error(struct exchange *exchange, int status, const char *field, const
 void reply_nothing(struct exchange *exchange);
 void reply_text(struct exchange *exchange, const char *type, const char *text, size_t length);
 
-/* A field of the reply that is still to come. */
+/* Adds a field to the reply that is still to come. */
 void reply_header(struct exchange *exchange, const char *name, const char *value);
 
-/* The queue's error for a change; one that came late may still take effect. */
+/* Replies with the queue's error for a change; a change that timed out may still take effect. */
 void reply_not_taken(struct exchange *exchange, int err);
 
-/* api_request.c. Whether all of the path and the query, decoded, can be shown again, and is used to
- * its end. */
+/* api_request.c. Whether the whole path and query, decoded, can be quoted in a reply. */
 bool request_is_text(struct evhttp_request *request);
-/* Take the query and the body as the route has them; false after a reply. */
+/* Take the query and the body as the route allows; false after a reply. */
 bool request_take_query(struct exchange *exchange, const struct route *route);
 bool request_take_body(struct exchange *exchange, const struct route *route);
-/* Whom the client works for, as a header says, or "by" of the body. */
+/* Whom the client claims to work for, by a header or by the body's "by". */
 void request_take_claimed(struct exchange *exchange);
 
 /* A parameter of the query, or NULL. */
 const char *query_text(const struct exchange *exchange, const char *name);
-/* "true" or "false" (if it is not there): 1 or 0; replies and returns -1 if it is something else.
- */
+/* 1 for "true", 0 for "false" or no parameter; replies and returns -1 for anything else. */
 int query_switch(struct exchange *exchange, const char *name);
-/* A number in [min, max]; replies and returns -1 if it is none. */
+/* A number in [min, max]; replies and returns -1 for anything else. */
 long query_number(struct exchange *exchange, const char *name, long def, long min, long max);
 
-/* Work that reads a lot: `run` on the worker makes `result` or `fault`, and must not touch the
- * exchange; then the reply goes, unless `then` (on the API's loop) ends the exchange. What takes
- * longer than a slice is done in several: `run` leaves `more` or `pause_ms` set. */
+/* Work that reads a lot. `run`, on the worker, makes `result` or `fault`, and must not touch the
+ * exchange. Then the reply goes out, unless `then` (on the API's loop) ends the exchange. Work that
+ * takes longer than a slice is done in several slices: `run` sets `more` or `pause_ms`. */
 struct job {
 	struct task task;
-	bool more;         /* once more, behind what others wait for */
-	unsigned pause_ms; /* once more, after that time */
-	bool over;         /* nobody waits for more: no further pause */
+	bool more;         /* run again, after the other jobs */
+	unsigned pause_ms; /* run again, after that time */
+	bool over;         /* nobody waits for the reply: no further pause */
 	struct timer timer;
 	TAILQ_ENTRY(job) paused;
 	struct exchange *exchange;
 	struct api *api;
 	void (*run)(struct job *job);
 	void (*then)(struct job *job);    /* may be NULL */
-	void (*release)(struct job *job); /* frees what the job holds, and the job */
+	void (*release)(struct job *job); /* frees the job with all that it owns */
 	json_t *result;
 	struct fault fault;
 };
 void job_start(struct job *job);
-/* Answers what is paused, on the loop; no job pauses any more. */
+/* Answers the paused jobs, on the loop; from now on no job pauses. */
 void jobs_close(struct api *api);
 
 /* How long a slice may take, about. */
 #define SLICE_MS 50
-/* A search of all events: few at a time, since each reads a disk or a broker's. False after a
- * reply; its end is to be told by `searches--`, on the loop. */
+/* Begins a search of all events; few run at a time, since each reads a disk or a broker's. False
+ * after a reply. At its end the caller does `searches--`, on the loop. */
 #define SEARCHES_MAX 40
 bool search_begin(struct exchange *exchange);
 #define EVENTS_UNREAD "the brokers do not answer: events cannot be read"
 
-/* The suspensions that have not ended, as they are shown; on the loop. */
+/* The suspensions that have not ended, as the API shows them; on the loop. */
 json_t *suspensions_now(const struct api *api);
-/* How a waiting row is shown. */
+/* A waiting row as the API shows it. */
 json_t *json_from_row(const Row *row);
 
-/* Sets a field of a selector; a fault (400) when nothing can match the text. */
+/* Sets a field of a selector; -1 and a fault (400) when nothing can match the text. */
 int take_selector_field(struct selector *selector, enum selector_field field, const char *text,
 	struct fault *fault);
 
-/* Who asks: its texts live as long as the exchange. */
+/* The author of the request; the texts live as long as the exchange. */
 struct author exchange_author(struct exchange *exchange);
 /* Writes `changes` ({key of relay.config: entry or null}), told as `what`, and answers with `reply`
- * once they are durable; takes both. */
+ * once the changes are durable. Takes both over. */
 void commit_start(
 	struct exchange *exchange, const char *what, int status, json_t *changes, json_t *reply);
 
-/* The same, with `shown` (taken) as what its event has for "changes". */
+/* The same; `shown` (taken over) are the event's "changes". */
 void commit_shown(struct exchange *exchange, const char *what, int status, json_t *changes,
 	json_t *reply, json_t *shown);
-/* Ends an edit of accounts: writes it, or (err) answers with its fault. Takes what it holds. */
+/* Ends an edit of accounts: writes its changes, or (err) answers with its fault. Takes the edit's
+ * contents over. */
 void edit_end(struct exchange *exchange, const char *what, struct edit *edit, int err, int status);
-/* The ids of the accounts that are deleted, or of those that are not; the caller's. */
+/* The ids of the accounts that are deleted, or of all others; the caller releases them. */
 json_t *account_ids(const struct directory *directory, bool deleted);
-/* How a rule is shown. */
+/* A rule as the API shows it. */
 json_t *json_from_rule(const json_t *rule);
-/* A new rule's entry; `key` gets its key. The caller's. */
+/* A new rule's entry, which the caller releases; `key` gets the entry's key. */
 #define RULE_KEY_SIZE 32
 json_t *rule_new(struct exchange *exchange, const char *action, const json_t *selector,
 	uint64_t now_us, char key[RULE_KEY_SIZE]);

@@ -1,5 +1,5 @@
 /*
- * api_reply.c - how an exchange ends, what its query says, and work that reads a lot.
+ * api_reply.c - replies of an exchange, and parameters of its query.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -31,7 +31,7 @@ exchange_end(struct exchange *exchange)
 static json_t *
 fault_json(const char *field, const char *error)
 {
-	char clean[FAULT_ERROR_MAX] = "", name[FAULT_FIELD_MAX] = ""; /* as a request may hold it */
+	char clean[FAULT_ERROR_MAX] = "", name[FAULT_FIELD_MAX] = ""; /* quoted from the request */
 
 	text_clean(clean, sizeof clean, 0, error, strlen(error));
 	text_clean(name, sizeof name, 0, field, strlen(field));

@@ -1,5 +1,5 @@
 /*
- * api_request.c - what a request carries: its query and its body, which are taken whole or refused.
+ * api_request.c - the query and the body of a request: taken whole, or refused.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ request_is_text(struct evhttp_request *request)
 	return good;
 }
 
-/* Whether the body is said to be JSON in UTF-8, or nothing is said. */
+/* Whether the request says that its body is JSON in UTF-8, or says nothing. */
 static bool
 is_json(struct exchange *exchange)
 {
@@ -38,7 +38,7 @@ is_json(struct exchange *exchange)
 		(!charset || text_is(charset, strcspn(charset, "\"; "), "utf-8"));
 }
 
-/* Replies to a body that is not taken. */
+/* Refuses a body that is not taken. */
 static bool
 body_fits(struct exchange *exchange)
 {
@@ -104,7 +104,7 @@ exchange_author(struct exchange *exchange)
 		.client = client };
 }
 
-/* Whether the word is in a text of words. */
+/* Whether the word is among the words of the text. */
 static bool
 is_in(const char *words, const char *word)
 {

@@ -29,7 +29,7 @@ hash(const char *name, const char *value)
 	return sum;
 }
 
-/* The list's name, and the sum of what else the query says, in whatever order. */
+/* Writes the list's name, with the sum of the query's filters in any order. */
 static void
 list_name(const struct exchange *exchange, const char *list, char out[NAME_SIZE])
 {
@@ -46,7 +46,7 @@ list_name(const struct exchange *exchange, const char *list, char out[NAME_SIZE]
 		snprintf(out, NAME_SIZE, "%s:", list);
 }
 
-/* Whether it is "<list>:..." or "<list>.<sum>:...". */
+/* Whether `after` is "<list>:..." or "<list>.<sum>:...". */
 static bool
 is_of(const char *after, const char *list)
 {

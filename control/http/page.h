@@ -1,8 +1,9 @@
 /*
- * page.h - one page of a list, the same for all lists: so many ("limit") behind a place ("after"),
- * which is what the page before said for "next".
+ * page.h - pages of a list, alike for all lists: so many items ("limit") behind a place ("after"),
+ * which the page before named as "next".
  *
- * To clients "next" is opaque; it names its list and the filters, so that no other list takes it.
+ * To clients "next" is opaque. "next" names its list and the filters, so that no other list takes
+ * it.
  */
 #ifndef CONTROL_PAGE_H
 #define CONTROL_PAGE_H
@@ -24,13 +25,13 @@ struct page {
 
 /* Reads the query. False after a reply. */
 bool page_take(struct exchange *exchange, const char *list, struct page *page_out);
-/* The same, for pages of other sizes. */
+/* The same for other page sizes. */
 bool page_take_of(
 	struct exchange *exchange, const char *list, size_t def, size_t max, struct page *page_out);
-/* Replies: `after` holds no place of the list. */
+/* Refuses the request: `after` is no place of the list. */
 void page_refuse(struct exchange *exchange);
-/* "next" of the answer, for a page that ends at `place` (NULL: nothing is behind it); to be freed
- * by its owner. */
+/* The answer's "next" for a page that ends at `place` (NULL: the list ends there). The caller frees
+ * it. */
 json_t *page_next(const struct exchange *exchange, const char *list, const char *place);
 
 #endif

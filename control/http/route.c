@@ -23,7 +23,7 @@ segments_free(struct segments *segments)
 		free(segments->text[i]);
 }
 
-/* Splits a path at its slashes; false when there are too many. "a/" has an empty one at its end. */
+/* Splits a path at its slashes; false when there are too many. "a/" ends with an empty segment. */
 static bool
 split(const char *path, struct segments *segments)
 {
@@ -41,7 +41,7 @@ split(const char *path, struct segments *segments)
 	}
 }
 
-/* Notes which segments the stars stand for when the path is the route's. */
+/* If the path is the route's, notes which segments the stars stand for. */
 static bool
 is_path_of(const struct route *route, const struct segments *segments, int stars[PARAMETERS_MAX])
 {
@@ -108,7 +108,7 @@ route_find(const struct route *routes, size_t count, const char *path, enum evht
 {
 	struct segments segments = { 0 };
 	const bool short_enough = split(path, &segments);
-	const char *pattern = NULL; /* the first that fits */
+	const char *pattern = NULL; /* the first pattern that fits */
 	unsigned allowed = 0;
 
 	*match_out = (struct route_match){ 0 };
@@ -122,7 +122,7 @@ route_find(const struct route *routes, size_t count, const char *path, enum evht
 		if (!pattern)
 			pattern = routes[i].path;
 		else if (strcmp(pattern, routes[i].path) != 0)
-			continue; /* also with another method no other pattern is meant */
+			continue; /* the first pattern counts, whatever the method */
 		allowed |= routes[i].method;
 		if (routes[i].method == method && !match_out->route)
 			take(match_out, &routes[i], &segments, stars);

@@ -1,5 +1,5 @@
 /*
- * route.h - which of the API's routes a path means, and what methods it takes. Pure.
+ * route.h - finds the API's route for a path, and the methods that the path takes. Pure.
  */
 #ifndef CONTROL_ROUTE_H
 #define CONTROL_ROUTE_H
@@ -19,18 +19,19 @@ struct route {
 	enum evhttp_cmd_type method;
 	const char *path;
 	void (*handle)(struct exchange *exchange);
-	bool body;         /* one may be sent */
-	const char *query; /* the names of the parameters that it takes */
+	bool body;         /* a body may be sent */
+	const char *query; /* the names of the route's parameters */
 };
 
 struct route_match {
-	const struct route *route;        /* NULL: the path takes no such method, or is none */
-	char *parameters[PARAMETERS_MAX]; /* what the stars stand for, decoded; the caller's to free
-					   */
+	const struct route *route;        /* NULL: no such path, or not with this method */
+	char *parameters[PARAMETERS_MAX]; /* what the stars stand for, decoded; the caller frees
+					     them */
 	char allow[ALLOW_SIZE];           /* "GET, HEAD, OPTIONS"; "": there is no such path */
 };
 
-/* `path` as it came, behind the prefix of all routes. HEAD is answered by GET's route. */
+/* Finds the route. `path` is as it came, without the prefix of all routes. HEAD is answered by
+ * GET's route. */
 void route_find(const struct route *routes, size_t count, const char *path,
 	enum evhttp_cmd_type method, struct route_match *match_out);
 

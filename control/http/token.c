@@ -51,7 +51,7 @@ write_it(const char *path, const char token[TOKEN_SIZE])
 	return err ? err : directory_sync(path);
 }
 
-/* The one of an earlier start, where it is there and only ours; a new one otherwise. */
+/* Reads an earlier start's token if the file is there and ours alone, else makes a new one. */
 int
 token_get(const char *state_dir, char token[TOKEN_SIZE])
 {

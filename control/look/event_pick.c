@@ -1,8 +1,8 @@
 /*
- * event_pick.c - which events somebody asks for.
+ * event_pick.c - finds the events that a query asks for.
  *
- * Lines are searched as text first, and parsed only where the text may match: that is many times as
- * fast as parsing every event.
+ * Lines are searched as text first, and parsed only where the text may match: many times as fast as
+ * parsing each event.
  */
 #include "control/look/event_pick.h"
 
@@ -51,7 +51,7 @@ pick_wipe(struct event_pick *pick)
 
 /* ---- text ---- */
 
-/* Horspool's search: a sign that is not in the needle moves it by its whole length. */
+/* Horspool's search: a byte that the needle does not have moves the needle by its whole length. */
 bool
 text_holds(const char *text, size_t length, const char *needle)
 {
@@ -88,7 +88,8 @@ lower(const char *text)
 	return out;
 }
 
-/* What stands in an event as it stands here, but for its case; NULL: it may be spelt otherwise. */
+/* The needle, if the value is spelt in events as it is here but for its case; NULL: an event may
+ * spell it otherwise. */
 static char *
 needle_of(const char *text)
 {
@@ -98,7 +99,7 @@ needle_of(const char *text)
 	return *text && !strstr(text, "xn--") ? lower(text) : NULL;
 }
 
-/* Of a whole text of JSON. */
+/* The needle for a whole JSON text. */
 static char *
 quoted_needle(const char *text)
 {
@@ -122,7 +123,7 @@ canonical_mailbox(const char *text, size_t length)
 	return xstrdup(out);
 }
 
-/* Without the brackets that a client or operator may put around it. */
+/* Takes off the brackets that a client or operator may put around an address. */
 static char *
 mailbox(const char *text)
 {
@@ -133,7 +134,7 @@ mailbox(const char *text)
 			 : canonical_mailbox(text, length);
 }
 
-/* The longer of its halves, since quotes may stand around the first. */
+/* The needle is the longer half of the address, since quotes may stand around the first half. */
 static char *
 mailbox_needle(const char *canonical)
 {
@@ -150,7 +151,7 @@ mailbox_needle(const char *canonical)
 	return domain;
 }
 
-/* Also a literal; "@" may stand before it. */
+/* Reads a domain or an address literal; "@" may stand before. */
 static char *
 canonical_domain(const char *text)
 {
@@ -220,7 +221,7 @@ is_client(const struct event_pick *pick, const char *text)
 	return net_parse_ip(text, 0, &address) == 0 && network_contains(&pick->client, &address);
 }
 
-/* Whether any client that the line names is meant. */
+/* Whether the query means any client that the line names. */
 static bool
 may_be_client(const struct event_pick *pick, const char *line, size_t length)
 {
@@ -242,7 +243,7 @@ may_be_client(const struct event_pick *pick, const char *line, size_t length)
 	return false;
 }
 
-/* What is not ASCII may be another spelling of what is. */
+/* A byte that is not ASCII may belong to another spelling of the text. */
 bool
 pick_may(const struct event_pick *pick, const char *line, size_t length)
 {

@@ -1,8 +1,8 @@
 /*
- * event_pick.h - which events somebody asks for. Pure.
+ * event_pick.h - finds the events that a query asks for. Pure.
  *
- * All that is given must match. What means the same has one form: addresses of mail and of
- * machines, domains. What can match nothing is refused.
+ * All given fields must match. Mail addresses, machines' addresses and domains are brought to one
+ * form first. A field that can match nothing is refused.
  */
 #ifndef CONTROL_EVENT_PICK_H
 #define CONTROL_EVENT_PICK_H
@@ -16,14 +16,14 @@
 #include "shared/base/net.h"
 
 enum pick_field {
-	PICK_ID,    /* a message's */
+	PICK_ID,    /* a message's id */
 	PICK_EVENT, /* names, separated by commas */
 	PICK_ACCOUNT,
 	PICK_USERNAME, /* also where it stands as credential */
 	PICK_CLIENT,   /* an address or a network */
 	PICK_FROM,     /* envelope or header; "<>" is the null sender */
 	PICK_TO,       /* one of the recipients */
-	PICK_DOMAIN,   /* of any of these */
+	PICK_DOMAIN,   /* the domain of any address above */
 	PICK_FIELDS
 };
 /* "id", "event", "account", "username", "client", "from", "to", "domain" */
@@ -31,29 +31,29 @@ extern const char *const pick_names[PICK_FIELDS];
 
 struct event_pick {
 	char *text[PICK_FIELDS];   /* NULL: any */
-	char *needle[PICK_FIELDS]; /* what a line has to hold, lower case; NULL: it may be any */
+	char *needle[PICK_FIELDS]; /* what a line must have, in lower case; NULL: anything */
 	struct network client;
 	uint64_t since_us, until_us; /* [since, until) */
 };
 
-/* Means all. */
+/* Makes a query that asks for all events. */
 void pick_init(struct event_pick *pick);
 /* -EINVAL when nothing can match the text. */
 int pick_set(struct event_pick *pick, enum pick_field field, const char *text);
-/* What is right for a field, for people. */
+/* What would be right for a field, for people. */
 const char *pick_right(enum pick_field field);
 void pick_wipe(struct event_pick *pick);
 
-/* A quick look at the line's text: false when it surely does not match. */
+/* Looks at the line's text quickly: false when the event surely does not match. */
 bool pick_may(const struct event_pick *pick, const char *line, size_t length);
 bool pick_matches(const struct event_pick *pick, const json_t *event);
 
-/* Whether the text holds `needle` (lower case, ASCII) in any case. */
+/* Whether the text has `needle` (lower case, ASCII) in any case. */
 bool text_holds(const char *text, size_t length, const char *needle);
 /* The time of an event; 0: it has none. */
 uint64_t event_time_us(const json_t *event);
 
-/* "10m", "2h", "3d" ago; otherwise date_read(). 0 or -EINVAL. */
+/* Reads a time: "10m", "2h", "3d" ago, or a date by date_read(). 0 or -EINVAL. */
 int pick_time(const char *text, uint64_t now_us, uint64_t *us_out);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * json_from.h - what the queue and relay.config hold, as the API shows it.
+ * json_from.h - values of the queue and of relay.config, as the API shows them.
  */
 #ifndef CONTROL_JSON_FROM_H
 #define CONTROL_JSON_FROM_H
@@ -10,7 +10,7 @@
 
 /* "2026-11-24T03:56:48.123Z"; null for 0. */
 json_t *json_from_time(uint64_t us);
-/* What a remote sent need not be UTF-8. */
+/* A text from a remote, which need not be UTF-8. */
 json_t *json_from_text(const char *text);
 
 #endif

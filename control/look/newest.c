@@ -1,5 +1,5 @@
 /*
- * newest.c - the newest so many of what a search finds.
+ * newest.c - keeps the newest results of a search.
  */
 #include "control/look/newest.h"
 

@@ -1,6 +1,6 @@
 /*
- * seen.h - which messages were seen in which topic, when mail is read in the order of its flow: it
- * moves on meanwhile, and what is seen twice counts once, where it was seen last.
+ * seen.h - remembers which messages were seen in which topic. Mail is read in the order of its flow
+ * and moves on meanwhile: a message that is seen twice counts once, where it was seen last.
  */
 #ifndef CONTROL_SEEN_H
 #define CONTROL_SEEN_H
@@ -14,7 +14,7 @@
 struct seen_mail {
 	uint8_t id[ID_SIZE];
 	enum topic topic;
-	void *what; /* the caller's; NULL: it counts for nothing */
+	void *what; /* the caller's; NULL: the message does not count */
 };
 
 /* Zero-initialise. */
@@ -24,14 +24,14 @@ struct seen {
 };
 
 void seen_add(struct seen *seen, const uint8_t id[ID_SIZE], enum topic topic, void *what);
-/* All topics are read: of each message the record in its last topic stays, `drop` gets `what` of
- * the others (not NULL). */
+/* Call it when all topics are read. Of each message the record in its last topic stays; `drop` gets
+ * the `what` of the others (not NULL). */
 void seen_settle(struct seen *seen, void (*drop)(void *arg, void *what), void *arg);
-/* The rest only once it is settled. */
+/* Finds a message; only after seen_settle(). */
 const struct seen_mail *seen_find(const struct seen *seen, const uint8_t id[ID_SIZE]);
-/* A row tells what has become of the record: its `what` the first time, then NULL. */
+/* The message became a row: returns its record's `what` the first time, then NULL. */
 void *seen_forget(struct seen *seen, const uint8_t id[ID_SIZE]);
-/* Frees what it holds. */
+/* Frees the memory of the struct. */
 void seen_wipe(struct seen *seen);
 
 #endif
