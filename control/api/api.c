@@ -1,10 +1,10 @@
 /*
- * api.c - HTTP in, JSON out: who may ask, which handler answers.
+ * api.c - HTTP in, JSON out: who may ask, and which handler answers.
  *
  * shoutctl, the operator's programs -> [api] -> accounts | rules | queue, events (worker)
  *
- * Whoever knows the token of state_dir/control.token may do everything; nobody else anything.
- * Requests and their replies are bounded; every refusal is {"error", "field"}.
+ * Whoever knows the token in state_dir/control.token may do everything; nobody else may do
+ * anything. Requests and replies are bounded. Every refusal is {"error", "field"}.
  */
 #include "control/api/api.h"
 
@@ -31,8 +31,8 @@
 #define PAGE "limit after"
 #define FILTERS "id site provider account credential egress_ip"
 
-/* Parameters that are not named, and a body where none is taken, are refused: what is passed over
- * would be a wish that is granted and not done. */
+/* A parameter that the route does not name is refused, and so is a body where none is taken:
+ * ignored, it would be a wish that is granted and not done. */
 static const struct route routes[] = {
 	{EVHTTP_REQ_POST,    "accounts",               api_accounts_create,        true,  ""                           },
 	{ EVHTTP_REQ_GET,    "accounts",               api_accounts_list,          false, "deleted " PAGE              },
@@ -75,7 +75,7 @@ static const struct route routes[] = {
 
 /* Requests */
 
-/* Replies to a request without the token, or that nobody can be shown again. */
+/* Refuses a request without the token, or one whose text cannot be quoted. */
 static bool
 may_ask(struct exchange *exchange)
 {
@@ -98,7 +98,7 @@ may_ask(struct exchange *exchange)
 	return false;
 }
 
-/* What is behind the prefix of the path of a request; NULL: it has another one. */
+/* The request's path without the API's prefix; NULL: it has another prefix. */
 static const char *
 path_of(const char *path)
 {
@@ -116,7 +116,7 @@ find(const char *path, enum evhttp_cmd_type method, struct route_match *match_ou
 			routes, sizeof routes / sizeof *routes, path_of(path), method, match_out);
 }
 
-/* Replies to a path that is none, or that does not take the method. */
+/* Refuses a path that does not exist, or not with this method. */
 static const struct route *
 find_route(struct exchange *exchange)
 {
@@ -160,7 +160,7 @@ on_request(struct evhttp_request *request, void *arg)
 	}
 }
 
-/* Of a target of a request, as it came. */
+/* The path of the request's target, as it came. */
 static void
 allow(const char *target, char *out, size_t size)
 {

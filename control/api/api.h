@@ -13,14 +13,15 @@ struct loop;
 struct queue;
 struct redis;
 
-/* Listens on `fd`, control.listen's socket of net_bind(), which is taken over; requests run on
- * `loop`, what reads a lot on `worker`. NULL after logging why. */
+/* Listens on `fd` (the net_bind() socket of control.listen), and takes it over. Requests run on
+ * `loop`, jobs that read a lot on `worker`. NULL after logging why. */
 struct api *api_new(const struct config *config, int fd, struct queue *queue, struct loop *loop,
 	struct loop *worker, struct redis *redis, struct directory *directory,
 	struct applier *applier, struct commits *commits);
-/* From any thread: what reads a lot gives up. */
+/* Has jobs that read a lot give up; from any thread. */
 void api_hurry(struct api *api);
-/* Takes no more requests; `on_closed` once the open ones are answered. On the loop. */
+/* Takes no more requests, and calls `on_closed` once the open requests are answered. On the
+ * loop. */
 void api_close(struct api *api, void (*on_closed)(void *arg), void *arg);
 void api_free(struct api **api);
 

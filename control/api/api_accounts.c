@@ -1,10 +1,11 @@
 /*
- * api_accounts.c - the API's writing half: accounts, and the reply to a change of relay.config.
+ * api_accounts.c - the API's calls that change accounts, and the reply to any change of
+ * relay.config.
  *
  * api -> accounts (what changes) -> commit -> relay.config -> Redis -> reply
  *
- * What is durable counts: a Redis that does not answer only makes the reply say "applied": false,
- * and the applier catches up.
+ * A change counts once it is durable. When Redis does not answer, the reply only says "applied":
+ * false, and the applier catches up.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -127,7 +128,7 @@ api_account_disable(struct exchange *x)
 		200);
 }
 
-/* The rule that refuses what waits of the account's. */
+/* Makes the rule that bounces the account's waiting mail. */
 static void
 add_bounce(struct exchange *x, struct edit *edit)
 {
@@ -287,7 +288,7 @@ reply_no_account(struct exchange *x)
 	reply_error(x, 404, "account", "there is no account \"%.40s\"", x->parameters[0]);
 }
 
-/* Without Redis there is an account, but nobody knows its score. */
+/* Without Redis the account can be shown, but its score is not known. */
 static void
 on_score(void *arg, int err, const uint64_t counts[SCORE_WINDOWS][SCORES])
 {

@@ -1,6 +1,6 @@
 /*
- * api_audit.c - who changed an account, and how: the newest events "audit" about it. On the worker,
- * in slices.
+ * api_audit.c - who changed an account, and how: its newest "audit" events. On the worker, in
+ * slices.
  *
  * mail.events -> [api_audit]
  */
@@ -16,7 +16,7 @@ struct story {
 	struct job job;
 	char account[32];
 	size_t limit, found;
-	json_t *changes; /* the newest */
+	json_t *changes; /* the newest changes */
 	json_t *seen;    /* event_id: true */
 	struct event_reader *reader;
 };

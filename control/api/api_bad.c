@@ -1,8 +1,8 @@
 /*
- * api_bad.c - what the queue could not read and set aside: an operator lists it, saves it, and has
- * it removed.
+ * api_bad.c - entries that the queue could not read and set aside: an operator lists, saves and
+ * removes them.
  *
- * The key of an entry, and its bytes, travel as hex digits.
+ * An entry's key and bytes travel as hex digits.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -38,8 +38,8 @@ nibble(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The length; 0: these are no hex digits of a key. Room for the NUL that makes it the start of the
- * page behind. */
+/* Decodes a key and returns its length; 0: the text is no key in hex digits. There is room for the
+ * NUL that makes the key the place of the next page. */
 static size_t
 parse_key(const char *text, unsigned char key[KEY_MAX + 1])
 {
@@ -55,7 +55,7 @@ parse_key(const char *text, unsigned char key[KEY_MAX + 1])
 	return good ? length / 2 : 0;
 }
 
-/* The length, or 0 after a reply. */
+/* Reads the key of the path, and returns its length; 0 after a reply. */
 static size_t
 take_key(struct exchange *x, unsigned char key[KEY_MAX + 1])
 {
@@ -68,7 +68,7 @@ take_key(struct exchange *x, unsigned char key[KEY_MAX + 1])
 
 struct entries {
 	json_t *list;
-	bool whole; /* with the bytes */
+	bool whole; /* with the entry's bytes */
 };
 
 static void
@@ -87,14 +87,16 @@ on_bad(void *arg, const void *key, size_t key_length, const void *value, size_t 
 		id_format((const uint8_t *)slash + 1, id);
 		json_object_set_new(entry, "id", json_string(id));
 		json_object_set_new(entry, "site",
-			json_stringn(slash + 1 + ID_SIZE, rest - ID_SIZE)); /* not when no UTF-8 */
+			json_stringn(slash + 1 + ID_SIZE,
+				rest - ID_SIZE)); /* NULL when it is no UTF-8 */
 	}
 	if (found->whole)
 		json_object_set_new(entry, "value", hex(value, length));
 	json_array_append_new(found->list, entry);
 }
 
-/* The first of the page behind; one more than the page holds was asked for. */
+/* Counts the entry, which is the next page's when the page is full: one more than the page has was
+ * asked for. */
 static json_t *
 take_next(const struct exchange *x, json_t *list, size_t limit)
 {

@@ -1,12 +1,14 @@
 /*
- * api_events.c - what happened, by whom it was, and as it happens. On the worker, in slices.
+ * api_events.c - events: the latest, those of a time or of somebody, and new ones as they come. On
+ * the worker, in slices.
  *
  * mail.events -> event_reader -> event_pick -> [api_events]
  *
- * Without "since" and "after" the answer is the newest events: hours are read backwards, in windows
- * that grow, each forwards. Otherwise it is a page from there on. A page that takes too long ends
- * where it is, and one that finds nothing may wait for what comes ("wait"): so that who follows
- * asks again and again, and holds nothing that another one needs meanwhile.
+ * Without "since" and "after" the answer has the newest events: hours are read backwards, in
+ * windows that grow, each window forwards. Otherwise the answer is a page from that place on. A
+ * page that takes too long ends where the reading is. An empty page may wait for new events
+ * ("wait"), so that a client follows by asking again and again, and keeps nothing that other
+ * clients need.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,14 +21,14 @@
 #include "shared/queue/event_reader.h"
 
 #define LIST "events"
-#define WAIT_MAX_S 25 /* less than any deadline of HTTP clients */
-#define LOOK_MS 500   /* between looks at what has come */
+#define WAIT_MAX_S 25 /* less than the usual deadlines of HTTP clients */
+#define LOOK_MS 500   /* between looks for new events */
 #define PAGE_MS 5000  /* of searching, in one answer */
 #define WINDOW_US UINT64_C(3600000000)
 #define WINDOW_GROWS 12
-#define WINDOW_MAX_US (WINDOW_US * 24 * 6) /* behind it all the rest is one: few are older */
-#define BEHIND_MAX 1000                    /* so many in a row are no machine's wrong clock */
-#define ORDER_US 60000000 /* so much later than others of its time an event may stand */
+#define WINDOW_MAX_US (WINDOW_US * 24 * 6) /* all older events are one window: they are few */
+#define BEHIND_MAX 1000                    /* so many in a row are not due to a wrong clock */
+#define ORDER_US 60000000 /* an event may stand so much later than others of its time */
 
 struct events {
 	struct job job;
@@ -35,14 +37,14 @@ struct events {
 	char *after; /* NULL: not given */
 	bool backwards;
 	size_t limit;
-	uint64_t end_ms, wait_ms; /* until when to search, to wait */
+	uint64_t end_ms, wait_ms; /* until when to search, and how long to wait */
 	struct newest *found;
 	json_t *answer;
 	/* backwards: [from, to) is being read */
 	uint64_t from_us, to_us, span_us;
-	unsigned behind;      /* lines in a row */
+	unsigned behind;      /* older lines in a row */
 	char stop[DATE_SIZE]; /* what an event's time begins with that ends it; "": nothing */
-	char *place;          /* behind all */
+	char *place;          /* behind all events */
 	bool more;
 };
 
@@ -57,7 +59,7 @@ wanted(const struct events *e, const json_t *event)
 		(!e->backwards || (us >= e->from_us && us < e->to_us));
 }
 
-/* Whether the line is of a time behind what is looked for. */
+/* Whether the line is of a later time than asked for. */
 static bool
 is_behind(const struct events *e, const char *text, size_t length)
 {
@@ -69,7 +71,7 @@ is_behind(const struct events *e, const char *text, size_t length)
 		memcmp(text + sizeof prefix - 1, e->stop, size) >= 0;
 }
 
-/* Events stand about in order. */
+/* Events stand in order of time, but only about. */
 static void
 set_stop(struct events *e, uint64_t end_us)
 {
@@ -77,7 +79,7 @@ set_stop(struct events *e, uint64_t end_us)
 		date_iso(end_us + ORDER_US, e->stop);
 }
 
-/* False: enough. */
+/* False: the page has enough. */
 static bool
 on_line(void *arg, const char *text, size_t length)
 {
@@ -98,7 +100,7 @@ on_line(void *arg, const char *text, size_t length)
 	return e->backwards || !newest_full(e->found);
 }
 
-/* False: the place is none. */
+/* False: the text is no place. */
 static bool
 open_reader(struct events *e)
 {
@@ -121,7 +123,7 @@ finish(struct events *e, bool more)
 	e->answer = NULL;
 }
 
-/* "next" is where more is already, "place" where more may come. */
+/* "next" is where more events are already, "place" where more may come. */
 static void
 events_then(struct job *job)
 {
@@ -169,7 +171,7 @@ forwards(struct events *e, enum events_state state)
 
 /* ---- backwards ---- */
 
-/* What an older window holds goes before what is there already. */
+/* The events of an older window go before the events that are there already. */
 static void
 window_take(struct events *e)
 {
@@ -213,7 +215,7 @@ window_end(struct events *e)
 	e->job.more = true;
 }
 
-/* The first window has no end, for another machine's clock may be ahead. */
+/* The first window has no end: another machine's clock may be ahead. */
 static void
 windows_start(struct events *e)
 {

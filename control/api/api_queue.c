@@ -1,8 +1,8 @@
 /*
- * api_queue.c - the API's reading half of the queue: what is not delivered yet, where it is, and
- * why. What reads is listing.c, on the worker.
+ * api_queue.c - answers which mail is not delivered yet, where it is, and why. The reading is done
+ * by listing.c, on the worker.
  *
- * Totals come from the queue's counts where these can tell, else by counting.
+ * Totals come from the queue's own counts where these fit the query, else from counting.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +13,11 @@
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 
-#define SITE_HELD "held" /* Row.site of mail that is held */
+#define SITE_HELD "held" /* Row.site of held mail */
 
 /* The answer */
 
-/* Whether the queue's counts tell the total: nothing, or a site alone was asked for. */
+/* Whether the queue's own count is the total: no filter, or only a site, was given. */
 static bool
 listing_counted(const struct listing *l)
 {
@@ -27,7 +27,7 @@ listing_counted(const struct listing *l)
 	return l->state == ANY_STATE;
 }
 
-/* In a cluster the queue's own count of rows is of this process's partitions. */
+/* In a cluster the queue's own count of rows covers only this process's partitions. */
 static json_t *
 queue_numbers(struct api *api, const struct queue_stats *stats)
 {
@@ -40,7 +40,7 @@ queue_numbers(struct api *api, const struct queue_stats *stats)
 		(json_int_t)bodies, "bad", (json_int_t)stats->bad);
 }
 
-/* Records that were counted by reading, or (on a later page) by the queue. */
+/* The number of records, counted by reading or (on a later page) by the queue. */
 static uint64_t
 records_total(const struct listing *l, const struct queue_stats *stats)
 {
@@ -86,7 +86,7 @@ listing_run(struct job *job)
 	ended = listing_rows(l, counted);
 	if (job->more)
 		return;
-	if (ended && l->total <= l->limit) { /* all that matched is in the page */
+	if (ended && l->total <= l->limit) { /* all matches are in the page */
 		free(l->next);
 		l->next = NULL;
 	}
@@ -151,7 +151,8 @@ take_state(struct exchange *x, enum mail_state *state_out)
 	return -1;
 }
 
-/* "inbound/<id>" or "ready/<id>" among the records; whether it is one. */
+/* Reads the cursor "inbound/<id>" or "ready/<id>", a place among the records; false for any
+ * other. */
 static bool
 take_record_place(struct listing *l, const char *after)
 {
@@ -167,7 +168,7 @@ take_record_place(struct listing *l, const char *after)
 	return false;
 }
 
-/* "<lane>.<due>/<id>" along a site, "<id>/<site>" by key. */
+/* Reads the cursor "<lane>.<due>/<id>" along a site's index, or "<id>/<site>" by key. */
 static bool
 take_row_place(struct listing *l, const char *after)
 {
@@ -227,7 +228,7 @@ refused:
 	listing_release(&l->job);
 }
 
-/* Rows are found at once; only what is none is searched. */
+/* A row is found at once. Only a message without rows is searched for in the topics. */
 static void
 message_run(struct job *job)
 {
@@ -239,7 +240,7 @@ message_run(struct job *job)
 		l->topic = TOPIC_INBOUND;
 		listing_records(l);
 	}
-	if (!json_array_size(l->rows)) /* it became rows meanwhile, perhaps */
+	if (!json_array_size(l->rows)) /* perhaps the record became rows meanwhile */
 		listing_rows(l, false);
 	if (json_array_size(l->rows) > 0)
 		return;

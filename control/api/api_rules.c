@@ -1,10 +1,10 @@
 /*
- * api_rules.c - the operator's commands: rules, done once to what waits, and suspensions, which
- * last.
+ * api_rules.c - the operators' commands: rules, which act once on waiting mail, and suspensions,
+ * which last.
  *
  * shoutctl -> api -> [api_rules] -> relay.config -> senders
  *
- * The same suspension twice is one: its key is its selector.
+ * Two equal suspensions are one, because a suspension's key is its selector.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@
 #include "shared/base/text.h"
 
 #define SUSPENSION "suspension/"
-#define SELECTOR_MAX 400 /* as text in a key; what is longer is digested */
+#define SELECTOR_MAX 400 /* as text in a key; a longer selector is digested */
 #define REASON_MAX 500
 #define FOR_MAX_S (10L * 365 * 24 * 3600)
 #define FIELDS "id, site, provider, account, credential, recipient_domain, egress_ip"
@@ -38,7 +38,8 @@ take_selector_field(
 		*text ? "nothing can match this" : "this is empty", selector_right(field));
 }
 
-/* In its one form, or -1 and the fault. What it holds is freed with selector_wipe() either way. */
+/* Reads a selector into its one form; -1 and the fault otherwise. The caller calls selector_wipe()
+ * either way. */
 static int
 take_selector(struct selector *selector, const json_t *given, struct fault *fault)
 {
@@ -79,7 +80,7 @@ json_from_selector(const struct selector *selector)
 	return shown;
 }
 
-/* A key is short. */
+/* A key has to be short: a long selector is digested. */
 static char *
 digest_of(char *key)
 {
@@ -97,7 +98,7 @@ digest_of(char *key)
 	return text;
 }
 
-/* "suspension/account=1&site=x", or a digest of that, the caller's to free. */
+/* "suspension/account=1&site=x", or with a digest of that text; the caller frees it. */
 static char *
 suspension_key(const struct selector *selector)
 {
@@ -134,7 +135,7 @@ by(const struct exchange *x)
 	return said ? said : *x->claimed ? x->claimed : "operator";
 }
 
-/* Commands: how much mail one is about is counted on the worker, then it is done. */
+/* Commands: the worker counts how much mail a command is about, then the command is carried out. */
 
 struct command {
 	struct job job;
@@ -145,7 +146,7 @@ struct command {
 	const struct action *action; /* a rule's */
 	char *key;                   /* a suspension's */
 	json_t *entry;
-	/* What is written, and the answer (both taken over); on the loop. */
+	/* Makes the changes to write, and the answer (both taken over); on the loop. */
 	void (*finish)(struct command *command, json_t *reply);
 };
 
@@ -199,7 +200,7 @@ command_new(struct exchange *x, enum match_state state,
 	return command;
 }
 
-/* Starts it, or ends it with the fault. */
+/* Starts the command, or ends it with the fault. */
 static void
 command_start(struct command *command, int err, const struct fault *fault)
 {
@@ -211,7 +212,7 @@ command_start(struct command *command, int err, const struct fault *fault)
 	command_release(&command->job);
 }
 
-/* Lists of what relay.config holds below a prefix, by key. */
+/* Lists of relay.config's entries below a prefix, by key. */
 
 static int
 by_key(const void *a, const void *b)
@@ -222,7 +223,7 @@ by_key(const void *a, const void *b)
 /* Whether a list shows an entry. */
 typedef bool (*is_shown)(const char *key, const json_t *entry);
 
-/* The keys of what is shown, sorted; the caller's to free. */
+/* The keys of the shown entries, sorted; the caller frees them. */
 static const char **
 keys_of(const struct directory *directory, is_shown shown, size_t *count_out)
 {
@@ -235,14 +236,14 @@ keys_of(const struct directory *directory, is_shown shown, size_t *count_out)
 	return keys;
 }
 
-/* What is behind the prefix: a place of the list. */
+/* The key without its prefix, which is the place in the list. */
 static const char *
 place_of(const char *key)
 {
 	return strchr(key, '/') + 1;
 }
 
-/* Answers with a page; `newest`: the largest key first. */
+/* Answers with a page; `newest`: the largest keys first. */
 static void
 reply_page(struct exchange *x, const char *list, is_shown shown, bool newest,
 	json_t *(*show)(const json_t *entry))
@@ -277,7 +278,7 @@ reply_page(struct exchange *x, const char *list, is_shown shown, bool newest,
 static const struct action {
 	const char *name, *what;
 	enum match_state state;
-	const char *other; /* what mail is that matches and is in another state */
+	const char *other; /* what to call matching mail in another state */
 } actions[] = {
 	{"retry",    "rule.retry",   MATCH_WAITING, "held: a release lets it go"},
 	{ "bounce",  "rule.bounce",  MATCH_ANY,     ""                          },
@@ -318,15 +319,15 @@ json_from_rule(const json_t *entry)
 	return shown;
 }
 
-/* What operators have had done lately: it holds for mail that comes to the sender still. */
+/* The operators' latest rules, which still count for mail that comes to the sender. */
 void
 api_rules_list(struct exchange *x)
 {
 	reply_page(x, "rules", is_rule, true, json_from_rule);
 }
 
-/* Numbers grow, whatever the clock does and whichever process of control made the last one: senders
- * take a smaller one for done. */
+/* Numbers grow, whatever the clock does and whichever control process made the last one: senders
+ * take a smaller number for one that was carried out. */
 static uint64_t
 rule_number(struct api *api, uint64_t now)
 {
@@ -342,7 +343,7 @@ rule_number(struct api *api, uint64_t now)
 	return api->last_rule = now > newest ? now : newest + 1;
 }
 
-/* Nothing is stored for a command that is about nothing, when that is certain. */
+/* A command that surely matches nothing is not stored. */
 static void
 rule_refuse(struct command *command, json_t *reply)
 {
@@ -495,8 +496,8 @@ api_suspensions_create(struct exchange *x)
 	command_start(command, check_suspension(x->body, command, &fault), &fault);
 }
 
-/* The key of the suspension with the command's selector, as it stands in relay.config: an earlier
- * version knew several forms of a domain. NULL: there is none. */
+/* The key of the suspension with the command's selector, as relay.config has it: an earlier version
+ * knew several forms of a domain. NULL: there is no such suspension. */
 static char *
 suspension_find(const struct api *api, char *key)
 {
@@ -535,7 +536,7 @@ check_resume(struct exchange *x, struct command *command, struct fault *fault)
 				json_string(query_text(x, selector_names[i])));
 	err = take_selector(&command->selector, given, fault);
 	if (!json_object_size(given))
-		fault->status = 404; /* nobody suspended that */
+		fault->status = 404; /* there is no such suspension */
 	json_decref(given);
 	if (err)
 		return err;
@@ -592,7 +593,7 @@ suspensions_now(const struct api *api)
 	json_object_foreach(
 		directory_entries(api->directory), key, entry) if (is_active(key, entry))
 		json_array_append_new(list, json_from_suspension(entry));
-	/* nothing shared with the directory: another thread may read it */
+	/* shares nothing with the directory: another thread may read the copy */
 	entry = json_deep_copy(list);
 	json_decref(list);
 	return entry;

@@ -1,12 +1,12 @@
 /*
- * api_summary.c - the queue in a few lines: whose mail waits, for how long, and what was said of it
- * last. On the worker, a slice a turn, so that other requests have theirs.
+ * api_summary.c - sums the queue up in a few lines: whose mail waits, for how long, and the classes
+ * of last replies. On the worker, one slice a turn, so that other requests have their turns.
  *
  * queue (topics, rows) -> [api_summary] -> groups of (key; class of the last reply; age)
  *
- * Everything that is not delivered yet is in one group and one cell, so that sums are totals. What
- * a record or row belongs to is said by "by"; "" are those that have none: not scanned or routed
- * yet, or held.
+ * All mail that is not delivered yet is counted in exactly one group and one cell, so that sums are
+ * totals. The parameter "by" says which key a record or row belongs to. "" is the key of mail
+ * without one: not scanned, not routed, or held.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@
 
 #define GROUPS_DEFAULT 50
 #define GROUPS_MAX 1000
-#define KEYS_MAX 20000 /* in memory; more count as one */
+#define KEYS_MAX 20000 /* keys in memory; further keys count as one */
 #define SLICE 5000     /* rows a turn: some milliseconds */
 #define STEP 250
 #define SEVERAL "(several)" /* recipients in more than one domain */
@@ -55,7 +55,7 @@ struct group {
 	char key[];
 };
 
-/* Where a record was counted. */
+/* The group and cell in which a record was counted. */
 struct counted {
 	struct group *group;
 	enum mail_state state;
@@ -64,7 +64,7 @@ struct counted {
 };
 
 struct summary {
-	struct listing l; /* first: the selector, the surroundings, what was seen */
+	struct listing l; /* first: selector, facts, messages seen */
 	enum summary_by by;
 	struct group *groups, *others; /* others: of keys beyond KEYS_MAX */
 	size_t limit;
@@ -258,7 +258,7 @@ records_read(struct summary *s)
 		s->l.inexact = true;
 }
 
-/* One slice; whether the end was reached. */
+/* Reads one slice; returns whether the end was reached. */
 static bool
 rows_read(struct summary *s)
 {

@@ -3,8 +3,8 @@
  *
  * shoutctl -> api -> [api_transfer] -> transfer (what changes) -> commit -> relay.config
  *
- * A backup is what a watch of relay.config begins with: all of one moment, durable, on either
- * queue. Mail is no part of one: restored later, it would go out twice.
+ * A backup is the beginning of a watch of relay.config: all entries of one moment, durable, on
+ * either queue. A backup has no mail: after a restore that mail would go out twice.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -142,7 +142,7 @@ on_entry(void *arg, const char *key, const char *text)
 		return;
 	}
 	if (strncmp(key, AUDIT_PREFIX, strlen(AUDIT_PREFIX)) == 0)
-		return; /* about events, which stay here */
+		return; /* an entry about events, which stay here */
 	value = json_loads(text, 0, NULL);
 	if (value)
 		json_array_append_new(
@@ -171,7 +171,8 @@ api_backup(struct exchange *x)
 
 /* Restore */
 
-/* Whether the entries may come here: a relay with accounts takes only those of its own owner. */
+/* Whether the entries may be restored here: a relay with accounts takes only entries of its own
+ * owner. */
 static int
 check_target(struct exchange *x, struct fault *fault, bool look)
 {
@@ -188,7 +189,7 @@ check_target(struct exchange *x, struct fault *fault, bool look)
 		return fault_set(fault, 409, "owner",
 			"this relay has accounts, and another owner: account import adds some to it");
 	if (look && !entry)
-		return 0; /* it would be here by then */
+		return 0; /* the owner is restored before the other entries */
 	if (!owner || !named || strcmp(owner, named) != 0)
 		return fault_set(fault, 400, "owner", "the first entry is that of the owner");
 	return 0;

@@ -1,10 +1,10 @@
 /*
- * api_why.c - the whole story of a message, by its id, its Message-ID or an address; and what was
- * refused to or by the same address, client or user. On the worker, in slices.
+ * api_why.c - the whole story of a message, found by its id, its Message-ID or an address; and the
+ * refusals to or by the same address, client or user. On the worker, in slices.
  *
  * mail.events (twice: which messages, then all about them), the rows that wait -> [api_why]
  *
- * An address may have many messages and refusals: the newest count.
+ * An address may have many messages and refusals: only the newest are told.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,18 +28,18 @@
 struct why {
 	struct job job;
 	char *query;
-	char *needle; /* what a line has to hold, in lower case */
+	char *needle; /* what a line must have, in lower case */
 	size_t query_length;
 	const char *kind;
 	size_t limit;
 	char *after;               /* only older messages, and no refusals; NULL: the newest */
 	char (*ids)[ID_TEXT_SIZE]; /* the newest, in order */
 	size_t count;
-	bool more; /* there are older ones */
+	bool more; /* older messages are left */
 	struct newest *refusals;
 	json_t *messages; /* id: {"id","events","rows"}; NULL: they are still searched */
 	struct event_reader *reader;
-	uint64_t since_us;          /* of the stories */
+	uint64_t since_us;          /* from when on the stories are read */
 	struct surroundings around; /* the suspensions */
 };
 
@@ -77,7 +77,7 @@ names_query(const struct why *why, const json_t *event)
 	return false;
 }
 
-/* An id begins with its time, so those that sort last are the newest. */
+/* An id begins with its time, so the ids that sort last are the newest. */
 static void
 id_found(struct why *why, const char *id)
 {
@@ -126,7 +126,7 @@ on_search(void *arg, const char *text, size_t length)
 	return true;
 }
 
-/* The id in an event's text, without parsing it. */
+/* Finds the id in an event's text, without parsing the text. */
 static const char *
 id_in(const char *text, size_t length)
 {
@@ -138,7 +138,7 @@ id_in(const char *text, size_t length)
 	return at + sizeof field - 1;
 }
 
-/* Whether the event is one that a crash made the role send again. */
+/* Whether the event is a duplicate: a role sends an event again after a crash. */
 static bool
 is_repeated(const json_t *events, const json_t *event)
 {
@@ -196,7 +196,7 @@ on_why_row(void *arg, Row *row)
 	row_free(row);
 }
 
-/* Where it is now, in a word: the state of its rows, or the last that happened. */
+/* Where the message is now, in a word: the state of its rows, or its last event. */
 static const char *
 state_of(const json_t *message)
 {
@@ -211,7 +211,7 @@ state_of(const json_t *message)
 	return state ? state : "unknown";
 }
 
-/* The time in an id, less a second for events written before it was known. */
+/* The time in an id, less a second: an event may be older than its id. */
 static uint64_t
 id_us(const char *text)
 {
@@ -300,7 +300,7 @@ why_then(struct job *job)
 	reply_json(job->exchange, 200, job->result);
 }
 
-/* The slices of the search, then those of the stories. */
+/* Runs the slices of the search, then the slices of the stories. */
 static void
 why_run(struct job *job)
 {
@@ -333,7 +333,7 @@ why_release(struct job *job)
 	free(why);
 }
 
-/* An address of a client as events have it; NULL: it is none. */
+/* The client's address as events spell it; NULL: the text is no address. */
 static char *
 client_text(const char *query)
 {
@@ -346,7 +346,8 @@ client_text(const char *query)
 	return xstrdup(text);
 }
 
-/* In lower case; "" where JSON or other letters than those of ASCII may spell it otherwise. */
+/* Writes the text in lower case; "": JSON may spell the text otherwise, or it has letters beyond
+ * ASCII. */
 static char *
 needle_of(const char *query)
 {

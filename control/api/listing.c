@@ -159,7 +159,7 @@ listing_read(struct listing *l, bool counted)
 	return false;
 }
 
-/* Those in an attempt are few: they are looked up instead of searched. */
+/* Rows in an attempt are few, so they are looked up, not searched. */
 
 static void
 on_row_behind(void *arg, Row *row)
@@ -212,7 +212,7 @@ listing_rows(struct listing *l, bool counted)
 
 /* Records */
 
-/* Whether a record of the topic may be what is asked for. */
+/* Whether a record of the topic may match. */
 static bool
 reads_topic(const struct listing *l, enum topic topic)
 {
@@ -245,7 +245,7 @@ record_shown(
 	return shown;
 }
 
-/* The place for a candidate of that id; NULL: the page is full of earlier ones. They mostly come in
+/* The place for a candidate with that id; NULL: the page is full of earlier ids. Ids mostly come in
  * order. */
 static struct candidate *
 candidate_place(struct listing *l, const uint8_t *id)
@@ -304,7 +304,7 @@ on_any_row(void *arg, Row *row)
 	row_free(row);
 }
 
-/* What has gone on is shown where it is now. */
+/* A message that has moved on is shown where it is now. */
 static bool
 has_gone_on(struct listing *l, const struct candidate *candidate, enum topic topic)
 {

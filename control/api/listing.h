@@ -1,10 +1,10 @@
 /*
  * listing.h - reads one page of the mail that is not delivered yet, and counts what matches.
  *
- * A list goes in the order of the flow, so that mail which moves on between two pages is not
- * missed: records that are not scanned, records for the sender, rows. A page is read from a cursor
- * on: records by id, rows along the index of a site when one is asked for, else by key. One page
- * examines LISTING_EXAMINE_MAX rows at most (half a second), and then says where to go on.
+ * A list goes in the order of the flow, so that mail that moves on between two pages is not missed:
+ * records that are not scanned, records for the sender, rows. A page is read from a cursor on:
+ * records by id; rows along a site's index when one site is asked for, else by key. One page
+ * examines at most LISTING_EXAMINE_MAX rows (half a second), and then says where to go on.
  */
 #ifndef CONTROL_LISTING_H
 #define CONTROL_LISTING_H
@@ -31,21 +31,22 @@ struct candidate {
 
 struct listing {
 	struct job job;
-	struct selector selector; /* nothing given: any */
-	const char *site;         /* whose index is read; NULL: by key */
+	struct selector selector; /* empty: any mail */
+	const char *site;         /* the site whose index is read; NULL: by key */
 	enum mail_state state;    /* or ANY_STATE */
 	size_t limit;
-	bool after, whole; /* a cursor was given; everything is shown */
+	bool after, whole; /* after: a cursor was given; whole: everything is shown */
 	struct surroundings around;
 	json_t *rows;
-	uint64_t total, records, examined; /* records: of the total, when they were read */
+	uint64_t total, records,
+		examined; /* records: their part of the total, once they were read */
 	/* records */
-	enum topic topic; /* that the cursor is in; TOPIC_COUNT: in the rows */
+	enum topic topic; /* the cursor's; TOPIC_COUNT: in the rows */
 	struct seen seen;
-	struct candidate *candidates; /* of the topic that is being read: the first `limit` by id */
+	struct candidate *candidates; /* of the topic in hand: the first `limit` by id */
 	size_t candidates_count;
-	bool inexact; /* not all could be seen, or has a site */
-	/* where the reading is */
+	bool inexact; /* some mail could not be read, or has no site yet */
+	/* the place of the reading */
 	bool started;
 	uint64_t at_lane, at_us;
 	uint8_t at_id[ID_SIZE];
@@ -53,24 +54,24 @@ struct listing {
 	char *next; /* where the page ends */
 };
 
-/* Asks who has what in hand, then the job starts; on the loop. */
+/* Asks which sender has which mail in hand, then starts the job; on the loop. */
 void listing_start(struct listing *l);
-/* Frees what it holds. */
+/* Frees the memory of the listing. */
 void listing_wipe(struct listing *l);
-/* The selector from the query; -1 after a reply. */
+/* Reads the selector from the query; -1 after a reply. */
 int take_selector(struct exchange *x, struct selector *selector);
 
-/* Whether a record, as a row, is what is asked for. Where it will go is not known before a sender
- * says so: then the list is not exact. */
+/* Whether a record, as a row, matches. Its site is not known before a sender has the record: then
+ * the list is not exact. */
 bool listing_matches(struct listing *l, const Row *row);
-/* The reading goes on behind that row. */
+/* Moves the cursor behind that row. */
 void listing_place(struct listing *l, const Row *row);
-/* Reads on; an account's rows at a site without any others. Returns how many there were. */
+/* Reads on, by an index where one fits the selector. Returns how many rows there were. */
 size_t listing_read_on(struct listing *l, size_t limit, queue_row_cb on_row, void *arg);
 
-/* On the worker. Each adds to `rows` up to the limit, and to `total`. */
+/* On the worker. Each of these adds to `rows` up to the limit, and to `total`. */
 void listing_records(struct listing *l);
-/* Returns whether the end was reached; with job.more there is another slice to read. `counted`: the
+/* Returns whether the end was reached. If job.more is set, another slice is left. `counted`: the
  * total is known otherwise. */
 bool listing_rows(struct listing *l, bool counted);
 

@@ -1,5 +1,5 @@
 /*
- * mail_shown.c - how mail that is not delivered yet is shown.
+ * mail_shown.c - shows mail that is not delivered yet.
  *
  * queue (records, rows), inflight, suspensions -> [mail_shown] -> api_queue, api_summary, api_why
  */
@@ -63,7 +63,7 @@ json_from_row(const Row *row)
 	return shown;
 }
 
-/* What is known beside the queue */
+/* Facts from beside the queue */
 
 void
 surroundings_take(struct surroundings *around, const struct api *api)
@@ -95,7 +95,7 @@ surroundings_wipe(struct surroundings *around)
 	inflight_free(&around->inflight);
 }
 
-/* The suspension that holds it back, or NULL. */
+/* The suspension that keeps the row waiting, or NULL. */
 static json_t *
 suspension_of(const struct surroundings *around, const Row *row)
 {
@@ -146,7 +146,7 @@ state_of_record(const struct surroundings *around, const struct queue_seen *seen
 	return attempt_of(around, seen->envelope, NULL) ? MAIL_ATTEMPTING : MAIL_READY;
 }
 
-/* What was written after an attempt began tells how it ended. */
+/* A row that was written after an attempt began tells how that attempt ended. */
 enum mail_state
 state_of_row(const struct surroundings *around, const Row *row)
 {
@@ -209,7 +209,7 @@ is_for_row(const json_t *entry, const Row *row, enum mail_state state)
 	const char *stage = json_string_value(json_object_get(entry, "stage"));
 	const bool scan = stage && strcmp(stage, "scanning") == 0;
 
-	if (state <= MAIL_READY) /* a report may be older than what we read */
+	if (state <= MAIL_READY) /* the sender's report may be older than the record that we read */
 		return scan == (state == MAIL_INBOUND);
 	return state == MAIL_ATTEMPTING && !scan &&
 		(!*row->site || (site && !strcmp(site, row->site)));
@@ -250,8 +250,8 @@ show_site(const struct surroundings *around, const Row *row, json_t *shown)
 	json_object_set_new(shown, "site_state", state);
 }
 
-/* When the site's rest ends; 0: it does not rest, or nobody knows. Rows of any account wait for it
- * (deferral.h), records only of the one that it rests for. */
+/* When the site's rest ends; 0: no rest is known. A rest keeps rows of any account waiting
+ * (deferral.h), but records only of the account that the rest is for. */
 static uint64_t
 site_next(const struct surroundings *around, const Row *row, enum mail_state state)
 {
@@ -263,7 +263,7 @@ site_next(const struct surroundings *around, const Row *row, enum mail_state sta
 	return time_in(site, "next");
 }
 
-/* 0: nobody knows, or it waits for somebody. */
+/* When the mail is due; 0: nobody knows, or the mail waits for an operator. */
 static uint64_t
 next_attempt(const struct surroundings *around, const Row *row, enum mail_state state)
 {

@@ -1,10 +1,10 @@
 /*
- * match.c - how much mail an operator's command is about.
+ * match.c - counts the mail that an operator's command is about.
  *
  * queue (topics, rows) -> [match] -> api_rules
  *
- * Reads mail in the order of its flow, so that what moves on meanwhile is not missed, and counts
- * messages once that are seen twice. On the worker.
+ * Reads mail in the order of its flow, so that a message that moves on meanwhile is not missed. A
+ * message that is seen twice counts once. On the worker.
  */
 #include "control/api/match.h"
 
@@ -23,13 +23,13 @@ struct count {
 	struct rows *rows;
 	const atomic_bool *hurry;
 	struct selector anywhere; /* the selector without site and provider; borrowed */
-	struct seen seen;         /* `what` not NULL: it has the state that is asked for */
-	bool named;               /* the one message that is meant was found in a topic */
+	struct seen seen;         /* `what` not NULL: in the state that is asked for */
+	bool named;               /* the one message that the selector names was found */
 	uint64_t examined;
 	/* the row before */
 	uint8_t at_id[ID_SIZE];
 	char *at_site;
-	bool matched; /* its message was counted */
+	bool matched; /* the row's message was counted */
 };
 
 static bool
@@ -49,7 +49,7 @@ has_domain(const struct selector *selector, const Envelope *envelope)
 
 /* Records */
 
-/* What must be held the sender holds as soon as it has it. */
+/* A record that must be held counts as held: the sender holds it as soon as the record arrives. */
 static bool
 counts(const struct match *match, const Envelope *envelope)
 {
@@ -81,7 +81,8 @@ on_seen(void *arg, const struct queue_seen *seen)
 	return !count->named;
 }
 
-/* What a cluster's topics still hold of a message that has gone on does not count. */
+/* In a cluster a topic may still have the record of a message that has moved on: such a record does
+ * not count. */
 static void
 count_records(struct count *count, struct queue *queue)
 {
@@ -95,7 +96,7 @@ count_records(struct count *count, struct queue *queue)
 		count->match->matched += count->seen.mail[i].what != NULL;
 }
 
-/* Rows: those of a message follow each other. */
+/* Rows: the rows of a message follow each other. */
 
 static bool
 has_state(const struct match *match, const Row *row)
