@@ -4,8 +4,8 @@
  *     config -> ports, keys -> user -> metrics -> queue -> control, sender, scanner, ingress
  *     stop: drain all -> ingress, scanner, sender, control -> queue -> metrics
  *
- * A role is started before those that hand it mail, and stopped after them. The main thread runs a
- * loop for signals and owner.c only. Exits 0 after a stop that was asked for, 1 when something
+ * A role is started before the roles that hand it mail, and stopped after them. The main thread's
+ * loop is for signals and owner.c only. Exits 0 after a stop that was asked for, 1 when a part
  * could not start, 2 on a wrong command line.
  */
 #include <errno.h>
@@ -72,13 +72,13 @@ struct running {
 	const struct role *roles[ROLES_MAX]; /* in the order of starting */
 	size_t count, started;
 	struct queue *queue;
-	struct config_watch *owner; /* who reads whose accounts these are */
+	struct config_watch *owner; /* reads the owner of the accounts */
 	struct loop *main, *metrics;
-	int metrics_fd; /* while it does not listen yet */
+	int metrics_fd; /* the metrics page's socket, while it does not listen yet */
 };
 
-/* Every session and every delivery is a descriptor; the usual soft limit of 1,024 is for select().
- */
+/* Every session and every delivery is a descriptor; the usual soft limit of 1,024 is for
+ * select(). */
 static void
 raise_descriptor_limit(void)
 {
@@ -91,7 +91,7 @@ raise_descriptor_limit(void)
 		LOG_WARN("cannot raise the limit of open files", "error", strerror(errno));
 }
 
-/* As the user that works there. */
+/* Checked as the user that works in state_dir. */
 static int
 check_state_dir(const char *path, const struct identity *identity)
 {
@@ -132,7 +132,7 @@ needs(const struct running *running, const struct config *config)
 	return all;
 }
 
-/* Its errors, a line each. */
+/* Logs the errors of the configuration, one a line. */
 static void
 refuse_file(char *errors)
 {
@@ -143,7 +143,7 @@ refuse_file(char *errors)
 			LOG_ERROR("the configuration stays as it was", "error", line);
 }
 
-/* A file with other certificates that cannot be used is refused, like one with any other error. */
+/* A new configuration whose certificates cannot be used is refused, as for any other error. */
 static bool
 certificates_fit(const struct running *running, const struct config *fresh)
 {
@@ -178,7 +178,7 @@ on_change(void *arg, const struct config_change *change)
 			change->before, "file says", change->after);
 }
 
-/* What changed is told at the finer one of both levels. */
+/* The changes are told at the finer one of both levels. */
 static void
 take_file(struct config *config, struct config *fresh)
 {
@@ -193,7 +193,8 @@ take_file(struct config *config, struct config *fresh)
 	log_set_level((enum log_level)after);
 }
 
-/* Without a sound file the old one counts; certificates may be new all the same. */
+/* Without a sound file the old configuration counts. The certificates are read again all the
+ * same. */
 static void
 read_again(struct running *running)
 {
@@ -262,7 +263,7 @@ prepare_metrics(struct running *running, const struct config *config)
 	return -1;
 }
 
-/* What only root may do, before there is a thread that could do more of it. */
+/* The things that only root may do: all done before there is a thread that could do more. */
 static int
 prepare(struct running *running, const struct config *config, const struct identity *identity)
 {
@@ -317,7 +318,8 @@ start(struct running *running, const struct config *config, const struct identit
 		return -1;
 	sandbox_enter(config, needs(running, config));
 	for (size_t i = 0; i < running->count; i++)
-		probe_new(running->roles[i]->name); /* not ready before all of them say so */
+		probe_new(
+			running->roles[i]->name); /* /readyz is not ready before all roles say so */
 	if (start_metrics(running, config) < 0)
 		return -1;
 	mail_event_set_node(config->hostname);
@@ -346,7 +348,7 @@ stop(struct running *running)
 	while (running->started > 0)
 		running->roles[--running->started]->stop();
 	queue_config_unwatch(&running->owner);
-	loop_free(&running->main); /* before the queue: what it posted lies in the mailbox */
+	loop_free(&running->main); /* before the queue, whose answers lie in the mailbox */
 	queue_close(&running->queue);
 	if (running->metrics) {
 		loop_stop(running->metrics);

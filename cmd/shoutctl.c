@@ -4,8 +4,8 @@
  * argv -> options -> [which command, and does it fit] -> connect -> accounts | queue -> ask -> http
  * -> print
  *
- * Exits 0 when it is done, 1 when it was refused or nobody answers, 2 on a wrong command line; what
- * is wrong goes to standard error and, with --json, to standard output as {"error": ...}.
+ * Exits 0 when the command is done, 1 when it was refused or there was no answer, 2 on a wrong
+ * command line. Errors go to standard error and, with --json, to standard output as {"error": ...}.
  */
 #include <errno.h>
 #include <locale.h>
@@ -77,7 +77,7 @@ static const struct command commands[] = {
 
 /* Which command */
 
-/* How many words of the command line are the command's name; 0: it is another one's. */
+/* How many words of the command line are this command's name; 0: the line has another command. */
 static size_t
 named_by(const struct command *command, const struct ctl *ctl)
 {
@@ -93,7 +93,7 @@ named_by(const struct command *command, const struct ctl *ctl)
 	return count;
 }
 
-/* Leaves the words behind the name. */
+/* Removes the command's name from the words. */
 static const struct command *
 command_take(struct ctl *ctl)
 {
@@ -159,7 +159,7 @@ marked_options(const struct command *command, char mark)
 	return text;
 }
 
-/* Whether one of the options is there of which one must be, or the word. */
+/* Whether one of the options marked "|", or the word, is given. */
 static bool
 choice_fits(const struct ctl *ctl, const struct command *command)
 {
@@ -204,7 +204,7 @@ help(struct ctl *ctl)
 	return CTL_OK;
 }
 
-/* A new password that nobody can read is no success. */
+/* Output that failed is an error: nobody could read a new password. */
 static int
 written(const struct ctl *ctl, int status)
 {
@@ -222,7 +222,7 @@ main(int argc, char **argv)
 	int status;
 
 	log_set_level(LOG_LEVEL_ERROR);
-	setlocale(LC_CTYPE, "C.UTF-8"); /* for wcwidth(), whatever the terminal's */
+	setlocale(LC_CTYPE, "C.UTF-8"); /* for wcwidth(), whatever the terminal's locale */
 	if (ctl_parse(&ctl, argc, argv) < 0)
 		return CTL_USAGE;
 	if (ctl_has(&ctl, "help"))

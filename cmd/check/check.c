@@ -1,5 +1,5 @@
 /*
- * check.c - reads what a start would read, in its order: as root, and then as the user.
+ * check.c - reads what a start would read, in the order of a start: as root, then as the user.
  */
 #include "cmd/check/check.h"
 
@@ -71,7 +71,7 @@ certificates_usable(const struct config *config, char *why, size_t why_size)
 	return usable;
 }
 
-/* Whether one of them has our name. */
+/* `named` becomes true when the certificate has our name. */
 static void
 check_certificate(struct findings *findings, const char *file, bool *named)
 {
@@ -79,7 +79,7 @@ check_certificate(struct findings *findings, const char *file, bool *named)
 	struct tls_look look;
 
 	if (tls_look(file, findings->config->hostname, &look) < 0)
-		return; /* that was said */
+		return; /* told already */
 	*named |= look.named;
 	if (look.ends_s <= now)
 		fail(findings, "%s has expired: renew it, then SIGHUP", file);
@@ -113,7 +113,7 @@ check_certificates(struct findings *findings)
 			findings->config->hostname);
 }
 
-/* As the user. */
+/* Called as the user. */
 static void
 check_reload(struct findings *findings)
 {
@@ -130,7 +130,7 @@ check_reload(struct findings *findings)
 			why);
 }
 
-/* As the user, or, of what is to be made, as who makes it. */
+/* Called as the user, or, for a folder that a start would make, as who makes it. */
 static void
 check_state_dir(struct findings *findings)
 {
@@ -160,7 +160,7 @@ check_state_dir(struct findings *findings)
 		printf("state_dir    %s\n", path);
 }
 
-/* As who would make it. */
+/* Called as who would make the folder. */
 static void
 check_parent(struct findings *findings)
 {
@@ -257,7 +257,7 @@ look(struct findings *findings)
 	check_clamd(findings);
 }
 
-/* What would be lines goes nowhere. */
+/* With JSON the log lines go nowhere. */
 static void
 look_for_json(struct findings *findings)
 {

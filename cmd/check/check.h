@@ -10,12 +10,12 @@
 #include "shared/config/config.h"
 #include "shared/process/privileges.h"
 
-/* Tells on standard output, with `as_json` as one object. Asks whom Shout depends on, for a few
- * seconds each. Becomes the user on its way, for good, as a start does. 0, or 1 when a
- * start would fail; a warning is no failure. */
+/* Prints findings on standard output, with `as_json` as one object. Asks the servers that Shout
+ * depends on, for a few seconds each. Becomes the user on its way, for good, as a start does. 0, or
+ * 1 when a start would fail; a warning is no failure. */
 int check(const struct config *config, bool as_json);
 
-/* Of the files of check only. */
+/* For the files of check only. */
 struct findings {
 	const struct config *config;
 	struct identity identity; /* who Shout will be */
@@ -25,19 +25,19 @@ struct findings {
 void fail(struct findings *findings, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void warn(struct findings *findings, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Who may read or change the files that are named, and state_dir. As root, where that is who
- * checks. */
+/* Checks who may read or change the files of the configuration, and state_dir. Called as root, if
+ * root checks. */
 void check_files(struct findings *findings);
-/* As root, where that is who checks: the addresses to listen on; names and addresses of this
- * machine. */
+/* Checks the addresses to listen on, and names and addresses of this machine. Called as root, if
+ * root checks. */
 void check_ports(struct findings *findings);
 void check_names(struct findings *findings);
-/* As the user. */
+/* Called as the user. */
 void check_clamd(struct findings *findings);
 void check_resolver(struct findings *findings);
-/* Each broker, those among them that the others name, and whether the topics are there. */
+/* Checks each broker, also those that other brokers name, and that the topics are there. */
 void check_brokers(struct findings *findings);
-/* Whether Redis answers, takes a write, and keeps what it is given. */
+/* Checks that Redis answers, takes a write, and keeps its data. */
 void check_redis_memory(struct findings *findings);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * files.c - who but Shout may read its secrets, and change what it works by.
+ * files.c - checks who else may read Shout's secrets, or change its files.
  */
 #include <errno.h>
 #include <grp.h>
@@ -13,7 +13,7 @@
 
 #define GROUPS_MAX 1024
 
-/* Whether the user is in that group, or root alone is. */
+/* Whether the user is in that group, or the group is root's alone. */
 static bool
 is_ours(const struct identity *identity, gid_t gid)
 {
@@ -30,7 +30,7 @@ is_ours(const struct identity *identity, gid_t gid)
 	return found;
 }
 
-/* Words for who may do it, or NULL. `others` and `group` are bits of a mode. */
+/* Words for who has these bits, or NULL. */
 static const char *
 who_may(const struct findings *findings, const struct stat *st, mode_t others, mode_t group)
 {

@@ -1,12 +1,12 @@
 /*
- * findings.c - what a check found: a line each, or an entry of the JSON object.
+ * findings.c - prints a check's findings: a line each, or an entry of the JSON object.
  */
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "cmd/check/check.h"
 
-/* One line, or an entry of "findings". */
+/* Prints a finding: one line, or an entry of "findings". */
 __attribute__((format(printf, 3, 0))) static void
 finding(struct findings *findings, const char *level, const char *format, va_list args)
 {

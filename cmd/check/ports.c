@@ -1,8 +1,9 @@
 /*
- * ports.c - whether the addresses to listen on can be had, and who has those that cannot.
+ * ports.c - checks whether the addresses to listen on can be had, and names the process that has
+ * one.
  *
- * Whose a socket is stands in /proc for root alone; a Shout that runs with the same file is found
- * by its command line, which everybody may read.
+ * /proc names a socket's process to root only. A Shout that runs with the same file is found by its
+ * command line, which everybody may read.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -64,7 +65,7 @@ holds(long pid, unsigned long inode)
 	return found;
 }
 
-/* The words of its command line, each with its NUL, and another one behind. */
+/* Reads the words of a process's command line, each with its NUL, and a NUL behind. */
 static size_t
 command_line(long pid, char *text, size_t size)
 {
@@ -96,7 +97,7 @@ name_of(long pid, char name[64])
 		fclose(file);
 }
 
-/* Whether it is a Shout that runs with that file, and no check of it. */
+/* Whether the process is a Shout with that file, and no `shout check`. */
 static bool
 runs_with(long pid, const char *file)
 {

@@ -1,6 +1,7 @@
 /*
- * redis_memory.c - a Redis that evicts loses accounts and the ledger that keeps mail from being
- * sent twice; one without a limit is ended by the kernel with all it holds.
+ * redis_memory.c - checks what Redis does when it is full. A Redis that evicts loses accounts, and
+ * the ledger that keeps mail from being sent twice. A Redis without a limit is killed by the kernel
+ * with all its data.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@ struct question {
 	const struct redis *redis;
 };
 
-/* The value of "name:value\r\n" among those lines; false when there is none. */
+/* Finds the value of "name:value\r\n" among the lines; false when there is none. */
 static bool
 field(const char *info, const char *name, char *out, size_t size)
 {
@@ -82,7 +83,7 @@ on_info(void *arg, int err, const struct redis_reply *reply)
 	}
 }
 
-/* Nobody else's key, and gone in a second. */
+/* A key that nobody else uses, and that is gone in a second. */
 static void
 on_written(void *arg, int err, const struct redis_reply *reply)
 {

@@ -1,6 +1,6 @@
 /*
- * servers.c - asks whom Shout depends on: each broker, clamd and name server, by what Shout wants
- * of them, and none for longer than a few seconds.
+ * servers.c - asks each broker, clamd and name server that Shout depends on, the way that Shout
+ * asks them, for a few seconds each.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -55,7 +55,7 @@ on_resolved(void *arg, const struct net_address *addresses, size_t count, const 
 	loop_stop(visit->loop);
 }
 
-/* Why it cannot be trusted; "" when it can. */
+/* Why the clamd cannot be trusted; "": it can. */
 static void
 clamd_visit(const struct config *config, const char *host, char why[256])
 {
@@ -183,7 +183,7 @@ check_resolver(struct findings *findings)
 
 	if (strcmp(config->sender.route, "mx") != 0 &&
 		net_parse(config->sender.route, &server) == 0)
-		return; /* nothing is looked up */
+		return; /* no name is ever looked up */
 	for (unsigned i = 0; i < count; i++) {
 		const char *text = forwarders ? config->dns.forward[i] : resolver_root(i);
 

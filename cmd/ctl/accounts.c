@@ -18,7 +18,7 @@ static const struct {
 	{ "recipients-day",  "recipients_day" },
 };
 
-/* A number where it is one; the API says what is wrong with the rest. */
+/* A number if the text is one; else the text, and the API says what is wrong. */
 static json_t *
 number(const char *text)
 {

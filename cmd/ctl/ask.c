@@ -1,5 +1,5 @@
 /*
- * ask.c - a command's request from its options, and its answer printed.
+ * ask.c - makes a command's request from its options, and prints the answer.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,8 @@ ctl_set(const struct ctl *ctl, json_t *body, const char *option)
 		json_object_set_new(body, option, json_string(value));
 }
 
-/* Fields that options set under another name. The first option counts that the command takes. */
+/* Fields whose option has another name. Of several options the first one that the command takes
+ * counts. */
 static const struct {
 	const char *field, *option;
 } fields[] = {
@@ -44,7 +45,7 @@ last_of(const char *field)
 	return name;
 }
 
-/* The option that a field is, of those that the command takes; NULL: none of them. */
+/* The option for a field, among the command's options; NULL: there is none. */
 static const char *
 option_of(const struct ctl *ctl, const char *field)
 {
@@ -61,7 +62,7 @@ option_of(const struct ctl *ctl, const char *field)
 	return NULL;
 }
 
-/* "--domain" or, where there are several, that of "domains[1]" with its value. */
+/* "--domain", or, if the option may be repeated, also the value that "domains[1]" means. */
 static char *
 typed_option(const struct ctl *ctl, const char *option, const char *field)
 {
@@ -91,7 +92,7 @@ ctl_typed(const struct ctl *ctl, const char *field)
 	return typed ? typed : xstrdup(strcmp(field, "selector") == 0 ? "" : field);
 }
 
-/* An option's name in the API: "egress_ip". The caller's to free. */
+/* An option's name in the API: "egress_ip". The caller frees it. */
 static char *
 field_of(const char *option)
 {
@@ -152,11 +153,11 @@ ctl_ask(const struct ctl *ctl, const char *method, char *path, json_t *body,
 
 /* Lists */
 
-/* Of one request, as the API has it. */
+/* The largest page, as the API has it. */
 #define PAGE_MAX 1000ul
 #define LIST_DEFAULT 100ul
 
-/* The page behind `before` (NULL: the first), of up to `limit` items. */
+/* Asks for the page behind `before` (NULL: the first), with up to `limit` items. */
 static json_t *
 page_ask(const struct ctl *ctl, const char *path, const json_t *before, unsigned long limit)
 {
@@ -172,7 +173,7 @@ page_ask(const struct ctl *ctl, const char *path, const json_t *before, unsigned
 	return page;
 }
 
-/* Takes the page; a first page that could not count all knows no total. */
+/* Adds the page, and takes it over. A first page that could not count all has no total. */
 static void
 page_join(json_t *all, json_t *page, const char *items)
 {

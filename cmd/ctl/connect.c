@@ -1,8 +1,8 @@
 /*
- * connect.c - where the API is, and the token that it asks for: by the command line, else by the
- * environment, else by the configuration.
+ * connect.c - finds the API's place and token: on the command line, else in the environment, else
+ * in the configuration.
  *
- * With both given no configuration is read, so that it works from another machine. Of a
+ * When both are given no configuration is read, so that shoutctl works from another machine. Of a
  * configuration only the text is read: its keys and passwords may be closed to an operator.
  */
 #include <errno.h>
@@ -36,8 +36,8 @@ read_all(int fd, char *out, size_t size)
 	return length;
 }
 
-/* A file that strangers can read or write is still taken: who notices should hear why it matters.
- */
+/* Reads the token. A file that strangers can read or write is still taken, with a warning that says
+ * why this matters. */
 static void
 warn_of_readers(const char *path, int fd)
 {
@@ -108,7 +108,7 @@ url_take(struct ctl *ctl, const char *url)
 	return 0;
 }
 
-/* What listens on every address is found on this machine's own. */
+/* An API that listens on every address is asked on this machine's own. */
 static int
 listen_take(struct ctl *ctl, const char *file, const char *listen)
 {
@@ -151,7 +151,7 @@ config_read(const struct ctl *ctl, const char *file)
 	return config;
 }
 
-/* What the command line and the environment leave open. */
+/* Takes from the configuration what the command line and the environment leave open. */
 static int
 take_from_config(struct ctl *ctl, const char *url, const char *token_file)
 {
@@ -171,7 +171,7 @@ take_from_config(struct ctl *ctl, const char *url, const char *token_file)
 	return err;
 }
 
-/* An option; the environment counts where no configuration is named. */
+/* The option's value, else the environment's; with --config the environment does not count. */
 static const char *
 setting(const struct ctl *ctl, const char *option, const char *variable)
 {

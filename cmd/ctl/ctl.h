@@ -19,18 +19,18 @@ enum ctl_status { CTL_OK, CTL_FAILED, CTL_USAGE };
 
 struct ctl;
 
-/* A command. Words in brackets may be left out. `options` are those it takes, separated by blanks;
- * behind one "!" says that it must be given, "+" that it may be given more than once, "|" that one
- * of those so marked, or the word, must be. */
+/* A command. Words in brackets may be left out. `options` are the command's options, separated by
+ * blanks. A mark behind an option: "!" it must be given; "+" it may be given more than once; "|"
+ * one of the options so marked, or the word, must be given. */
 struct command {
 	const char *name, *words, *options;
 	int (*run)(const struct ctl *ctl);
-	const char *help; /* in a line */
+	const char *help; /* in one line */
 };
 
-/* An option that some command takes. */
+/* An option of some command. */
 struct ctl_known {
-	const char *name, *value; /* value: how help calls it; NULL: a switch */
+	const char *name, *value; /* value: its name in the help text; NULL: a switch */
 	const char *help;
 };
 extern const struct ctl_known ctl_known[]; /* ended by a NULL name */
@@ -44,12 +44,12 @@ struct ctl {
 	bool json;
 	const struct command *command;
 	const char *verb;                  /* the last word of the command's name */
-	const char *words[CTL_VALUES_MAX]; /* what is no option, in order; behind the name */
+	const char *words[CTL_VALUES_MAX]; /* the words behind the name, in order */
 	size_t words_count;
 	struct ctl_option options[CTL_VALUES_MAX];
 	size_t options_count;
 	/* connect.c */
-	char *url; /* what is before /api/v1 */
+	char *url; /* the part before /api/v1 */
 	const char *ca_file;
 	char token[65];
 };
@@ -59,58 +59,59 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv);
 /* The (first) value of an option; NULL: not given, or a switch. */
 const char *ctl_option(const struct ctl *ctl, const char *name);
 bool ctl_has(const struct ctl *ctl, const char *name);
-/* Says what is wrong: on standard error and, with --json, as {"error": ...} on standard output. */
+/* Tells an error: on standard error and, with --json, as {"error": ...} on standard output. */
 void
 ctl_error(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* What stands behind the option in a list of options: marks, and more; NULL: it is not there. */
+/* The text behind the option in a list of options: its marks, and more; NULL: the list does not
+ * have the option. */
 const char *ctl_listed(const char *options, const char *name);
 bool ctl_marked(const char *listed, char mark);
 
-/* connect.c: finds out whom to ask, and reads the token; -1 after saying why not. */
+/* connect.c: finds the API's place, and reads the token; -1 after saying why not. */
 int ctl_connect(struct ctl *ctl);
 /* Wipes the token. */
 void ctl_disconnect(struct ctl *ctl);
 
 /* http.c */
-/* One request to /api/v1/`path`; `body` (taken over) may be NULL. The answer, or NULL after saying
- * why not. */
+/* Makes one request to /api/v1/`path`; `body` (taken over) may be NULL. Returns the answer, or NULL
+ * after saying why not. */
 json_t *ctl_request(const struct ctl *ctl, const char *method, const char *path, json_t *body);
-/* Likewise; but the body of a refusal goes to `refusal_out` (if not NULL), the caller's, and
- * nothing is said of it. */
+/* The same, but the body of a refusal goes to `refusal_out` (if not NULL), for the caller to
+ * release, and nothing is said of the refusal. */
 json_t *ctl_try(const struct ctl *ctl, const char *method, const char *path, json_t *body,
 	json_t **refusal_out);
-/* What went wrong with a question. `passes`: the same one may be answered later (nobody listens,
- * 5xx), and nothing has been said of it but `text`. */
+/* Why a question got no answer. `passes`: the same question may be answered later (nobody listens,
+ * 5xx), and only `text` tells of the failure so far. */
 #define CTL_TROUBLE_MAX 512
 struct ctl_trouble {
 	bool passes;
 	char text[CTL_TROUBLE_MAX];
 };
-/* Like ctl_request(), of a question (GET) that is asked again and again. */
+/* Like ctl_request(), for a question (GET) that is asked again and again. */
 json_t *ctl_poll(const struct ctl *ctl, const char *path, struct ctl_trouble *trouble);
-/* For paths and queries: percent-encoded, the caller's to free. */
+/* Percent-encodes text for paths and queries; the caller frees it. */
 char *ctl_encode(const char *text);
 
 /* ask.c */
-/* What the user typed for a field of the API: "--ip", or ACCOUNT; the caller's to free. */
+/* What the user types for a field of the API: "--ip", or ACCOUNT; the caller frees it. */
 char *ctl_typed(const struct ctl *ctl, const char *field);
 /* Sets the field of that name to an option's value, if it was given. */
 void ctl_set(const struct ctl *ctl, json_t *body, const char *option);
-/* The person at the terminal, as the system says; NULL: it does not. */
+/* The name of the person at the terminal, from the system; NULL: not known. */
 const char *ctl_operator(void);
-/* "path?a=b&c_d=e" from the options (NULL-ended) that were given; the caller's to free. */
+/* "path?a=b&c_d=e" from the given ones of the options (NULL-ended); the caller frees it. */
 char *ctl_query(const struct ctl *ctl, const char *path, const char *const *options);
-/* Sends; prints by `print` unless --json. `path` and `body` (may be NULL) are taken over. An exit
- * status. */
+/* Sends a request, and prints the answer by `print`, unless --json. Takes `path` and `body` (may be
+ * NULL) over. Returns an exit status. */
 int ctl_ask(const struct ctl *ctl, const char *method, char *path, json_t *body,
 	void (*print)(const json_t *reply));
-/* A list: asks for pages of `path` (taken over), which has no limit and after, until as many items
- * are there as --limit says; prints them as one page. `items` is the list's name in the answer. */
+/* Prints a list as one page: asks for pages of `path` (taken over; without limit and after) until
+ * there are as many items as --limit says. `items` is the list's name in the answer. */
 int
 ctl_list(const struct ctl *ctl, char *path, const char *items, void (*print)(const json_t *reply));
 
-/* accounts.c: commands, that return an exit status. */
+/* accounts.c: commands; each returns an exit status. */
 int account_add(const struct ctl *ctl);
 int account_list(const struct ctl *ctl);
 int account_show(const struct ctl *ctl);
@@ -131,31 +132,31 @@ int account_import(const struct ctl *ctl);
 int backup(const struct ctl *ctl);
 int restore(const struct ctl *ctl);
 
-/* file.c: a file that is there as a whole or not at all, for nobody but its owner (mode 0600).
- * "-": standard output. */
+/* file.c: a file that appears as a whole or not at all, for its owner alone (mode 0600). "-":
+ * standard output. */
 struct ctl_file {
 	const char *path;
 	char *temporary; /* NULL: standard output */
 	FILE *stream;
-	bool force; /* also in the place of another one */
+	bool force; /* may replace an existing file */
 };
 /* 0, or -1 after saying why not. */
 int file_begin(const struct ctl *ctl, struct ctl_file *file, const char *path, bool force);
-/* Puts it in its place, durably; or, unless `good`, nowhere. 0 likewise. */
+/* Puts the file in its place, durably, or (not `good`) drops it. 0, or -1 after saying why not. */
 int file_end(const struct ctl *ctl, struct ctl_file *file, bool good);
 
-/* lines.c: files of JSON, an object a line: a head {"shout":kind,"version":1,...}, the items, and
- * an end {"end":number of items}, without which a file has been cut off. */
+/* lines.c: files of JSON, one object a line: a head {"shout":kind,"version":1,...}, the items, and
+ * an end {"end":number of items}. A file without the end was cut off. */
 #define LINES_VERSION 1
 struct lines {
 	json_t *head;
 	json_t *items; /* an array; item i stands in line i + 2 */
 };
-/* Reads all of it. `path` "-": standard input. 0, or -1 after saying, with the line, what is wrong.
- */
+/* Reads the whole file. `path` "-": standard input. 0, or -1 after saying what is wrong in which
+ * line. */
 int lines_read(const struct ctl *ctl, const char *path, const char *kind, struct lines *lines_out);
 void lines_free(struct lines *lines);
-/* Writes an object as a line; takes it over. */
+/* Writes an object as a line, and takes the object over. */
 void lines_put(FILE *stream, json_t *object);
 
 /* queue.c: commands, likewise. */
@@ -176,36 +177,37 @@ int rebuild(const struct ctl *ctl);
 /* events.c: likewise. */
 int events(const struct ctl *ctl);
 
-/* help.c, manual.c: what --help says of a command, and of all (that begin with the noun, if one
+/* help.c, manual.c: --help of one command, and of all commands (that begin with the noun, if one
  * does). */
 void help_command(const struct command *command);
 void help_all(FILE *out, const struct command *commands, size_t count, const char *noun);
-/* What a command does in a few sentences, and examples of it (a line each, NULL-ended). */
+/* What a command does, in a few sentences, and examples (one a line, NULL-ended). */
 struct manual {
 	const char *name, *text;
 	const char *examples[4];
 };
-const struct manual *manual_find(const char *command); /* NULL: there is none */
+const struct manual *manual_find(const char *command); /* NULL: not found */
 
 /* print.c */
 void print_json(const json_t *value);
-/* A remote's text by text_clean(): what people are shown goes through here. */
+/* Prints a remote's text by text_clean(): all text for people goes through print_clean(). */
 void print_clean(FILE *out, const char *text);
-/* Rows of cells, as wide as their widest; `rows` is an array of arrays of strings. */
+/* Prints rows of cells, each column as wide as its widest cell; `rows` is an array of arrays of
+ * strings. */
 void print_table(const char *const *heads, size_t columns, const json_t *rows);
-/* The same; below each row stands what `below` prints of the object at that place in `about`. */
+/* The same, and below each row `below` prints the object at the row's place in `about`. */
 void print_rows(const char *const *heads, size_t columns, const json_t *rows, const json_t *about,
 	void (*below)(const json_t *one));
-/* "Name    value", with control characters made harmless. */
+/* Prints "Name    value", with control characters made harmless. */
 void print_field(const char *name, const char *value);
-/* A field of an object: "" when it has none, or no text; a number in digits. */
+/* A field of an object as text: "" when the object has no such text; a number in digits. */
 const char *text_of(const json_t *object, const char *key);
 const char *number_of(const json_t *object, const char *key);
-/* "2026-11-24 03:56:48", without what nobody reads; the caller's to free. */
+/* "2026-11-24 03:56:48", without the fraction and the zone; the caller frees it. */
 char *time_of(const json_t *object, const char *key);
-/* Strings (or objects' `key`) of a list in one text; the caller's to free. */
+/* The strings (or objects' `key`) of a list in one text; the caller frees it. */
 char *joined(const json_t *list, const char *key);
-/* "3 of 17 accounts", as far as the list knows how many there are. */
+/* Prints "3 of 17 accounts", or less when the list does not know. */
 void print_count(const json_t *reply, size_t count, const char *what);
 void print_account(const json_t *account);
 void print_accounts(const json_t *reply);
@@ -214,30 +216,31 @@ void print_queue(const json_t *reply);
 void print_message(const json_t *reply);
 void print_summary(const json_t *reply);
 void print_bad_list(const json_t *reply);
-/* One entry as a hex dump, or its bytes as they are. */
+/* Prints one entry as a hex dump, or its bytes as they are. */
 void print_bad(const json_t *reply);
 void print_bad_raw(const json_t *reply);
-/* "site x, account y"; the caller's to free. */
+/* A selector as "site x, account y"; the caller frees it. */
 char *print_selector(const json_t *selector);
 void print_rules(const json_t *reply);
 void print_suspensions(const json_t *reply);
-/* Where the list goes on, if it does. */
+/* Prints how to see the next page, if there is one. */
 void print_next(const json_t *reply);
 /* print_events.c */
 void print_why(const json_t *reply);
-/* With its message and account: in one line, or on a terminal in as many as that takes. */
+/* Prints an event with its message and account: in one line, or on a terminal in as many as it
+ * takes. */
 void print_event(const json_t *event);
 
-/* wrap.c: words go on in the next line, behind `indent` columns, where a terminal ends.
- * Zero-initialise what is not known. */
+/* wrap.c: wraps words where a terminal's line ends; the next line begins behind `indent` columns.
+ * Zero-initialise unknown fields. */
 struct wrap {
 	size_t indent, column; /* column: how far the line is written */
-	bool fresh;            /* nothing but the indent */
+	bool fresh;            /* only the indent is written so far */
 };
 void wrap_line(struct wrap *wrap);
-/* Cleans it as print_clean() does. */
+/* Writes text, cleaned as by print_clean(). */
 void wrap_text(struct wrap *wrap, const char *text);
-/* In columns, of what is printed. */
+/* The columns that the text takes when printed. */
 size_t width_of(const char *text);
 
 #endif

@@ -1,9 +1,8 @@
 /*
- * events.c - the command that shows what happened, and what happens.
+ * events.c - the command that shows past events, and new ones as they come.
  *
- * Whoever follows asks for what came behind the last answer, and the API lets that question wait.
- * While nobody answers, since control starts again, the question is asked again: the place is kept,
- * so that nothing is left out.
+ * To follow, the command asks for the events behind its last answer, and the API lets that question
+ * wait.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,20 +15,19 @@
 
 #define PAGE_MAX 1000ul
 #define SHOWN 100ul       /* unless --limit says otherwise */
-#define SHOWN_BEFORE 10ul /* what follows */
+#define SHOWN_BEFORE 10ul /* with --follow */
 #define WAIT_S 20ul
-#define BREATH_MS 500 /* between answers that held something */
+#define BREATH_MS 500 /* between answers that had events */
 #define AGAIN_FIRST_MS 500
 #define AGAIN_MAX_MS 30000
 
 struct asking {
 	const struct ctl *ctl;
-	char *query; /* without limit, wait and place */
+	char *query; /* the query without limit, wait and place */
 	char *after; /* NULL: not yet */
 };
 
-/* The place is kept for the next question. NULL: nobody answers now, or, after saying so, for good.
- */
+/* Keeps the answer's place for the next question. NULL after saying why not. */
 static json_t *
 ask_once(struct asking *asking, unsigned long limit, unsigned long wait_s,
 	struct ctl_trouble *trouble)
@@ -90,7 +88,7 @@ ask_until_answered(struct asking *asking)
 	return answer;
 }
 
-/* How many. */
+/* How many events to show. */
 static size_t
 show(const struct ctl *ctl, const json_t *answer)
 {
@@ -126,7 +124,8 @@ show_next(const struct ctl *ctl, const json_t *answer, size_t shown)
 	}
 }
 
-/* Pages up to `limit` events. An answer may be empty and have a next: the search takes long. */
+/* Asks for pages until there are `limit` events. An answer may be empty and have a "next": the
+ * search takes long. */
 static int
 show_up_to(struct asking *asking, unsigned long limit, bool follow)
 {

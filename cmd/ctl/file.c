@@ -1,8 +1,9 @@
 /*
- * file.c - a file that is there as a whole or not at all.
+ * file.c - writes a file that appears as a whole or not at all.
  *
- * Written under another name beside it, synced, then renamed: who looks sees the old one or the new
- * one. It may hold what passwords are checked by, so it is its owner's alone from the beginning.
+ * The file is written under a temporary name beside its place, synced, then renamed: a reader sees
+ * the old file or the new one. The file may have what passwords are checked by, so from the
+ * beginning only its owner can read it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@ refuse(const struct ctl *ctl, const char *path, const char *why)
 	return -1;
 }
 
-/* A device, a directory or a link would be replaced, not written to. */
+/* Refuses a device, a directory or a link: a rename would replace it. */
 static int
 check_place(const struct ctl *ctl, const struct ctl_file *file)
 {
@@ -60,7 +61,7 @@ file_begin(const struct ctl *ctl, struct ctl_file *file, const char *path, bool 
 	return -1;
 }
 
-/* Unless it may replace one, not even one that has come meanwhile. */
+/* Without `force` no file is replaced, not even one that has appeared meanwhile. */
 static int
 put_in_place(const struct ctl_file *file)
 {

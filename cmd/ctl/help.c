@@ -1,5 +1,5 @@
 /*
- * help.c - what --help shows: a page like one of man, of a command or of all.
+ * help.c - prints --help: a page like one of man, for one command or for all.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #define WIDTH 80
 #define MARGIN 4
-#define ROOM 28 /* of an option or a variable before its text */
+#define ROOM 28 /* columns of an option or a variable before its text */
 
 static const char exits[] = "    0   done\n"
 			    "    1   refused, or nobody answers; standard error says why\n"
@@ -27,7 +27,7 @@ static const char *const files[][2] = {
 	{ "control.token",        "in state_dir: who may read it may do everything"     },
 };
 
-/* Words in lines of WIDTH, of which the first begins at column `at`. */
+/* Prints words in lines of WIDTH; the first line begins at column `at`. */
 static void
 print_wrapped(FILE *out, const char *text, int margin, int at)
 {
@@ -86,7 +86,7 @@ print_options(FILE *out, const char *options)
 	}
 }
 
-/* The command with what it needs. */
+/* The command with its needed options and words. */
 static void
 print_synopsis(const struct command *command)
 {

@@ -1,8 +1,8 @@
 /*
- * http.c - one request to control's API at a time, waited for.
+ * http.c - makes requests to control's API, one at a time, and waits for the answer.
  *
- * Only the place that connect.c found hears the token: no proxy, no redirection, no .netrc, and
- * with https nobody whose certificate does not fit.
+ * Only the place that connect.c found gets the token: there is no proxy, no redirection, no .netrc,
+ * and with https no server whose certificate does not fit.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@
 #define TIMEOUT_S 120L /* a search of all events takes its time */
 #define ANSWER_MAX ((size_t)64 << 20)
 
-/* What came */
+/* The answer */
 
 struct answer {
 	char *text;
@@ -75,7 +75,7 @@ may_pass(CURLcode code)
 		code == CURLE_PARTIAL_FILE || code == CURLE_OPERATION_TIMEDOUT;
 }
 
-/* Whether it failed before anything was asked. */
+/* Whether the request failed before anything was sent. */
 static bool
 is_unasked(CURLcode code)
 {
@@ -113,7 +113,7 @@ tell_failure(const struct ctl *ctl, CURL *curl, CURLcode code, const struct answ
 				: "; what was asked may still be done: look before you repeat it");
 }
 
-/* What is wrong with a field is said of what was typed for it. */
+/* An error of a field is told of the option or word that the user typed for the field. */
 static void
 tell_fault(const struct ctl *ctl, const char *field, const char *error, struct ctl_trouble *trouble)
 {
@@ -155,7 +155,7 @@ answer_take(const struct ctl *ctl, CURL *curl, const struct answer *answer, json
 
 /* The request */
 
-/* Whoever works here, for the events that tell of changes. */
+/* Names the person who works here, for the events about changes. */
 static void
 add_operator(struct curl_slist *headers)
 {
@@ -177,7 +177,7 @@ headers_make(const struct ctl *ctl, bool body)
 	char *bearer = xasprintf("Authorization: Bearer %s", ctl->token);
 	struct curl_slist *headers = curl_slist_append(NULL, bearer), *more;
 
-	/* One with nothing behind its colon is not sent. */
+	/* curl does not send a header with nothing behind its colon. */
 	more = curl_slist_append(
 		headers, body ? "Content-Type: application/json" : "Content-Type:");
 	explicit_bzero(bearer, strlen(bearer));
@@ -192,7 +192,7 @@ static void
 headers_free(struct curl_slist *headers)
 {
 	for (struct curl_slist *at = headers; at; at = at->next)
-		explicit_bzero(at->data, strlen(at->data)); /* one has the token */
+		explicit_bzero(at->data, strlen(at->data)); /* one header has the token */
 	curl_slist_free_all(headers);
 }
 
@@ -204,7 +204,7 @@ connection_set(const struct ctl *ctl, CURL *curl)
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
 	if (ctl->ca_file)
 		curl_easy_setopt(curl, CURLOPT_CAINFO, ctl->ca_file);
-	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
+	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* the environment may name a proxy */
 	curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
@@ -212,7 +212,8 @@ connection_set(const struct ctl *ctl, CURL *curl)
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 }
 
-/* `text` NULL: no body. A POST says that it has none, so that nobody waits for one. */
+/* `text` NULL: no body. A POST says that it has no body, so that the server does not wait for
+ * one. */
 static void
 request_set(CURL *curl, const char *method, const char *text)
 {

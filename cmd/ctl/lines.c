@@ -1,5 +1,5 @@
 /*
- * lines.c - files of JSON, an object a line.
+ * lines.c - files of JSON, one object a line.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ struct source {
 	FILE *stream;
 	char *line;
 	size_t space;
-	unsigned number; /* of the line */
+	unsigned number; /* the line's number */
 };
 
 static int
@@ -75,7 +75,7 @@ check_head(const struct source *source, const char *kind, const json_t *head)
 	return 0;
 }
 
-/* 1 when it is the end, and all is there. */
+/* 1 when the line is the end, and no item is missing. */
 static int
 check_end(const struct source *source, const json_t *object, size_t items)
 {

@@ -1,7 +1,7 @@
 /*
- * manual.c - what --help says of each command beside its options: what it does, and examples.
+ * manual.c - the text and the examples of each command's --help, beside its options.
  *
- * What a row says of options stands in options.c; here is what an operator at night wants to know
+ * The options' texts are in options.c. This text says what an operator at night wants to know
  * first.
  */
 #include <string.h>

@@ -1,8 +1,8 @@
 /*
  * options.c - shoutctl's command line: words, and options anywhere between them.
  *
- * An option is known by its full name only: what a script abbreviates today may be another option,
- * or two, tomorrow.
+ * An option is known by its full name only: an abbreviation in a script may mean another option, or
+ * two, tomorrow.
  */
 #include <getopt.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 
 /* clang-format off */
 const struct ctl_known ctl_known[] = {
-	/* every command's */
+	/* of every command */
 	{ "url",             "URL",                 "where the API is, like https://relay.example:8025" },
 	{ "token-file",      "FILE",                "with the token: control.token of its state_dir" },
 	{ "ca-file",         "FILE",                "who vouches for its certificate (the system's)" },
@@ -43,14 +43,14 @@ const struct ctl_known ctl_known[] = {
 	{ "force",           NULL,                  "also in the place of a file that is there" },
 	{ "replace",         NULL,                  "an account that is here becomes what the file says" },
 	{ "now",             NULL,                  "for ever, with no way back" },
-	/* selectors: all that is given must match */
+	/* selectors: all given options must match */
 	{ "id",              "ID",                  "a message" },
 	{ "site",            "SITE",                "as queue list shows it" },
 	{ "provider",        "NAME",                "a site, or the end of its hosts' names" },
 	{ "account",         "ACCOUNT",             "an account's mail" },
 	{ "credential",      "USERNAME|ADDRESS",    "what one of its servers sent" },
 	{ "egress-ip",       "ADDRESS",             "what leaves by this address" },
-	/* events: all that is given must match */
+	/* events: all given options must match */
 	{ "client",          "ADDRESS",             "who connected; also a network like 192.0.2.0/24" },
 	{ "from",            "MAIL",                "a sender, or one in the header; <>: none" },
 	{ "to",              "MAIL",                "a recipient" },
@@ -73,7 +73,7 @@ const struct ctl_known ctl_known[] = {
 /* clang-format on */
 
 #define KNOWN (sizeof ctl_known / sizeof *ctl_known - 1)
-#define FIRST 256 /* what getopt_long() returns for the first of them: no character */
+#define FIRST 256 /* getopt_long()'s value for the first option: no character */
 
 void
 ctl_error(const struct ctl *ctl, const char *format, ...)
@@ -119,7 +119,7 @@ take_word(struct ctl *ctl, const char *word)
 	return 0;
 }
 
-/* Names the option as it was typed, but without its value, which may be long or a secret. */
+/* Names the option as it was typed, without its value: a value may be long, or a secret. */
 static int
 refuse(const struct ctl *ctl, const char *before, const char *typed, const char *behind)
 {
@@ -133,7 +133,7 @@ refuse_unknown(const struct ctl *ctl, const char *typed)
 	return refuse(ctl, "there is no option ", typed, "(see --help)");
 }
 
-/* An option, or with no name the file, with the value that getopt_long() found. */
+/* Takes an option, or (no name) the file, with the value that getopt_long() found. */
 static int
 take_option(struct ctl *ctl, const char *typed, const char *name, const char *value)
 {
@@ -173,7 +173,7 @@ take(struct ctl *ctl, int code, const char *typed)
 	}
 }
 
-/* JSON has no room for other text, and a selector without one of its parts would mean more. */
+/* Other text does not fit JSON, and a selector that lost one of its parts would mean more mail. */
 static bool
 all_utf8(const struct ctl *ctl, int argc, char **argv)
 {
@@ -199,12 +199,13 @@ ctl_parse(struct ctl *ctl, int argc, char **argv)
 		options[i] = (struct option){ ctl_known[i].name,
 			ctl_known[i].value ? required_argument : no_argument, NULL,
 			FIRST + (int)i };
-	for (int i = 1; i < argc; i++) /* first, for what is wrong before it */
+	/* first, since errors in the other options are told in the form that --json says */
+	for (int i = 1; i < argc; i++)
 		ctl->json = ctl->json || strcmp(argv[i], "--json") == 0;
 	if (!all_utf8(ctl, argc, argv))
 		return -1;
 	opterr = 0;
-	/* '-': every word comes as it stands, whatever POSIXLY_CORRECT says. */
+	/* '-': words come in their places, whatever POSIXLY_CORRECT says. */
 	for (; (code = getopt_long(argc, argv, "-:c:h", options, NULL)) != -1; at = optind)
 		if (take(ctl, code, argv[at]) < 0)
 			return -1;

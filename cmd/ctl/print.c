@@ -1,5 +1,5 @@
 /*
- * print.c - what shoutctl shows to people.
+ * print.c - prints the API's answers for people.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ print_json(const json_t *value)
 	free(text);
 }
 
-/* A remote's text must neither move the cursor nor turn what stands beside it. */
+/* Prints text. A remote's text must neither move the cursor nor turn the text beside it around. */
 void
 print_clean(FILE *out, const char *text)
 {
@@ -38,7 +38,7 @@ print_clean(FILE *out, const char *text)
 	free(clean);
 }
 
-/* Of one character, in columns: none of a combining one, two of a wide one. */
+/* The columns of one character: none for a combining one, two for a wide one. */
 static size_t
 width_of_one(const char *text, size_t length)
 {
@@ -390,7 +390,7 @@ print_bad_list(const json_t *reply)
 	json_decref(rows);
 }
 
-/* The byte behind two digits, or -1 at their end. */
+/* The byte that two hex digits stand for, or -1 at the end of the digits. */
 static int
 byte_at(const char *hex)
 {

@@ -1,5 +1,5 @@
 /*
- * print_queue.c - what shoutctl shows of mail that is not delivered yet.
+ * print_queue.c - prints mail that is not delivered yet.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ account_of(const json_t *row)
 	return *name ? xasprintf("%s (%s)", name, id) : xstrdup(or_dash(id));
 }
 
-/* The first of them, and how many more. */
+/* The first recipient, and how many more there are. */
 static char *
 first_of(const json_t *to)
 {
@@ -36,14 +36,14 @@ first_of(const json_t *to)
 			 : xstrdup(first ? first : "");
 }
 
-/* "host: reply", or one of them. */
+/* "host: reply", or only the host, or only the reply. */
 static char *
 said(const char *host, const char *reply)
 {
 	return xasprintf("%s%s%s", host, *host && *reply ? ": " : "", reply);
 }
 
-/* Who has it in hand, else what was said last: of the mail, or of its site. */
+/* Which sender has the mail in hand; else the last reply to the mail, or to its site. */
 static char *
 news_of(const json_t *row)
 {
@@ -90,7 +90,7 @@ print_wrapped(const char *text)
 	putchar('\n');
 }
 
-/* From whom to whom and where, and below what is known of it. */
+/* From whom, to whom and where; below that line, why the mail waits. */
 static void
 print_about(const json_t *row)
 {
@@ -108,7 +108,7 @@ print_about(const json_t *row)
 	free(account);
 }
 
-/* Nobody tells what is in hand, or not lately: then a state may be older than it seems. */
+/* No sender has reported its mail in hand lately: then a state may be older than it seems. */
 static void
 print_unknown(const json_t *reply)
 {
@@ -266,7 +266,7 @@ add_line(json_t *lines, const char *name, const char *class, const json_t *objec
 	json_array_append_new(lines, cells);
 }
 
-/* Its name stands in the first line only. */
+/* The group's name stands in its first line only. */
 static void
 add_group(json_t *lines, const char *name, const json_t *group)
 {
@@ -300,7 +300,7 @@ print_states(const json_t *all)
 	putchar('\n');
 }
 
-/* What to look at next. */
+/* Names the command to look further with. */
 static void
 print_hints(const json_t *all)
 {

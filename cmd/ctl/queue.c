@@ -1,5 +1,5 @@
 /*
- * queue.c - the commands about mail that waits, what stops it, and what became of it.
+ * queue.c - the commands about waiting mail, suspensions, rules, and the story of a message.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ queue_summary(const struct ctl *ctl)
 	return ctl_ask(ctl, "GET", ctl_query(ctl, "queue/summary", names), NULL, print_summary);
 }
 
-/* "<collection>/<the one named>" */
+/* "<collection>/<the name given>" */
 static char *
 path_of(const struct ctl *ctl, const char *collection)
 {
@@ -70,7 +70,7 @@ queue_bad_remove(const struct ctl *ctl)
 	return ctl_ask(ctl, "DELETE", path_of(ctl, "queue/bad"), NULL, print_removed);
 }
 
-/* Selectors: by option, and (a rule's) the message named as a word. The names of the API. */
+/* Selectors: by option; a rule's message may be a word. Names as in the API. */
 static const char *const selector_options[][2] = {
 	{"id",          "id"              },
         { "site",       "site"            },
@@ -210,7 +210,7 @@ suspensions(const struct ctl *ctl)
 	return ctl_list(ctl, xstrdup("suspensions"), "suspensions", print_suspensions);
 }
 
-/* What happened, and the rest */
+/* What happened, and further commands */
 
 int
 why(const struct ctl *ctl)

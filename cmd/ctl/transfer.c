@@ -1,8 +1,8 @@
 /*
  * transfer.c - the commands about files: export, import, backup and restore.
  *
- * An import, and a restore, look at all of the file before anything is changed: what cannot be
- * taken is told by its line, and then nothing is.
+ * An import or a restore looks at the whole file before anything is changed. Entries that cannot be
+ * taken are told by their lines, and then nothing is changed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "shared/base/loop.h"
 
 #define PAGE 200
-#define CHUNK_BYTES (256 * 1024) /* of a restore, in a request */
+#define CHUNK_BYTES (256 * 1024) /* of a restore, in one request */
 
 static void
 print_taken(json_t *answer)
@@ -34,7 +34,7 @@ head_new(const char *kind)
 		"{s:s, s:i, s:s}", "shout", kind, "version", LINES_VERSION, "created", now);
 }
 
-/* The items and the end behind the head; in a file by "-" nothing else is said. */
+/* Writes the items and the end behind the head. If the file is "-", nothing else is printed. */
 static int
 write_lines(const struct ctl *ctl, const char *path, json_t *head, const json_t *items,
 	const char *noun)
@@ -124,7 +124,7 @@ account_export(const struct ctl *ctl)
 struct import {
 	const struct ctl *ctl;
 	bool replace;
-	json_t *results; /* an object for each line */
+	json_t *results; /* one object for each line */
 	json_t *claimed; /* key: line */
 	size_t refused;
 };
@@ -162,7 +162,7 @@ claim(struct import *import, json_t *result, const json_t *claims, json_int_t li
 	}
 }
 
-/* Asks for one line's account; false when nobody answers. */
+/* Asks the API about one line's account; false when there is no answer. */
 static bool
 import_line(struct import *import, const json_t *document, size_t line, bool look)
 {
@@ -313,10 +313,10 @@ struct restore {
 	json_t *chunk; /* {key: value} */
 	json_t *lines; /* key: its line */
 	size_t bytes;
-	json_int_t entries; /* that were not here */
+	json_int_t entries; /* entries that were not here before */
 };
 
-/* Names the line of the entry that the refusal is about. */
+/* Names the line of the refused entry. */
 static void
 tell_refusal(const struct restore *restore, const json_t *refusal)
 {
@@ -377,7 +377,7 @@ chunk_add(struct restore *restore, const json_t *item, size_t line)
 	return true;
 }
 
-/* The owner first: nothing may be served before it is known whose it is. */
+/* Restores the owner first: nothing may be served before its owner is known. */
 static bool
 restore_all(struct restore *restore, const json_t *items)
 {
