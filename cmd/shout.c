@@ -318,8 +318,7 @@ start(struct running *running, const struct config *config, const struct identit
 		return -1;
 	sandbox_enter(config, needs(running, config));
 	for (size_t i = 0; i < running->count; i++)
-		probe_new(
-			running->roles[i]->name); /* /readyz is not ready before all roles say so */
+		probe_new(running->roles[i]->name); /* not ready until the role says so */
 	if (start_metrics(running, config) < 0)
 		return -1;
 	mail_event_set_node(config->hostname);

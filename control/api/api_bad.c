@@ -87,8 +87,7 @@ on_bad(void *arg, const void *key, size_t key_length, const void *value, size_t 
 		id_format((const uint8_t *)slash + 1, id);
 		json_object_set_new(entry, "id", json_string(id));
 		json_object_set_new(entry, "site",
-			json_stringn(slash + 1 + ID_SIZE,
-				rest - ID_SIZE)); /* NULL when it is no UTF-8 */
+			json_stringn(slash + 1 + ID_SIZE, rest - ID_SIZE)); /* NULL if not UTF-8 */
 	}
 	if (found->whole)
 		json_object_set_new(entry, "value", hex(value, length));

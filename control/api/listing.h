@@ -38,8 +38,7 @@ struct listing {
 	bool after, whole; /* after: a cursor was given; whole: everything is shown */
 	struct surroundings around;
 	json_t *rows;
-	uint64_t total, records,
-		examined; /* records: their part of the total, once they were read */
+	uint64_t total, records, examined; /* records: a part of the total, once read */
 	/* records */
 	enum topic topic; /* the cursor's; TOPIC_COUNT: in the rows */
 	struct seen seen;

@@ -90,8 +90,7 @@ commit_end(struct commit *commit)
 	struct commits *commits = commit->commits;
 
 	if (commit->err)
-		json_object_del(commits->mine,
-			commit->key); /* the sweep finds out whether the change is there */
+		json_object_del(commits->mine, commit->key); /* the sweep looks for the change */
 	if (commit->cb)
 		commit->cb(commit->arg, commit->err, commit->applied_err);
 	json_decref(commit->entries);

@@ -37,10 +37,9 @@ struct provider {
 };
 
 struct providers {
-	struct provider *named,
-		*candidates;           /* named: with a label; candidates: without one so far */
-	struct provider *other, *none; /* two of `named` */
-	unsigned count;                /* sites among `named` */
+	struct provider *named, *candidates; /* named: those with a label */
+	struct provider *other, *none;       /* two of `named` */
+	unsigned count;                      /* sites among `named` */
 };
 
 static struct provider *
