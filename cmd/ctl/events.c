@@ -2,7 +2,8 @@
  * events.c - the command that shows past events, and new ones as they come.
  *
  * To follow, the command asks for the events behind its last answer, and the API lets that question
- * wait.
+ * wait. While control starts again the question is repeated. The place is kept, so that no event is
+ * left out.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,8 @@ struct asking {
 	char *after; /* NULL: not yet */
 };
 
-/* Keeps the answer's place for the next question. NULL after saying why not. */
+/* Keeps the answer's place for the next question. NULL: there is no answer now, or, after saying
+ * so, there will be none. */
 static json_t *
 ask_once(struct asking *asking, unsigned long limit, unsigned long wait_s,
 	struct ctl_trouble *trouble)
