@@ -215,7 +215,7 @@ conn_established(struct conn *conn)
 		return;
 	}
 	conn->connected = true;
-	net_watch_refusals(conn->fd, false);
+	net_report_refusals(conn->fd, false);
 	want_writable(conn, false);
 	event_add(&conn->readable, NULL);
 	conn->cb(conn->arg, CONN_CONNECTED, NULL);
@@ -286,7 +286,7 @@ conn_connect(struct conn *conn, const struct net_address *to, const struct net_a
 	conn->fd = fd;
 	conn->refused = 0;
 	conn->refusal = NET_FROM_AFAR;
-	net_watch_refusals(fd, true);
+	net_report_refusals(fd, true);
 	conn->in_start = conn->in_end = conn->dropped = 0;
 	event_assign(&conn->readable, conn->base, fd, EV_READ | EV_PERSIST, on_readable, conn);
 	event_assign(&conn->writable, conn->base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);

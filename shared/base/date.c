@@ -1,5 +1,5 @@
 /*
- * date.c - the dates as text. Own tables instead of strftime(): the locale may be any.
+ * date.c - dates as text. The tables are our own, because strftime() follows the locale.
  */
 #include "shared/base/date.h"
 
@@ -37,7 +37,7 @@ date_iso(uint64_t us, char out[DATE_SIZE])
 		(unsigned)(us / 1000 % 1000));
 }
 
-/* Two digits in [0, max] behind `before`; NULL: they are not there. */
+/* Two digits in [0, max] behind the character `before`. NULL: the text does not continue so. */
 static const char *
 take_two(const char *text, char before, int max, int *out)
 {
@@ -64,7 +64,7 @@ take_seconds(const char *text, struct tm *tm, uint64_t *us)
 	return text;
 }
 
-/* "Z", "+02:00", or nothing, which is UTC, too. */
+/* "Z" or "+02:00"; nothing means UTC. */
 static const char *
 take_zone(const char *text, int64_t *offset_s)
 {
@@ -86,15 +86,15 @@ take_zone(const char *text, int64_t *offset_s)
 static const char *
 take_day(const char *text, struct tm *tm)
 {
-	const char *rest;
+	const char *behind;
 
 	if (strspn(text, "0123456789") != 4)
 		return NULL;
 	tm->tm_year = (int)strtol(text, NULL, 10) - 1900;
-	rest = take_two(text + 4, '-', 12, &tm->tm_mon);
-	rest = take_two(rest, '-', 31, &tm->tm_mday);
+	behind = take_two(text + 4, '-', 12, &tm->tm_mon);
+	behind = take_two(behind, '-', 31, &tm->tm_mday);
 	tm->tm_mon--;
-	return rest && tm->tm_year >= 70 && tm->tm_mon >= 0 && tm->tm_mday > 0 ? rest : NULL;
+	return behind && tm->tm_year >= 70 && tm->tm_mon >= 0 && tm->tm_mday > 0 ? behind : NULL;
 }
 
 /* "03:56", "03:56:48" */
@@ -108,16 +108,16 @@ take_clock(const char *text, struct tm *tm, uint64_t *us)
 	return tm->tm_hour <= 23 ? take_seconds(text, tm, us) : NULL;
 }
 
-/* The last time it was that late. */
+/* The last moment, today or yesterday, that had this time of day. */
 static int
 read_clock(const char *text, uint64_t now_us, uint64_t *us_out)
 {
 	const uint64_t day_us = UINT64_C(86400000000);
 	struct tm tm = { 0 };
 	uint64_t us, at;
-	const char *rest = take_clock(text, &tm, &us);
+	const char *behind = take_clock(text, &tm, &us);
 
-	if (!rest || *rest)
+	if (!behind || *behind)
 		return -EINVAL;
 	at = now_us / day_us * day_us + us +
 		(uint64_t)(tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec) * 1000000;
@@ -131,14 +131,14 @@ date_read(const char *text, uint64_t now_us, uint64_t *us_out)
 	struct tm tm = { 0 };
 	uint64_t us = 0;
 	int64_t offset_s = 0, seconds;
-	const char *rest = take_day(text, &tm);
+	const char *behind = take_day(text, &tm);
 
-	if (!rest)
+	if (!behind)
 		return read_clock(text, now_us, us_out);
-	if (*rest == 'T' || *rest == ' ')
-		rest = take_zone(take_clock(rest + 1, &tm, &us), &offset_s);
+	if (*behind == 'T' || *behind == ' ')
+		behind = take_zone(take_clock(behind + 1, &tm, &us), &offset_s);
 	seconds = (int64_t)timegm(&tm) - offset_s;
-	if (!rest || *rest || seconds < 0)
+	if (!behind || *behind || seconds < 0)
 		return -EINVAL;
 	*us_out = (uint64_t)seconds * 1000000 + us;
 	return 0;

@@ -13,9 +13,9 @@
 void date_format(uint64_t us, char out[DATE_SIZE]);
 /* "2026-11-24T03:56:48.123Z". */
 void date_iso(uint64_t us, char out[DATE_SIZE]);
-/* The same, also with a blank for the T, an offset ("+01:00"), without fraction, seconds, or time
- * of day; or "03:56" and "03:56:48", the last time it was that late. UTC unless it says otherwise.
- * 0 or -EINVAL. */
+/* Reads what date_iso() writes. The T may be a blank; fraction, seconds and time of day may be
+ * missing; an offset ("+01:00") may follow, else the time is UTC. "03:56" and "03:56:48" alone are
+ * the last moment with that time of day. 0 or -EINVAL. */
 int date_read(const char *text, uint64_t now_us, uint64_t *us_out);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * fair.c - deficit round robin over accounts.
  *
- * An account is here while something of it waits (then it stands in the ring) or is under way. What
- * turns out to have cost more than was thought is a debt, which is paid with the next rounds.
+ * An account exists here while an entry of it waits or is under way; while one waits, the account
+ * stands in the ring. An entry that cost more than was expected leaves its account with a debt,
+ * which the account's next rounds pay.
  */
 #include "shared/base/fair.h"
 
@@ -13,7 +14,7 @@
 
 #include "shared/base/log.h"
 
-#define AGAIN_TURN 5 /* of so many entries of an account, one was tried before */
+#define AGAIN_TURN 5 /* of so many entries taken from one account, one is an `again` entry */
 
 TAILQ_HEAD(entry_list, fair_entry);
 
@@ -97,7 +98,7 @@ cost_within(const struct fair *fair, unsigned cost)
 	return cost < 1 ? 1 : cost > most ? most : cost;
 }
 
-/* Who is alone takes nothing from anybody. */
+/* While no other account waits, an account takes nothing from anybody and pays nothing. */
 static bool
 is_alone(const struct fair *fair, const struct fair_account *account)
 {
@@ -114,7 +115,7 @@ account_pay(const struct fair *fair, struct fair_account *account, int cost)
 	if (account->balance < -debt_most)
 		account->balance = -debt_most;
 	if (account->balance > 0 && !account_waits(account))
-		account->balance = 0; /* nor does it save up for later */
+		account->balance = 0; /* an idle account saves nothing up for later */
 }
 
 void
@@ -135,7 +136,7 @@ fair_add(struct fair *fair, struct fair_entry *entry, const char *name, unsigned
 	fair->waiting++;
 }
 
-/* Takes the entry out of those that wait. */
+/* The entry stops waiting. */
 static void
 entry_leave(struct fair *fair, struct fair_entry *entry)
 {

@@ -1,10 +1,10 @@
 /*
  * fair.h - whose turn it is, and how much of a shared resource one account may have. Pure.
  *
- * Entries wait, each for an account. Deficit round robin over the accounts decides which is next:
- * an account gets a quantum of cost a round, and what an entry costs is its caller's to say, also
- * afterwards when only the work tells (fair_done()). What is under way of one account leaves room
- * for others, whether they are there already or not: fair_allows().
+ * Entries wait, each for an account. Deficit round robin over the accounts decides which entry is
+ * next: each round gives an account a quantum of cost. The caller says what an entry costs,
+ * beforehand or, when only the work tells, afterwards (fair_done()). fair_allows() bounds what one
+ * account has under way, so that others find room, also those who come later.
  *
  *   fair_add() ... fair_take() ... fair_done()
  */
@@ -18,28 +18,28 @@
 struct fair;
 struct fair_account;
 
-/* Something that waits, or is under way; embedded in the caller's own. Zero-initialise. */
+/* Work that waits or is under way. Embed it in the caller's struct and zero-initialise it. */
 struct fair_entry {
 	TAILQ_ENTRY(fair_entry) link;
-	struct fair_account *account; /* NULL: neither */
+	struct fair_account *account; /* NULL: neither waits nor is under way */
 	unsigned cost;
 	bool again, under_way;
 };
 
-/* An entry costs at most so many quanta; so no choice takes more than a few rounds. */
+/* An entry costs at most this many quanta, so a choice takes a few rounds at most. */
 #define FAIR_QUANTA_MAX 8
-/* The capacity of what has no bound. */
+/* The capacity of a resource without a bound. */
 #define FAIR_ENDLESS ((unsigned)-1)
 
-/* Whether one who has `used` of a resource may have one more, while `unused` are left: three times
- * as many as are left at most, and the last one only as the first. */
+/* Whether an account that has `used` of a resource may have one more while `unused` are left. It
+ * may have three times as many as are left; the last one only goes to an account that has none. */
 static inline bool
 fair_allows(size_t used, size_t unused)
 {
 	return unused && (!used || (unused > 1 && used / 3 < unused));
 }
 
-/* How many more it allows, one after another. */
+/* How many more fair_allows() grants, one after another. */
 static inline size_t
 fair_room(size_t used, size_t unused)
 {
@@ -51,35 +51,35 @@ fair_room(size_t used, size_t unused)
 }
 
 struct fair *fair_new(unsigned quantum);
-/* Entries are the caller's, and must not be used with it any more. */
+/* The entries are the caller's; the caller must not pass them to this `fair` any more. */
 void fair_free(struct fair **fair);
 
-/* Lets an entry wait. `again`: of its account, those that were not tried before mostly go first. */
+/* The entry waits. `again`: it was tried before. Entries of the same account that were not tried
+ * before mostly go first. */
 void fair_add(struct fair *fair, struct fair_entry *entry, const char *account, unsigned cost,
 	bool again);
-/* Another account waits for it, too: an entry that waits does so for whichever of the two has less
- * waiting. */
+/* A second account waits for the same entry. The entry then waits for whichever of the two accounts
+ * has less waiting. */
 void fair_join(struct fair *fair, struct fair_entry *entry, const char *account);
-/* The next entry while `capacity` are under way at most; NULL: none waits, or may begin. It goes on
- * waiting. */
+/* The next entry, which goes on waiting. NULL: none waits, or `capacity` entries are under way. */
 struct fair_entry *fair_peek(struct fair *fair, unsigned capacity);
-/* Likewise, and it is under way from now on. */
+/* The next entry, which is under way from now on. NULL: as for fair_peek(). */
 struct fair_entry *fair_take(struct fair *fair, unsigned capacity);
-/* It is over, and has cost so much. */
+/* The entry is done, and has cost `cost`. */
 void fair_done(struct fair *fair, struct fair_entry *entry, unsigned cost);
-/* It neither waits nor is under way any more; nothing when it was neither. */
+/* The entry neither waits nor is under way any more. Nothing happens when it did neither. */
 void fair_remove(struct fair *fair, struct fair_entry *entry);
 
-/* The first that waits and `matches`; NULL: none does. */
+/* The first waiting entry that `matches`; NULL: none does. */
 struct fair_entry *fair_find(const struct fair *fair,
 	bool (*matches)(const struct fair_entry *entry, const void *arg), const void *arg);
-/* The first of that account, or of whoever is next but that account, that waits; NULL: none does.
- */
+/* The first waiting entry of the account (fair_first_of), or of the next account in the ring that
+ * is another one (fair_first_but). NULL: none waits. */
 struct fair_entry *fair_first_of(const struct fair *fair, const char *account);
 struct fair_entry *fair_first_but(const struct fair *fair, const char *account);
 const char *fair_account_of(const struct fair_entry *entry);
 size_t fair_waiting(const struct fair *fair);
-/* Those of the account that wait and were not tried before. */
+/* How many waiting entries of the account were not tried before. */
 size_t fair_fresh_of(const struct fair *fair, const char *account);
 
 #endif

@@ -8,7 +8,7 @@
 
 #define HASH_START 0xcbf29ce484222325u
 
-/* Goes on from `hash`, so that several texts make one. */
+/* Continues `hash` with `text`, so that several texts make one hash. */
 static inline uint64_t
 hash_text(uint64_t hash, const char *text)
 {

@@ -28,7 +28,7 @@ put(struct json *json, const char *text, size_t length)
 	json->length += length;
 }
 
-/* Of a character of two or three bytes. */
+/* Writes the escape of a character of two or three bytes. */
 static void
 put_code(struct json *json, const char *text, size_t step)
 {
@@ -40,7 +40,7 @@ put_code(struct json *json, const char *text, size_t step)
 	put(json, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", point));
 }
 
-/* The escape of a control character, a quote or a backslash. */
+/* Writes the escape of a control character, a quote or a backslash. */
 static void
 put_escape(struct json *json, unsigned char c)
 {

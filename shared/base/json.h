@@ -22,7 +22,7 @@ void json_str(struct json *json, const char *key, const char *value); /* NULL: n
 void json_strn(struct json *json, const char *key, const char *value, size_t length);
 void json_int(struct json *json, const char *key, int64_t value);
 void json_bool(struct json *json, const char *key, bool value);
-/* A value that is JSON already, in one line. */
+/* `value` is JSON already, in one line. */
 void json_raw(struct json *json, const char *key, const char *value);
 /* Nesting: an object or array as the value of `key`; key NULL inside an array. */
 void json_open(struct json *json, const char *key, char bracket); /* '{' or '[' */
@@ -33,8 +33,8 @@ void json_time(struct json *json, const char *key, uint64_t us);
 const char *json_end(struct json *json);
 void json_free(struct json *json);
 
-/* The text of json_dumps() with controls beyond ASCII as escapes: the same value, fit for a
- * terminal. Takes `dump` (of malloc()) over; the result is the caller's to free. */
+/* The text of json_dumps() with controls beyond ASCII as escapes: the same value, safe to show in a
+ * terminal. Takes over `dump` (of malloc()); the caller frees the result. */
 char *json_shown(char *dump);
 
 #endif

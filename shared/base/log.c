@@ -52,7 +52,7 @@ log_line(enum log_level level, const char *message, ...)
 	json_end(&json);
 	json.text[json.length] = '\n';
 	if (write(STDERR_FILENO, json.text, json.length + 1) < 0) {
-		/* nowhere left to say it */
+		/* standard error fails: there is nowhere left to report that */
 	}
 	json_free(&json);
 }

@@ -30,9 +30,9 @@ struct loop {
 	int eventfd;
 	pthread_mutex_t lock;
 	struct task *first, **last; /* under lock */
-	atomic_uint waking;         /* posts that still have to write to the eventfd */
+	atomic_uint waking;         /* posts that have yet to write to the eventfd */
 	struct task stop;
-	atomic_bool stopping; /* `stop` is in the mailbox */
+	atomic_bool stopping; /* loop_stop() has posted `stop` */
 	bool started;
 	pthread_t thread;
 	char name[16];
@@ -123,7 +123,7 @@ loop_new(const char *name)
 	struct loop *loop = xcalloc(1, sizeof *loop);
 	struct event_config *config = event_config_new();
 
-	/* Other threads reach a loop by its mailbox only, so its base needs no locks. */
+	/* Other threads reach a loop only by its mailbox, so its base needs no locks. */
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 	loop->base = event_base_new_with_config(config);
 	event_config_free(config);
@@ -166,7 +166,7 @@ loop_thread(void *arg)
 {
 	struct loop *loop = arg;
 
-	pthread_setname_np(pthread_self(), loop->name); /* before it does anything */
+	pthread_setname_np(pthread_self(), loop->name); /* before the thread does anything */
 	loop_run(loop);
 	return NULL;
 }
@@ -210,7 +210,7 @@ loop_post(struct loop *loop, struct task *task)
 void
 loop_stop(struct loop *loop)
 {
-	/* One task: posted while it waits in the mailbox, it would close the list to a circle. */
+	/* Post `stop` once only: a task that is posted twice makes the list a circle. */
 	if (!atomic_exchange(&loop->stopping, true))
 		loop_post(loop, &loop->stop);
 }
@@ -234,8 +234,8 @@ loop_free(struct loop **loop_ref)
 	while (loop->first)
 		mailbox_run(loop);
 	current = outer;
-	/* A task that was awake anyway may have run, and led here, before its post came to an end.
-	 */
+	/* The last task may run, and lead to loop_free(), before the loop_post() that posted it has
+	 * returned. */
 	while (atomic_load(&loop->waking))
 		sched_yield();
 	event_free(loop->wakeup);
@@ -246,7 +246,7 @@ loop_free(struct loop **loop_ref)
 	*loop_ref = NULL;
 }
 
-/* Whoever posts once more from now on posts anew. */
+/* A post from the clearing on puts the task into the mailbox once more. */
 static void
 run_again(struct task *task)
 {

@@ -15,8 +15,9 @@ struct event_base;
 struct loop;
 
 /*
- * A piece of work for another loop. Embed it in what the work is about: posting allocates nothing.
- * From loop_post() until run() is called the task belongs to the loop; run() may free or repost it.
+ * A piece of work for another loop. Embed it in the struct that the work is about: posting
+ * allocates nothing. From loop_post() until run() is called the task belongs to the loop. run() may
+ * free the task or post it again.
  */
 struct task {
 	struct task *next;
@@ -32,11 +33,11 @@ struct event_base *loop_base(struct loop *loop);
 void loop_start(struct loop *loop);
 void loop_run(struct loop *loop);
 
-/* From any thread: tasks run on the loop in the order they were posted, also those posted before it
- * started. A task posted by the loop itself runs on its next turn. */
+/* From any thread. The loop runs tasks in the order of their posts; posts before loop_start()
+ * count. A task that the loop posts to itself runs on the loop's next turn. */
 void loop_post(struct loop *loop, struct task *task);
 
-/* A task that may be posted again before it ran: it runs once then, after the last post. */
+/* A task that may be posted again before it ran. It then runs once, after the last post. */
 struct task_again {
 	struct task task; /* the loop's */
 	atomic_bool posted;
@@ -50,7 +51,7 @@ void loop_stop(struct loop *loop);
 /* Waits for the thread of loop_start(). */
 void loop_join(struct loop *loop);
 
-/* Runs what is left in the mailbox (so that no task leaks), then frees. Takes NULL. */
+/* Runs the tasks left in the mailbox, so that none leaks, then frees. Takes NULL. */
 void loop_free(struct loop **loop);
 
 /* The loop whose thread this is, or NULL. */
@@ -60,7 +61,8 @@ struct loop *loop_current(void);
 uint64_t clock_us(void);
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_us(void);
-/* Goes on while the machine sleeps: for what others may take from us meanwhile. */
+/* A clock that also advances while the machine sleeps. Use it for what others may take from us
+ * during a sleep, such as a lease. */
 uint64_t clock_boot_ms(void);
 
 #endif

@@ -88,7 +88,7 @@ net_parse(const char *text, struct net_address *out)
 		text++;
 		length -= 2;
 	} else if (memchr(text, ':', length)) {
-		return -EINVAL; /* IPv6 wants its brackets */
+		return -EINVAL; /* an IPv6 address needs brackets */
 	}
 	if (length >= sizeof host)
 		return -EINVAL;
@@ -174,7 +174,7 @@ fail(int fd)
 	return -err;
 }
 
-/* A socket file that a killed process left behind must not keep the next one from starting. */
+/* A killed process leaves its socket file behind, and bind() would fail on it. */
 static void
 unlink_stale(const struct net_address *address)
 {
@@ -277,9 +277,9 @@ net_connect(const struct net_address *to, const struct net_address *from)
 }
 
 void
-net_watch_refusals(int fd, bool watch)
+net_report_refusals(int fd, bool report)
 {
-	const int on = watch;
+	const int on = report;
 	struct net_address local;
 
 	if (net_local(fd, &local) == 0 && local.sa.ss_family == AF_INET6)
@@ -350,11 +350,11 @@ net_local(int fd, struct net_address *out)
 static bool
 prefix_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
 {
-	unsigned whole = bits / 8, rest = bits % 8;
+	unsigned whole = bits / 8, odd_bits = bits % 8;
 
 	if (memcmp(a, b, whole) != 0)
 		return false;
-	return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
+	return odd_bits == 0 || ((a[whole] ^ b[whole]) >> (8 - odd_bits)) == 0;
 }
 
 int

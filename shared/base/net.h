@@ -20,38 +20,39 @@ struct net_address {
 /* "192.0.2.1:25", "[2001:db8::1]:25", "localhost:25" (numeric, or "localhost" = 127.0.0.1; for
  * other names see resolve.h), "unix:/path". 0 or -EINVAL. */
 int net_parse(const char *text, struct net_address *out);
-/* An address alone, with a port: "192.0.2.1" or "2001:db8::1". 0 or -EINVAL. */
+/* An address without a port in `ip`, and the port: "192.0.2.1" or "2001:db8::1". 0 or -EINVAL. */
 int net_parse_ip(const char *ip, uint16_t port, struct net_address *out);
-/* The reverse of net_parse(); net_format_ip() leaves the port and the brackets out, and writes an
+/* The reverse of net_parse(). net_format_ip() leaves out the port and the brackets, and writes an
  * IPv4-mapped address as IPv4. */
 void net_format(const struct net_address *address, char text[NET_TEXT_MAX]);
 void net_format_ip(const struct net_address *address, char text[NET_TEXT_MAX]);
 uint16_t net_port(const struct net_address *address);
 
-/* A socket that has the address and takes no connections yet, or -errno: -EADDRINUSE also when
- * whoever listens there shares it. */
+/* A socket that is bound to the address but does not listen yet, or -errno. -EADDRINUSE also when
+ * the socket that listens there shares its address (SO_REUSEPORT). */
 int net_bind(const struct net_address *address);
-/* The same for one of several sockets of a process that share the address (SO_REUSEPORT). Another
- * process's would do so as well: ask net_bind() first whether there is one. */
+/* The same for several sockets of a process that share the address (SO_REUSEPORT). It succeeds
+ * beside another process's shared socket, too: ask net_bind() first whether there is one. */
 int net_bind_shared(const struct net_address *address);
-/* From now on it does. 0 or -errno. */
+/* The bound socket begins to listen. 0 or -errno. */
 int net_listen_on(int fd);
-/* Both: a listening socket, or -errno. */
+/* net_bind() and net_listen_on(): a listening socket, or -errno. */
 int net_listen(const struct net_address *address);
-/* Whether the address is one of this machine's (the port does not matter, when it is 0). */
+/* Whether this machine has the address. Port 0 stands for any port. */
 bool net_has_address(const struct net_address *address);
-/* Whether this machine has a route there, from that address unless NULL: 0 or -errno. Nothing is
- * sent. */
+/* Whether this machine has a route to `to`, from `from` unless NULL. Sends nothing. 0 or -errno. */
 int net_route(const struct net_address *to, const struct net_address *from);
-/* A socket whose connect() is under way, bound to `from` unless NULL; or -errno. TCP_NODELAY. */
+/*
+ * A socket whose connect() is under way, bound to `from` unless NULL; or -errno. Sets TCP_NODELAY.
+ */
 int net_connect(const struct net_address *to, const struct net_address *from);
-/* Whether a connect() that failed did so by what this machine itself said to it (a firewall of its
- * own rejects, or nobody answers on its network), which has to be watched for from the beginning
- * and not beyond it: on a connection that stands, what networks say on the way would end it. */
+/* Who refused a connect(): a host or network far away, this machine (its own firewall), or nobody
+ * (no neighbour answers). The reporting is switched on before connect() and off once the connection
+ * stands: an ICMP error from the way would end a standing connection. */
 enum net_refusal { NET_FROM_AFAR, NET_REFUSED_HERE, NET_NO_NEIGHBOUR };
-void net_watch_refusals(int fd, bool watch);
+void net_report_refusals(int fd, bool report);
 enum net_refusal net_refusal(int fd);
-/* The fd's peer and own address. */
+/* The remote address and the local address of a socket. */
 int net_peer(int fd, struct net_address *out);
 int net_local(int fd, struct net_address *out);
 
@@ -67,10 +68,11 @@ bool network_contains(const struct network *network, const struct net_address *a
 bool network_overlaps(const struct network *a, const struct network *b);
 
 /* Loopback, private (RFC 1918, 4193), link-local, CGNAT (RFC 6598), multicast, unspecified,
- * documentation and reserved addresses, also when mapped into IPv6: never the internet. */
+ * documentation and reserved addresses, also when mapped into IPv6. Such an address is never on the
+ * internet. */
 bool net_is_special(const struct net_address *address);
 bool net_is_loopback(const struct net_address *address);
-/* Those networks one by one; NULL after the last. */
+/* The networks of net_is_special() one by one; NULL after the last. */
 const struct network *net_special(size_t i);
 /* "192.0.2.0/24" */
 void network_format(const struct network *network, char text[NET_TEXT_MAX]);

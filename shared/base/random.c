@@ -1,5 +1,5 @@
 /*
- * random.c - text that nobody can guess, from OpenSSL's generator.
+ * random.c - text that nobody can guess, from OpenSSL's generator. Dies when the generator fails.
  */
 #include "shared/base/random.h"
 

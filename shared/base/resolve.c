@@ -1,10 +1,10 @@
 /*
- * resolve.c - getaddrinfo() on a thread of its own, since it blocks for as long as it likes.
+ * resolve.c - getaddrinfo() on a thread of its own, since getaddrinfo() blocks without a bound.
  *
  * redis_link, clamd_host -> [resolve] -> thread: getaddrinfo() -> the loop's mailbox -> callback
  *
- * A lookup is rare (a connection is made, or made again), so each has a thread. One that nobody
- * waits for any more ends by itself; its answer is dropped, also when the loop has gone meanwhile.
+ * Lookups are rare (one each time a connection is made), so each has a thread. A cancelled lookup
+ * runs to its end; its answer is dropped, also when the loop has ended meanwhile.
  */
 #include "shared/base/resolve.h"
 
@@ -51,7 +51,8 @@ on_answer(struct task *task)
 	struct resolve *resolve = (struct resolve *)task;
 	bool cancelled;
 
-	pthread_mutex_lock(&resolve->lock); /* the thread that posted this has let go of it */
+	pthread_mutex_lock(&resolve->lock); /* waits until the thread that posted the answer has let
+					       go of the lock */
 	cancelled = resolve->cancelled;
 	pthread_mutex_unlock(&resolve->lock);
 	if (!cancelled)

@@ -12,19 +12,19 @@
 
 #include "shared/base/net.h"
 
-#define RESOLVE_MAX 8 /* addresses of one name; further ones are not used */
+#define RESOLVE_MAX 8 /* further addresses of a name are not used */
 
 struct loop;
 struct resolve;
 
-/* `count` addresses in the order to try them, or 0 and why there is none. The resolve has ended. */
+/* `count` addresses in the order to try them; 0: `why` there is none. The resolve has ended. */
 typedef void (*resolve_cb)(
 	void *arg, const struct net_address *addresses, size_t count, const char *why);
 
-/* Looks "host:port" up; also what net_parse() takes, which needs no lookup. One callback on `loop`,
- * never before this returns, unless it is cancelled before. */
+/* Looks up "host:port". What net_parse() takes needs no lookup. The callback comes once, on `loop`,
+ * never before resolve_start() returns, and not after resolve_cancel(). */
 struct resolve *resolve_start(struct loop *loop, const char *text, resolve_cb cb, void *arg);
-/* On the loop. The callback does not come. Takes NULL. */
+/* On the loop. The callback will not come. Takes NULL. */
 void resolve_cancel(struct resolve **resolve);
 
 #endif

@@ -18,7 +18,7 @@ hash_of(const char *reason)
 	return hash ? hash : 1;
 }
 
-/* The one of that hash, else the one to be replaced. */
+/* The entry with this hash; without one, the entry to replace. */
 static struct said_reason *
 place_of(struct said *said, uint64_t hash)
 {

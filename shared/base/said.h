@@ -1,7 +1,7 @@
 /*
- * said.h - which reasons a log has named already, so that a trouble that lasts fills no log, and a
- * new reason is never hidden by an old one. Reasons that differ in digits only are one: how much
- * room is left, or which port, is no news.
+ * said.h - which reasons a log has named already. A lasting trouble does not fill the log, and an
+ * old reason never hides a new one. Reasons that differ only in digits count as one: another port
+ * or another amount of free room is no news.
  *
  *     if (said_now(&host->said, why, MINUTE_MS, &left_out))
  *         LOG_WARN("clamd does not answer", "error", why, SAID_LEFT_OUT(left_out));
@@ -15,24 +15,27 @@
 #define SAID_MAX 16
 #define SAID_ONCE UINT64_MAX
 
-/* Zero-initialise. One thread. */
+/* For one thread. Zero-initialise. */
 struct said {
 	struct said_reason {
-		uint64_t hash, at_ms; /* 0: none; when it was named last */
-		unsigned left_out;    /* how often it was not named since */
-	} reasons[SAID_MAX];          /* the one that was named longest ago gives way */
+		uint64_t hash,
+			at_ms; /* hash 0: a free entry; at_ms: when the log last named the reason */
+		unsigned left_out; /* how often the log has left the reason out since */
+	} reasons[SAID_MAX];       /* the reason that was named longest ago gives way */
 };
 
 /*
- * Whether the reason is to be named now: a new one, and one that was named `again_ms` ago
- * (SAID_ONCE: no more until said_clear()). `left_out`: how often it was not named since.
+ * Whether the log should name the reason now: it is new, or was last named `again_ms` ago or
+ * earlier (SAID_ONCE: never again until said_clear()). `left_out`: how often it was left out since
+ * then.
  */
 bool said_now(struct said *said, const char *reason, uint64_t again_ms, unsigned *left_out);
-/* Whether anything was named; that is over. `left_out`: what was not, of all reasons. */
+/* The trouble is over. Whether any reason was named; `left_out`: how often reasons were left out,
+ * in all. */
 bool said_clear(struct said *said, unsigned *left_out);
 bool said_same(const char *reason, const char *other);
 
-/* For the end of a line's list: nothing when nothing was left out. */
+/* The last arguments of a log line: the number left out, unless that is 0. */
 #define SAID_LEFT_OUT(n) "left_out", (n) ? log_int(n) : (char *)0
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * sanitizer.h - whether this is a build under a sanitizer: its leak check attaches to the process
- * as a debugger does, from a child that shares its memory.
+ * sanitizer.h - whether a sanitizer is built in. Its leak check attaches to the process like a
+ * debugger, from a child that shares the process's memory; the sandbox has to allow that then.
  */
 #ifndef SHARED_SANITIZER_H
 #define SHARED_SANITIZER_H

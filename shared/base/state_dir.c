@@ -1,7 +1,7 @@
 /*
- * state_dir.c - takes state_dir for this process.
+ * state_dir.c - takes state_dir for this process, by an advisory lock on a file in it.
  *
- * An advisory lock on a file in it: it goes with the process, however that ends.
+ * The kernel drops the lock when the process ends, however it ends.
  */
 #include "shared/base/state_dir.h"
 
@@ -34,7 +34,7 @@ directory_sync(const char *path)
 	return err;
 }
 
-/* Another's link in its place would be followed nowhere. */
+/* Follows no link: somebody may have put one in the directory's place. */
 static int
 give(const char *path, uid_t uid, gid_t gid)
 {
@@ -67,8 +67,8 @@ directory_make(const char *path)
 	return directory_make_for(path, geteuid(), getegid());
 }
 
-/* False, with its path in `found`, at what is not ours. Nothing lies deeper than a directory in
- * state_dir. */
+/* False, with the path in `found`, for the first entry that belongs to another user. Directories in
+ * state_dir hold no further directories. */
 static bool
 entries_are_ours(const char *path, bool deeper, char *found)
 {
@@ -79,7 +79,7 @@ entries_are_ours(const char *path, bool deeper, char *found)
 	struct stat st;
 
 	while (dir && ours && (entry = readdir(dir))) {
-		/* lost+found is the file system's */
+		/* lost+found belongs to the file system */
 		if (entry->d_name[0] == '.' || strcmp(entry->d_name, "lost+found") == 0 ||
 			fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
@@ -101,7 +101,7 @@ state_dir_is_ours(const char *path, char *found)
 	return entries_are_ours(path, true, found);
 }
 
-/* The file names the process that holds it. */
+/* The lock file names the process that has the lock. */
 static int
 take_lock(struct state_dir *dir)
 {

@@ -1,5 +1,5 @@
 /*
- * state_dir.h - a process's directory: made when missing, and nobody else's while it runs.
+ * state_dir.h - the directory of a process's own: made when missing, locked while the process runs.
  */
 #ifndef SHARED_STATE_DIR_H
 #define SHARED_STATE_DIR_H
@@ -7,33 +7,33 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Makes a directory that nobody else may look into, unless it is there. It outlives a power cut.
- * Parents are not made: a missing one is a typing error, or a disk that is not mounted. 0 or
- * -errno. */
+/* Makes a directory that only its owner may look into, unless it exists. The new directory survives
+ * a power cut. Missing parents are not made: they mean a typing error, or a disk that is not
+ * mounted. 0 or -errno. */
 int directory_make(const char *path);
 /* The same, for another user. */
 int directory_make_for(const char *path, uid_t uid, gid_t gid);
-/* What was made at `path` outlives a power cut: fsync of the directory it stands in. 0 or -errno.
- */
+/* Makes an entry at `path` survive a power cut: fsync of its parent directory. 0 or -errno. */
 int directory_sync(const char *path);
 
-/* Whether all that is in there belongs to the user we are, who made it then. If not, `found` (of
- * PATH_MAX bytes) is something that does not. */
+/* Whether all files in the directory belong to this process's user. False: `found` (of PATH_MAX
+ * bytes) is one that does not. */
 bool state_dir_is_ours(const char *path, char *found);
 
-/* Both are -1 when nothing is held. */
+/* Both are -1 while the directory is not taken. */
 struct state_dir {
 	int fd, lock_fd;
 	char path[256]; /* for what people read */
 };
 
-/* 0, or -1 after logging why; ends in state_dir_close() either way. */
+/* 0, or -1 after logging why. The caller calls state_dir_close() in both cases. */
 int state_dir_open(struct state_dir *dir, const char *path);
 #define STATE_DIR_WHY_MAX 448
-/* Whether at least `min_free` percent of its disk are free; if not, `why` tells an operator so. */
+/* Whether at least `min_free` percent of the directory's disk are free. If not, `why` tells so to
+ * an operator. */
 bool
 state_dir_has_room(const struct state_dir *dir, unsigned min_free, char why[STATE_DIR_WHY_MAX]);
-/* Takes what was never opened. */
+/* Takes a state_dir that was never opened, too. */
 void state_dir_close(struct state_dir *dir);
 
 #endif

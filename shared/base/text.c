@@ -1,5 +1,6 @@
 /*
- * text.c - bytes from outside made fit for a log line, a reply or a DSN. Owns nothing, cannot fail.
+ * text.c - makes bytes from outside fit for a log line, a reply or a DSN. Owns nothing, cannot
+ * fail.
  */
 #include "shared/base/text.h"
 

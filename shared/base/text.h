@@ -1,5 +1,5 @@
 /*
- * text.h - bytes from outside made fit for a log line, a reply or a DSN. Pure.
+ * text.h - makes bytes from outside fit for a log line, a reply or a DSN. Pure.
  */
 #ifndef SHARED_TEXT_H
 #define SHARED_TEXT_H
@@ -7,17 +7,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Length of the well-formed UTF-8 sequence (RFC 3629) at `text`, of which `left` > 0 bytes are
- * there; 0 when it is none. */
+/* Length of the well-formed UTF-8 sequence (RFC 3629) at `text`; 0 when the bytes are none. `left`
+ * > 0 bytes may be read. */
 size_t utf8_length(const char *text, size_t left);
 bool utf8_valid(const char *text, size_t length);
 /* How many characters a text in UTF-8 has. */
 size_t utf8_count(const char *text);
 bool text_is_ascii(const char *text, size_t length);
 
-/* Whether the character of utf8_length() `step` is a control beyond ASCII: C1 (U+0080 to U+009F),
- * which terminals obey, or one that turns the direction of what stands beside it (Unicode's
- * Bidi_Control). */
+/* Whether the character at `text`, of `step` bytes (utf8_length()), is a control beyond ASCII: C1
+ * (U+0080 to U+009F), which terminals obey, or one that changes the direction of its neighbours
+ * (Unicode's Bidi_Control). */
 bool text_is_hidden_control(const char *text, size_t step);
 bool text_has_hidden_controls(const char *text, size_t length);
 

@@ -1,8 +1,8 @@
 /*
  * timer.h - timers of a loop, in milliseconds.
  *
- * A timer is embedded in what it is about, and belongs to the thread of its loop. Its owner cancels
- * it before that memory goes; its own callback may free it.
+ * A timer is embedded in the struct that it is about, and belongs to the thread of its loop. The
+ * owner cancels the timer before the struct is freed; the timer's own callback may free the struct.
  */
 #ifndef SHARED_TIMER_H
 #define SHARED_TIMER_H
@@ -23,16 +23,17 @@ struct timer {
 
 void timer_init(struct timer *timer, struct loop *loop, void (*run)(void *arg), void *arg);
 
-/* Calls run() once after `ms`, or again and again every `ms`, instead of what was set before. */
+/* Calls run() once after `ms` (timer_set) or every `ms` (timer_repeat). Replaces what was set
+ * before. */
 void timer_set(struct timer *timer, uint64_t ms);
 void timer_repeat(struct timer *timer, uint64_t ms);
 
-/* Calls run() as soon as whoever is calling now has returned to the loop. */
+/* Calls run() as soon as the current callback has returned to the loop. */
 void timer_soon(struct timer *timer);
 
 bool timer_is_set(const struct timer *timer);
 
-/* Also one that is not set, or is all zeros. */
+/* Takes a timer that is not set, or is all zeros. */
 void timer_cancel(struct timer *timer);
 
 #endif

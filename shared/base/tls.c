@@ -1,6 +1,8 @@
 /*
- * tls.c - TLS contexts. OpenSSL's contexts are counted references, so a reload swaps the list under
- * a lock while running sessions keep the old one alive.
+ * tls.c - TLS contexts.
+ *
+ * OpenSSL counts references to a context. So a reload swaps the list of contexts under a lock, and
+ * running sessions keep the old contexts alive.
  */
 #include "shared/base/tls.h"
 
@@ -18,9 +20,11 @@
 
 struct tls_server {
 	enum tls_profile profile;
-	struct tls_tickets *tickets; /* one for all contexts, so that a reload ends no session */
+	struct tls_tickets
+		*tickets; /* one for all contexts, so that sessions can be resumed after a reload */
 	pthread_mutex_t lock;
-	SSL_CTX **contexts; /* under lock; one a pair of files, sessions begin with the first */
+	SSL_CTX **contexts; /* under lock; one for each pair of files; a session begins with the
+			       first */
 	size_t count;
 };
 
@@ -57,8 +61,8 @@ allow_old(SSL_CTX *context)
 	SSL_CTX_set_cipher_list(context, "DEFAULT:@SECLEVEL=0");
 }
 
-/* Devices without elliptic curves. Those that know RSA alone as well get that, as some of them take
- * no prime of 2048 bits. */
+/* For devices without elliptic curves. DHE comes last: some of these devices take no prime of 2048
+ * bits, and a device that also knows plain RSA gets RSA. */
 static void
 allow_older(SSL_CTX *context)
 {
@@ -92,7 +96,7 @@ has_general_name(X509 *certificate, const GENERAL_NAME *name)
 			(size_t)name->d.dNSName->length, 0, NULL) == 1;
 }
 
-/* Whether the certificate is as good as `first` for whoever connects by a name of that. */
+/* Whether the certificate has every name of `first`, so that it serves the same hosts. */
 static bool
 has_names_of(X509 *certificate, X509 *first)
 {
@@ -121,9 +125,10 @@ use_certificate(SSL *ssl, SSL_CTX *context)
 }
 
 /*
- * RFC 6066 3. All certificates for the name are used: OpenSSL keeps one of each kind of key, the
- * one that is given last, and lets the client's ciphers choose. Without a match the default is as
- * good as any for a mail client, and with it those that have its names.
+ * Chooses certificates by SNI (RFC 6066 3). All certificates with the name are used: OpenSSL keeps
+ * the last one given for each kind of key, and the client's ciphers choose among the kinds. Without
+ * a match any certificate is as good for a mail client: the default serves, with those that have
+ * all its names.
  */
 static int
 on_server_name(SSL *ssl, int *alert, void *arg)

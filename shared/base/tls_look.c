@@ -1,5 +1,6 @@
 /*
- * tls_look.c - what a certificate's file says of itself.
+ * tls_look.c - reads what a certificate's file says: its dates, and whether it has a name. Pure but
+ * for reading the file.
  */
 #include <errno.h>
 #include <stdio.h>

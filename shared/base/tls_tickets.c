@@ -1,5 +1,6 @@
 /*
- * tls_tickets.c - ticket keys for OpenSSL, which keeps one for as long as its context lives.
+ * tls_tickets.c - ticket keys that turn. OpenSSL alone keeps one key for as long as its context
+ * lives.
  */
 #include "shared/base/tls_tickets.h"
 
@@ -23,7 +24,7 @@ struct tls_tickets {
 	struct key keys[2]; /* under lock; the newest, and the one before */
 };
 
-/* The key of that name; NULL when it is gone. For a new ticket the newest. */
+/* The key with the name; without a name (a new ticket) the newest. False: the key is gone. */
 static bool
 find_key(struct tls_tickets *tickets, const unsigned char *name, struct key *out, bool *newest_out)
 {
@@ -51,7 +52,7 @@ set_mac(EVP_MAC_CTX *mac, struct key *key)
 	return EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
-/* 1 done, 2 done and the client gets a new ticket, 0 no such key, -1 failed. */
+/* OpenSSL's answers: 1 done, 2 done and the client gets a new ticket, 0 no such key, -1 failed. */
 static int
 on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *cipher,
 	EVP_MAC_CTX *mac, int making)
@@ -94,7 +95,7 @@ tls_tickets_new(void)
 
 	pthread_mutex_init(&tickets->lock, NULL);
 	tls_tickets_turn(tickets);
-	tls_tickets_turn(tickets); /* no key of zeros */
+	tls_tickets_turn(tickets); /* twice, so that no key is all zeros */
 	return tickets;
 }
 

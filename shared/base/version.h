@@ -1,5 +1,5 @@
 /*
- * version.h - the version that every program tells.
+ * version.h - the version that every program shows.
  */
 #ifndef SHARED_VERSION_H
 #define SHARED_VERSION_H

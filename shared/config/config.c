@@ -27,7 +27,8 @@ struct unit {
 	uint64_t factor;
 };
 
-/* Digits and one of `units` (ends with NULL). No leading zeros: YAML readers take them as octal. */
+/* Digits and one of `units` (ends with NULL). Leading zeros are refused: YAML readers take such a
+ * number as octal. */
 static int
 parse_units(const char *text, const struct unit *units, uint64_t *out)
 {
@@ -141,8 +142,8 @@ library_config(char last[256])
 	};
 }
 
-/* The text was found right before, so that an error here means that the schema and the check
- * disagree; the library's own words are all there is then. */
+/* The check has passed the text already. An error of the library here means that schema and check
+ * disagree, and only the library's words can be shown. */
 static struct config_loaded *
 load(const char *file, const char *text, size_t length, FILE *errors)
 {
@@ -166,7 +167,7 @@ set_text(char **at, const char *fallback)
 		*at = xstrdup(fallback);
 }
 
-/* Turns what was loaded as text into its number; an absent key gets its default. */
+/* Converts a value that was loaded as text into its number. An absent key gets its default. */
 static void
 convert(void *at, const struct config_rule *rule)
 {
@@ -201,7 +202,7 @@ apply_rules(struct config_loaded *loaded, const struct config_check *check)
 	}
 }
 
-/* Debian's root key; without it there is nothing to validate with. */
+/* Debian's file of the DNS root key. NULL: it is not installed, and nothing can be validated. */
 static const char *
 default_anchor(void)
 {
@@ -256,7 +257,7 @@ gather_certificates(struct config_loaded *loaded)
 	config->ingress.tls.files_count = loaded->more_count + 1;
 }
 
-/* A file with one line: the password. */
+/* Reads the password: the file's only line. */
 static void
 read_password(
 	struct config_check *check, const char *path, const char *password_file, char **password)
@@ -385,7 +386,7 @@ check_sources(const struct config *config, struct config_check *check)
 			"is of the same family as the first: one IPv4 and one IPv6 address");
 }
 
-/* A wrong address was named before. */
+/* Skips a wrong address: the check has reported it. */
 static char *
 egress_of(const struct config *config)
 {
@@ -414,12 +415,12 @@ check_sender(const struct config *config, struct config_check *check)
 	check_sources(config, check);
 }
 
-/* An address that something listens on, and where it stands. */
+/* An address to listen on, and where in the file it stands. */
 struct place {
 	char path[64];
 	const char *text;
-	bool page; /* the API or the metrics: shares its port with nothing, also not by a wildcard
-		    */
+	bool page; /* of the API or the metrics: its port is shared with nothing, also not by a
+		      wildcard */
 };
 
 static bool
@@ -470,7 +471,7 @@ check_places(const struct config *config, struct config_check *check)
 	free(places);
 }
 
-/* What one key asks of another. */
+/* Checks keys against each other. */
 static void
 check_together(const struct config_loaded *loaded, struct config_check *check)
 {
@@ -502,7 +503,8 @@ read_passwords(struct config *config, struct config_check *check)
 		&config->queue.sasl.password);
 }
 
-/* What of a file is looked at: all, what it says alone, or also what its keys ask of each other. */
+/* How much to check: everything; the file's text alone; or the text and its keys against each
+ * other. */
 enum depth { DEPTH_ALL, DEPTH_ALONE, DEPTH_TOGETHER };
 
 static struct config *

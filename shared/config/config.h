@@ -18,29 +18,29 @@ enum config_backend { BACKEND_LMDB, BACKEND_KAFKA };
 enum config_sasl { SASL_NONE, SASL_PLAIN, SASL_SCRAM_SHA_256, SASL_SCRAM_SHA_512 };
 enum listen_tls { LISTEN_PLAIN, LISTEN_STARTTLS, LISTEN_IMPLICIT }; /* none, starttls, implicit */
 enum listen_auth { AUTH_NEVER, AUTH_KNOWN_ADDRESSES, AUTH_ALWAYS }; /* AUTH without TLS */
-/* What is done with mail that clamd has an alert for, but no virus found in. */
+/* What is done with mail that clamd alerts about without naming a virus. */
 enum alert_policy { ALERT_HOLD, ALERT_TAG, ALERT_PASS }; /* hold, tag, pass */
 enum bare_newline { BARE_NORMALISE, BARE_REFUSE };
 
 struct listen_config {
 	char *address;                     /* host:port */
 	enum listen_tls tls;               /* default none: no STARTTLS offered */
-	bool tls_required;                 /* with starttls: refuse MAIL before it (port 587) */
+	bool tls_required;                 /* with starttls: refuse MAIL before TLS (port 587) */
 	bool auth;                         /* offer AUTH; default true */
 	enum listen_auth auth_without_tls; /* default never */
-	bool proxy;                        /* PROXY header required, from `proxies` only */
+	bool proxy;                        /* a PROXY header is required, from `proxies` only */
 	char **proxies;                    /* addresses and networks */
 	unsigned proxies_count;
 	enum tls_profile profile; /* key tls_profile: modern (default) or legacy */
 };
 
-/* Atomic is what SIGHUP changes (config_live.h) while all threads read it. */
+/* Atomic members may change by SIGHUP (config_live.h) while all threads read them. */
 struct config {
 	char *file;      /* where it was read from */
 	char *hostname;  /* default: the machine's */
 	char *state_dir; /* required */
-	char *user;      /* who the process becomes; NULL: whoever it is, but for root */
-	char *group;     /* default the user's own */
+	char *user;  /* whom the process becomes; NULL: it stays who it is, which may not be root */
+	char *group; /* default the user's own */
 	struct {
 		_Atomic int level; /* enum log_level; key log.level: debug, info, warn, error */
 	} log;
@@ -54,20 +54,20 @@ struct config {
 		struct {
 			enum config_sasl mechanism; /* default none */
 			char *username;
-			char *password; /* that of password_file when that is set */
+			char *password; /* read from password_file when that is set */
 			char *password_file;
 		} sasl;
 		uint64_t map_size;            /* lmdb, 64G (address space, not disk) */
 		_Atomic unsigned min_free;    /* percent of the disk, 10 */
 		_Atomic uint64_t events_size; /* cap of the event files, 1G */
-		_Atomic uint64_t floods_size; /* of those of what strangers cause, 100M */
+		_Atomic uint64_t floods_size; /* the same of events that strangers cause, 100M */
 		_Atomic uint64_t events_keep; /* ms, 30d */
-		_Atomic uint64_t audit_size;  /* of those of what operators changed, 100M */
+		_Atomic uint64_t audit_size;  /* the same of operators' changes, 100M */
 		_Atomic uint64_t audit_keep;  /* ms, 365d */
 	} queue;
 	struct {
 		char *address;  /* unix:/run/redis/redis-server.sock */
-		char *password; /* that of password_file when that is set */
+		char *password; /* read from password_file when that is set */
 		char *password_file;
 		bool tls;
 		char *ca;
@@ -85,11 +85,11 @@ struct config {
 		_Atomic unsigned connections_max;         /* of a process, 2000 */
 		_Atomic unsigned connections_per_address; /* 100 */
 		_Atomic unsigned known_share;             /* percent kept for who is known, 50 */
-		_Atomic unsigned strangers_per_network; /* of a /24 or /48 who are not known, 250 */
-		_Atomic uint64_t stranger_timeout;      /* until MAIL, 30s */
+		_Atomic unsigned strangers_per_network; /* unknown clients of one /24 or /48, 250 */
+		_Atomic uint64_t stranger_timeout; /* an unknown client must have sent MAIL, 30s */
 		struct {
 			_Atomic unsigned connections, handshakes, commands; /* 600, 120, 1200 */
-		} stranger_rates;            /* of an address, a minute */
+		} stranger_rates;            /* of an unknown client's address, a minute */
 		_Atomic unsigned errors_max; /* bad commands before 421, 20 */
 		_Atomic uint64_t timeout;    /* of an idle client, 5m */
 		_Atomic int bare_newline;    /* enum bare_newline */
@@ -102,7 +102,7 @@ struct config {
 		_Atomic unsigned waiting_max; /* messages of an account waiting, 200000 */
 	} ingress;
 	struct {
-		/* Of accounts that have none of their own: 1000, 5000, 5000, 20000; 0: none. */
+		/* Of accounts without limits of their own: 1000, 5000, 5000, 20000. 0: no limit. */
 		struct {
 			_Atomic unsigned messages_hour, messages_day, recipients_hour,
 				recipients_day;
@@ -112,12 +112,12 @@ struct config {
 		bool enabled; /* true; false forwards unscanned, and says so at start */
 		char **clamd;
 		unsigned clamd_count;
-		char *clamd_temporary;          /* where they unpack; default none: not looked at */
-		_Atomic uint64_t timeout;       /* of a scan, 60s */
-		unsigned connections;           /* to each clamd at most, 10 */
-		_Atomic uint64_t signature_age; /* older alerts, 48h */
+		char *clamd_temporary;    /* where the clamds unpack; default none: not looked at */
+		_Atomic uint64_t timeout; /* of a scan, 60s */
+		unsigned connections;     /* to each clamd at most, 10 */
+		_Atomic uint64_t signature_age; /* signatures older than this raise an alert, 48h */
 		_Atomic int pua, heuristics;    /* enum alert_policy, hold */
-		_Atomic uint64_t error_limit; /* what clamd only has errors for is held then, 3d */
+		_Atomic uint64_t error_limit;   /* then hold what clamd only fails on, 3d */
 	} scanner;
 	struct {
 		char *route;           /* mx, or a smarthost host:port */
@@ -128,9 +128,9 @@ struct config {
 			_Atomic uint64_t first, max; /* 5m, 4h */
 		} retry;
 		struct {
-			_Atomic uint64_t max, route; /* of a site, 30m; of the smarthost, 2m */
+			_Atomic uint64_t max, route; /* of a site 30m, of the smarthost 2m */
 		} rest;
-		_Atomic unsigned ambiguous_retries; /* of what may have arrived, 3 */
+		_Atomic unsigned ambiguous_retries; /* of a message that may have arrived, 3 */
 		_Atomic uint64_t delay_dsn;         /* 4h */
 		_Atomic unsigned concurrency_start,
 			concurrency_max;          /* connections per site: 5, 20 */
@@ -138,7 +138,7 @@ struct config {
 		unsigned port;                    /* of MX hosts, 25 */
 		char **source_address;            /* bind: one IPv4, one IPv6 at most; none: any */
 		unsigned source_address_count;
-		char *egress; /* those in their usual form, "192.0.2.1,2001:db8::1"; "" without */
+		char *egress; /* source_address as "192.0.2.1,2001:db8::1"; "" without */
 		struct {
 			_Atomic uint64_t connect, command, dot,
 				idle; /* 30s, 5m, 10m; cached idle 5s */
@@ -160,14 +160,14 @@ struct config {
 /*
  * Reads and checks a file. NULL, with every error on `errors` (a stream), one a line:
  *   shout.yaml:12: ingress.listen[0].tls: "ssl" is not one of: none, starttls, implicit
- * Unknown keys are errors. Checked here too: addresses, networks, durations and sizes in range,
- * files that must be readable, keys that need other keys.
+ * Unknown keys are errors. Also checked: addresses, networks, ranges of durations and sizes, files
+ * that must be readable, and keys that need other keys.
  */
 struct config *config_load(const char *file, FILE *errors);
-/* The same for somebody who only wants to know what the file says: what it names (certificates,
- * keys, files with a password) is neither looked at nor read, and may be somebody else's. */
+/* config_load() for a reader who only wants to know what the file says. Files that it names
+ * (certificates, keys, passwords) are not looked at: they may be another user's. */
 struct config *config_load_alone(const char *file, FILE *errors);
-/* The same for a process that runs already, and may no longer be allowed to look at such files. */
+/* config_load() for a running process, which may no longer be allowed to look at such files. */
 struct config *config_load_again(const char *file, FILE *errors);
 void config_free(struct config **config);
 

@@ -1,9 +1,9 @@
 /*
- * config_check.c - compare a file with the schema before it is loaded.
+ * config_check.c - compares a file with the schema before the file is loaded.
  *
- * libcyaml stops at the first error and names no key path, so this walks libyaml's document along
- * the same schema: it reports everything at once, each error with its line and its path, and
- * remembers where every key stands for the checks that come after loading.
+ * libcyaml stops at the first error and names no path of keys. So this file walks libyaml's
+ * document along the same schema: it reports all errors at once, each with its line and path, and
+ * remembers where every key stands for the checks after loading.
  */
 #include "shared/config/config_private.h"
 
@@ -27,7 +27,7 @@ struct place {
 struct config_check {
 	const char *file;
 	FILE *errors;
-	bool files; /* are looked at */
+	bool files; /* look at the files that the settings name */
 	unsigned count;
 	yaml_document_t document;
 	struct place *places;
@@ -79,7 +79,7 @@ config_error(struct config_check *check, const char *path, const char *format, .
 	check->count++;
 }
 
-/* An error at a line that no path stands for. */
+/* Reports an error at a line that has no path. */
 static void error_at(struct config_check *check, size_t line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -96,7 +96,7 @@ error_at(struct config_check *check, size_t line, const char *format, ...)
 	check->count++;
 }
 
-/* How many letters to change, add or drop from one word to the other (Levenshtein). */
+/* How many letters to change, add or drop to get from one word to the other (Levenshtein). */
 static unsigned
 distance(const char *a, const char *b)
 {
@@ -215,7 +215,7 @@ walk_sequence(struct config_check *check, const cyaml_schema_value_t *schema, ya
 	}
 }
 
-/* "a[3].b" to "a[].b". */
+/* Turns "a[3].b" into "a[].b". */
 static void
 path_general(const char *path, char out[PATH_SIZE])
 {

@@ -3,7 +3,7 @@
  *
  * cmd/shout.c (SIGHUP) -> [config_live] -> roles, queue
  *
- * Both configurations are written as text by the schema, key by key, and compared so.
+ * Two configurations are compared as text: the schema writes each, key by key.
  */
 #include "shared/config/config_live.h"
 
@@ -91,7 +91,7 @@ count_of(const cyaml_schema_field_t *field, const void *base)
 	return count;
 }
 
-/* An entry of a list: "{address: 0.0.0.0:25, tls: none}". */
+/* Writes an entry of a list: "{address: 0.0.0.0:25, tls: none}". */
 static void
 put_mapping(FILE *out, const cyaml_schema_value_t *schema, const char *path, const void *base)
 {
@@ -198,7 +198,8 @@ config_each_key(void (*cb)(void *arg, const char *path), void *arg)
 	each_field(&config_schema, "", on_key, &each);
 }
 
-/* What came from a file of its own is not read again: that file's key is compared. */
+/* Whether the value comes from a file of its own. Such a value was not read again, so the file's
+ * name is compared instead. */
 static bool
 from_file(const struct compare *compare, const char *path)
 {

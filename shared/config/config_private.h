@@ -12,7 +12,7 @@
 
 #include "shared/config/config.h"
 
-/* What the library fills: the settings, and keys that are turned into settings after loading. */
+/* What the library fills: the settings, and keys that become settings after loading. */
 struct config_loaded {
 	struct config config; /* first: config_free() gets its address */
 	char *certificate, *key;
@@ -23,46 +23,47 @@ struct config_loaded {
 #define LOADED struct config_loaded
 #define CONFIG(member) offsetof(struct config_loaded, config.member)
 
-/* How the text of a scalar is understood. The library stores durations and sizes as text in the
- * place of their number; config.c converts them there. */
+/* How the text of a scalar is read. The library stores durations and sizes as text where their
+ * number belongs; config.c converts them there. */
 enum config_kind { KIND_TEXT, KIND_NUMBER, KIND_DURATION, KIND_SIZE };
 
 struct config_rule {
-	const char *path; /* with [] for any index */
+	const char *path; /* [] stands for any index */
 	enum config_kind kind;
 	size_t offset;        /* in struct config_loaded; unused inside of lists */
-	const char *fallback; /* the default as it would be written, or NULL */
+	const char *fallback; /* the default as a file would say it, or NULL */
 	const char *min, *max;
-	const char *(*wrong)(const char *text); /* NULL, or what would be right */
+	const char *(*wrong)(
+		const char *text); /* NULL when the text is right, else what would be right */
 };
 
 extern const cyaml_schema_value_t config_schema;
 extern const struct config_rule config_rules[]; /* ends with path NULL */
 
-/* The keys that SIGHUP changes: this is where it is said which. */
+/* The keys that SIGHUP changes. No other place lists them. */
 struct config_live {
 	const char *path;
-	size_t offset, size; /* size 0: config_take() has a way of its own */
+	size_t offset, size; /* size 0: config_take() treats the key by name */
 };
 extern const struct config_live config_live_keys[]; /* ends with path NULL */
 
 const struct config_rule *config_rule_find(const char *path);
-/* Whether its value is a file or a directory that has to be there. */
+/* Whether the value names a file or a directory that must exist. */
 bool config_rule_is_file(const struct config_rule *rule);
-/* Numbers, durations and sizes to their value. 0 or -EINVAL. */
+/* A number, duration or size as text to its value. 0 or -EINVAL. */
 int config_value(enum config_kind kind, const char *text, uint64_t *value_out);
 
 /* A file that has been compared with the schema: where each key stands, and how many errors. */
 struct config_check;
 
-/* Parses `text` and writes every error. `files`: those that it names are looked at, too. Never
- * NULL. */
+/* Parses `text` and writes every error. `files`: also look at the files that the settings name.
+ * Never NULL. */
 struct config_check *
 config_check_new(const char *file, const char *text, size_t length, bool files, FILE *errors);
 void config_check_free(struct config_check **check);
 bool config_check_has(const struct config_check *check, const char *path);
 unsigned config_check_errors(const struct config_check *check);
-/* "<file>:<line>: <path>: ..."; a path that the file lacks stands at the line of its parent. */
+/* "<file>:<line>: <path>: ...". A path that the file lacks gets the line of its parent. */
 void config_error(struct config_check *check, const char *path, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

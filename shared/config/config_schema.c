@@ -2,8 +2,8 @@
  * config_schema.c - the keys of shout.yaml: their types for libcyaml, and which of them SIGHUP
  * changes. What a value has to look like says config_rules.c.
  *
- * All mappings have offset 0 and all fields count from the start of struct config_loaded (but those
- * of list entries), so that a key may be stored away from its neighbours.
+ * Mappings have offset 0, and fields count from the start of struct config_loaded, so that a key
+ * may be stored away from its neighbours. Only fields of list entries count from their entry.
  */
 #include "shared/config/config_private.h"
 
@@ -38,7 +38,7 @@
 #define TEXT_LIST(name, member)                                                                    \
 	LIST(name, CONFIG(member), CONFIG(member##_count), char *, &text_entry)
 
-/* Durations and sizes are loaded as text into the place of their number. */
+/* Durations and sizes are loaded as text where their number belongs. */
 _Static_assert(sizeof(char *) == sizeof(uint64_t), "text does not fit where its number goes");
 _Static_assert(sizeof(enum config_backend) == sizeof(int), "enums are stored as int");
 
@@ -293,7 +293,7 @@ const cyaml_schema_value_t config_schema = { CYAML_VALUE_MAPPING(
 	CYAML_FLAG_POINTER, LOADED, top_fields) };
 
 #define MEMBER(member) ((struct config *)0)->member
-/* A member that is not atomic does not compile here. */
+/* Does not compile for a member that is not atomic. */
 #define LIVE(path, member)                                                                           \
 	{                                                                                            \
 		path, CONFIG(member),                                                              \
@@ -313,7 +313,7 @@ const struct config_live config_live_keys[] = {
 	LIVE("queue.events_keep", queue.events_keep),
 	LIVE("queue.audit_size", queue.audit_size),
 	LIVE("queue.audit_keep", queue.audit_keep),
-	{ "ingress.tls.certificate", 0, 0 }, /* config_take() */
+	{ "ingress.tls.certificate", 0, 0 }, /* config_take() treats it by name */
 	{ "ingress.tls.key", 0, 0 },
 	{ "ingress.tls.more", 0, 0 },
 	LIVE("ingress.recipients_max", ingress.recipients_max),

@@ -1,14 +1,14 @@
 /*
- * http_door.c - HTTP servers whose clients cannot hold what others need.
+ * http_door.c - HTTP servers whose clients cannot take what others need.
  *
  * metrics, control's API -> [http_door] -> evhttp
  *
- * evhttp counts no connections, has a timeout for each read alone, calls nobody before it has all
- * of a request, and answers what it cannot read in HTML. So each connection's bufferevent is made
- * here, which lets http_scan.c look at what comes before evhttp takes it. What is not taken, first
- * of all a head without the token, is told here, in JSON, and the rest of the input is thrown away.
- * Whoever has shown the token once may send a body from then on; whether each request has it is the
- * API's to check.
+ * evhttp has gaps: it does not count connections, its timeout is for each read alone, it calls
+ * nobody before it has a whole request, and it refuses in HTML. So the door makes each connection's
+ * bufferevent, and http_scan.c follows the input before evhttp takes it. A request that is refused,
+ * first of all a head without the token, is answered here in JSON, and the rest of the input is
+ * thrown away. A client that has shown the token once may send bodies; whether each request has the
+ * token is for the API to check.
  */
 #include "shared/http/http_door.h"
 
@@ -38,15 +38,15 @@
 struct caller {
 	TAILQ_ENTRY(caller) entry;
 	struct http_door *door;
-	struct bufferevent *stream;           /* of the connection, which frees it */
-	struct evhttp_connection *connection; /* NULL until it has arrived */
+	struct bufferevent *stream;           /* the connection frees it */
+	struct evhttp_connection *connection; /* NULL until evhttp has the connection */
 	char address[NET_TEXT_MAX];
-	struct evbuffer_cb_entry *watch;
-	struct timer next;  /* it has arrived, or is to hear 401 */
-	struct timer timer; /* its deadline */
+	struct evbuffer_cb_entry *on_input;
+	struct timer next;  /* runs on the loop's next turn: arrive(), or a refusal */
+	struct timer timer; /* the deadline */
 	struct http_scan scan;
-	uint64_t answered;           /* requests */
-	bool working, refused, last; /* last: no request is taken behind the one in hand */
+	uint64_t answered;           /* requests that were answered */
+	bool working, refused, last; /* last: the request in hand is the last one taken */
 };
 
 struct http_door {
@@ -54,7 +54,7 @@ struct http_door {
 	struct evhttp *server;
 	struct loop *loop;
 	TAILQ_HEAD(, caller) callers; /* the oldest first */
-	struct caller *coming;        /* has not arrived, or NULL */
+	struct caller *coming;        /* evhttp does not have it yet; or NULL */
 	struct http_scan_options scan;
 	struct metric *for_others, *late, *without_token, *not_taken;
 };
@@ -79,11 +79,12 @@ on_closed(struct evhttp_connection *connection, void *arg)
 	struct caller *caller = arg;
 
 	(void)connection;
-	evbuffer_remove_cb_entry(bufferevent_get_input(caller->stream), caller->watch);
+	evbuffer_remove_cb_entry(bufferevent_get_input(caller->stream), caller->on_input);
 	caller_free(caller);
 }
 
-/* As if the client had been silent: evhttp lets go of a request that is still worked for. */
+/* Ends the connection as evhttp ends one whose client was silent: evhttp lets go of a request that
+ * is still being answered. */
 static void
 hang_up(struct caller *caller, struct metric *why)
 {
@@ -104,7 +105,7 @@ on_deadline(void *arg)
 
 /* ---- what comes ---- */
 
-/* The last bytes of the input: what evhttp has not seen yet. */
+/* Scans the last `added` bytes of the input, which evhttp has not seen yet. */
 static bool
 scan(struct caller *caller, struct evbuffer *input, size_t added)
 {
@@ -118,8 +119,9 @@ scan(struct caller *caller, struct evbuffer *input, size_t added)
 		size_t seen = 0;
 
 		for (int i = 0; i < count && i < 8 && good && seen < added; i++) {
-			const size_t rest = added - seen;
-			const size_t length = pieces[i].iov_len < rest ? pieces[i].iov_len : rest;
+			const size_t unseen = added - seen;
+			const size_t length = pieces[i].iov_len < unseen ? pieces[i].iov_len
+									 : unseen;
 
 			good = http_scan_feed(&caller->scan, pieces[i].iov_base, length);
 			seen += length;
@@ -131,8 +133,8 @@ scan(struct caller *caller, struct evbuffer *input, size_t added)
 	return good;
 }
 
-/* evhttp never sees the end of a head that is refused. Where it has requests before in hand, the
- * answer to the first of them is the last of the connection. */
+/* evhttp never sees the end of a refused head. When evhttp still has earlier requests in hand, the
+ * answer to the first of them is the connection's last. */
 static void
 on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 {
@@ -194,7 +196,7 @@ phrase(int status)
 	}
 }
 
-/* "error" and "field" as the API has them. */
+/* Writes "error" and "field" as the API writes them. */
 static void
 write_reason(const struct caller *caller, struct evbuffer *body)
 {
@@ -212,7 +214,7 @@ write_reason(const struct caller *caller, struct evbuffer *body)
 		evbuffer_add_printf(body, "\",\n \"field\": null\n}\n");
 }
 
-/* What the path takes instead of the method; a path that takes nothing is none. */
+/* Writes the methods that the path takes. A path that takes no method does not exist. */
 static void
 find_allowed(struct caller *caller, char *allow, size_t size)
 {
@@ -227,8 +229,8 @@ find_allowed(struct caller *caller, char *allow, size_t size)
 	scan->error = "there is no such path";
 }
 
-/* The connection is ours from here on. What the client still sends is read for a while: closing
- * with input unread would take the answer with it. */
+/* From here on the connection is the door's. The door reads on for a while: closing a socket with
+ * unread input would discard the answer. */
 static void
 refuse(struct caller *caller)
 {
@@ -260,7 +262,7 @@ refuse(struct caller *caller)
 
 /* ---- the beginning of a connection ---- */
 
-/* The oldest that may go for a new one, of one address or of all. */
+/* The oldest connection, of one address or of all, that may give way to a new one. */
 static struct caller *
 find_idle(struct caller *for_whom, const char *address)
 {
@@ -284,7 +286,7 @@ count(const struct http_door *door, const char *address)
 	return n;
 }
 
-/* Whoever goes for it may be the caller itself. */
+/* Without a connection that may give way, the new one itself goes. */
 static void
 make_room(struct caller *caller)
 {
@@ -300,7 +302,8 @@ make_room(struct caller *caller)
 	hang_up(victim ? victim : caller, door->for_others);
 }
 
-/* evhttp's callbacks have its connection for their argument. */
+/* evhttp's callbacks have the connection as their argument, so it is known before the first
+ * request. */
 static void
 arrive(struct caller *caller)
 {
@@ -328,9 +331,9 @@ on_next(void *arg)
 		arrive(caller);
 }
 
-/* evhttp on its own closes a socket first and takes it out of the epoll set then, when its number
- * may be a socket of another thread. The socket comes in a moment; the one before has arrived, of
- * however many evhttp accepts at a time. */
+/* evhttp's own bufferevent closes its socket first and leaves the epoll set afterwards, when the
+ * number may already be a socket of another thread. evhttp gives the socket after this callback, so
+ * the caller made before has arrived when the next one is made. */
 static struct bufferevent *
 new_stream(struct event_base *base, void *arg)
 {
@@ -348,7 +351,7 @@ new_stream(struct event_base *base, void *arg)
 	if (!caller->stream)
 		die("out of memory", "bufferevent_socket_new");
 	http_scan_init(&caller->scan, &door->scan);
-	caller->watch = evbuffer_add_cb(bufferevent_get_input(caller->stream), on_input, caller);
+	caller->on_input = evbuffer_add_cb(bufferevent_get_input(caller->stream), on_input, caller);
 	TAILQ_INSERT_TAIL(&door->callers, caller, entry);
 	timer_soon(&caller->next);
 	timer_set(&caller->timer, door->options.deadline_s * UINT64_C(1000));
@@ -379,7 +382,7 @@ http_door_new(struct loop *loop, const struct http_door_options *options)
 		die("out of memory", "evhttp_new");
 	TAILQ_INIT(&door->callers);
 	evhttp_set_bevcb(door->server, new_stream, door);
-	/* What evhttp would refuse has been refused in JSON before. */
+	/* The door has refused in JSON what evhttp would refuse. */
 	evhttp_set_allowed_methods(door->server, METHODS);
 	evhttp_set_max_headers_size(door->server, (ev_ssize_t)(2 * options->head_max));
 	evhttp_set_max_body_size(door->server, (ev_ssize_t)(2 * options->body_max));
@@ -410,7 +413,7 @@ http_door_free(struct http_door **door_ref)
 	*door_ref = NULL;
 }
 
-/* NULL: the client has gone. */
+/* NULL: the client has left. */
 static struct caller *
 caller_of(struct http_door *door, struct evhttp_request *request)
 {
@@ -434,7 +437,7 @@ http_door_take(struct http_door *door, struct evhttp_request *request)
 	timer_cancel(&caller->timer);
 }
 
-/* HEAD hears how long the body is that evhttp would send. */
+/* The answer to HEAD has the length of the body that GET would get. */
 static void
 add_length(struct evhttp_request *request, size_t length)
 {

@@ -1,6 +1,7 @@
 /*
- * http_door.h - HTTP servers whose clients cannot hold what others need: connections are few, a
- * request and its answer have a time as a whole, and nobody's body is read before the token.
+ * http_door.h - HTTP servers whose clients cannot take what others need. Connections are few, a
+ * request and its answer have a deadline as a whole, and no body is read before the token was
+ * shown.
  */
 #ifndef SHARED_HTTP_DOOR_H
 #define SHARED_HTTP_DOOR_H
@@ -15,27 +16,26 @@ struct http_door;
 struct loop;
 
 struct http_door_options {
-	/* When there are as many the oldest goes that has not shown the token and is not worked
-	 * for. */
+	/* At the bound, the oldest connection gives way that has not shown the token and has no
+	 * request in hand. */
 	unsigned connections_max, per_address_max;
-	/* From the connection, or the answer before, to the end of the next request; and of an
-	 * answer. */
+	/* For a whole request, from the connection or the answer before; and for a whole answer. */
 	unsigned deadline_s;
 	const char *token; /* borrowed; NULL: anybody may ask */
-	/* Of a request, in bytes: what is larger is refused as it comes. */
+	/* Bytes of a request. A larger request is refused while it comes. */
 	size_t head_max, body_max;
-	/* The methods that a path takes, "GET, HEAD": for who uses one that HTTP does not know.
-	 * NULL: GET and HEAD. `path` need not be one. */
+	/* Writes the methods that a path takes, "GET, HEAD", for a client that used a method
+	 * unknown to HTTP. NULL: GET and HEAD. `path` need not exist. */
 	void (*allow)(const char *path, char *out, size_t size);
 };
 
-/* Never NULL. The server itself is evhttp's, and goes with the door. */
+/* Never NULL. The server is evhttp's, and is freed with the door. */
 struct http_door *http_door_new(struct loop *loop, const struct http_door_options *options);
 struct evhttp *http_door_server(struct http_door *door);
 /* Takes NULL. */
 void http_door_free(struct http_door **door);
 
-/* To be called first with each request: while it is worked for there is no deadline. */
+/* Call it first with each request. A request in hand has no deadline until its answer. */
 void http_door_take(struct http_door *door, struct evhttp_request *request);
 /* evhttp_send_reply(), with the deadline of an answer. */
 void http_door_reply(

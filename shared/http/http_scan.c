@@ -1,5 +1,5 @@
 /*
- * http_scan.c - what a client sends over a connection, followed byte by byte.
+ * http_scan.c - follows what a client sends over a connection, byte by byte. Fails by `status`.
  */
 #include "shared/http/http_scan.h"
 
@@ -13,7 +13,7 @@
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 
-#define DIGITS_MAX 15 /* of a length: no number of them overflows */
+#define DIGITS_MAX 15 /* of a length: that many digits cannot overflow */
 
 void
 http_scan_init(struct http_scan *scan, const struct http_scan_options *options)
@@ -25,7 +25,7 @@ static void
 line_clear(struct http_scan *scan)
 {
 	if (scan->line)
-		explicit_bzero(scan->line, scan->line_length); /* it may hold the token */
+		explicit_bzero(scan->line, scan->line_length); /* the line may hold the token */
 	scan->line_length = 0;
 }
 
@@ -38,7 +38,7 @@ http_scan_wipe(struct http_scan *scan)
 	scan->line = scan->target = NULL;
 }
 
-/* The first reason counts. */
+/* The first reason counts, later ones are dropped. */
 static void
 refuse(struct http_scan *scan, int status, const char *field, const char *error)
 {
@@ -262,7 +262,8 @@ take_line(struct http_scan *scan, char *line)
 	}
 }
 
-/* Whether no more is read: a head's reason is told at its end only, so that its token counts. */
+/* Whether scanning has ended. A refused head is scanned to its end, so that a missing token is seen
+ * and 401 comes first. */
 static bool
 is_over(const struct http_scan *scan)
 {
@@ -304,7 +305,7 @@ line_end(struct http_scan *scan)
 	line_clear(scan);
 }
 
-/* No end of the head is waited for. */
+/* A line that is too long ends scanning at once: the end of its head may never come. */
 static void
 too_long(struct http_scan *scan)
 {
@@ -318,7 +319,7 @@ too_long(struct http_scan *scan)
 	scan->state = HTTP_SCAN_BODY;
 }
 
-/* Takes a line, or its beginning; how much of the data that was. */
+/* Takes a line or its beginning; returns how many bytes of the data that was. */
 static size_t
 feed_line(struct http_scan *scan, const char *data, size_t size)
 {

@@ -1,9 +1,9 @@
 /*
- * http_scan.h - what a client sends over a connection, followed byte by byte: where a request's
- * head and body end, and why one is not taken. Pure.
+ * http_scan.h - follows what a client sends over a connection, byte by byte: where the head and the
+ * body of a request end, and why a request is refused. Pure.
  *
- * It asks for more than a lenient server would: where two readers could see different ends of a
- * request (RFC 9112 11.2) there is none.
+ * The scan is stricter than a lenient server: a request that two readers could end at different
+ * places (RFC 9112 11.2) is refused.
  */
 #ifndef SHARED_HTTP_SCAN_H
 #define SHARED_HTTP_SCAN_H
@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 struct http_scan_options {
-	const char *token; /* "Authorization: Bearer" has to have it; NULL: anybody may ask */
+	const char *token;         /* "Authorization: Bearer" must have it; NULL: anybody may ask */
 	size_t head_max, body_max; /* bytes */
 };
 
@@ -29,25 +29,26 @@ enum http_scan_state {
 struct http_scan {
 	const struct http_scan_options *options;
 	enum http_scan_state state;
-	char *line; /* as far as it has come */
+	char *line; /* as much of it as has come */
 	size_t line_length, line_room, head;
-	uint64_t left, body; /* bytes of the body, or chunk, to come; bytes of chunks so far */
+	uint64_t left,
+		body; /* bytes of the body, or chunk, still to come; bytes of chunks so far */
 	bool has_length, chunked, is_head, trusted;
-	char *target;      /* of the request, as it came */
-	uint64_t requests; /* whole ones */
-	/* Why the request is not taken: its HTTP status (0: it is), what it is about, and what
-	 * would be right. It is said at the end of the head, so that 401 comes first. */
+	char *target;      /* of the request, as the client wrote it */
+	uint64_t requests; /* whole ones so far */
+	/* Why the request is refused: its HTTP status (0: it is not), the field, and what would be
+	 * right. It is told at the end of the head, so that 401 comes first. */
 	int status;
-	const char *field, *error; /* in JSON as they stand */
+	const char *field, *error; /* fit for JSON without escapes */
 };
 
 void http_scan_init(struct http_scan *scan, const struct http_scan_options *options);
 void http_scan_wipe(struct http_scan *scan);
-/* Takes what has come. False at the end: `status` says why no more is taken. */
+/* Takes the next bytes. False: scanning has ended, `status` says why. */
 bool http_scan_feed(struct http_scan *scan, const char *data, size_t size);
 
-/* Whether a field "Authorization" (or NULL) is "Bearer" with the token. Takes the same time for
- * each wrong one of its length. */
+/* Whether the value of "Authorization" (or NULL) is "Bearer" with the token. The time taken does
+ * not depend on which bytes are wrong. */
 bool http_token_is(const char *token, const char *authorization);
 
 #endif

@@ -4,7 +4,7 @@
  *
  *     registry, probes --> [metrics loop] --> GET /metrics, /livez, /readyz
  *
- * /livez answers as long as the loop turns.
+ * /livez answers as long as the metrics loop turns; it looks at nothing else.
  */
 #include <errno.h>
 #include <unistd.h>

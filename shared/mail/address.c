@@ -56,8 +56,8 @@ local_length(const char *text, size_t length)
 	return i;
 }
 
-/* The address of "[192.0.2.1]" or "[IPv6:2001:db8::1]" in `bytes`; its family, 0 when it is none.
- */
+/* The bytes of "[192.0.2.1]" or "[IPv6:2001:db8::1]". Returns the address family, 0 when the text
+ * is no literal. */
 static int
 literal_parse(const char *text, size_t length, unsigned char bytes[16])
 {
@@ -144,7 +144,7 @@ address_parse(const char *text, size_t length, struct address *out)
 	return 0;
 }
 
-/* Length of "@a,@b:" at the start of a path, 0 without one, -EINVAL when malformed. */
+/* Length of "@a,@b:" at the start of a path: 0 without one, -EINVAL when malformed. */
 static long
 source_route_length(const char *text, size_t length)
 {
@@ -152,7 +152,7 @@ source_route_length(const char *text, size_t length)
 
 	if (length == 0 || text[0] != '@')
 		return 0;
-	/* A literal in a route holds colons of its own; nobody has used one for decades. */
+	/* Address literals in a route have colons, too. No mail has used them for decades. */
 	if (!colon)
 		return -EINVAL;
 	for (; at < colon; at = comma + 1) {
@@ -165,7 +165,9 @@ source_route_length(const char *text, size_t length)
 	return colon + 1 - text;
 }
 
-/* Where the text ends: at `stop` (or, for a blank, at any blank) outside quotes, or at its end. */
+/*
+ * Where the text ends: at the first `stop` outside quotes (for a blank, any blank), or at its end.
+ */
 static size_t
 path_end(const char *text, size_t length, char stop)
 {
@@ -227,9 +229,9 @@ address_parse_path(const char *text, size_t length, struct address *out)
 	return (long)(at + end + 1);
 }
 
-/* Upper case beyond ASCII and compatible forms are mapped, as mail programs and resolvers do. Other
- * scripts have dots of their own, and one may be the last character; some characters are mapped to
- * nothing, which may leave no domain. */
+/* Maps capitals beyond ASCII and compatible forms, as mail programs and resolvers do. Some scripts
+ * have full stops of their own, which may end the name. Some characters map to nothing, which may
+ * leave no domain. */
 static bool
 to_a_labels(char domain[256])
 {
@@ -248,7 +250,7 @@ to_a_labels(char domain[256])
 	return valid;
 }
 
-/* An IPv4 address within IPv6 leads to the same host as itself. */
+/* An IPv4 address mapped into IPv6 gets the IPv4 spelling: both lead to the same host. */
 static bool
 literal_canonical(const char *text, size_t length, char out[256])
 {
@@ -293,14 +295,14 @@ address_domain_named(const char *domain, size_t length, char out[256])
 		return false;
 	if (out[0] == '[')
 		return literal_valid(out, strlen(out));
-	if (strstr(out, "xn--") && !to_a_labels(out)) /* which reads A-labels back */
+	if (strstr(out, "xn--") && !to_a_labels(out)) /* checks A-labels, too */
 		return false;
 	top = strrchr(out, '.');
 	return text_is_ascii(out, strlen(out)) && address_domain_valid(out, strlen(out)) &&
 		!(top && strchr(top, '_'));
 }
 
-/* A local part without the quotes and backslashes that it can do without; its new length. */
+/* Drops needless quotes and backslashes of a local part; returns the new length. */
 static size_t
 local_canonical(const char *text, size_t length, char *out)
 {

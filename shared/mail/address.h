@@ -1,5 +1,6 @@
 /*
- * address.h - parser of mailboxes in SMTP paths (RFC 5321 4.1.2, RFC 6531). Pure.
+ * address.h - parser of mailboxes in SMTP paths (RFC 5321 4.1.2, RFC 6531). Pure; -EINVAL for what
+ * is no mailbox.
  */
 #ifndef SHARED_ADDRESS_H
 #define SHARED_ADDRESS_H
@@ -21,10 +22,10 @@ struct address {
 };
 
 /*
- * A mailbox alone: "a@b.example", "\"odd one\"@b.example", "x@[192.0.2.1]", "postmaster".
- * 0 or -EINVAL. Checks syntax and lengths (whole ADDRESS_MAX, domain 255, label 63; longer local
- * parts than RFC 5321's 64 pass), control characters. A dot at the end of the domain, which RFC
- * 5321 does not know and the next hop may refuse, is left out of what is returned, as Postfix does.
+ * A mailbox alone: "a@b.example", "\"odd one\"@b.example", "x@[192.0.2.1]", "postmaster". 0 or
+ * -EINVAL. Checks syntax, control characters, and lengths: ADDRESS_MAX in all, domain 255, label 63
+ * (a local part may exceed RFC 5321's 64). A dot at the end of the domain is dropped, as Postfix
+ * does: RFC 5321 does not allow the dot, and the next hop may refuse it.
  */
 int address_parse(const char *text, size_t length, struct address *out);
 
@@ -38,37 +39,38 @@ long address_parse_path(const char *text, size_t length, struct address *out);
 /* A domain: letters-digits-hyphens labels, or UTF-8 labels; no literal. */
 bool address_domain_valid(const char *domain, size_t length);
 
-/* What names the same domain gives the same text: lower case, no trailing dot, A-labels ("xn--...")
- * for UTF-8; one spelling of an address literal. What is no domain name is copied. False when it is
- * empty or too long. */
+/* Writes the one form of a domain, so that equal domains give equal texts: lower case, no trailing
+ * dot, A-labels ("xn--...") for UTF-8, one spelling of an address literal. A text that is no domain
+ * name is copied. False when the text is empty or too long. */
 bool address_domain_canonical(const char *domain, size_t length, char out[256]);
 
-/* The same; false as well for what has no such form: invisible characters that change a name, signs
- * that no name may have, A-labels that stand for those. */
+/* Like address_domain_canonical(), but false for a text without such a form: invisible characters
+ * that change a name, characters that no name may have, and A-labels that stand for either. */
 bool address_domain_named(const char *domain, size_t length, char out[256]);
 
 #define ADDRESS_CANONICAL_MAX (ADDRESS_MAX + 256)
 #define ADDRESS_POSTMASTER "postmaster"
 
 /*
- * What names the same mailbox gives the same text: no quotes or backslashes that the local part can
- * do without (RFC 5321 4.1.2), the domain as above. The local part's case counts, but for
- * postmaster's (RFC 5321 4.5.1). `address` was parsed, and is not the empty path.
+ * Writes the one form of a mailbox, so that equal mailboxes give equal texts: no needless quotes or
+ * backslashes in the local part (RFC 5321 4.1.2), the domain as address_domain_canonical() writes
+ * it. The case of a local part matters, except for postmaster (RFC 5321 4.5.1). `address` was
+ * parsed, and is not the empty path.
  */
 void address_canonical(const struct address *address, char out[ADDRESS_CANONICAL_MAX]);
 
 #define ADDRESS_ASCII_MAX (ADDRESS_MAX + 256)
 
 /*
- * The mailbox as a host without SMTPUTF8 takes it: a domain in UTF-8 as A-labels (RFC 6531 3.2),
- * what is ASCII as it is. False when there is no such form; `out` is cut at the room there is then.
+ * The mailbox as a host without SMTPUTF8 takes it: a UTF-8 domain becomes A-labels (RFC 6531 3.2),
+ * ASCII stays. False when the mailbox has no such form; `out` is then cut to its size.
  */
 bool address_to_ascii(const char *address, char out[ADDRESS_ASCII_MAX]);
 
 /*
- * The ASCII form of an address with UTF-8 in DSNs and ORCPT (utf-8-addr-xtext of RFC 6533 3):
- * "b\x{F8}b@x". `escaped`: its own escapes are in the text already, and stay. False when it does
- * not fit; `out` is cut between characters then.
+ * The ASCII form of a UTF-8 address for DSNs and ORCPT (utf-8-addr-xtext of RFC 6533 3):
+ * "b\x{F8}b@x". `escaped`: the text already has such escapes, and they stay. False when the result
+ * does not fit; `out` is then cut between characters.
  */
 bool address_to_xtext(const char *address, bool escaped, char *out, size_t size);
 

@@ -1,6 +1,8 @@
 /*
- * envelope.c - message ids and the envelope codec. An unpacked envelope lives in an arena:
- * protobuf-c gets its many small pieces from one block, and one free() ends it.
+ * envelope.c - message ids and the envelope codec.
+ *
+ * An unpacked envelope lives in an arena: protobuf-c takes its many small pieces from one block,
+ * and one free() ends the envelope.
  */
 #include "shared/mail/envelope.h"
 
@@ -52,19 +54,19 @@ id_derive(uint8_t id[ID_SIZE], const uint8_t about[ID_SIZE], const char *what, s
 	memcpy(id + 6, digest, 10);
 }
 
-/* 26 digits of 5 bits hold 130: the first digit carries the top 3 bits alone. */
+/* 26 digits of 5 bits have room for 130 bits, so the first digit carries only the top 3 of 128. */
 void
 id_format(const uint8_t id[ID_SIZE], char text[ID_TEXT_SIZE])
 {
-	unsigned held = 2, bits = 0; /* two leading zero bits */
+	unsigned count = 2, bits = 0; /* two leading zero bits */
 	size_t out = 0;
 
 	for (size_t i = 0; i < ID_SIZE; i++) {
 		bits = bits << 8 | id[i];
-		held += 8;
-		while (held >= 5) {
-			held -= 5;
-			text[out++] = alphabet[bits >> held & 31];
+		count += 8;
+		while (count >= 5) {
+			count -= 5;
+			text[out++] = alphabet[bits >> count & 31];
 		}
 	}
 	text[out] = '\0';
@@ -73,7 +75,7 @@ id_format(const uint8_t id[ID_SIZE], char text[ID_TEXT_SIZE])
 int
 id_parse(const char *text, uint8_t id[ID_SIZE])
 {
-	unsigned bits = 0, held = 0;
+	unsigned bits = 0, count = 0;
 	size_t out = 0;
 
 	if (strlen(text) != ID_TEXT_SIZE - 1)
@@ -84,16 +86,16 @@ id_parse(const char *text, uint8_t id[ID_SIZE])
 		if (!digit || (i == 0 && digit - alphabet > 7))
 			return -EINVAL;
 		bits = bits << 5 | (unsigned)(digit - alphabet);
-		held += i == 0 ? 3 : 5;
-		if (held >= 8) {
-			held -= 8;
-			id[out++] = (uint8_t)(bits >> held);
+		count += i == 0 ? 3 : 5;
+		if (count >= 8) {
+			count -= 8;
+			id[out++] = (uint8_t)(bits >> count);
 		}
 	}
 	return 0;
 }
 
-/* Pieces of a few blocks that are freed together; the first one is nearly always enough. */
+/* A few blocks that are freed together. The first block is nearly always enough. */
 struct arena {
 	struct arena *more;
 	size_t used, size;
@@ -135,7 +137,7 @@ arena_no_free(void *data, void *pointer)
 	(void)pointer;
 }
 
-/* The message itself is the first thing its arena gives out. */
+/* The message is the first piece that its arena gave out, so its address leads to the arena. */
 static void
 unpacked_free(void *message)
 {
@@ -178,8 +180,8 @@ copy(const ProtobufCMessageDescriptor *type, const ProtobufCMessage *message)
 	return out;
 }
 
-/* protobuf-c takes in fields numbered 0 when the number is written long, but not what it then
- * writes of them. */
+/* protobuf-c reads a field numbered 0 when the number is written in several bytes, but cannot read
+ * what it then writes for that field. */
 static bool
 numbered(const ProtobufCMessage *message)
 {

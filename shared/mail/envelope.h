@@ -11,15 +11,16 @@
 #include "shared/mail/envelope.pb-c.h"
 
 /*
- * Message ids: 128 bits, the first 48 the time in milliseconds, so that they sort by time; the rest
- * is random. As text 26 characters of Crockford's base 32 in lower case.
+ * Message ids: 128 bits. The first 48 are the time in milliseconds, so that ids sort by time; the
+ * others are random. As text 26 characters of Crockford's base 32 in lower case.
  */
 #define ID_SIZE 16
 #define ID_TEXT_SIZE 27 /* with the NUL */
 
 void id_make(uint8_t id[ID_SIZE]);
-/* An id that depends on its inputs alone, for mail that a crash must not make twice (DSNs): from
- * the id of the message it is about and a text that says the rest. It keeps the time of `about`. */
+/* An id that depends on its inputs alone, for mail that a crash must not make twice (DSNs): the id
+ * of the message that the mail is about, and a text that tells mails about that message apart. The
+ * new id keeps the time of `about`. */
 void id_derive(uint8_t id[ID_SIZE], const uint8_t about[ID_SIZE], const char *what, size_t length);
 void id_format(const uint8_t id[ID_SIZE], char text[ID_TEXT_SIZE]);
 /* 0, or -EINVAL unless `text` is exactly 26 characters of the alphabet. */
@@ -27,26 +28,26 @@ int id_parse(const char *text, uint8_t id[ID_SIZE]);
 
 /* RFC 3461 NOTIFY */
 enum notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
-/* Fields a message came without (Envelope.missing) */
+/* Fields that a message lacked when it came (Envelope.missing) */
 enum missing { MISSING_DATE = 1, MISSING_MESSAGE_ID = 2, MISSING_FROM = 4 };
 
-/* Unpacked messages live in one allocation. NULL when the bytes are no envelope (or row). */
+/* The unpacked message is one allocation. NULL when the bytes are no envelope (or row). */
 Envelope *envelope_unpack(const void *data, size_t size);
 void envelope_free(Envelope *envelope);
 Row *row_unpack(const void *data, size_t size);
 void row_free(Row *row);
 
-/* What a message counts where mail in memory is bounded: one, and one more for every 50 recipients,
- * each of which costs memory of its own. */
+/* The weight of a message where mail in memory is bounded: one, and one more for every 50
+ * recipients, since each recipient costs memory. */
 unsigned recipients_weight(size_t recipients);
 #define ENVELOPE_RECIPIENTS_MAX 1000
 
 /* The header field that the scanner tags mail with: "X-Shout-Alert: unwanted, PUA.Win.Tool.X". */
 #define ALERT_FIELD "X-Shout-Alert"
-/* "clean", "infected", "unwanted" ...; "none" for one that is not known. */
+/* "clean", "infected", "unwanted" ...; "none" for an unknown verdict. */
 #define VERDICTS 6
 const char *envelope_verdict_name(Envelope__Verdict verdict);
-/* Whether the scanner wants it held. */
+/* Whether the scanner wants the message held. */
 bool envelope_must_hold(const Envelope *envelope);
 
 /* Deep copies in one allocation, to be freed with envelope_free() or row_free(). */

@@ -1,9 +1,9 @@
 /*
  * header.c - fields of a message header, and the address lists in them (RFC 5322 2.2, 3.4).
  *
- * The ingress judges From, Sender and Resent-From by what header_addresses() finds, so it must not
- * miss an address that a mail program could show: what is ambiguous is either refused or counted
- * ("a@x <b@y>" has two). Owns nothing; fails with -EINVAL.
+ * The ingress judges From, Sender and Resent-From by the result of header_addresses(). So the
+ * reader must not miss an address that a mail program could show: ambiguous text is either refused
+ * or counted ("a@x <b@y>" has two addresses). Owns nothing; fails with -EINVAL.
  */
 #include "shared/mail/header.h"
 
@@ -21,7 +21,7 @@ line_end(const char *data, size_t size, size_t at)
 	return lf ? (size_t)(lf + 1 - data) : size;
 }
 
-/* Length of the field name at `line`, 0 when a colon does not follow it within HEADER_NAME_MAX. */
+/* Length of the field name at `line`; 0 when no colon follows the name within HEADER_NAME_MAX. */
 static size_t
 name_length(const char *line, size_t size, size_t *colon)
 {
@@ -110,12 +110,12 @@ struct list {
 	bool utf8; /* an address that was counted is not ASCII */
 };
 
-/* What stands before "<", "@", ":" or ",": the words of a display name or of a local part. */
+/* The words before "<", "@", ":" or ",": of a display name or of a local part. */
 struct words {
-	const char *start, *end; /* of all of them */
-	char *text;              /* the same without comments and folds, in scratch */
+	const char *start, *end; /* from the first word to the last */
+	char *text;              /* the words without comments and folds, in scratch */
 	size_t length;
-	bool local; /* words and dots in turn: may be a local part */
+	bool local; /* words and dots alternate: may be a local part */
 	bool dot;   /* the last one was a dot */
 	size_t count;
 };
@@ -203,7 +203,7 @@ take_words(struct list *list, struct words *words)
 	memset(words, 0, sizeof *words);
 	words->text = list->scratch;
 	words->local = true;
-	words->dot = true; /* so that the first word follows "a dot" */
+	words->dot = true; /* so that the first word counts as following a dot */
 	if (!skip_white(list))
 		return false;
 	words->start = words->end = list->at;
@@ -225,8 +225,7 @@ take_words(struct list *list, struct words *words)
 	return true;
 }
 
-/* Counts the address from `start` to `end`, of which text is the form without comments and folds.
- */
+/* Counts the address from `start` to `end`; `text` is the address without comments and folds. */
 static bool
 count(struct list *list, const char *start, const char *end, const char *text, size_t length)
 {
@@ -281,7 +280,7 @@ take_domain(struct list *list, char *text, size_t *length, const char **end)
 	return true;
 }
 
-/* "@domain" behind a local part: the address is whole. */
+/* Reads "@domain" behind a local part, which completes the address. */
 static bool
 take_address(struct list *list, struct words *words)
 {
@@ -295,7 +294,7 @@ take_address(struct list *list, struct words *words)
 		count(list, words->start, end, words->text, words->length);
 }
 
-/* "@a,@b:" inside brackets, dropped. */
+/* Skips a source route "@a,@b:" inside brackets. */
 static bool
 skip_route(struct list *list)
 {
@@ -331,8 +330,9 @@ take_bracketed(struct list *list)
 }
 
 /*
- * One element of the list, up to the "," ";" or ":" behind it; it may be empty (RFC 5322 4.4). An
- * address used as display name counts as well: some clients would show it as the sender.
+ * Reads one element of the list, up to the "," ";" or ":" behind it. An element may be empty (RFC
+ * 5322 4.4). An address in the place of a display name counts, too: some clients show it as the
+ * sender.
  */
 static bool
 take_element(struct list *list)

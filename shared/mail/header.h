@@ -24,30 +24,30 @@ struct header_field {
 };
 
 /*
- * The next field of a header held whole in memory, lines ending in CRLF or LF. `*at` is the
- * offset to go on from (start with 0). 1: a field; 0: the header has ended, `*at` is the first
- * byte of the body (behind the empty line, or at a line that is no field: such a message has a
- * header that ends there).
+ * The next field of a whole header in memory, with lines ending in CRLF or LF. Start with `*at` 0
+ * and pass it on to the next call. 1: a field. 0: the header has ended; `*at` is the first byte of
+ * the body: behind the empty line, or at a line that is no field, which ends the header as well.
  */
 int header_next(const char *data, size_t size, size_t *at, struct header_field *out);
 bool header_is(const struct header_field *field, const char *name); /* case-insensitive */
 
 /*
  * The mailboxes of an address-list field (From, Sender, Resent-From): comments, quoted strings,
- * display names, groups. At most `max`; returns how many there are (maybe more than `max`), or
- * -EINVAL when the value is no address list. Addresses point into `value` where possible;
- * otherwise (folds or comments inside the address) into `scratch` (at least value length bytes).
+ * display names, groups. Writes at most `max`; returns how many there are (maybe more than `max`),
+ * or -EINVAL when the value is no address list. Addresses point into `value`; an address with folds
+ * or comments inside points into `scratch` (at least as large as the value).
  */
 long
 header_addresses(const char *value, size_t length, struct address *out, size_t max, char *scratch);
 
 /*
- * Whether the address list holds an address, not just a name or a comment, that is not ASCII. What
- * cannot be read is skipped up to the next comma. `scratch`: as above.
+ * Whether an address of the list, not just a name or a comment, has characters beyond ASCII. Text
+ * that cannot be read is skipped up to the next comma. `scratch`: as for header_addresses().
  */
 bool header_has_utf8_address(const char *value, size_t length, char *scratch);
 
-/* Unfolded, cleaned of control characters, outer blanks dropped, cut at size - 1; NUL-terminated.
+/*
+ * The value unfolded, without control characters and outer blanks, cut at size - 1; NUL-terminated.
  */
 void header_text(const struct header_field *field, char *out, size_t size);
 

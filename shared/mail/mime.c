@@ -1,10 +1,10 @@
 /*
- * mime.c - text parts of our own mails, labelled by what they hold.
+ * mime.c - text parts of our own mails, labelled by their content.
  *
  * dsn, notice -> [mime]
  *
- * A mail of ours is written before anybody knows whether the host that takes it offers 8BITMIME, so
- * text never needs it. Owns nothing, cannot fail.
+ * Our mail is written before anybody knows whether the next host offers 8BITMIME, so its text never
+ * needs 8BITMIME. Owns nothing, cannot fail.
  */
 #include "shared/mail/mime.h"
 
@@ -13,9 +13,9 @@
 
 #include "shared/base/text.h"
 
-#define COLUMNS 75 /* RFC 2045 6.7 (5): 76 with the "=" that goes on */
+#define COLUMNS 75 /* RFC 2045 6.7 (5): 76 with the "=" of a soft line break */
 
-/* Whether the octet stands for itself; a blank does so inside a line only. */
+/* Whether the octet is written as itself. A blank may be, but not at the end of a line. */
 static bool
 is_literal(const char *at, const char *end)
 {

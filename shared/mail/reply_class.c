@@ -1,9 +1,10 @@
 /*
- * reply_class.c - what was said last about mail, in a word.
+ * reply_class.c - the last word about mail, as one of a few classes.
  *
  * sender: outcome -> [reply_class] -> Row.last_class          control: Row -> [reply_class]
  *
- * There are few classes whatever hosts say: a subject that RFC 3463 does not know counts as none.
+ * The classes are few whatever hosts say: a subject that RFC 3463 does not know counts as no
+ * enhanced code. Owns nothing, cannot fail.
  */
 #include "shared/mail/reply_class.h"
 
@@ -14,7 +15,7 @@
 
 #define SUBJECT_MAX '7'
 
-/* "4.7.1" */
+/* Whether "4.7.1" has a subject that RFC 3463 knows. */
 static bool
 has_subject(const char *enhanced)
 {

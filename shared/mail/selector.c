@@ -3,7 +3,7 @@
  *
  * relay.config -> [selector] -> sender, control
  *
- * Pure. A selector with a field that is not known here matches nothing: it is refused.
+ * Pure. A selector with an unknown field is refused: it matches no mail.
  */
 #include "shared/mail/selector.h"
 
@@ -37,7 +37,7 @@ selector_right(enum selector_field field)
 	return right[field];
 }
 
-/* The one form of an address, or NULL: it is none. */
+/* The one form of an IP address. NULL: the text is none. */
 static char *
 canonical_ip(const char *text)
 {
@@ -50,7 +50,7 @@ canonical_ip(const char *text)
 	return xstrdup(out);
 }
 
-/* The length of the host's name a site is named after. */
+/* The length of the host name that the site is named after. */
 static size_t
 host_length(const char *site)
 {
@@ -79,7 +79,7 @@ canonical_host(const char *text)
 	return host;
 }
 
-/* That of a recipient: also a literal. */
+/* The one form of a recipient's domain, which may be an address literal. */
 static char *
 canonical_domain(const char *text)
 {
@@ -110,7 +110,7 @@ canonical_bracketed(const char *text)
 	return out;
 }
 
-/* "host:25", "[::1]:25": the one smarthost. */
+/* The one form of a smarthost's name, "host:25" or "[::1]:25". */
 static char *
 canonical_smarthost(const char *text)
 {
@@ -128,7 +128,7 @@ canonical_smarthost(const char *text)
 	return site;
 }
 
-/* A host's or provider's name, or one that the sender made. */
+/* The one form of a site: a host's or provider's name, or a name that the sender made. */
 static char *
 canonical_site(const char *text)
 {
@@ -145,7 +145,7 @@ canonical_site(const char *text)
 	return site;
 }
 
-/* Names that are given out: no blanks, nothing that cannot be seen. */
+/* A name that the relay gave out: no blanks, no invisible characters. */
 static char *
 canonical_name(const char *text)
 {
@@ -263,8 +263,8 @@ labels_from(const char *name, size_t length, int labels)
 	return at;
 }
 
-/* "co.uk", "com.au": under it anybody may have a domain. Which suffixes are such is a long list;
- * what is wrong here makes a group too large or too small, no more. */
+/* Whether anybody may have a domain under the suffix ("co.uk", "com.au"). The list of such suffixes
+ * is long; a wrong guess only makes a group too large or too small. */
 static bool
 is_wide(const char *suffix, size_t length)
 {
@@ -302,7 +302,7 @@ is_or_any(const char *wanted, const char *text)
 	return !wanted || !strcmp(wanted, text);
 }
 
-/* One of those of the list, with commas. */
+/* Whether `wanted` is one of the entries of the list, which commas separate. */
 static bool
 is_among(const char *wanted, const char *list)
 {

@@ -3,8 +3,8 @@
  *
  *     roles --relaxed atomics--> [registry] <-- metrics_page (GET /metrics)
  *
- * Metrics live as long as the process. A lock keeps registrations apart; counting and reading take
- * none.
+ * Metrics live as long as the process. A lock orders registrations; counting and reading take no
+ * lock. A registration against the rules ends the process.
  */
 #include <assert.h>
 #include <pthread.h>
@@ -40,7 +40,7 @@ metrics_families(void)
 	return families;
 }
 
-/* What the format allows. */
+/* The names that the format allows. */
 
 static bool
 is_name(const char *name)
@@ -60,7 +60,7 @@ ends_in_total(const char *name)
 	return length > 6 && strcmp(name + length - 6, "_total") == 0;
 }
 
-/* Behind the label at `at`, or NULL when there is none. */
+/* The text behind the label at `at`; NULL: there is no label. */
 static const char *
 label_end(const char *at)
 {
@@ -175,7 +175,8 @@ metric_new(struct family *family, const char *labels, const char *place)
 	return metric;
 }
 
-/* All places are to say the same of a name, and of a name with its labels there is one. */
+/* Every place gives a name the same kind and help. One place alone registers a name with its
+ * labels. */
 static void
 check_places(const struct family *family, const struct metric *metric, enum metric_kind kind,
 	const char *help, const char *place)

@@ -15,13 +15,13 @@ struct buckets {
 	const uint64_t *us; /* upper bounds */
 };
 
-/* Both lists only grow, at their ends: who reads needs no lock. */
+/* Both lists only grow at their ends, so readers need no lock. */
 struct metric {
-	struct metric *_Atomic next; /* of the same name */
+	struct metric *_Atomic next; /* the next metric of the same name */
 	const struct buckets *bounds;
 	char *labels; /* "" for none */
 	char *place;
-	atomic_int_least64_t value;     /* of a histogram: the sum in microseconds */
+	atomic_int_least64_t value;     /* for a histogram the sum in microseconds */
 	atomic_uint_least64_t *buckets; /* bounds->count + 1 counts, not cumulated */
 	double (*_Atomic read)(void *arg);
 	void *arg; /* set before `read` */
@@ -34,11 +34,11 @@ struct family {
 	struct metric *_Atomic first;
 };
 
-/* The first of all. */
+/* The first family of the registry. */
 struct family *metrics_families(void);
 
-/* The pages: metrics_page.c; metrics_probe.c writes a line for each probe, the verdict on all of
- * them first. */
+/* What the pages show: metrics_page.c (shared/http/) prints the metrics; metrics_probe.c prints the
+ * verdict on all probes, then a line for each. */
 void metrics_print(struct evbuffer *page);
 enum health probes_print(struct evbuffer *page);
 

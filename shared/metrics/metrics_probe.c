@@ -2,6 +2,8 @@
  * metrics_probe.c - how well each part of the process is.
  *
  *     roles --> [probes] --> GET /readyz, /metrics (shout_ready, shout_degraded)
+ *
+ * Probes live as long as the process. A lock guards what each says.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -20,14 +22,14 @@ struct probe {
 	const char *name;
 	struct metric *ready, *degraded;
 	pthread_mutex_t lock;
-	enum health health; /* under lock, as why */
+	enum health health; /* both under the lock */
 	char why[WHY_SIZE];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the list */
 static struct probe *probes;
 
-/* Under the lock: the place of `name` in the list, or its end. */
+/* Under the lock. The place of the probe `name` in the list, or the list's end. */
 static struct probe **
 probe_place(const char *name)
 {

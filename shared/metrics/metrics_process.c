@@ -1,6 +1,6 @@
 /*
- * metrics_process.c - what Prometheus expects to know of any process (process_*), which build this
- * is, and the disk it works on. All of it is asked for when the page is read.
+ * metrics_process.c - what Prometheus expects of any process (process_*), the build, and the free
+ * room of the disk. Each value is read when the page is.
  */
 #include <dirent.h>
 #include <math.h>
@@ -56,7 +56,7 @@ read_open_files(void *arg)
 	while (readdir(dir))
 		count++;
 	closedir(dir);
-	return count - 3; /* ".", "..", and the directory itself */
+	return count - 3; /* ".", ".." and the descriptor of the directory are not counted */
 }
 
 static double

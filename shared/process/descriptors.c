@@ -1,7 +1,7 @@
 /*
- * descriptors.c - how the files that a process may have open are shared out.
+ * descriptors.c - divides the files that a process may have open.
  *
- * config, RLIMIT_NOFILE -> [descriptors] -> ingress (how many it lets in), `shout check`
+ * config, RLIMIT_NOFILE -> [descriptors] -> ingress (how many clients it lets in), `shout check`
  */
 #include "shared/process/descriptors.h"
 
@@ -10,9 +10,9 @@
 #include "shared/config/config.h"
 
 #define ITSELF 300             /* the queue, Redis, resolvers, loops, listeners, brokers, files */
-#define LOOKUPS 128            /* queries of one resolver beyond those of ITSELF */
-#define LINGERING 256          /* of ingress, that wait for their last bytes */
-#define FILES_OF_A_CLIENT 2ull /* its socket, and a large message's file */
+#define LOOKUPS 128            /* queries of one resolver beyond those in ITSELF */
+#define LINGERING 256          /* connections of ingress that wait for their client's last bytes */
+#define FILES_OF_A_CLIENT 2ull /* its socket, and the file of a large message */
 
 static uint64_t
 needed_by_others(const struct config *config)

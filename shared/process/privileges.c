@@ -3,7 +3,7 @@
  *
  * cmd/shout.c: ports and keys -> [privileges] -> queue, threads, roles
  *
- * Linux's own calls instead of libcap: three of them are all that is needed.
+ * Linux's own calls instead of libcap: three calls are all that is needed. Dies when one fails.
  */
 #include "shared/process/privileges.h"
 
@@ -80,7 +80,8 @@ identity_find(const char *user, const char *group, struct identity *out, char *w
 	return 0;
 }
 
-/* The groups change with the user alone: who is started as that user has those it was given. */
+/* The groups change only when the user does: a process that was started as that user keeps its
+ * groups. */
 static void
 become(const struct identity *identity)
 {
@@ -92,8 +93,8 @@ become(const struct identity *identity)
 		die("cannot become the user", strerror(errno));
 }
 
-/* What a program that is run could get back. Only who has the right to may take it away; without
- * new privileges it is nothing anyway. */
+/* The bounding set is what a program that we ran could get back. Only a process with CAP_SETPCAP
+ * may empty the set; without new privileges the set has no effect anyway. */
 static void
 empty_bounding_set(void)
 {

@@ -1,9 +1,9 @@
 /*
- * privileges.h - who the process is, and what it may do besides its work: nothing.
+ * privileges.h - the user that the process becomes, and the rights that the process gives up.
  *
- * A process that was started as root binds its ports and reads its keys, and then becomes a user,
- * for good. Whoever it is, also root, it keeps no capability and gains none by a program it would
- * run. All of this is for a process that has one thread yet.
+ * A process that was started as root binds its ports, reads its keys and becomes a user, for good.
+ * Whoever the user is, also root, the process keeps no capability, and gains none by running a
+ * program. Call these functions while the process has one thread.
  */
 #ifndef SHARED_PRIVILEGES_H
 #define SHARED_PRIVILEGES_H
@@ -14,19 +14,19 @@
 struct identity {
 	uid_t uid;
 	gid_t gid;
-	const char *name; /* of the user; NULL: stay who we are */
+	const char *name; /* of the user; NULL: the process stays who it is */
 };
 
 /*
- * Who `user` and `group` (NULL: the user's own) are; `user` NULL is whoever we are. -1 with `why`
- * in words: root that was not asked for, a name that nobody has, or one that we cannot become.
- * `user` must outlive the result.
+ * Looks up `user` and `group` (NULL: the user's own). `user` NULL is the present user. -1 with
+ * `why` in words: root without being asked for, a name that nobody has, or a user that we cannot
+ * become. `user` must outlive the result.
  */
 int identity_find(
 	const char *user, const char *group, struct identity *out, char *why, size_t why_size);
 
-/* Becomes the user with its groups, drops every capability, and forbids new ones and dumps of
- * memory, which holds keys and mail. Dies when it cannot. */
+/* Becomes the user with its groups, drops every capability, and forbids new ones. Forbids dumps of
+ * memory, which holds keys and mail. Dies when any of it fails. */
 void privileges_drop(const struct identity *identity);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * sandbox.c - seccomp: which calls there are for the process.
+ * sandbox.c - seccomp: the calls that the process may make.
  *
- * What is missing: running programs and making processes, looking into other processes, changing
- * whose a file is or what may be done with it, mounts, namespaces, keys, modules, BPF, io_uring
- * (which would go around the list), sockets that are none of the internet's or of this machine's.
+ * Not on the list are: running programs and making processes, looking into other processes,
+ * changing the owner or the mode of a file, mounts, namespaces, keys, modules, BPF, io_uring (which
+ * would bypass the list), and sockets other than the internet's and this machine's.
  */
 #include "shared/process/sandbox.h"
 
@@ -26,7 +26,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Of every role; what libraries fall back to, or newer ones use instead, is with it. */
+/* The calls of every role, with those that libraries fall back to, or that newer libraries use. */
 /* clang-format off */
 static const char *const common[] = {
 	/* reading, writing, waiting */
@@ -42,7 +42,7 @@ static const char *const common[] = {
 	"sync_file_range", "msync", "flock",
 	/* memory */
 	"mmap", "munmap", "mremap", "mprotect", "madvise", "mincore", "mlock", "munlock", "brk",
-	/* sockets, which are made by allow_parts() */
+	/* sockets; allow_parts() allows making them */
 	"connect", "shutdown", "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg",
 	"getsockopt", "setsockopt", "getsockname", "getpeername",
 	/* threads */
@@ -56,7 +56,7 @@ static const char *const common[] = {
 	/* time */
 	"clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time",
 	"times",
-	/* who and where it is */
+	/* who the process is, and where it runs */
 	"getpid", "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid", "getresuid",
 	"getresgid", "getgroups", "uname", "sysinfo", "getrusage", "getrlimit", "getrandom",
 };
@@ -64,7 +64,7 @@ static const char *const common[] = {
 static const char *const listening[] = { "listen", "accept", "accept4" };
 static const char *const binding[] = { "bind" };
 
-/* A sanitizer's leak check makes a process in this one's memory, which traces it. */
+/* A sanitizer's leak check makes a process in this process's memory, which traces this one. */
 static const char *const sanitizers[] = {
 	"clone", "wait4", "ptrace", "kill", "personality", "prctl", "ioctl", "process_vm_readv",
 	"socketpair", "prlimit64", "tgkill", "setrlimit", "sched_setscheduler",
@@ -80,7 +80,7 @@ set(scmp_filter_ctx filter, int rc)
 	die("cannot set up seccomp", strerror(-rc));
 }
 
-/* A name that this library or machine does not know needs no rule. */
+/* A name that this libseccomp or this machine does not know needs no rule. */
 static void
 allow(scmp_filter_ctx filter, const char *const *names, size_t count)
 {
@@ -98,8 +98,9 @@ allow_if(scmp_filter_ctx filter, int number, struct scmp_arg_cmp when)
 	set(filter, seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1, when));
 }
 
-/* Calls that are many in one, or reach other processes. clone3() has its flags where no filter sees
- * them: the C library takes clone() then. abort() is a signal to itself. */
+/* Calls that do many things, or reach other processes, by their arguments. A filter cannot see the
+ * flags of clone3(): it fails, and the C library takes clone(). abort() sends a signal to itself.
+ */
 static void
 allow_parts(scmp_filter_ctx filter)
 {

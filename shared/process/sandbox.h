@@ -1,28 +1,28 @@
 /*
- * sandbox.h - what a process may still ask of the kernel: what the roles in it need. For a process
- * that has one thread yet, has its ports and its user (privileges.h), and is about to start.
+ * sandbox.h - limits what the process may ask of the kernel to what its roles need. Enter it while
+ * the process has one thread, has its ports and its user (privileges.h), and is about to start.
  *
- * Files (Landlock): reading, but not in /home and /root, where only the directories of files that
- * the settings name are open; changing and making nothing but in state_dir; running no program.
- * Calls (seccomp): those of the list in sandbox.c; another one fails with ENOSYS, as on a kernel
- * that lacks it, so that libraries do without.
+ * Files (Landlock): reading everywhere but in /home and /root, where only the directories of files
+ * that the settings name are open. Changing and making files in state_dir only. Running no program.
+ * Calls (seccomp): the list in sandbox.c. Any other call fails with ENOSYS, as on an older kernel,
+ * so that libraries do without it.
  */
 #ifndef SHARED_SANDBOX_H
 #define SHARED_SANDBOX_H
 
 struct config;
 
-/* What roles need beside what all of them do. */
+/* What some roles need beside what all roles do. */
 enum sandbox_need {
 	SANDBOX_ACCEPT = 1, /* listening */
-	SANDBOX_BIND = 2,   /* sockets with an address of their own choice */
+	SANDBOX_BIND = 2,   /* sockets bound to an address of the role's choice */
 	SANDBOX_KEYS = 4,   /* reading certificates and keys */
 };
 
-/* For good. What the kernel cannot do is logged, and done without. */
+/* For good. What this kernel cannot restrict is logged, and stays open. */
 void sandbox_enter(const struct config *config, unsigned needs);
 
-/* sandbox_files.c: the first half of it. */
+/* The first half of sandbox_enter(), in sandbox_files.c: Landlock. */
 void sandbox_files(const struct config *config, unsigned needs);
 
 #endif

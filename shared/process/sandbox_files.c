@@ -1,9 +1,9 @@
 /*
- * sandbox_files.c - Landlock: which files there are for the process.
+ * sandbox_files.c - Landlock: the files that the process may use.
  *
- * By the kernel's own interface: no library of Debian 12 has it, and its header does not know what
- * newer kernels can. Reading is left to the modes of files, as name look-ups, CAs and certificates
- * behind links may be anywhere; people's homes are no place for any of that.
+ * It uses the kernel's interface directly: Debian 12 has no library for it, and its header lacks
+ * what newer kernels can do. Reading is left to the modes of files: name look-ups, CAs and
+ * certificates behind links may be anywhere. People's homes hold none of them, so they stay closed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "shared/config/config.h"
 #include "shared/process/sandbox.h"
 
-/* As the kernel's landlock.h has it, up to version 6 of the interface. */
+/* As in the kernel's landlock.h. The comments are the versions of the interface, up to 6. */
 #define TRUNCATE (1u << 14)  /* 3 */
 #define IOCTL_DEV (1u << 15) /* 5 */
 #define NET_BIND_TCP 1u      /* 4 */
@@ -65,7 +65,7 @@ all_of(long version)
 	return all;
 }
 
-/* What is not there needs no rule. */
+/* A path that does not exist needs no rule. */
 static void
 allow(const struct landlock *landlock, const char *path, uint64_t access)
 {
@@ -101,7 +101,8 @@ allow_system(const struct landlock *landlock)
 	closedir(root);
 }
 
-/* Its directory, where another file may take its place: as it is written, and where links lead. */
+/* Opens the file's directory, since another file may replace the file. Both the directory as the
+ * settings write it and the one that links lead to. */
 static void
 allow_file(const struct landlock *landlock, const char *file)
 {
@@ -124,11 +125,11 @@ allow_file(const struct landlock *landlock, const char *file)
 static void
 allow_all(const struct landlock *landlock, const struct config *config, unsigned needs)
 {
-	const struct port_rule any_port = { NET_BIND_TCP, 0 }; /* the kernel's choice */
+	const struct port_rule any_port = { NET_BIND_TCP, 0 }; /* port 0: the kernel chooses */
 
 	allow_system(landlock);
 	allow(landlock, config->state_dir, OWN);
-	allow_file(landlock, config->file); /* SIGHUP */
+	allow_file(landlock, config->file); /* SIGHUP reads the file again */
 	allow_file(landlock, config->redis.ca);
 	allow_file(landlock, config->queue.ca);
 	allow_file(landlock, config->dns.trust_anchor);

@@ -3,15 +3,14 @@
  *
  * caller -> [redis] -> redis-server
  *
- * hiredis is the codec; the connection is a bufferevent of ours, so that deadlines, TLS and
- * reconnecting are ours too. Commands wait in one ordered list, since Redis answers in order; one
- * timer watches the earliest deadline. What is given within one turn of the loop leaves in one
- * write.
+ * hiredis is the codec. The connection is a bufferevent of ours, and so are deadlines, TLS and
+ * reconnecting. Redis answers in order, so commands wait in one ordered list; one timer waits for
+ * the earliest deadline. Commands given within one turn of the loop leave in one write.
  *
- * A command whose deadline passed stays in the list without a callback until its late answer has
- * been dropped. When a connection breaks, every command of the list ends at once and the next
- * attempt follows after a delay that doubles from 100 ms to 5 s. A server that is silent for 5 s
- * after a deadline is taken for gone.
+ * A command whose deadline passed stays in the list without a callback; its late answer is dropped.
+ * When a connection breaks, every command in the list ends at once. The next attempt follows after
+ * a delay that doubles from 100 ms to 5 s. A server that is silent for 5 s after a deadline counts
+ * as gone.
  */
 #include "shared/redis/redis.h"
 
@@ -30,7 +29,7 @@
 
 #define SILENCE_MAX_MS 5000
 #define DEADLINE_STEP_MS 10 /* bounds how often the list is walked */
-/* "*N\r\n" aside, what a formatted EVALSHA starts with, up to the number of keys */
+/* Without "*N\r\n", a formatted EVALSHA starts with this, up to the number of keys. */
 #define EVALSHA_HEAD (sizeof "$7\r\nEVALSHA\r\n$40\r\n" - 1 + 40 + 2)
 
 static void
@@ -48,7 +47,7 @@ command_finish(struct command *command, int err, const redisReply *reply)
 	command_free(command);
 }
 
-/* Its callback comes on the loop's next turn, whoever is calling now. */
+/* Ends a command. Its callback comes on the loop's next turn, so never inside the caller. */
 void
 redis_end(struct redis *redis, struct command *command, int err)
 {
@@ -89,7 +88,7 @@ send_eval(struct redis *redis, const struct command *command)
 	evbuffer_add(redis->pending, tail, command->length - (size_t)(tail - command->text));
 }
 
-/* A connection's first use of a script is EVAL, which teaches it to the server. */
+/* The first use of a script on a connection is EVAL, which stores the script in the server. */
 void
 redis_send(struct redis *redis, struct command *command)
 {
@@ -141,7 +140,7 @@ command_new(redis_cb cb, void *arg, int argc, const char *const *argv, const siz
 	const char **copy = xmalloc((size_t)argc * sizeof *copy);
 	int length;
 
-	memcpy(copy, argv, (size_t)argc * sizeof *copy); /* hiredis wants it without const */
+	memcpy(copy, argv, (size_t)argc * sizeof *copy); /* hiredis takes no const */
 	length = redisFormatCommandArgv(&command->text, argc, copy, lengths);
 	free(copy);
 	if (length < 0)
@@ -163,7 +162,7 @@ redis_command(struct redis *redis, unsigned timeout_ms, redis_cb cb, void *arg, 
 static void
 script_name(struct redis_script *script)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* several loops, one script */
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* loops share a script */
 	static const char hex[] = "0123456789abcdef";
 	unsigned char digest[EVP_MAX_MD_SIZE];
 
@@ -205,14 +204,15 @@ reply_starts(const redisReply *reply, const char *prefix)
 		strncmp(reply->str, prefix, strlen(prefix)) == 0;
 }
 
-/* After SCRIPT FLUSH. The text goes now, at its place behind what was sent since. */
+/* Sends the text of a script that the server has lost (SCRIPT FLUSH), behind the commands sent
+ * since. */
 static void
 script_again(struct redis *redis, struct command *command)
 {
 	list_add(&redis->commands, command);
 	send_eval(redis, command);
 	timer_soon(&redis->turn);
-	command->script = NULL; /* once */
+	command->script = NULL; /* a second NOSCRIPT is an error */
 }
 
 static void
@@ -231,8 +231,8 @@ hello_done(struct redis *redis)
 		redis_send(redis, command);
 }
 
-/* The answers to AUTH, PING and perhaps a write: a server that is still loading, wants a password
- * or turns out to be a replica is not up. */
+/* Takes the answers to AUTH, PING and perhaps a write. A server is not up that is still loading,
+ * wants another password, or turns out to be a replica. */
 static void
 hello_reply(struct redis *redis, const redisReply *reply)
 {
@@ -244,7 +244,7 @@ hello_reply(struct redis *redis, const redisReply *reply)
 	}
 }
 
-/* Redis does not do what it is for: a refusal that is no answer to the command. */
+/* Takes a refusal that is about Redis itself, not about the command. */
 static void
 take_error(struct redis *redis, struct command *command, const redisReply *reply)
 {
@@ -279,7 +279,7 @@ take_reply(struct redis *redis, const redisReply *reply)
 		command_finish(command, 0, reply);
 }
 
-/* Hands on what has arrived whole. false: the reader is gone, or cannot go on. */
+/* Hands on the replies that have arrived whole. False: the connection is gone, or cannot go on. */
 static bool
 take_replies(struct redis *redis)
 {
@@ -319,7 +319,7 @@ redis_on_read(struct bufferevent *bev, void *arg)
 
 /* Timers */
 
-/* Writing to the socket here saves libevent's detour over EV_WRITE: two epoll_ctl a batch. */
+/* Writing to the socket directly saves libevent's EV_WRITE, which costs two epoll_ctl a batch. */
 void
 redis_flush(struct redis *redis)
 {

@@ -3,13 +3,16 @@
  * backoff. One connection each.
  *
  * Every command gets exactly one callback, on the loop, never before the call returns:
- *   err 0          `reply` holds the answer (which may be of kind REDIS_ERR)
+ *   err 0          `reply` is the answer (which may be of kind REDIS_ERR)
  *   -ETIMEDOUT     no answer by the deadline (the command may have run)
  *   -ENOTCONN      Redis is not there; the command was not sent
- *   -EAGAIN        Redis refuses for its own sake (full, read-only, loading, ...); it is told in
- * the log, by a metric and in /readyz, and where that may help it is connected to anew -ECONNRESET
- * the connection broke before the answer (the command may have run) -ECANCELED     redis_free() was
- * called Answers come in the order of the calls; a time-out comes at its deadline.
+ *   -EAGAIN        Redis refuses for its own sake (full, read-only, loading, ...)
+ *   -ECONNRESET    the connection broke before the answer (the command may have run)
+ *   -ECANCELED     redis_free() was called
+ * Answers come in the order of the calls; a time-out comes at its deadline.
+ *
+ * A refusal with -EAGAIN is told in the log, by a metric and in /readyz. Where a new connection may
+ * help, the client makes one.
  */
 #ifndef SHARED_REDIS_H
 #define SHARED_REDIS_H
@@ -23,7 +26,7 @@ struct redis;
 struct redis_reply;
 
 struct redis_options {
-	const char *address;  /* "unix:/path" or "host:port", the host perhaps a name */
+	const char *address;  /* "unix:/path" or "host:port"; the host may be a name */
 	const char *password; /* NULL: none */
 	bool tls;
 	const char *ca; /* with tls: CA file, NULL: the system's */
@@ -42,23 +45,24 @@ typedef void (*redis_cb)(void *arg, int err, const struct redis_reply *reply);
 /* Connects in the background and stays connected. Options are copied. */
 struct redis *redis_new(struct loop *loop, const struct redis_options *options);
 void redis_free(struct redis **redis);
-/* Whether it is connected, and has no answer outstanding beyond its deadline. */
+/* Whether the client is connected, and no answer is beyond its deadline. */
 bool redis_up(const struct redis *redis);
-/* Why the last connection was lost, or could not be had; "" when none was. */
+/* Why the last connection was lost or could not be made; "" when none failed. */
 const char *redis_why(const struct redis *redis);
-/* Whether asking is worth the wait: it is connected or about to be, and does not hang. */
+/* Whether asking is worth the wait: the client is connected or about to be, and Redis does not
+ * hang. */
 bool redis_hopeful(const struct redis *redis);
 
-/* `argv` is copied; `lengths` NULL: argv are C strings. `cb` may be NULL. */
+/* `argv` is copied. `lengths` NULL: argv are C strings. `cb` may be NULL. */
 void redis_command(struct redis *redis, unsigned timeout_ms, redis_cb cb, void *arg, int argc,
 	const char *const *argv, const size_t *lengths);
 
-/* A Lua script; EVALSHA, and EVAL once when the server does not know it. */
+/* A Lua script: sent as EVALSHA, or as EVAL when the server does not know it yet. */
 struct redis_script {
 	const char *text;
 	char sha1[41]; /* filled at first use; zero-initialise */
 };
-/* The first `keys` of argv are KEYS, the others ARGV. */
+/* The first `keys` of argv become KEYS, the others ARGV. */
 void redis_run(struct redis *redis, struct redis_script *script, unsigned timeout_ms, redis_cb cb,
 	void *arg, int keys, int argc, const char *const *argv);
 

@@ -1,11 +1,11 @@
 /*
- * redis_health.c - whether Redis does what it is for: the process's line in /readyz, and refusals
- * that are about Redis itself (full, read-only, loading ...), not about the command.
+ * redis_health.c - whether Redis does its work: the process's line in /readyz, and refusals that
+ * are about Redis itself (full, read-only, loading ...), not about the command.
  *
- * A connection in use shows those by itself; one that rests asks every PULSE_MS for a write that
- * harms nobody. While Redis refuses, that is asked every second, so that its recovery is seen.
- * Where another Redis may be better (a replica after a failover), or this one wants to know again
- * who we are, the connection is made anew, and is up only once that write was taken.
+ * A busy connection sees refusals in its answers. An idle one asks every PULSE_MS for a write that
+ * harms nobody. While Redis refuses, it is asked every second, so that its recovery is seen. Where
+ * another Redis may be better (a replica after a failover), or this one wants to know again who we
+ * are, the connection is made anew; it is up only after that write was taken.
  */
 #include "shared/redis/redis.h"
 
@@ -31,7 +31,7 @@ redis_pulse(int *count_out)
 	return pulse;
 }
 
-/* What the answer begins with. In the words of Redis before 7, a script's stand behind " -". */
+/* How the refusal begins. Before Redis 7, the refusal of a script's command stands behind " -". */
 static const struct refusal {
 	const char *word;
 	enum redis_remedy remedy;
@@ -70,7 +70,7 @@ refusal_of(const char *text)
 	return -1;
 }
 
-/* What Redis said, without where in a script that was; and what can be done. */
+/* What Redis said, without the place in a script, and what can be done. */
 static void
 explain(const char *text, char *out, size_t size)
 {
@@ -85,111 +85,112 @@ explain(const char *text, char *out, size_t size)
 		refusal < 0 ? "" : refusals[refusal].cure);
 }
 
-/* The process's line in /readyz, for all its connections. */
+/* The process's line in /readyz, for all of its connections. */
 static struct {
 	pthread_mutex_t lock;
 	struct probe *probe;
 	struct metric *up, *seconds, *refused[REFUSALS];
 	unsigned links, down, refusing;
-	uint64_t since_us; /* the first of those that are down; 0: none is */
-	bool was_up;       /* any, ever */
+	uint64_t since_us; /* since when a connection is down; 0: none is */
+	bool was_up;       /* any connection, at any time */
 	char why[256], refusal[256], address[128];
-} watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} readiness = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* Under watch.lock, at the first connection. */
+/* At the first connection. Under readiness.lock. */
 static void
-watch_start(void)
+readiness_start(void)
 {
 	char labels[64];
 
-	if (watch.probe)
+	if (readiness.probe)
 		return;
-	watch.probe = probe_new("redis");
-	watch.up = metric_gauge("shout_redis_up",
+	readiness.probe = probe_new("redis");
+	readiness.up = metric_gauge("shout_redis_up",
 		"Whether all connections to Redis are up, and it does what it is asked", NULL);
-	watch.seconds = metric_histogram("shout_redis_seconds",
+	readiness.seconds = metric_histogram("shout_redis_seconds",
 		"From giving Redis a command to its answer, however late", NULL);
 	for (size_t i = 0; i < REFUSALS; i++) {
 		snprintf(labels, sizeof labels, "reason=\"%s\"", refusals[i].word);
-		watch.refused[i] = metric_counter("shout_redis_refused_total",
+		readiness.refused[i] = metric_counter("shout_redis_refused_total",
 			"Commands that Redis refused for its own sake", labels);
 	}
 }
 
-/* Under watch.lock. A process that never reached Redis knows no client: others do. */
+/* A process that never reached Redis has failed: it knows no client, while other processes do.
+ * Under readiness.lock. */
 static void
 probe_tell(void)
 {
-	const char *why = watch.down ? watch.why : watch.refusal;
+	const char *why = readiness.down ? readiness.why : readiness.refusal;
 	char text[768], since[DATE_SIZE];
 
-	metric_set(watch.up, watch.links && !watch.down && !watch.refusing);
-	if (!watch.down && !watch.refusing) {
-		watch.since_us = 0;
-		watch.why[0] = watch.refusal[0] = '\0';
-		probe_set(watch.probe, HEALTH_READY, NULL);
+	metric_set(readiness.up, readiness.links && !readiness.down && !readiness.refusing);
+	if (!readiness.down && !readiness.refusing) {
+		readiness.since_us = 0;
+		readiness.why[0] = readiness.refusal[0] = '\0';
+		probe_set(readiness.probe, HEALTH_READY, NULL);
 		return;
 	}
-	if (!watch.since_us)
-		watch.since_us = clock_us();
-	date_iso(watch.since_us, since);
+	if (!readiness.since_us)
+		readiness.since_us = clock_us();
+	date_iso(readiness.since_us, since);
 	snprintf(text, sizeof text, "%u of %u connections %s since %s: %s%s%s%s",
-		watch.down ? watch.down : watch.refusing, watch.links,
-		watch.down ? "down" : "refused what they asked", since, watch.address,
-		why[0] ? ": " : "", why, watch.was_up ? "; only known clients are served" : "");
-	probe_set(watch.probe, watch.was_up ? HEALTH_DEGRADED : HEALTH_FAILED, text);
+		readiness.down ? readiness.down : readiness.refusing, readiness.links,
+		readiness.down ? "down" : "refused what they asked", since, readiness.address,
+		why[0] ? ": " : "", why, readiness.was_up ? "; only known clients are served" : "");
+	probe_set(readiness.probe, readiness.was_up ? HEALTH_DEGRADED : HEALTH_FAILED, text);
 }
 
-/* Under watch.lock. */
+/* Under readiness.lock. */
 static void
 refusing(struct redis *redis, bool is)
 {
-	watch.refusing += is && !redis->refused;
-	watch.refusing -= !is && redis->refused;
+	readiness.refusing += is && !redis->refused;
+	readiness.refusing -= !is && redis->refused;
 	redis->refused = is;
 }
 
 void
 redis_measure(uint64_t us)
 {
-	metric_observe_us(watch.seconds, us);
+	metric_observe_us(readiness.seconds, us);
 }
 
 void
 redis_probe_down(struct redis *redis, bool is_new, const char *why)
 {
-	pthread_mutex_lock(&watch.lock);
-	watch_start();
-	watch.links += is_new;
-	watch.down += is_new || redis->well;
+	pthread_mutex_lock(&readiness.lock);
+	readiness_start();
+	readiness.links += is_new;
+	readiness.down += is_new || redis->well;
 	redis->well = false;
 	refusing(redis, false);
-	snprintf(watch.address, sizeof watch.address, "%s", redis->address);
-	explain(why, watch.why, sizeof watch.why);
+	snprintf(readiness.address, sizeof readiness.address, "%s", redis->address);
+	explain(why, readiness.why, sizeof readiness.why);
 	probe_tell();
-	pthread_mutex_unlock(&watch.lock);
+	pthread_mutex_unlock(&readiness.lock);
 }
 
 void
 redis_probe_up(struct redis *redis)
 {
-	pthread_mutex_lock(&watch.lock);
-	redis->well = watch.was_up = true;
-	watch.down--;
+	pthread_mutex_lock(&readiness.lock);
+	redis->well = readiness.was_up = true;
+	readiness.down--;
 	probe_tell();
-	pthread_mutex_unlock(&watch.lock);
+	pthread_mutex_unlock(&readiness.lock);
 	timer_set(&redis->pulse, PULSE_MS);
 }
 
 void
 redis_probe_leave(struct redis *redis)
 {
-	pthread_mutex_lock(&watch.lock);
-	watch.links--;
-	watch.down -= !redis->well;
+	pthread_mutex_lock(&readiness.lock);
+	readiness.links--;
+	readiness.down -= !redis->well;
 	refusing(redis, false);
 	probe_tell();
-	pthread_mutex_unlock(&watch.lock);
+	pthread_mutex_unlock(&readiness.lock);
 }
 
 void
@@ -198,27 +199,27 @@ redis_count_refusal(const char *text)
 	const int refusal = refusal_of(text);
 
 	if (refusal >= 0)
-		metric_add(watch.refused[refusal], 1);
+		metric_add(readiness.refused[refusal], 1);
 }
 
 static void
 probe_refused(struct redis *redis, const char *text)
 {
-	pthread_mutex_lock(&watch.lock);
+	pthread_mutex_lock(&readiness.lock);
 	refusing(redis, true);
-	explain(text, watch.refusal, sizeof watch.refusal);
-	snprintf(watch.address, sizeof watch.address, "%s", redis->address);
+	explain(text, readiness.refusal, sizeof readiness.refusal);
+	snprintf(readiness.address, sizeof readiness.address, "%s", redis->address);
 	probe_tell();
-	pthread_mutex_unlock(&watch.lock);
+	pthread_mutex_unlock(&readiness.lock);
 }
 
 static void
 probe_takes(struct redis *redis)
 {
-	pthread_mutex_lock(&watch.lock);
+	pthread_mutex_lock(&readiness.lock);
 	refusing(redis, false);
 	probe_tell();
-	pthread_mutex_unlock(&watch.lock);
+	pthread_mutex_unlock(&readiness.lock);
 }
 
 void
@@ -250,7 +251,7 @@ redis_refused(struct redis *redis, const char *text)
 	return refusals[refusal].remedy;
 }
 
-/* A refusal was seen by whoever reads the answers. */
+/* Ignores a refusal here: the reader of the answers has seen it. */
 static void
 on_pulse_answer(void *arg, int err, const struct redis_reply *reply)
 {

@@ -1,8 +1,8 @@
 /*
  * redis_link.c - the connection to Redis: made, lost, made again.
  *
- * down --> connecting (looks a name up first) --> hello (AUTH, PING) --> up
- *  ^__________|______________|________________|     after 100 ms, doubled up to 5 s
+ * down --> connecting (looks up the name first) --> hello (AUTH, PING) --> up
+ *  ^__________|_______________|_______________________|     after 100 ms, doubled up to 5 s
  */
 #include "shared/base/timer.h"
 #include "shared/redis/redis.h"
@@ -98,7 +98,7 @@ on_retry(void *arg)
 static void
 hello_ask(struct redis *redis, int count, const char *const *words)
 {
-	const char *argv[8]; /* hiredis wants it without const */
+	const char *argv[8]; /* hiredis takes no const */
 	char *text;
 	int length;
 
@@ -182,7 +182,7 @@ connect_to(struct redis *redis, const struct net_address *to)
 	bufferevent_setcb(redis->bev, redis_on_read, NULL, on_event, redis);
 	bufferevent_enable(redis->bev, EV_READ | EV_WRITE);
 	if (!redis->tls)
-		bufferevent_socket_connect(redis->bev, NULL, 0); /* it is under way already */
+		bufferevent_socket_connect(redis->bev, NULL, 0); /* connect() is under way */
 }
 
 static void
@@ -197,7 +197,7 @@ on_resolved(void *arg, const struct net_address *addresses, size_t count, const 
 		redis_give_up(redis, why);
 }
 
-/* A name is looked up each time: its server may have moved. */
+/* A name is looked up each time, since its server may have moved. */
 static void
 connect_start(struct redis *redis)
 {
@@ -259,7 +259,7 @@ redis_free(struct redis **redis_ref)
 	redis->dead = true;
 	redis_probe_leave(redis);
 	redis->busy++;
-	redis_flush(redis); /* what was given last may be a report that nobody waits for */
+	redis_flush(redis); /* the last commands may be reports that nobody waits for */
 	redis_disconnect(redis);
 	while ((command = list_pop(&redis->commands)))
 		redis_end(redis, command, -ECANCELED);

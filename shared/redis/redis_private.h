@@ -45,32 +45,32 @@ struct list {
 
 struct redis {
 	struct loop *loop;
-	struct net_address to; /* unless it is `named` */
+	struct net_address to; /* the address, unless `named` */
 	bool named;
-	struct resolve *resolve; /* under way; while connecting */
+	struct resolve *resolve; /* the look-up under way, while connecting */
 	unsigned tries;
 	char *address, *host, *password;
 	struct tls_client *tls;
 	enum state state;
 	struct bufferevent *bev;
-	struct evbuffer *pending; /* of this turn */
+	struct evbuffer *pending; /* commands of this turn */
 	redisReader *reader;
 	struct timer turn, deadline, retry, pulse;
 	struct list commands, ended;
 	uint64_t deadline_ms;   /* when the timer fires; 0: not armed */
 	uint64_t heard_ms;      /* when bytes last came */
-	unsigned hello_replies; /* still to come */
+	unsigned hello_replies; /* answers to hello that are still to come */
 	unsigned backoff_ms;
-	const struct redis_script *scripts[SCRIPTS_MAX]; /* this connection's server knows */
+	const struct redis_script *scripts[SCRIPTS_MAX]; /* known to this connection's server */
 	unsigned scripts_count;
-	unsigned busy; /* frames on the stack that call back */
+	unsigned busy; /* frames on the stack that may call back */
 	bool dead;
 	struct said said;
-	char why[128];   /* the last connection came to nothing */
-	bool well;       /* in the probe's count */
-	bool refused;    /* the last answers were about Redis itself; likewise */
-	bool hurried;    /* the pulse is a short one */
-	bool must_write; /* it is not up before it has taken a write */
+	char why[128];   /* why the last connection failed */
+	bool well;       /* counted as up in the line of /readyz */
+	bool refused;    /* the last answers were refusals; counted in the line of /readyz */
+	bool hurried;    /* the pulse is every second */
+	bool must_write; /* the connection is up only after a write was taken */
 };
 
 static inline void
@@ -99,39 +99,39 @@ list_pop(struct list *list)
 }
 
 /* redis.c */
-/* Its callback comes on the loop's next turn, whoever is calling now. */
+/* Ends a command. Its callback comes on the loop's next turn, so never inside the caller. */
 void redis_end(struct redis *redis, struct command *command, int err);
 void redis_send(struct redis *redis, struct command *command);
 void redis_flush(struct redis *redis);
 void redis_deliver(struct redis *redis);
-/* The end of a frame that called back: redis_free() may have been called within. */
+/* Ends a frame that called back: redis_free() may have been called inside it. */
 void redis_leave(struct redis *redis);
 void redis_on_read(struct bufferevent *bev, void *arg);
 void redis_on_turn(void *arg);
 void redis_on_deadline(void *arg);
 
 /* redis_link.c */
-/* The connection, or the attempt at one, failed. */
+/* The connection failed, or the attempt at one. */
 void redis_give_up(struct redis *redis, const char *why);
 void redis_disconnect(struct redis *redis);
 void redis_destroy(struct redis *redis);
 
 /* redis_health.c */
-/* What to do about a refusal: none is one, the next command may be taken, or connect anew. */
+/* What to do about an error: it is no refusal; the next command may be taken; or connect anew. */
 enum redis_remedy { REDIS_NONE, REDIS_WAIT, REDIS_CONNECT };
-/* An error that was answered. When it is about Redis itself, that is told. */
+/* Judges an error that Redis answered. A refusal that is about Redis itself is told. */
 enum redis_remedy redis_refused(struct redis *redis, const char *text);
-/* The same of one that is about to be given up. */
+/* Counts a refusal on a connection that is about to be given up. */
 void redis_count_refusal(const char *text);
-/* A command was answered after that time. */
+/* Measures how long an answered command took. */
 void redis_measure(uint64_t us);
-/* A connection is new, or was lost: `why`; is up; ends. */
+/* A connection is new or was lost (`why`); is up; ends. */
 void redis_probe_down(struct redis *redis, bool is_new, const char *why);
 void redis_probe_up(struct redis *redis);
 void redis_probe_leave(struct redis *redis);
-/* In the log, once for each reason until all is well. */
+/* Logs each reason once until all is well again. */
 void redis_complain(struct redis *redis, const char *message, const char *why);
-/* A write that harms nobody. */
+/* The command for a write that harms nobody. */
 const char *const *redis_pulse(int *count_out);
 void redis_on_pulse(void *arg);
 
