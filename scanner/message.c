@@ -76,7 +76,7 @@ pause_message(struct message *message, void (*after)(struct message *message))
 		die("out of memory", "evtimer_new");
 	event_add(message->timer, &wait);
 	scanner->paused++;
-	poison_rest(scanner->poison, &message->work);
+	poison_pause(scanner->poison, &message->work);
 }
 
 static void forward(struct message *message);
@@ -207,7 +207,7 @@ scan(struct message *message)
 	message->started_us = clock_mono_us();
 	message->scan.retry = message->tries > 0;
 	if (!message->work.suspect)
-		poison_rest(scanner->poison, &message->work);
+		poison_pause(scanner->poison, &message->work);
 	clamd_scan(scanner->clamd, &message->scan);
 }
 

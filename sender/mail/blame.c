@@ -24,7 +24,7 @@ void
 mail_unmark(struct mail *mail)
 {
 	if (!--mail->marks && !mail->work.suspect)
-		poison_rest(mail->sender->poison, &mail->work);
+		poison_pause(mail->sender->poison, &mail->work);
 }
 
 void

@@ -1,5 +1,5 @@
 /*
- * account.c - account documents: from JSON to a snapshot that never changes.
+ * account.c - account documents: from JSON to a snapshot that never changes. Pure.
  *
  * control's applier -> Redis -> account_store.c -> [account] -> ingress
  */

@@ -33,17 +33,17 @@ struct redis;
 
 enum originator_policy { POLICY_STRICT, POLICY_RESENT };
 
-#define LIMIT_DEFAULT UINT64_MAX /* the account says nothing: that of the configuration */
+#define LIMIT_DEFAULT UINT64_MAX /* the account sets none: the configuration's counts */
 struct account_limits {
-	uint64_t messages_hour, messages_day, recipients_hour, recipients_day; /* 0: none */
+	uint64_t messages_hour, messages_day, recipients_hour, recipients_day; /* 0: no limit */
 };
 
-/* A snapshot that never changes; counted references on one loop. */
+/* A snapshot that never changes. Its references are counted on one loop. */
 struct account {
 	char *id, *name, *contact;
 	bool active;
 	enum originator_policy policy;
-	bool display_address; /* names may show addresses of other accounts */
+	bool display_address; /* display names may show addresses of other accounts */
 	char **domains;       /* canonical, sorted */
 	size_t domains_count;
 	struct account_limits limits;
@@ -51,27 +51,28 @@ struct account {
 };
 struct account *account_ref(struct account *account);
 void account_unref(struct account *account);
-/* Whether the domain, in whatever way it is written, is one of the account's. */
+/* Whether the account has verified the domain, in whatever spelling. */
 bool account_has_domain(const struct account *account, const char *domain, size_t length);
-/* Those of the configuration. */
+/* The limits of the configuration, for accounts that set none. */
 struct account_limits account_limits_default(const struct config *config);
-/* NULL when the text is no such document. */
+/* NULL when the text is no account document. */
 struct account *account_from_json(const char *json, size_t length);
 
-/* The <network> of an "ip:" key: "192.0.2.1", "2001:db8:0:1::/64" (also from an address within),
- * "10.0.0.0/8" (bits below the prefix cleared). 0 or -EINVAL. */
+/* Writes the <network> of an "ip:" key: "192.0.2.1", "2001:db8:0:1::/64" (also for an address
+ * within it), "10.0.0.0/8" (bits below the prefix cleared). 0 or -EINVAL. */
 int account_network_text(const char *text, char out[NET_TEXT_MAX]);
 
-/* Copies are fresh for 5 s, then asked for again; used for 24 h when Redis does not answer. */
+/* A copy is fresh for 5 s; afterwards Redis is asked again. While Redis does not answer, a copy
+ * counts for 24 h. */
 struct account_store *account_store_new(struct loop *loop, struct redis *redis);
 void account_store_free(struct account_store **store);
 
 /*
- * Look-ups; the callback may come before the call returns, and comes exactly once. `ticket`-like
- * safety is the caller's: pass an id in `arg`, not a pointer that may be gone.
- * err: 0 found; -ENOENT surely not there; -EAGAIN cannot tell now (no copy, and Redis is down,
- * being filled, or holds another owner's accounts). What the callback gets is borrowed. Usernames
- * are looked up in lower case. account_store_free() ends what is pending with -EAGAIN.
+ * Look-ups. The callback comes exactly once, perhaps before the call returns. Pass an id in `arg`,
+ * not a pointer: the caller's struct may have gone when the answer comes. err: 0 found; -ENOENT
+ * surely not there; -EAGAIN cannot tell now (there is no copy, and Redis is down, being filled, or
+ * has another owner's accounts). The callback borrows what it gets. Usernames are looked up in
+ * lower case. account_store_free() ends pending look-ups with -EAGAIN.
  */
 typedef void (*account_user_cb)(
 	void *arg, int err, struct account *account, const char *verifier, bool enabled);
@@ -80,16 +81,16 @@ account_by_user(struct account_store *store, const char *username, account_user_
 typedef void (*account_cb)(void *arg, int err, struct account *account);
 void account_by_address(
 	struct account_store *store, const struct net_address *address, account_cb cb, void *arg);
-/* By the account's id, as an envelope has it. */
+/* By the account's id, as envelopes carry it. */
 void account_by_id(struct account_store *store, const char *id, account_cb cb, void *arg);
-/* Whose verified domain this is, in whatever way it is written. */
+/* The account that has verified this domain, in whatever spelling. */
 void account_by_domain(struct account_store *store, const char *domain, account_cb cb, void *arg);
-/* Whose the domain is, by the closest verified domain at or above it. `domain` is as
- * address_domain_named() makes it. err also: -E2BIG, for more labels than are looked at. */
+/* The account that has verified the domain or, without one, the closest domain above it. `domain`
+ * is the result of address_domain_named(). err may also be -E2BIG: the name has too many labels. */
 void account_above(struct account_store *store, const char *domain, account_cb cb, void *arg);
 
-/* Whether what is found is what control wrote last. While it is not, it lets nobody in who was not
- * known, and is no reason to refuse for good. */
+/* Whether Redis has what control wrote last. While it is unsure, an unknown client is not let in,
+ * and is not refused for good either. */
 bool account_store_sure(const struct account_store *store);
 
 #endif

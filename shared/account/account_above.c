@@ -3,8 +3,9 @@
  *
  * ingress -> [account_above] -> account look-ups -> Redis
  *
- * A subdomain is its parent's unless an account has verified it itself. The name and its parents
- * are asked for at once, so that they travel together. A doubt about a closer one is a doubt.
+ * A subdomain belongs to its parent's account unless another account has verified it. The name and
+ * its parents are looked up at once, so that the questions travel together. When a closer name
+ * cannot be told, the answer is -EAGAIN, whatever is found above it.
  */
 #include "shared/account/account.h"
 
@@ -80,7 +81,7 @@ account_above(struct account_store *store, const char *domain, account_cb cb, vo
 	}
 	search = xcalloc(1, sizeof *search);
 	*search = (struct search){ .cb = cb, .arg = arg, .count = count, .pending = count };
-	/* The last answer frees the search: nothing of it is touched after the last question. */
+	/* The last answer frees the search: do not touch the search after the last question. */
 	for (size_t i = 0; i < count; i++) {
 		search->candidates[i].search = search;
 		account_by_domain(store, domain, on_candidate, &search->candidates[i]);

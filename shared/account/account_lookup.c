@@ -1,7 +1,9 @@
 /*
- * account_lookup.c - whose a user, an address or a domain is: its grant, then the account.
+ * account_lookup.c - whose a user, an address or a domain is: first its grant, then the account.
  *
  * ingress -> [account_lookup] -> account_store -> Redis
+ *
+ * A look-up lives from the question to its callback. Fails with -ENOENT or -EAGAIN (account.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,12 +18,12 @@
 
 struct lookup {
 	struct account_store *store;
-	account_user_cb user_cb; /* one of the two */
+	account_user_cb user_cb; /* either user_cb or cb is set */
 	account_cb cb;
 	void *arg;
 	char *verifier;
 	bool on;
-	bool doubt; /* Redis may know the address itself, but does not answer */
+	bool doubt; /* the address itself may have a grant, but Redis does not answer */
 	struct net_address address;
 };
 
@@ -29,7 +31,7 @@ static void
 lookup_end(struct lookup *lookup, int err, struct account *account)
 {
 	if (account)
-		account_ref(account); /* whatever the callback does to the store */
+		account_ref(account); /* the callback may make the store drop the account */
 	if (lookup->user_cb)
 		lookup->user_cb(lookup->arg, err, account, err ? NULL : lookup->verifier,
 			err ? false : lookup->on);
@@ -54,7 +56,7 @@ on_grant(void *arg, int err, struct cached *entry)
 	struct lookup *lookup = arg;
 	char key[320];
 
-	/* An address that is not active is nobody's. */
+	/* A grant that is not active counts as none. */
 	if (!err && lookup->address.length && !entry->on)
 		err = account_store_sure(lookup->store) ? -ENOENT : -EAGAIN;
 	if (err) {
@@ -76,7 +78,7 @@ lookup_new(struct account_store *store, account_cb cb, void *arg)
 	return lookup;
 }
 
-/* The key "<kind><name>" in lower case; false when no such name can exist. */
+/* Writes the key "<kind><name>" in lower case. False when no such name can exist. */
 static bool
 key_make(const char *kind, const char *name, char key[320])
 {
@@ -134,7 +136,7 @@ account_by_id(struct account_store *store, const char *id, account_cb cb, void *
 	entry_need(store, key, on_account, lookup);
 }
 
-/* The narrowest of the operator's networks that the address is in, or NULL. */
+/* The narrowest of the operator's networks that has the address, or NULL. */
 static const char *
 network_of(const struct cached *entry, const struct net_address *address)
 {

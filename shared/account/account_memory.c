@@ -3,8 +3,9 @@
  *
  * account_store (each loop) <-> [account_memory]
  *
- * Kept are texts, not what was parsed of them: an account is counted on one loop. Bounded; the copy
- * that was heard longest ago goes first, and who is in use is heard of every few seconds.
+ * The table has texts, not parsed accounts: references to an account are counted on one loop. The
+ * table is bounded; the copy that was heard longest ago goes first. Copies of active clients are
+ * heard every few seconds, so they stay.
  */
 #include "shared/account/account_memory.h"
 
@@ -21,7 +22,7 @@
 #define COPIES_MAX 50000
 
 struct copy {
-	UT_hash_handle hh; /* in the order of hearing */
+	UT_hash_handle hh; /* by the time they were heard, the oldest first */
 	char *text;
 	uint64_t heard_ms;
 	char marker[MARKER_SIZE];
@@ -97,7 +98,7 @@ account_memory_put(const char *key, const struct account_copy *from)
 	pthread_mutex_lock(&memory.lock);
 	HASH_FIND_STR(memory.copies, key, copy);
 	if (copy && from->heard_ms >= copy->heard_ms)
-		HASH_DEL(memory.copies, copy); /* to its end */
+		HASH_DEL(memory.copies, copy); /* moves the copy to the end */
 	else if (!copy && from->text)
 		copy = copy_new(key);
 	else

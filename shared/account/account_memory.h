@@ -1,8 +1,8 @@
 /*
- * account_memory.h - what any loop of this process heard of a key of the auth tables last, for the
- * others: without Redis a customer is known on every thread, or on none.
+ * account_memory.h - what any loop of this process last heard of a key of the auth tables. Loops
+ * share it, so that without Redis a customer is known on every thread, or on none.
  *
- * From any thread. The memory goes with the last of those that hold it.
+ * From any thread. The memory goes when the last of its users lets go.
  */
 #ifndef SHARED_ACCOUNT_MEMORY_H
 #define SHARED_ACCOUNT_MEMORY_H
@@ -15,19 +15,19 @@ void account_memory_hold(void);
 void account_memory_let_go(void);
 
 struct account_copy {
-	char *text;        /* NULL: surely not there. Of a list: its members, with line feeds */
+	char *text;        /* NULL: surely not there; of a list: its members, one a line */
 	uint64_t heard_ms; /* clock_mono_ms() */
 	const char *marker;
 };
 
-/* A newer copy than what is there; `text` is copied. That something is not there is kept of what
- * was: names that strangers guess push nobody out. */
+/* Stores a copy that is newer than the present one; `text` is copied. An absence is only stored for
+ * a key that was there: guessed names push no customer out. */
 void account_memory_put(const char *key, const struct account_copy *copy);
-/* The copy, when one is there that was heard after `after_ms`: `text` is the caller's to free with
- * account_copy_free(), `marker` (MARKER_SIZE) is filled. */
+/* Finds a copy that was heard after `after_ms`. The caller frees `text` with account_copy_free();
+ * `marker` (MARKER_SIZE) is filled. */
 bool
 account_memory_get(const char *key, uint64_t after_ms, struct account_copy *copy_out, char *marker);
-/* Wipes: it may hold a verifier. Takes NULL. */
+/* Wipes the text, which may be a verifier. Takes NULL. */
 void account_copy_free(char *text);
 
 #endif

@@ -16,7 +16,7 @@ struct fetch;
 struct lru;
 struct waiter;
 
-/* What is known of a key of Redis. */
+/* What is known of one key of Redis. */
 struct cached {
 	UT_hash_handle hh;
 	char *key;
@@ -27,7 +27,7 @@ struct cached {
 	struct fetch *fetch;
 	uint64_t fetched_ms; /* 0: never */
 	bool found;
-	char marker[MARKER_SIZE]; /* that Redis had then */
+	char marker[MARKER_SIZE]; /* Redis's marker when the entry was fetched */
 	/* what it says, by kind of key */
 	struct account *account;
 	char *account_id, *verifier;
@@ -38,8 +38,8 @@ struct cached {
 
 typedef void (*entry_cb)(void *arg, int err, struct cached *entry);
 
-/* `cb` with the entry of `key`, at once where the copy is fresh, or all there is; err as of the
- * look-ups. */
+/* Calls `cb` with the entry of `key`: at once where the copy is fresh or Redis cannot be asked,
+ * else after Redis's answer. err as in the look-ups. */
 void entry_need(struct account_store *store, const char *key, entry_cb cb, void *arg);
 
 #endif

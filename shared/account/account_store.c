@@ -4,22 +4,23 @@
  * ingress -> account_lookup -> [account_store] -> Redis
  *                                    `-> account_memory (what other loops heard)
  *
- * Every Redis key that was asked for is an entry: parsed, with the time it was fetched. Fresh
- * entries answer at once; look-ups of one key share one request. What Redis says counts by whose
- * accounts it holds, which is read together with each document:
+ * Every Redis key that was asked for is an entry: parsed, with the time it was fetched. A fresh
+ * entry answers at once; look-ups of one key share one request. How much of Redis's answer counts
+ * depends on the owner of the accounts in Redis, which each request reads together with the
+ * document:
  *
- *   ours, complete        all of it
- *   ours, being filled,   what is found. What is not there is doubted
+ *   ours, complete        everything counts
+ *   ours, being filled,   what is found counts; what is not found is doubted
  *   or relay.config has
  *   not been read yet
- *   another owner's       nothing, as if Redis did not answer
+ *   another owner's       nothing counts, as if Redis did not answer
  *
- * When nothing counts, what any loop of the process was told last does so for 24 h; what is not
- * known is -EAGAIN, never "no such user". So is what was there and has gone without a word of
- * control's: a removal moves the marker.
+ * When nothing counts, the last copy of any loop of the process counts for 24 h. Without a copy the
+ * answer is -EAGAIN, never "no such user". A key that vanished although the marker did not move is
+ * doubted in the same way: control moves the marker with every removal.
  *
- * Bounded: the entries used longest ago go, known and unknown ones counted apart, so that guessing
- * names does not push the customers out.
+ * Bounded: the entries used longest ago go. Known and unknown names are counted apart, so that
+ * guessing names pushes no customer out.
  */
 #include "shared/account/account_private.h"
 
@@ -52,7 +53,7 @@ struct waiter {
 	void *arg;
 };
 
-/* A request on its way; outlives the entry when the store is freed. */
+/* A request under way. It outlives the entry when the store is freed. */
 struct fetch {
 	struct cached *entry;
 };
@@ -66,7 +67,7 @@ struct account_store {
 	struct redis *redis;
 	struct cached *entries;
 	struct lru known, unknown;
-	bool sure; /* so was the newest answer */
+	bool sure; /* whether the newest answer was sure */
 };
 
 /* Least recently used */
@@ -158,7 +159,7 @@ entry_get(struct account_store *store, const char *key)
 	return entry;
 }
 
-/* Parsing what Redis holds */
+/* Parsing Redis's documents */
 
 static void
 take_networks(struct cached *entry, const char *text)
@@ -188,7 +189,7 @@ take_grant(struct cached *entry, const char *text, size_t length)
 	return account != NULL;
 }
 
-/* As account_memory.h has it; NULL when the answer is none. */
+/* The text as account_memory.h stores it; NULL when the answer is no document. */
 static char *
 document_text(const struct redis_reply *reply)
 {
@@ -230,7 +231,7 @@ entry_answer(struct cached *entry, int err)
 {
 	struct waiter *waiter = entry->waiters, *next;
 
-	/* The callbacks may look up again, and wait again. */
+	/* The callbacks may look up, and wait, again. */
 	entry->waiters = NULL;
 	entry->last_waiter = &entry->waiters;
 	for (; waiter; waiter = next) {
@@ -240,7 +241,7 @@ entry_answer(struct cached *entry, int err)
 	}
 }
 
-/* Whose accounts Redis held when it had this marker. */
+/* The owner whose accounts Redis had at this marker. */
 static const char *
 marker_owner(const char *marker)
 {
@@ -258,7 +259,7 @@ entry_know(struct cached *entry, bool found, uint64_t heard_ms, const char *mark
 	lru_put(found ? &entry->store->known : &entry->store->unknown, entry);
 }
 
-/* Another loop may have heard of it later than this one did. */
+/* Takes another loop's copy when that is newer than this loop's. */
 static void
 entry_recall(struct cached *entry)
 {
@@ -283,17 +284,20 @@ last_good(struct cached *entry)
 	return usable ? 0 : -EAGAIN;
 }
 
-/* A document, and whose it is, in one step: between two reads Redis may be flushed or refilled. */
+/*
+ * Reads a document and its owner in one step: between two reads Redis may be flushed or refilled.
+ */
 static struct redis_script document_script = {
 	.text = "return {redis.call(ARGV[1], KEYS[1]), redis.call('GET', KEYS[2]),\n"
 		"  redis.call('GET', KEYS[3])}\n",
 };
-enum { DOCUMENT, MARKER, CLAIM }; /* places in its answer */
+enum { DOCUMENT, MARKER, CLAIM }; /* places in the script's answer */
 
 /* How much of an answer counts. */
 enum trust { TRUST_NONE, TRUST_FOUND, TRUST_ALL };
 
-/* `marker` gets the marker of the answer; of an incomplete view as it would be. */
+/* `marker` gets the answer's marker; for an incomplete view time 0 and the owner who fills Redis.
+ */
 static enum trust
 take_marker(const struct redis_reply *reply, char marker[MARKER_SIZE])
 {
@@ -311,7 +315,7 @@ take_marker(const struct redis_reply *reply, char marker[MARKER_SIZE])
 	return text && match == OWNER_SAME ? TRUST_ALL : TRUST_FOUND;
 }
 
-/* `text` NULL: it is surely not there. */
+/* `text` NULL: the key is surely not there. */
 static void
 entry_settle(struct cached *entry, char *text, const char *marker)
 {

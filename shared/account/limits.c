@@ -3,15 +3,15 @@
  *
  * ingress (take, give back) -> [limits] -> Redis <- [limits] <- sender (attempted, waiting)
  *
- * An account in use has a bucket with tokens for messages and recipients that Redis has granted.
- * A take is answered from the bucket; below half a block the next one is asked for beside it, so
- * that a busy account costs one call in tens of messages. Blocks grow with use, to a twentieth of
- * the smallest limit, so that loops do not sit on each other's allowance; what lies idle for a
- * second goes back.
+ * An account in use has a bucket of tokens, for messages and for recipients, that Redis has
+ * granted. A take is answered from the bucket. Below half a block the bucket asks for the next
+ * block while it goes on answering, so a busy account costs one call in tens of messages. Blocks
+ * grow with use, up to a twentieth of the smallest limit, so that no loop sits on another loop's
+ * allowance. Tokens unused for a second go back.
  *
- * Without Redis each loop applies its share (limit / nodes) by its own clock, and tells later what
- * was spent. A call that times out may have been granted: those tokens are lost, which errs towards
- * sending less.
+ * Without Redis each loop applies its share (limit / nodes) by its own clock, and reports later
+ * what it spent. A call that timed out may have been granted; its tokens are lost, and the account
+ * sends less.
  */
 #include "shared/account/limits.h"
 
@@ -28,7 +28,7 @@
 #define BLOCK_MAX 64
 #define BLOCK_SHARE 20 /* a block is at most this part of a limit */
 #define BUSY_MS 1000   /* blocks that follow faster than this grow */
-#define DENIAL_MS 1000 /* a refusal holds here for so long before Redis is asked again */
+#define DENIAL_MS 1000 /* a refusal counts on this loop for so long before Redis is asked again */
 
 struct redis_script limits_script = { .text =
 #include "shared/account/limits.lua.h"
@@ -59,7 +59,7 @@ limits_count_recipients(const struct bucket *bucket)
 	return bucket->limit[2] || bucket->limit[3];
 }
 
-/* A token is one message in flight; one with many recipients weighs more. */
+/* A token is one message in flight. A message with many recipients weighs more. */
 static void
 weigh(struct bucket *bucket, unsigned recipients, int sign)
 {
@@ -69,16 +69,17 @@ weigh(struct bucket *bucket, unsigned recipients, int sign)
 static bool
 spend(struct bucket *bucket, unsigned recipients)
 {
-	if (bucket->held < 1 || (limits_count_recipients(bucket) && bucket->held_to < recipients))
+	if (bucket->granted < 1 ||
+		(limits_count_recipients(bucket) && bucket->granted_to < recipients))
 		return false;
-	bucket->held--;
+	bucket->granted--;
 	if (limits_count_recipients(bucket))
-		bucket->held_to -= recipients;
+		bucket->granted_to -= recipients;
 	weigh(bucket, recipients, 1);
 	return true;
 }
 
-/* The share of a limit that one node applies on its own. */
+/* The part of a limit that one node applies without Redis. */
 static uint64_t
 share(const struct bucket *bucket, int i)
 {
@@ -87,7 +88,7 @@ share(const struct bucket *bucket, int i)
 	return part ? part : 1;
 }
 
-/* The same GCRA as in limits.lua, by this clock. */
+/* The GCRA of limits.lua, by this machine's clock. */
 static bool
 local_room(const struct bucket *bucket, int i, uint64_t need, uint64_t now_us, unsigned *wait_s)
 {
@@ -178,7 +179,7 @@ denied(struct bucket *bucket, int64_t wait_s, int64_t which, unsigned recipients
 	const uint64_t now = clock_mono_ms(), wait_ms = (uint64_t)wait_s * 1000;
 
 	bucket->denied_which = (unsigned)which < LIMITS_KNOWN ? (unsigned)which : 0;
-	/* A refusal for the number of recipients may not hold for a smaller one. */
+	/* A refusal for many recipients may not apply to fewer. */
 	bucket->denied_recipients = which == 3 || which == 4 ? recipients : 0;
 	bucket->denied_until_ms = now + (wait_ms < DENIAL_MS ? wait_ms : DENIAL_MS);
 	bucket->retry_ms = now + wait_ms;
@@ -194,7 +195,9 @@ limits_waiter_pop(struct bucket *bucket)
 	return waiter;
 }
 
-/* After an answer: whoever can go goes. One who was refused takes all like it along. */
+/*
+ * Serves the waiters after an answer. The refusal of one also answers the others that are like it.
+ */
 static void
 serve_waiters(struct bucket *bucket, int64_t wait_s)
 {
@@ -245,8 +248,9 @@ reply_number(const struct redis_reply *reply, size_t i)
 	return redis_reply_int(redis_reply_at(reply, i));
 }
 
-/* More is counted as in flight than the queue holds and loops have been granted: what processes had
- * in hand when they were killed. True: it is put right, asking again is worth it. */
+/* Compares the count of messages in flight with what the queue has and the loops were granted. The
+ * difference is what killed processes had in hand. True: the count is corrected, asking again is
+ * worth it. */
 static bool
 flight_correct(struct bucket *bucket)
 {
@@ -296,9 +300,9 @@ on_granted(void *arg, int err, const struct redis_reply *reply)
 		serve_locally(bucket);
 		return;
 	}
-	bucket->held += reply_number(reply, 0);
+	bucket->granted += reply_number(reply, 0);
 	if (limits_count_recipients(bucket))
-		bucket->held_to += reply_number(reply, 1);
+		bucket->granted_to += reply_number(reply, 1);
 	wait_s = reply_number(reply, 2);
 	if (wait_s > 0 && reply_number(reply, 3) == IN_FLIGHT && flight_correct(bucket)) {
 		free(ask);
@@ -336,7 +340,7 @@ limits_ask(struct bucket *bucket, int64_t need_to, int64_t want, int64_t want_to
 		2, 15, argv);
 }
 
-/* Asks for the next block, unless one is on its way. */
+/* Asks for the next block, unless a request is under way. */
 static bool
 ask_more(struct bucket *bucket)
 {
@@ -349,22 +353,22 @@ ask_more(struct bucket *bucket)
 	want_to = (int64_t)bucket->block * bucket->per_message / 16;
 	if (want_to > block_bound(bucket, true))
 		want_to = block_bound(bucket, true);
-	/* What is held counts for the first who waits. */
-	if (limits_count_recipients(bucket) && bucket->held_to > 0)
-		need_to = need_to > bucket->held_to ? need_to - bucket->held_to : 1;
+	/* The granted tokens count for the first waiter. */
+	if (limits_count_recipients(bucket) && bucket->granted_to > 0)
+		need_to = need_to > bucket->granted_to ? need_to - bucket->granted_to : 1;
 	if (want_to < need_to)
 		want_to = need_to;
 	limits_ask(bucket, need_to, bucket->block, want_to);
 	return true;
 }
 
-/* Below half a block (of either kind) the next one is fetched in time. */
+/* Below half a block, of either kind, the next block is fetched in time. */
 static bool
 runs_low(const struct bucket *bucket)
 {
-	return bucket->held < (int64_t)bucket->block / 2 ||
+	return bucket->granted < (int64_t)bucket->block / 2 ||
 		(limits_count_recipients(bucket) &&
-			bucket->held_to * 32 < (int64_t)bucket->block * bucket->per_message);
+			bucket->granted_to * 32 < (int64_t)bucket->block * bucket->per_message);
 }
 
 static void
@@ -422,8 +426,8 @@ limits_give_back(struct limits *limits, const struct account *account, unsigned 
 {
 	struct bucket *bucket = limits_bucket(limits, account->id);
 
-	bucket->held++;
+	bucket->granted++;
 	weigh(bucket, recipients, -1);
 	if (limits_count_recipients(bucket))
-		bucket->held_to += recipients;
+		bucket->granted_to += recipients;
 }

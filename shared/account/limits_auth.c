@@ -3,16 +3,16 @@
  *
  * ingress's AUTH -> [limits_auth] -> Redis
  *
- * Failures fill a bucket of the client's address, whatever names it tries: an IPv4 address, or an
- * IPv6 /64, whose /48 has a larger bucket beside. Once it is full the address is refused unheard,
- * but for the users who logged in from it within 30 days: one misconfigured printer behind an
- * office's NAT does not lock out its mail server. Their failures are answered late instead.
- * Nothing is counted by user: whoever guesses at a name would keep its customer out, and passwords
- * are random (control/account/accounts.c), so that guessing from many addresses leads nowhere
- * either.
+ * Failures fill a bucket of the client's address, whatever names the client tries. An address is an
+ * IPv4 address or an IPv6 /64; the /48 around it has a larger bucket as well. When the bucket is
+ * full, AUTH is refused without a check, except for users who logged in from the address within 30
+ * days: one misconfigured printer behind an office's NAT does not lock out the office's mail
+ * server. Failures of such users are answered late instead. Nothing is counted by user: a guesser
+ * would lock the customer out. Passwords are random (control/account/accounts.c), so guessing from
+ * many addresses fails, too.
  *
- * Each loop has a copy of the addresses that it saw last, and asks Redis for one at most once in
- * FRESH_MS. Without Redis the copy counts: the loop's own failures, the users it knew.
+ * Each loop has a copy of the addresses it saw last, and asks Redis for an address at most once in
+ * FRESH_MS. Without Redis the copy decides: the loop's own failures and the users it knows.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -25,11 +25,11 @@
 #include "shared/base/loop.h"
 
 #define FAILURES 20u          /* at once */
-#define FAILURE_US 6000000ull /* until one of them is forgotten */
+#define FAILURE_US 6000000ull /* until one failure is forgotten */
 #define WIDE 16u              /* an IPv6 /48 may fail as often as so many addresses */
-#define LATE_MS 5000u         /* the answer to a failure beyond */
+#define LATE_MS 5000u         /* how late a failure beyond them is answered */
 #define FRESH_MS 5000u
-#define TOLD_MS 60000u /* a success is told again after */
+#define TOLD_MS 60000u /* how long a success need not be reported again */
 #define VISITORS_MAX 10000u
 #define USERS_MAX 100u /* known at one address */
 #define TEXT_SIZE 64
@@ -38,7 +38,7 @@
 /* A user who is known at an address. */
 struct user {
 	char *name;       /* in lower case */
-	uint64_t told_ms; /* its last success here; 0: none */
+	uint64_t told_ms; /* when Redis was last told of a success; 0: never */
 };
 
 struct auth_waiter {
@@ -49,26 +49,26 @@ struct auth_waiter {
 	void *arg;
 };
 
-/* A request on its way; outlives the visitor when the limits are freed. */
+/* A request under way. It outlives the visitor when the limits are freed. */
 struct look {
 	struct visitor *visitor, *wide;
 };
 
-/* An address, or an IPv6 /48. */
+/* An address, or the /48 around an IPv6 address. */
 struct visitor {
 	UT_hash_handle hh;
 	char text[TEXT_SIZE]; /* the key */
 	uint64_t empty_us;    /* when all of its failures are forgotten */
 	uint64_t fetched_ms;
-	struct user *users; /* the latest last */
+	struct user *users; /* the latest is last */
 	size_t users_count;
 	struct auth_waiter *waiters;
 	struct look *look;
-	unsigned held; /* by looks and waiters of others */
+	unsigned references; /* other visitors' looks and waiters that point here */
 };
 
 struct auth_limits {
-	struct visitor *visitors; /* the one who came last at the end */
+	struct visitor *visitors; /* the latest is last */
 };
 
 /* The parts of a client's address that are counted. `wide` is NULL for IPv4. */
@@ -101,7 +101,7 @@ forget_oldest(struct auth_limits *auth)
 {
 	struct visitor *visitor = auth->visitors;
 
-	while (visitor && (visitor->look || visitor->held))
+	while (visitor && (visitor->look || visitor->references))
 		visitor = visitor->hh.next;
 	if (visitor)
 		visitor_free(auth, visitor);
@@ -154,7 +154,7 @@ auth_limits_new(void)
 
 /* ---- buckets ---- */
 
-/* Seconds until one more failure has room. */
+/* Seconds until one more failure fits. */
 static unsigned
 bucket_wait(const struct visitor *visitor, unsigned most)
 {
@@ -174,7 +174,7 @@ place_wait(struct place place)
 	return own > wide ? own : wide;
 }
 
-/* Who goes on failing waits no longer than for two buckets. */
+/* A bucket overflows by one more bucket at most, so nobody waits longer than for two. */
 static void
 bucket_fill(struct visitor *visitor, unsigned most)
 {
@@ -231,7 +231,7 @@ user_add(struct visitor *visitor, const char *name)
 	return user;
 }
 
-/* Those of Redis, and those whose success Redis may not have heard of. */
+/* Takes over the users that Redis names, and keeps those whose success Redis may not know yet. */
 static void
 users_take_over(struct visitor *visitor, const struct redis_reply *names)
 {
@@ -264,7 +264,7 @@ run(struct limits *limits, const char *operation, struct place place, const char
 	const char *argv[] = { keys[0], keys[1], keys[2], operation, username, cost, most,
 		most_wide };
 
-	/* One tag for all keys of a decision. */
+	/* All keys of a decision share one tag. */
 	snprintf(keys[0], KEY_SIZE, "auth:{%s}:failed:%s", tag, own);
 	snprintf(keys[1], KEY_SIZE, "auth:{%s}:known:%s", tag, own);
 	snprintf(keys[2], KEY_SIZE, "auth:{%s}:failed", tag);
@@ -291,7 +291,7 @@ answer_waiters(struct visitor *visitor)
 	for (; waiter; waiter = next) {
 		next = waiter->next;
 		if (waiter->wide)
-			waiter->wide->held--;
+			waiter->wide->references--;
 		answer((struct place){ visitor, waiter->wide }, waiter->username, waiter->cb,
 			waiter->arg);
 		free(waiter->username);
@@ -308,7 +308,7 @@ on_looked(void *arg, int err, const struct redis_reply *reply)
 	if (visitor) {
 		visitor->look = NULL;
 		if (look->wide)
-			look->wide->held--;
+			look->wide->references--;
 		if (!err && redis_reply_count(reply) == 3) {
 			bucket_take_over(visitor, redis_reply_int(redis_reply_at(reply, 0)));
 			bucket_take_over(look->wide, redis_reply_int(redis_reply_at(reply, 1)));
@@ -316,9 +316,9 @@ on_looked(void *arg, int err, const struct redis_reply *reply)
 			visitor->fetched_ms = clock_mono_ms();
 		}
 		limits_on_told(NULL, err, reply);
-		visitor->held++; /* whatever the callbacks do */
+		visitor->references++; /* the callbacks may drop the visitor */
 		answer_waiters(visitor);
-		visitor->held--;
+		visitor->references--;
 	}
 	free(look);
 }
@@ -331,7 +331,7 @@ look(struct limits *limits, struct place place)
 	place.own->look = xmalloc(sizeof *place.own->look);
 	*place.own->look = (struct look){ place.own, place.wide };
 	if (place.wide)
-		place.wide->held++;
+		place.wide->references++;
 	run(limits, "auth_look", place, "", on_looked, place.own->look);
 }
 
@@ -354,7 +354,7 @@ limits_auth_allowed(struct limits *limits, const struct net_address *client, con
 		arg };
 	place.own->waiters = waiter;
 	if (place.wide)
-		place.wide->held++;
+		place.wide->references++;
 	look(limits, place);
 }
 
@@ -383,7 +383,7 @@ limits_auth_succeeded(struct limits *limits, const struct net_address *client, c
 	run(limits, "auth_succeeded", place, user->name, limits_on_told, NULL);
 }
 
-/* Whoever waits is let through: limits that end keep nobody out. */
+/* Waiters are let through: limits that end lock nobody out. */
 void
 auth_limits_free(struct auth_limits **auth)
 {

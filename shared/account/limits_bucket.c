@@ -1,8 +1,8 @@
 /*
- * limits_bucket.c - the life of the accounts' buckets, and what Redis is told beside the asking.
+ * limits_bucket.c - the life of the accounts' buckets, and what Redis is told between questions.
  *
- * Once a second: tell what has not been told, give back what lies idle, forget who has gone, and
- * count the loops that share the limits.
+ * Once a second: report what was spent, give back what lies idle, drop buckets that nobody uses,
+ * and count the nodes that share the limits.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,15 +101,13 @@ limits_waiting(struct limits *limits, const char *account, int64_t rows)
 	bucket->waiting = rows < 0 ? 0 : rows;
 }
 
-/* Once a second: tell what has not been told, give back what lies idle, forget who has gone. */
-
 static void
 bucket_report(struct bucket *bucket)
 {
-	bucket->spent -= bucket->held;
+	bucket->spent -= bucket->granted;
 	if (limits_count_recipients(bucket))
-		bucket->spent_to -= bucket->held_to;
-	bucket->held = bucket->held_to = 0;
+		bucket->spent_to -= bucket->granted_to;
+	bucket->granted = bucket->granted_to = 0;
 	if (bucket->spent || bucket->spent_to || bucket->extra)
 		limits_ask(bucket, 0, 0, 0);
 }
@@ -117,7 +115,7 @@ bucket_report(struct bucket *bucket)
 static bool
 bucket_clean(const struct bucket *bucket)
 {
-	return !bucket->ask && !bucket->waiters && !bucket->held && !bucket->held_to &&
+	return !bucket->ask && !bucket->waiters && !bucket->granted && !bucket->granted_to &&
 		!bucket->spent && !bucket->spent_to && !bucket->extra && !bucket->attempted &&
 		bucket->waiting < 0;
 }
@@ -188,7 +186,7 @@ limits_change(struct limits *limits, const struct limits_options *options)
 	limits->options.in_flight_max = options->in_flight_max ? options->in_flight_max : NO_CAP;
 	limits->options.waiting_max = options->waiting_max ? options->waiting_max : NO_CAP;
 	HASH_ITER(hh, limits->buckets, bucket, next)
-	bucket->denied_until_ms = 0; /* by the former limits */
+	bucket->denied_until_ms = 0; /* it followed from the former limits */
 }
 
 struct limits *

@@ -28,7 +28,7 @@ struct limits {
 	char id[17];         /* this instance, for counting nodes */
 	unsigned nodes;      /* that share the limits */
 	uint64_t counted_ms; /* when they were counted */
-	struct count *count; /* the request for that */
+	struct count *count; /* the request that counts them */
 	struct auth_limits *auth;
 };
 
@@ -39,11 +39,11 @@ struct waiter {
 	void *arg;
 };
 
-/* A request on its way; outlives the bucket when the limits are freed. */
+/* A request under way. It outlives the bucket when the limits are freed. */
 struct ask {
 	struct bucket *bucket;
 	int64_t spent, spent_to, extra;
-	unsigned recipients; /* of the first who waits */
+	unsigned recipients; /* of the first waiter */
 };
 
 struct bucket {
@@ -51,32 +51,34 @@ struct bucket {
 	char *account;
 	struct limits *limits;
 	uint64_t limit[DIMENSIONS];
-	int64_t held, held_to;   /* granted messages and recipients */
-	int64_t spent, spent_to; /* beyond what was granted, not yet told; negative: given back */
-	int64_t extra;           /* what messages weighed beyond one each, not yet told */
+	int64_t granted, granted_to; /* tokens that Redis has granted: messages, recipients */
+	int64_t spent,
+		spent_to; /* not yet reported: spent beyond the grant; negative: given back */
+	int64_t extra;    /* not yet reported: weight beyond one for each message */
 	unsigned block;
 	unsigned per_message; /* recipients, a moving average, times 16 */
 	struct waiter *waiters, **last_waiter;
 	struct ask *ask;
 	uint64_t asked_ms, used_ms;
-	uint64_t denied_until_ms, retry_ms; /* not asked again before; when a token will be free */
+	uint64_t denied_until_ms,
+		retry_ms; /* Redis is not asked before; when a token will be free */
 	unsigned denied_which, denied_recipients;
 	uint64_t corrected_ms;
-	uint64_t tat_us[DIMENSIONS]; /* of the local share */
+	uint64_t tat_us[DIMENSIONS]; /* of the share without Redis */
 	unsigned attempted;
-	int64_t waiting; /* rows; -1: nothing new */
+	int64_t waiting; /* rows; -1: not changed since the last report */
 };
 
-/* limits_bucket.c: the account's bucket, made when there is none. */
+/* limits_bucket.c: the account's bucket, made when missing. */
 struct bucket *limits_bucket(struct limits *limits, const char *account);
 
-/* limits.c: how Redis is asked. */
+/* limits.c: whether recipients are limited. */
 bool limits_count_recipients(const struct bucket *bucket);
 struct waiter *limits_waiter_pop(struct bucket *bucket);
-/* Runs "take" with what was spent so far. */
+/* Runs "take", and reports what was spent. */
 void limits_ask(struct bucket *bucket, int64_t need_to, int64_t want, int64_t want_to);
 
-/* The script all of it runs. */
+/* The script behind every call. */
 extern struct redis_script limits_script;
 
 /* For calls whose answer does not matter, unless Redis refuses the script itself. */

@@ -1,5 +1,5 @@
 /*
- * owner.c - whose accounts this process serves.
+ * owner.c - whose accounts this process serves. One for the process, under a lock.
  *
  * relay.config -> [owner] -> account_store.c of every loop
  */

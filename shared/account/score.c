@@ -1,5 +1,5 @@
 /*
- * score.c - rolling counts of accounts, gathered here and added up in Redis (score.lua).
+ * score.c - rolling counts of accounts, gathered on the loop and added up in Redis (score.lua).
  *
  * sender, scanner -> [score] -> Redis -> [score] -> control (account show)
  */
@@ -64,7 +64,7 @@ on_added(void *arg, int err, const struct redis_reply *reply)
 		LOG_WARN("scores: Redis refuses the script", "error", redis_reply_str(reply, NULL));
 }
 
-/* Sends all, or forgets it. */
+/* Sends all counts, or drops them. */
 static void
 let_go(struct scores *scores, bool send)
 {

@@ -1,8 +1,8 @@
 /*
- * scram.c - password verifiers for PLAIN, LOGIN and SCRAM-SHA-256.
+ * scram.c - password verifiers for PLAIN, LOGIN and SCRAM-SHA-256. Fails with -EINVAL or false.
  *
- * PBKDF2 costs milliseconds by design: scram_check() and scram_make() belong on a worker or into a
- * command line, never on a loop.
+ * PBKDF2 costs milliseconds by design: call scram_check() and scram_make() on a worker or in a
+ * command-line program, never on a loop.
  */
 #include "shared/account/scram.h"
 
@@ -26,7 +26,7 @@
 #define ITERATIONS_MAX 1000000
 #define KEY_SIZE 32
 
-/* Decodes the base 64 in [text, end); its length, or -1. */
+/* Decodes the base 64 in [text, end). Returns the length, or -1. */
 static long
 decode(const char *text, const char *end, uint8_t *out, size_t space)
 {
@@ -39,7 +39,7 @@ decode(const char *text, const char *end, uint8_t *out, size_t space)
 	size = EVP_DecodeBlock(raw, (const unsigned char *)text, (int)length);
 	if (size < 0)
 		return -1;
-	size -= end[-1] == '=' ? (end[-2] == '=' ? 2 : 1) : 0; /* it counts the padding */
+	size -= end[-1] == '=' ? (end[-2] == '=' ? 2 : 1) : 0; /* the size counts the padding */
 	if ((size_t)size > space)
 		return -1;
 	memcpy(out, raw, (size_t)size);
@@ -139,7 +139,7 @@ scram_check(const struct scram_verifier *verifier, const char *password)
 		GSASL_OK;
 	bool same;
 
-	/* What no verifier can have been made from takes as long to refuse. */
+	/* A password that scram_make() would refuse takes as long to check as any other. */
 	derive(verifier, good ? prepared : password, stored, server);
 	same = CRYPTO_memcmp(stored, verifier->stored_key, KEY_SIZE) == 0;
 	explicit_bzero(stored, sizeof stored);
@@ -149,7 +149,7 @@ scram_check(const struct scram_verifier *verifier, const char *password)
 	return good && same;
 }
 
-/* Names that one look-up finds are one name (account_by_user()). */
+/* Names that one look-up finds (account_by_user()) get one verifier. */
 static void
 lower(const char *text, char *out, size_t space)
 {
@@ -172,7 +172,7 @@ scram_dummy(const char *key, const char *username, struct scram_verifier *out)
 	lower(username, name, sizeof name);
 	hmac(key, strlen(key), name, strlen(name), salt);
 	memcpy(out->salt, salt, SALT_SIZE);
-	/* Nobody knows a password whose keys these are. */
+	/* No password is known that has these keys. */
 	hmac(key, strlen(key), salt, sizeof salt, out->stored_key);
 	hmac(key, strlen(key), out->stored_key, KEY_SIZE, out->server_key);
 }

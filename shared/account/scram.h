@@ -1,7 +1,7 @@
 /*
- * scram.h - password verifiers: SCRAM-SHA-256 (RFC 5802, 7677), from which PLAIN, LOGIN and
- * SCRAM-SHA-256 are all checked. Text form:
- * SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey> (base 64; PostgreSQL's form).
+ * scram.h - password verifiers of SCRAM-SHA-256 (RFC 5802, 7677). PLAIN, LOGIN and SCRAM-SHA-256
+ * are all checked with them. Text form (PostgreSQL's; base 64):
+ *   SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>
  */
 #ifndef SHARED_SCRAM_H
 #define SHARED_SCRAM_H
@@ -23,13 +23,15 @@ struct scram_verifier {
 
 /* 0 or -EINVAL */
 int scram_parse(const char *text, struct scram_verifier *out);
-/* A new verifier with a random salt. SASLprep is applied to the password (-EINVAL if it fails). */
+/*
+ * A new verifier with a random salt. The password is prepared by SASLprep; -EINVAL if that fails.
+ */
 int scram_make(const char *password, char out[SCRAM_TEXT_MAX]);
-/* Slow (PBKDF2), constant-time compare: call it on a worker. */
+/* Slow (PBKDF2): call it on a worker. The comparison takes constant time. */
 bool scram_check(const struct scram_verifier *verifier, const char *password);
-/* A verifier that no password matches, for unknown users: it looks like one that scram_make() made,
- * and takes as long to check. It is always the same for the same name (in whatever case) and key:
- * one that changed would tell that the user does not exist. */
+/* A verifier for an unknown user, which no password matches. It looks like one of scram_make() and
+ * takes as long to check. The same name (in whatever case) and key always give the same verifier: a
+ * verifier that changed would tell that the user does not exist. */
 void scram_dummy(const char *key, const char *username, struct scram_verifier *out);
 
 #endif

@@ -4,13 +4,13 @@
  * hold -> [gather] -> Redis -> [gather] of any process -> hold
  *
  *   notices:{held}:count:<to>   how many were sent singly within the hour
- *   notices:{held}:list:<to>    hash: key -> text of those that wait
- *   notices:{held}:due          mailboxes by the time at which theirs are sent
+ *   notices:{held}:list:<to>    hash: key -> text of the notices that wait
+ *   notices:{held}:due          mailboxes by the time at which their gathered notices are sent
  *
- * While something waits everything waits; it is sent when the hour ends, or MANY have come
- * together. Whoever takes the mailbox that is due has LEASE_MS to make its mail durable: then those
- * entries go, else another one takes it. So a crash may tell of a message twice, but never not at
- * all.
+ * Once a notice for a mailbox waits, later ones wait as well. They are sent when the hour ends, or
+ * when MANY have come. The process that takes a due mailbox has LEASE_MS to make the mail durable.
+ * Then the entries are removed; otherwise another process takes the mailbox. So after a crash a
+ * contact may hear of a message twice, but hears of each.
  */
 #include "shared/work/gather.h"
 
@@ -25,7 +25,7 @@
 
 #define SINGLE_MAX "5" /* an hour */
 #define HOUR_MS "3600000"
-#define MANY "500" /* of one mail */
+#define MANY "500" /* entries of one mail */
 #define LEASE_MS "120000"
 #define POLL_MS 5000
 #define TIMEOUT_MS 2000
@@ -77,8 +77,8 @@ static struct redis_script take_script = {
 	"return {to, entries}\n",
 };
 
-/* KEYS list, due; ARGV mailbox, many, keys that were sent. As many again, or what did not fit into
- * the mail, does not wait. */
+/* KEYS list, due; ARGV mailbox, many, keys that were sent. When `many` entries are left, the
+ * mailbox is due again at once, else in an hour. */
 static struct redis_script done_script = {
 	.text = NOW "for i = 3, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end\n"
 		    "local left = redis.call('HLEN', KEYS[1])\n"
@@ -92,7 +92,7 @@ static struct redis_script done_script = {
 		    "return 0\n",
 };
 
-/* What waits for Redis, and outlives the gather that is freed. */
+/* A request to Redis. It outlives a gather that is freed. */
 struct asked {
 	struct gather *gather;
 	gather_cb cb;
@@ -103,7 +103,7 @@ struct gather {
 	struct redis *redis;
 	struct timer poll;
 	struct asked *taking;
-	bool busy; /* with what was due */
+	bool busy; /* a due mailbox is in hand */
 	gather_due_cb on_due;
 	void *arg;
 };
@@ -122,7 +122,7 @@ on_told(void *arg, int err, const struct redis_reply *reply)
 		LOG_WARN("notices: Redis refuses a script", "error", redis_reply_str(reply, NULL));
 }
 
-/* Singly, unless Redis surely has it. */
+/* The notice is sent singly unless Redis has surely stored it. */
 static void
 on_added(void *arg, int err, const struct redis_reply *reply)
 {

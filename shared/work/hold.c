@@ -1,16 +1,16 @@
 /*
- * hold.c - what is owed when a message is held.
+ * hold.c - tells of a message that is held: the event, and the notices.
  *
  * scanner, sender -> [hold] -> mail.events, mail.ready (notices)
  *
- * The event is a must: without its acknowledgement the message stays where it is. Notices are best
- * effort within NOTICE_MS, since mail must not wait for Redis, which names the account's contact;
- * a missed one is logged. Their ids depend on the message's alone, so a crash makes no second one;
- * the event does come again when a crash falls between it and the forward, with the same event_id,
- * by which readers drop it.
+ * The event is a must: until it is acknowledged the message stays where it is. Notices are tried
+ * for NOTICE_MS only, since they need Redis, which names the account's contact, and mail must not
+ * wait for Redis; a missed notice is logged. A notice's id depends on the message's id alone, so a
+ * crash makes no second notice. The event comes again when a crash falls between it and the
+ * forward; it then has the same event_id, by which readers drop it.
  *
- * Who sends viruses by the thousand does not make us mail their account's contact by the thousand:
- * beyond a few notices an hour the contact gets one that lists the others (gather.c).
+ * An account that sends viruses by the thousand must not flood its contact. Beyond a few notices an
+ * hour the contact gets one mail that lists the others (gather.c).
  */
 #include "shared/work/hold.h"
 
@@ -46,24 +46,24 @@ struct hold {
 	struct account_store *accounts;
 	struct scores *scores;
 	struct gather *gather;
-	struct several *several; /* on its way to the queue */
+	struct several *several; /* its mail is under way to the queue */
 	bool closing;
 	struct mail_event event;
 	struct metric *missed;
 };
 
-/* One message that is being told of. */
+/* One message, from hold_tell() or hold_alert() to its callback. */
 struct told {
 	struct hold *hold;
 	const Envelope *envelope;
 	const char *why;
-	bool goes_on; /* nobody is told but the event's readers */
+	bool goes_on; /* the message is not held: there is an event, but no notice */
 	struct account *account;
 	queue_cb cb;
 	void *arg;
 	uint64_t deadline_ms;
 	struct timer retry;
-	unsigned pending; /* notices not yet durable, and one for who starts them */
+	unsigned pending; /* notices not yet durable, and one while they are started */
 	char *texts[NOTICES_MAX];
 	unsigned texts_count;
 };
@@ -110,7 +110,7 @@ on_put(void *arg, int err)
 		told_end(told, 0);
 }
 
-/* Our own mail to one mailbox; its id depends on `id` alone. */
+/* Puts a mail of ours to one mailbox. The mail's id depends on `id` alone. */
 static void
 put_mail(struct hold *hold, uint8_t id[ID_SIZE], const char *to, char *text, size_t size,
 	uint32_t partition, queue_cb cb, void *arg)
@@ -174,7 +174,7 @@ put_notice(struct told *told, const char *to)
 /* ---- notices that were gathered ---- */
 
 struct several {
-	struct hold *hold; /* NULL: freed */
+	struct hold *hold; /* NULL: the hold has been freed */
 	struct gathered *gathered;
 	char *text;
 };
@@ -229,7 +229,7 @@ on_due(void *arg, struct gathered *gathered)
 	put_mail(hold, id, gathered->to, several->text, size, 0, on_several, several);
 }
 
-/* The originator, when it is a mailbox of the account (anyone else never asked for our mail). */
+/* Whether the originator is a mailbox of the account. Anyone else never asked for our mail. */
 static bool
 is_originator(const struct account *account, const char *mail_from)
 {
@@ -260,7 +260,7 @@ is_same(const char *one, const char *other)
 	return strcasecmp(first, second) == 0;
 }
 
-/* The originator is told singly as long as the contact is. */
+/* The originator gets single notices as long as the contact does. */
 static void
 put_notices(struct told *told)
 {
@@ -340,7 +340,7 @@ on_retry(void *arg)
 	account_by_id(told->hold->accounts, told->envelope->account, on_account, told);
 }
 
-/* What could not be scanned is nobody's fault. */
+/* A message that could not be scanned counts against nobody. */
 static void
 count(struct told *told)
 {
@@ -463,7 +463,7 @@ hold_free(struct hold **hold_ref)
 
 	if (!hold)
 		return;
-	hold->closing = true; /* the messages of what is pending have gone */
+	hold->closing = true; /* from here on the messages of pending notices have gone */
 	if (hold->several)
 		hold->several->hold = NULL;
 	gather_free(&hold->gather);

@@ -1,9 +1,10 @@
 /*
- * inflight.c - what is in somebody's hands, told in Redis.
+ * inflight.c - which mail is in hand, and with whom, told in Redis.
  *
  * sender, scanner -> [inflight] -> Redis (one hash, a field a process) -> [inflight] -> control
  *
- * Redis's clock says how old a report is, so that machines' clocks need not agree.
+ * The age of a report is measured by Redis's clock, so machines' clocks need not agree. A report
+ * that Redis does not take is lost; the next one follows within seconds.
  */
 #include "shared/work/inflight.h"
 
@@ -33,7 +34,7 @@ struct inflight_reporter {
 	struct timer timer;
 	struct json json;
 	char *field, *role, *node;
-	char *told; /* the last report; NULL: none got out */
+	char *told; /* the last report that went out; NULL: none */
 	uint64_t told_ms;
 	void (*fill)(void *arg, struct json *json);
 	void *arg;
@@ -116,7 +117,7 @@ inflight_reporter_free(struct inflight_reporter **reporter)
 
 /* Reading. */
 
-/* One process's, as it came. */
+/* The report of one process, as it came. */
 struct inflight_report {
 	char *text;
 	uint64_t age_ms;
@@ -201,8 +202,8 @@ is_sooner(const json_t *entry, const json_t *than, const char *key)
 	return at && (!other || at < other);
 }
 
-/* Of what several senders and connections know: who heard of the site last tells of it, the soonest
- * tries it, and whoever waits for longest for a connection says so. */
+/* Merges what several senders know of a site. The last reply counts, the soonest next try, and the
+ * connection that has been opening for longest. */
 static void
 site_merge(json_t *site, json_t *entry)
 {

@@ -1,9 +1,9 @@
 /*
- * inflight.h - what is in somebody's hands, and with whom: told in Redis by senders and scanners,
- * read by control, which may run in another process, on another machine.
+ * inflight.h - which mail is in hand, and with whom: told in Redis by senders and scanners, read by
+ * control, which may run in another process or on another machine.
  *
- * It is what people look at, nothing else: a process that died is forgotten after some seconds, and
- * without Redis nothing is known. The queue is the truth about which mail there is.
+ * People look at it; no decision depends on it. A process that died is forgotten after some
+ * seconds, and without Redis nothing is known. The queue is the truth about which mail there is.
  */
 #ifndef SHARED_INFLIGHT_H
 #define SHARED_INFLIGHT_H
@@ -21,9 +21,9 @@ struct redis;
 struct inflight_report;
 struct inflight_reporter;
 
-/* What takes less than that is not worth telling. */
+/* Work that takes less is not told. */
 #define INFLIGHT_SLOW_US 1000000
-/* So much is told by one process. */
+/* One process tells at most so many messages. */
 #define INFLIGHT_MAIL_MAX 2000
 #define INFLIGHT_SITES_MAX 1000
 
@@ -39,11 +39,11 @@ struct inflight_reporter;
  */
 struct inflight_reporter *inflight_reporter_new(struct loop *loop, struct redis *redis,
 	const char *role, const char *node, void (*fill)(void *arg, struct json *json), void *arg);
-/* Before the link to Redis. Takes NULL. */
+/* Call it before redis_free(). Takes NULL. */
 void inflight_reporter_free(struct inflight_reporter **reporter);
 
-/* What all of them told. NULL until it is parsed: that is a worker's job, since it may be
- * megabytes. */
+/* What all processes told. The members are NULL until inflight_parse(), which belongs on a worker:
+ * the text may be megabytes. */
 struct inflight {
 	json_t *nodes; /* [{"role", "node", "told": ms ago, "untold": n}] */
 	json_t *mail;  /* id: [entry as above, and "node"] */
@@ -51,21 +51,22 @@ struct inflight {
 	struct inflight_report *reports;
 	size_t count;
 };
-/* `seen` NULL: Redis does not tell. Else it is the callee's to free. May come before the call
- * returns. */
+/* `seen` NULL: Redis does not answer. Otherwise the callee frees it. The callback may come before
+ * the call returns. */
 typedef void (*inflight_cb)(void *arg, struct inflight *seen);
 void inflight_read(struct redis *redis, inflight_cb cb, void *arg);
-/* Once is enough; takes NULL. */
+/* Parses once, whoever calls it again. Takes NULL. */
 void inflight_parse(struct inflight *seen);
 /* Takes NULL. */
 void inflight_free(struct inflight **seen);
 
-/* The message's entry at the site (NULL: any) in that stage; NULL: none. All take a NULL `seen`. */
+/* The message's entry at the site (NULL: any site) in the stage; NULL: there is none. These
+ * functions take `seen` NULL. */
 const json_t *inflight_find(const struct inflight *seen, const uint8_t id[ID_SIZE],
 	const char *site, const char *stage);
 const json_t *inflight_site(const struct inflight *seen, const char *site);
 
-/* Pure: what inflight_read() makes of answers; the text is copied. */
+/* Pure: builds what inflight_read() builds of Redis's answers. The text is copied. */
 struct inflight *inflight_new(void);
 void inflight_add(struct inflight *seen, const char *text, size_t length, uint64_t age_ms);
 

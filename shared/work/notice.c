@@ -1,10 +1,10 @@
 /*
- * notice.c - the text of our own mails to customers.
+ * notice.c - the text of our own mails to customers. Pure.
  *
  * hold -> [notice] -> mail.ready
  *
- * What the message says of itself was written by whoever sent it, maybe a virus: only its subject,
- * addresses and the signature's name are quoted, cleaned and cut, never a part of its body.
+ * The message was written by whoever sent it, maybe by a virus. So a notice quotes only its
+ * subject, its addresses and the signature's name, cleaned and cut, and never a part of its body.
  */
 #include "shared/work/notice.h"
 
@@ -24,7 +24,7 @@
 
 #define DAY_MS (24ull * 3600 * 1000)
 
-/* "  Subject: text", cleaned; nothing when there is no text. */
+/* Writes "  Subject: text", cleaned. Writes nothing without a text. */
 static void
 put_line(FILE *out, const char *name, const char *text)
 {
@@ -190,7 +190,7 @@ text_for(const struct notice *notice)
 	}
 }
 
-/* The two languages, one below the other. */
+/* Italian, then English. */
 static char *
 both(const struct notice *notice, const struct held_text *held, const char *described,
 	size_t *size_out)

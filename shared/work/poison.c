@@ -1,14 +1,15 @@
 /*
- * poison.c - what a role has under work, in memory that outlives the process.
+ * poison.c - remembers the work of a role in memory that outlives the process.
  *
  * scanner, sender -> [poison] -> state_dir/work.<role>
  *
- * The file is mapped shared, so that a store is in the page cache whatever ends the process next;
- * its blocks are allocated first, since a store into a hole of a full disk is a SIGBUS. A message
- * under work has a slot with its id. Without the file the memory is our own, and forgotten.
+ * The file is mapped shared, so a store is in the page cache however the process ends next. The
+ * file's blocks are allocated first: a store into a hole of a full disk raises SIGBUS. Each message
+ * under work has a slot with its id. Without the file the memory is private, and nothing is
+ * remembered.
  *
- * A suspect is alone for a while only, since an attempt at a slow host takes minutes; the while
- * doubles with each death, so that a late crash is met in the end.
+ * A suspect is alone for a while only, since an attempt at a slow host takes minutes. The while
+ * doubles with each death, so that in the end it is long enough for a late crash.
  */
 #include "shared/work/poison.h"
 
@@ -35,8 +36,8 @@
 #define STRIKES_KEPT 64
 #define ALONE_MS 1000u /* doubled with each death */
 #define ALONE_SHIFT_MAX 9
-#define QUIET_MS 50 /* no suspect came for that long: the others may go */
-#define TOKEN_MS 10 /* another role has its suspect alone: ask again */
+#define QUIET_MS 50 /* when no suspect came for so long, other messages may go */
+#define TOKEN_MS 10 /* another role has its suspect alone: ask again after */
 
 struct strike {
 	uint8_t id[ID_SIZE];
@@ -46,9 +47,9 @@ struct strike {
 struct work_file {
 	uint32_t magic, version, size;
 	uint32_t running; /* 0 after a good end */
-	uint32_t deaths;  /* one after another, with suspects not yet cleared */
+	uint32_t deaths;  /* in a row, while suspects are left */
 	uint32_t suspects_count, age;
-	uint8_t alone[ID_SIZE]; /* all 0: nobody is */
+	uint8_t alone[ID_SIZE]; /* the suspect that is alone; all 0: none */
 	struct strike strikes[STRIKES_KEPT];
 	uint8_t suspects[SLOTS][ID_SIZE];
 	uint8_t slots[SLOTS][ID_SIZE];
@@ -68,7 +69,7 @@ struct poison {
 };
 
 static const uint8_t nobody[ID_SIZE];
-/* Which of the process's roles has a suspect alone. */
+/* The role of this process that has a suspect alone. One role at a time may. */
 static _Atomic(struct poison *) token;
 
 /* The file. */
@@ -77,7 +78,7 @@ static void
 id_store(uint8_t *to, const uint8_t *id)
 {
 	memcpy(to, id, ID_SIZE);
-	/* the crash may come with the next instruction */
+	/* the next instruction may crash */
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -135,7 +136,7 @@ strike_add(struct work_file *file, const uint8_t *id)
 {
 	struct strike *strike = strike_find(file, id);
 
-	if (!strike) { /* the oldest makes room; those never used are the oldest */
+	if (!strike) { /* the oldest strike makes room; unused ones are the oldest */
 		strike = &file->strikes[0];
 		for (unsigned i = 1; i < STRIKES_KEPT; i++)
 			if (file->strikes[i].age < strike->age)
@@ -160,7 +161,7 @@ tell_death(const struct poison *poison)
 		log_int(poison_strikes(poison, file->alone)));
 }
 
-/* What the last process has left behind. */
+/* Reads what the last process has left behind. */
 static void
 take_over(struct poison *poison)
 {
@@ -266,7 +267,7 @@ on_alone_over(void *arg)
 	single_over(arg);
 }
 
-/* Those that were blamed before go last: they may end this process, too. */
+/* Suspects with strikes go last: they may end this process, too. */
 static struct poison_work *
 next_suspect(struct poison *poison)
 {
@@ -332,7 +333,7 @@ on_next(void *arg)
 	}
 }
 
-/* Suspects come in a row, and the one with no strikes goes first: wait for the last of them. */
+/* Suspects come one after another, and the one without strikes goes first: wait for the last. */
 static void
 wait_for_more(struct poison *poison)
 {
@@ -366,7 +367,7 @@ poison_start(struct poison *poison, struct poison_work *work, const uint8_t *id,
 }
 
 void
-poison_rest(struct poison *poison, struct poison_work *work)
+poison_pause(struct poison *poison, struct poison_work *work)
 {
 	slot_give(poison, work);
 	if (poison->single == work)
@@ -393,7 +394,7 @@ poison_end(struct poison *poison, struct poison_work *work)
 	if (work->suspect && !poison->stopped)
 		suspect_clear(poison->file, work->id);
 	work->suspect = false;
-	poison_rest(poison, work);
+	poison_pause(poison, work);
 }
 
 unsigned

@@ -1,10 +1,11 @@
 /*
- * role.h - what cmd/shout.c needs of a role. prepare() (NULL: nothing to do) binds ports and reads
- * keys, while the process may still be root and has one thread. start() may block for start-up
- * checks; it logs why it fails and returns -1, as prepare() does. drain() stops taking new work and
- * returns at once; stop() waits for the work in hand (bounded), ends the role's loops and frees.
- * reload() takes over what has changed in the configuration (config_live.h) and was copied from it,
- * and reads certificates again. All five are called from the main thread.
+ * role.h - what cmd/shout.c needs of a role. All five functions are called from the main thread.
+ *
+ * prepare() binds ports and reads keys, while the process has one thread and may still be root;
+ * NULL: nothing to do. start() may block for start-up checks. Both return -1 after logging why they
+ * fail. reload() takes over changed settings that the role has copied (config_live.h), and reads
+ * certificates again. drain() stops taking new work and returns at once. stop() waits for the work
+ * in hand, for a bounded time, ends the role's loops and frees.
  */
 #ifndef SHARED_ROLE_H
 #define SHARED_ROLE_H

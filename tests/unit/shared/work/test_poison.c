@@ -232,7 +232,7 @@ static void
 one_rests(void)
 {
 	three_at_once();
-	poison_rest(t.poison, &t.works[1]);
+	poison_pause(t.poison, &t.works[1]);
 }
 
 static void
