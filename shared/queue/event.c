@@ -1,7 +1,8 @@
 /*
  * event.c - builds the events that every role sends.
  *
- * Owns nothing but a buffer that is reused; a lost event is event_file.c's affair.
+ * Owns nothing but a buffer that each event reuses. event_file.c deals with events that cannot be
+ * written.
  */
 #include "shared/queue/event.h"
 
@@ -56,11 +57,11 @@ class_of(const char *name)
 	for (size_t i = 0; i < KINDS; i++)
 		if (strcmp(name, kinds[i].name) == 0)
 			return kinds[i].class;
-	assert(false); /* each is in the table, or nobody could ask for it */
+	assert(false); /* Every event is in the table, or nobody could ask for it. */
 	return EVENT_OF_MAIL;
 }
 
-/* "time" comes first: readers look for it there. */
+/* "time" comes first: readers of the files look for it there. */
 void
 mail_event_begin(struct mail_event *event, const char *name, const Envelope *envelope)
 {

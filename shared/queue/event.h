@@ -1,6 +1,7 @@
 /*
- * event.h - what happened to mail, one JSON record each, on mail.events. docs/operation.md documents every
- * field. Events that prove an end state are acknowledged before the mail is given up.
+ * event.h - what happened to mail, one JSON record each, on mail.events. docs/operation.md
+ * documents every field. Events that prove an end state are acknowledged before the mail is given
+ * up.
  *
  *   struct mail_event e;
  *   mail_event_begin(&e, "delivered", envelope);
@@ -33,24 +34,24 @@
 
 struct mail_event {
 	struct json json;
-	enum event_class class; /* by its name */
+	enum event_class class; /* from the event's name */
 };
 
-/* Whether there are events of that name. */
+/* Whether there are events of this name. */
 bool mail_event_known(const char *name, size_t length);
 
-/* Named once at start; used as "node". */
+/* Sets the "node" of all events. Once, at start. */
 void mail_event_set_node(const char *hostname);
 
 /* Starts an event; `envelope` may be NULL. The struct's buffer is reused: keep one per loop. */
 void mail_event_begin(struct mail_event *event, const char *name, const Envelope *envelope);
-/* One that a message has once at most, but that is sent again when a crash comes before what
- * follows it: the same "event_id" (made of the message's id and `name`) tells readers to drop it.
- */
+/* Starts an event that happens to a message once at most, but is sent again when a crash falls
+ * between it and the next step. Both have the same "event_id", made of the message's id and `name`,
+ * by which readers drop the second. */
 void mail_event_begin_once(struct mail_event *event, const char *name, const Envelope *envelope);
-/* "to": addresses of the recipients, all of the envelope's or the given ones. */
+/* Adds "to": the addresses of all the envelope's recipients, or of the given ones. */
 void mail_event_recipients(struct mail_event *event, Recipient *const *recipients, size_t count);
-/* Sends it; cb (may be NULL) once acknowledged. */
+/* Sends the event. `cb` (may be NULL) comes when the event is acknowledged. */
 void mail_event_send(struct mail_event *event, struct queue *queue, queue_cb cb, void *arg);
 void mail_event_free(struct mail_event *event);
 

@@ -1,5 +1,5 @@
 /*
- * event_names.c - how the files of events are called.
+ * event_names.c - the names of the files of events.
  */
 #include "shared/queue/event_names.h"
 

@@ -1,5 +1,5 @@
 /*
- * queue.c - queue.h over one of its backends (open/queue_open.c says which).
+ * queue.c - passes the calls of queue.h to the backend in use (open/queue_open.c chooses it).
  *
  * every role -> [queue] -> queue_lmdb (one machine) | queue_kafka (a cluster)
  */
@@ -11,7 +11,7 @@
 #include "shared/base/hash.h"
 #include "shared/queue/event_reader.h"
 
-#define READ_MS 1000 /* between looks at the clock; it reads on */
+#define READ_MS 1000 /* how long one piece is read; the next piece follows */
 
 void
 queue_reload(struct queue *queue)

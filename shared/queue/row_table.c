@@ -3,8 +3,8 @@
  *
  * queue_lmdb -> [row_table] <- row_cache <- mail.state
  *
- * Readers copy at most READ_MAX rows out of one short transaction and call back after its end: a
- * callback may take long, and an open reader keeps every page that is freed meanwhile.
+ * Readers copy at most READ_MAX rows out of a short transaction and call back after its end. A
+ * callback may take long, and an open transaction keeps every page that is freed meanwhile.
  */
 #include "shared/queue/row_table.h"
 
@@ -131,7 +131,9 @@ count_all(const struct row_table *table, MDB_txn *txn)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-/* Older versions had `due` instead, without lanes; going back to one makes it again. */
+/*
+ * Removes the table `due` of older versions, which had no lanes. An older version makes it again.
+ */
 static int
 index_old_forget(const struct row_table *table, MDB_txn *txn, const char *suffix)
 {
@@ -247,7 +249,7 @@ body_count(const struct row_table *table, MDB_txn *txn, const struct row_head *h
 	return mdb_put(txn, table->bodies, &key, &value, 0);
 }
 
-/* Takes away what points to the row that is there, if one is. */
+/* Removes the entries that lead to the row with this key, if there is one. */
 static int
 row_unindex(const struct row_table *table, MDB_txn *txn, const MDB_val *key,
 	struct row_head *head_out, bool *was_there_out)
@@ -404,15 +406,15 @@ row_table_first_body(
 
 struct walk {
 	bool by_lane;
-	unsigned char key[LANE_KEY_MAX + 1]; /* the first that may be handed over */
+	unsigned char key[LANE_KEY_MAX + 1]; /* the lowest key that may be handed over */
 	size_t key_size;
-	size_t prefix_size; /* keys that differ in these bytes end the walk */
+	size_t prefix_size; /* a key that differs in these first bytes ends the walk */
 	Row *rows[READ_MAX];
 	size_t count;
 	bool over;
 };
 
-/* A table's place in the walk. */
+/* Where the walk stands in one table. */
 struct place {
 	const struct row_table *table;
 	MDB_cursor *cursor;
@@ -463,7 +465,7 @@ next_place(struct place *places, size_t count)
 	return next;
 }
 
-/* The row at the place, or NULL when it cannot be read. */
+/* The row at the place. NULL: it cannot be read. */
 static Row *
 place_row(const struct place *place, const struct walk *walk, MDB_txn *txn,
 	const struct row_source *source)
@@ -497,13 +499,14 @@ walk_take(struct walk *walk, struct place *place, MDB_txn *txn, const struct row
 	if (row)
 		walk->rows[walk->count++] = row;
 	memcpy(walk->key, place->key.mv_data, place->key.mv_size);
-	walk->key[place->key.mv_size] = '\0'; /* the least key after this one */
+	walk->key[place->key.mv_size] = '\0'; /* the lowest key above this one */
 	walk->key_size = place->key.mv_size + 1;
 	place_check(
 		place, walk, mdb_cursor_get(place->cursor, &place->key, &place->value, MDB_NEXT));
 }
 
-/* One transaction: up to `max` rows from the walk's key on. The key moves past the last one. */
+/* Reads up to `max` rows from the walk's key on, in one transaction. Moves the key past the last
+ * row. */
 static void
 walk_on(struct walk *walk, const struct row_source *source, size_t max)
 {

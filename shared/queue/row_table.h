@@ -27,25 +27,26 @@ struct row_table {
 	bool has_bodies;
 };
 
-/* Before the packed Row. The embedded queue stores due_us alone. */
+/* Stands before the packed Row. The embedded queue stores only due_us. */
 struct row_head {
 	uint64_t due_us;
 	int64_t body; /* offset in mail.deferred; < 0: none */
 };
 
 struct row_body {
-	uint64_t rows, seen_us; /* how many rows need it; when the first of them was written */
+	uint64_t rows,
+		seen_us; /* how many rows need the body; when the first of them was written */
 	uint8_t id[ID_SIZE];
 };
 
-/* What is written: borrowed. */
+/* A row to write. Everything is borrowed. */
 struct row_entry {
 	const uint8_t *id;
 	const char *site;
 	size_t site_length;
 	uint64_t lane;
 	struct row_head head;
-	uint64_t now_us; /* of row_body.seen_us */
+	uint64_t now_us; /* becomes row_body.seen_us */
 	const void *packed;
 	size_t packed_size;
 };
@@ -69,32 +70,32 @@ get_be64(const unsigned char *in)
 
 size_t row_key(unsigned char *key, const uint8_t *id, const char *site, size_t site_length);
 
-/* Opens or creates the tables; counts and indexes anew what an older version wrote, which takes
- * some seconds for a million rows. */
+/* Opens or creates the tables. Counts and indexes what an older version wrote, which takes some
+ * seconds for a million rows. */
 int row_table_open(struct row_table *table, MDB_txn *txn, const char *suffix, bool has_bodies);
 int row_table_put(const struct row_table *table, MDB_txn *txn, const struct row_entry *entry);
-/* By its key in `rows`. */
+/* Removes the row with this key of `rows`. */
 int row_table_remove(
 	const struct row_table *table, MDB_txn *txn, const MDB_val *key, bool *was_there_out);
 int row_table_clear(const struct row_table *table, MDB_txn *txn);
-/* `site` NULL: all rows. */
+/* `site` NULL: counts all rows. */
 int
 row_table_count(const struct row_table *table, MDB_txn *txn, const char *site, uint64_t *count_out);
-/* The packed Row behind a key, inside the map; MDB_NOTFOUND. */
+/* The packed Row with this key, inside the map; MDB_NOTFOUND. */
 int
 row_table_get(const struct row_table *table, MDB_txn *txn, const MDB_val *key, MDB_val *packed_out);
-/* What stands before it; of any row of the message when `site` is NULL; MDB_NOTFOUND. */
+/* The row_head of a row; with `site` NULL, of any row of the message. MDB_NOTFOUND. */
 int row_table_head(const struct row_table *table, MDB_txn *txn, const uint8_t *id, const char *site,
 	struct row_head *head_out);
-/* The body of the lowest offset from `*offset` on that a row needs; MDB_NOTFOUND. */
+/* The body of the lowest offset from `*offset` on that any row needs; MDB_NOTFOUND. */
 int row_table_first_body(
 	const struct row_table *table, MDB_txn *txn, int64_t *offset, struct row_body *body_out);
 
 /*
- * Reading as queue.h's rows_due(), rows_scan() and rows_of() promise, over several tables of one
- * environment as if they were one. `begin` opens a short read transaction and says which tables;
- * `end` ends it; `bad` is told of a row that cannot be read (the key is valid until it returns; the
- * transaction is still open).
+ * Reads rows as rows_due(), rows_scan() and rows_of() promise (queue.h), over several tables of one
+ * environment as if they were one. `begin` opens a short read transaction and names the tables.
+ * `end` ends the transaction. `bad` is told the key of a row that cannot be read, inside the
+ * transaction; the key is valid until `bad` returns.
  */
 #define ROW_TABLES_MAX 1024
 struct row_source {

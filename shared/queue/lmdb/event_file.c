@@ -1,16 +1,16 @@
 /*
  * event_file.c - the events of the embedded queue: state_dir/events/YYYYMMDDTHH.jsonl, a file an
- * hour (and parts _01, _02 of a busy one), one JSON object a line. Floods and operators' changes
- * have files of their own beside them, YYYYMMDDTHH.floods.jsonl and .audit.jsonl, and caps of their
- * own: none can push out what proves that mail was delivered, or who changed what.
+ * hour (and parts _01, _02 of a busy hour), one JSON object a line. Floods and operators' changes
+ * have files and caps of their own, YYYYMMDDTHH.floods.jsonl and .audit.jsonl. So no flood can push
+ * out what proves that mail was delivered, or who changed what.
  *
- * The queue's writer thread gathers lines and writes them by one write(2); the pool makes them
- * durable once a second and removes the oldest files beyond the cap in size or age.
+ * The queue's writer thread gathers lines and writes them by one write(2). The pool makes them
+ * durable once a second, and removes the oldest files beyond the cap in size or age.
  *
- * A full disk takes the oldest events first. When even that makes no room, an event goes to the log
- * and is counted, and still counts as acknowledged: refusing it would keep its message, delivered
- * as it is, in the queue to be sent again or to block the window. An auditor sees such a message
- * as open (a false alarm); no message is lost for want of an event.
+ * On a full disk the oldest events go first. When even that makes no room, an event goes to the
+ * log, is counted, and still counts as acknowledged. Without the acknowledgement its message,
+ * although delivered, would stay in the queue, block the window and be sent again. An auditor sees
+ * such a message as open (a false alarm), but no message is lost for want of an event.
  */
 #include "shared/queue/lmdb/event_file.h"
 
@@ -31,13 +31,13 @@
 #include "shared/base/state_dir.h"
 #include "shared/queue/event_names.h"
 
-/* A file is at most this part of the cap, so that removing one does not take all. */
+/* A file is at most this part of the cap, so that removing one file leaves the others. */
 #define PARTS 8
 #define PRUNE_MS 60000
 
 struct event_file {
 	char *dir;
-	const char *ending; /* of its files' names */
+	const char *ending; /* of the files' names */
 	int dir_fd;
 	_Atomic uint64_t size_max, keep_ms;
 	/* writer thread */
@@ -47,9 +47,9 @@ struct event_file {
 	unsigned part;
 	/* both: fd changes under lock */
 	pthread_mutex_t lock;
-	int fd, retired; /* retired: of the hour before, still to be synced */
+	int fd, retired; /* retired: the file of the hour before, not yet synced */
 	char name[EVENT_NAME_SIZE];
-	atomic_bool dirty, fresh; /* fresh: a file whose name is not durable */
+	atomic_bool dirty, fresh; /* fresh: the name of a file is not yet durable */
 	atomic_ullong size;       /* of the file being written */
 	atomic_ullong written;
 	atomic_ullong lost;
@@ -57,7 +57,7 @@ struct event_file {
 	uint64_t pruned_ms, pruned_at;
 };
 
-/* A crash may have cut the last line short: the next one must not continue it. */
+/* A crash may have cut the last line short. The next line must not continue it. */
 static void
 end_last_line(int fd, off_t size)
 {
@@ -93,8 +93,8 @@ has_room(struct event_file *file)
 	return atomic_load(&file->size) < file->size_max / PARTS;
 }
 
-/* Opens the file of this hour, or its first part with room that is not before the one in hand: what
- * was left is never written to again. -errno when there is none to write to. */
+/* Opens the file of this hour, or its first part with room that is not before the present part: a
+ * part that was left is never written again. -errno when no file can be written. */
 static int
 turn(struct event_file *file)
 {
@@ -133,7 +133,7 @@ event_file_add(struct event_file *file, const char *json, size_t length)
 	file->gathered[file->length++] = '\n';
 }
 
-/* All or nothing: half a line would spoil the next one. */
+/* Writes all or nothing: half a line would spoil the next one. */
 static int
 append(struct event_file *file)
 {
@@ -200,7 +200,7 @@ event_file_dirty(struct event_file *file)
 	return atomic_load(&file->dirty);
 }
 
-/* A failed sync ends the process, as everywhere, unless it is only for want of room. */
+/* A failed sync ends the process, as everywhere. Only a lack of room does not. */
 static void
 synced(int rc)
 {
@@ -227,7 +227,7 @@ sync_names(struct event_file *file)
 		synced(fsync(file->dir_fd));
 }
 
-/* The size of a file, 0 when it is to go for its age. */
+/* The size of a file; 0 when the file is too old and has to go. */
 static uint64_t
 keep_size(struct event_file *file, const char *name, uint64_t now_us)
 {
@@ -243,7 +243,7 @@ keep_size(struct event_file *file, const char *name, uint64_t now_us)
 	return (uint64_t)st.st_size;
 }
 
-/* Newest first: what no longer fits under the cap goes. */
+/* Walks from the newest file to the oldest, and removes what no longer fits under the cap. */
 static void
 prune(struct event_file *file, const char *current)
 {

@@ -13,29 +13,30 @@
 
 struct event_file;
 
-/* `dir` is made when missing. NULL after logging why. */
+/* Makes `dir` when missing. NULL after logging why. */
 struct event_file *
 event_file_open(const char *dir, enum event_class class, uint64_t size_max, uint64_t keep_ms);
-/* Makes what was written durable. */
+/* Makes all written lines durable. */
 void event_file_close(struct event_file **file);
 
-/* Other caps, from now on. From any thread. */
+/* Sets other caps, from now on. From any thread. */
 void event_file_cap(struct event_file *file, uint64_t size_max, uint64_t keep_ms);
 
-/* Gathers a line, and writes what was gathered by one write(2). Always one and the same thread. */
+/* Gathers a line (event_file_add), and writes the gathered lines by one write(2)
+ * (event_file_flush). Both on one and the same thread. */
 void event_file_add(struct event_file *file, const char *json, size_t length);
 void event_file_flush(struct event_file *file);
 
-/* Whether there is something for event_file_tidy() to do. From any thread. */
+/* Whether event_file_tidy() has work. From any thread. */
 bool event_file_dirty(struct event_file *file);
-/* fdatasync of what was written, then old files go. From any one thread. */
+/* Syncs written lines, then removes old files. From any thread, one at a time. */
 void event_file_tidy(struct event_file *file);
 
-/* Where its files are, and how their names end; for readers. */
+/* The files' directory and the ending of their names, for readers. */
 int event_file_dir(const struct event_file *file);
 const char *event_file_ending(const struct event_file *file);
 
-/* Events that found no room (they went to the log instead). */
+/* How many events found no room and went to the log. */
 uint64_t event_file_lost(struct event_file *file);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * event_files.c - reading the files of events, also while they are written, turned and removed.
+ * event_files.c - reads the files of events, also while they are written, turned and removed.
  *
- * A place is the name and offset for each class: "20261130T18_01:4096,20261130T18:512". A file is
- * left for the next one at an end that was seen after the next one was: by then nobody writes to
- * it. The last line is only taken with its newline, what no longer has one when the file is left
- * was cut off by a crash.
+ * A place is the name and the offset for each class: "20261130T18_01:4096,20261130T18:512". The
+ * reader leaves a file for the next one only at an end that it saw after it saw the next file: from
+ * then on nobody writes to the file. A line counts only with its newline. A last line without one
+ * in a file that is left was cut off by a crash.
  */
 #include "shared/queue/lmdb/event_files.h"
 
@@ -24,24 +24,24 @@
 #define CHUNK (64u * 1024)
 #define TIME_PREFIX "{\"time\":\""
 #define TIME_LENGTH 33   /* TIME_PREFIX and the time */
-#define LINES_A_LOOK 256 /* at the clock */
+#define LINES_A_LOOK 256 /* between looks at the clock */
 #define WRITING_US 60000000
 
 /* Where a reader is in the files of one class. */
 struct cursor {
 	int dir_fd;
 	const char *ending;
-	char name[EVENT_NAME_SIZE]; /* of the file, or where to begin looking for one */
+	char name[EVENT_NAME_SIZE]; /* of the file, or where the search for a file begins */
 	int fd;
 	uint64_t offset;          /* of buffer + begin in the file */
-	struct event_names after; /* files behind it, from after_next on */
+	struct event_names after; /* the files behind this one; the next is after_next */
 	size_t after_next;
 	char *buffer;
 	size_t begin, end, space;
-	bool begun;       /* a file was opened, or tried to be */
-	bool at_end;      /* as it was found in this call: looking again reads the directory */
-	bool skipping;    /* a line that is too long */
-	const char *line; /* NULL: none for now */
+	bool begun;       /* a file was opened, or an attempt was made */
+	bool at_end;      /* found in this call; a later look reads the directory again */
+	bool skipping;    /* the present line is too long */
+	const char *line; /* NULL: there is none for now */
 	size_t length;
 	uint64_t line_offset;
 };
@@ -49,12 +49,12 @@ struct cursor {
 struct files_reader {
 	struct event_reader base;
 	struct cursor cursors[EVENT_CLASSES];
-	struct json since; /* what an event of that time begins with */
+	struct json since; /* how an event of that time begins */
 };
 
 /* ---- lines of a file ---- */
 
-/* A line that does not begin with its time is handed over: better too much than too little. */
+/* A line without a time is handed over: better too much than too little. */
 static bool
 is_since(const char *line, size_t length, const struct json *since)
 {
@@ -63,7 +63,7 @@ is_since(const char *line, size_t length, const struct json *since)
 	return memcmp(line, since->text, since->length) >= 0;
 }
 
-/* The next line of the buffer, without its end; false: no whole one. */
+/* Takes the next line of the buffer, without its newline. False: no line is whole. */
 static bool
 take_line(struct cursor *cursor)
 {
@@ -102,7 +102,7 @@ make_room(struct cursor *cursor)
 	}
 }
 
-/* Whether there was anything. */
+/* Whether the file had more bytes. */
 static bool
 read_more(struct cursor *cursor)
 {
@@ -117,7 +117,7 @@ read_more(struct cursor *cursor)
 	return true;
 }
 
-/* The file's next event. */
+/* Takes the file's next event. */
 static bool
 next_line(struct cursor *cursor, const struct json *since)
 {
@@ -147,7 +147,7 @@ leave_file(struct cursor *cursor)
 	cursor->skipping = false;
 }
 
-/* Looks for files behind the one in hand, or from where to begin on; whether there are any. */
+/* Looks for files behind the present one (at first, from where to begin). Whether there are any. */
 static bool
 look_further(struct cursor *cursor)
 {
@@ -179,7 +179,7 @@ open_next(struct cursor *cursor)
 		LOG_WARN("events cannot be read", "file", name, "error", strerror(errno));
 }
 
-/* A file is left for one that was there before its end was seen. */
+/* Leaves a file only when the next file was known before this file's end was seen. */
 static void
 advance(struct cursor *cursor, const struct json *since)
 {
@@ -204,7 +204,7 @@ has_time(const struct cursor *cursor)
 		memcmp(cursor->line, TIME_PREFIX, sizeof TIME_PREFIX - 1) == 0;
 }
 
-/* What has no time holds nothing up. */
+/* A line without a time goes first, so that it delays no other line. */
 static struct cursor *
 older(struct cursor *a, struct cursor *b)
 {
@@ -289,7 +289,7 @@ files_close(struct event_reader *base)
 	free(reader);
 }
 
-/* "20261130T18_01:4096"; false: it is none. */
+/* Reads "20261130T18_01:4096". False: the text is no place. */
 static bool
 take_place(struct cursor *cursor, const char **text)
 {
@@ -316,7 +316,9 @@ take_places(struct files_reader *reader, const char *text)
 	return !*text;
 }
 
-/* An event gets its time a little before it is written, so the hour before may hold it. */
+/*
+ * An event gets its time shortly before it is written, so the file of the hour before may have it.
+ */
 static void
 begin_at(struct cursor *cursor, uint64_t since_us)
 {
@@ -343,7 +345,7 @@ event_files_open(
 	json_begin(&reader->since);
 	json_time(&reader->since, "time", since_us);
 	json_end(&reader->since);
-	reader->since.length -= 3; /* up to the milliseconds: without Z"} */
+	reader->since.length -= 3; /* cut behind the milliseconds: without Z"} */
 	if (place && !take_places(reader, place)) {
 		files_close(&reader->base);
 		return NULL;

@@ -1,8 +1,8 @@
 /*
  * lmdb_apply.c - what each operation does to the tables, inside the writer's transaction.
  *
- * Functions return 0 or an LMDB error, which ends the transaction. What is only wrong with the one
- * operation (no such body) goes to op->err, and the others go on.
+ * Functions return 0 or an LMDB error, which ends the transaction. An error of one operation alone
+ * (no such body) goes to op->err, and the other operations go on.
  */
 #include "shared/queue/lmdb/lmdb_private.h"
 
@@ -11,7 +11,7 @@
 
 #include "shared/base/log.h"
 
-/* mdb_del(), where nothing there is as good. */
+/* mdb_del() for which a missing key is no error. */
 static int
 del(MDB_txn *txn, MDB_dbi dbi, void *data, size_t size, bool *was_there_out)
 {
@@ -38,7 +38,7 @@ append(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 	return mdb_put(txn, topic->dbi, &key, &value, MDB_APPEND);
 }
 
-/* Whatever the transaction comes to, the file goes only after it has committed. */
+/* The file is removed after the commit. When the transaction fails, the file stays. */
 static void
 unlink_later(struct lmdb_queue *queue, const uint8_t *id)
 {
@@ -75,7 +75,7 @@ apply_put(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 			unlink_later(queue, op->id);
 		return 0;
 	}
-	if (op->err) /* the pool could not take the file over */
+	if (op->err) /* the pool could not take the file */
 		return 0;
 	rc = body_put(queue, txn, op);
 	return rc ? rc : append(queue, txn, op);
@@ -90,7 +90,7 @@ take_record(struct lmdb_queue *queue, MDB_txn *txn, struct op *op, bool *was_the
 	return del(txn, queue->topics[op->from].dbi, sequence, sizeof sequence, was_there_out);
 }
 
-/* A record that has gone was forwarded already, by a call that was answered -ETIMEDOUT. */
+/* When the record has gone, an earlier call forwarded it that was answered with -ETIMEDOUT. */
 static int
 apply_forward(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
@@ -122,7 +122,7 @@ has_prefix(MDB_txn *txn, MDB_dbi dbi, const void *prefix, size_t length, bool *h
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-/* Also those that were set aside: they hold the body for a human. */
+/* Counts rows that were set aside, too: they need the body, until an operator decides. */
 static int
 has_rows(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, bool *has_out)
 {
@@ -136,7 +136,7 @@ has_rows(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, bool *has_ou
 	return has_prefix(txn, queue->bad, bad, sizeof bad, has_out);
 }
 
-/* The topic has given the message up: its rows hold the body, or nobody. */
+/* The message has left its topic. The body stays if rows need it, otherwise it goes. */
 static int
 park_or_delete(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id)
 {
@@ -213,7 +213,7 @@ apply_defer(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 	return rc ? rc : park_or_delete(queue, txn, op->id);
 }
 
-/* A row has gone; with the last one goes a parked body. */
+/* A row has gone. The last row takes a parked body along. */
 static int
 body_release(struct lmdb_queue *queue, MDB_txn *txn, uint8_t *id)
 {
@@ -259,7 +259,7 @@ table_named(const struct lmdb_queue *queue, const char *name, size_t length)
 	return queue->rows.rows;
 }
 
-/* Its body stays: a human decides. */
+/* The body of what is set aside stays, until an operator decides. */
 static int
 apply_bad(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 {
@@ -279,7 +279,7 @@ apply_bad(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 	rc = mdb_put(txn, queue->bad, &bad, &copy, MDB_RESERVE);
 	if (rc)
 		return rc;
-	/* The put may have moved the page that `value` points into. */
+	/* The put may have moved the page that `value` pointed into. */
 	rc = mdb_get(txn, table, &key, &value);
 	if (rc)
 		return rc;

@@ -3,8 +3,8 @@
  *
  * reader -> report_bad() -> writer moves it to the table `bad` -> an operator looks, and decides
  *
- * One that cannot be read must hold up nobody, and must not get lost: its bytes are kept, and its
- * body too.
+ * An unreadable entry must neither stop the others nor get lost: its bytes are kept, and its body
+ * too.
  */
 #include "shared/queue/lmdb/lmdb_private.h"
 

@@ -1,15 +1,15 @@
 /*
  * lmdb_body.c - the bytes of messages, in pieces of at most one page.
  *
- * A value that is longer takes a run of pages. What a large queue leaves behind when it empties is
- * free pages in no order: LMDB would gather ever more of them in memory in search of runs, grow
- * the file when it finds none, and write the list of those in memory with every commit. Pages that
- * are asked for one by one are just used again.
+ * A longer value would take a run of pages. A large queue that empties leaves free pages in no
+ * order. To find runs, LMDB would gather ever more free pages in memory, grow the file when it
+ * finds none, and write the list of gathered pages with every commit. Single pages are just used
+ * again.
  *
- * A body's pieces have its id in their keys. Whoever reads or removes them compares it at each one,
- * as the next message's bytes lie right behind: no wrong size leads there.
+ * A piece has its body's id in its key. Readers and removers compare the id at each piece: the next
+ * message's bytes lie right behind, and a wrong size must not lead into them.
  *
- * What is called with the writer's transaction returns 0 or an LMDB error.
+ * Functions that take the writer's transaction return 0 or an LMDB error.
  */
 #include "shared/queue/lmdb/lmdb_private.h"
 
@@ -18,7 +18,7 @@
 #define PIECE 4080 /* with the page's header, 4096 */
 #define KEY_SIZE (ID_SIZE + 2)
 
-/* What `body` holds. */
+/* The value in the table `body`. */
 struct head {
 	unsigned char kind; /* 'i', or 's': spilled */
 	unsigned char size[8];
@@ -49,7 +49,7 @@ pieces_put(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, const void
 	return rc;
 }
 
-/* All there are, whatever size they should have. */
+/* Deletes all pieces, whatever size the body should have. */
 static int
 pieces_delete(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id)
 {
@@ -111,7 +111,7 @@ body_remove(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, const str
 	return rc ? rc : mdb_del(txn, queue->body, &key, NULL);
 }
 
-/* Whether it is the piece with that key, and holds byte `skip` of it. */
+/* Whether the cursor is at the piece with this key, and the piece has byte `skip`. */
 static bool
 is_piece(
 	const MDB_val *key, const unsigned char wanted[KEY_SIZE], const MDB_val *value, size_t skip)

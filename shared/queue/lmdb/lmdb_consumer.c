@@ -1,10 +1,10 @@
 /*
- * lmdb_consumer.c - hands the records of a topic to those who work on them.
+ * lmdb_consumer.c - hands the records of a topic to the roles.
  *
- * A consumer reads on from the topic's position while its window has room: on a wake-up by the
- * writer after a commit, or when finished records made room. Several consumers of a topic share one
- * position, so that each record goes to one of them. When the last one stops, the position starts
- * over: what is unfinished comes again.
+ * A consumer reads on from the topic's position while its window has room: when the writer wakes it
+ * after a commit, or when finished records made room. All consumers of a topic share one position,
+ * so each record goes to one of them. When the last consumer stops, the position starts over:
+ * unfinished records come again.
  */
 #include "shared/base/container_of.h"
 #include "shared/queue/lmdb/lmdb_private.h"
@@ -35,9 +35,9 @@ struct lmdb_consumer {
 	void *arg;
 	struct task wake;
 	atomic_bool waking;
-	/* the loop's alone */
+	/* only the loop uses these */
 	unsigned window, unfinished; /* by weight */
-	bool behind;                 /* the topic may hold more than fitted into the window */
+	bool behind;                 /* the topic may have more than fitted into the window */
 	bool stopped, reading;
 	uint64_t redelivered_to;
 };
@@ -101,7 +101,7 @@ record_read(struct lmdb_consumer *consumer, const MDB_val *key, const MDB_val *v
 	return record;
 }
 
-/* Takes the next records of the topic; sets behind when there may be more. */
+/* Takes the next records of the topic. Sets `behind` when there may be more. */
 static size_t
 read_on(struct lmdb_consumer *consumer, struct lmdb_record *records[READ_MAX])
 {
@@ -201,7 +201,7 @@ lmdb_consume(struct queue *base, enum topic topic, struct loop *loop, unsigned w
 	return &consumer->base;
 }
 
-/* The writer wakes nobody who is not in the list. */
+/* The writer only wakes consumers in the list. */
 static void
 unlist(struct lmdb_consumer *consumer)
 {
@@ -280,7 +280,7 @@ lmdb_forward(
 	op_submit(record->consumer->queue, op);
 }
 
-/* Nobody waits for it: a crash before it is durable only brings the record again. */
+/* Nobody waits for the removal: a crash before it is durable only brings the record again. */
 void
 lmdb_finish(struct record *base)
 {
@@ -309,7 +309,7 @@ lmdb_defer(struct record *base, Row *const *rows, size_t count, queue_cb cb, voi
 
 #define LOOK_STEP 64 /* envelopes of one transaction, each with up to a thousand recipients */
 
-/* The records behind *after; moves it. */
+/* Reads the records behind *after, and moves *after on. */
 static size_t
 look_step(struct lmdb_queue *queue, const struct topic_state *topic, uint64_t *after,
 	Envelope *envelopes[LOOK_STEP])
@@ -327,7 +327,7 @@ look_step(struct lmdb_queue *queue, const struct topic_state *topic, uint64_t *a
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 	for (; !rc && count < LOOK_STEP; rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
 		*after = get_be64(key.mv_data);
-		/* NULL, what cannot be read: its consumer sets it aside */
+		/* NULL for what cannot be read, which the consumer will set aside */
 		envelopes[count++] = envelope_unpack(value.mv_data, value.mv_size);
 	}
 	if (rc && rc != MDB_NOTFOUND)

@@ -1,13 +1,13 @@
 /*
  * lmdb_memory.c - lets go of the pages of the queue's file that this process has mapped.
  *
- * LMDB reads through a mapping of the whole file, and whatever was read through it counts as ours
- * (RSS) until the machine runs short of memory: the bodies of 20,000 waiting messages were 75 MB.
- * The watch thread unmaps it once a second. The pages stay in the kernel's cache; what is needed
- * again costs a minor fault for every 16 of them. Nothing is lost: the mapping is read-only and
- * shared, writes go by pwrite().
+ * LMDB reads through a mapping of the whole file. Pages read that way count as this process's
+ * memory (RSS) until the machine runs short: the bodies of 20,000 waiting messages were 75 MB. The
+ * housekeeper unmaps them once a second. The pages stay in the kernel's cache; reading them again
+ * costs a minor fault for every 16 pages. Nothing is lost: the mapping is read-only and shared, and
+ * writes go by pwrite().
  *
- * Where the mapping cannot be found, memory is left as LMDB leaves it.
+ * When the mapping cannot be found, memory is left as LMDB leaves it.
  */
 #include "shared/queue/lmdb/lmdb_private.h"
 
@@ -17,9 +17,9 @@
 
 #include "shared/base/log.h"
 
-#define MAIN_TABLE 1 /* the table of tables; it is never empty */
+#define MAIN_TABLE 1 /* the table of tables, which is never empty */
 
-/* LMDB does not tell where its map is, but keys lie in it. */
+/* LMDB does not tell where its map is, but its keys lie in the map. */
 static uintptr_t
 any_key(struct lmdb_queue *queue)
 {

@@ -1,7 +1,9 @@
 /*
- * lmdb_op.c - operations for the writer, and its list of them.
+ * lmdb_op.c - makes operations, and lists them for the writer.
  *
  * every file here -> [lmdb_op] -> lmdb_writer
+ *
+ * The writer frees an operation after its end.
  */
 #include "shared/queue/lmdb/lmdb_private.h"
 

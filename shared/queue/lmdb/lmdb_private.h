@@ -5,23 +5,24 @@
  *   queue_put(), ... -> op -> [pending] -> [batch] -> LMDB commit -> completions, one task a loop
  *                         \-> spool pool (spilled bodies: fdatasync, rename, fsync) -> [pending]
  *
- * queue_lmdb.c opens, closes and reads; lmdb_writer.c is the writer thread; lmdb_apply.c says
- * what each operation does to the tables; lmdb_space.c knows what room there is; lmdb_memory.c
- * keeps RSS small; lmdb_body.c is the bytes of messages; lmdb_consumer.c hands out records, and
- * lets others look at them; lmdb_rows.c is waiting mail; lmdb_bad.c is what could not be read;
- * lmdb_config.c watches relay.config; lmdb_spool.c keeps spilled bodies and the small pool for what
- * must not hold up the writer; event_file.c keeps the events.
+ * queue_lmdb.c opens, closes, reads, and has the housekeeper (a thread, once a second).
+ * lmdb_op.c lists operations; lmdb_writer.c is the writer thread; lmdb_apply.c says what an
+ * operation does to the tables. lmdb_body.c has the bytes of messages, lmdb_consumer.c hands out
+ * records and shows them, lmdb_rows.c is waiting mail, lmdb_bad.c what cannot be read,
+ * lmdb_config.c relay.config. lmdb_reader.c makes read transactions, lmdb_space.c knows the room,
+ * lmdb_memory.c keeps RSS small. lmdb_spool.c keeps spilled bodies, and has the pool for what must
+ * not delay the writer. event_file.c writes the events, event_files.c reads them.
  *
  * Tables:
  *   body     id                  -> 'i' or 's' (the file spool/<id text> is the body), its size
  *   piece    id, number          -> bytes of a body 'i'
  *   inbound, ready
  *            sequence, 8 bytes big-endian -> packed Envelope
- *   rows, due, sites             -> row_table.h
- *   parked   id                  -> nothing: its topic record is gone, its rows hold the body
+ *   rows, lanes, sites           -> row_table.h
+ *   parked   id                  -> nothing: the topic record is gone, the rows need the body
  *   config   key                 -> JSON
- *   bad      table name '/' key  -> what could not be read, for a human
- * A body goes when its topic record goes and no row is there, or with the last row once parked.
+ *   bad      table name '/' key  -> what could not be read, for an operator
+ * A body goes with its topic record when no row needs it, or else (parked) with its last row.
  */
 #ifndef SHARED_QUEUE_PRIVATE_H
 #define SHARED_QUEUE_PRIVATE_H
@@ -39,7 +40,7 @@
 
 #define BATCH_BYTES (4u * 1024 * 1024) /* of one transaction */
 #define LATE_MS QUEUE_LATE_MS          /* -ETIMEDOUT after this */
-#define LAZY_US 5000 /* removals nobody waits for may wait this long for company */
+#define LAZY_US 5000 /* removals that nobody waits for may wait so long for others */
 
 enum op_kind {
 	OP_PUT,
@@ -57,11 +58,12 @@ enum op_kind {
 	OP_EVENTS, /* pool: sync and prune event files */
 };
 
-/* Who may answer: the watch (when late) and the writer race for it with atomic exchanges. */
+/* Who answers: the housekeeper (when late) or the writer. They race for the state with atomic
+ * exchanges. */
 enum op_state {
-	OP_QUEUED,  /* the watch may cancel it: the caller's data is not needed any more then */
+	OP_QUEUED,  /* the housekeeper may cancel it: the caller's data is unread */
 	OP_TAKEN,   /* the writer is reading the caller's data */
-	OP_APPLIED, /* in the transaction; the watch may answer, it may still become durable */
+	OP_APPLIED, /* in the transaction: may still become durable when answered late */
 	OP_ANSWERED,
 };
 
@@ -80,21 +82,21 @@ struct op {
 	void *arg;
 	uint64_t asked_us; /* monotonic */
 	struct lmdb_record *record;
-	const void *data; /* body, the caller's */
+	const void *data; /* the body; it stays the caller's */
 	uint64_t size;
-	const char *spill; /* name of the offered file, behind the envelope in `packed` */
+	const char *spill; /* name of the offered file; stands behind the envelope in `packed` */
 	struct watcher *watcher;
 	size_t packed_size;
 	unsigned char packed[];
 };
 
-/* One row inside an op's `packed`: this, the site, the packed Row. */
+/* A row inside op's `packed`: this struct, then the site, then the packed Row. */
 struct row_item {
 	uint64_t lane, due_us;
 	uint32_t site_length, row_length;
 };
 
-/* A read transaction that is reset between uses. */
+/* A read transaction, reset and kept between uses. */
 struct reader {
 	struct reader *next;
 	MDB_txn *txn;
@@ -124,7 +126,7 @@ struct lmdb_queue {
 	int spool_fd;
 	char *spool_dir;
 	struct event_file *events[EVENT_CLASSES];
-	const struct config *settings; /* for lmdb_reload() alone */
+	const struct config *settings; /* only for lmdb_reload() */
 	_Atomic unsigned min_free;
 	void *map; /* of the environment's file; NULL: not found */
 	size_t map_length;
@@ -132,8 +134,8 @@ struct lmdb_queue {
 	pthread_mutex_t lock; /* pending, batch, spooling, working, waiting, closing */
 	pthread_cond_t wake;
 	struct op_list pending;
-	unsigned urgent;  /* of pending: somebody waits for them */
-	struct op *batch; /* what the writer works on, linked by next */
+	unsigned urgent;  /* of pending: somebody waits for their answers */
+	struct op *batch; /* the operations that the writer commits now, linked by next */
 	bool waiting, closing;
 	pthread_t writer;
 
@@ -143,10 +145,10 @@ struct lmdb_queue {
 	bool spool_closing, events_syncing;
 	pthread_t pool[2];
 
-	pthread_mutex_t watch_lock;
-	pthread_cond_t watch_wake;
-	bool watch_closing;
-	pthread_t watch;
+	pthread_mutex_t housekeeper_lock;
+	pthread_cond_t housekeeper_wake;
+	bool housekeeper_closing;
+	pthread_t housekeeper;
 
 	pthread_mutex_t readers_lock;
 	struct reader *readers;
@@ -161,7 +163,7 @@ struct lmdb_queue {
 	bool touched[TOPIC_COUNT];
 	uint64_t reserve, allocated, free_bytes, free_counted_us;
 	struct said said_full;
-	const char *full_why; /* static; the writer's alone */
+	const char *full_why; /* static; writer only */
 
 	atomic_bool full;
 };
@@ -201,7 +203,7 @@ int lmdb_space(const struct queue *base);
 /* lmdb_reader.c */
 struct reader *reader_begin(struct lmdb_queue *queue);
 void reader_end(struct lmdb_queue *queue, struct reader *reader);
-/* A read of the environment failed: nothing sensible can be done. */
+/* Dies: after a failed read of the environment nothing sensible can be done. */
 void lmdb_die(const char *what, int rc) __attribute__((noreturn));
 void readers_close(struct lmdb_queue *queue);
 
@@ -210,13 +212,13 @@ struct op *
 op_new(struct lmdb_queue *queue, enum op_kind kind, size_t packed_size, queue_cb cb, void *arg);
 void op_submit(struct lmdb_queue *queue, struct op *op);
 void op_list_add(struct op_list *list, struct op *op);
-/* Whether somebody waits for it: then the writer does not wait for more to commit with it. */
+/* Whether somebody waits for the answer. Then the writer commits without waiting for more. */
 bool op_is_urgent(const struct op *op);
 
 /* lmdb_writer.c */
 void writer_start(struct lmdb_queue *queue);
 void writer_stop(struct lmdb_queue *queue);
-/* Tells those who waited longer than LATE_MS; from the watch thread. */
+/* Answers operations that wait for longer than LATE_MS. On the housekeeper. */
 void writer_answer_late(struct lmdb_queue *queue);
 
 /* lmdb_body.c */
@@ -225,44 +227,44 @@ struct body_info {
 	uint64_t size;
 };
 int body_find(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, struct body_info *out);
-/* There is none yet. */
+/* Stores the body of an operation. The id has none yet. */
 int body_put(struct lmdb_queue *queue, MDB_txn *txn, const struct op *op);
-/* As found. A spilled one's file is not touched. */
+/* Removes the body, and tells what it was. The file of a spilled body is left alone. */
 int body_remove(
 	struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, const struct body_info *body);
-/* Of a body that is not spilled. MDB_NOTFOUND when not all of it is there. */
+/* Copies bytes of a body that is not spilled. MDB_NOTFOUND when a piece is missing. */
 int body_copy(struct lmdb_queue *queue, MDB_txn *txn, const uint8_t *id, uint64_t offset,
 	size_t length, unsigned char *out);
 
-/* lmdb_apply.c: 0 or an LMDB error; what the caller shall hear goes to op->err. */
+/* lmdb_apply.c: 0 or an LMDB error. The error for the caller goes to op->err. */
 int apply(struct lmdb_queue *queue, MDB_txn *txn, struct op *op);
 
 #define BAD_ROWS "rows/" /* keys of rows in the table bad: this, then the row's key */
 #define BAD_ROWS_LENGTH (sizeof BAD_ROWS - 1)
 
-/* lmdb_bad.c: has the writer set it aside. */
+/* lmdb_bad.c: the writer will set the entry aside. */
 void report_bad(struct lmdb_queue *queue, const char *table, const MDB_val *key);
 
-/* lmdb_rows.c: writes one row_item, its site and Row; `out` NULL only measures. */
+/* lmdb_rows.c: writes one row_item with its site and Row. `out` NULL: only measures. */
 size_t row_pack(unsigned char *out, const Row *row);
 
 /* lmdb_space.c */
 void space_open(struct lmdb_queue *queue, uint64_t map_size);
-/* Writer: whether new mail of so many bytes leaves the reserve for what empties the queue. */
+/* Writer: whether new mail of so many bytes leaves the reserve, which emptying the queue needs. */
 bool space_fits(struct lmdb_queue *queue, uint64_t bytes);
-/* Watch thread, once a second: the answer of queue_space(). */
+/* Housekeeper: renews the answer of queue_space(). */
 void space_refresh(struct lmdb_queue *queue);
 uint64_t space_used(struct lmdb_queue *queue);
 
 /* lmdb_memory.c */
 void memory_open(struct lmdb_queue *queue);
-/* Watch thread, once a second. */
+/* Housekeeper. */
 void memory_release(struct lmdb_queue *queue);
 
 /* lmdb_consumer.c */
 void consumers_wake(struct lmdb_queue *queue, enum topic topic);
 void consumers_close(struct lmdb_queue *queue);
-/* A record's operation has come to its end, on its consumer's loop. */
+/* The operation on a record has ended. On the consumer's loop. */
 void record_done(struct lmdb_record *record, int err);
 
 /* lmdb_config.c */

@@ -1,8 +1,8 @@
 /*
  * lmdb_reader.c - short read transactions, on the caller's thread.
  *
- * Transactions that have ended are kept for the next reader. An open one would keep every page that
- * is freed meanwhile.
+ * A transaction that has ended is kept, reset, for the next reader. Keep transactions short: an
+ * open one keeps every page that is freed meanwhile. A failed read ends the process.
  */
 #include "shared/queue/lmdb/lmdb_private.h"
 

@@ -1,8 +1,6 @@
 /*
  * lmdb_rows.c - waiting mail: the sender's rows (message x site) as operations of the writer, and
- * the view of them.
- *
- * row_table.c knows the tables.
+ * the view of the rows. row_table.c knows the tables.
  */
 #include "shared/base/container_of.h"
 #include "shared/queue/lmdb/lmdb_private.h"
@@ -52,13 +50,13 @@ lmdb_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg)
 struct lmdb_rows {
 	struct rows base;
 	struct lmdb_queue *queue;
-	struct task task; /* tells the watch */
+	struct task task; /* calls on_open() */
 	const struct rows_watch *watch;
 	void *arg;
 	bool closed;
 };
 
-/* One process owns them all, from the start to the end. */
+/* The one process owns all rows from start to end, so the partition is gained once. */
 static void
 on_open(struct task *task)
 {

@@ -1,9 +1,10 @@
 /*
- * lmdb_space.c - what room there is, so that a full disk or map refuses new mail and nothing else.
+ * lmdb_space.c - how much room there is, so that a full disk or map refuses new mail and nothing
+ * else.
  *
- * Emptying a queue writes pages too. So new mail is refused while a reserve is left, in the map as
- * well as on the disk: blocks for the next pages are allocated ahead (fallocate), and new mail may
- * not use the last of them. The door closes much earlier (queue_space(): queue.min_free).
+ * Emptying a queue writes pages, too. So new mail is refused while a reserve is left, in the map
+ * and on the disk. On the disk, blocks for the next pages are allocated ahead (fallocate), and new
+ * mail may not use the last of them. The door closes much earlier (queue_space(): queue.min_free).
  */
 #include "shared/queue/lmdb/lmdb_private.h"
 
@@ -18,7 +19,7 @@
 #define COUNT_EVERY_US 200000
 
 struct extent {
-	uint64_t page, used, map; /* bytes; used: up to the last page ever used */
+	uint64_t page, used, map; /* bytes; used: up to the last page that was ever used */
 };
 
 static struct extent
@@ -33,7 +34,7 @@ extent(struct lmdb_queue *queue)
 		info.me_mapsize };
 }
 
-/* Pages that were freed and may be used again: each entry of table 0 is a counted list of them. */
+/* Bytes of freed pages. Each entry of table 0 is a counted list of such pages. */
 static uint64_t
 count_free(struct lmdb_queue *queue, uint64_t page)
 {
@@ -60,8 +61,8 @@ space_open(struct lmdb_queue *queue, uint64_t map_size)
 	queue->reserve = map_size / 8 < RESERVE_MAX ? map_size / 8 : RESERVE_MAX;
 }
 
-/* Keeps blocks on the disk for the pages to come. Where the file system cannot do that, a full disk
- * shows in the commit. */
+/* Allocates disk blocks for the next pages. On a file system that cannot, the commit meets the full
+ * disk. */
 static void
 allocate_ahead(struct lmdb_queue *queue, const struct extent *at)
 {
@@ -112,7 +113,7 @@ space_used(struct lmdb_queue *queue)
 	return at.used > free_bytes ? at.used - free_bytes : 0;
 }
 
-/* queue.map_size is used up, but for the least that has to stay free. */
+/* Whether the map has less left than must stay free. */
 static bool
 map_is_short(struct lmdb_queue *queue)
 {

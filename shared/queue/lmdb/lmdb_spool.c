@@ -1,10 +1,14 @@
 /*
- * lmdb_spool.c - spilled bodies, and the two threads for what must not hold up the writer.
+ * lmdb_spool.c - spilled bodies, and the two threads for what must not delay the writer.
  *
- * A spilled body is the file spool/<id text>. It is durable before its row: fdatasync of the file,
- * its name, fsync of the directory, and only then the put joins the writer's list. It is removed
- * after the delete of its row has committed. A crash between the two leaves a file without a row;
- * those go at start. The pool also syncs and prunes the event files.
+ * A spilled body is the file spool/<id text>. The order that crash safety depends on:
+ *
+ *   put:    fdatasync of the file, rename, fsync of the directory; then the put joins the writer
+ *   delete: the delete of the table entry commits; then the file is removed
+ *
+ * A crash in between leaves a file without a table entry. Such files are removed at start.
+ *
+ * The pool also syncs and prunes the event files. A failed sync ends the process.
  */
 #include "shared/queue/lmdb/lmdb_private.h"
 
@@ -21,7 +25,7 @@
 #include "shared/base/state_dir.h"
 #include "shared/queue/lmdb/event_file.h"
 
-/* The disk may hold half of it now, and would not say so at a second try. */
+/* The disk may have half of the file, and a second try would not tell. */
 static void
 sync_or_die(int fd, int (*sync)(int fd), const char *what)
 {
@@ -29,7 +33,7 @@ sync_or_die(int fd, int (*sync)(int fd), const char *what)
 		die(what, strerror(errno));
 }
 
-/* Makes the offered file the body's. -EEXIST: there is one already. */
+/* Renames the offered file to the body's name. -EEXIST: the body exists already. */
 static int
 take_file(struct lmdb_queue *queue, const struct op *op)
 {
@@ -154,7 +158,7 @@ is_referenced(struct lmdb_queue *queue, const char *name)
 	return body.spilled;
 }
 
-/* What a crash left: bodies that were never acknowledged, or already delivered. */
+/* Removes what a crash left: bodies that were never acknowledged, or were delivered already. */
 static int
 remove_unreferenced(struct lmdb_queue *queue)
 {
@@ -186,7 +190,8 @@ spool_open(struct lmdb_queue *queue)
 	queue->spool_fd = open(queue->spool_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (queue->spool_fd < 0 || remove_unreferenced(queue))
 		return -1;
-	pthread_mutex_lock(&queue->lock); /* pool[] is set before a thread looks at it */
+	pthread_mutex_lock(
+		&queue->lock); /* pool[] is set before a thread of the pool looks at it */
 	for (int i = 0; i < 2; i++) {
 		if (pthread_create(&queue->pool[i], NULL, spool_run, queue))
 			die("cannot start a thread", "queue-spool");
@@ -195,7 +200,7 @@ spool_open(struct lmdb_queue *queue)
 	return 0;
 }
 
-/* The pool finishes what it has; called after the writer has stopped it takes the last unlinks. */
+/* The pool finishes its work. The call after the writer's end takes the writer's last unlinks. */
 void
 spool_close(struct lmdb_queue *queue)
 {

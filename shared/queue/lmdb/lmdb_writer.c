@@ -1,13 +1,13 @@
 /*
  * lmdb_writer.c - the one thread that writes: it commits whatever has queued up.
  *
- * While one commit waits for the disk, the next batch gathers: one fdatasync serves all of them.
- * Completions go out as one task per loop and commit.
+ * While a commit waits for the disk the next batch gathers, so one fdatasync serves many
+ * operations. Completions go out as one task for each loop and commit.
  *
- * When there is no room, new mail is refused and the batch is tried again without it; what empties
- * the queue has a reserve (lmdb_space.c). Any other failure of a commit ends the process: after a
- * failed fdatasync nobody knows what is on the disk, and a second try would lie (the kernel drops
- * the dirty mark). A new start reads what is really there.
+ * Without room, the batch is tried again without new mail, which is refused. Operations that empty
+ * the queue have a reserve (lmdb_space.c). Any other failure of a commit ends the process: after a
+ * failed fdatasync nobody knows what is on the disk, and a second try would lie, since the kernel
+ * drops the dirty mark. The next start reads what is really there.
  */
 #include "shared/queue/lmdb/lmdb_private.h"
 
@@ -21,7 +21,7 @@
 #include "shared/queue/answers.h"
 #include "shared/queue/lmdb/event_file.h"
 
-/* What a batch may do, tried in this order when there is no room. */
+/* What a batch may do. Without room the next level is tried. */
 enum level { LEVEL_ALL, LEVEL_NO_PUTS, LEVEL_REMOVALS };
 
 static void
@@ -107,7 +107,7 @@ allowed(const struct op *op, enum level level)
 	return op->kind == OP_FINISH || op->kind == OP_ROW_REMOVE || op->kind == OP_WATCH;
 }
 
-/* One transaction with everything of the batch that the level allows. */
+/* One transaction with all operations that the level allows. */
 static int
 try_commit(struct lmdb_queue *queue, struct op *ops, enum level level)
 {
@@ -165,7 +165,7 @@ unlinks_run(struct lmdb_queue *queue)
 	queue->unlinks.first = NULL;
 }
 
-/* A spilled body whose put came to nothing. */
+/* Removes the files of spilled bodies whose put was refused. */
 static void
 unlink_refused(struct lmdb_queue *queue, struct op *ops)
 {
@@ -200,7 +200,7 @@ new_bytes(const struct op *ops)
 	return bytes;
 }
 
-/* Says at most once a second that this is refused. */
+/* Logs at most once a second that the level refuses operations. */
 static void
 say_full(struct lmdb_queue *queue, enum level level)
 {
@@ -212,7 +212,7 @@ say_full(struct lmdb_queue *queue, enum level level)
 		LOG_WARN("the queue is full", "effect", effect, SAID_LEFT_OUT(left_out));
 }
 
-/* Commits the batch as far as there is room. False: not even the removals found any. */
+/* Commits as much of the batch as there is room for. False: no room even for removals. */
 static bool
 commit(struct lmdb_queue *queue, struct op *ops)
 {
@@ -276,8 +276,8 @@ write_events(struct lmdb_queue *queue, struct op *ops)
 	return others.first;
 }
 
-/* Keeps what nobody waits for, ahead of what comes: without room for a removal the record would
- * come back at the next start as if it had never been delivered. */
+/* Keeps removals for the next batch, ahead of new operations. A record whose removal was dropped
+ * would come back at the next start as if it had never been delivered. */
 static struct op *
 keep_removals(struct lmdb_queue *queue, struct op *ops)
 {
@@ -327,7 +327,9 @@ write_batch(struct lmdb_queue *queue, struct op *ops)
 		usleep(200000);
 }
 
-/* Under queue->lock: waits for work, and for company when nobody waits for it. */
+/*
+ * Waits for work. When nobody waits for that work, also waits a while for more. Under queue->lock.
+ */
 static void
 await_work(struct lmdb_queue *queue)
 {
@@ -350,7 +352,7 @@ await_work(struct lmdb_queue *queue)
 	queue->waiting = false;
 }
 
-/* Under queue->lock: cuts off at most BATCH_BYTES. */
+/* Takes at most BATCH_BYTES of operations. Under queue->lock. */
 static struct op *
 take_batch(struct lmdb_queue *queue)
 {

@@ -3,9 +3,9 @@
  *
  * ingress -> [mail.inbound] -> scanner -> [mail.ready] -> sender, and the sender's waiting mail.
  *
- * This file opens and closes it, and reads bodies and numbers; lmdb_private.h tells the others.
- * Reads happen on the caller's thread in short transactions: an open reader would keep every page
- * that is freed meanwhile. A failing read of the map ends the process.
+ * This file opens and closes the queue, reads bodies and numbers, and has the housekeeper;
+ * lmdb_private.h names the other files. Reads happen on the caller's thread in short transactions:
+ * an open one keeps every page that is freed meanwhile. A failed read of the map ends the process.
  */
 #include "shared/queue/lmdb/lmdb_private.h"
 
@@ -77,7 +77,7 @@ open_environment(struct lmdb_queue *queue, const struct config *config)
 	return rc ? -1 : 0;
 }
 
-/* Records that are there at the start may have been in somebody's hands before. */
+/* Records present at the start may have been in hand before the process began. */
 static void
 find_last(struct lmdb_queue *queue, struct topic_state *topic)
 {
@@ -162,7 +162,7 @@ oldest(struct reader *reader, MDB_dbi dbi)
 	return accepted_us;
 }
 
-/* 0 also for what a clock wrote that was ahead. */
+/* 0 for a time ahead of the clock: another clock wrote it. */
 static int64_t
 age_s(uint64_t accepted_us)
 {
@@ -194,7 +194,9 @@ metrics_register(const struct lmdb_queue *queue)
 		"Events that went to the log, for the queue did not take them", NULL);
 }
 
-/* Set, not asked for: the page may be read while the queue is closed. */
+/*
+ * Sets the gauges rather than being asked by the page, which may be read while the queue is closed.
+ */
 static void
 metrics_refresh(struct lmdb_queue *queue)
 {
@@ -210,20 +212,20 @@ metrics_refresh(struct lmdb_queue *queue)
 	metric_set(metrics.events_lost, (int64_t)events_lost(queue));
 }
 
-/* Once a second: late answers, free space, numbers, and the sync of the events by the pool. */
+/* The housekeeper, once a second: late answers, free room, numbers, events to sync, memory. */
 static void *
-watch_run(void *arg)
+housekeeper_run(void *arg)
 {
 	struct lmdb_queue *queue = arg;
 	struct timespec until;
 
-	pthread_setname_np(pthread_self(), "queue-watch");
-	pthread_mutex_lock(&queue->watch_lock);
-	while (!queue->watch_closing) {
+	pthread_setname_np(pthread_self(), "queue-keeper");
+	pthread_mutex_lock(&queue->housekeeper_lock);
+	while (!queue->housekeeper_closing) {
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec++;
-		if (pthread_cond_timedwait(&queue->watch_wake, &queue->watch_lock, &until) !=
-			ETIMEDOUT)
+		if (pthread_cond_timedwait(&queue->housekeeper_wake, &queue->housekeeper_lock,
+			    &until) != ETIMEDOUT)
 			continue;
 		writer_answer_late(queue);
 		space_refresh(queue);
@@ -231,25 +233,25 @@ watch_run(void *arg)
 		tidy_events(queue);
 		memory_release(queue);
 	}
-	pthread_mutex_unlock(&queue->watch_lock);
+	pthread_mutex_unlock(&queue->housekeeper_lock);
 	return NULL;
 }
 
 static void
-watch_start(struct lmdb_queue *queue)
+housekeeper_start(struct lmdb_queue *queue)
 {
-	if (pthread_create(&queue->watch, NULL, watch_run, queue))
-		die("cannot start a thread", "queue-watch");
+	if (pthread_create(&queue->housekeeper, NULL, housekeeper_run, queue))
+		die("cannot start a thread", "queue-keeper");
 }
 
 static void
-watch_stop(struct lmdb_queue *queue)
+housekeeper_stop(struct lmdb_queue *queue)
 {
-	pthread_mutex_lock(&queue->watch_lock);
-	queue->watch_closing = true;
-	pthread_mutex_unlock(&queue->watch_lock);
-	pthread_cond_signal(&queue->watch_wake);
-	pthread_join(queue->watch, NULL);
+	pthread_mutex_lock(&queue->housekeeper_lock);
+	queue->housekeeper_closing = true;
+	pthread_mutex_unlock(&queue->housekeeper_lock);
+	pthread_cond_signal(&queue->housekeeper_wake);
+	pthread_join(queue->housekeeper, NULL);
 }
 
 static void
@@ -261,11 +263,11 @@ init(struct lmdb_queue *queue, const struct config *config)
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&queue->wake, &monotonic);
-	pthread_cond_init(&queue->watch_wake, &monotonic);
+	pthread_cond_init(&queue->housekeeper_wake, &monotonic);
 	pthread_cond_init(&queue->spool_wake, NULL);
 	pthread_condattr_destroy(&monotonic);
 	pthread_mutex_init(&queue->lock, NULL);
-	pthread_mutex_init(&queue->watch_lock, NULL);
+	pthread_mutex_init(&queue->housekeeper_lock, NULL);
 	pthread_mutex_init(&queue->readers_lock, NULL);
 	pthread_mutex_init(&queue->consumers_lock, NULL);
 	pthread_mutex_init(&queue->watchers_lock, NULL);
@@ -292,12 +294,12 @@ release(struct lmdb_queue *queue)
 	for (int i = 0; i < TOPIC_COUNT; i++)
 		pthread_mutex_destroy(&queue->topics[i].lock);
 	pthread_mutex_destroy(&queue->lock);
-	pthread_mutex_destroy(&queue->watch_lock);
+	pthread_mutex_destroy(&queue->housekeeper_lock);
 	pthread_mutex_destroy(&queue->readers_lock);
 	pthread_mutex_destroy(&queue->consumers_lock);
 	pthread_mutex_destroy(&queue->watchers_lock);
 	pthread_cond_destroy(&queue->wake);
-	pthread_cond_destroy(&queue->watch_wake);
+	pthread_cond_destroy(&queue->housekeeper_wake);
 	pthread_cond_destroy(&queue->spool_wake);
 	free(queue->spool_dir);
 	free(queue);
@@ -366,7 +368,7 @@ open_parts(struct lmdb_queue *queue, const struct config *config)
 	return events_open(queue, config) ? -1 : spool_open(queue);
 }
 
-/* The pool hands its last puts to the writer, the writer its last unlinks to the pool. */
+/* The pool's last puts go to the writer, the writer's last unlinks go to the pool. */
 static void
 drain_pool(struct lmdb_queue *queue)
 {
@@ -387,7 +389,7 @@ lmdb_close(struct queue *base)
 	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 
 	consumers_close(queue);
-	watch_stop(queue);
+	housekeeper_stop(queue);
 	drain_pool(queue);
 	writer_stop(queue);
 	spool_close(queue);
@@ -426,7 +428,7 @@ lmdb_put(struct queue *base, enum topic topic, const Envelope *envelope, const s
 	spool_submit(queue, op);
 }
 
-/* 0 or -ENOENT: half a body is none. */
+/* 0 or -ENOENT: a body with a missing piece counts as none. */
 static int
 copy_pieces(struct lmdb_queue *queue, struct reader *reader, const uint8_t *id, uint64_t offset,
 	size_t length, unsigned char *out)
@@ -577,6 +579,6 @@ queue_lmdb_open(const struct config *config)
 	metrics_register(queue);
 	space_refresh(queue);
 	writer_start(queue);
-	watch_start(queue);
+	housekeeper_start(queue);
 	return &queue->base;
 }
