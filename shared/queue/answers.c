@@ -1,5 +1,5 @@
 /*
- * answers.c - what a thread of the queue tells the loops, batched.
+ * answers.c - callbacks from a thread of the queue to the loops, in batches.
  *
  * A loop is woken once a turn, however many calls were answered. There are few loops, so a plain
  * search finds the loop of an answer.

@@ -1,5 +1,5 @@
 /*
- * answers.h - callbacks gathered by a thread of a backend, to be posted as one task a loop.
+ * answers.h - callbacks that a backend's thread gathers, and then posts as one task for each loop.
  */
 #ifndef SHARED_ANSWERS_H
 #define SHARED_ANSWERS_H
@@ -11,8 +11,8 @@ struct answers;
 
 /* `cb` may be NULL: nobody waits. */
 void answers_add(struct answers **list, struct loop *loop, queue_cb cb, void *arg, int err);
-/* Posts them in the order they were added; those without a loop are called here, and may add more.
- */
+/* Posts the callbacks in the order they were added. A callback without a loop is called here, and
+ * may add more. */
 void answers_send(struct answers **list);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * bad.h - what could not be read.
+ * bad.h - records and rows that could not be read, and were set aside for an operator.
  */
 #ifndef SHARED_QUEUE_BAD_H
 #define SHARED_QUEUE_BAD_H
@@ -9,20 +9,22 @@
 #include "shared/queue/call.h"
 
 /*
- * Records and rows that could not be read, and were set aside. A key is <table>/<key there>, bytes;
- * that of a row is "rows/" and the row's key. The value is what stood there.
+ * A key is <table>/<key in that table>, as bytes; for a row "rows/" and the row's key. The value is
+ * the bytes that could not be read.
  */
 typedef void (*queue_bad_cb)(
 	void *arg, const void *key, size_t key_length, const void *value, size_t length);
-/* At once, up to `limit` by key from `from` on (itself included); how many. The bytes are valid
- * during the callback. The page behind a key starts at that key with a NUL behind it. */
+/* Hands over up to `limit` entries, by key, from `from` on (`from` included), at once. Returns how
+ * many. The bytes are valid during the callback. To go on behind a key, start from the key with a
+ * NUL byte added. */
 size_t queue_bad_scan(struct queue *queue, const void *from, size_t from_length, size_t limit,
 	queue_bad_cb on_bad, void *arg);
-/* For ever; a row's body goes when no other row holds it. -ENOENT when it is not there. */
+/* Removes the entry for ever. A row's body goes when no other row needs it. -ENOENT: there is no
+ * such entry. */
 void
 queue_bad_remove(struct queue *queue, const void *key, size_t key_length, queue_cb cb, void *arg);
-/* Where the cluster's queue keeps on each machine what that set aside: the machine that these calls
- * are about, ours. NULL: they are about all there is. */
+/* In a cluster each machine keeps what it set aside: the name of this machine, which the calls
+ * above are about. NULL: they are about everything. */
 const char *queue_bad_machine(const struct queue *queue);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * call.h - what all calls of the queue have in common: queue.h tells of threads and errors.
+ * call.h - what all calls of the queue have in common. queue.h tells of threads and errors.
  */
 #ifndef SHARED_QUEUE_CALL_H
 #define SHARED_QUEUE_CALL_H
@@ -10,7 +10,7 @@ struct record;
 
 enum topic { TOPIC_INBOUND, TOPIC_READY, TOPIC_COUNT };
 
-/* What is asked of the queue is answered by then, with -ETIMEDOUT when it is slow. */
+/* The queue answers by then; with -ETIMEDOUT when it is slow. */
 #define QUEUE_LATE_MS 20000
 
 typedef void (*queue_cb)(void *arg, int err);

@@ -1,5 +1,6 @@
 /*
- * config.h - relay.config: entries, and those who watch them.
+ * config.h - relay.config: writes entries, and tells subscribers of them. queue.h tells of threads
+ * and errors.
  */
 #ifndef SHARED_QUEUE_CONFIG_H
 #define SHARED_QUEUE_CONFIG_H
@@ -31,12 +32,12 @@ struct config_watch;
  */
 void
 queue_config_put(struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);
-/* Calls `on_entry` on `loop` with every entry there is (key order), then with key NULL once, then
- * with every change as it comes (json NULL: removed), until queue_config_unwatch(). */
+/* Calls `on_entry` on `loop` with every entry there is, in the order of keys; then once with key
+ * NULL; then with every change (json NULL: the entry was removed), until queue_config_unwatch(). */
 struct config_watch *queue_config_watch(struct queue *queue, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
-/* Nothing is told any more, and the loop may go. On that loop, `on_entry` included, or once it no
- * longer runs. NULL is fine. */
+/* Ends the calls of `on_entry`; the loop may end then. Call it on that loop (also inside
+ * `on_entry`), or when the loop no longer runs. Takes NULL. */
 void queue_config_unwatch(struct config_watch **watch);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * events.h - mail.events.
+ * events.h - mail.events: writes events. event.h builds them, event_reader.h reads them in pieces.
  */
 #ifndef SHARED_QUEUE_EVENTS_H
 #define SHARED_QUEUE_EVENTS_H
@@ -10,15 +10,15 @@
 
 #include "shared/queue/call.h"
 
-/* On one machine each class is kept apart, under caps of its own: strangers can make as many floods
- * as they like, and what operators changed is kept longer than mail is. */
+/* On one machine each class has files and caps of its own. Strangers can make any number of floods,
+ * and what operators changed is kept for longer than mail's events. */
 enum event_class { EVENT_OF_MAIL, EVENT_FLOOD, EVENT_AUDIT, EVENT_CLASSES };
-/* mail.events: one JSON object (no newline); `cb` (may be NULL) once it is on its way to disk. One
- * that cannot be written and has no `cb` goes to the log. Use event.h. */
+/* Writes an event: one JSON object without newline, made by event.h. `cb` (may be NULL) comes when
+ * the event is on its way to disk. An event without `cb` that cannot be written goes to the log. */
 void queue_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
 	queue_cb cb, void *arg);
-/* Reads what there is from `since_us` on, oldest first, until `on_event` returns false. Blocking,
- * for tests: event_reader.h reads in pieces. */
+/* Reads the events from `since_us` on, oldest first, until `on_event` returns false. Blocks; for
+ * tests. */
 void queue_events_read(struct queue *queue, uint64_t since_us,
 	bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
 

@@ -1,8 +1,8 @@
 /*
  * queue_backend.h - what a backend of queue.h provides. Only queue.c and the backends include it.
  *
- * queue.h's calls go through queue.c to the operations named alike; a backend's own structs begin
- * with the ones here.
+ * A call of queue.h goes through queue.c to the operation of the same name. A backend's own structs
+ * begin with the structs of this file.
  */
 #ifndef SHARED_QUEUE_BACKEND_H
 #define SHARED_QUEUE_BACKEND_H
@@ -30,7 +30,7 @@ struct rows {
 
 struct queue_ops {
 	void (*close)(struct queue *queue);
-	void (*reload)(struct queue *queue); /* NULL: reads all of it where it is */
+	void (*reload)(struct queue *queue); /* NULL: the backend copies no setting */
 	const char *(*spool_dir)(const struct queue *queue);
 	int (*space)(const struct queue *queue);
 	void (*put)(struct queue *queue, enum topic topic, const Envelope *envelope,
@@ -61,7 +61,7 @@ struct queue_ops {
 	size_t (*rows_of)(struct rows *rows, const uint8_t *id, queue_row_cb on_row, void *arg);
 	uint64_t (*rows_count)(struct rows *rows, const char *site);
 	bool (*rows_complete)(struct rows *rows); /* NULL: always */
-	bool (*rows_refresh)(struct rows *rows);  /* NULL: it does at any time */
+	bool (*rows_refresh)(struct rows *rows);  /* NULL: the view always shows everything */
 	void (*config_put)(
 		struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);
 	struct config_watch *(*config_watch)(struct queue *queue, struct loop *loop,
@@ -80,7 +80,7 @@ struct queue_ops {
 	void (*stats)(struct queue *queue, struct queue_stats *out);
 };
 
-/* How much of a window has to be free before more records come, so that they come in one go. */
+/* How much of a window must be free before more records come, so that they come in one go. */
 static inline unsigned
 queue_refill(unsigned window)
 {

@@ -1,5 +1,6 @@
 /*
- * records.h - the topics of the queue: records and bodies, in and out.
+ * records.h - the topics of the queue: records and bodies, in and out. queue.h tells of threads and
+ * errors.
  */
 #ifndef SHARED_QUEUE_RECORDS_H
 #define SHARED_QUEUE_RECORDS_H
@@ -15,13 +16,13 @@ struct consumer;
 
 /* Bodies up to this size travel in memory, larger ones as a spill file. */
 #define QUEUE_INLINE_MAX (256u * 1024)
-/* The most that one queue_body() call hands over. */
+/* One queue_body() call hands over at most so many bytes. */
 #define QUEUE_PIECE_MAX (64u * 1024)
 
 /*
  * A body to put. Either `data` (<= QUEUE_INLINE_MAX), which stays the caller's and must not change
- * until the callback; or `spill`, the name of a closed file in queue_spool_dir() of `size` bytes,
- * which queue_put() takes over, whatever comes of it.
+ * until the callback. Or `spill`, the name of a closed file in queue_spool_dir() of `size` bytes;
+ * queue_put() takes the file over, whether it succeeds or not.
  */
 struct body {
 	const void *data;
@@ -32,49 +33,49 @@ struct body {
 /* The directory for spill files, on the queue's file system. */
 const char *queue_spool_dir(const struct queue *queue);
 
-/* Whether the queue takes mail at the moment: 0 or -ENOSPC. Cheap, for the door. */
+/* Whether the queue takes mail now: 0 or -ENOSPC. Cheap: ingress asks before it takes a message. */
 int queue_space(const struct queue *queue);
 
 /*
- * Appends a record; `cb` with 0 once it is durable. The envelope is packed before this returns.
- * A record whose id the queue holds already (a DSN made again after a crash) is taken as done: 0;
- * or, in a cluster, it comes twice, and says so (record_redelivered()).
+ * Appends a record. `cb` gets 0 when the record is durable. The envelope is packed before
+ * queue_put() returns. When the embedded queue has the id already (a DSN made again after a crash),
+ * the put counts as done: 0. In a cluster the record comes twice, and record_redelivered() says so.
  */
 void queue_put(struct queue *queue, enum topic topic, const Envelope *envelope,
 	const struct body *body, queue_cb cb, void *arg);
 
 /*
- * Hands the topic's records to `on_record` on `loop`, oldest first, never more than `window`
- * unfinished ones at a time (by recipients_weight(), give or take a few records). At least once: a
- * record whose process died before it was finished comes again (record_redelivered()). Every record
- * ends in exactly one of queue_finish(), queue_forward(), queue_defer() or record_abandon(). In a
- * cluster a process has at most one consumer of a topic.
+ * Hands the topic's records to `on_record` on `loop`, oldest first. At most `window` are unfinished
+ * at a time (by recipients_weight(), give or take a few records). At least once: a record whose
+ * process died before it was finished comes again (record_redelivered()). Every record ends in
+ * exactly one of queue_finish(), queue_forward(), queue_defer() and record_abandon(). In a cluster
+ * a process has at most one consumer of a topic.
  */
 struct consumer *queue_consume(struct queue *queue, enum topic topic, struct loop *loop,
 	unsigned window, void (*on_record)(void *arg, struct record *record), void *arg);
-/* No record comes after this. On the consumer's loop. */
+/* From now on no record comes. On the consumer's loop. */
 void consumer_stop(struct consumer *consumer);
 
 const Envelope *record_envelope(const struct record *record); /* lives as long as the record */
-/* Whether somebody may have worked on it before, or on another record of the same message. */
+/* Whether somebody may have worked on this record, or on another one of the message, before. */
 bool record_redelivered(const struct record *record);
-/* Gives the record back unfinished: it comes again after the next start. */
+/* Gives the record back unfinished. The record comes again after the next start. */
 void record_abandon(struct record *record);
 
-/* On to the next stage with a new envelope; `cb` with 0 once durable, when `record` is gone. On an
- * error the record is the caller's again, unfinished. */
+/* Moves the message to the next topic with a new envelope. `cb` gets 0 when that is durable;
+ * `record` has gone then. On an error the record is the caller's again, unfinished. */
 void queue_forward(
 	struct record *record, enum topic topic, const Envelope *envelope, queue_cb cb, void *arg);
-/* Done for ever: the record and its body are removed. */
+/* Removes the record and its body for ever. */
 void queue_finish(struct record *record);
 
 /*
- * Reads the records of a topic that are not finished, oldest first (in a cluster by partition),
- * whoever has them in hand. Blocks, for a disk or (QUEUE_SEEN_MS at most) for brokers. Mail goes on
- * meanwhile: who reads the topics in the order of its flow, and the rows after them, may see it
- * twice but cannot miss it. In a cluster what ended within the last second may be among it.
- * Returns whether all was seen: not when `on_seen` returned false, when it is more than
- * QUEUE_SEEN_MAX records or QUEUE_SEEN_BYTES of a cluster, or when brokers do not answer in time.
+ * Reads the unfinished records of a topic, oldest first (in a cluster by partition), whoever has
+ * them in hand. Blocks, for a disk or (QUEUE_SEEN_MS at most) for brokers. Mail goes on meanwhile:
+ * a caller who reads the topics in the order of the flow, and the rows last, may see a message
+ * twice but misses none. In a cluster a record that ended within the last second may be seen.
+ * Returns whether everything was seen. False: `on_seen` returned false, a cluster has more than
+ * QUEUE_SEEN_MAX records or QUEUE_SEEN_BYTES, or brokers did not answer in time.
  */
 #define QUEUE_SEEN_MS 5000
 #define QUEUE_SEEN_MAX 200000
@@ -88,9 +89,9 @@ typedef bool (*queue_seen_cb)(void *arg, const struct queue_seen *seen);
 bool queue_look(struct queue *queue, enum topic topic, queue_seen_cb on_seen, void *arg);
 
 /*
- * Reads min(length, QUEUE_PIECE_MAX) bytes of a message's body at `offset`. The bytes are valid
- * during the callback only. err: 0, -ENOENT when there is no such body (any more), another one when
- * it cannot be read now; length 0 at the end of the body.
+ * Reads min(length, QUEUE_PIECE_MAX) bytes of a message's body from `offset` on. The bytes are
+ * valid during the callback only; length 0 is the end of the body. err: 0, -ENOENT when there is no
+ * such body (any more), another error when the body cannot be read now.
  */
 typedef void (*queue_body_cb)(void *arg, int err, const void *data, size_t length);
 void queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,

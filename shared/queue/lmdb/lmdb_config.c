@@ -1,8 +1,8 @@
 /*
- * lmdb_config.c - relay.config: writing entries, and those who watch them.
+ * lmdb_config.c - relay.config: writes entries, and tells subscribers of them.
  *
- * A watch begins after a commit with a snapshot of that moment; every later change comes from the
- * writer in order, so nothing is missed or told twice.
+ * A subscription begins after a commit, with a snapshot of that moment. Every later change comes
+ * from the writer, in order. So nothing is missed or told twice.
  */
 #include "shared/queue/lmdb/lmdb_private.h"
 
@@ -58,7 +58,7 @@ config_watch_begin(struct lmdb_queue *queue, struct op *op)
 	}
 	pthread_mutex_unlock(&queue->watchers_lock);
 	config_news_send(news, true);
-	config_watch_leave(&watcher->base); /* in the operation's name */
+	config_watch_leave(&watcher->base); /* for the operation */
 }
 
 void
@@ -68,7 +68,7 @@ config_close(struct lmdb_queue *queue)
 
 	for (struct watcher *watcher = queue->watchers; watcher; watcher = next) {
 		next = watcher->next;
-		config_watch_leave(&watcher->base); /* in the name of an owner who has gone */
+		config_watch_leave(&watcher->base); /* for an owner who has gone */
 	}
 	queue->watchers = NULL;
 }
