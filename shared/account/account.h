@@ -1,8 +1,8 @@
 /*
- * account.h - who may send: accounts, credentials and addresses as Redis holds them, with a copy in
- * memory for when it does not answer (<= 24 h old). One store per loop.
+ * account.h - who may send: accounts, credentials and addresses as Redis has them, with a copy
+ * in memory for when Redis does not answer (<= 24 h old). One store per loop.
  *
- * Redis holds JSON documents, written by control's applier from relay.config, each with "owner" and
+ * Redis has JSON documents, written by control's applier from relay.config, each with "owner" and
  * "version" (who wrote it, and when):
  *   account:{<id>}  {"id","name","contact","status":"active|disabled","policy":"strict|resent",
  *                    "display_address":"refuse|pass",

@@ -68,7 +68,7 @@ directory_make(const char *path)
 }
 
 /* False, with the path in `found`, for the first entry that belongs to another user. Directories in
- * state_dir hold no further directories. */
+ * state_dir have no further directories. */
 static bool
 entries_are_ours(const char *path, bool deeper, char *found)
 {

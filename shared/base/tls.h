@@ -59,7 +59,7 @@ void tls_client_free(struct tls_client **client);
 
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384" */
 void tls_describe(const SSL *ssl, char *text, size_t size);
-/* The newest error of OpenSSL on this thread, as text; clears the rest. */
+/* The newest error of OpenSSL on this thread, as text; clears the others. */
 const char *tls_error(void);
 
 #endif

@@ -6,7 +6,7 @@
  * evhttp has gaps: it does not count connections, its timeout is for each read alone, it calls
  * nobody before it has a whole request, and it refuses in HTML. So the door makes each connection's
  * bufferevent, and http_scan.c follows the input before evhttp takes it. A request that is refused,
- * first of all a head without the token, is answered here in JSON, and the rest of the input is
+ * first of all a head without the token, is answered here in JSON, and later input is
  * thrown away. A client that has shown the token once may send bodies; whether each request has the
  * token is for the API to check.
  */
@@ -155,7 +155,7 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 }
 
 static void
-on_rest(struct bufferevent *stream, void *arg)
+on_refused_input(struct bufferevent *stream, void *arg)
 {
 	struct evbuffer *input = bufferevent_get_input(stream);
 
@@ -241,7 +241,7 @@ refuse(struct caller *caller)
 	if (!body)
 		die("out of memory", "evbuffer_new");
 	metric_add(scan->status == 401 ? caller->door->without_token : caller->door->not_taken, 1);
-	bufferevent_setcb(caller->stream, on_rest, on_told, on_gone, caller);
+	bufferevent_setcb(caller->stream, on_refused_input, on_told, on_gone, caller);
 	find_allowed(caller, allow, sizeof allow);
 	write_reason(caller, body);
 	evbuffer_add_printf(out,

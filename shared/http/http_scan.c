@@ -25,7 +25,7 @@ static void
 line_clear(struct http_scan *scan)
 {
 	if (scan->line)
-		explicit_bzero(scan->line, scan->line_length); /* the line may hold the token */
+		explicit_bzero(scan->line, scan->line_length); /* the line may have the token */
 	scan->line_length = 0;
 }
 

@@ -6,7 +6,7 @@
  *
  * More lenient than the grammar where real mail needs it: dots may stand anywhere in a local part
  * (providers gave such mailboxes out), a local part may be longer than 64 octets (reply tokens),
- * and labels may hold underscores (host names of Windows networks).
+ * and labels may have underscores (host names of Windows networks).
  */
 #include "shared/mail/address.h"
 

@@ -13,7 +13,7 @@
 #define HEADER_NAME_MAX 998
 
 /* A field inside the caller's buffer. `value` starts after the colon and ends before the final
- * line ending; it may hold folds. */
+ * line ending; it may have folds. */
 struct header_field {
 	const char *name;
 	size_t name_length;

@@ -26,7 +26,7 @@ int identity_find(
 	const char *user, const char *group, struct identity *out, char *why, size_t why_size);
 
 /* Becomes the user with its groups, drops every capability, and forbids new ones. Forbids dumps of
- * memory, which holds keys and mail. Dies when any of it fails. */
+ * memory, which has keys and mail. Dies when any of it fails. */
 void privileges_drop(const struct identity *identity);
 
 #endif

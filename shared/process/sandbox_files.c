@@ -3,7 +3,7 @@
  *
  * It uses the kernel's interface directly: Debian 12 has no library for it, and its header lacks
  * what newer kernels can do. Reading is left to the modes of files: name look-ups, CAs and
- * certificates behind links may be anywhere. People's homes hold none of them, so they stay closed.
+ * certificates behind links may be anywhere. People's homes have none of them, so they stay closed.
  */
 #include <dirent.h>
 #include <errno.h>
