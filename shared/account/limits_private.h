@@ -52,16 +52,14 @@ struct bucket {
 	struct limits *limits;
 	uint64_t limit[DIMENSIONS];
 	int64_t granted, granted_to; /* tokens that Redis has granted: messages, recipients */
-	int64_t spent,
-		spent_to; /* not yet reported: spent beyond the grant; negative: given back */
-	int64_t extra;    /* not yet reported: weight beyond one for each message */
+	int64_t spent, spent_to;     /* beyond the grant, not yet reported; negative: given back */
+	int64_t extra;               /* not yet reported: weight beyond one for each message */
 	unsigned block;
 	unsigned per_message; /* recipients, a moving average, times 16 */
 	struct waiter *waiters, **last_waiter;
 	struct ask *ask;
 	uint64_t asked_ms, used_ms;
-	uint64_t denied_until_ms,
-		retry_ms; /* Redis is not asked before; when a token will be free */
+	uint64_t denied_until_ms, retry_ms; /* do not ask before; when a token will be free */
 	unsigned denied_which, denied_recipients;
 	uint64_t corrected_ms;
 	uint64_t tat_us[DIMENSIONS]; /* of the share without Redis */

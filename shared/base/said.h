@@ -18,10 +18,9 @@
 /* For one thread. Zero-initialise. */
 struct said {
 	struct said_reason {
-		uint64_t hash,
-			at_ms; /* hash 0: a free entry; at_ms: when the log last named the reason */
-		unsigned left_out; /* how often the log has left the reason out since */
-	} reasons[SAID_MAX];       /* the reason that was named longest ago gives way */
+		uint64_t hash, at_ms; /* 0: a free entry; when the log last named the reason */
+		unsigned left_out;    /* how often the log has left the reason out since */
+	} reasons[SAID_MAX];          /* the reason that was named longest ago gives way */
 };
 
 /*

@@ -20,8 +20,7 @@
 
 struct tls_server {
 	enum tls_profile profile;
-	struct tls_tickets
-		*tickets; /* one for all contexts, so that sessions can be resumed after a reload */
+	struct tls_tickets *tickets; /* for all contexts: sessions outlive a reload */
 	pthread_mutex_t lock;
 	SSL_CTX **contexts; /* under lock; one for each pair of files; a session begins with the
 			       first */

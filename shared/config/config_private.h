@@ -33,8 +33,7 @@ struct config_rule {
 	size_t offset;        /* in struct config_loaded; unused inside of lists */
 	const char *fallback; /* the default as a file would say it, or NULL */
 	const char *min, *max;
-	const char *(*wrong)(
-		const char *text); /* NULL when the text is right, else what would be right */
+	const char *(*wrong)(const char *text); /* NULL: right; else what would be right */
 };
 
 extern const cyaml_schema_value_t config_schema;

@@ -31,8 +31,7 @@ struct http_scan {
 	enum http_scan_state state;
 	char *line; /* as much of it as has come */
 	size_t line_length, line_room, head;
-	uint64_t left,
-		body; /* bytes of the body, or chunk, still to come; bytes of chunks so far */
+	uint64_t left, body; /* bytes still to come of the body or chunk; of chunks so far */
 	bool has_length, chunked, is_head, trusted;
 	char *target;      /* of the request, as the client wrote it */
 	uint64_t requests; /* whole ones so far */

@@ -34,8 +34,7 @@ struct row_head {
 };
 
 struct row_body {
-	uint64_t rows,
-		seen_us; /* how many rows need the body; when the first of them was written */
+	uint64_t rows, seen_us; /* that need the body; when the first was written */
 	uint8_t id[ID_SIZE];
 };
 
