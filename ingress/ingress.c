@@ -10,8 +10,6 @@
  * still there after DRAIN_MS are cut off. Then the role waits for the queue's answers.
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +20,7 @@
 
 #include <event2/event.h>
 
+#include "ingress/acceptor.h"
 #include "ingress/door/expiry.h"
 #include "ingress/door/familiar.h"
 #include "ingress/door/stats.h"
@@ -40,143 +39,11 @@
 
 #define DRAIN_MS 20000
 #define QUEUE_MS 25000 /* longer than any answer of the queue takes */
-#define ACCEPT_BATCH 16
 #define FAMILIAR_MAX 65536
 #define CUSTOMER_IDLE_MS 10000
 #define MINUTE_MS 60000
-#define ACCEPT_AGAIN_MS 1000
 
 static struct ingress ingress;
-
-/* ---- accepting ---- */
-
-static void
-turn_away(
-	struct acceptor *acceptor, int fd, const struct net_address *peer, struct turned_away away)
-{
-	const struct listener *listener = acceptor->listener;
-	char line[256], client[NET_TEXT_MAX];
-	int length = snprintf(line, sizeof line, "%s\r\n", away.text);
-
-	net_format_ip(peer, client);
-	metric_add(stats.refused[away.why], 1);
-	worker_tell(acceptor->worker,
-		&(struct tally_case){ .kind = TALLY_REJECTED,
-			.client = client,
-			.command = "connect",
-			.reason = refusal_name(away.why),
-			.reply = away.text });
-	if (listener->config->tls != LISTEN_IMPLICIT)
-		(void)!send(fd, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
-	shutdown(fd, SHUT_WR);
-	close(fd);
-}
-
-/* Where a proxy speaks for its clients the door gets no address: the PROXY header names the client
- * later. */
-static void
-let_in(struct acceptor *acceptor, int fd, const struct net_address *peer)
-{
-	struct worker *worker = acceptor->worker;
-	const struct listener *listener = acceptor->listener;
-	struct guest *guest;
-	enum door_answer answer = door_enter(
-		ingress.door, listener->config->proxy ? NULL : peer, worker->loop, &guest);
-
-	if (answer == DOOR_OPEN)
-		session_open(worker, listener, fd, peer, guest);
-	else
-		turn_away(acceptor, fd, peer, session_turned_away(answer));
-}
-
-static void
-take_connection(struct acceptor *acceptor, int fd, const struct net_address *peer)
-{
-	static const struct turned_away shutting_down = { "421 4.3.2 Shutting down, try again soon",
-		REFUSE_SHUTDOWN };
-
-	if (acceptor->worker->draining)
-		turn_away(acceptor, fd, peer, shutting_down);
-	else
-		let_in(acceptor, fd, peer);
-}
-
-static void
-on_accept_again(void *arg)
-{
-	struct acceptor *acceptor = arg;
-
-	event_add(acceptor->event, NULL);
-}
-
-/* No descriptors are left. The connection stays in the kernel, which would wake us without end. So
- * the listener pauses. */
-static void
-pause_accepting(struct acceptor *acceptor, int err)
-{
-	LOG_ERROR("cannot accept connections", "listener", acceptor->listener->config->address,
-		"error", strerror(err));
-	event_del(acceptor->event);
-	timer_set(&acceptor->again, ACCEPT_AGAIN_MS);
-}
-
-static void
-on_accept(evutil_socket_t listening, short what, void *arg)
-{
-	struct acceptor *acceptor = arg;
-
-	(void)what;
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		struct net_address peer = { .length = sizeof peer.sa };
-		int fd = accept4(listening, (struct sockaddr *)&peer.sa, &peer.length,
-			SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0)
-			take_connection(acceptor, fd, &peer);
-		else if (errno == EAGAIN)
-			return;
-		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-			errno == ENOMEM) {
-			pause_accepting(acceptor, errno);
-			return;
-		}
-	}
-}
-
-static int
-acceptor_open(struct acceptor *acceptor, struct worker *worker, const struct listener *listener)
-{
-	const int one = 1;
-	int fd = listener->fds[worker - ingress.workers], err = net_listen_on(fd);
-
-	if (err < 0) {
-		LOG_ERROR("cannot listen", "address", listener->config->address, "error",
-			strerror(-err));
-		return -1;
-	}
-	/* Accepted sockets inherit the option: a reply is one write and must not wait for an
-	 * ACK. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	acceptor->worker = worker;
-	acceptor->listener = listener;
-	acceptor->fd = fd;
-	acceptor->event = event_new(
-		loop_base(worker->loop), fd, EV_READ | EV_PERSIST, on_accept, acceptor);
-	timer_init(&acceptor->again, worker->loop, on_accept_again, acceptor);
-	event_add(acceptor->event, NULL);
-	return 0;
-}
-
-static void
-acceptor_close(struct acceptor *acceptor)
-{
-	if (!acceptor->event)
-		return;
-	timer_cancel(&acceptor->again);
-	event_free(acceptor->event);
-	acceptor->event = NULL;
-	close(acceptor->fd);
-}
 
 /* ---- workers ---- */
 
@@ -243,14 +110,8 @@ on_drain(struct task *task)
 	if (worker->draining)
 		return;
 	worker->draining = true;
-	for (unsigned i = 0; i < ingress.listeners_count; i++) {
-		struct acceptor *acceptor = &worker->acceptors[i];
-
-		if (!acceptor->event)
-			continue;
-		on_accept(acceptor->fd, EV_READ, acceptor); /* those that the kernel took in */
-		acceptor_close(acceptor);
-	}
+	for (unsigned i = 0; i < ingress.listeners_count; i++)
+		acceptor_drain(&worker->acceptors[i]);
 	session_drain_all(worker);
 }
 
@@ -324,7 +185,8 @@ worker_open(struct worker *worker)
 	worker_helpers(worker);
 	worker->acceptors = xcalloc(ingress.listeners_count, sizeof *worker->acceptors);
 	for (unsigned i = 0; i < ingress.listeners_count; i++)
-		if (acceptor_open(&worker->acceptors[i], worker, &ingress.listeners[i]) < 0)
+		if (acceptor_open(&worker->acceptors[i], worker, &ingress.listeners[i],
+			    ingress.listeners[i].fds[worker - ingress.workers]) < 0)
 			return -1;
 	return 0;
 }

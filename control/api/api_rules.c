@@ -14,6 +14,7 @@
 #include <event2/http.h>
 #include <openssl/evp.h>
 
+#include "control/api/entries.h"
 #include "control/api/match.h"
 #include "control/http/api_private.h"
 #include "control/look/json_from.h"
@@ -212,67 +213,6 @@ command_start(struct command *command, int err, const struct fault *fault)
 	command_release(&command->job);
 }
 
-/* Lists of relay.config's entries below a prefix, by key. */
-
-static int
-by_key(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Whether a list shows an entry. */
-typedef bool (*is_shown)(const char *key, const json_t *entry);
-
-/* The keys of the shown entries, sorted; the caller frees them. */
-static const char **
-keys_of(const struct directory *directory, is_shown shown, size_t *count_out)
-{
-	json_t *entries = directory_entries(directory), *entry;
-	const char **keys = xcalloc(json_object_size(entries) + 1, sizeof *keys), *key;
-
-	*count_out = 0;
-	json_object_foreach(entries, key, entry) if (shown(key, entry)) keys[(*count_out)++] = key;
-	qsort(keys, *count_out, sizeof *keys, by_key);
-	return keys;
-}
-
-/* The key without its prefix, which is the place in the list. */
-static const char *
-place_of(const char *key)
-{
-	return strchr(key, '/') + 1;
-}
-
-/* Answers with a page; `newest`: the largest keys first. */
-static void
-reply_page(struct exchange *x, const char *list, is_shown shown, bool newest,
-	json_t *(*show)(const json_t *entry))
-{
-	const char *last = NULL, **keys;
-	json_t *items = json_array();
-	struct page page;
-	size_t count, i;
-
-	if (!page_take(x, list, &page)) {
-		json_decref(items);
-		return;
-	}
-	keys = keys_of(x->api->directory, shown, &count);
-	for (i = 0; i < count && json_array_size(items) < page.limit; i++) {
-		const char *key = keys[newest ? count - 1 - i : i];
-		const int order = page.after ? strcmp(place_of(key), page.after) : 0;
-
-		if (page.after && (newest ? order >= 0 : order <= 0))
-			continue;
-		json_array_append_new(items, show(directory_entry(x->api->directory, key)));
-		last = place_of(key);
-	}
-	reply_json(x, 200,
-		json_pack("{s:o, s:o, s:I}", list, items, "next",
-			page_next(x, list, i < count ? last : NULL), "total", (json_int_t)count));
-	free(keys);
-}
-
 /* Rules */
 
 static const struct action {
@@ -323,7 +263,7 @@ json_from_rule(const json_t *entry)
 void
 api_rules_list(struct exchange *x)
 {
-	reply_page(x, "rules", is_rule, true, json_from_rule);
+	reply_entries(x, "rules", is_rule, true, json_from_rule);
 }
 
 /* Numbers grow, whatever the clock does and whichever control process made the last one: senders
@@ -602,5 +542,5 @@ suspensions_now(const struct api *api)
 void
 api_suspensions_list(struct exchange *x)
 {
-	reply_page(x, "suspensions", is_active, false, json_from_suspension);
+	reply_entries(x, "suspensions", is_active, false, json_from_suspension);
 }

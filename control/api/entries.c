@@ -1,0 +1,66 @@
+/*
+ * entries.c - pages of what relay.config holds below a prefix: rules, suspensions.
+ *
+ * api_rules -> [entries] -> directory, page
+ */
+#include "control/api/entries.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/log.h"
+
+static int
+by_key(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The keys of what is shown, sorted; the caller's to free. */
+static const char **
+keys_of(const struct directory *directory, entry_shown shown, size_t *count_out)
+{
+	json_t *entries = directory_entries(directory), *entry;
+	const char **keys = xcalloc(json_object_size(entries) + 1, sizeof *keys), *key;
+
+	*count_out = 0;
+	json_object_foreach(entries, key, entry) if (shown(key, entry)) keys[(*count_out)++] = key;
+	qsort(keys, *count_out, sizeof *keys, by_key);
+	return keys;
+}
+
+/* What is behind the prefix: a place of the list. */
+static const char *
+place_of(const char *key)
+{
+	return strchr(key, '/') + 1;
+}
+
+void
+reply_entries(struct exchange *x, const char *list, entry_shown shown, bool newest,
+	json_t *(*show)(const json_t *entry))
+{
+	const char *last = NULL, **keys;
+	json_t *items = json_array();
+	struct page page;
+	size_t count, i;
+
+	if (!page_take(x, list, &page)) {
+		json_decref(items);
+		return;
+	}
+	keys = keys_of(x->api->directory, shown, &count);
+	for (i = 0; i < count && json_array_size(items) < page.limit; i++) {
+		const char *key = keys[newest ? count - 1 - i : i];
+		const int order = page.after ? strcmp(place_of(key), page.after) : 0;
+
+		if (page.after && (newest ? order >= 0 : order <= 0))
+			continue;
+		json_array_append_new(items, show(directory_entry(x->api->directory, key)));
+		last = place_of(key);
+	}
+	reply_json(x, 200,
+		json_pack("{s:o, s:o, s:I}", list, items, "next",
+			page_next(x, list, i < count ? last : NULL), "total", (json_int_t)count));
+	free(keys);
+}
