@@ -615,6 +615,7 @@ without_room_to_unpack_no_scan_begins_and_no_ok_counts(void **state)
 	}
 	temporary = NULL;
 	tear_down(&f);
+	assert_int_equal(rmdir(directory), 0);
 }
 
 static void
