@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, Shout, accepts, make_certificate, wait_for
+from harness import BUILD, Redis, Shout, accepts, make_certificate, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -155,8 +155,11 @@ def test_what_another_user_left_is_named(place, redis, name):
     assert line["file"] == str(foreign) and foreign.exists()
 
 
-def test_a_state_dir_of_root_is_taken_over_as_the_log_says(place, redis):
+def test_a_state_dir_of_root_is_taken_over_as_the_log_says(place):
     """From a version, or a setting, by which Shout stayed root."""
+    redis = place.add(Redis(place.path("redis")))  # its accounts are of this relay alone
+    os.chmod(redis.socket, 0o777)
+    redis.directory.chmod(0o755)
     shout = as_user(place, redis, {"user": "root"})
     shout.start()
     account = shout.account_add()["account"]
