@@ -280,7 +280,7 @@ def test_a_full_queue_is_452_and_the_session_goes_on(rig, redis, sink, certifica
         else:
             raise AssertionError("1,000 large messages fit into 64 MB")
         one.ask("NOOP", "250 ")
-    wait_for(lambda: "queue: failed: no room" in shout.get("/readyz")[1])
+    wait_for(lambda: "queue: failed: the queue has grown to queue.map_size" in shout.get("/readyz")[1])
 
 
 def test_events_tell_what_was_accepted_and_what_was_not(ready, talk, door):
