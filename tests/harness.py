@@ -237,7 +237,7 @@ def make_certificate(directory, names=("shout.test", "localhost"), key_kind=EC_K
 def make_dated_certificate(directory, days, name="shout.test"):
     """One that ends in so many days, or ended: (certificate path, key path)."""
     directory = pathlib.Path(directory)
-    cert, key = directory / "cert.pem", directory / "key.pem"
+    cert, key = directory / "dated.pem", directory / "dated.key"
     begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + 86400 * d)) for d in (-400, days))
     subprocess.run(["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key,
                     "-out", directory / "csr"], check=True, capture_output=True)
