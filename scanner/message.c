@@ -148,7 +148,7 @@ add_fields(struct message *message, const char *fields, size_t size)
 static void
 add_missing_fields(struct message *message)
 {
-	char fields[FIXUP_MAX];
+	char fields[FIXUP_MAX] = "";
 
 	add_fields(message, fields,
 		fixup_build(&message->envelope, scanner->config->hostname, fields));

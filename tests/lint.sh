@@ -74,7 +74,7 @@ echo "cppcheck"
 queue_h=/usr/include/$(gcc -print-multiarch)/sys/queue.h
 cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	--error-exitcode=1 --suppress=missingIncludeSystem --suppress=unusedStructMember \
-	--suppressions-list=tests/cppcheck.txt -D_GNU_SOURCE --include="$queue_h" -I. -I"$build/gen" \
+	--suppressions-list=tests/cppcheck.txt -D_GNU_SOURCE --include="$queue_h" -I. \
 	"${units[@]}" || fail "cppcheck"
 
 echo "clang-tidy"
