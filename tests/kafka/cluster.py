@@ -192,9 +192,11 @@ class Cluster:
         return [node.name for node in self.nodes.values() if not node.held and not node.ready()]
 
     def waiting(self):
-        """What the cluster still holds."""
+        """What is still to be delivered: all that is there, but for what is held."""
         with contextlib.suppress(AssertionError):
-            return self.control.shoutctl("queue", "list")["queue"]
+            there = self.control.shoutctl("queue", "list")["queue"]
+            held = self.control.shoutctl("queue", "list", "--state", "held", "--limit", "1")["total"] or 0
+            return {what: count - (held if what in ("rows", "bodies") else 0) for what, count in there.items()}
         return {"control": "does not answer"}
 
     def settle(self, *loads, deadline=180):
