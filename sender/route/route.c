@@ -129,10 +129,9 @@ route_to(const char *name, bool smarthost)
 uint64_t
 route_affinity(const struct route *route)
 {
-	uint64_t hash = 0xcbf29ce484222325u;
+	uint64_t hash = HASH_START;
 
 	for (size_t i = 0; i < route->count; i++)
-		for (const char *at = route->hosts[i].name; *at; at++)
-			hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
+		hash = hash_text(hash, route->hosts[i].name);
 	return hash;
 }
