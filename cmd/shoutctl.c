@@ -25,7 +25,7 @@
 	"name| contact| policy| display-address| messages-hour| messages-day| recipients-hour| recipients-day|"
 
 static const struct command commands[] = {
-  /* clang-format off */
+	/* clang-format off */
 	{ "account add", "", "name! contact! domain!+ mode ip+ verified policy display-address " LIMITS, account_add,
 	  "a new account; its password is shown once" },
 	{ "account list", "", "limit after deleted", account_list, "all accounts" },
@@ -71,7 +71,7 @@ static const struct command commands[] = {
 	{ "backup", "FILE", "force", backup, "all that cannot be made anew, but mail" },
 	{ "restore", "FILE", "dry-run", restore, "a backup, into a relay without accounts" },
 	{ "rebuild", "", "take-over", rebuild, "write the accounts into Redis anew" },
-  /* clang-format on */
+	/* clang-format on */
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 

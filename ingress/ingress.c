@@ -370,20 +370,18 @@ places(const struct config *config)
 static struct door_options
 door_options(const struct config *config, unsigned total)
 {
-	return (struct door_options){
-		.total_max = total,
+	return (struct door_options){ .total_max = total,
 		.per_address_max = config->ingress.connections_per_address,
 		.strangers_max = total -
 			(unsigned)((uint64_t)total * config->ingress.known_share / 100),
 		.strangers_per_network = config->ingress.strangers_per_network,
-		.rates = {config->ingress.stranger_rates.connections,
-			  config->ingress.stranger_rates.handshakes,
-			  config->ingress.stranger_rates.commands},
+		.rates = { config->ingress.stranger_rates.connections,
+			config->ingress.stranger_rates.handshakes,
+			config->ingress.stranger_rates.commands },
 		.idle_ms = CUSTOMER_IDLE_MS,
 		.patience_ms = config->ingress.stranger_timeout,
 		.familiar = ingress.familiar,
-		.turn_out = session_turn_out
-	};
+		.turn_out = session_turn_out };
 }
 
 static void

@@ -318,8 +318,9 @@ clamd_each(const struct clamd *clamd, void (*on_scan)(void *arg, const struct cl
 	const struct clamd_scan *scan;
 
 	for (size_t i = 0; i < clamd->hosts_count; i++)
-		LIST_FOREACH(session, &clamd->hosts[i].sessions, link)
-	TAILQ_FOREACH(scan, &session->scans, link)
-	on_scan(arg,
-		&(struct clamd_seen){ scan->envelope, clamd->hosts[i].name, scan->started_ms });
+		LIST_FOREACH (session, &clamd->hosts[i].sessions, link)
+			TAILQ_FOREACH (scan, &session->scans, link)
+				on_scan(arg,
+					&(struct clamd_seen){ scan->envelope, clamd->hosts[i].name,
+						scan->started_ms });
 }

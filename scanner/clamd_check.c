@@ -299,13 +299,13 @@ judge_large(struct clamd_check *check, const char *text, size_t length)
 }
 
 static const struct step steps[] = {
-	{send_version, judge_version, CHECK_ALIVE  },
-	{ send_stats,  judge_stats,   CHECK_ALIVE  },
-	{ send_plain,  judge_plain,   CHECK_SAMPLES},
-	{ send_mail,   judge_mail,    CHECK_SAMPLES},
-	{ send_zip,    judge_zip,     CHECK_SAMPLES},
-	{ send_nested, judge_nested,  CHECK_SAMPLES},
-	{ send_large,  judge_large,   CHECK_FULL   },
+	{ send_version, judge_version, CHECK_ALIVE },
+	{ send_stats, judge_stats, CHECK_ALIVE },
+	{ send_plain, judge_plain, CHECK_SAMPLES },
+	{ send_mail, judge_mail, CHECK_SAMPLES },
+	{ send_zip, judge_zip, CHECK_SAMPLES },
+	{ send_nested, judge_nested, CHECK_SAMPLES },
+	{ send_large, judge_large, CHECK_FULL },
 };
 #define STEPS (sizeof steps / sizeof steps[0])
 

@@ -63,9 +63,9 @@ doubt_all(struct clamd *clamd)
 	struct clamd_scan *scan;
 
 	for (struct host *host = clamd->hosts; host < clamd->hosts + clamd->hosts_count; host++)
-		LIST_FOREACH(session, &host->sessions, link)
-	TAILQ_FOREACH(scan, &session->scans, link)
-	scan->doubted = true;
+		LIST_FOREACH (session, &host->sessions, link)
+			TAILQ_FOREACH (scan, &session->scans, link)
+				scan->doubted = true;
 }
 
 static void

@@ -110,9 +110,9 @@ session_find(struct session *session, unsigned number)
 {
 	struct clamd_scan *scan;
 
-	TAILQ_FOREACH(scan, &session->scans, link)
-	if (scan->number == number)
-		return scan;
+	TAILQ_FOREACH (scan, &session->scans, link)
+		if (scan->number == number)
+			return scan;
 	return NULL;
 }
 
@@ -278,9 +278,9 @@ clamd_session_pick(struct host *host)
 {
 	struct session *session, *best = NULL;
 
-	LIST_FOREACH(session, &host->sessions, link)
-	if (!session->streaming && !session->alone && session->in_flight < SESSION_DEPTH &&
-		(!best || session->in_flight > best->in_flight))
-		best = session;
+	LIST_FOREACH (session, &host->sessions, link)
+		if (!session->streaming && !session->alone && session->in_flight < SESSION_DEPTH &&
+			(!best || session->in_flight > best->in_flight))
+			best = session;
 	return best;
 }

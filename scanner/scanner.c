@@ -32,9 +32,9 @@ can_stop(void)
 {
 	struct message *message;
 
-	TAILQ_FOREACH(message, &scanner->all, link)
-	if (message->stage == STAGE_HOLD || message->stage == STAGE_FORWARD)
-		return false;
+	TAILQ_FOREACH (message, &scanner->all, link)
+		if (message->stage == STAGE_HOLD || message->stage == STAGE_FORWARD)
+			return false;
 	if (!scanner->clamd)
 		return true;
 	if (clamd_reading(scanner->clamd))
@@ -67,8 +67,8 @@ tell_state(void)
 	bool ready;
 	struct message *message;
 
-	TAILQ_FOREACH(message, &scanner->all, link)
-	waiting++;
+	TAILQ_FOREACH (message, &scanner->all, link)
+		waiting++;
 	metric_set(scanner->waiting, waiting);
 	if (!scanner->clamd)
 		return;

@@ -12,10 +12,10 @@
 static const struct {
 	const char *option, *field;
 } limit_options[] = {
-	{"messages-hour",    "messages_hour"  },
-	{ "messages-day",    "messages_day"   },
-	{ "recipients-hour", "recipients_hour"},
-	{ "recipients-day",  "recipients_day" },
+	{ "messages-hour", "messages_hour" },
+	{ "messages-day", "messages_day" },
+	{ "recipients-hour", "recipients_hour" },
+	{ "recipients-day", "recipients_day" },
 };
 
 /* A number if the text is one; else the text, and the API says what is wrong. */
@@ -68,11 +68,11 @@ static void
 print_done(const json_t *reply)
 {
 	static const char *const fields[][2] = {
-		{"Account",     "account"   },
-                { "Status",     "status"    },
-                { "Kept until", "kept_until"},
-		{ "Username",   "username"  },
-                { "Password",   "password"  }
+		{ "Account", "account" },
+		{ "Status", "status" },
+		{ "Kept until", "kept_until" },
+		{ "Username", "username" },
+		{ "Password", "password" },
 	};
 	json_t *item;
 	size_t i;

@@ -23,13 +23,13 @@ ctl_set(const struct ctl *ctl, json_t *body, const char *option)
 static const struct {
 	const char *field, *option;
 } fields[] = {
-	{"address",           "ip"    },
-	{ "addresses",        "ip"    },
-	{ "domains",          "domain"},
-	{ "recipient-domain", "domain"},
-	{ "mailboxes",        "domain"},
-	{ "name",             "domain"},
-	{ "seconds",          "for"   },
+	{ "address", "ip" },
+	{ "addresses", "ip" },
+	{ "domains", "domain" },
+	{ "recipient-domain", "domain" },
+	{ "mailboxes", "domain" },
+	{ "name", "domain" },
+	{ "seconds", "for" },
 };
 
 /* "limits.messages_hour" is "messages-hour", and "domains[1]" is "domains". */

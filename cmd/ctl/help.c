@@ -17,14 +17,14 @@ static const char exits[] = "    0   done\n"
 			    "    2   a wrong command line\n";
 
 static const char *const variables[][2] = {
-	{"SHOUT_URL",         "--url, where neither that nor -c is given"},
-	{ "SHOUT_TOKEN_FILE", "--token-file, likewise"                   },
-	{ "SHOUT_CA_FILE",    "--ca-file, likewise"                      },
+	{ "SHOUT_URL", "--url, where neither that nor -c is given" },
+	{ "SHOUT_TOKEN_FILE", "--token-file, likewise" },
+	{ "SHOUT_CA_FILE", "--ca-file, likewise" },
 };
 
 static const char *const files[][2] = {
-	{"/etc/shout/shout.yaml", "-c, unless given: control.listen is where the API is"},
-	{ "control.token",        "in state_dir: who may read it may do everything"     },
+	{ "/etc/shout/shout.yaml", "-c, unless given: control.listen is where the API is" },
+	{ "control.token", "in state_dir: who may read it may do everything" },
 };
 
 /* Prints words in lines of WIDTH; the first line begins at column `at`. */

@@ -68,7 +68,7 @@ const struct ctl_known ctl_known[] = {
 	{ "for",             "30m|4h|2d",           "how long" },
 	{ "take-over",       NULL,                  "also from another owner, whose accounts go" },
 	{ "dry-run",         NULL,                  "says how much mail matches, and does nothing" },
-	{ NULL,              NULL,                  NULL }
+	{ NULL,              NULL,                  NULL },
 };
 /* clang-format on */
 

@@ -307,14 +307,14 @@ print_hints(const json_t *all)
 	static const struct {
 		const char *class, *hint;
 	} hints[] = {
-		{"never",
-                 "never: waits for its first attempt: shoutctl queue list --state attempting shows who is slow"},
-		{ "dns",     "dns: no host was found: is the resolver well? (/readyz, egress)"                 },
-		{ "connect", "connect: no host took a connection"                                              },
-		{ "tls",     "tls: a host cannot do the TLS that it wants"                                     },
-		{ "lost",    "lost: hosts do not answer, or not in time"                                       },
-		{ "ours",    "ours: this relay cannot, or may not, send it (/readyz)"                          },
-		{ "held",    "held: shoutctl queue list --state held; release or bounce it"                    },
+		{ "never",
+			"never: waits for its first attempt: shoutctl queue list --state attempting shows who is slow" },
+		{ "dns", "dns: no host was found: is the resolver well? (/readyz, egress)" },
+		{ "connect", "connect: no host took a connection" },
+		{ "tls", "tls: a host cannot do the TLS that it wants" },
+		{ "lost", "lost: hosts do not answer, or not in time" },
+		{ "ours", "ours: this relay cannot, or may not, send it (/readyz)" },
+		{ "held", "held: shoutctl queue list --state held; release or bounce it" },
 	};
 	json_t *reply;
 	size_t i;

@@ -72,13 +72,13 @@ queue_bad_remove(const struct ctl *ctl)
 
 /* Selectors: by option; a rule's message may be a word. Names as in the API. */
 static const char *const selector_options[][2] = {
-	{"id",          "id"              },
-        { "site",       "site"            },
-        { "provider",   "provider"        },
-        { "account",    "account"         },
-	{ "credential", "credential"      },
-        { "domain",     "recipient_domain"},
-	{ "egress-ip",  "egress_ip"       }
+	{ "id", "id" },
+	{ "site", "site" },
+	{ "provider", "provider" },
+	{ "account", "account" },
+	{ "credential", "credential" },
+	{ "domain", "recipient_domain" },
+	{ "egress-ip", "egress_ip" },
 };
 
 static json_t *

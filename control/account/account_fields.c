@@ -74,11 +74,11 @@ static int
 take_limits(struct fault *fault, json_t *account, const json_t *body)
 {
 	static const struct field known[] = {
-		{"messages_hour",    FIELD_LIMIT },
-                { "messages_day",                 FIELD_LIMIT },
-		{ "recipients_hour",FIELD_LIMIT },
-                { "recipients_day", FIELD_LIMIT },
-                { 0                }
+		{ "messages_hour", FIELD_LIMIT },
+		{ "messages_day", FIELD_LIMIT },
+		{ "recipients_hour", FIELD_LIMIT },
+		{ "recipients_day", FIELD_LIMIT },
+		{ 0 },
 	};
 	json_t *limits = json_object_get(body, "limits"), *value;
 	json_t *own = json_object_get(account, "limits");
@@ -121,10 +121,10 @@ limits_in_force(const json_t *account, const struct account_limits *defaults)
 		const char *name;
 		uint64_t number;
 	} rows[] = {
-		{"messages_hour",    defaults->messages_hour  },
-		{ "messages_day",    defaults->messages_day   },
-		{ "recipients_hour", defaults->recipients_hour},
-		{ "recipients_day",  defaults->recipients_day },
+		{ "messages_hour", defaults->messages_hour },
+		{ "messages_day", defaults->messages_day },
+		{ "recipients_hour", defaults->recipients_hour },
+		{ "recipients_day", defaults->recipients_day },
 	};
 	json_t *shown = json_object();
 

@@ -221,10 +221,10 @@ static int
 add_domain(struct edit *edit, json_t *account, const json_t *item, bool verified, const char *in)
 {
 	static const struct field known[] = {
-		{"name",        FIELD_TEXT },
-                { "mailboxes",            FIELD_NUMBER },
-                { "verified",FIELD_SWITCH },
-		{ 0  }
+		{ "name", FIELD_TEXT },
+		{ "mailboxes", FIELD_NUMBER },
+		{ "verified", FIELD_SWITCH },
+		{ 0 },
 	};
 	const char *id = json_string_value(json_object_get(account, "id")), *owner;
 	const char *field = in ? in : "name";
@@ -333,16 +333,16 @@ int
 account_create(struct edit *edit, const json_t *body)
 {
 	static const struct field known[] = {
-		{"name",        FIELD_TEXT },
-                { "contact",            FIELD_TEXT },
-                { "domains",FIELD_LIST },
-		{ "verified",    FIELD_SWITCH },
-                { "mode",            FIELD_TEXT },
-                { "addresses",FIELD_LIST },
-		{ "policy",       FIELD_TEXT },
-                { "display_address",            FIELD_TEXT },
-		{ "limits",      FIELD_OBJECT },
-                { 0    }
+		{ "name", FIELD_TEXT },
+		{ "contact", FIELD_TEXT },
+		{ "domains", FIELD_LIST },
+		{ "verified", FIELD_SWITCH },
+		{ "mode", FIELD_TEXT },
+		{ "addresses", FIELD_LIST },
+		{ "policy", FIELD_TEXT },
+		{ "display_address", FIELD_TEXT },
+		{ "limits", FIELD_OBJECT },
+		{ 0 },
 	};
 	json_t *account;
 	char id[ACCOUNT_ID_LENGTH + 1];
@@ -364,12 +364,12 @@ int
 account_change(struct edit *edit, const char *id, const json_t *body)
 {
 	static const struct field known[] = {
-		{"name",      FIELD_TEXT },
-                { "contact",          FIELD_TEXT },
-                { "policy",FIELD_TEXT },
-		{ "display_address",   FIELD_TEXT },
-                { "limits",          FIELD_OBJECT },
-                { 0}
+		{ "name", FIELD_TEXT },
+		{ "contact", FIELD_TEXT },
+		{ "policy", FIELD_TEXT },
+		{ "display_address", FIELD_TEXT },
+		{ "limits", FIELD_OBJECT },
+		{ 0 },
 	};
 	const json_t *limits = json_object_get(body, "limits");
 	json_t *account = edit_account(edit, id);
@@ -426,8 +426,8 @@ int
 account_password(struct edit *edit, const char *id, const json_t *body)
 {
 	static const struct field known[] = {
-		{"username", FIELD_TEXT },
-                { 0        }
+		{ "username", FIELD_TEXT },
+		{ 0 },
 	};
 	const char *username;
 
@@ -479,8 +479,8 @@ int
 account_add_address(struct edit *edit, const char *id, const json_t *body)
 {
 	static const struct field known[] = {
-		{"address", FIELD_TEXT },
-                { 0       }
+		{ "address", FIELD_TEXT },
+		{ 0 },
 	};
 
 	if (!edit_account(edit, id) || fields_check(&edit->fault, body, known, NULL) < 0)

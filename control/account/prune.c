@@ -72,9 +72,9 @@ static const struct kind {
 	const char *prefix, *what;
 	bool (*is_over)(const struct prune *prune, const json_t *entry, uint64_t now);
 } kinds[] = {
-	{"rule/",        "rule.end",       rule_is_over      },
-	{ "suspension/", "suspension.end", suspension_is_over},
-	{ "account/",    "account.purge",  account_is_over   },
+	{ "rule/", "rule.end", rule_is_over },
+	{ "suspension/", "suspension.end", suspension_is_over },
+	{ "account/", "account.purge", account_is_over },
 };
 
 static void

@@ -76,14 +76,14 @@ static const struct kind {
 	struct field known[5];
 	int (*check)(struct fault *fault, const char *name, const json_t *member);
 } kinds[] = {
-	{"users",      "user/", "username",
-         { { "username", FIELD_TEXT }, { "enabled", FIELD_SWITCH },
+	{ "users", "user/", "username",
+		{ { "username", FIELD_TEXT }, { "enabled", FIELD_SWITCH },
 			{ "verifier", FIELD_TEXT }, { "created_us", FIELD_NUMBER } },
-         check_user   },
-	{ "addresses", "ip/",   "address",
-         { { "address", FIELD_TEXT }, { "active", FIELD_SWITCH },
+		check_user },
+	{ "addresses", "ip/", "address",
+		{ { "address", FIELD_TEXT }, { "active", FIELD_SWITCH },
 			{ "created_us", FIELD_NUMBER } },
-         check_address},
+		check_address },
 };
 
 /* Adds a member's wanted entry to `wanted`, unless the member is another account's. */
@@ -157,10 +157,10 @@ static int
 want(struct edit *edit, const json_t *document, json_t *wanted)
 {
 	static const struct field known[] = {
-		{"account",    FIELD_OBJECT },
-                { "users",           FIELD_LIST },
-                { "addresses",FIELD_LIST },
-		{ 0}
+		{ "account", FIELD_OBJECT },
+		{ "users", FIELD_LIST },
+		{ "addresses", FIELD_LIST },
+		{ 0 },
 	};
 	const json_t *account = json_object_get(document, "account");
 	char *key;

@@ -56,10 +56,10 @@ static int
 check_domain(struct fault *fault, const json_t *domain, json_t *seen)
 {
 	static const struct field known[] = {
-		{"name",        FIELD_TEXT },
-                { "mailboxes",            FIELD_NUMBER },
-                { "verified",FIELD_SWITCH },
-		{ 0  }
+		{ "name", FIELD_TEXT },
+		{ "mailboxes", FIELD_NUMBER },
+		{ "verified", FIELD_SWITCH },
+		{ 0 },
 	};
 	char name[256];
 
@@ -120,19 +120,19 @@ int
 check_account(struct fault *fault, const json_t *account)
 {
 	static const struct field known[] = {
-		{"id",        FIELD_TEXT },
-                { "name",          FIELD_TEXT },
-                { "contact",FIELD_TEXT },
-		{ "status",  FIELD_TEXT },
-                { "policy",          FIELD_TEXT },
-		{ "display_address",FIELD_TEXT },
-                { "limits",   FIELD_OBJECT },
-		{ "domains",          FIELD_LIST },
-                { "version",  FIELD_NUMBER },
-		{ "created_us",   FIELD_NUMBER },
-                { "deleted_us",          FIELD_NUMBER },
-		{ "status_before",FIELD_TEXT },
-                { 0 }
+		{ "id", FIELD_TEXT },
+		{ "name", FIELD_TEXT },
+		{ "contact", FIELD_TEXT },
+		{ "status", FIELD_TEXT },
+		{ "policy", FIELD_TEXT },
+		{ "display_address", FIELD_TEXT },
+		{ "limits", FIELD_OBJECT },
+		{ "domains", FIELD_LIST },
+		{ "version", FIELD_NUMBER },
+		{ "created_us", FIELD_NUMBER },
+		{ "deleted_us", FIELD_NUMBER },
+		{ "status_before", FIELD_TEXT },
+		{ 0 },
 	};
 	json_t *profile;
 	int err;
@@ -293,29 +293,29 @@ static const struct entry_kind {
 	struct field known[8];
 	int (*check)(struct fault *fault, const char *name, const json_t *value);
 } entry_kinds[] = {
-	{OWNER_KEY,
-         { { "version", FIELD_NUMBER }, { "id", FIELD_TEXT }, { "secret", FIELD_TEXT } },
-         check_owner											 },
-	{ "account/",    { { 0 } },						       check_account_entry},
+	{ OWNER_KEY,
+		{ { "version", FIELD_NUMBER }, { "id", FIELD_TEXT }, { "secret", FIELD_TEXT } },
+		check_owner },
+	{ "account/", { { 0 } }, check_account_entry },
 	{ "user/",
-         { { "version", FIELD_NUMBER }, { "account", FIELD_TEXT },
+		{ { "version", FIELD_NUMBER }, { "account", FIELD_TEXT },
 			{ "enabled", FIELD_SWITCH }, { "verifier", FIELD_TEXT },
 			{ "created_us", FIELD_NUMBER } },
-         check_user_entry										    },
+		check_user_entry },
 	{ "ip/",
-         { { "version", FIELD_NUMBER }, { "account", FIELD_TEXT },
+		{ { "version", FIELD_NUMBER }, { "account", FIELD_TEXT },
 			{ "active", FIELD_SWITCH }, { "created_us", FIELD_NUMBER } },
-         check_address_entry										 },
+		check_address_entry },
 	{ "rule/",
-         { { "number", FIELD_NUMBER }, { "action", FIELD_TEXT },
+		{ { "number", FIELD_NUMBER }, { "action", FIELD_TEXT },
 			{ "selector", FIELD_OBJECT }, { "accepted_before_us", FIELD_NUMBER },
 			{ "by", FIELD_TEXT } },
-         check_rule											  },
+		check_rule },
 	{ "suspension/",
-         { { "version", FIELD_NUMBER }, { "selector", FIELD_OBJECT },
+		{ { "version", FIELD_NUMBER }, { "selector", FIELD_OBJECT },
 			{ "reason", FIELD_TEXT }, { "by", FIELD_TEXT },
 			{ "since_us", FIELD_NUMBER }, { "until_us", FIELD_NUMBER } },
-         check_suspension										    },
+		check_suspension },
 };
 
 static const struct entry_kind *

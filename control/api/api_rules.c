@@ -220,9 +220,9 @@ static const struct action {
 	enum match_state state;
 	const char *other; /* what to call matching mail in another state */
 } actions[] = {
-	{"retry",    "rule.retry",   MATCH_WAITING, "held: a release lets it go"},
-	{ "bounce",  "rule.bounce",  MATCH_ANY,     ""                          },
-	{ "release", "rule.release", MATCH_HELD,    "not held"                  },
+	{ "retry", "rule.retry", MATCH_WAITING, "held: a release lets it go" },
+	{ "bounce", "rule.bounce", MATCH_ANY, "" },
+	{ "release", "rule.release", MATCH_HELD, "not held" },
 };
 
 static const struct action *
@@ -339,11 +339,11 @@ static int
 check_rule(const json_t *body, struct command *command, struct fault *fault)
 {
 	static const struct field known[] = {
-		{"action",      FIELD_TEXT },
-                { "selector",            FIELD_OBJECT },
-                { "by",FIELD_TEXT },
-		{ "dry_run",         FIELD_SWITCH },
-                { 0           }
+		{ "action", FIELD_TEXT },
+		{ "selector", FIELD_OBJECT },
+		{ "by", FIELD_TEXT },
+		{ "dry_run", FIELD_SWITCH },
+		{ 0 },
 	};
 
 	if (fields_check(fault, body, known, NULL) < 0 || !is_short(body, "by", REASON_MAX, fault))
@@ -385,12 +385,12 @@ static int
 check_suspension(const json_t *body, struct command *command, struct fault *fault)
 {
 	static const struct field known[] = {
-		{"selector",  FIELD_OBJECT },
-                { "reason",          FIELD_TEXT },
-                { "seconds",FIELD_NUMBER },
-		{ "by",  FIELD_TEXT },
-                { "dry_run",          FIELD_SWITCH },
-                { 0}
+		{ "selector", FIELD_OBJECT },
+		{ "reason", FIELD_TEXT },
+		{ "seconds", FIELD_NUMBER },
+		{ "by", FIELD_TEXT },
+		{ "dry_run", FIELD_SWITCH },
+		{ 0 },
 	};
 	const json_t *seconds = json_object_get(body, "seconds");
 

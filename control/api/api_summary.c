@@ -31,11 +31,11 @@ static const struct {
 	const char *name;
 	uint64_t seconds;
 } ages[] = {
-	{"5m",     300       },
-        { "1h",    3600      },
-        { "4h",    14400     },
-        { "1d",    86400     },
-        { "older", UINT64_MAX}
+	{ "5m", 300 },
+	{ "1h", 3600 },
+	{ "4h", 14400 },
+	{ "1d", 86400 },
+	{ "older", UINT64_MAX },
 };
 #define AGES (sizeof ages / sizeof *ages)
 
@@ -424,8 +424,7 @@ summary_release(struct job *job)
 	struct summary *s = (struct summary *)job;
 	struct group *group, *next;
 
-	HASH_ITER(hh, s->groups, group, next)
-	{
+	HASH_ITER (hh, s->groups, group, next) {
 		HASH_DEL(s->groups, group);
 		group_free(group);
 	}

@@ -83,10 +83,10 @@ void
 api_import(struct exchange *x)
 {
 	static const struct field known[] = {
-		{"document",    FIELD_OBJECT },
-                { "replace",            FIELD_SWITCH },
-		{ "dry_run",FIELD_SWITCH },
-                { 0   }
+		{ "document", FIELD_OBJECT },
+		{ "replace", FIELD_SWITCH },
+		{ "dry_run", FIELD_SWITCH },
+		{ 0 },
 	};
 	const bool replace = json_is_true(json_object_get(x->body, "replace"));
 	const bool look = json_is_true(json_object_get(x->body, "dry_run"));
@@ -206,10 +206,10 @@ void
 api_restore(struct exchange *x)
 {
 	static const struct field known[] = {
-		{"owner",       FIELD_TEXT },
-                { "entries",            FIELD_OBJECT },
-                { "dry_run",FIELD_SWITCH },
-		{ 0   }
+		{ "owner", FIELD_TEXT },
+		{ "entries", FIELD_OBJECT },
+		{ "dry_run", FIELD_SWITCH },
+		{ 0 },
 	};
 	const bool look = json_is_true(json_object_get(x->body, "dry_run"));
 	struct edit edit = { .directory = x->api->directory };

@@ -68,13 +68,13 @@ static const struct {
 	enum evhttp_cmd_type type;
 	const char *name;
 } methods[] = {
-	{EVHTTP_REQ_GET,      "GET"    },
-	{ EVHTTP_REQ_HEAD,    "HEAD"   },
-	{ EVHTTP_REQ_OPTIONS, "OPTIONS"},
-	{ EVHTTP_REQ_POST,    "POST"   },
-	{ EVHTTP_REQ_PUT,     "PUT"    },
-	{ EVHTTP_REQ_PATCH,   "PATCH"  },
-	{ EVHTTP_REQ_DELETE,  "DELETE" },
+	{ EVHTTP_REQ_GET, "GET" },
+	{ EVHTTP_REQ_HEAD, "HEAD" },
+	{ EVHTTP_REQ_OPTIONS, "OPTIONS" },
+	{ EVHTTP_REQ_POST, "POST" },
+	{ EVHTTP_REQ_PUT, "PUT" },
+	{ EVHTTP_REQ_PATCH, "PATCH" },
+	{ EVHTTP_REQ_DELETE, "DELETE" },
 };
 
 static void

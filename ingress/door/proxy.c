@@ -149,10 +149,10 @@ v2_addresses(const unsigned char *p, unsigned family, size_t size, struct proxy_
 		unsigned family;
 		size_t size;
 	} kinds[] = {
-		{0x00,  0  }, /* unspecified */
-		{ 0x11, 12 }, /* TCP over IPv4 */
-		{ 0x21, 36 }, /* TCP over IPv6 */
-		{ 0x31, 216}, /* UNIX stream */
+		{ 0x00, 0 },   /* unspecified */
+		{ 0x11, 12 },  /* TCP over IPv4 */
+		{ 0x21, 36 },  /* TCP over IPv6 */
+		{ 0x31, 216 }, /* UNIX stream */
 	};
 	uint16_t port;
 

@@ -13,12 +13,12 @@ struct turned_away
 session_turned_away(enum door_answer answer)
 {
 	static const struct turned_away all[] = {
-		[DOOR_FULL] = {"421 4.3.2 Too many connections, try again soon",
-			       REFUSE_CONNECTIONS},
+		[DOOR_FULL] = { "421 4.3.2 Too many connections, try again soon",
+			REFUSE_CONNECTIONS },
 		[DOOR_ADDRESS_FULL] = { "421 4.3.2 Too many connections from your address",
-			       REFUSE_CONNECTIONS},
+			REFUSE_CONNECTIONS },
 		[DOOR_TOO_OFTEN] = { "421 4.7.0 Too many connections from your address in a minute",
-			       REFUSE_RATE       },
+			REFUSE_RATE },
 	};
 
 	return all[answer];

@@ -22,19 +22,19 @@ static const struct {
 	enum verb verb;
 	const char *second; /* "MAIL FROM:" */
 } verbs[] = {
-	{"MAIL",      VERB_MAIL,     "FROM"},
-	{ "RCPT",     VERB_RCPT,     "TO"  },
-	{ "DATA",     VERB_DATA,     NULL  },
-	{ "EHLO",     VERB_EHLO,     NULL  },
-	{ "HELO",     VERB_HELO,     NULL  },
-	{ "QUIT",     VERB_QUIT,     NULL  },
-	{ "AUTH",     VERB_AUTH,     NULL  },
-	{ "STARTTLS", VERB_STARTTLS, NULL  },
-	{ "RSET",     VERB_RSET,     NULL  },
-	{ "NOOP",     VERB_NOOP,     NULL  },
-	{ "VRFY",     VERB_VRFY,     NULL  },
-	{ "EXPN",     VERB_EXPN,     NULL  },
-	{ "HELP",     VERB_HELP,     NULL  },
+	{ "MAIL", VERB_MAIL, "FROM" },
+	{ "RCPT", VERB_RCPT, "TO" },
+	{ "DATA", VERB_DATA, NULL },
+	{ "EHLO", VERB_EHLO, NULL },
+	{ "HELO", VERB_HELO, NULL },
+	{ "QUIT", VERB_QUIT, NULL },
+	{ "AUTH", VERB_AUTH, NULL },
+	{ "STARTTLS", VERB_STARTTLS, NULL },
+	{ "RSET", VERB_RSET, NULL },
+	{ "NOOP", VERB_NOOP, NULL },
+	{ "VRFY", VERB_VRFY, NULL },
+	{ "EXPN", VERB_EXPN, NULL },
+	{ "HELP", VERB_HELP, NULL },
 };
 
 static void
@@ -277,10 +277,10 @@ notify_bit(const char *name, size_t length)
 		const char *name;
 		unsigned bit;
 	} names[] = {
-		{"NEVER",    NOTIFY_NEVER  },
-		{ "SUCCESS", NOTIFY_SUCCESS},
-		{ "FAILURE", NOTIFY_FAILURE},
-		{ "DELAY",   NOTIFY_DELAY  },
+		{ "NEVER", NOTIFY_NEVER },
+		{ "SUCCESS", NOTIFY_SUCCESS },
+		{ "FAILURE", NOTIFY_FAILURE },
+		{ "DELAY", NOTIFY_DELAY },
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -328,12 +328,12 @@ mail_parameters_read(
 	const char *text, size_t length, struct mail_parameters *out, struct parameter *bad)
 {
 	static const struct reader readers[] = {
-		{"SIZE",      read_size    },
-		{ "BODY",     read_body    },
-		{ "SMTPUTF8", read_smtputf8},
-		{ "RET",      read_ret     },
-		{ "ENVID",    read_envid   },
-		{ "AUTH",     read_auth    },
+		{ "SIZE", read_size },
+		{ "BODY", read_body },
+		{ "SMTPUTF8", read_smtputf8 },
+		{ "RET", read_ret },
+		{ "ENVID", read_envid },
+		{ "AUTH", read_auth },
 	};
 	struct mail_parameters all = { .ret = "" };
 	int err = read_all(text, length, readers, sizeof readers / sizeof *readers, &all, bad);
@@ -348,7 +348,7 @@ rcpt_parameters_read(
 	const char *text, size_t length, struct rcpt_parameters *out, struct parameter *bad)
 {
 	static const struct reader readers[] = {
-		{"NOTIFY", read_notify},
+		{ "NOTIFY", read_notify },
 		{ "ORCPT", read_orcpt },
 	};
 	struct rcpt_parameters all = { 0 };

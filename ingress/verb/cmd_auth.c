@@ -267,9 +267,9 @@ login_line(struct session *session, const char *text, size_t length)
 }
 
 static const struct mechanism mechanisms[] = {
-	{"PLAIN",          plain_line, ""            },
-	{ "LOGIN",         login_line, "VXNlcm5hbWU6"},
-	{ "SCRAM-SHA-256", scram_line, ""            },
+	{ "PLAIN", plain_line, "" },
+	{ "LOGIN", login_line, "VXNlcm5hbWU6" },
+	{ "SCRAM-SHA-256", scram_line, "" },
 };
 
 static const struct mechanism *

@@ -23,20 +23,20 @@ static const struct {
 	void (*run)(struct session *session, const struct command *command);
 	unsigned flags;
 } verbs[VERB_COUNT] = {
-	[VERB_UNKNOWN] = {cmd_unknown,   0                         },
-	[VERB_HELO] = { cmd_helo,     V_LAST | V_IDLE           },
-	[VERB_EHLO] = { cmd_ehlo,     V_LAST | V_IDLE           },
-	[VERB_STARTTLS] = { cmd_starttls, 0                         },
-	[VERB_AUTH] = { cmd_auth,     V_LAST | V_GREETED | V_TLS},
-	[VERB_MAIL] = { cmd_mail,     V_GREETED | V_TLS         },
-	[VERB_RCPT] = { cmd_rcpt,     V_GREETED | V_TLS         },
-	[VERB_DATA] = { cmd_data,     V_GREETED | V_TLS         },
-	[VERB_RSET] = { cmd_rset,     V_IDLE                    },
-	[VERB_NOOP] = { cmd_noop,     V_IDLE                    },
-	[VERB_QUIT] = { cmd_quit,     0                         },
-	[VERB_VRFY] = { cmd_vrfy,     V_IDLE | V_TLS            },
-	[VERB_EXPN] = { cmd_vrfy,     V_IDLE | V_TLS            },
-	[VERB_HELP] = { cmd_help,     V_IDLE                    },
+	[VERB_UNKNOWN] = { cmd_unknown, 0 },
+	[VERB_HELO] = { cmd_helo, V_LAST | V_IDLE },
+	[VERB_EHLO] = { cmd_ehlo, V_LAST | V_IDLE },
+	[VERB_STARTTLS] = { cmd_starttls, 0 },
+	[VERB_AUTH] = { cmd_auth, V_LAST | V_GREETED | V_TLS },
+	[VERB_MAIL] = { cmd_mail, V_GREETED | V_TLS },
+	[VERB_RCPT] = { cmd_rcpt, V_GREETED | V_TLS },
+	[VERB_DATA] = { cmd_data, V_GREETED | V_TLS },
+	[VERB_RSET] = { cmd_rset, V_IDLE },
+	[VERB_NOOP] = { cmd_noop, V_IDLE },
+	[VERB_QUIT] = { cmd_quit, 0 },
+	[VERB_VRFY] = { cmd_vrfy, V_IDLE | V_TLS },
+	[VERB_EXPN] = { cmd_vrfy, V_IDLE | V_TLS },
+	[VERB_HELP] = { cmd_help, V_IDLE },
 };
 
 /* A browser that was lured to an SMTP port says this: the session ends before the browser's text

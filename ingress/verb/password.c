@@ -163,9 +163,9 @@ line_of(struct passwords *passwords, const char *address)
 	const size_t size = strlen(address) + 1;
 	struct line *line;
 
-	TAILQ_FOREACH(line, &passwords->lines, next)
-	if (strcmp(line->address, address) == 0)
-		return line;
+	TAILQ_FOREACH (line, &passwords->lines, next)
+		if (strcmp(line->address, address) == 0)
+			return line;
 	line = xmalloc(sizeof *line + size);
 	memcpy(line->address, address, size);
 	TAILQ_INIT(&line->checks);

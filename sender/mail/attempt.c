@@ -474,9 +474,9 @@ attempt_break_off(const struct item *item)
 {
 	struct connection *connection;
 
-	TAILQ_FOREACH(connection, &item->mail->sender->connections, link)
-	if (connection->item == item)
-		break;
+	TAILQ_FOREACH (connection, &item->mail->sender->connections, link)
+		if (connection->item == item)
+			break;
 	if (connection && connection->peer)
 		client_break_off(connection->peer->client);
 }
@@ -513,11 +513,12 @@ attempt_each(struct sender *sender, void (*on_attempt)(void *arg, const struct a
 {
 	const struct connection *connection;
 
-	TAILQ_FOREACH(connection, &sender->connections, link)
-	on_attempt(arg,
-		&(struct attempt_seen){ .item = connection->item,
-			.site = schedule_site_name(connection->node.site),
-			.host = connection->peer ? client_host(connection->peer->client) : "",
-			.opening = connection->node.state == CONNECTION_OPENING,
-			.since_us = connection->since_us });
+	TAILQ_FOREACH (connection, &sender->connections, link)
+		on_attempt(arg,
+			&(struct attempt_seen){ .item = connection->item,
+				.site = schedule_site_name(connection->node.site),
+				.host = connection->peer ? client_host(connection->peer->client)
+							 : "",
+				.opening = connection->node.state == CONNECTION_OPENING,
+				.since_us = connection->since_us });
 }

@@ -88,9 +88,9 @@ mail_under_way(const struct mail *mail)
 
 	if (mail->lookups || mail->first_lookup || mail->busy || mail->state == MAIL_DEFERRING)
 		return true;
-	TAILQ_FOREACH(item, &mail->items, link)
-	if (item_under_way(item))
-		return true;
+	TAILQ_FOREACH (item, &mail->items, link)
+		if (item_under_way(item))
+			return true;
 	return false;
 }
 

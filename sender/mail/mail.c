@@ -209,9 +209,9 @@ is_in_hand(struct sender *sender, const uint8_t *id)
 {
 	const struct mail *mail;
 
-	TAILQ_FOREACH(mail, &sender->arrivals, link)
-	if (memcmp(mail->envelope->id.data, id, ID_SIZE) == 0)
-		return true;
+	TAILQ_FOREACH (mail, &sender->arrivals, link)
+		if (memcmp(mail->envelope->id.data, id, ID_SIZE) == 0)
+			return true;
 	return false;
 }
 

@@ -81,9 +81,9 @@ site_taken(const struct mail *mail, const char *site)
 {
 	const struct item *item;
 
-	TAILQ_FOREACH(item, &mail->items, link)
-	if (item->site && !strcmp(item->site, site))
-		return true;
+	TAILQ_FOREACH (item, &mail->items, link)
+		if (item->site && !strcmp(item->site, site))
+			return true;
 	return mail->is_remainder && remainder_has_row(mail, site);
 }
 
@@ -223,8 +223,7 @@ items_park(struct mail *mail)
 {
 	struct item *item;
 
-	TAILQ_FOREACH(item, &mail->items, link)
-	{
+	TAILQ_FOREACH (item, &mail->items, link) {
 		if (item->state == ITEM_WAITING) {
 			schedule_remove(mail->sender->schedule, &item->entry);
 			item_enter(item, item->pending ? ITEM_SETTLING : ITEM_PARKED);
@@ -246,9 +245,9 @@ rows_announce(struct mail *mail)
 {
 	struct item *item;
 
-	TAILQ_FOREACH(item, &mail->items, link)
-	if (item->state != ITEM_PARKED)
-		item_joined(item);
+	TAILQ_FOREACH (item, &mail->items, link)
+		if (item->state != ITEM_PARKED)
+			item_joined(item);
 }
 
 static void
@@ -258,8 +257,7 @@ mail_defer(struct mail *mail)
 	size_t count = 0, recipients = 0;
 
 	items_park(mail);
-	TAILQ_FOREACH(item, &mail->items, link)
-	{
+	TAILQ_FOREACH (item, &mail->items, link) {
 		count++;
 		recipients += item->count;
 	}
@@ -268,8 +266,7 @@ mail_defer(struct mail *mail)
 	Recipient **pool = xmalloc(recipients * sizeof *pool), **at = pool;
 
 	count = 0;
-	TAILQ_FOREACH(item, &mail->items, link)
-	{
+	TAILQ_FOREACH (item, &mail->items, link) {
 		item_row(item, &rows[count], &envelopes[count], at);
 		list[count] = &rows[count];
 		at += item->count;
@@ -313,8 +310,8 @@ mail_check(struct mail *mail)
 			return;
 		lookups_give_up(mail);
 	}
-	TAILQ_FOREACH(item, &mail->items, link)
-	waits = waits || item->state == ITEM_PARKED;
+	TAILQ_FOREACH (item, &mail->items, link)
+		waits = waits || item->state == ITEM_PARKED;
 	if (TAILQ_EMPTY(&mail->items))
 		mail_finish(mail);
 	else if (waits && !mail->lost && !mail->sender->draining)

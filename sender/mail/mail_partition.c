@@ -27,11 +27,11 @@ mail_lose(struct mail *mail)
 		return;
 	}
 	mail->lost = true;
-	TAILQ_FOREACH(item, &mail->items, link)
-	if (item->state == ITEM_WAITING) {
-		schedule_remove(mail->sender->schedule, &item->entry);
-		item_enter(item, ITEM_NEW);
-	}
+	TAILQ_FOREACH (item, &mail->items, link)
+		if (item->state == ITEM_WAITING) {
+			schedule_remove(mail->sender->schedule, &item->entry);
+			item_enter(item, ITEM_NEW);
+		}
 }
 
 static void

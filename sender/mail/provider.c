@@ -58,8 +58,7 @@ table_free(struct provider **table)
 	struct provider *provider, *next;
 	struct tally *tally;
 
-	HASH_ITER(hh, *table, provider, next)
-	{
+	HASH_ITER (hh, *table, provider, next) {
 		HASH_DEL(*table, provider);
 		while ((tally = provider->tallies)) {
 			provider->tallies = tally->next;

@@ -53,11 +53,12 @@ item_for(struct mail *mail, const struct lookup *lookup)
 
 	if (!lookup->route)
 		return item_new(mail, NULL);
-	TAILQ_FOREACH(item, &mail->items, link)
-	if (item->route && item->state == ITEM_NEW && item->pass.suspended == lookup->suspended &&
-		!strcmp(item->route->site, lookup->route->site) &&
-		route_same(item->route, lookup->route))
-		return item;
+	TAILQ_FOREACH (item, &mail->items, link)
+		if (item->route && item->state == ITEM_NEW &&
+			item->pass.suspended == lookup->suspended &&
+			!strcmp(item->route->site, lookup->route->site) &&
+			route_same(item->route, lookup->route))
+			return item;
 	item = item_new(mail, lookup->route);
 	item->pass.suspended = lookup->suspended;
 	return item;

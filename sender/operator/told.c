@@ -76,9 +76,10 @@ tell_record(struct telling *telling, const struct mail *mail, uint64_t since_us)
 	if (mail->state == MAIL_ROUTING || TAILQ_EMPTY(&mail->items))
 		tell_mail(telling, mail, "routing", NULL, NULL, since_us);
 	else
-		TAILQ_FOREACH(item, &mail->items, link)
-	if (item->state == ITEM_WAITING)
-		tell_mail(telling, mail, "scheduled", site_of(item), NULL, since_us);
+		TAILQ_FOREACH (item, &mail->items, link)
+			if (item->state == ITEM_WAITING)
+				tell_mail(
+					telling, mail, "scheduled", site_of(item), NULL, since_us);
 }
 
 static void
@@ -88,8 +89,7 @@ tell_records(struct telling *telling, struct sender *sender)
 	const struct mail *mail;
 	uint64_t since;
 
-	TAILQ_FOREACH(mail, &sender->arrivals, link)
-	{
+	TAILQ_FOREACH (mail, &sender->arrivals, link) {
 		since = telling->now_us - (mono - mail->arrived_us);
 		if (!is_slow(telling, since))
 			break;

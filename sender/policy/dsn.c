@@ -34,20 +34,23 @@ static const struct {
 	const char *name, *action, *status; /* `status` when the remote gave none of that class */
 	const char *subject, *opening, *advice;
 } kinds[] = {
-	[DSN_FAILURE] = {NOTIFY_FAILURE,  "failure", "failed",  "5.0.0",
-			 "Your message could not be delivered",      "A message of yours could not be delivered to the recipients below.",
-			 "What you can do: check the address for mistakes, and read the answer above:\r\n"
+	[DSN_FAILURE] = { NOTIFY_FAILURE, "failure", "failed", "5.0.0",
+		"Your message could not be delivered",
+		"A message of yours could not be delivered to the recipients below.",
+		"What you can do: check the address for mistakes, and read the answer above:\r\n"
 		"it comes from the recipient's mail server and says why it refused. If the\r\n"
 		"address is right, tell the recipient in another way, who can ask whoever\r\n"
-		"runs that server. We do not try again; you may send the message anew.\r\n"     },
-	[DSN_DELAY] = { NOTIFY_DELAY,   "delay",   "delayed", "4.0.0",
-			 "Your message is delayed (we keep trying)", "A message of yours has not been delivered yet to the recipients below.",
-			 "You need not do anything: we keep trying, and tell you if we have to give\r\n"
-		"up. Please do not send the message again.\r\n"                                 },
+		"runs that server. We do not try again; you may send the message anew.\r\n" },
+	[DSN_DELAY] = { NOTIFY_DELAY, "delay", "delayed", "4.0.0",
+		"Your message is delayed (we keep trying)",
+		"A message of yours has not been delivered yet to the recipients below.",
+		"You need not do anything: we keep trying, and tell you if we have to give\r\n"
+		"up. Please do not send the message again.\r\n" },
 	[DSN_RELAYED] = { NOTIFY_SUCCESS, "relayed", "relayed", "2.0.0",
-			 "Your message was handed over",             "A message of yours was taken by the mail server of the recipients below.",
-			 "You need not do anything. That server does not confirm deliveries, so that\r\n"
-		"this is the last we can tell; if it fails to deliver, it tells you itself.\r\n"},
+		"Your message was handed over",
+		"A message of yours was taken by the mail server of the recipients below.",
+		"You need not do anything. That server does not confirm deliveries, so that\r\n"
+		"this is the last we can tell; if it fails to deliver, it tells you itself.\r\n" },
 };
 
 bool

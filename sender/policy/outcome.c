@@ -47,12 +47,12 @@ static const struct {
 	enum outcome_kind kind;
 	enum outcome_scope scope;
 } decisions[] = {
-	[DELIVERED] = {OUTCOME_DELIVERED, SCOPE_MESSAGE  },
-	[DEFER_SITE] = { OUTCOME_DEFER,    SCOPE_SITE     },
-	[DEFER_MESSAGE] = { OUTCOME_DEFER,    SCOPE_MESSAGE  },
-	[DEFER_RECIPIENT] = { OUTCOME_DEFER,    SCOPE_RECIPIENT},
-	[BOUNCE_MESSAGE] = { OUTCOME_BOUNCE,   SCOPE_MESSAGE  },
-	[BOUNCE_RECIPIENT] = { OUTCOME_BOUNCE,   SCOPE_RECIPIENT},
+	[DELIVERED] = { OUTCOME_DELIVERED, SCOPE_MESSAGE },
+	[DEFER_SITE] = { OUTCOME_DEFER, SCOPE_SITE },
+	[DEFER_MESSAGE] = { OUTCOME_DEFER, SCOPE_MESSAGE },
+	[DEFER_RECIPIENT] = { OUTCOME_DEFER, SCOPE_RECIPIENT },
+	[BOUNCE_MESSAGE] = { OUTCOME_BOUNCE, SCOPE_MESSAGE },
+	[BOUNCE_RECIPIENT] = { OUTCOME_BOUNCE, SCOPE_RECIPIENT },
 };
 
 /* Codes that mean the same at every step. */
@@ -61,15 +61,15 @@ static const struct {
 	bool protocol; /* unless an enhanced code other than X.5.X says that the mail is meant */
 	enum decision decision;
 } by_code[] = {
-	{421,  false, DEFER_SITE}, /* the host closes the connection */
-	{ 500, true,  DEFER_SITE}, /* the host does not understand us */
-	{ 502, true,  DEFER_SITE},
-	{ 503, true,  DEFER_SITE}, /* out of step */
-	{ 504, true,  DEFER_SITE}, /* does not like our name */
-	{ 530, false, DEFER_SITE}, /* wants STARTTLS or AUTH first */
-	{ 534, false, DEFER_SITE},
-	{ 535, false, DEFER_SITE},
-	{ 538, false, DEFER_SITE},
+	{ 421, false, DEFER_SITE }, /* the host closes the connection */
+	{ 500, true, DEFER_SITE },  /* the host does not understand us */
+	{ 502, true, DEFER_SITE },
+	{ 503, true, DEFER_SITE },  /* out of step */
+	{ 504, true, DEFER_SITE },  /* does not like our name */
+	{ 530, false, DEFER_SITE }, /* wants STARTTLS or AUTH first */
+	{ 534, false, DEFER_SITE },
+	{ 535, false, DEFER_SITE },
+	{ 538, false, DEFER_SITE },
 };
 
 static const char *const error_codes[] = {

@@ -45,8 +45,7 @@ window_free(struct window **window_ref)
 
 	if (!*window_ref)
 		return;
-	HASH_ITER(hh, (*window_ref)->shares, share, next)
-	{
+	HASH_ITER (hh, (*window_ref)->shares, share, next) {
 		HASH_DEL((*window_ref)->shares, share);
 		free(share);
 	}

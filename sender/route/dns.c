@@ -46,7 +46,7 @@ static const struct option always[] = {
 	{ "outgoing-num-tcp:",       "16" },
 	{ "tcp-auth-query-timeout:", "10000" },
 	{ "infra-keep-probing:",     "yes" },
-	{ NULL, NULL }
+	{ NULL, NULL },
 };
 
 /*
@@ -59,7 +59,7 @@ static const struct option forwarding[] = {
 	{ "unknown-server-time-limit:", "10000" },
 	{ "infra-cache-min-rtt:",       "10000" },
 	{ "infra-host-ttl:",            "10" },
-	{ NULL, NULL }
+	{ NULL, NULL },
 };
 /* clang-format on */
 
@@ -134,10 +134,10 @@ judge(struct dns_query *query, const struct answer *answer)
 		enum found found;
 		const char *why;
 	} rcodes[] = {
-		[1] = {FOUND_OTHER,     "FORMERR" },
-		[2] = { FOUND_SERVFAIL, "SERVFAIL"},
-		[4] = { FOUND_OTHER,    "NOTIMP"  },
-		[5] = { FOUND_REFUSED,  "REFUSED" },
+		[1] = { FOUND_OTHER, "FORMERR" },
+		[2] = { FOUND_SERVFAIL, "SERVFAIL" },
+		[4] = { FOUND_OTHER, "NOTIMP" },
+		[5] = { FOUND_REFUSED, "REFUSED" },
 	};
 
 	query->result.ttl_s = answer->ttl_s;

@@ -17,14 +17,14 @@
 static const struct {
 	const char *suffix, *site;
 } providers[] = {
-	{".google.com",                   "google"   },
-	{ ".googlemail.com",              "google"   },
-	{ ".mail.protection.outlook.com", "microsoft"},
-	{ ".mx.microsoft",                "microsoft"},
-	{ ".olc.protection.outlook.com",  "outlook"  },
-	{ ".yahoodns.net",                "yahoo"    },
-	{ ".mail.icloud.com",             "icloud"   },
-	{ ".aruba.it",                    "aruba"    },
+	{ ".google.com", "google" },
+	{ ".googlemail.com", "google" },
+	{ ".mail.protection.outlook.com", "microsoft" },
+	{ ".mx.microsoft", "microsoft" },
+	{ ".olc.protection.outlook.com", "outlook" },
+	{ ".yahoodns.net", "yahoo" },
+	{ ".mail.icloud.com", "icloud" },
+	{ ".aruba.it", "aruba" },
 };
 
 struct route *

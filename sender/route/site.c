@@ -64,9 +64,9 @@ entry_find(struct site_resolver *resolver, const char *domain)
 {
 	struct site_entry *entry;
 
-	LIST_FOREACH(entry, bucket_of(resolver, domain), bucket)
-	if (strcmp(entry->domain, domain) == 0)
-		return entry;
+	LIST_FOREACH (entry, bucket_of(resolver, domain), bucket)
+		if (strcmp(entry->domain, domain) == 0)
+			return entry;
 	return NULL;
 }
 
@@ -402,12 +402,12 @@ site_route_forget(struct site_resolver *resolver, const char *domain, void *arg)
 	entry = entry_find(resolver, domain);
 	if (!entry)
 		return;
-	STAILQ_FOREACH(waiter, &entry->waiters, entry)
-	if (waiter->arg == arg) {
-		STAILQ_REMOVE(&entry->waiters, waiter, waiter, entry);
-		free(waiter);
-		return;
-	}
+	STAILQ_FOREACH (waiter, &entry->waiters, entry)
+		if (waiter->arg == arg) {
+			STAILQ_REMOVE(&entry->waiters, waiter, waiter, entry);
+			free(waiter);
+			return;
+		}
 }
 
 /* Loopback addresses are not ours here: hosts of a test, or a proxy, may be there. */

@@ -72,10 +72,9 @@ schedule_free(struct schedule **schedule)
 
 	if (!s)
 		return;
-	HASH_ITER(hh, s->sites, site, next)
-	site_drop(s, site);
-	HASH_ITER(hh, s->owners, owner, next_owner)
-	{
+	HASH_ITER (hh, s->sites, site, next)
+		site_drop(s, site);
+	HASH_ITER (hh, s->owners, owner, next_owner) {
 		HASH_DEL(s->owners, owner);
 		free(owner);
 	}

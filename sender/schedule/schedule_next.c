@@ -88,9 +88,9 @@ idle_for(const struct schedule_site *site, const struct schedule_entry *entry)
 {
 	struct schedule_connection *connection;
 
-	TAILQ_FOREACH(connection, &site->idle, site_link)
-	if (connection->affinity == entry->affinity)
-		return connection;
+	TAILQ_FOREACH (connection, &site->idle, site_link)
+		if (connection->affinity == entry->affinity)
+			return connection;
 	return TAILQ_LAST(&site->idle, connection_list);
 }
 
@@ -111,14 +111,13 @@ site_hog(const struct schedule *s, const struct schedule_site *site)
 	const struct schedule_owner *owner = NULL;
 	unsigned votes = 0, count = 0;
 
-	TAILQ_FOREACH(connection, &site->busy, site_link)
-	{
+	TAILQ_FOREACH (connection, &site->busy, site_link) {
 		if (!votes)
 			owner = connection->works_for;
 		votes += connection->works_for == owner ? 1 : -1u;
 	}
-	TAILQ_FOREACH(connection, &site->busy, site_link)
-	count += connection->works_for == owner;
+	TAILQ_FOREACH (connection, &site->busy, site_link)
+		count += connection->works_for == owner;
 	return owner && count >= account_share(s, site) ? owner : NULL;
 }
 
@@ -266,9 +265,9 @@ idle_of(const struct schedule *s, const char *account)
 {
 	struct schedule_connection *connection;
 
-	TAILQ_FOREACH(connection, &s->idle, idle_link)
-	if (!strcmp(connection->owner->name, account))
-		return connection;
+	TAILQ_FOREACH (connection, &s->idle, idle_link)
+		if (!strcmp(connection->owner->name, account))
+			return connection;
 	return NULL;
 }
 

@@ -324,12 +324,12 @@ ehlo_line(void *arg, const char *text, size_t length)
 		const char *word;
 		unsigned offer;
 	} keywords[] = {
-		{"PIPELINING", OFFER_PIPELINING},
-		{ "8BITMIME",  OFFER_8BITMIME  },
-		{ "SMTPUTF8",  OFFER_SMTPUTF8  },
-		{ "DSN",       OFFER_DSN       },
-		{ "STARTTLS",  OFFER_STARTTLS  },
-		{ "SIZE",      OFFER_SIZE      },
+		{ "PIPELINING", OFFER_PIPELINING },
+		{ "8BITMIME", OFFER_8BITMIME },
+		{ "SMTPUTF8", OFFER_SMTPUTF8 },
+		{ "DSN", OFFER_DSN },
+		{ "STARTTLS", OFFER_STARTTLS },
+		{ "SIZE", OFFER_SIZE },
 	};
 	struct client *client = arg;
 	size_t word = 0;

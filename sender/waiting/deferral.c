@@ -185,9 +185,9 @@ deferral_any(struct deferral *d, bool (*fits)(const struct loaded_row *row))
 {
 	struct loaded_row *row, *next;
 
-	HASH_ITER(hh, d->rows, row, next)
-	if (fits(row))
-		return row;
+	HASH_ITER (hh, d->rows, row, next)
+		if (fits(row))
+			return row;
 	return NULL;
 }
 
@@ -196,8 +196,8 @@ deferral_each(struct deferral *d, void (*on_row)(void *arg, struct loaded_row *r
 {
 	struct loaded_row *row, *next;
 
-	HASH_ITER(hh, d->rows, row, next)
-	on_row(arg, row);
+	HASH_ITER (hh, d->rows, row, next)
+		on_row(arg, row);
 }
 
 void
@@ -210,8 +210,8 @@ deferral_poke(struct deferral *d, const char *name)
 		if (site)
 			site_look(d, site);
 	} else
-		HASH_ITER(hh, d->sites, site, next)
-	site_look(d, site);
+		HASH_ITER (hh, d->sites, site, next)
+			site_look(d, site);
 	lanes_arm(d);
 }
 

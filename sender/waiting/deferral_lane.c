@@ -439,10 +439,10 @@ check_clock(struct deferral *d, uint64_t now)
 	d->clock_us = clock;
 	if (!set_back)
 		return;
-	HASH_ITER(hh, d->lanes, lane, next)
-	lane_arm(d, lane, now);
-	HASH_ITER(hh, d->sites, site, next_site)
-	site_arm(d, site, now);
+	HASH_ITER (hh, d->lanes, lane, next)
+		lane_arm(d, lane, now);
+	HASH_ITER (hh, d->sites, site, next_site)
+		site_arm(d, site, now);
 }
 
 void
@@ -523,12 +523,11 @@ lanes_free(struct deferral *d)
 	struct owner *owner, *next_owner;
 	struct lane *lane, *next;
 
-	HASH_ITER(hh, d->lanes, lane, next)
-	lane_drop(d, lane);
-	HASH_ITER(hh, d->sites, site, next_site)
-	site_drop(d, site);
-	HASH_ITER(hh, d->owners, owner, next_owner)
-	{
+	HASH_ITER (hh, d->lanes, lane, next)
+		lane_drop(d, lane);
+	HASH_ITER (hh, d->sites, site, next_site)
+		site_drop(d, site);
+	HASH_ITER (hh, d->owners, owner, next_owner) {
 		HASH_DEL(d->owners, owner);
 		free(owner);
 	}

@@ -63,8 +63,7 @@ accounts_free(struct waiting_account **accounts)
 {
 	struct waiting_account *account, *next;
 
-	HASH_ITER(hh, *accounts, account, next)
-	{
+	HASH_ITER (hh, *accounts, account, next) {
 		HASH_DEL(*accounts, account);
 		free(account);
 	}
@@ -140,8 +139,7 @@ waiting_count_free(struct waiting_count **count_ref)
 
 	if (!count)
 		return;
-	HASH_ITER(hh, count->partitions, partition, next)
-	{
+	HASH_ITER (hh, count->partitions, partition, next) {
 		accounts_free(&partition->accounts);
 		HASH_DEL(count->partitions, partition);
 		free(partition);

@@ -460,8 +460,8 @@ account_store_free(struct account_store **store_ref)
 	*store_ref = NULL;
 	entries_end(&store->known);
 	entries_end(&store->unknown);
-	HASH_ITER(hh, store->entries, entry, next)
-	entry_free(entry);
+	HASH_ITER (hh, store->entries, entry, next)
+		entry_free(entry);
 	account_memory_let_go();
 	free(store);
 }

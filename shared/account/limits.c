@@ -43,9 +43,9 @@ static const struct dimension {
 	uint64_t period_us;
 	bool recipients;
 } dimensions[] = {
-	{3600000000,   false},
-	{ 86400000000, false},
-	{ 3600000000,  true },
+	{ 3600000000, false },
+	{ 86400000000, false },
+	{ 3600000000, true },
 	{ 86400000000, true },
 };
 
@@ -387,10 +387,10 @@ set_limits(struct bucket *bucket, const struct account_limits *own,
 	const struct account_limits *defaults)
 {
 	const uint64_t pairs[DIMENSIONS][2] = {
-		{own->messages_hour,    defaults->messages_hour  },
-		{ own->messages_day,    defaults->messages_day   },
-		{ own->recipients_hour, defaults->recipients_hour},
-		{ own->recipients_day,  defaults->recipients_day },
+		{ own->messages_hour, defaults->messages_hour },
+		{ own->messages_day, defaults->messages_day },
+		{ own->recipients_hour, defaults->recipients_hour },
+		{ own->recipients_day, defaults->recipients_day },
 	};
 
 	for (int i = 0; i < DIMENSIONS; i++)

@@ -394,8 +394,8 @@ auth_limits_free(struct auth_limits **auth)
 			v->look->visitor = NULL;
 		answer_waiters(v);
 	}
-	HASH_ITER(hh, (*auth)->visitors, v, next)
-	visitor_free(*auth, v);
+	HASH_ITER (hh, (*auth)->visitors, v, next)
+		visitor_free(*auth, v);
 	free(*auth);
 	*auth = NULL;
 }

@@ -170,8 +170,8 @@ on_tick(void *arg)
 	const uint64_t now = clock_mono_ms();
 	struct bucket *bucket, *next;
 
-	HASH_ITER(hh, limits->buckets, bucket, next)
-	bucket_tick(bucket, now);
+	HASH_ITER (hh, limits->buckets, bucket, next)
+		bucket_tick(bucket, now);
 	count_nodes(limits, now);
 	if (!limits->buckets)
 		timer_cancel(&limits->tick);
@@ -185,8 +185,8 @@ limits_change(struct limits *limits, const struct limits_options *options)
 	limits->options.defaults = options->defaults;
 	limits->options.in_flight_max = options->in_flight_max ? options->in_flight_max : NO_CAP;
 	limits->options.waiting_max = options->waiting_max ? options->waiting_max : NO_CAP;
-	HASH_ITER(hh, limits->buckets, bucket, next)
-	bucket->denied_until_ms = 0; /* it followed from the former limits */
+	HASH_ITER (hh, limits->buckets, bucket, next)
+		bucket->denied_until_ms = 0; /* it followed from the former limits */
 }
 
 struct limits *
@@ -234,12 +234,12 @@ limits_free(struct limits **limits_ref)
 	if (!limits)
 		return;
 	*limits_ref = NULL;
-	HASH_ITER(hh, limits->buckets, bucket, next)
-	bucket_end(bucket);
+	HASH_ITER (hh, limits->buckets, bucket, next)
+		bucket_end(bucket);
 	if (limits->count)
 		limits->count->limits = NULL;
-	HASH_ITER(hh, limits->buckets, bucket, next)
-	bucket_free(bucket);
+	HASH_ITER (hh, limits->buckets, bucket, next)
+		bucket_free(bucket);
 	auth_limits_free(&limits->auth);
 	timer_cancel(&limits->tick);
 	free(limits);

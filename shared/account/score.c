@@ -70,8 +70,7 @@ let_go(struct scores *scores, bool send)
 {
 	struct gathered *at, *next;
 
-	HASH_ITER(hh, scores->gathered, at, next)
-	{
+	HASH_ITER (hh, scores->gathered, at, next) {
 		HASH_DEL(scores->gathered, at);
 		if (send)
 			run(scores->redis, at->account, at->n, on_added, NULL);

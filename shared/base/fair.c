@@ -61,8 +61,8 @@ fair_free(struct fair **fair_ref)
 
 	if (!fair)
 		return;
-	HASH_ITER(hh, fair->accounts, account, next)
-	account_drop(fair, account);
+	HASH_ITER (hh, fair->accounts, account, next)
+		account_drop(fair, account);
 	free(fair);
 	*fair_ref = NULL;
 }
@@ -263,14 +263,13 @@ fair_find(const struct fair *fair, bool (*matches)(const struct fair_entry *entr
 	struct fair_account *account;
 	struct fair_entry *entry;
 
-	TAILQ_FOREACH(account, &fair->ring, ring)
-	{
-		TAILQ_FOREACH(entry, &account->fresh, link)
-		if (matches(entry, arg))
-			return entry;
-		TAILQ_FOREACH(entry, &account->again, link)
-		if (matches(entry, arg))
-			return entry;
+	TAILQ_FOREACH (account, &fair->ring, ring) {
+		TAILQ_FOREACH (entry, &account->fresh, link)
+			if (matches(entry, arg))
+				return entry;
+		TAILQ_FOREACH (entry, &account->again, link)
+			if (matches(entry, arg))
+				return entry;
 	}
 	return NULL;
 }
@@ -289,9 +288,9 @@ fair_first_but(const struct fair *fair, const char *name)
 {
 	struct fair_account *account;
 
-	TAILQ_FOREACH(account, &fair->ring, ring)
-	if (strcmp(account->name, name))
-		return account_head(account);
+	TAILQ_FOREACH (account, &fair->ring, ring)
+		if (strcmp(account->name, name))
+			return account_head(account);
 	return NULL;
 }
 

@@ -449,8 +449,8 @@ bool
 net_is_loopback(const struct net_address *address)
 {
 	static const struct network loopback[] = {
-		{AF_INET,   { 127 },      8  },
-		{ AF_INET6, { [15] = 1 }, 128},
+		{ AF_INET, { 127 }, 8 },
+		{ AF_INET6, { [15] = 1 }, 128 },
 	};
 
 	return network_contains(&loopback[0], address) || network_contains(&loopback[1], address);

@@ -51,12 +51,12 @@ int
 config_duration(const char *text, uint64_t *ms_out)
 {
 	static const struct unit units[] = {
-		{"ms",  1       },
-		{ "s",  1000    },
-		{ "m",  60000   },
-		{ "h",  3600000 },
-		{ "d",  86400000},
-		{ NULL, 0       },
+		{ "ms", 1 },
+		{ "s", 1000 },
+		{ "m", 60000 },
+		{ "h", 3600000 },
+		{ "d", 86400000 },
+		{ NULL, 0 },
 	};
 
 	if (strcmp(text, "0") == 0) {
@@ -70,13 +70,13 @@ int
 config_size(const char *text, uint64_t *bytes_out)
 {
 	static const struct unit units[] = {
-		{"",    1         },
-		{ "k",  1ull << 10},
-		{ "K",  1ull << 10},
-		{ "M",  1ull << 20},
-		{ "G",  1ull << 30},
-		{ "T",  1ull << 40},
-		{ NULL, 0         },
+		{ "", 1 },
+		{ "k", 1ull << 10 },
+		{ "K", 1ull << 10 },
+		{ "M", 1ull << 20 },
+		{ "G", 1ull << 30 },
+		{ "T", 1ull << 40 },
+		{ NULL, 0 },
 	};
 
 	return parse_units(text, units, bytes_out);
@@ -86,8 +86,8 @@ int
 config_value(enum config_kind kind, const char *text, uint64_t *value_out)
 {
 	static const struct unit none[] = {
-		{"",    1},
-		{ NULL, 0},
+		{ "", 1 },
+		{ NULL, 0 },
 	};
 
 	if (kind == KIND_DURATION)
@@ -427,8 +427,8 @@ static bool
 is_any(const struct net_address *address)
 {
 	static const struct network any[] = {
-		{.family = AF_INET,   .prefix = 32 },
-                { .family = AF_INET6, .prefix = 128}
+		{ .family = AF_INET, .prefix = 32 },
+		{ .family = AF_INET6, .prefix = 128 },
 	};
 
 	return network_contains(&any[0], address) || network_contains(&any[1], address);

@@ -34,16 +34,16 @@ put_units(FILE *out, enum config_kind kind, uint64_t value)
 		uint64_t factor;
 		const char *name;
 	} units[] = {
-		{KIND_DURATION,  86400000,   "d" },
-		{ KIND_DURATION, 3600000,    "h" },
-		{ KIND_DURATION, 60000,      "m" },
-		{ KIND_DURATION, 1000,       "s" },
-		{ KIND_DURATION, 1,          "ms"},
-		{ KIND_SIZE,     1ull << 40, "T" },
-		{ KIND_SIZE,     1ull << 30, "G" },
-		{ KIND_SIZE,     1ull << 20, "M" },
-		{ KIND_SIZE,     1ull << 10, "k" },
-		{ KIND_SIZE,     1,          ""  },
+		{ KIND_DURATION, 86400000, "d" },
+		{ KIND_DURATION, 3600000, "h" },
+		{ KIND_DURATION, 60000, "m" },
+		{ KIND_DURATION, 1000, "s" },
+		{ KIND_DURATION, 1, "ms" },
+		{ KIND_SIZE, 1ull << 40, "T" },
+		{ KIND_SIZE, 1ull << 30, "G" },
+		{ KIND_SIZE, 1ull << 20, "M" },
+		{ KIND_SIZE, 1ull << 10, "k" },
+		{ KIND_SIZE, 1, "" },
 	};
 
 	for (size_t i = 0; value && i < sizeof units / sizeof *units; i++)

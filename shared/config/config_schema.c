@@ -43,43 +43,43 @@ _Static_assert(sizeof(char *) == sizeof(uint64_t), "text does not fit where its 
 _Static_assert(sizeof(enum config_backend) == sizeof(int), "enums are stored as int");
 
 static const cyaml_strval_t levels[] = {
-	{"debug",  LOG_LEVEL_DEBUG},
-	{ "info",  LOG_LEVEL_INFO },
-	{ "warn",  LOG_LEVEL_WARN },
-	{ "error", LOG_LEVEL_ERROR},
+	{ "debug", LOG_LEVEL_DEBUG },
+	{ "info", LOG_LEVEL_INFO },
+	{ "warn", LOG_LEVEL_WARN },
+	{ "error", LOG_LEVEL_ERROR },
 };
 static const cyaml_strval_t backends[] = {
-	{"lmdb",   BACKEND_LMDB },
-	{ "kafka", BACKEND_KAFKA},
+	{ "lmdb", BACKEND_LMDB },
+	{ "kafka", BACKEND_KAFKA },
 };
 static const cyaml_strval_t mechanisms[] = {
-	{"none",           SASL_NONE         },
-	{ "PLAIN",         SASL_PLAIN        },
-	{ "SCRAM-SHA-256", SASL_SCRAM_SHA_256},
-	{ "SCRAM-SHA-512", SASL_SCRAM_SHA_512},
+	{ "none", SASL_NONE },
+	{ "PLAIN", SASL_PLAIN },
+	{ "SCRAM-SHA-256", SASL_SCRAM_SHA_256 },
+	{ "SCRAM-SHA-512", SASL_SCRAM_SHA_512 },
 };
 static const cyaml_strval_t tls_kinds[] = {
-	{"none",      LISTEN_PLAIN   },
-	{ "starttls", LISTEN_STARTTLS},
-	{ "implicit", LISTEN_IMPLICIT},
+	{ "none", LISTEN_PLAIN },
+	{ "starttls", LISTEN_STARTTLS },
+	{ "implicit", LISTEN_IMPLICIT },
 };
 static const cyaml_strval_t auth_kinds[] = {
-	{"never",            AUTH_NEVER          },
-	{ "known-addresses", AUTH_KNOWN_ADDRESSES},
-	{ "always",          AUTH_ALWAYS         },
+	{ "never", AUTH_NEVER },
+	{ "known-addresses", AUTH_KNOWN_ADDRESSES },
+	{ "always", AUTH_ALWAYS },
 };
 static const cyaml_strval_t profiles[] = {
-	{"modern",  TLS_MODERN},
-	{ "legacy", TLS_LEGACY},
+	{ "modern", TLS_MODERN },
+	{ "legacy", TLS_LEGACY },
 };
 static const cyaml_strval_t policies[] = {
-	{"hold",  ALERT_HOLD},
-	{ "tag",  ALERT_TAG },
-	{ "pass", ALERT_PASS},
+	{ "hold", ALERT_HOLD },
+	{ "tag", ALERT_TAG },
+	{ "pass", ALERT_PASS },
 };
 static const cyaml_strval_t newlines[] = {
-	{"normalise", BARE_NORMALISE},
-	{ "refuse",   BARE_REFUSE   },
+	{ "normalise", BARE_NORMALISE },
+	{ "refuse", BARE_REFUSE },
 };
 
 static const cyaml_schema_value_t text_entry = { CYAML_VALUE_STRING(

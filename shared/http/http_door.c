@@ -268,10 +268,10 @@ find_idle(struct caller *for_whom, const char *address)
 {
 	struct caller *caller;
 
-	TAILQ_FOREACH(caller, &for_whom->door->callers, entry)
-	if (caller != for_whom && caller->connection && !caller->scan.trusted && !caller->working &&
-		(!address || strcmp(caller->address, address) == 0))
-		return caller;
+	TAILQ_FOREACH (caller, &for_whom->door->callers, entry)
+		if (caller != for_whom && caller->connection && !caller->scan.trusted &&
+			!caller->working && (!address || strcmp(caller->address, address) == 0))
+			return caller;
 	return NULL;
 }
 
@@ -281,8 +281,8 @@ count(const struct http_door *door, const char *address)
 	const struct caller *caller;
 	unsigned n = 0;
 
-	TAILQ_FOREACH(caller, &door->callers, entry)
-	n += !address || strcmp(caller->address, address) == 0;
+	TAILQ_FOREACH (caller, &door->callers, entry)
+		n += !address || strcmp(caller->address, address) == 0;
 	return n;
 }
 
@@ -420,9 +420,9 @@ caller_of(struct http_door *door, struct evhttp_request *request)
 	struct evhttp_connection *connection = evhttp_request_get_connection(request);
 	struct caller *caller;
 
-	TAILQ_FOREACH(caller, &door->callers, entry)
-	if (connection && caller->connection == connection)
-		return caller;
+	TAILQ_FOREACH (caller, &door->callers, entry)
+		if (connection && caller->connection == connection)
+			return caller;
 	return NULL;
 }
 

@@ -27,8 +27,8 @@ static const uint64_t long_us[] = { 100000, 250000, 500000, SECONDS(1), 2500000,
 	SECONDS(2 * 86400), SECONDS(5 * 86400) };
 
 static const struct buckets bounds[] = {
-	[METRIC_HISTOGRAM] = {sizeof short_us / sizeof *short_us, short_us},
-	[METRIC_HISTOGRAM_LONG] = { sizeof long_us / sizeof *long_us,  long_us },
+	[METRIC_HISTOGRAM] = { sizeof short_us / sizeof *short_us, short_us },
+	[METRIC_HISTOGRAM_LONG] = { sizeof long_us / sizeof *long_us, long_us },
 };
 
 static pthread_mutex_t registering = PTHREAD_MUTEX_INITIALIZER;

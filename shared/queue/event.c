@@ -23,7 +23,7 @@ static const struct {
 	const char *name;
 	enum event_class class;
 } kinds[] = {
-  /* clang-format off */
+	/* clang-format off */
 	{ "accepted", EVENT_OF_MAIL },
 	{ "rejected", EVENT_FLOOD },
 	{ "auth-failed", EVENT_FLOOD },
@@ -38,7 +38,7 @@ static const struct {
 	{ "bounced", EVENT_OF_MAIL },
 	{ "expired", EVENT_OF_MAIL },
 	{ "audit", EVENT_AUDIT },
-  /* clang-format on */
+	/* clang-format on */
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 

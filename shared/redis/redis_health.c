@@ -37,16 +37,16 @@ static const struct refusal {
 	enum redis_remedy remedy;
 	const char *cure; /* an operator's */
 } refusals[] = {
-	{"OOM",          REDIS_WAIT,    "it is full: raise its maxmemory"                    },
-	{ "MISCONF",     REDIS_WAIT,    "it cannot save: look at its disk and its log"       },
-	{ "NOREPLICAS",  REDIS_WAIT,    "it misses its replicas (min-replicas-to-write)"     },
-	{ "BUSY",        REDIS_WAIT,    "a script keeps it busy (SCRIPT KILL)"               },
-	{ "NOPERM",      REDIS_WAIT,    "its ACL forbids our user a command"                 },
-	{ "READONLY",    REDIS_CONNECT, "it is a replica: redis.address must be the master's"},
-	{ "LOADING",     REDIS_CONNECT, "it loads its data: wait"                            },
-	{ "MASTERDOWN",  REDIS_CONNECT, "it is a replica without a master"                   },
-	{ "NOAUTH",      REDIS_CONNECT, "it wants a password: redis.password"                },
-	{ "CLUSTERDOWN", REDIS_CONNECT, "its cluster is down"                                },
+	{ "OOM", REDIS_WAIT, "it is full: raise its maxmemory" },
+	{ "MISCONF", REDIS_WAIT, "it cannot save: look at its disk and its log" },
+	{ "NOREPLICAS", REDIS_WAIT, "it misses its replicas (min-replicas-to-write)" },
+	{ "BUSY", REDIS_WAIT, "a script keeps it busy (SCRIPT KILL)" },
+	{ "NOPERM", REDIS_WAIT, "its ACL forbids our user a command" },
+	{ "READONLY", REDIS_CONNECT, "it is a replica: redis.address must be the master's" },
+	{ "LOADING", REDIS_CONNECT, "it loads its data: wait" },
+	{ "MASTERDOWN", REDIS_CONNECT, "it is a replica without a master" },
+	{ "NOAUTH", REDIS_CONNECT, "it wants a password: redis.password" },
+	{ "CLUSTERDOWN", REDIS_CONNECT, "its cluster is down" },
 };
 #define REFUSALS (sizeof refusals / sizeof *refusals)
 

@@ -16,10 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct http_scan_options options = { .token = "t", .head_max = 300, .body_max = 100 };
 
 static const struct route routes[] = {
-	{EVHTTP_REQ_GET,     "queue",     NULL, false, ""},
-	{ EVHTTP_REQ_GET,    "queue/bad", NULL, false, ""},
-	{ EVHTTP_REQ_DELETE, "queue/*",   NULL, false, ""},
-	{ EVHTTP_REQ_POST,   "a/*/b/*",   NULL, false, ""},
+	{ EVHTTP_REQ_GET, "queue", NULL, false, "" },
+	{ EVHTTP_REQ_GET, "queue/bad", NULL, false, "" },
+	{ EVHTTP_REQ_DELETE, "queue/*", NULL, false, "" },
+	{ EVHTTP_REQ_POST, "a/*/b/*", NULL, false, "" },
 };
 
 static bool

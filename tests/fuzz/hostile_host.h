@@ -288,14 +288,14 @@ heard(struct host *host)
 	static const struct {
 		const char *verb, *usual;
 	} verbs[] = {
-		[STARTTLS] = {"STARTTLS", "454 no\r\n"    },
-		[MAIL] = { "MAIL",    "250 ok\r\n"    },
-		[RCPT] = { "RCPT",    "250 ok\r\n"    },
-		[DATA] = { "DATA",    "354 go\r\n"    },
-		[DOT] = { ".",       "250 queued\r\n"},
-		[RSET] = { "RSET",    "250 ok\r\n"    },
-		[QUIT] = { "QUIT",    "221 bye\r\n"   },
-		[WHAT] = { "",        "500 what\r\n"  },
+		[STARTTLS] = { "STARTTLS", "454 no\r\n" },
+		[MAIL] = { "MAIL", "250 ok\r\n" },
+		[RCPT] = { "RCPT", "250 ok\r\n" },
+		[DATA] = { "DATA", "354 go\r\n" },
+		[DOT] = { ".", "250 queued\r\n" },
+		[RSET] = { "RSET", "250 ok\r\n" },
+		[QUIT] = { "QUIT", "221 bye\r\n" },
+		[WHAT] = { "", "500 what\r\n" },
 	};
 	enum verb verb = STARTTLS;
 

@@ -110,13 +110,13 @@ fake_answer_mail(struct fake_client *client, const char *body)
 {
 	struct fake *fake = client->fake;
 	static const char *const rows[][2] = {
-		{"clean",    "stream: OK"					   },
-		{ "virus",   "stream: Test.Virus FOUND"                             },
-		{ "limit",   "stream: Heuristics.Limits.Exceeded.MaxRecursion FOUND"},
-		{ "pua",     "stream: PUA.Test.Tool FOUND"                          },
-		{ "trick",   "stream: Heuristics.Phishing.Test FOUND"               },
-		{ "error",   "stream: Can't allocate memory ERROR"                  },
-		{ "garbage", "\x01\x02 what?"                                       },
+		{ "clean", "stream: OK" },
+		{ "virus", "stream: Test.Virus FOUND" },
+		{ "limit", "stream: Heuristics.Limits.Exceeded.MaxRecursion FOUND" },
+		{ "pua", "stream: PUA.Test.Tool FOUND" },
+		{ "trick", "stream: Heuristics.Phishing.Test FOUND" },
+		{ "error", "stream: Can't allocate memory ERROR" },
+		{ "garbage", "\x01\x02 what?" },
 	};
 
 	fake->scans++;

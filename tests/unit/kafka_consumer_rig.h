@@ -228,15 +228,15 @@ produce(enum kafka_topic topic, int32_t partition, const void *header, size_t he
 	const void *body, size_t size)
 {
 	struct sending sending = {
-		.message = {.topic = topic,
-			    .partition = partition,
-			    .key = last_id,
-			    .key_size = ID_SIZE,
-			    .header = header,
-			    .header_size = header_size,
-			    .value = body,
-			    .value_size = size,
-			    .on_ack = on_ack}
+		.message = { .topic = topic,
+			.partition = partition,
+			.key = last_id,
+			.key_size = ID_SIZE,
+			.header = header,
+			.header_size = header_size,
+			.value = body,
+			.value_size = size,
+			.on_ack = on_ack },
 	};
 
 	kafka_produce(rig.producer.queue.producer, &sending.message);

@@ -398,7 +398,7 @@ static inline void
 write_stray(struct node *node, struct letter *letter, const Row *row, int64_t epoch)
 {
 	struct stray stray = {
-		.message = {.topic = KAFKA_STATE, .on_ack = on_stray}
+		.message = { .topic = KAFKA_STATE, .on_ack = on_stray },
 	};
 	Row zombie = *row;
 

@@ -137,7 +137,7 @@ put(enum topic topic, const Envelope *envelope, const void *data, size_t size)
 		.fn = ask_put,
 		.topic = topic,
 		.envelope = envelope,
-		.body = {.data = data, .size = size}
+		.body = { .data = data, .size = size },
 	};
 
 	return ask_wait(&ask);
@@ -150,7 +150,7 @@ put_spilled(enum topic topic, const Envelope *envelope, const char *name, uint64
 		.fn = ask_put,
 		.topic = topic,
 		.envelope = envelope,
-		.body = {.spill = name, .size = size}
+		.body = { .spill = name, .size = size },
 	};
 
 	return ask_wait(&ask);

@@ -251,8 +251,8 @@ peer_run(void *arg)
 
 	for (size_t i = 0; i < peer->count; i++) {
 		struct pollfd fds[2] = {
-			{.fd = peer->listeners[0],  .events = POLLIN},
-			{ .fd = peer->listeners[1], .events = POLLIN}
+			{ .fd = peer->listeners[0], .events = POLLIN },
+			{ .fd = peer->listeners[1], .events = POLLIN },
 		};
 		struct timeval patience = { .tv_sec = 20 };
 		struct wire wire = { 0 };

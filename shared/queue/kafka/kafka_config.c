@@ -77,8 +77,7 @@ tell_snapshot(struct kafka_watch *watch)
 	struct entry *entry, *next;
 
 	HASH_SORT(watch->entries, by_key);
-	HASH_ITER(hh, watch->entries, entry, next)
-	{
+	HASH_ITER (hh, watch->entries, entry, next) {
 		config_news_add(
 			news, entry->key, strlen(entry->key), entry->json, strlen(entry->json));
 		entry_drop(watch, entry);
@@ -192,8 +191,8 @@ run(void *arg)
 	rd_kafka_consume_stop(topic, 0);
 	rd_kafka_topic_destroy(topic);
 	rd_kafka_destroy(rk);
-	HASH_ITER(hh, watch->entries, entry, next)
-	entry_drop(watch, entry);
+	HASH_ITER (hh, watch->entries, entry, next)
+		entry_drop(watch, entry);
 	unlist(watch);
 	config_watch_leave(&watch->base);
 	return NULL;

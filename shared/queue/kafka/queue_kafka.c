@@ -88,7 +88,7 @@ put_new(struct kafka_queue *queue, enum kafka_topic topic, size_t data_size, que
 	struct put *put = xmalloc(sizeof *put + data_size);
 
 	*put = (struct put){
-		.message = {.topic = topic, .on_ack = on_put_ack, .on_let_go = on_put_let_go},
+		.message = { .topic = topic, .on_ack = on_put_ack, .on_let_go = on_put_let_go },
 		.queue = queue,
 		.loop = loop_current(),
 		.cb = cb,

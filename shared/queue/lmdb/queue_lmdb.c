@@ -30,13 +30,13 @@ open_tables(struct lmdb_queue *queue)
 		const char *name;
 		MDB_dbi *dbi;
 	} tables[] = {
-		{"body",     &queue->body                     },
-		{ "piece",   &queue->piece                    },
-		{ "inbound", &queue->topics[TOPIC_INBOUND].dbi},
-		{ "ready",   &queue->topics[TOPIC_READY].dbi  },
-		{ "parked",  &queue->parked                   },
-		{ "config",  &queue->config                   },
-		{ "bad",     &queue->bad                      },
+		{ "body", &queue->body },
+		{ "piece", &queue->piece },
+		{ "inbound", &queue->topics[TOPIC_INBOUND].dbi },
+		{ "ready", &queue->topics[TOPIC_READY].dbi },
+		{ "parked", &queue->parked },
+		{ "config", &queue->config },
+		{ "bad", &queue->bad },
 	};
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(queue->env, NULL, 0, &txn);

@@ -189,12 +189,12 @@ answers_become_verdicts(void **state)
 		enum verdict verdict;
 		const char *signature;
 	} rows[] = {
-		{"pua",    VERDICT_UNWANTED,    "PUA.Test.Tool"                          },
-		{ "trick", VERDICT_SUSPICIOUS,  "Heuristics.Phishing.Test"               },
-		{ "clean", VERDICT_CLEAN,       ""                                       },
-		{ "virus", VERDICT_INFECTED,    "Test.Virus"                             },
-		{ "limit", VERDICT_UNSCANNABLE, "Heuristics.Limits.Exceeded.MaxRecursion"},
-		{ "error", VERDICT_ERROR,       "Can't allocate memory"                  },
+		{ "pua", VERDICT_UNWANTED, "PUA.Test.Tool" },
+		{ "trick", VERDICT_SUSPICIOUS, "Heuristics.Phishing.Test" },
+		{ "clean", VERDICT_CLEAN, "" },
+		{ "virus", VERDICT_INFECTED, "Test.Virus" },
+		{ "limit", VERDICT_UNSCANNABLE, "Heuristics.Limits.Exceeded.MaxRecursion" },
+		{ "error", VERDICT_ERROR, "Can't allocate memory" },
 	};
 	struct fixture f;
 	struct job job;
@@ -500,11 +500,11 @@ a_clamd_that_would_let_viruses_through_is_refused(void **state)
 		size_t flag;
 		const char *why;
 	} rows[] = {
-		{offsetof(struct fake,  blind),     "signatures are missing"},
-		{ offsetof(struct fake, no_mail),   "ScanMail yes"          },
-		{ offsetof(struct fake, no_zip),    "ScanArchive yes"       },
-		{ offsetof(struct fake, no_nested), "AlertExceedsMax yes"   },
-		{ offsetof(struct fake, stranger),  "no clamd"              },
+		{ offsetof(struct fake, blind), "signatures are missing" },
+		{ offsetof(struct fake, no_mail), "ScanMail yes" },
+		{ offsetof(struct fake, no_zip), "ScanArchive yes" },
+		{ offsetof(struct fake, no_nested), "AlertExceedsMax yes" },
+		{ offsetof(struct fake, stranger), "no clamd" },
 	};
 
 	(void)state;

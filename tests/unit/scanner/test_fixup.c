@@ -18,11 +18,11 @@ static const struct {
 	uint64_t us;
 	const char *date;
 } dates[] = {
-	{0,		   "Thu, 1 Jan 1970 00:00:00 +0000" },
-	{ 1795492608123456,   "Tue, 24 Nov 2026 03:56:48 +0000"},
-	{ 1709164800000000,   "Thu, 29 Feb 2024 00:00:00 +0000"},
-	{ 1798761599999999,   "Thu, 31 Dec 2026 23:59:59 +0000"},
-	{ 253402300799000000, "Fri, 31 Dec 9999 23:59:59 +0000"},
+	{ 0, "Thu, 1 Jan 1970 00:00:00 +0000" },
+	{ 1795492608123456, "Tue, 24 Nov 2026 03:56:48 +0000" },
+	{ 1709164800000000, "Thu, 29 Feb 2024 00:00:00 +0000" },
+	{ 1798761599999999, "Thu, 31 Dec 2026 23:59:59 +0000" },
+	{ 253402300799000000, "Fri, 31 Dec 9999 23:59:59 +0000" },
 };
 
 static void
@@ -46,17 +46,17 @@ static const struct {
 	unsigned missing;
 	const char *mail_from, *fields;
 } rows[] = {
-	{"nothing is missing",                   0,						"a@b.c",       ""                                       },
-	{ "Date",				MISSING_DATE,				     "a@b.c",       DATE                                     },
-	{ "Message-ID",			  MISSING_MESSAGE_ID,                               "a@b.c",       ID                                       },
-	{ "From",				MISSING_FROM,				     "a@b.c",       "From: <a@b.c>\r\n"                      },
-	{ "From of the null sender",             MISSING_FROM,                                     "",            "From: <MAILER-DAEMON@relay.example>\r\n"},
-	{ "From of a quoted sender",             MISSING_FROM,                                     "\"a b\"@c.d", "From: <\"a b\"@c.d>\r\n"                },
-	{ "From of a sender in UTF-8",           MISSING_FROM,                                     "ä@c.d",      "From: <ä@c.d>\r\n"                     },
-	{ "From of a domain in UTF-8",           MISSING_FROM,                                     "a@ä.d",      "From: <a@xn--4ca.d>\r\n"                },
-	{ "all three",			   MISSING_DATE | MISSING_MESSAGE_ID | MISSING_FROM, "a@b.c",
-         DATE ID "From: <a@b.c>\r\n"														       },
-	{ "bits of later versions mean nothing", 1u << 20,                                         "a@b.c",       ""                                       },
+	{ "nothing is missing", 0, "a@b.c", "" },
+	{ "Date", MISSING_DATE, "a@b.c", DATE },
+	{ "Message-ID", MISSING_MESSAGE_ID, "a@b.c", ID },
+	{ "From", MISSING_FROM, "a@b.c", "From: <a@b.c>\r\n" },
+	{ "From of the null sender", MISSING_FROM, "", "From: <MAILER-DAEMON@relay.example>\r\n" },
+	{ "From of a quoted sender", MISSING_FROM, "\"a b\"@c.d", "From: <\"a b\"@c.d>\r\n" },
+	{ "From of a sender in UTF-8", MISSING_FROM, "ä@c.d", "From: <ä@c.d>\r\n" },
+	{ "From of a domain in UTF-8", MISSING_FROM, "a@ä.d", "From: <a@xn--4ca.d>\r\n" },
+	{ "all three", MISSING_DATE | MISSING_MESSAGE_ID | MISSING_FROM, "a@b.c",
+		DATE ID "From: <a@b.c>\r\n" },
+	{ "bits of later versions mean nothing", 1u << 20, "a@b.c", "" },
 };
 
 static void

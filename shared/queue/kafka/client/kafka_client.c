@@ -73,8 +73,8 @@ static void
 set_security(rd_kafka_conf_t *conf, const struct config *config)
 {
 	static const char *const protocols[2][2] = {
-		{"plaintext",       "ssl"     },
-                { "sasl_plaintext", "sasl_ssl"}
+		{ "plaintext", "ssl" },
+		{ "sasl_plaintext", "sasl_ssl" },
 	};
 	static const char *const mechanisms[] = { "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512" };
 	bool sasl = config->queue.sasl.mechanism != SASL_NONE;

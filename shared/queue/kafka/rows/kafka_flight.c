@@ -119,8 +119,8 @@ key_is_flying(const struct state_partition *partition, const char *key, size_t k
 {
 	const struct flight *flight;
 
-	TAILQ_FOREACH(flight, &partition->flying, link)
-	if (flight->message.key_size == key_size && !memcmp(flight->bytes, key, key_size))
-		return true;
+	TAILQ_FOREACH (flight, &partition->flying, link)
+		if (flight->message.key_size == key_size && !memcmp(flight->bytes, key, key_size))
+			return true;
 	return false;
 }

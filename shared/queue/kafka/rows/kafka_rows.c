@@ -350,8 +350,7 @@ answer_late(struct kafka_state *state)
 	if (now < state->late_checked_ms + 1000)
 		return;
 	state->late_checked_ms = now;
-	TAILQ_FOREACH(write, &state->writes, link)
-	{
+	TAILQ_FOREACH (write, &state->writes, link) {
 		if (now < write->asked_ms + LATE_MS)
 			break;
 		if (write->answered || !write->cb || !write->loop)

@@ -71,10 +71,8 @@ tell(struct kafka_state *state, struct state_partition *partition, bool gained)
 		return;
 	partition->told = gained;
 	notice = xmalloc(sizeof *notice);
-	*notice = (struct notice){
-		{NULL, on_notice},
-                state->view, (uint32_t)partition->number, gained
-	};
+	*notice = (struct notice){ { NULL, on_notice }, state->view, (uint32_t)partition->number,
+		gained };
 	atomic_fetch_add(&state->view->uses, 1);
 	loop_post(state->view->loop, &notice->task);
 }
@@ -106,11 +104,8 @@ tell_claimed(struct state_partition *partition, int err)
 	if (!loop)
 		return;
 	claimed = xmalloc(sizeof *claimed);
-	*claimed = (struct claimed){
-		{NULL, on_claimed_task},
-                partition->on_claimed, partition->arg, partition->number,
-		err
-	};
+	*claimed = (struct claimed){ { NULL, on_claimed_task }, partition->on_claimed,
+		partition->arg, partition->number, err };
 	loop_post(loop, &claimed->task);
 }
 

@@ -66,8 +66,7 @@ floor_of(struct kafka_state *state, const struct state_partition *partition)
 		floor = partition->body_end;
 	if (partition->doubtful_body < floor)
 		floor = partition->doubtful_body;
-	TAILQ_FOREACH(write, &state->writes, link)
-	{
+	TAILQ_FOREACH (write, &state->writes, link) {
 		int64_t needed = write->body_offset >= 0 ? write->body_offset : write->body_from;
 
 		if ((write->record || write->body_offset >= 0 || write->renewal) &&

@@ -44,9 +44,9 @@ zombie_fate(const struct state_partition *partition, const struct flight *flight
 {
 	const struct zombie *zombie;
 
-	TAILQ_FOREACH(zombie, &partition->zombies, link)
-	if (zombie->offset == flight->offset)
-		return -ETIMEDOUT;
+	TAILQ_FOREACH (zombie, &partition->zombies, link)
+		if (zombie->offset == flight->offset)
+			return -ETIMEDOUT;
 	return 0;
 }
 
@@ -95,14 +95,13 @@ zombie_note(struct state_partition *partition, const rd_kafka_message_t *message
 
 	if (message->key_len > STATE_KEY_MAX)
 		return;
-	TAILQ_FOREACH(zombie, &partition->zombies, link)
-	if (zombie->offset == message->offset)
-		return;
+	TAILQ_FOREACH (zombie, &partition->zombies, link)
+		if (zombie->offset == message->offset)
+			return;
 	LOG_WARN("a record of a process that is not the owner any more", "partition",
 		log_int(partition->number), "offset", log_int(message->offset));
 	zombie = zombie_new(message, newest);
-	TAILQ_FOREACH(other, &partition->zombies, link)
-	{
+	TAILQ_FOREACH (other, &partition->zombies, link) {
 		if (!is_of(other, message))
 			continue;
 		row_free(other->row);
@@ -206,9 +205,9 @@ zombies_answer(struct kafka_state *state)
 		if (!partition || TAILQ_EMPTY(&partition->zombies) ||
 			!state_partition_leased(state, partition))
 			continue;
-		TAILQ_FOREACH(zombie, &partition->zombies, link)
-		if (!zombie->under_way && partition->next > zombie->offset &&
-			!key_is_flying(partition, zombie->key, zombie->key_size))
-			zombie_answer(state, partition, zombie);
+		TAILQ_FOREACH (zombie, &partition->zombies, link)
+			if (!zombie->under_way && partition->next > zombie->offset &&
+				!key_is_flying(partition, zombie->key, zombie->key_size))
+				zombie_answer(state, partition, zombie);
 	}
 }

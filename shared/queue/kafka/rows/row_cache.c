@@ -348,7 +348,7 @@ row_cache_put(struct row_cache *cache, int32_t partition, const Row *row, const 
 		.site = row->site,
 		.site_length = strlen(row->site),
 		.lane = rows_lane(row->envelope->account),
-		.head = {row->due_us, body},
+		.head = { row->due_us, body },
 		.now_us = now_us,
 		.packed = packed,
 		.packed_size = packed_size,

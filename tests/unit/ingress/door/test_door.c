@@ -101,16 +101,16 @@ static const struct {
 	const char *one, *other;
 	bool same_client, same_network;
 } pairs[] = {
-	{"192.0.2.1",         "192.0.2.1",            true,  true },
-	{ "192.0.2.1",        "192.0.2.2",            false, true },
-	{ "192.0.2.1",        "192.0.3.1",            false, false},
-	{ "192.0.2.1",        "::ffff:192.0.2.1",     true,  true },
-	{ "::ffff:192.0.2.1", "::ffff:192.0.2.2",     false, true },
-	{ "::ffff:192.0.2.1", "::ffff:192.0.3.2",     false, false},
-	{ "2001:db8:0:1::1",  "2001:db8:0:1:ffff::2", true,  true },
-	{ "2001:db8:0:1::1",  "2001:db8:0:2::1",      false, true },
-	{ "2001:db8:0:1::1",  "2001:db8:1:1::1",      false, false},
-	{ "::1",              "0.0.0.1",              false, false},
+	{ "192.0.2.1", "192.0.2.1", true, true },
+	{ "192.0.2.1", "192.0.2.2", false, true },
+	{ "192.0.2.1", "192.0.3.1", false, false },
+	{ "192.0.2.1", "::ffff:192.0.2.1", true, true },
+	{ "::ffff:192.0.2.1", "::ffff:192.0.2.2", false, true },
+	{ "::ffff:192.0.2.1", "::ffff:192.0.3.2", false, false },
+	{ "2001:db8:0:1::1", "2001:db8:0:1:ffff::2", true, true },
+	{ "2001:db8:0:1::1", "2001:db8:0:2::1", false, true },
+	{ "2001:db8:0:1::1", "2001:db8:1:1::1", false, false },
+	{ "::1", "0.0.0.1", false, false },
 };
 
 static void
@@ -165,13 +165,11 @@ an_ipv6_network_has_a_rate_of_its_own(void **state)
 	char client[64];
 
 	(void)state;
-	open_door(&(struct door_options){
-		.total_max = MANY,
+	open_door(&(struct door_options){ .total_max = MANY,
 		.per_address_max = MANY,
 		.strangers_max = MANY,
 		.strangers_per_network = MANY,
-		.rates = {2, 2, 2}
-        });
+		.rates = { 2, 2, 2 } });
 	for (; i < MANY && answer == DOOR_OPEN; i++) {
 		snprintf(client, sizeof client, "2001:db8:0:%x::1", i);
 		answer = come(i, client);
@@ -187,13 +185,11 @@ neighbours_in_an_ipv4_network_do_not_spend_each_other_s_rate(void **state)
 	char client[64];
 
 	(void)state;
-	open_door(&(struct door_options){
-		.total_max = MANY,
+	open_door(&(struct door_options){ .total_max = MANY,
 		.per_address_max = MANY,
 		.strangers_max = MANY,
 		.strangers_per_network = MANY,
-		.rates = {1, 1, 1}
-        });
+		.rates = { 1, 1, 1 } });
 	for (unsigned i = 0; i < MANY; i++) {
 		snprintf(client, sizeof client, "192.0.2.%u", i);
 		assert_int_equal(come(i, client), DOOR_OPEN);
@@ -321,13 +317,11 @@ a_million_addresses_are_no_memory(void **state)
 	uint8_t *bytes = (uint8_t *)&ip.sa + 4; /* of a sockaddr_in */
 
 	(void)state;
-	open_door(&(struct door_options){
-		.total_max = 10,
+	open_door(&(struct door_options){ .total_max = 10,
 		.per_address_max = 9,
 		.strangers_max = 5,
 		.strangers_per_network = 9,
-		.rates = {1, 1, 1}
-        });
+		.rates = { 1, 1, 1 } });
 	for (unsigned i = 0; i < 1000000; i++) {
 		struct guest *guest;
 

@@ -76,23 +76,23 @@ static const struct row {
 	const char *name, *in, *out;
 	unsigned flags;
 } rows[] = {
-	{"a message without a line is empty",               ".\r\n",             "",               0          },
-	{ "lines come through as they are",                 "a\r\nb\r\n.\r\n",   "a\r\nb\r\n",     0          },
-	{ "an empty line is kept",                          "\r\n.\r\n",         "\r\n",           0          },
-	{ "a doubled dot is one dot",                       "..\r\n.\r\n",       ".\r\n",          0          },
-	{ "a dot before text is dropped",                   ".a\r\n.\r\n",       "a\r\n",          0          },
-	{ "three dots are two",                             "a\r\n...\r\n.\r\n", "a\r\n..\r\n",    0          },
-	{ "a dot inside a line is kept",                    "a.b.\r\n.\r\n",     "a.b.\r\n",       0          },
-	{ "a bare LF becomes CRLF",                         "a\nb\r\n.\r\n",     "a\r\nb\r\n",     DOT_BARE_LF},
-	{ "a bare CR becomes CRLF",                         "a\rb\r\n.\r\n",     "a\r\nb\r\n",     DOT_BARE_CR},
-	{ "CR CR LF is one line ending",                    "a\r\r\nb\r\n.\r\n", "a\r\nb\r\n",     DOT_BARE_CR},
-	{ "LF CR is two line endings",                      "a\n\rb\r\n.\r\n",   "a\r\n\r\nb\r\n",
-         DOT_BARE_LF | DOT_BARE_CR									    },
-	{ "a dot behind a bare LF is text",                 "a\n.b\r\n.\r\n",    "a\r\n.b\r\n",    DOT_BARE_LF},
-	{ "two dots behind a bare LF stay two",             "a\n..b\r\n.\r\n",   "a\r\n..b\r\n",   DOT_BARE_LF},
-	{ "a dot behind a bare CR is text",                 "a\r.b\r\n.\r\n",    "a\r\n.b\r\n",    DOT_BARE_CR},
-	{ "octets above 127 are seen and kept",             "\xc3\xa9\r\n.\r\n", "\xc3\xa9\r\n",   DOT_8BIT   },
-	{ "CR CR LF dot CRLF ends, for CRLF.CRLF is there", "a\r\r\n.\r\n",      "a\r\n",          DOT_BARE_CR},
+	{ "a message without a line is empty", ".\r\n", "", 0 },
+	{ "lines come through as they are", "a\r\nb\r\n.\r\n", "a\r\nb\r\n", 0 },
+	{ "an empty line is kept", "\r\n.\r\n", "\r\n", 0 },
+	{ "a doubled dot is one dot", "..\r\n.\r\n", ".\r\n", 0 },
+	{ "a dot before text is dropped", ".a\r\n.\r\n", "a\r\n", 0 },
+	{ "three dots are two", "a\r\n...\r\n.\r\n", "a\r\n..\r\n", 0 },
+	{ "a dot inside a line is kept", "a.b.\r\n.\r\n", "a.b.\r\n", 0 },
+	{ "a bare LF becomes CRLF", "a\nb\r\n.\r\n", "a\r\nb\r\n", DOT_BARE_LF },
+	{ "a bare CR becomes CRLF", "a\rb\r\n.\r\n", "a\r\nb\r\n", DOT_BARE_CR },
+	{ "CR CR LF is one line ending", "a\r\r\nb\r\n.\r\n", "a\r\nb\r\n", DOT_BARE_CR },
+	{ "LF CR is two line endings", "a\n\rb\r\n.\r\n", "a\r\n\r\nb\r\n",
+		DOT_BARE_LF | DOT_BARE_CR },
+	{ "a dot behind a bare LF is text", "a\n.b\r\n.\r\n", "a\r\n.b\r\n", DOT_BARE_LF },
+	{ "two dots behind a bare LF stay two", "a\n..b\r\n.\r\n", "a\r\n..b\r\n", DOT_BARE_LF },
+	{ "a dot behind a bare CR is text", "a\r.b\r\n.\r\n", "a\r\n.b\r\n", DOT_BARE_CR },
+	{ "octets above 127 are seen and kept", "\xc3\xa9\r\n.\r\n", "\xc3\xa9\r\n", DOT_8BIT },
+	{ "CR CR LF dot CRLF ends, for CRLF.CRLF is there", "a\r\r\n.\r\n", "a\r\n", DOT_BARE_CR },
 };
 
 static void
@@ -171,12 +171,12 @@ nul_near_a_dot_ends_nothing(void **state)
 		const char *bytes;
 		size_t size;
 	} cases[] = {
-		{"\r\n\0.\r\n",  6},
-		{ "\r\n.\0\r\n", 6},
-		{ "\r\0\n.\r\n", 6},
-		{ "\r\n.\r\0\n", 6},
-		{ "\0\n.\r\n",   5},
-		{ "\0.\0",       3},
+		{ "\r\n\0.\r\n", 6 },
+		{ "\r\n.\0\r\n", 6 },
+		{ "\r\0\n.\r\n", 6 },
+		{ "\r\n.\r\0\n", 6 },
+		{ "\0\n.\r\n", 5 },
+		{ "\0.\0", 3 },
 	};
 	static struct result r;
 

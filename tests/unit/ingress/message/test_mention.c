@@ -18,48 +18,51 @@
 static const struct {
 	const char *what, *value, *text; /* without edges */
 } texts[] = {
-	{"plain text",                   "Joe <a@b.c>",                        "Joe <a@b.c>"  },
-	{ "folds",		       "a\r\n b\r\n\tc",                     "a b c"        },
-	{ "a charset with signs in it",  "=?UTF@_7?q?a+AEA-b?=",               "a@b"          },
-	{ "a word in Q",                 "=?utf-8?q?a=40b_c=3d?=",             "a@b c="       },
-	{ "a word in B",                 "=?UTF-8?B?YUBi?=",                   "a@b"          },
-	{ "B without its end",           "=?utf-8?b?YUBiYw?=",                 "a@bc"         },
-	{ "B with an end in the middle", "=?utf-8?b?YQ==QGI=?=",               "a@b"          },
-	{ "B with a fold",               "=?utf-8?b?YU\r\n Bi?=",              "a@b"          },
-	{ "a language",                  "=?utf-8*de-AT?q?a?=",                "a"            },
-	{ "two words",                   "=?utf-8?q?a=40?= \r\n =?x?b?Yg==?=", "a@b"          },
-	{ "a word and text",             "=?utf-8?q?a?= b =?utf-8?q?c?=",      "a b c"        },
-	{ "a word within an atom",       "a=?utf-8?q?=40?=b",                  "a@b"          },
-	{ "a word in quotes",            "\"=?utf-8?q?a=40b?=\"",              "a@b"          },
-	{ "blanks in a word",            "=?utf-8?q?a b?=",                    "a b"          },
-	{ "a character cut in two",      "=?utf-8?q?=C3?= =?utf-8?q?=A9?=",    "\xc3\xa9"     },
-	{ "Latin-1",		     "=?iso-8859-1?q?=E9?=",               "\xc3\xa9"     },
-	{ "Latin-1 without a word",      "\xe9",                               "\xc3\xa9"     },
-	{ "UTF-7",		       "=?utf-7?q?a+AEA-b+-c+AGQ?=",         "a@b+cd"       },
-	{ "UTF-16, big first",           "=?utf-16?b?AGEAQABi?=",              "a@b"          },
-	{ "UTF-16, little first",        "=?utf-16le?b?YQBAAGIA?=",            "a@b"          },
-	{ "UTF-16 with a mark",          "=?utf-16?b?//5hAEAAYgA=?=",          "a@b"          },
-	{ "UTF-32",		      "=?utf-32be?b?AAAAYQAAAEAAAABi?=",    "a@b"          },
-	{ "ISO-2022-JP, ASCII",          "=?iso-2022-jp?q?a=1B(J@=1B(Bb?=",    "a@b"          },
-	{ "ISO-2022-JP, wide",           "=?iso-2022-jp?q?=1B$B#a!w#b=1B(B?=", "a@b"          },
-	{ "ISO-2022-JP, Japanese",       "=?iso-2022-jp?q?a=1B$B;3@n=1B(Bb?=",
-         "a?"
-		"?b"									  },
-	{ "EUC, wide",                   "=?euc-jp?q?=A3=E1=A1=F7=A3=E2?=",    "a@b"          },
-	{ "another encoding",            "=?utf-8?x?a?=",                      "=?utf-8?x?a?="},
-	{ "no end",		      "=?utf-8?q?a=40b <c>",                "a@b <c>"      },
+	{ "plain text", "Joe <a@b.c>", "Joe <a@b.c>" },
+	{ "folds", "a\r\n b\r\n\tc", "a b c" },
+	{ "a charset with signs in it", "=?UTF@_7?q?a+AEA-b?=", "a@b" },
+	{ "a word in Q", "=?utf-8?q?a=40b_c=3d?=", "a@b c=" },
+	{ "a word in B", "=?UTF-8?B?YUBi?=", "a@b" },
+	{ "B without its end", "=?utf-8?b?YUBiYw?=", "a@bc" },
+	{ "B with an end in the middle", "=?utf-8?b?YQ==QGI=?=", "a@b" },
+	{ "B with a fold", "=?utf-8?b?YU\r\n Bi?=", "a@b" },
+	{ "a language", "=?utf-8*de-AT?q?a?=", "a" },
+	{ "two words", "=?utf-8?q?a=40?= \r\n =?x?b?Yg==?=", "a@b" },
+	{ "a word and text", "=?utf-8?q?a?= b =?utf-8?q?c?=", "a b c" },
+	{ "a word within an atom", "a=?utf-8?q?=40?=b", "a@b" },
+	{ "a word in quotes", "\"=?utf-8?q?a=40b?=\"", "a@b" },
+	{ "blanks in a word", "=?utf-8?q?a b?=", "a b" },
+	{ "a character cut in two", "=?utf-8?q?=C3?= =?utf-8?q?=A9?=", "\xc3\xa9" },
+	{ "Latin-1", "=?iso-8859-1?q?=E9?=", "\xc3\xa9" },
+	{ "Latin-1 without a word", "\xe9", "\xc3\xa9" },
+	{ "UTF-7", "=?utf-7?q?a+AEA-b+-c+AGQ?=", "a@b+cd" },
+	{ "UTF-16, big first", "=?utf-16?b?AGEAQABi?=", "a@b" },
+	{ "UTF-16, little first", "=?utf-16le?b?YQBAAGIA?=", "a@b" },
+	{ "UTF-16 with a mark", "=?utf-16?b?//5hAEAAYgA=?=", "a@b" },
+	{ "UTF-32", "=?utf-32be?b?AAAAYQAAAEAAAABi?=", "a@b" },
+	{ "ISO-2022-JP, ASCII", "=?iso-2022-jp?q?a=1B(J@=1B(Bb?=", "a@b" },
+	{ "ISO-2022-JP, wide", "=?iso-2022-jp?q?=1B$B#a!w#b=1B(B?=", "a@b" },
+	{ "ISO-2022-JP, Japanese", "=?iso-2022-jp?q?a=1B$B;3@n=1B(Bb?=",
+		"a?"
+		"?b" },
+	{ "EUC, wide", "=?euc-jp?q?=A3=E1=A1=F7=A3=E2?=", "a@b" },
+	{ "another encoding", "=?utf-8?x?a?=", "=?utf-8?x?a?=" },
+	{ "no end", "=?utf-8?q?a=40b <c>", "a@b <c>" },
 	{ "no text",
-         "=?utf-8?q?"
-		"?=",							  ""             },
-	{ "wide ASCII",                  "a" WIDE_AT "b",                      "a@b"          },
+		"=?utf-8?q?"
+		"?=",
+		"" },
+	{ "wide ASCII", "a" WIDE_AT "b", "a@b" },
 	{ "dots of other scripts",
-         "a\xe3\x80\x82"
+		"a\xe3\x80\x82"
 		"b\xef\xbd\xa1"
-		"c",							   "a.b.c"        },
+		"c",
+		"a.b.c" },
 	{ "what does not show",
-         "a\xe2\x80\x8d\xc2\xad\xef\xbb\xbf"
+		"a\xe2\x80\x8d\xc2\xad\xef\xbb\xbf"
 		"b\x01"
-		"c\x7f",						       "abc"          },
+		"c\x7f",
+		"abc" },
 };
 
 /* Exactly as much room as is promised: the sanitizer sees a byte too many. */
@@ -108,11 +111,11 @@ static void
 words_and_lines_have_edges(void **state)
 {
 	static const char *const rows[][2] = {
-		{"a=?x?q?b?=c",            "a\"b\"c" },
-		{ "=?x?q?a?= =?x?q?b?= c", "\"ab\" c"},
-		{ "=?x?q?a=0Ab?=",         "\"a\"b\""},
-		{ "=?x?b?YQ==Yg==?=",      "\"a\"b\""},
-		{ "a\r\n b",               "a\"\" b" },
+		{ "a=?x?q?b?=c", "a\"b\"c" },
+		{ "=?x?q?a?= =?x?q?b?= c", "\"ab\" c" },
+		{ "=?x?q?a=0Ab?=", "\"a\"b\"" },
+		{ "=?x?b?YQ==Yg==?=", "\"a\"b\"" },
+		{ "a\r\n b", "a\"\" b" },
 	};
 
 	(void)state;
@@ -129,24 +132,25 @@ words_and_lines_have_edges(void **state)
 static const struct {
 	const char *what, *text, *domains, *joined; /* each followed by "|" */
 } names[] = {
-	{"none",			       "Joe",                 "",                   ""                  },
-	{ "an address",			"a@b.example",         "b.example|",         "b.example|"        },
-	{ "in capitals, with a dot behind it", "a@B.Example.",        "b.example|",         "b.example|"        },
-	{ "two",			       "a@b.c <d@e.f>",       "b.c|e.f|",           "b.c|e.f|"          },
-	{ "punctuation behind it",             "(a@b.c), a@d.e's",    "b.c|d.e|",           "b.c|d.e|"          },
+	{ "none", "Joe", "", "" },
+	{ "an address", "a@b.example", "b.example|", "b.example|" },
+	{ "in capitals, with a dot behind it", "a@B.Example.", "b.example|", "b.example|" },
+	{ "two", "a@b.c <d@e.f>", "b.c|e.f|", "b.c|e.f|" },
+	{ "punctuation behind it", "(a@b.c), a@d.e's", "b.c|d.e|", "b.c|d.e|" },
 	{ "quotes of other scripts",
-         "\xc2\xab"
-		"a@b.c\xc2\xbb",				      "b.c|",               "b.c|"              },
-	{ "a blank behind the sign",           "a @ b.c",             "b.c|",               "b.c|"              },
-	{ "a blank in the name",               "a@b. c",              "b|",                 "b.c|"              },
-	{ "a quote in the name",               "a@b\"c\".d",          "b|",                 "bc.d|"             },
-	{ "two dots",			  "a@b..c",              "|",                  "b.c|"              },
-	{ "nothing behind it",                 "a@",                  "|",                  "|"                 },
-	{ "a literal",			 "a@[192.0.2.1]",       "|",                  "|"                 },
-	{ "a percent sign",                    "a%b.c@d.e",           "b.c|d.e|",           "b.c|d.e|"          },
-	{ "a number",			  "50% off",             "off|",               "off|"              },
-	{ "not ASCII",			 "a@b\xc3\xbc.example", "xn--b-eha.example|", "xn--b-eha.example|"},
-	{ "a picture",			 "a@\xf0\x9f\x98\x80",  "|",                  "|"                 },
+		"\xc2\xab"
+		"a@b.c\xc2\xbb",
+		"b.c|", "b.c|" },
+	{ "a blank behind the sign", "a @ b.c", "b.c|", "b.c|" },
+	{ "a blank in the name", "a@b. c", "b|", "b.c|" },
+	{ "a quote in the name", "a@b\"c\".d", "b|", "bc.d|" },
+	{ "two dots", "a@b..c", "|", "b.c|" },
+	{ "nothing behind it", "a@", "|", "|" },
+	{ "a literal", "a@[192.0.2.1]", "|", "|" },
+	{ "a percent sign", "a%b.c@d.e", "b.c|d.e|", "b.c|d.e|" },
+	{ "a number", "50% off", "off|", "off|" },
+	{ "not ASCII", "a@b\xc3\xbc.example", "xn--b-eha.example|", "xn--b-eha.example|" },
+	{ "a picture", "a@\xf0\x9f\x98\x80", "|", "|" },
 };
 
 static void

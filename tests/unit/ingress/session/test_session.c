@@ -99,16 +99,14 @@ setup(void **state)
 	stats_register();
 	ingress.queue = &fake_queue;
 	ingress.familiar = familiar_new(10);
-	ingress.door = door_new(&(struct door_options){
-		.total_max = 10,
+	ingress.door = door_new(&(struct door_options){ .total_max = 10,
 		.per_address_max = 10,
 		.strangers_max = 10,
 		.strangers_per_network = 10,
-		.rates = {1000, 1000, 1000},
+		.rates = { 1000, 1000, 1000 },
 		.patience_ms = 60000,
 		.familiar = ingress.familiar,
-		.turn_out = session_turn_out
-        });
+		.turn_out = session_turn_out });
 	worker_enter(&worker);
 	worker.loop = loop_new("test");
 	timer_init(&worker.reaper, worker.loop, on_reap, &worker);

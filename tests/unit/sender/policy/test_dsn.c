@@ -10,14 +10,14 @@ whom_a_report_is_wanted_for(void **state)
 		uint32_t notify;
 		bool failure, delay;
 	} rows[] = {
-		{0,				true,  true },
-		{ NOTIFY_NEVER,                    false, false},
-		{ NOTIFY_SUCCESS,                  false, false},
-		{ NOTIFY_FAILURE,                  true,  false},
-		{ NOTIFY_DELAY,                    false, true },
-		{ NOTIFY_FAILURE | NOTIFY_DELAY,   true,  true },
-		{ NOTIFY_SUCCESS | NOTIFY_FAILURE, true,  false},
-		{ NOTIFY_NEVER | NOTIFY_FAILURE,   false, false},
+		{ 0, true, true },
+		{ NOTIFY_NEVER, false, false },
+		{ NOTIFY_SUCCESS, false, false },
+		{ NOTIFY_FAILURE, true, false },
+		{ NOTIFY_DELAY, false, true },
+		{ NOTIFY_FAILURE | NOTIFY_DELAY, true, true },
+		{ NOTIFY_SUCCESS | NOTIFY_FAILURE, true, false },
+		{ NOTIFY_NEVER | NOTIFY_FAILURE, false, false },
 	};
 
 	(void)state;
@@ -170,14 +170,14 @@ the_status_agrees_with_the_action(void **state)
 		bool expired;
 		const char *field;
 	} rows[] = {
-		{"5.7.1",     DSN_FAILURE, false, "Action: failed\r\nStatus: 5.7.1\r\n" },
-		{ "4.2.2",    DSN_FAILURE, false, "Action: failed\r\nStatus: 5.0.0\r\n" },
-		{ "",         DSN_FAILURE, false, "Action: failed\r\nStatus: 5.0.0\r\n" },
+		{ "5.7.1", DSN_FAILURE, false, "Action: failed\r\nStatus: 5.7.1\r\n" },
+		{ "4.2.2", DSN_FAILURE, false, "Action: failed\r\nStatus: 5.0.0\r\n" },
+		{ "", DSN_FAILURE, false, "Action: failed\r\nStatus: 5.0.0\r\n" },
 		{ "5.1\r\nX", DSN_FAILURE, false, "Action: failed\r\nStatus: 5.0.0\r\n" },
-		{ "4.2.2",    DSN_FAILURE, true,  "Action: failed\r\nStatus: 5.4.7\r\n" },
-		{ "5.7.0",    DSN_FAILURE, true,  "Action: failed\r\nStatus: 5.7.0\r\n" },
-		{ "4.2.2",    DSN_DELAY,   false, "Action: delayed\r\nStatus: 4.2.2\r\n"},
-		{ "5.2.2",    DSN_DELAY,   false, "Action: delayed\r\nStatus: 4.0.0\r\n"},
+		{ "4.2.2", DSN_FAILURE, true, "Action: failed\r\nStatus: 5.4.7\r\n" },
+		{ "5.7.0", DSN_FAILURE, true, "Action: failed\r\nStatus: 5.7.0\r\n" },
+		{ "4.2.2", DSN_DELAY, false, "Action: delayed\r\nStatus: 4.2.2\r\n" },
+		{ "5.2.2", DSN_DELAY, false, "Action: delayed\r\nStatus: 4.0.0\r\n" },
 	};
 
 	(void)state;
@@ -197,16 +197,16 @@ what_the_sender_named_comes_back_decoded(void **state)
 	static const struct {
 		const char *orcpt, *field;
 	} rows[] = {
-		{"rfc822;bob+2Bx@remote.example",
-                 "\r\nOriginal-Recipient: rfc822;bob+x@remote.e"                                       },
-		{ "rfc822;bob+zz+2",              "\r\nOriginal-Recipient: rfc822;bob+zz+2\r\n"        },
-		{ "rfc822;b+0D+0AAction:+20x",    "\r\nOriginal-Recipient: rfc822;b  Action: x\r\n"    },
-		{ "utf-8;b\\x{E9}@x+2B",          "\r\nOriginal-Recipient: utf-8;b\\x{E9}@x+2B\r\n"    },
-		{ "utf-8;bé\\x{2B}@x",           "\r\nOriginal-Recipient: utf-8;b\\x{E9}\\x{2B}@x\r\n"},
-		{ "X-odd;y",                      "\r\nOriginal-Recipient: X-odd;y\r\n"                },
-		{ "none",                         NULL						 },
-		{ ";none",                        NULL						 },
-		{ "a b;none",                     NULL						 },
+		{ "rfc822;bob+2Bx@remote.example",
+			"\r\nOriginal-Recipient: rfc822;bob+x@remote.e" },
+		{ "rfc822;bob+zz+2", "\r\nOriginal-Recipient: rfc822;bob+zz+2\r\n" },
+		{ "rfc822;b+0D+0AAction:+20x", "\r\nOriginal-Recipient: rfc822;b  Action: x\r\n" },
+		{ "utf-8;b\\x{E9}@x+2B", "\r\nOriginal-Recipient: utf-8;b\\x{E9}@x+2B\r\n" },
+		{ "utf-8;bé\\x{2B}@x", "\r\nOriginal-Recipient: utf-8;b\\x{E9}\\x{2B}@x\r\n" },
+		{ "X-odd;y", "\r\nOriginal-Recipient: X-odd;y\r\n" },
+		{ "none", NULL },
+		{ ";none", NULL },
+		{ "a b;none", NULL },
 	};
 
 	(void)state;
@@ -321,46 +321,46 @@ a_report_is_as_plain_as_it_can_be(void **state)
 		bool smtputf8, ascii;
 		const char *has[4];
 	} rows[] = {
-		{"a@b.example",        "c@d.example",        "Subject: x\r\n\r\nx\r\n",             "FULL", true,  true,
-                 { "\r\nContent-Type: message/rfc822\r\n\r\n",
-				"Final-Recipient: rfc822;c@d.e" }									    },
-		{ "a@b.example",       "c@d.example",        "Subject: ä\r\n\r\nx\r\n",            "HDRS", false, true,
-                 { HEADERS, quoted, "\r\n\r\nSubject: =C3=A4\r\n" }                                                                          },
-		{ "a@b.example",       "c@d.example",        "Subject: \xe4=\r\n\r\nx\r\n",         "",     true,  true,
-                 { HEADERS "\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-				  "Subject: =E4=3D\r\n" }										    },
-		{ "a@b.example",       "c@d.example",        "Subject: x\r\n\r\nä\r\n",            "HDRS", false, true,
-                 { HEADERS "\r\n\r\nSubject" }											       },
-		{ "a@b.example",       "c@d.example",        SAYS("8BIT ") "\r\nä\r\n",            "FULL", true,  false,
-                 { "\r\nContent-Type: message/rfc822", eight, "\r\n\r\nä\r\n" }                                                             },
-		{ "a@b.example",       "c@d.example",        SAYS("binary") "\r\nä\r\n",           "FULL", false, false,
-                 { "\r\nContent-Type: message/rfc822", eight }									       },
-		{ "a@b.example",       "c@d.example",        SAYS("7bit") "\r\nä\r\n",             "FULL", false, true,
-                 { HEADERS "\r\n\r\nContent-T" }											     },
-		{ "a@b.example",       "c@d.example",        "Subject: x\r\n\r\nä\r\n",            "FULL", false, true,
-                 { HEADERS "\r\n\r\nSubject" }											       },
-		{ "a@b.example",       "c@d.example",        SAYS("8bit") "To: ä@x\r\n\r\nä\r\n", "FULL", true,
-                 true,												    { HEADERS, quoted }},
-		{ "a@b.example",       "ø+1@d.example",     "Subject: x\r\n\r\nx\r\n",             "",     true,  true,
-                 { "\r\nContent-Type: message/delivery-status\r\n\r\n",
+		{ "a@b.example", "c@d.example", "Subject: x\r\n\r\nx\r\n", "FULL", true, true,
+			{ "\r\nContent-Type: message/rfc822\r\n\r\n",
+				"Final-Recipient: rfc822;c@d.e" } },
+		{ "a@b.example", "c@d.example", "Subject: ä\r\n\r\nx\r\n", "HDRS", false, true,
+			{ HEADERS, quoted, "\r\n\r\nSubject: =C3=A4\r\n" } },
+		{ "a@b.example", "c@d.example", "Subject: \xe4=\r\n\r\nx\r\n", "", true, true,
+			{ HEADERS "\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+				  "Subject: =E4=3D\r\n" } },
+		{ "a@b.example", "c@d.example", "Subject: x\r\n\r\nä\r\n", "HDRS", false, true,
+			{ HEADERS "\r\n\r\nSubject" } },
+		{ "a@b.example", "c@d.example", SAYS("8BIT ") "\r\nä\r\n", "FULL", true, false,
+			{ "\r\nContent-Type: message/rfc822", eight, "\r\n\r\nä\r\n" } },
+		{ "a@b.example", "c@d.example", SAYS("binary") "\r\nä\r\n", "FULL", false, false,
+			{ "\r\nContent-Type: message/rfc822", eight } },
+		{ "a@b.example", "c@d.example", SAYS("7bit") "\r\nä\r\n", "FULL", false, true,
+			{ HEADERS "\r\n\r\nContent-T" } },
+		{ "a@b.example", "c@d.example", "Subject: x\r\n\r\nä\r\n", "FULL", false, true,
+			{ HEADERS "\r\n\r\nSubject" } },
+		{ "a@b.example", "c@d.example", SAYS("8bit") "To: ä@x\r\n\r\nä\r\n", "FULL", true,
+			true, { HEADERS, quoted } },
+		{ "a@b.example", "ø+1@d.example", "Subject: x\r\n\r\nx\r\n", "", true, true,
+			{ "\r\nContent-Type: message/delivery-status\r\n\r\n",
 				"\r\nFinal-Recipient: utf-8;\\x{F8}\\x{2B}1@d.example\r\n",
-				"\r\n<=C3=B8+1@d.example>\r\n" }									     },
-		{ "a@b.example",       "c@bücher.example",  "Subject: x\r\n\r\nx\r\n",             "",     true,  true,
-                 { "\r\nFinal-Recipient: rfc822;c@xn--bcher-kva.example\r\n" }                                                               },
-		{ "a@bücher.example", "c@d.example",        "Subject: x\r\n\r\nx\r\n",             "",     true,  true,
-                 { "\r\nTo: <a@xn--bcher-kva.example>\r\n" }										 },
-		{ "ä@b.example",      "c@d.example",        "To: ä@x\r\n\r\nx\r\n",               "FULL", true,  false,
-                 { "\r\nTo: <ä@b.example>\r\n",
+				"\r\n<=C3=B8+1@d.example>\r\n" } },
+		{ "a@b.example", "c@bücher.example", "Subject: x\r\n\r\nx\r\n", "", true, true,
+			{ "\r\nFinal-Recipient: rfc822;c@xn--bcher-kva.example\r\n" } },
+		{ "a@bücher.example", "c@d.example", "Subject: x\r\n\r\nx\r\n", "", true, true,
+			{ "\r\nTo: <a@xn--bcher-kva.example>\r\n" } },
+		{ "ä@b.example", "c@d.example", "To: ä@x\r\n\r\nx\r\n", "FULL", true, false,
+			{ "\r\nTo: <ä@b.example>\r\n",
 				"\r\nContent-Type: message/delivery-status\r\n\r\n",
-				"\r\nContent-Type: message/global\r\nContent-Transfer-Encoding: 8bit\r\n" }                                  },
-		{ "ä@b.example",      "ø@bücher.example", "To: ä@x\r\n\r\nx\r\n",               "",     true,  false,
-                 { "\r\nContent-Type: message/global-delivery-status\r\n"
+				"\r\nContent-Type: message/global\r\nContent-Transfer-Encoding: 8bit\r\n" } },
+		{ "ä@b.example", "ø@bücher.example", "To: ä@x\r\n\r\nx\r\n", "", true, false,
+			{ "\r\nContent-Type: message/global-delivery-status\r\n"
 			  "Content-Transfer-Encoding: 8bit",
 				"\r\nFinal-Recipient: utf-8;ø@bücher.example\r\n",
 				"\r\nContent-Type: message/global-headers\r\n"
-				"Content-Transfer-Encoding: 8bit" }									  },
-		{ "ä@b.example",      "c@d.example",        "Subject: \xe4\r\n\r\nx\r\n",          "",     true,  false,
-                 { HEADERS "\r\nContent-Transfer-Encoding: quoted-printable\r\n" }                                                           },
+				"Content-Transfer-Encoding: 8bit" } },
+		{ "ä@b.example", "c@d.example", "Subject: \xe4\r\n\r\nx\r\n", "", true, false,
+			{ HEADERS "\r\nContent-Transfer-Encoding: quoted-printable\r\n" } },
 	};
 
 	(void)state;
@@ -425,11 +425,11 @@ odd_originals_become_lines(void **state)
 	static const struct {
 		const char *original, *shown;
 	} rows[] = {
-		{"A: 1\nB: 2\n\nbody",      "\r\n\r\nA: 1\r\nB: 2\r\n\r\nbody\r\n"},
-		{ "A: 1\rB: 2\r\n\r\nbody", "\r\n\r\nA: 1\r\nB: 2\r\n\r\nbody\r\n"},
-		{ "A: 1",                   "\r\n\r\nA: 1\r\n\r\n\r\n--=_"        },
-		{ "no header at all\r\n",   "\r\n\r\n\r\nno header at all\r\n"    },
-		{ "",		       "\r\n\r\n\r\n\r\n--=_"                },
+		{ "A: 1\nB: 2\n\nbody", "\r\n\r\nA: 1\r\nB: 2\r\n\r\nbody\r\n" },
+		{ "A: 1\rB: 2\r\n\r\nbody", "\r\n\r\nA: 1\r\nB: 2\r\n\r\nbody\r\n" },
+		{ "A: 1", "\r\n\r\nA: 1\r\n\r\n\r\n--=_" },
+		{ "no header at all\r\n", "\r\n\r\n\r\nno header at all\r\n" },
+		{ "", "\r\n\r\n\r\n\r\n--=_" },
 	};
 
 	(void)state;

@@ -139,12 +139,12 @@ reputation_counts_what_is_the_recipients_fault(void **state)
 		const char *reply;
 		bool hard, unknown;
 	} judged[] = {
-		{STEP_RCPT,  "550 5.1.1 no such user",           true,  true },
-		{ STEP_RCPT, "550 no such user",                 true,  false},
-		{ STEP_RCPT, "550 5.2.1 disabled",               true,  false},
-		{ STEP_RCPT, "550 5.7.1 your address is listed", false, false},
-		{ STEP_RCPT, "450 4.1.1 not now",                false, false},
-		{ STEP_DOT,  "554 5.6.0 no",                     false, false},
+		{ STEP_RCPT, "550 5.1.1 no such user", true, true },
+		{ STEP_RCPT, "550 no such user", true, false },
+		{ STEP_RCPT, "550 5.2.1 disabled", true, false },
+		{ STEP_RCPT, "550 5.7.1 your address is listed", false, false },
+		{ STEP_RCPT, "450 4.1.1 not now", false, false },
+		{ STEP_DOT, "554 5.6.0 no", false, false },
 	};
 	struct outcome outcome;
 
@@ -173,27 +173,27 @@ a_refusal_for_lack_of_tls_is_told_from_others(void **state)
 		const char *reply;
 		bool tls;
 	} refusals[] = {
-		{"530 5.7.0 Must issue a STARTTLS command first",              true },
-		{ "530 no",						    true },
-		{ "523 5.7.10 Encryption Needed",                              true },
-		{ "554 5.7.10 no",					     true },
-		{ "450 4.7.10 not like this",                                  true },
-		{ "451 5.7.3 STARTTLS is required to send mail [mx.example]",  true },
-		{ "503 5.5.1 Must issue a STARTTLS command first",             true },
-		{ "550 Must issue a starttls command first",                   true },
-		{ "550 5.7.1 TLS required for this domain",                    true },
-		{ "554 5.7.0 Session encryption is required",                  true },
-		{ "454 4.7.0 This server needs an encrypted connection",       true },
+		{ "530 5.7.0 Must issue a STARTTLS command first", true },
+		{ "530 no", true },
+		{ "523 5.7.10 Encryption Needed", true },
+		{ "554 5.7.10 no", true },
+		{ "450 4.7.10 not like this", true },
+		{ "451 5.7.3 STARTTLS is required to send mail [mx.example]", true },
+		{ "503 5.5.1 Must issue a STARTTLS command first", true },
+		{ "550 Must issue a starttls command first", true },
+		{ "550 5.7.1 TLS required for this domain", true },
+		{ "554 5.7.0 Session encryption is required", true },
+		{ "454 4.7.0 This server needs an encrypted connection", true },
 		{ "421 4.7.0 TLS is mandatory here, see http://x.example/tls", true },
-		{ "550-5.7.1 We enforce\n550 5.7.1 SSL",                       true },
-		{ "250 STARTTLS is required",                                  false},
-		{ "550 5.1.1 <starttls@must.example>: no such user",           false},
-		{ "550 5.1.1 <tls-needed@x.example>: no such user",            false},
-		{ "454 4.7.0 TLS not available due to temporary reason",       false},
-		{ "550 5.7.1 titles must not be empty",                        false},
-		{ "554 5.7.1 encrypted attachments must be announced",         false},
-		{ "550 5.7.1 you must be authenticated",                       false},
-		{ "550 no such user",					  false},
+		{ "550-5.7.1 We enforce\n550 5.7.1 SSL", true },
+		{ "250 STARTTLS is required", false },
+		{ "550 5.1.1 <starttls@must.example>: no such user", false },
+		{ "550 5.1.1 <tls-needed@x.example>: no such user", false },
+		{ "454 4.7.0 TLS not available due to temporary reason", false },
+		{ "550 5.7.1 titles must not be empty", false },
+		{ "554 5.7.1 encrypted attachments must be announced", false },
+		{ "550 5.7.1 you must be authenticated", false },
+		{ "550 no such user", false },
 	};
 
 	(void)state;
@@ -216,13 +216,13 @@ what_was_kept_of_a_deferral_makes_one_again(void **state)
 		const char *text, *enhanced;
 		int code;
 	} kept[] = {
-		{"421 4.3.2 down for the night", "4.3.2", 421},
-		{ "421 down for the night",      "4.0.0", 421},
-		{ "554 5.7.1 go away",           "4.0.0", 554},
-		{ "451",			 "4.0.0", 451},
-		{ "Connection refused",          "4.4.0", 0  },
-		{ "",			    "4.4.0", 0  },
-		{ "4510 times",                  "4.4.0", 0  },
+		{ "421 4.3.2 down for the night", "4.3.2", 421 },
+		{ "421 down for the night", "4.0.0", 421 },
+		{ "554 5.7.1 go away", "4.0.0", 554 },
+		{ "451", "4.0.0", 451 },
+		{ "Connection refused", "4.4.0", 0 },
+		{ "", "4.4.0", 0 },
+		{ "4510 times", "4.4.0", 0 },
 	};
 	struct outcome outcome;
 
@@ -243,11 +243,11 @@ static void
 addresses_are_hidden_from_others(void **state)
 {
 	static const char *const texts[][2] = {
-		{"451 4.2.2 <bob@a.example>: mailbox full", "451 4.2.2 ... mailbox full"},
-		{ "451 bob@a.example",                      "451 ..."                   },
-		{ "451 no address",                         "451 no address"            },
-		{ "@",				      "..."                       },
-		{ "",				       ""			  },
+		{ "451 4.2.2 <bob@a.example>: mailbox full", "451 4.2.2 ... mailbox full" },
+		{ "451 bob@a.example", "451 ..." },
+		{ "451 no address", "451 no address" },
+		{ "@", "..." },
+		{ "", "" },
 	};
 	struct outcome outcome;
 	char at[OUTCOME_TEXT_MAX];

@@ -19,12 +19,12 @@ whoever_fills_the_window_makes_way_soonest(void **state)
 		unsigned one, other;
 		uint64_t patience_us, age_us, others_age_us;
 	} rows[] = {
-		{0,    0,    2 * SECOND, 60 * SECOND, 60 * SECOND},
-		{ 749, 0,    2 * SECOND, 60 * SECOND, 60 * SECOND},
-		{ 750, 0,    SECOND / 2, SECOND / 2,  5 * SECOND },
-		{ 250, 500,  SECOND / 2, SECOND / 2,  5 * SECOND },
-		{ 249, 501,  2 * SECOND, 5 * SECOND,  5 * SECOND },
-		{ 249, 5000, 2 * SECOND, 5 * SECOND,  5 * SECOND },
+		{ 0, 0, 2 * SECOND, 60 * SECOND, 60 * SECOND },
+		{ 749, 0, 2 * SECOND, 60 * SECOND, 60 * SECOND },
+		{ 750, 0, SECOND / 2, SECOND / 2, 5 * SECOND },
+		{ 250, 500, SECOND / 2, SECOND / 2, 5 * SECOND },
+		{ 249, 501, 2 * SECOND, 5 * SECOND, 5 * SECOND },
+		{ 249, 5000, 2 * SECOND, 5 * SECOND, 5 * SECOND },
 	};
 
 	(void)state;

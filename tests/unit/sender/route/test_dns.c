@@ -189,9 +189,9 @@ row_start(const struct row *row, struct loop *loop, struct resolver *resolvers, 
 {
 	char *forward[2], name[64];
 	struct config config = {
-		.dns = {.forward = forward,
+		.dns = { .forward = forward,
 			.forward_count = row->resolvers,
-			.trust_anchor = (char *)"none"}
+			.trust_anchor = (char *)"none" },
 	};
 
 	for (unsigned i = 0; i < row->resolvers; i++) {

@@ -325,21 +325,21 @@ each_domain_has_its_route(void **state)
 	static const struct {
 		const char *domain, *site, *hosts;
 	} rows[] = {
-		{"one.example",        "mx.one.example",    "mx.one.example"                            },
-		{ "two.example",       NULL,                "a.two.example b.two.example"               },
-		{ "implicit.example",  "implicit.example",  "implicit.example"                          },
-		{ "implicit6.example", "implicit6.example", "implicit6.example"                         },
-		{ "alias.example",     "mx.one.example",    "mx.one.example"                            },
-		{ "alias-a.example",   "alias-a.example",   "alias-a.example"                           },
-		{ "us-second.example", "main.us.example",   "main.us.example"                           },
-		{ "twice.example",     "mx.one.example",    "mx.one.example"                            },
-		{ "google.example",    "google",            "aspmx.l.google.com alt1.aspmx.l.google.com"},
-		{ "tenant.example",    "microsoft",         "tenant-example.mail.protection.outlook.com"},
-		{ "url.example",       "mx.one.example",    "mx.one.example"                            },
-		{ "ip.example",        "mx.one.example",    "mx.one.example"                            },
-		{ "null-too.example",  "mx.one.example",    "mx.one.example"                            },
-		{ "odd-alias.example", "mx.one.example",    "mx.one.example"                            },
-		{ "[198.51.99.7]",     "[198.51.99.7]",     "[198.51.99.7]"                             },
+		{ "one.example", "mx.one.example", "mx.one.example" },
+		{ "two.example", NULL, "a.two.example b.two.example" },
+		{ "implicit.example", "implicit.example", "implicit.example" },
+		{ "implicit6.example", "implicit6.example", "implicit6.example" },
+		{ "alias.example", "mx.one.example", "mx.one.example" },
+		{ "alias-a.example", "alias-a.example", "alias-a.example" },
+		{ "us-second.example", "main.us.example", "main.us.example" },
+		{ "twice.example", "mx.one.example", "mx.one.example" },
+		{ "google.example", "google", "aspmx.l.google.com alt1.aspmx.l.google.com" },
+		{ "tenant.example", "microsoft", "tenant-example.mail.protection.outlook.com" },
+		{ "url.example", "mx.one.example", "mx.one.example" },
+		{ "ip.example", "mx.one.example", "mx.one.example" },
+		{ "null-too.example", "mx.one.example", "mx.one.example" },
+		{ "odd-alias.example", "mx.one.example", "mx.one.example" },
+		{ "[198.51.99.7]", "[198.51.99.7]", "[198.51.99.7]" },
 	};
 
 	(void)state;
@@ -370,17 +370,17 @@ each_domain_without_a_route_has_its_failure(void **state)
 		enum outcome_kind kind;
 		const char *enhanced, *why;
 	} rows[] = {
-		{"null.example",      OUTCOME_BOUNCE, "5.1.10", "null MX"               },
-		{ "empty.example",    OUTCOME_BOUNCE, "5.1.2",  "neither MX nor address"},
-		{ "nowhere.example",  OUTCOME_BOUNCE, "5.1.2",  "no such domain"        },
-		{ "us-first.example", OUTCOME_BOUNCE, "5.4.6",  "loops"                 },
-		{ "relay.example",    OUTCOME_BOUNCE, "5.4.6",  "loops"                 },
-		{ "broken.example",   OUTCOME_DEFER,  "4.4.3",  "SERVFAIL"              },
-		{ "all-bad.example",  OUTCOME_DEFER,  "4.4.3",  "is no host name"       },
-		{ "null-bad.example", OUTCOME_DEFER,  "4.4.3",
-                 "\"https://x.example\" is no host name"                                },
-		{ "circle.example",   OUTCOME_DEFER,  "4.4.3",  "SERVFAIL"              },
-		{ "[300.1.1.1]",      OUTCOME_BOUNCE, "5.1.3",  "no address"            },
+		{ "null.example", OUTCOME_BOUNCE, "5.1.10", "null MX" },
+		{ "empty.example", OUTCOME_BOUNCE, "5.1.2", "neither MX nor address" },
+		{ "nowhere.example", OUTCOME_BOUNCE, "5.1.2", "no such domain" },
+		{ "us-first.example", OUTCOME_BOUNCE, "5.4.6", "loops" },
+		{ "relay.example", OUTCOME_BOUNCE, "5.4.6", "loops" },
+		{ "broken.example", OUTCOME_DEFER, "4.4.3", "SERVFAIL" },
+		{ "all-bad.example", OUTCOME_DEFER, "4.4.3", "is no host name" },
+		{ "null-bad.example", OUTCOME_DEFER, "4.4.3",
+			"\"https://x.example\" is no host name" },
+		{ "circle.example", OUTCOME_DEFER, "4.4.3", "SERVFAIL" },
+		{ "[300.1.1.1]", OUTCOME_BOUNCE, "5.1.3", "no address" },
 	};
 
 	(void)state;
@@ -502,11 +502,11 @@ each_host_without_an_address_has_its_failure(void **state)
 		enum outcome_kind kind;
 		const char *enhanced;
 	} rows[] = {
-		{"gone-mx.example",         OUTCOME_BOUNCE, "5.4.4"},
-		{ "private-mx.example",     OUTCOME_BOUNCE, "5.4.4"},
-		{ "broken-mx.example",      OUTCOME_DEFER,  "4.4.3"},
-		{ "[127.0.0.1]",            OUTCOME_BOUNCE, "5.4.4"},
-		{ "[IPv6:::ffff:10.0.0.1]", OUTCOME_BOUNCE, "5.4.4"},
+		{ "gone-mx.example", OUTCOME_BOUNCE, "5.4.4" },
+		{ "private-mx.example", OUTCOME_BOUNCE, "5.4.4" },
+		{ "broken-mx.example", OUTCOME_DEFER, "4.4.3" },
+		{ "[127.0.0.1]", OUTCOME_BOUNCE, "5.4.4" },
+		{ "[IPv6:::ffff:10.0.0.1]", OUTCOME_BOUNCE, "5.4.4" },
 	};
 
 	(void)state;
@@ -554,9 +554,9 @@ a_smarthost_takes_everything_and_may_be_anywhere(void **state)
 	static const struct {
 		const char *route, *address;
 	} rows[] = {
-		{"127.0.0.1:2526",       "127.0.0.1:2526" },
-		{ "[::1]:25",            "[::1]:25"       },
-		{ "private.example:587", "192.168.7.7:587"},
+		{ "127.0.0.1:2526", "127.0.0.1:2526" },
+		{ "[::1]:25", "[::1]:25" },
+		{ "private.example:587", "192.168.7.7:587" },
 	};
 
 	(void)state;
@@ -632,13 +632,13 @@ what_fails_is_remembered_longer_and_longer(void **state)
 		uint64_t retry_max_ms;
 		uint32_t ttl_s;
 	} rows[] = {
-		{1,        14400000, 30  },
-		{ 2,       14400000, 60  },
-		{ 5,       14400000, 480 },
-		{ 8,       14400000, 3600},
-		{ 1000000, 14400000, 3600},
-		{ 5,       300000,   300 },
-		{ 1,       10000,    10  },
+		{ 1, 14400000, 30 },
+		{ 2, 14400000, 60 },
+		{ 5, 14400000, 480 },
+		{ 8, 14400000, 3600 },
+		{ 1000000, 14400000, 3600 },
+		{ 5, 300000, 300 },
+		{ 1, 10000, 10 },
 	};
 
 	(void)state;

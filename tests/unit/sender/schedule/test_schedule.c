@@ -132,9 +132,9 @@ a_rest_grows_to_half_an_hour_that_of_a_smarthost_to_two_minutes(void **state)
 		unsigned minutes[6];
 		bool dry;
 	} rows[] = {
-		{false,  FEEDBACK_SITE,      { 5, 10, 20, 30, 30, 30 }, false},
-		{ true,  FEEDBACK_SITE,      { 2, 2, 2, 2, 2, 2 },      false},
-		{ false, FEEDBACK_TRANSIENT, { 5, 5, 5, 5, 5, 5 },      true },
+		{ false, FEEDBACK_SITE, { 5, 10, 20, 30, 30, 30 }, false },
+		{ true, FEEDBACK_SITE, { 2, 2, 2, 2, 2, 2 }, false },
+		{ false, FEEDBACK_TRANSIENT, { 5, 5, 5, 5, 5, 5 }, true },
 	};
 
 	(void)state;

@@ -115,23 +115,23 @@ static const struct {
 	bool bounced, said;
 	const char *mail, *rcpt; /* what a host without it hears */
 } utf8_rows[] = {
-	{"ASCII",				    false, false, "a@s.example",  "b@x.example",            false, false, "<a@s.example>",
-         "<b@x.example>"																	       },
-	{ "asked for, no address",                   true,  false, "a@s.example",  "b@x.example",            false, true,
-         "<a@s.example>",														   "<b@x.example>"            },
-	{ "asked for, an address in the header",     true,  true,  "a@s.example",  "b@x.example",            true,
-         true,													     NULL,            NULL                       },
-	{ "not asked for, an address in the header", false, true,  "a@s.example",  "b@x.example",
-         false,												     true,  "<a@s.example>", "<b@x.example>"            },
-	{ "the sender",			      true,  false, "ä@s.example", "b@x.example",            true,  true,  NULL,            NULL                       },
-	{ "a recipient",			     true,  false, "a@s.example",  "ö@x.example",           true,  true,  NULL,            NULL                       },
-	{ "the sender's domain",                     true,  false, "a@ä.example", "b@x.example",            false, true,
-         "<a@xn--4ca.example>",													     "<b@x.example>"            },
-	{ "a recipient's domain",                    true,  false, "a@s.example",  "b@bücher.example",      false, true,
-         "<a@s.example>",														   "<b@xn--bcher-kva.example>"},
-	{ "the null sender",                         true,  false, "",             "b@x.example",            false, true,  "<>",            "<b@x.example>"            },
-	{ "a domain that is no name",                true,  false, "a@s.example",  "b@\xe2\x80\xae.example", true,
-         true,													     NULL,            NULL                       },
+	{ "ASCII", false, false, "a@s.example", "b@x.example", false, false, "<a@s.example>",
+		"<b@x.example>" },
+	{ "asked for, no address", true, false, "a@s.example", "b@x.example", false, true,
+		"<a@s.example>", "<b@x.example>" },
+	{ "asked for, an address in the header", true, true, "a@s.example", "b@x.example", true,
+		true, NULL, NULL },
+	{ "not asked for, an address in the header", false, true, "a@s.example", "b@x.example",
+		false, true, "<a@s.example>", "<b@x.example>" },
+	{ "the sender", true, false, "ä@s.example", "b@x.example", true, true, NULL, NULL },
+	{ "a recipient", true, false, "a@s.example", "ö@x.example", true, true, NULL, NULL },
+	{ "the sender's domain", true, false, "a@ä.example", "b@x.example", false, true,
+		"<a@xn--4ca.example>", "<b@x.example>" },
+	{ "a recipient's domain", true, false, "a@s.example", "b@bücher.example", false, true,
+		"<a@s.example>", "<b@xn--bcher-kva.example>" },
+	{ "the null sender", true, false, "", "b@x.example", false, true, "<>", "<b@x.example>" },
+	{ "a domain that is no name", true, false, "a@s.example", "b@\xe2\x80\xae.example", true,
+		true, NULL, NULL },
 };
 
 static void
@@ -228,21 +228,21 @@ static const struct {
 	struct expected want;
 	const char *host;
 } next_rows[] = {
-	{"the second host offers it",
-         { { hello, plain_ehlo, left }, { hello, with_utf8, deliver } },
-         { OUTCOME_DELIVERED, SCOPE_MESSAGE, 250, "2.0.0", false }, "[127.0.0.2]"},
-	{ "the second host takes more",      { { hello, small, left }, { hello, with_utf8, deliver } },
-         { OUTCOME_DELIVERED, SCOPE_MESSAGE, 250, "2.0.0", false }, "[127.0.0.2]"},
-	{ "none does",		       { { hello, plain_ehlo, left }, { hello, plain_ehlo, bye } },
-         { OUTCOME_BOUNCE, SCOPE_MESSAGE, 0, "5.6.7", false },      "[127.0.0.2]"},
+	{ "the second host offers it",
+		{ { hello, plain_ehlo, left }, { hello, with_utf8, deliver } },
+		{ OUTCOME_DELIVERED, SCOPE_MESSAGE, 250, "2.0.0", false }, "[127.0.0.2]" },
+	{ "the second host takes more", { { hello, small, left }, { hello, with_utf8, deliver } },
+		{ OUTCOME_DELIVERED, SCOPE_MESSAGE, 250, "2.0.0", false }, "[127.0.0.2]" },
+	{ "none does", { { hello, plain_ehlo, left }, { hello, plain_ehlo, bye } },
+		{ OUTCOME_BOUNCE, SCOPE_MESSAGE, 0, "5.6.7", false }, "[127.0.0.2]" },
 	{ "the second host is down for now", { { hello, plain_ehlo, left }, { down, "", "" } },
-         { OUTCOME_DEFER, SCOPE_MESSAGE, 421, "4.3.2", false },     "[127.0.0.2]"},
-	{ "the first host is down for now",  { { down, "", "" }, { hello, plain_ehlo, bye } },
-         { OUTCOME_DEFER, SCOPE_MESSAGE, 421, "4.3.2", false },     "[127.0.0.1]"},
-	{ "the second host closes at EHLO",  { { hello, plain_ehlo, left }, { hello, "", "" } },
-         { OUTCOME_DEFER, SCOPE_MESSAGE, 0, "4.4.2", false },       "[127.0.0.2]"},
-	{ "the second host wants no mail",   { { hello, plain_ehlo, left }, { closed, "", "" } },
-         { OUTCOME_DEFER, SCOPE_MESSAGE, 554, "4.0.0", false },     "[127.0.0.2]"},
+		{ OUTCOME_DEFER, SCOPE_MESSAGE, 421, "4.3.2", false }, "[127.0.0.2]" },
+	{ "the first host is down for now", { { down, "", "" }, { hello, plain_ehlo, bye } },
+		{ OUTCOME_DEFER, SCOPE_MESSAGE, 421, "4.3.2", false }, "[127.0.0.1]" },
+	{ "the second host closes at EHLO", { { hello, plain_ehlo, left }, { hello, "", "" } },
+		{ OUTCOME_DEFER, SCOPE_MESSAGE, 0, "4.4.2", false }, "[127.0.0.2]" },
+	{ "the second host wants no mail", { { hello, plain_ehlo, left }, { closed, "", "" } },
+		{ OUTCOME_DEFER, SCOPE_MESSAGE, 554, "4.0.0", false }, "[127.0.0.2]" },
 };
 
 static void
@@ -276,11 +276,11 @@ original_recipients_go_in_a_form_that_the_host_takes(void **state)
 	static const struct {
 		const char *orcpt, *said;
 	} rows[] = {
-		{"rfc822;b+2Bc@x.example",      "<b@x.example> ORCPT=rfc822;b+2Bc@x.example\n"  },
-		{ "utf-8;b\\x{E4}@x.example",   "<b@x.example> ORCPT=utf-8;b\\x{E4}@x.example\n"},
+		{ "rfc822;b+2Bc@x.example", "<b@x.example> ORCPT=rfc822;b+2Bc@x.example\n" },
+		{ "utf-8;b\\x{E4}@x.example", "<b@x.example> ORCPT=utf-8;b\\x{E4}@x.example\n" },
 		{ "UTF-8;ä\\x{2B}c@x.example",
-                 "<b@x.example> ORCPT=UTF-8;\\x{E4}\\x{2B}c@x.example\n"                        },
-		{ "rfc822;ä@x.example",        "<b@x.example>\n"                               },
+			"<b@x.example> ORCPT=UTF-8;\\x{E4}\\x{2B}c@x.example\n" },
+		{ "rfc822;ä@x.example", "<b@x.example>\n" },
 	};
 
 	(void)state;
@@ -311,14 +311,14 @@ only_a_customers_mail_is_8bit_for_a_host_that_is_not(void **state)
 		bool smtputf8;
 		const char *offers, *said, *body;
 	} rows[] = {
-		{ENVELOPE__KIND__MAIL,  false, plain_ehlo, "example>\n",               EIGHT},
-		{ ENVELOPE__KIND__DSN,  false, plain_ehlo, "example>\n",
-                 "A: x\r\n\r\n? ??\r\n.\r\n"                                                },
-		{ ENVELOPE__KIND__DSN,  false, with_utf8,  "example>\n",
-                 "A: x\r\n\r\n? ??\r\n.\r\n"                                                },
-		{ ENVELOPE__KIND__DSN,  true,  with_utf8,  "example> SMTPUTF8\n",      EIGHT},
-		{ ENVELOPE__KIND__MAIL, false, with_8bit,  "example> BODY=8BITMIME\n", EIGHT},
-		{ ENVELOPE__KIND__DSN,  false, with_8bit,  "example> BODY=8BITMIME\n", EIGHT},
+		{ ENVELOPE__KIND__MAIL, false, plain_ehlo, "example>\n", EIGHT },
+		{ ENVELOPE__KIND__DSN, false, plain_ehlo, "example>\n",
+			"A: x\r\n\r\n? ??\r\n.\r\n" },
+		{ ENVELOPE__KIND__DSN, false, with_utf8, "example>\n",
+			"A: x\r\n\r\n? ??\r\n.\r\n" },
+		{ ENVELOPE__KIND__DSN, true, with_utf8, "example> SMTPUTF8\n", EIGHT },
+		{ ENVELOPE__KIND__MAIL, false, with_8bit, "example> BODY=8BITMIME\n", EIGHT },
+		{ ENVELOPE__KIND__DSN, false, with_8bit, "example> BODY=8BITMIME\n", EIGHT },
 	};
 
 	(void)state;

@@ -132,15 +132,15 @@ silence_runs_into_the_timeout_at_every_step(void **state)
 		const char *script;
 		bool sent;
 	} silent[] = {
-		{"!hang\n",										false},
-		{ "!drip\n",									       false},
-		{ "<220 x\n>EHLO\n!hang\n",								false},
-		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n!hang\n",                                                 true },
-		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n!drip\n",                                                 true },
-		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n<250 ok\n>RCPT\n!hang\n",                                 true },
-		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n<250 ok\n>RCPT\n<250 ok\n>DATA\n!hang\n",                 true },
+		{ "!hang\n", false },
+		{ "!drip\n", false },
+		{ "<220 x\n>EHLO\n!hang\n", false },
+		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n!hang\n", true },
+		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n!drip\n", true },
+		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n<250 ok\n>RCPT\n!hang\n", true },
+		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n<250 ok\n>RCPT\n<250 ok\n>DATA\n!hang\n", true },
 		{ "<220 x\n>EHLO\n<250 x\n>MAIL\n<250 ok\n>RCPT\n<250 ok\n>DATA\n<354 go\n!body\n!hang\n",
-                 true											   },
+			true },
 	};
 	static const struct expected want = { OUTCOME_DEFER, SCOPE_SITE, 0, "4.4.2", false };
 

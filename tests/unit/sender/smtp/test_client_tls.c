@@ -144,14 +144,14 @@ what_a_failed_handshake_taught_is_kept_for_half_a_minute(void **state)
 static const struct {
 	const char *name, *script;
 } demands[] = {
-	{"MAIL",           ">MAIL\n<530 5.7.0 Must issue a STARTTLS command first\n!hang\n"       },
-	{ "RCPT",          ">MAIL\n<250 ok\n>RCPT\n<550 5.7.1 TLS required for x.example\n!hang\n"},
-	{ "RCPT, for now", ">MAIL\n<250 ok\n>RCPT\n<451 5.7.3 STARTTLS is required\n!hang\n"      },
-	{ "RCPT, closing", ">MAIL\n<250 ok\n>RCPT\n<421 4.7.0 TLS is mandatory\n"                 },
-	{ "DATA",          ">MAIL\n<250 ok\n>RCPT\n<250 ok\n>DATA\n<554 5.7.10 encrypt\n!hang\n"  },
+	{ "MAIL", ">MAIL\n<530 5.7.0 Must issue a STARTTLS command first\n!hang\n" },
+	{ "RCPT", ">MAIL\n<250 ok\n>RCPT\n<550 5.7.1 TLS required for x.example\n!hang\n" },
+	{ "RCPT, for now", ">MAIL\n<250 ok\n>RCPT\n<451 5.7.3 STARTTLS is required\n!hang\n" },
+	{ "RCPT, closing", ">MAIL\n<250 ok\n>RCPT\n<421 4.7.0 TLS is mandatory\n" },
+	{ "DATA", ">MAIL\n<250 ok\n>RCPT\n<250 ok\n>DATA\n<554 5.7.10 encrypt\n!hang\n" },
 	{ "dot",
-         ">MAIL\n<250 ok\n>RCPT\n<250 ok\n>DATA\n<354 go\n!body\n"
-		"<554 5.7.0 we need TLS\n!hang\n"                                                 },
+		">MAIL\n<250 ok\n>RCPT\n<250 ok\n>DATA\n<354 go\n!body\n"
+		"<554 5.7.0 we need TLS\n!hang\n" },
 };
 
 static void

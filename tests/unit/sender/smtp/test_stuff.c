@@ -14,20 +14,20 @@
 static const struct {
 	const char *in, *out;
 } rows[] = {
-	{"",		      ".\r\n"		       },
-	{ "a\r\n",                "a\r\n.\r\n"                  },
-	{ "a",		    "a\r\n.\r\n"                  },
-	{ "a\r",		  "a\r\r\n.\r\n"                },
-	{ "a\n",		  "a\n\r\n.\r\n"                },
-	{ "\r\n",                 "\r\n.\r\n"                   },
-	{ ".",		    "..\r\n.\r\n"                 },
-	{ ".\r\n",                "..\r\n.\r\n"                 },
-	{ "..\r\n",               "...\r\n.\r\n"                },
-	{ "a.\r\n",               "a.\r\n.\r\n"                 },
-	{ "a\r\n.\r\nb\r\n",      "a\r\n..\r\nb\r\n.\r\n"       },
-	{ "\r\n.\r\n.\r\n.x\r\n", "\r\n..\r\n..\r\n..x\r\n.\r\n"},
-	{ "a\r\nb\r\n.c\r\n\r\n", "a\r\nb\r\n..c\r\n\r\n.\r\n"  },
-	{ "a\n.\r\n",             "a\n..\r\n.\r\n"              },
+	{ "", ".\r\n" },
+	{ "a\r\n", "a\r\n.\r\n" },
+	{ "a", "a\r\n.\r\n" },
+	{ "a\r", "a\r\r\n.\r\n" },
+	{ "a\n", "a\n\r\n.\r\n" },
+	{ "\r\n", "\r\n.\r\n" },
+	{ ".", "..\r\n.\r\n" },
+	{ ".\r\n", "..\r\n.\r\n" },
+	{ "..\r\n", "...\r\n.\r\n" },
+	{ "a.\r\n", "a.\r\n.\r\n" },
+	{ "a\r\n.\r\nb\r\n", "a\r\n..\r\nb\r\n.\r\n" },
+	{ "\r\n.\r\n.\r\n.x\r\n", "\r\n..\r\n..\r\n..x\r\n.\r\n" },
+	{ "a\r\nb\r\n.c\r\n\r\n", "a\r\nb\r\n..c\r\n\r\n.\r\n" },
+	{ "a\n.\r\n", "a\n..\r\n.\r\n" },
 };
 
 static size_t

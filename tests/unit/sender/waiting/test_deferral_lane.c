@@ -94,8 +94,8 @@ leave_all_run(void *arg)
 
 	(void)arg;
 	t.removes = true;
-	TAILQ_FOREACH(loaded, &t.in_hand, link)
-	queue_row_remove(rig.queue, loaded->row, on_removed, loaded);
+	TAILQ_FOREACH (loaded, &t.in_hand, link)
+		queue_row_remove(rig.queue, loaded->row, on_removed, loaded);
 }
 
 /* A site rests when its turn would have come. */

@@ -84,12 +84,12 @@ the_brokers_are_believed_up_to_a_minute(void **state)
 		int64_t seconds;
 		bool trusted;
 	} rows[] = {
-		{0,       true },
-                { 55,     true },
-                { -55,    true },
-                { 65,     false},
-                { -65,    false},
-		{ -86400, false}
+		{ 0, true },
+		{ 55, true },
+		{ -55, true },
+		{ 65, false },
+		{ -65, false },
+		{ -86400, false },
 	};
 	struct trust *trust = trust_at("127.0.0.1:1");
 

@@ -143,17 +143,17 @@ static void
 networks_have_one_text_each(void **state)
 {
 	static const char *const rows[][2] = {
-		{"192.0.2.1",             "192.0.2.1"         },
-		{ "192.0.2.1/32",         "192.0.2.1"         },
-		{ "10.1.2.3/8",           "10.0.0.0/8"        },
-		{ "10.255.2.3/9",         "10.128.0.0/9"      },
-		{ "0.0.0.0/0",            "0.0.0.0/0"         },
+		{ "192.0.2.1", "192.0.2.1" },
+		{ "192.0.2.1/32", "192.0.2.1" },
+		{ "10.1.2.3/8", "10.0.0.0/8" },
+		{ "10.255.2.3/9", "10.128.0.0/9" },
+		{ "0.0.0.0/0", "0.0.0.0/0" },
 		{ "2001:DB8:0:1:2:3:4:5", "2001:db8:0:1::/64" },
-		{ "2001:db8::1/128",      "2001:db8::/64"     },
-		{ "2001:db8:ffff::/33",   "2001:db8:8000::/33"},
-		{ "192.0.2.256",          NULL                },
-		{ "acme.example",         NULL                },
-		{ "",                     NULL                },
+		{ "2001:db8::1/128", "2001:db8::/64" },
+		{ "2001:db8:ffff::/33", "2001:db8:8000::/33" },
+		{ "192.0.2.256", NULL },
+		{ "acme.example", NULL },
+		{ "", NULL },
 	};
 	char text[NET_TEXT_MAX];
 
@@ -340,14 +340,11 @@ nobody_is_unknown_while_the_accounts_are_not_surely_ours(void **state)
 		const char *owner, *marker; /* NULL: none */
 		bool emptied, found;
 	} rows[] = {
-		{US,    NULL,      true,  true },
-                { NULL, NULL,      true,  false},
-		{ US,   "1",       true,  false}, /* an older build */
-		{ US,   "2 " THEM, true,  false},
-                { THEM, NULL,      true,  false},
-		{ THEM, "2 " THEM, true,  false},
-                { THEM, "2 " THEM, false, false},
-		{ US,   "1 " US,   true,  true }, /* nobody says who did it */
+		{ US, NULL, true, true }, { NULL, NULL, true, false },
+		{ US, "1", true, false }, /* an older build */
+		{ US, "2 " THEM, true, false }, { THEM, NULL, true, false },
+		{ THEM, "2 " THEM, true, false }, { THEM, "2 " THEM, false, false },
+		{ US, "1 " US, true, true }, /* nobody says who did it */
 	};
 	struct answer a;
 
@@ -476,17 +473,17 @@ a_domain_is_the_closest_verified_parent_s(void **state)
 		const char *domain, *owner;
 		int err;
 	} rows[] = {
-		{"acme.example",                               "acme",   0      },
-		{ "mail.acme.example",                         "acme",   0      },
-		{ "branch.acme.example",                       "branch", 0      },
-		{ "a.b.branch.acme.example",                   "branch", 0      },
-		{ "abranch.acme.example",                      "acme",   0      },
-		{ "notacme.example",                           "",       -ENOENT},
-		{ "example",				   "",       -ENOENT},
-		{ "[192.0.2.1]",                               "",       -ENOENT},
-		{ "gone.example",                              "",       -ENOENT},
-		{ "a.b.c.d.e.f.g.h.i.j.acme.example",          "acme",   0      },
-		{ "a.b.c.d.e.f.g.h.i.j.k.branch.acme.example", "",       -E2BIG },
+		{ "acme.example", "acme", 0 },
+		{ "mail.acme.example", "acme", 0 },
+		{ "branch.acme.example", "branch", 0 },
+		{ "a.b.branch.acme.example", "branch", 0 },
+		{ "abranch.acme.example", "acme", 0 },
+		{ "notacme.example", "", -ENOENT },
+		{ "example", "", -ENOENT },
+		{ "[192.0.2.1]", "", -ENOENT },
+		{ "gone.example", "", -ENOENT },
+		{ "a.b.c.d.e.f.g.h.i.j.acme.example", "acme", 0 },
+		{ "a.b.c.d.e.f.g.h.i.j.k.branch.acme.example", "", -E2BIG },
 	};
 	struct answer a;
 

@@ -90,13 +90,13 @@ each_limit_holds_across_instances_and_says_which_it_is(void **state)
 		unsigned recipients, passes, longest_wait_s;
 		const char *which;
 	} rows[] = {
-		{{ .messages_hour = 10 },                        1, 10, 360,   "messages per hour"  },
-		{ { .messages_day = 10 },                        3, 10, 8640,  "messages per day"   },
-		{ { .recipients_hour = 20 },                     2, 10, 360,   "recipients per hour"},
-		{ { .recipients_day = 20 },                      2, 10, 8640,  "recipients per day" },
-		{ { .messages_hour = 100, .recipients_day = 7 }, 1, 7,  12343,
-                 "recipients per day"							       },
-		{ { .messages_hour = 3, .messages_day = 100 },   1, 3,  1200,  "messages per hour"  },
+		{ { .messages_hour = 10 }, 1, 10, 360, "messages per hour" },
+		{ { .messages_day = 10 }, 3, 10, 8640, "messages per day" },
+		{ { .recipients_hour = 20 }, 2, 10, 360, "recipients per hour" },
+		{ { .recipients_day = 20 }, 2, 10, 8640, "recipients per day" },
+		{ { .messages_hour = 100, .recipients_day = 7 }, 1, 7, 12343,
+			"recipients per day" },
+		{ { .messages_hour = 3, .messages_day = 100 }, 1, 3, 1200, "messages per hour" },
 	};
 	struct answer a;
 
@@ -126,7 +126,7 @@ static void
 accounts_without_limits_of_their_own_have_the_default_ones(void **state)
 {
 	const struct limits_options options = {
-		.defaults = {.messages_hour = 5, .recipients_day = 30},
+		.defaults = { .messages_hour = 5, .recipients_day = 30 },
 		.in_flight_max = 10000,
 		.waiting_max = 200000,
 	};
@@ -134,12 +134,12 @@ accounts_without_limits_of_their_own_have_the_default_ones(void **state)
 		uint64_t messages_hour, recipients_day;
 		unsigned passes;
 	} rows[] = {
-		{LIMIT_DEFAULT,  LIMIT_DEFAULT, 5 },
-		{ 8,             LIMIT_DEFAULT, 8 },
-		{ 2,             LIMIT_DEFAULT, 2 },
-		{ 0,             LIMIT_DEFAULT, 10}, /* as many messages as it likes */
-		{ 0,             0,             20},
-		{ LIMIT_DEFAULT, 6,             2 },
+		{ LIMIT_DEFAULT, LIMIT_DEFAULT, 5 },
+		{ 8, LIMIT_DEFAULT, 8 },
+		{ 2, LIMIT_DEFAULT, 2 },
+		{ 0, LIMIT_DEFAULT, 10 }, /* as many messages as it likes */
+		{ 0, 0, 20 },
+		{ LIMIT_DEFAULT, 6, 2 },
 	};
 	struct answer a;
 

@@ -84,13 +84,13 @@ accounts_take_turns_by_what_their_entries_cost(void **state)
 		unsigned cost;
 		const char *order;
 	} rows[] = {
-		{"aaaabb",        QUANTUM,     "ababaa"      },
-		{ "aaaab",        2 * QUANTUM, "abaaa"       },
-		{ "bac",          1,           "bac"         },
-		{ "aaaaaaaaaaab", 4,           "aabaaaaaaaaa"},
-		{ "AaAaAaAaAaAa", 1,           "aaaaAaaAAAAA"},
-		{ "a",            100000,      "a"           },
-		{ "",             1,           ""            },
+		{ "aaaabb", QUANTUM, "ababaa" },
+		{ "aaaab", 2 * QUANTUM, "abaaa" },
+		{ "bac", 1, "bac" },
+		{ "aaaaaaaaaaab", 4, "aabaaaaaaaaa" },
+		{ "AaAaAaAaAaAa", 1, "aaaaAaaAAAAA" },
+		{ "a", 100000, "a" },
+		{ "", 1, "" },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -145,13 +145,13 @@ one_account_leaves_room_for_the_next(void **state)
 	static const struct {
 		unsigned capacity, most;
 	} rows[] = {
-		{1,     1  },
-		{ 2,    1  },
-		{ 3,    2  },
-		{ 4,    3  },
-		{ 10,   8  },
-		{ 12,   9  },
-		{ 1000, 750},
+		{ 1, 1 },
+		{ 2, 1 },
+		{ 3, 2 },
+		{ 4, 3 },
+		{ 10, 8 },
+		{ 12, 9 },
+		{ 1000, 750 },
 	};
 	struct thing *other;
 	unsigned count;

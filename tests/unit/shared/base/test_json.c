@@ -23,25 +23,26 @@ static const struct {
 	size_t length;
 	const char *written;
 } strings[] = {
-	{"plain text",               "abc",              3, "\"abc\""                                 },
-	{ "nothing",                 "",                 0, "\"\""				    },
-	{ "a quote and a backslash", "a\"b\\c",          5, "\"a\\\"b\\\\c\""                         },
-	{ "line ends",               "a\r\nb",           4, "\"a\\r\\nb\""                            },
-	{ "a tab",		   "a\tb",             3, "\"a\\tb\""                               },
-	{ "NUL and ESC",             "a\0\x1b",          3, "\"a\\u0000\\u001b\""                     },
-	{ "DEL",		     "\x7f",             1, "\"\\u007f\""                             },
-	{ "UTF-8",		   "\xe2\x82\xac",     3, "\"\xe2\x82\xac\""                        },
-	{ "four bytes of UTF-8",     "\xf0\x9f\x93\xa7", 4, "\"\xf0\x9f\x93\xa7\""                    },
+	{ "plain text", "abc", 3, "\"abc\"" },
+	{ "nothing", "", 0, "\"\"" },
+	{ "a quote and a backslash", "a\"b\\c", 5, "\"a\\\"b\\\\c\"" },
+	{ "line ends", "a\r\nb", 4, "\"a\\r\\nb\"" },
+	{ "a tab", "a\tb", 3, "\"a\\tb\"" },
+	{ "NUL and ESC", "a\0\x1b", 3, "\"a\\u0000\\u001b\"" },
+	{ "DEL", "\x7f", 1, "\"\\u007f\"" },
+	{ "UTF-8", "\xe2\x82\xac", 3, "\"\xe2\x82\xac\"" },
+	{ "four bytes of UTF-8", "\xf0\x9f\x93\xa7", 4, "\"\xf0\x9f\x93\xa7\"" },
 	{ "a byte that is no UTF-8",
-         "a\xff"
-		"b",				     3,
-         "\"a\xef\xbf\xbd"
-		"b\""										 },
-	{ "a sequence cut short",    "\xe2\x82",         2, "\"\xef\xbf\xbd\xef\xbf\xbd\""            },
-	{ "an overlong one",         "\xc0\xaf",         2, "\"\xef\xbf\xbd\xef\xbf\xbd\""            },
-	{ "a surrogate",             "\xed\xa0\x80",     3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
-	{ "beyond Unicode",          "\xf4\x90\x80\x80", 4,
-         "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""                                       },
+		"a\xff"
+		"b",
+		3,
+		"\"a\xef\xbf\xbd"
+		"b\"" },
+	{ "a sequence cut short", "\xe2\x82", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"" },
+	{ "an overlong one", "\xc0\xaf", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"" },
+	{ "a surrogate", "\xed\xa0\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
+	{ "beyond Unicode", "\xf4\x90\x80\x80", 4,
+		"\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
 };
 
 static void
@@ -68,12 +69,12 @@ hidden_controls_are_escaped(void **state)
 	static const struct {
 		const char *text, *written;
 	} rows[] = {
-		{"\xc2\x9b[2J",               "\\u009b[2J"          },
-		{ "\xd8\x9c",                 "\\u061c"             },
-		{ "\xe2\x80\x8f",             "\\u200f"             },
-		{ "a\xe2\x80\xaemoc",         "a\\u202emoc"         },
-		{ "\xe2\x81\xa6\xe2\x81\xa9", "\\u2066\\u2069"      },
-		{ "\xc3\xa9\xe2\x82\xac",     "\xc3\xa9\xe2\x82\xac"},
+		{ "\xc2\x9b[2J", "\\u009b[2J" },
+		{ "\xd8\x9c", "\\u061c" },
+		{ "\xe2\x80\x8f", "\\u200f" },
+		{ "a\xe2\x80\xaemoc", "a\\u202emoc" },
+		{ "\xe2\x81\xa6\xe2\x81\xa9", "\\u2066\\u2069" },
+		{ "\xc3\xa9\xe2\x82\xac", "\xc3\xa9\xe2\x82\xac" },
 	};
 	struct json json = { 0 };
 	json_t *value;

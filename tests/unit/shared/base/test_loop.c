@@ -62,10 +62,7 @@ tasks_of_four_threads_run_once_and_in_their_order(void **state)
 	for (unsigned t = 0; t < THREADS; t++) {
 		tasks[t] = calloc(TASKS, sizeof **tasks);
 		for (unsigned i = 0; i < TASKS; i++)
-			tasks[t][i] = (struct numbered){
-				{NULL, on_numbered},
-                                t, i
-			};
+			tasks[t][i] = (struct numbered){ { NULL, on_numbered }, t, i };
 		pthread_create(&threads[t], NULL, post_all, tasks[t]);
 	}
 	for (unsigned t = 0; t < THREADS; t++)

@@ -17,23 +17,25 @@ static const struct {
 	const char *name, *in, *out;
 	size_t room;
 } rows[] = {
-	{"plain text",				"abc",				  "abc",            16},
-	{ "CR, LF and tab become blanks",             "a\r\n\tb",                             "a   b",          16},
-	{ "escape sequences lose their escape",       "\x1b[2J",                              " [2J",           16},
-	{ "DEL becomes a blank",                      "a\x7f",                                "a ",             16},
+	{ "plain text", "abc", "abc", 16 },
+	{ "CR, LF and tab become blanks", "a\r\n\tb", "a   b", 16 },
+	{ "escape sequences lose their escape", "\x1b[2J", " [2J", 16 },
+	{ "DEL becomes a blank", "a\x7f", "a ", 16 },
 	{ "C1 becomes a blank",
-         "a\xc2\x85"
-		"b",									  "a b",            16},
-	{ "a no-break space is text",                 "a\xc2\xa0",                            "a\xc2\xa0",      16},
-	{ "UTF-8 is kept",			    "\xc3\xa9\xe2\x82\xac\xf0\x9f\x93\xa7",
-         "\xc3\xa9\xe2\x82\xac\xf0\x9f\x93\xa7",								16},
+		"a\xc2\x85"
+		"b",
+		"a b", 16 },
+	{ "a no-break space is text", "a\xc2\xa0", "a\xc2\xa0", 16 },
+	{ "UTF-8 is kept", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x93\xa7",
+		"\xc3\xa9\xe2\x82\xac\xf0\x9f\x93\xa7", 16 },
 	{ "Latin-1 becomes question marks",
-         "n\xf6"
-		"ch",									 "n?ch",           16},
-	{ "cut where it is full",                     "abcdef",                               "abc",            4 },
-	{ "cut before a character that does not fit", "ab\xe2\x82\xac",                       "ab",             5 },
-	{ "a character that just fits",               "ab\xe2\x82\xac",                       "ab\xe2\x82\xac", 6 },
-	{ "no room but for the end",                  "abc",                                  "",               1 },
+		"n\xf6"
+		"ch",
+		"n?ch", 16 },
+	{ "cut where it is full", "abcdef", "abc", 4 },
+	{ "cut before a character that does not fit", "ab\xe2\x82\xac", "ab", 5 },
+	{ "a character that just fits", "ab\xe2\x82\xac", "ab\xe2\x82\xac", 6 },
+	{ "no room but for the end", "abc", "", 1 },
 };
 
 static void

@@ -136,10 +136,10 @@ sni_picks_the_certificate(void **state)
 	static const struct {
 		const char *asked, *got;
 	} rows[] = {
-		{"two.example",    "two.example"},
-                { "one.example",   "one.example"},
-		{ "three.example", "one.example"},
-                { NULL,            "one.example"}
+		{ "two.example", "two.example" },
+		{ "one.example", "one.example" },
+		{ "three.example", "one.example" },
+		{ NULL, "one.example" },
 	};
 	struct tls_server *server = tls_server_new(pairs, 2, TLS_MODERN, why, sizeof why);
 	struct tls_client *client = tls_client_new();
@@ -238,17 +238,17 @@ static const struct {
 	char letter;
 	const char *host, *names;
 } made[] = {
-	{'a',  "a.one.example", "DNS:one.example"                                 },
-	{ 'A', "A.one.example", "DNS:one.example"                                 },
-	{ 'B', "B.one.example", "DNS:one.example"                                 },
-	{ 'w', "w.one.example", "DNS:one.example,DNS:www.one.example,IP:192.0.2.1"},
-	{ 'W', "W.one.example", "DNS:www.one.example,DNS:one.example,IP:192.0.2.1"},
-	{ 'S', "S.one.example", "DNS:*.one.example"                               },
-	{ 'm', "m.one.example", "DNS:mail.one.example"                            },
-	{ 't', "t.two.example", "DNS:two.example"                                 },
-	{ 'T', "T.two.example", "DNS:two.example"                                 },
-	{ 'n', "one.example",   NULL					      },
-	{ 'N', "one.example",   NULL					      },
+	{ 'a', "a.one.example", "DNS:one.example" },
+	{ 'A', "A.one.example", "DNS:one.example" },
+	{ 'B', "B.one.example", "DNS:one.example" },
+	{ 'w', "w.one.example", "DNS:one.example,DNS:www.one.example,IP:192.0.2.1" },
+	{ 'W', "W.one.example", "DNS:www.one.example,DNS:one.example,IP:192.0.2.1" },
+	{ 'S', "S.one.example", "DNS:*.one.example" },
+	{ 'm', "m.one.example", "DNS:mail.one.example" },
+	{ 't', "t.two.example", "DNS:two.example" },
+	{ 'T', "T.two.example", "DNS:two.example" },
+	{ 'n', "one.example", NULL },
+	{ 'N', "one.example", NULL },
 };
 #define MADE (sizeof made / sizeof *made)
 
@@ -306,33 +306,33 @@ static const struct {
 	const char *served, *asked;
 	const char *rsa, *ecdsa; /* what clients get that know one kind alone; "" nothing */
 } kinds[] = {
-	{"aA",    "one.example",      "A.one.example", "a.one.example"},
-	{ "Aa",   "one.example",      "A.one.example", "a.one.example"},
-	{ "aA",   "ONE.example",      "A.one.example", "a.one.example"},
-	{ "aA",   NULL,               "A.one.example", "a.one.example"},
-	{ "Aa",   NULL,               "A.one.example", "a.one.example"},
-	{ "aA",   "unknown.example",  "A.one.example", "a.one.example"},
-	{ "nN",   "one.example",      "one.example",   "one.example"  },
-	{ "nN",   NULL,               "one.example",   "one.example"  },
-	{ "aAB",  "one.example",      "A.one.example", "a.one.example"},
-	{ "BaA",  NULL,               "B.one.example", "a.one.example"},
-	{ "aTtA", "one.example",      "A.one.example", "a.one.example"},
-	{ "aTtA", "two.example",      "T.two.example", "t.two.example"},
-	{ "aTtA", NULL,               "A.one.example", "a.one.example"},
-	{ "aT",   "one.example",      "",              "a.one.example"},
-	{ "aT",   NULL,               "",              "a.one.example"},
-	{ "aT",   "two.example",      "T.two.example", ""             },
-	{ "wA",   "one.example",      "A.one.example", "w.one.example"},
-	{ "wA",   "www.one.example",  "",              "w.one.example"},
-	{ "wA",   NULL,               "",              "w.one.example"},
-	{ "wW",   NULL,               "W.one.example", "w.one.example"},
-	{ "wW",   "www.one.example",  "W.one.example", "w.one.example"},
-	{ "Aw",   NULL,               "A.one.example", "w.one.example"},
-	{ "mS",   "mail.one.example", "S.one.example", "m.one.example"},
-	{ "mS",   "MAIL.one.example", "S.one.example", "m.one.example"},
-	{ "mS",   NULL,               "S.one.example", "m.one.example"},
-	{ "Sm",   NULL,               "S.one.example", ""             },
-	{ "Sm",   "www.one.example",  "S.one.example", ""             },
+	{ "aA", "one.example", "A.one.example", "a.one.example" },
+	{ "Aa", "one.example", "A.one.example", "a.one.example" },
+	{ "aA", "ONE.example", "A.one.example", "a.one.example" },
+	{ "aA", NULL, "A.one.example", "a.one.example" },
+	{ "Aa", NULL, "A.one.example", "a.one.example" },
+	{ "aA", "unknown.example", "A.one.example", "a.one.example" },
+	{ "nN", "one.example", "one.example", "one.example" },
+	{ "nN", NULL, "one.example", "one.example" },
+	{ "aAB", "one.example", "A.one.example", "a.one.example" },
+	{ "BaA", NULL, "B.one.example", "a.one.example" },
+	{ "aTtA", "one.example", "A.one.example", "a.one.example" },
+	{ "aTtA", "two.example", "T.two.example", "t.two.example" },
+	{ "aTtA", NULL, "A.one.example", "a.one.example" },
+	{ "aT", "one.example", "", "a.one.example" },
+	{ "aT", NULL, "", "a.one.example" },
+	{ "aT", "two.example", "T.two.example", "" },
+	{ "wA", "one.example", "A.one.example", "w.one.example" },
+	{ "wA", "www.one.example", "", "w.one.example" },
+	{ "wA", NULL, "", "w.one.example" },
+	{ "wW", NULL, "W.one.example", "w.one.example" },
+	{ "wW", "www.one.example", "W.one.example", "w.one.example" },
+	{ "Aw", NULL, "A.one.example", "w.one.example" },
+	{ "mS", "mail.one.example", "S.one.example", "m.one.example" },
+	{ "mS", "MAIL.one.example", "S.one.example", "m.one.example" },
+	{ "mS", NULL, "S.one.example", "m.one.example" },
+	{ "Sm", NULL, "S.one.example", "" },
+	{ "Sm", "www.one.example", "S.one.example", "" },
 };
 
 static void
@@ -378,17 +378,17 @@ static const struct {
 	int version;
 	const char *offered, *got;
 } ciphers[] = {
-	{TLS_LEGACY,  TLS1_VERSION,   "DHE-RSA-AES128-SHA",                      "DHE-RSA-AES128-SHA"       },
-	{ TLS_LEGACY, TLS1_VERSION,   "DHE-RSA-AES256-SHA",                      "DHE-RSA-AES256-SHA"       },
-	{ TLS_LEGACY, TLS1_1_VERSION, "DHE-RSA-AES128-SHA",                      "DHE-RSA-AES128-SHA"       },
-	{ TLS_LEGACY, TLS1_2_VERSION, "DHE-RSA-AES128-GCM-SHA256",               "DHE-RSA-AES128-GCM-SHA256"},
-	{ TLS_LEGACY, TLS1_VERSION,   "AES128-SHA",                              "AES128-SHA"               },
-	{ TLS_LEGACY, TLS1_VERSION,   "DHE-RSA-AES128-SHA:AES128-SHA",           "AES128-SHA"               },
-	{ TLS_LEGACY, TLS1_VERSION,   "DHE-RSA-AES256-SHA:ECDHE-RSA-AES128-SHA",
-         "ECDHE-RSA-AES128-SHA"									     },
-	{ TLS_MODERN, TLS1_VERSION,   "DHE-RSA-AES128-SHA",                      ""                         },
+	{ TLS_LEGACY, TLS1_VERSION, "DHE-RSA-AES128-SHA", "DHE-RSA-AES128-SHA" },
+	{ TLS_LEGACY, TLS1_VERSION, "DHE-RSA-AES256-SHA", "DHE-RSA-AES256-SHA" },
+	{ TLS_LEGACY, TLS1_1_VERSION, "DHE-RSA-AES128-SHA", "DHE-RSA-AES128-SHA" },
+	{ TLS_LEGACY, TLS1_2_VERSION, "DHE-RSA-AES128-GCM-SHA256", "DHE-RSA-AES128-GCM-SHA256" },
+	{ TLS_LEGACY, TLS1_VERSION, "AES128-SHA", "AES128-SHA" },
+	{ TLS_LEGACY, TLS1_VERSION, "DHE-RSA-AES128-SHA:AES128-SHA", "AES128-SHA" },
+	{ TLS_LEGACY, TLS1_VERSION, "DHE-RSA-AES256-SHA:ECDHE-RSA-AES128-SHA",
+		"ECDHE-RSA-AES128-SHA" },
+	{ TLS_MODERN, TLS1_VERSION, "DHE-RSA-AES128-SHA", "" },
 	{ TLS_MODERN, TLS1_2_VERSION, "ECDHE-RSA-AES128-GCM-SHA256",
-         "ECDHE-RSA-AES128-GCM-SHA256"								      },
+		"ECDHE-RSA-AES128-GCM-SHA256" },
 };
 
 static void

@@ -61,123 +61,126 @@ struct bad {
 #define DIR "state_dir: /tmp\n"
 
 static const struct bad bad_files[] = {
-	{"",											 "F:1: the file is empty; at least state_dir is needed\n"       },
+	{ "", "F:1: the file is empty; at least state_dir is needed\n" },
 	{ "hostname: a.example\n",
-         "F:1: state_dir: is needed: a directory for the queue, like /var/lib/shout\n"                                                                              },
-	{ "- a\n",										   "F:1: the file has to hold \"key: value\"\n"                   },
-	{ DIR "hostname: [a]\n",								     "F:2: hostname: is not a single value\n"                       },
+		"F:1: state_dir: is needed: a directory for the queue, like /var/lib/shout\n" },
+	{ "- a\n", "F:1: the file has to hold \"key: value\"\n" },
+	{ DIR "hostname: [a]\n", "F:2: hostname: is not a single value\n" },
 	{ DIR "hostname: a_b!\n",
-         "F:2: hostname: \"a_b!\" is not a host name, like mail.example.net\n"										      },
-	{ "state_dir: here\n",								       "F:1: state_dir: \"here\" is not an absolute path\n"           },
-	{ DIR "state_dir: /var\n",								   "F:2: state_dir: is set twice, first in line 1\n"              },
+		"F:2: hostname: \"a_b!\" is not a host name, like mail.example.net\n" },
+	{ "state_dir: here\n", "F:1: state_dir: \"here\" is not an absolute path\n" },
+	{ DIR "state_dir: /var\n", "F:2: state_dir: is set twice, first in line 1\n" },
 	{ DIR "log:\n\tlevel: info\n",
-         "F:3: not YAML: while scanning for the next token, found character that cannot start "
+		"F:3: not YAML: while scanning for the next token, found character that cannot start "
 		"any token (indent with blanks, not with tabs; quote a value that starts with @ or "
-		"`)\n"																	      },
+		"`)\n" },
 	{ DIR "log:\n  level: [\n",
-         "F:4: not YAML: while parsing a flow node, did not find expected node content\n"                                                                           },
-	{ DIR "lgo:\n  level: info\n",							       "F:2: lgo: unknown key; did you mean log?\n"                   },
+		"F:4: not YAML: while parsing a flow node, did not find expected node content\n" },
+	{ DIR "lgo:\n  level: info\n", "F:2: lgo: unknown key; did you mean log?\n" },
 	{ DIR "metrics:\n  address: a\n",
-         "F:3: metrics.address: unknown key; known here: listen\n"												  },
-	{ DIR "log: info\n",									 "F:2: log: is not a mapping; put its keys below it, indented\n"},
+		"F:3: metrics.address: unknown key; known here: listen\n" },
+	{ DIR "log: info\n", "F:2: log: is not a mapping; put its keys below it, indented\n" },
 	{ DIR "log:\n  level: loud\n",
-         "F:3: log.level: \"loud\" is not one of: debug, info, warn, error\n"										       },
-	{ DIR "log:\n  level:\n",								    "F:3: log.level: has no value; give one, or remove the key\n"  },
+		"F:3: log.level: \"loud\" is not one of: debug, info, warn, error\n" },
+	{ DIR "log:\n  level:\n", "F:3: log.level: has no value; give one, or remove the key\n" },
 	{ DIR "queue:\n  backend: kafka\n",
-         "F:2: queue.brokers: is needed, like kafka1:9092,kafka2:9092\n"											    },
+		"F:2: queue.brokers: is needed, like kafka1:9092,kafka2:9092\n" },
 	{ DIR "queue:\n  brokers: a.example:9092\n",
-         "F:3: queue.brokers: needs queue.backend: kafka\n"													 },
+		"F:3: queue.brokers: needs queue.backend: kafka\n" },
 	{ DIR "queue:\n  tls: true\n  sasl: {mechanism: PLAIN}\n",
-         "F:4: queue.sasl: needs username and password or password_file\n"
+		"F:4: queue.sasl: needs username and password or password_file\n"
 		"F:3: queue.tls: needs queue.backend: kafka\n"
-		"F:4: queue.sasl: needs queue.backend: kafka\n"												     },
+		"F:4: queue.sasl: needs queue.backend: kafka\n" },
 	{ DIR "queue:\n  ca: /etc/passwd\n  sasl: {password: a, password_file: /etc/passwd}\n",
-         "F:4: queue.sasl.password_file: is set together with queue.sasl.password\n"
+		"F:4: queue.sasl.password_file: is set together with queue.sasl.password\n"
 		"F:3: queue.ca: needs queue.tls: true\n"
-		"F:4: queue.sasl: needs a mechanism, like SCRAM-SHA-256\n"											  },
+		"F:4: queue.sasl: needs a mechanism, like SCRAM-SHA-256\n" },
 	{ DIR "queue:\n  brokers: a.example:9092,b\n",
-         "F:3: queue.brokers: \"a.example:9092,b\" is not host:port,host:port\n"                                                                                    },
+		"F:3: queue.brokers: \"a.example:9092,b\" is not host:port,host:port\n" },
 	{ DIR "queue:\n  min_free: ten\n  partitions: 0\n  replication: 03\n",
-         "F:3: queue.min_free: \"ten\" is not a whole number\n"
+		"F:3: queue.min_free: \"ten\" is not a whole number\n"
 		"F:4: queue.partitions: \"0\" is not between 1 and 1000\n"
-		"F:5: queue.replication: \"03\" is not a whole number\n"											    },
+		"F:5: queue.replication: \"03\" is not a whole number\n" },
 	{ DIR "queue:\n  map_size: 64 GB\n  events_size: 99999999999999999999\n",
-         "F:3: queue.map_size: \"64 GB\" is not a size, like 4096, 256k, 50M or 2G\n"
+		"F:3: queue.map_size: \"64 GB\" is not a size, like 4096, 256k, 50M or 2G\n"
 		"F:4: queue.events_size: \"99999999999999999999\" is not a size, like 4096, 256k, 50M "
-		"or 2G\n"																	   },
+		"or 2G\n" },
 	{ DIR "ingress:\n  postmaster: root\n",
-         "F:3: ingress.postmaster: \"root\" is not a mail address, like postmaster@example.net\n"                                                                   },
+		"F:3: ingress.postmaster: \"root\" is not a mail address, like postmaster@example.net\n" },
 	{ DIR "ingress:\n  postmaster: <root@a.example>\n",
-         "F:3: ingress.postmaster: \"<root@a.example>\" is not a mail address, like postmaster@example.net\n"                                                       },
+		"F:3: ingress.postmaster: \"<root@a.example>\" is not a mail address, like postmaster@example.net\n" },
 	{ DIR "ingress:\n  postmaster: root@b\xc3\xbc.example\n",
-         "F:3: ingress.postmaster: \"root@b\xc3\xbc.example\" is not a mail address, like postmaster@example.net\n"                                                 },
+		"F:3: ingress.postmaster: \"root@b\xc3\xbc.example\" is not a mail address, like postmaster@example.net\n" },
 	{ DIR "redis:\n  address: unix:redis.sock\n",
-         "F:3: redis.address: \"unix:redis.sock\" is neither unix:/PATH nor host:port\n"                                                                            },
-	{ DIR "redis:\n  tls: maybe\n",							      "F:3: redis.tls: \"maybe\" is not one of: true, false\n"       },
-	{ DIR "redis:\n  ca: /etc/passwd\n",							 "F:3: redis.ca: needs redis.tls: true\n"                       },
+		"F:3: redis.address: \"unix:redis.sock\" is neither unix:/PATH nor host:port\n" },
+	{ DIR "redis:\n  tls: maybe\n", "F:3: redis.tls: \"maybe\" is not one of: true, false\n" },
+	{ DIR "redis:\n  ca: /etc/passwd\n", "F:3: redis.ca: needs redis.tls: true\n" },
 	{ DIR "redis:\n  password: a\n  password_file: /etc/passwd\n",
-         "F:4: redis.password_file: is set together with redis.password\n"											  },
+		"F:4: redis.password_file: is set together with redis.password\n" },
 	{ DIR "ingress:\n  listen: 0.0.0.0:25\n",
-         "F:3: ingress.listen: is not a list; write each entry on a line with \"- \"\n"                                                                             },
+		"F:3: ingress.listen: is not a list; write each entry on a line with \"- \"\n" },
 	{ DIR "ingress:\n  listen:\n    - address: 0.0.0.0:25\n      tls: ssl\n",
-         "F:5: ingress.listen[0].tls: \"ssl\" is not one of: none, starttls, implicit\n"                                                                            },
+		"F:5: ingress.listen[0].tls: \"ssl\" is not one of: none, starttls, implicit\n" },
 	{ DIR "ingress:\n  listen:\n    - tls: none\n    - address: smtp\n",
-         "F:5: ingress.listen[1].address: \"smtp\" is not address:port, like 0.0.0.0:25 or "
-		"[::]:25\n"																	 },
+		"F:5: ingress.listen[1].address: \"smtp\" is not address:port, like 0.0.0.0:25 or "
+		"[::]:25\n" },
 	{ DIR "ingress:\n  listen:\n    - tls: none\n",
-         "F:4: ingress.listen[0].address: is needed, like 0.0.0.0:25\n"											     },
+		"F:4: ingress.listen[0].address: is needed, like 0.0.0.0:25\n" },
 	{ DIR "ingress:\n  listen:\n    - address: 0.0.0.0:25\n      tls: starttls\n",
-         "F:5: ingress.listen[0].tls: \"starttls\" needs ingress.tls.certificate and "
-		"ingress.tls.key\n"																 },
+		"F:5: ingress.listen[0].tls: \"starttls\" needs ingress.tls.certificate and "
+		"ingress.tls.key\n" },
 	{ DIR "ingress:\n  listen:\n    - address: 0.0.0.0:25\n      tls_required: yes\n"
-	      "      proxy: true\n",							"F:5: ingress.listen[0].tls_required: needs tls: starttls\n"
-		"F:6: ingress.listen[0].proxy: needs proxies, who may send the PROXY header\n"                         },
+	      "      proxy: true\n",
+		"F:5: ingress.listen[0].tls_required: needs tls: starttls\n"
+		"F:6: ingress.listen[0].proxy: needs proxies, who may send the PROXY header\n" },
 	{ DIR "ingress:\n  listen:\n    - address: 0.0.0.0:25\n      proxies: [10.0.0.0/99]\n",
-         "F:5: ingress.listen[0].proxies[0]: \"10.0.0.0/99\" is not a network or an address, "
-		"like 192.0.2.0/24 or 2001:db8::1\n"														},
+		"F:5: ingress.listen[0].proxies[0]: \"10.0.0.0/99\" is not a network or an address, "
+		"like 192.0.2.0/24 or 2001:db8::1\n" },
 	{ DIR "ingress:\n  tls:\n    certificate: /nonexistent\n",
-         "F:4: ingress.tls.certificate: \"/nonexistent\" cannot be read: No such file or "
-		"directory\n"																       },
+		"F:4: ingress.tls.certificate: \"/nonexistent\" cannot be read: No such file or "
+		"directory\n" },
 	{ DIR "ingress:\n  tls:\n    certificate: /etc/passwd\n    more: [{}]\n",
-         "F:3: ingress.tls: has a certificate, but no key\n"
-		"F:5: ingress.tls.more[0]: needs a certificate and a key\n"											 },
+		"F:3: ingress.tls: has a certificate, but no key\n"
+		"F:5: ingress.tls.more[0]: needs a certificate and a key\n" },
 	{ DIR "ingress:\n  message_size_limit: 51M\n  help_url: ftp://a\n",
-         "F:3: ingress.message_size_limit: \"51M\" is not between 64k and 50M\n"
-		"F:4: ingress.help_url: \"ftp://a\" is not an http or https URL\n"                                                                                  },
+		"F:3: ingress.message_size_limit: \"51M\" is not between 64k and 50M\n"
+		"F:4: ingress.help_url: \"ftp://a\" is not an http or https URL\n" },
 	{ DIR "scanner:\n  clamd: []\n",
-         "F:3: scanner.clamd: is empty; name a clamd, or set scanner.enabled: false\n"                                                                              },
+		"F:3: scanner.clamd: is empty; name a clamd, or set scanner.enabled: false\n" },
 	{ DIR "scanner:\n  clamd: [~]\n  timeout: 1 minute\n",
-         "F:3: scanner.clamd[0]: is empty\n"
+		"F:3: scanner.clamd[0]: is empty\n"
 		"F:4: scanner.timeout: \"1 minute\" is not a duration, like 500ms, 30s, 5m, 4h or "
-		"5d\n"																	      },
+		"5d\n" },
 	{ DIR "scanner:\n  clamd_temporary: /nonexistent\n",
-         "F:3: scanner.clamd_temporary: \"/nonexistent\" is not a directory\n"										      },
+		"F:3: scanner.clamd_temporary: \"/nonexistent\" is not a directory\n" },
 	{ DIR "sender:\n  route: direct\n  retry:\n    frist: 1s\n",
-         "F:3: sender.route: \"direct\" is neither mx nor host:port\n"
-		"F:5: sender.retry.frist: unknown key; did you mean first?\n"										       },
+		"F:3: sender.route: \"direct\" is neither mx nor host:port\n"
+		"F:5: sender.retry.frist: unknown key; did you mean first?\n" },
 	{ DIR "sender:\n  retry: {first: 5h}\n  concurrency_start: 30\n",
-         "F:3: sender.retry.first: is longer than sender.retry.max\n"
-		"F:4: sender.concurrency_start: is more than sender.concurrency_max (20)\n"                                                                         },
+		"F:3: sender.retry.first: is longer than sender.retry.max\n"
+		"F:4: sender.concurrency_start: is more than sender.concurrency_max (20)\n" },
 	{ DIR "sender:\n  source_address: 192.0.2.1\n",
-         "F:3: sender.source_address: is not a list; write each entry on a line with \"- \"\n"                                                                      },
+		"F:3: sender.source_address: is not a list; write each entry on a line with \"- \"\n" },
 	{ DIR "sender:\n  source_address: [192.0.2.1, 192.0.2.2]\n",
-         "F:3: sender.source_address[1]: is of the same family as the first: one IPv4 and one IPv6 "
-		"address\n"																	 },
+		"F:3: sender.source_address[1]: is of the same family as the first: one IPv4 and one IPv6 "
+		"address\n" },
 	{ DIR "sender:\n  source_address: [\"2001:db8::1\", 192.0.2.1, 192.0.2.2]\n",
-         "F:3: sender.source_address[2]: is too many: one IPv4 and one IPv6 address\n"                                                                              },
+		"F:3: sender.source_address[2]: is too many: one IPv4 and one IPv6 address\n" },
 	{ DIR "ingress:\n  listen:\n    - address: 127.0.0.1:25\n    - address: localhost:25\n"
-	      "metrics: {listen: \"[::]:25\"}\n",					   "F:5: ingress.listen[1].address: \"localhost:25\" is in use already by "
-		"ingress.listen[0].address\n"							     },
+	      "metrics: {listen: \"[::]:25\"}\n",
+		"F:5: ingress.listen[1].address: \"localhost:25\" is in use already by "
+		"ingress.listen[0].address\n" },
 	{ DIR "ingress:\n  listen:\n    - address: 0.0.0.0:25\n    - address: 127.0.0.1:25\n"
-	      "control: {listen: \"127.0.0.1:25\"}\nmetrics: {listen: \"127.0.0.1:25\"}\n", "F:6: control.listen: \"127.0.0.1:25\" is in use already by "
+	      "control: {listen: \"127.0.0.1:25\"}\nmetrics: {listen: \"127.0.0.1:25\"}\n",
+		"F:6: control.listen: \"127.0.0.1:25\" is in use already by "
 		"ingress.listen[0].address\n"
 		"F:7: metrics.listen: \"127.0.0.1:25\" is in use already by "
-		"ingress.listen[0].address\n"                   },
+		"ingress.listen[0].address\n" },
 	{ DIR "sender:\n  source_address: [eth0]\n",
-         "F:3: sender.source_address[0]: \"eth0\" is not an IP address\n"											   },
+		"F:3: sender.source_address[0]: \"eth0\" is not an IP address\n" },
 	{ DIR "dns:\n  forward: [\"ns.example:53\"]\n  trust_anchor: /nonexistent\n",
-         "F:3: dns.forward[0]: \"ns.example:53\" is not address:port, like 192.0.2.53:53\n"
-		"F:4: dns.trust_anchor: \"/nonexistent\" cannot be read: No such file or directory\n"                                                               },
+		"F:3: dns.forward[0]: \"ns.example:53\" is not address:port, like 192.0.2.53:53\n"
+		"F:4: dns.trust_anchor: \"/nonexistent\" cannot be read: No such file or directory\n" },
 };
 
 /* What it names may be somebody else's; what it says is checked all the same. */
@@ -411,29 +414,29 @@ struct unit_row {
 };
 
 static const struct unit_row unit_rows[] = {
-	{"500ms",                 config_duration, 0,       500          },
-	{ "30s",		  config_duration, 0,       30000        },
-	{ "5m",		   config_duration, 0,       300000       },
-	{ "4h",		   config_duration, 0,       14400000     },
-	{ "5d",		   config_duration, 0,       432000000    },
-	{ "0",		    config_duration, 0,       0            },
-	{ "5",		    config_duration, -EINVAL, 0            },
-	{ "",		     config_duration, -EINVAL, 0            },
-	{ "s",		    config_duration, -EINVAL, 0            },
-	{ "-1s",		  config_duration, -EINVAL, 0            },
-	{ "1 s",		  config_duration, -EINVAL, 0            },
-	{ "1s ",		  config_duration, -EINVAL, 0            },
-	{ "1.5h",                 config_duration, -EINVAL, 0            },
-	{ "9999999999999999999d", config_duration, -EINVAL, 0            },
-	{ "4096",                 config_size,     0,       4096         },
-	{ "256k",                 config_size,     0,       262144       },
-	{ "50M",		  config_size,     0,       52428800     },
-	{ "2G",		   config_size,     0,       2147483648   },
-	{ "1T",		   config_size,     0,       1099511627776},
-	{ "50MB",                 config_size,     -EINVAL, 0            },
-	{ "07",		   config_size,     -EINVAL, 0            },
-	{ "18446744073709551616", config_size,     -EINVAL, 0            },
-	{ "17179869184G",         config_size,     -EINVAL, 0            },
+	{ "500ms", config_duration, 0, 500 },
+	{ "30s", config_duration, 0, 30000 },
+	{ "5m", config_duration, 0, 300000 },
+	{ "4h", config_duration, 0, 14400000 },
+	{ "5d", config_duration, 0, 432000000 },
+	{ "0", config_duration, 0, 0 },
+	{ "5", config_duration, -EINVAL, 0 },
+	{ "", config_duration, -EINVAL, 0 },
+	{ "s", config_duration, -EINVAL, 0 },
+	{ "-1s", config_duration, -EINVAL, 0 },
+	{ "1 s", config_duration, -EINVAL, 0 },
+	{ "1s ", config_duration, -EINVAL, 0 },
+	{ "1.5h", config_duration, -EINVAL, 0 },
+	{ "9999999999999999999d", config_duration, -EINVAL, 0 },
+	{ "4096", config_size, 0, 4096 },
+	{ "256k", config_size, 0, 262144 },
+	{ "50M", config_size, 0, 52428800 },
+	{ "2G", config_size, 0, 2147483648 },
+	{ "1T", config_size, 0, 1099511627776 },
+	{ "50MB", config_size, -EINVAL, 0 },
+	{ "07", config_size, -EINVAL, 0 },
+	{ "18446744073709551616", config_size, -EINVAL, 0 },
+	{ "17179869184G", config_size, -EINVAL, 0 },
 };
 
 static void

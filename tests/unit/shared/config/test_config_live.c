@@ -52,36 +52,37 @@ changes(const struct config *config, const struct config *fresh)
 static const struct {
 	const char *before, *after, *changes;
 } rows[] = {
-	{"",						  "",						""						 },
-	{ "",						 "log: {level: debug}\n",                           "log.level: info -> debug\n"                       },
- /* what is written otherwise, and is the same, or the default */
-	{ "sender: {lifetime: 5d, retry: {first: 300s}}\n",   "sender: {lifetime: 120h}\n",                      ""                                                 },
-	{ "sender: {timeout: {idle: 0}}\n",                   "sender: {timeout: {idle: 1500ms}}\n",
-         "sender.timeout.idle: 0 -> 1500ms\n"														       },
-	{ "queue: {events_size: 3M}\n",                       "queue: {events_size: 5000000}\n",
-         "queue.events_size: 3M -> 5000000\n"														       },
-	{ "queue: {map_size: 1G}\n",                          "queue: {map_size: 2G}\n",                         "! queue.map_size: 1G -> 2G\n"                     },
-	{ "hostname: a.example\n",                            "hostname: b.example\n",
-         "! hostname: a.example -> b.example\n"
+	{ "", "", "" },
+	{ "", "log: {level: debug}\n", "log.level: info -> debug\n" },
+	/* what is written otherwise, and is the same, or the default */
+	{ "sender: {lifetime: 5d, retry: {first: 300s}}\n", "sender: {lifetime: 120h}\n", "" },
+	{ "sender: {timeout: {idle: 0}}\n", "sender: {timeout: {idle: 1500ms}}\n",
+		"sender.timeout.idle: 0 -> 1500ms\n" },
+	{ "queue: {events_size: 3M}\n", "queue: {events_size: 5000000}\n",
+		"queue.events_size: 3M -> 5000000\n" },
+	{ "queue: {map_size: 1G}\n", "queue: {map_size: 2G}\n", "! queue.map_size: 1G -> 2G\n" },
+	{ "hostname: a.example\n", "hostname: b.example\n",
+		"! hostname: a.example -> b.example\n"
 		"! ingress.help_url: https://a.example/help -> https://b.example/help\n"
-		"! ingress.postmaster: postmaster@a.example -> postmaster@b.example\n"                                                                              },
-	{ "ingress: {received_client_address: true}\n",       "",
-         "ingress.received_client_address: true -> false\n"													 },
+		"! ingress.postmaster: postmaster@a.example -> postmaster@b.example\n" },
+	{ "ingress: {received_client_address: true}\n", "",
+		"ingress.received_client_address: true -> false\n" },
 	{ "ingress: {listen: [{address: '127.0.0.1:25'}]}\n", "",
-         "! ingress.listen: [{address: 127.0.0.1:25, tls: none, tls_required: false, "
+		"! ingress.listen: [{address: 127.0.0.1:25, tls: none, tls_required: false, "
 		"tls_profile: modern, auth: true, auth_without_tls: never, proxy: false, "
-		"proxies: []}] -> []\n"															     },
-	{ "",						 "sender: {allow_networks: [10.0.0.0/8, '::1']}\n",
-         "! sender.allow_networks: [] -> [10.0.0.0/8, ::1]\n"												       },
-	{ "redis: {password: one}\n",                         "redis: {password: two}\n",
-         "! redis.password: (secret) -> (secret)\n"														 },
-	{ "",						 "redis: {password_file: /nowhere}\n",              "! redis.password_file: ~ -> /nowhere\n"           },
- /* with none before, or none behind, listeners have to change as well */
-	{ "",						 "ingress: {tls: {certificate: /a, key: /b}}\n",
-         "! ingress.tls.certificate: ~ -> /a\n! ingress.tls.key: ~ -> /b\n"											 },
+		"proxies: []}] -> []\n" },
+	{ "", "sender: {allow_networks: [10.0.0.0/8, '::1']}\n",
+		"! sender.allow_networks: [] -> [10.0.0.0/8, ::1]\n" },
+	{ "redis: {password: one}\n", "redis: {password: two}\n",
+		"! redis.password: (secret) -> (secret)\n" },
+	{ "", "redis: {password_file: /nowhere}\n", "! redis.password_file: ~ -> /nowhere\n" },
+	/* with none before, or none behind, listeners have to change as well */
+	{ "", "ingress: {tls: {certificate: /a, key: /b}}\n",
+		"! ingress.tls.certificate: ~ -> /a\n! ingress.tls.key: ~ -> /b\n" },
 	{ "ingress: {tls: {certificate: /a, key: /b}}\n",
-         "ingress: {tls: {certificate: /c, key: /b, more: [{certificate: /d, key: /e}]}}\n",		     "ingress.tls.certificate: /a -> /c\n"
-		"ingress.tls.more: [] -> [{certificate: /d, key: /e}]\n"},
+		"ingress: {tls: {certificate: /c, key: /b, more: [{certificate: /d, key: /e}]}}\n",
+		"ingress.tls.certificate: /a -> /c\n"
+		"ingress.tls.more: [] -> [{certificate: /d, key: /e}]\n" },
 };
 
 static char *

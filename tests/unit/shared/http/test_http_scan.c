@@ -21,7 +21,7 @@ static const struct {
 	int status; /* 0: the requests are taken */
 	unsigned requests;
 } rows[] = {
-  /* clang-format off */
+	/* clang-format off */
 	{ "GET / HTTP/1.1\r\n" HOST "\r\n", 0, 1 },
 	{ "GET / HTTP/1.1\n" "authorization:\tbearer " TOKEN " \t\n\n", 0, 1 },
 	{ "GET / HTTP/1.1\r\n" HOST "\r\nPUT /a HTTP/1.0\r\n\r\n", 0, 2 },
@@ -44,7 +44,7 @@ static const struct {
 	{ "HEAD / HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n", 400, 0 },
 	{ "HEAD / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", 400, 0 },
 	{ "GET / HTTP/1.1\r\n" HOST "Expect: x\r\n\r\n", 417, 0 },
-  /* clang-format on */
+	/* clang-format on */
 };
 
 static void
@@ -87,10 +87,10 @@ what_has_no_end_is_refused(void **state)
 		const char *begin, *more;
 		int status;
 	} endless[] = {
-		{"",							      "x",      414},
-		{ "GET / HTTP/1.1\r\n" HOST,                                      "x",      431},
-		{ "GET / HTTP/1.1\r\n" HOST,                                      "X: y\n", 431},
-		{ "GET / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "0",      400},
+		{ "", "x", 414 },
+		{ "GET / HTTP/1.1\r\n" HOST, "x", 431 },
+		{ "GET / HTTP/1.1\r\n" HOST, "X: y\n", 431 },
+		{ "GET / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "0", 400 },
 	};
 	struct http_scan scan;
 	unsigned times;

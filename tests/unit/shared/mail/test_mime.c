@@ -32,13 +32,13 @@ static void
 a_part_is_labelled_by_what_it_holds(void **state)
 {
 	static const char *const rows[][2] = {
-		{"",			    "Content-Type: text/x\r\n\r\n"          },
-		{ "a = b \r\n",                 "Content-Type: text/x\r\n\r\na = b \r\n"},
-		{ "ä = b\r\n",                 UTF8 "=C3=A4 =3D b\r\n"                 },
-		{ "ä \r\n\t\r\n\r\n x\ty\r\n", UTF8 "=C3=A4=20\r\n=09\r\n\r\n x\ty\r\n"},
-		{ "ä ",			UTF8 "=C3=A4=20"                        },
-		{ "ä\x7f\x01\r\n",             UTF8 "=C3=A4=7F=01\r\n"                 },
-		{ "\xe4\r\n",                   "Content-Type: text/x" QUOTED "=E4\r\n" },
+		{ "", "Content-Type: text/x\r\n\r\n" },
+		{ "a = b \r\n", "Content-Type: text/x\r\n\r\na = b \r\n" },
+		{ "ä = b\r\n", UTF8 "=C3=A4 =3D b\r\n" },
+		{ "ä \r\n\t\r\n\r\n x\ty\r\n", UTF8 "=C3=A4=20\r\n=09\r\n\r\n x\ty\r\n" },
+		{ "ä ", UTF8 "=C3=A4=20" },
+		{ "ä\x7f\x01\r\n", UTF8 "=C3=A4=7F=01\r\n" },
+		{ "\xe4\r\n", "Content-Type: text/x" QUOTED "=E4\r\n" },
 	};
 
 	(void)state;

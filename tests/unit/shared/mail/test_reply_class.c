@@ -15,16 +15,16 @@ texts_have_classes(void **state)
 	static const struct {
 		const char *text, *class;
 	} table[] = {
-		{"451 4.7.1 greylisted",  "4.7.x"},
-		{ "451-4.7.1 greylisted", "4.7.x"},
-		{ "550 5.1.1",            "5.1.x"},
-		{ "421 busy",             "4xx"  },
-		{ "421",                  "4xx"  },
-		{ "550 5.9.9 odd",        "5xx"  },
-		{ "550 5.",               "5xx"  },
-		{ "4510 times",           "ours" },
-		{ "Connection refused",   "ours" },
-		{ "",                     "ours" },
+		{ "451 4.7.1 greylisted", "4.7.x" },
+		{ "451-4.7.1 greylisted", "4.7.x" },
+		{ "550 5.1.1", "5.1.x" },
+		{ "421 busy", "4xx" },
+		{ "421", "4xx" },
+		{ "550 5.9.9 odd", "5xx" },
+		{ "550 5.", "5xx" },
+		{ "4510 times", "ours" },
+		{ "Connection refused", "ours" },
+		{ "", "ours" },
 	};
 	char class[REPLY_CLASS_MAX];
 

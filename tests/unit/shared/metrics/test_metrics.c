@@ -250,18 +250,18 @@ a_wrong_registration_ends_the_program_by_name(void **state)
 		void (*registers)(void);
 		const char *name;
 	} wrongs[] = {
-		{second_place,           "t_places"   },
-		{ other_kind,            "t_places"   },
-		{ other_help,            "t_places"   },
-		{ counter_without_total, "t_counts"   },
-		{ gauge_with_total,      "t_now_total"},
-		{ no_help,               "t_silent"   },
-		{ hyphen,                "t-hyphen"   },
-		{ raw_quote,             "t_labels"   },
-		{ raw_line,              "t_labels"   },
-		{ open_label,            "t_labels"   },
-		{ loose_comma,           "t_labels"   },
-		{ no_label,              "t_labels"   },
+		{ second_place, "t_places" },
+		{ other_kind, "t_places" },
+		{ other_help, "t_places" },
+		{ counter_without_total, "t_counts" },
+		{ gauge_with_total, "t_now_total" },
+		{ no_help, "t_silent" },
+		{ hyphen, "t-hyphen" },
+		{ raw_quote, "t_labels" },
+		{ raw_line, "t_labels" },
+		{ open_label, "t_labels" },
+		{ loose_comma, "t_labels" },
+		{ no_label, "t_labels" },
 	};
 	char said[1024];
 

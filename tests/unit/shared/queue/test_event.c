@@ -462,13 +462,13 @@ the_class_is_by_the_name(void **state)
 		const char *name;
 		enum event_class class;
 	} rows[] = {
-		{"rejected",     EVENT_FLOOD  },
-		{ "auth-failed", EVENT_FLOOD  },
-		{ "tls-failed",  EVENT_FLOOD  },
-		{ "accepted",    EVENT_OF_MAIL},
-		{ "held",        EVENT_OF_MAIL},
-		{ "delivered",   EVENT_OF_MAIL},
-		{ "audit",       EVENT_AUDIT  },
+		{ "rejected", EVENT_FLOOD },
+		{ "auth-failed", EVENT_FLOOD },
+		{ "tls-failed", EVENT_FLOOD },
+		{ "accepted", EVENT_OF_MAIL },
+		{ "held", EVENT_OF_MAIL },
+		{ "delivered", EVENT_OF_MAIL },
+		{ "audit", EVENT_AUDIT },
 	};
 	struct mail_event event = { 0 };
 

@@ -115,8 +115,8 @@ an_alert_is_not_called_a_virus(void **state)
 		Envelope__Verdict verdict;
 		const char *words;
 	} rows[] = {
-		{ENVELOPE__VERDICT__UNWANTED,    "potentially unwanted"},
-		{ ENVELOPE__VERDICT__SUSPICIOUS, "looks suspicious"    },
+		{ ENVELOPE__VERDICT__UNWANTED, "potentially unwanted" },
+		{ ENVELOPE__VERDICT__SUSPICIOUS, "looks suspicious" },
 	};
 	size_t size;
 	char *text;

@@ -54,13 +54,13 @@ a_record_in_the_transaction_waits_for_the_commit(void **state)
 		bool record;
 		int told;
 	} rows[] = {
-		{OP_PUT,      OP_QUEUED,  false, 1},
-		{ OP_PUT,     OP_APPLIED, false, 1},
-		{ OP_PUT,     OP_TAKEN,   false, 0},
-		{ OP_DEFER,   OP_QUEUED,  true,  1},
-		{ OP_DEFER,   OP_APPLIED, true,  0},
-		{ OP_FORWARD, OP_QUEUED,  true,  1},
-		{ OP_FORWARD, OP_APPLIED, true,  0},
+		{ OP_PUT, OP_QUEUED, false, 1 },
+		{ OP_PUT, OP_APPLIED, false, 1 },
+		{ OP_PUT, OP_TAKEN, false, 0 },
+		{ OP_DEFER, OP_QUEUED, true, 1 },
+		{ OP_DEFER, OP_APPLIED, true, 0 },
+		{ OP_FORWARD, OP_QUEUED, true, 1 },
+		{ OP_FORWARD, OP_APPLIED, true, 0 },
 	};
 
 	(void)state;

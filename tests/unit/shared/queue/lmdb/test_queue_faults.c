@@ -545,7 +545,8 @@ static int
 bad_remove(const char *key, size_t length)
 {
 	struct ask ask = {
-		.fn = ask_bad_remove, .body = {.data = key, .size = length}
+		.fn = ask_bad_remove,
+		.body = { .data = key, .size = length },
 	};
 
 	return ask_wait(&ask);
@@ -629,7 +630,7 @@ a_disk_that_does_not_answer_is_a_timeout_told_once(void **state)
 		asks[i] = (struct ask){
 			.topic = TOPIC_INBOUND,
 			.envelope = &letters[i].envelope,
-			.body = {.data = "x", .size = 1}
+			.body = { .data = "x", .size = 1 },
 		};
 		run_on(rig.loop, put_long_ago, &asks[i]);
 		while (!atomic_load(&sync_is_blocked))

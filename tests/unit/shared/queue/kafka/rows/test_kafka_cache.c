@@ -66,7 +66,7 @@ static void
 write_garbage(struct node *node, struct letter *letter, const char *site)
 {
 	struct stray stray = {
-		.message = {.topic = KAFKA_STATE, .on_ack = on_stray}
+		.message = { .topic = KAFKA_STATE, .on_ack = on_stray },
 	};
 
 	id_format(letter->id, stray.key);
@@ -188,7 +188,7 @@ push_bodies_out(struct node *node)
 
 	for (int i = 0; i < 8; i++) {
 		struct stray stray = {
-			.message = {.topic = KAFKA_DEFERRED, .on_ack = on_stray}
+			.message = { .topic = KAFKA_DEFERRED, .on_ack = on_stray },
 		};
 
 		stray.message.key = "k";

@@ -270,7 +270,7 @@ static void
 write_claim(struct node *node)
 {
 	struct stray stray = {
-		.message = {.topic = KAFKA_STATE, .on_ack = on_stray}
+		.message = { .topic = KAFKA_STATE, .on_ack = on_stray },
 	};
 
 	stray.message.key = CLAIM_KEY "0";
