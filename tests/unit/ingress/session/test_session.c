@@ -254,7 +254,7 @@ a_message_that_keeps_its_pace_has_the_whole_timeout(void **state)
 	begin_message(session);
 	assert_in_range(transaction_time_left(session->mail, 1000), 900, 1000);
 	session->mail->received = 1000000;
-	session->mail->started_ms -= 1000000;
+	session->mail->started_ms -= 5000;
 	assert_int_equal(transaction_time_left(session->mail, 1000), 1000);
 	session->mail->received = 0;
 	assert_int_equal(transaction_time_left(session->mail, 1000), 0);
