@@ -37,9 +37,11 @@ LIBS    := libevent libevent_pthreads libevent_openssl openssl lmdb libcyaml yam
 
 WARN    := -Wall -Wextra -Wformat=2 -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+# The same source gives the same programs, wherever it is built.
+SAME    := -ffile-prefix-map=$(CURDIR)=.
 CFLAGS  ?= -O2 -g
 PKGFLAGS := $(shell pkg-config --cflags $(LIBS))
-ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -I. -I$(B)/gen $(WARN) $(HARDEN) $(CFLAGS) $(SANFLAGS) \
+ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -I. -I$(B)/gen $(WARN) $(HARDEN) $(SAME) $(CFLAGS) $(SANFLAGS) \
              $(PKGFLAGS)
 # gcc's flow warnings see the checks that a sanitizer puts in, and are wrong then.
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -Wno-error)
@@ -71,6 +73,11 @@ $(B)/gen/%.lua.h: %.lua
 $(B)/gen/%.yaml.h: %.yaml
 	@mkdir -p $(@D)
 	sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@
+# The version that every program shows; VERSION is the only place that has it.
+$(B)/gen/shared/base/version.h: VERSION
+	@mkdir -p $(@D)
+	sed 's/.*/#define SHOUT_VERSION "&"/' $< > $@
+$(B)/cmd/shout.o $(B)/cmd/shoutctl.o $(B)/shared/metrics/metrics_process.o: $(B)/gen/shared/base/version.h
 $(B)/control/http/api_openapi.o: $(B)/gen/control/http/openapi.yaml.h
 $(B)/shared/account/limits.o: $(B)/gen/shared/account/limits.lua.h
 $(B)/shared/account/score.o: $(B)/gen/shared/account/score.lua.h

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD
+from harness import BUILD, ROOT
 
 USER = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -24,9 +24,10 @@ def file(tmp_path):
     return path
 
 
-def test_version():
-    done = shout("--version")
-    assert done.returncode == 0 and done.stdout.startswith("shout ")
+@pytest.mark.parametrize("program", ["shout", "shoutctl"])
+def test_each_program_says_which_version_it_is(program):
+    done = subprocess.run([str(BUILD / program), "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, f"{program} {(ROOT / 'VERSION').read_text()}")
 
 
 def test_help_names_every_command():

@@ -6,8 +6,8 @@ import time
 import pytest
 
 import kafka
-from harness import Shout, send, wait_for
-from metrics_page import Watch, faults
+from harness import ROOT, Shout, send, wait_for
+from metrics_page import Page, Watch, faults
 
 MESSAGE = b"From: boss@customer.example\r\nSubject: counted\r\n\r\nOne, two.\r\n"
 INBOUND, READY = 'topic="mail.inbound"', 'topic="mail.ready"'
@@ -122,6 +122,12 @@ def test_an_owner_has_claimed_and_read_all_its_rows(cluster):
     assert cluster.sender.metric("shout_rows_rebuild_partitions") == 0
     assert cluster.sender.metric("shout_rows_rebuild_remaining") == 0
     assert cluster.sender.metric("shout_queue_lag", READY) == 0
+
+
+def test_each_role_says_which_build_it_is(cluster):
+    version = (ROOT / "VERSION").read_text().strip()
+    for shout in (cluster.control, cluster.sender, cluster.scanner, cluster.ingress):
+        assert Page(shout.get("/metrics")[1]).value("shout_build_info", version=version, backend="kafka") == 1
 
 
 def test_the_pages_of_all_roles_are_clean_whatever_comes_and_goes(cluster):
