@@ -100,7 +100,13 @@ $(B)/shoutctl: LDLIBS += $(shell pkg-config --libs libcurl)
 $(PROGS): $(B)/%: $(B)/cmd/%.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
 
-$(UNIT): %: %.o $(LIB)
+# What stands in for a part of Shout, linked into the tests that name it.
+FAKES   := $(B)/tests/unit/libfakes.a
+$(FAKES): $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/*_fake.c))
+	rm -f $@
+	ar rcs $@ $^
+
+$(UNIT): %: %.o $(FAKES) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 ifeq ($(SAN),thread)
@@ -161,7 +167,7 @@ fuzz: deps-build-fuzz
 	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
 
 fuzzers: $(FUZZERS)
-$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(FAKES) $(LIB)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
 
 # Its host is at the other end of a socket pair, and time passes as it likes.

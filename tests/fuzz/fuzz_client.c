@@ -15,8 +15,8 @@
 #include "sender/smtp/host_memory.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
-#include "shared/queue/queue.h"
 #include "tests/fuzz/hostile_host.h"
+#include "tests/unit/queue_fake.h"
 
 #define RECIPIENTS 3
 #define NAME "[127.0.0.1]"
@@ -47,22 +47,7 @@ static struct {
 	bool gone;
 } run;
 
-/* In place of the queue's, the network's and the clock's. */
-void
-queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
-	queue_body_cb cb, void *arg)
-{
-	(void)queue, (void)envelope;
-	cb(arg, 0, body + offset, length);
-}
-
-void
-queue_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
-	queue_cb cb, void *arg)
-{
-	(void)queue, (void)class, (void)json, (void)length, (void)cb, (void)arg;
-}
-
+/* In place of the network's and the clock's. */
 int
 __wrap_net_connect(const struct net_address *to, const struct net_address *from)
 {
@@ -361,7 +346,9 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 		config.sender.timeout.idle = 15000;
 	loop = loop_new("fuzz");
 	resolver = site_resolver_new(loop, &config);
-	context = client_context_new(loop, &config, NULL, resolver, NULL);
+	queue_fake_reset();
+	fake.body = body;
+	context = client_context_new(loop, &config, &fake.queue, resolver, NULL);
 	return 0;
 }
 

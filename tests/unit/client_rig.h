@@ -18,7 +18,7 @@
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
 #include "shared/config/config.h"
-#include "shared/queue/queue.h"
+#include "tests/unit/queue_fake.h"
 #include "tests/unit/smtp_peer.h"
 
 #define SENDS_MAX 4
@@ -45,56 +45,7 @@ struct rig {
 	struct outcome failure;
 };
 
-static char body_text[400000];
-static size_t body_length;
-static bool body_missing, body_late;
-
-struct late_body {
-	queue_body_cb cb;
-	void *arg;
-	uint64_t offset;
-	size_t length;
-};
-
-static inline void
-body_answer(evutil_socket_t fd, short what, void *arg)
-{
-	struct late_body *late = arg;
-
-	(void)fd;
-	(void)what;
-	late->cb(late->arg, body_missing ? -ENOENT : 0, body_text + late->offset, late->length);
-	free(late);
-}
-
-/* In place of the queue's. */
-void
-queue_body(struct queue *queue, const Envelope *envelope, uint64_t offset, size_t length,
-	queue_body_cb cb, void *arg)
-{
-	struct late_body *late = xcalloc(1, sizeof *late);
-
-	(void)queue;
-	(void)envelope;
-	assert_true(offset + length <= body_length);
-	*late = (struct late_body){ cb, arg, offset, length };
-	if (body_late)
-		event_base_once(loop_base(loop_current()), -1, EV_TIMEOUT, body_answer, late,
-			&(struct timeval){ 0 });
-	else
-		body_answer(-1, 0, late);
-}
-
-static char last_event[2000];
-
-/* Likewise. */
-void
-queue_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
-	queue_cb cb, void *arg)
-{
-	(void)queue, (void)class, (void)cb, (void)arg;
-	snprintf(last_event, sizeof last_event, "%.*s", (int)length, json);
-}
+static char body_text[400001];
 
 static inline void
 on_done(void *arg, struct transaction *transaction)
@@ -180,10 +131,11 @@ rig_start(struct rig *rig, const char *const *scripts, size_t count)
 		rig->config.sender.timeout.dot = rig->config.sender.timeout.idle = 15000;
 	rig->loop = loop_new("test");
 	rig->resolver = site_resolver_new(rig->loop, &rig->config);
-	rig->context = client_context_new(rig->loop, &rig->config, NULL, rig->resolver, NULL);
+	rig->context = client_context_new(
+		rig->loop, &rig->config, &fake.queue, rig->resolver, NULL);
 	envelope__init(&rig->envelope);
 	rig->envelope.mail_from = (char *)"a@sender.example";
-	rig->envelope.size = body_length;
+	rig->envelope.size = strlen(body_text);
 	for (size_t i = 0; i < 3; i++) {
 		static const char *const names[] = { "b@x.example", "c@x.example", "d@x.example" };
 
@@ -263,11 +215,19 @@ rig_end(struct rig *rig)
 }
 
 static inline void
+on_call(enum op kind)
+{
+	if (kind == OP_BODY)
+		assert_true(fake.read_end <= strlen(body_text));
+}
+
+static inline void
 set_body(const char *text)
 {
-	body_length = strlen(text);
-	memcpy(body_text, text, body_length);
-	body_missing = body_late = false;
+	queue_fake_reset();
+	fake.body = body_text;
+	memcpy(body_text, text, strlen(text) + 1);
+	fake.on_call = on_call;
 }
 
 static inline int
@@ -278,13 +238,14 @@ reset(void **state)
 	return 0;
 }
 
+#define TEST(name) cmocka_unit_test_setup(name, reset)
+
 static inline void
 fill_body(void)
 {
-	body_length = sizeof body_text;
-	for (size_t i = 0; i < body_length; i++)
+	for (size_t i = 0; i < sizeof body_text - 1; i++)
 		body_text[i] = (char)('a' + i % 23);
-	for (size_t i = 77; i + 1 < body_length; i += 79)
+	for (size_t i = 77; i + 2 < sizeof body_text; i += 79)
 		memcpy(body_text + i, "\r\n", 2);
 }
 

@@ -16,86 +16,30 @@
 #include "control/config/directory.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
-#include "shared/queue/queue_backend.h"
+#include "tests/unit/queue_fake.h"
 
-/* A queue that does one thing at a time, when it is told to. */
-
-#define OPS_MAX 32
-
-struct op {
-	char *key, *text; /* key NULL: an event */
-	queue_cb cb;
-	void *arg;
-};
-
+/* What is durable. The queue does one thing at a time, when it is told to. */
 static struct {
-	struct op ops[OPS_MAX];
-	size_t first, count;
-	json_t *entries, *events; /* what is durable */
+	json_t *entries, *events;
 } store;
 
 static void
-op_add(const char *key, const char *text, queue_cb cb, void *arg)
+make_durable(const struct fake_call *call)
 {
-	assert_true(store.count < OPS_MAX);
-	store.ops[store.count++] = (struct op){ key ? xstrdup(key) : NULL, xstrdup(text), cb, arg };
-}
-
-static void
-fake_config_put(struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg)
-{
-	(void)queue;
-	op_add(key, json, cb, arg);
-}
-
-static void
-fake_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
-	queue_cb cb, void *arg)
-{
-	(void)queue;
-	assert_int_equal(class, EVENT_AUDIT);
-	assert_int_equal(strlen(json), length);
-	op_add(NULL, json, cb, arg);
-}
-
-static const struct queue_ops ops = { .config_put = fake_config_put, .event_put = fake_event_put };
-static struct queue queue = { &ops };
-
-static void
-op_do(const struct op *op)
-{
-	if (!op->key)
-		json_array_append_new(store.events, json_loads(op->text, 0, NULL));
-	else if (*op->text)
-		json_object_set_new(store.entries, op->key, json_loads(op->text, 0, NULL));
+	if (call->kind == OP_EVENT) {
+		assert_int_equal(fake.class, EVENT_AUDIT);
+		json_array_append_new(store.events, json_loads(call->text, 0, NULL));
+	} else if (*call->text)
+		json_object_set_new(store.entries, call->key, json_loads(call->text, 0, NULL));
 	else
-		json_object_del(store.entries, op->key);
-}
-
-/* Does the next one, or (err) does not, and answers it; false: there is none. */
-static bool
-answer(int err)
-{
-	struct op op;
-
-	if (store.first == store.count)
-		return false;
-	op = store.ops[store.first++];
-	if (!err)
-		op_do(&op);
-	if (op.cb)
-		op.cb(op.arg, err);
-	free(op.key);
-	free(op.text);
-	return true;
+		json_object_del(store.entries, call->key);
 }
 
 static void
 answer_all(int err)
 {
-	while (answer(err))
+	while (queue_fake_answer(err))
 		;
-	store.first = store.count = 0;
 }
 
 /* A control */
@@ -115,7 +59,7 @@ start(bool alone)
 	directory = directory_new();
 	json_object_foreach(store.entries, key, value)
 		directory_set(directory, key, json_deep_copy(value));
-	commits = commits_new(loop, &queue, directory, NULL, alone);
+	commits = commits_new(loop, &fake.queue, directory, NULL, alone);
 	commits_start(commits);
 }
 
@@ -145,7 +89,9 @@ static int
 setup(void **state)
 {
 	(void)state;
-	memset(&store, 0, sizeof store);
+	queue_fake_reset();
+	fake.late[OP_EVENT] = fake.late[OP_CONFIG] = true;
+	fake.on_done = make_durable;
 	store.entries = json_pack("{s:{s:i,s:s,s:s}, s:{s:i,s:s,s:s}, s:{s:i,s:s}}", "account/a",
 		"version", 1, "id", "a", "name", "old", "user/u", "version", 1, "account", "z",
 		"verifier", "hidden", "account/z", "version", 1, "id", "z");
@@ -241,10 +187,10 @@ a_change_is_noted_made_told_and_answered_in_this_order(void **state)
 	assert_string_equal(
 		json_string_value(json_object_get(directory_entry(directory, "account/a"), "name")),
 		"new"); /* claimed */
-	assert_int_equal(store.count, 1);
-	answer(0);
+	assert_int_equal(fake.waiting_count, 1);
+	queue_fake_answer(0);
 	assert_int_equal(notes(), 1);
-	assert_int_equal(store.count, 4);
+	assert_int_equal(fake.calls[OP_CONFIG] + fake.calls[OP_EVENT], 4);
 	answer_all(0);
 	assert_int_equal(answered, 1);
 	assert_int_equal(answered_err, 0);
@@ -264,7 +210,7 @@ an_account_goes_after_its_users(void **state)
 	start(true);
 	begin(entries());
 	for (int i = 0; i < 4; i++)
-		answer(0);
+		queue_fake_answer(0);
 	assert_null(json_object_get(store.entries, "user/u"));
 	assert_non_null(json_object_get(store.entries, "account/z"));
 	answer_all(0);
@@ -282,9 +228,9 @@ cut(size_t at, bool done)
 	start(true);
 	begin(entries());
 	for (size_t i = 0; i < at; i++)
-		answer(0);
-	if (done && store.first < store.count)
-		op_do(&store.ops[store.first]);
+		queue_fake_answer(0);
+	if (done && fake.waiting_count)
+		make_durable(&fake.waiting[0]);
 	die_here();
 	start(true);
 	answer_all(0);
@@ -313,7 +259,7 @@ a_note_of_nothing_goes(void **state)
 	(void)state;
 	start(true);
 	begin(entries());
-	answer(0);
+	queue_fake_answer(0);
 	die_here();
 	assert_int_equal(notes(), 1);
 	start(true);
@@ -330,7 +276,7 @@ what_another_process_has_in_hand_is_left_to_it(void **state)
 	start(false);
 	begin(entries());
 	for (int i = 0; i < 5; i++)
-		answer(0);
+		queue_fake_answer(0);
 	die_here();
 	start(false);
 	answer_all(0);
@@ -349,7 +295,7 @@ what_the_queue_does_not_take_is_as_before(void **state)
 		start(true);
 		begin(entries());
 		for (int i = 0; i < at; i++)
-			answer(0);
+			queue_fake_answer(0);
 		answer_all(-ENOSPC);
 		assert_int_equal(answered, 1);
 		assert_int_equal(answered_err, -ENOSPC);
@@ -370,7 +316,7 @@ a_later_change_stays_when_an_earlier_one_fails(void **state)
 	start(true);
 	begin(json_pack("{s:{s:i,s:s,s:s}}", "account/a", "version", 2, "id", "a", "name", "2"));
 	begin(json_pack("{s:{s:i,s:s,s:s}}", "account/a", "version", 3, "id", "a", "name", "3"));
-	answer(-ENOSPC);
+	queue_fake_answer(-ENOSPC);
 	answer_all(0);
 	assert_int_equal(directory_version(directory_entry(directory, "account/a")), 3);
 	assert_int_equal(directory_version(json_object_get(store.entries, "account/a")), 3);

@@ -22,7 +22,7 @@
 #include "ingress/verb/verb.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
-#include "shared/queue/queue_backend.h"
+#include "tests/unit/queue_fake.h"
 
 #define ACME                                                                                       \
 	"{\"id\":\"acme\",\"name\":\"Acme\",\"contact\":\"it@acme.example\",\"status\":"           \
@@ -37,49 +37,6 @@ static struct listen_config listen_config = { .tls = LISTEN_PLAIN };
 static struct listener listener = { .config = &listen_config };
 static int client; /* the other end of the session's socket */
 
-static struct {
-	queue_cb cb;
-	void *arg;
-	const char *data;
-	size_t size;
-	char event[1024];
-} put;
-
-static void
-fake_put(struct queue *queue, enum topic topic, const Envelope *envelope, const struct body *body,
-	queue_cb cb, void *arg)
-{
-	(void)queue, (void)topic, (void)envelope;
-	put.cb = cb;
-	put.arg = arg;
-	put.data = body->data;
-	put.size = body->size;
-}
-
-static void
-fake_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
-	queue_cb cb, void *arg)
-{
-	(void)queue, (void)class, (void)cb, (void)arg;
-	assert_true(length < sizeof put.event);
-	memcpy(put.event, json, length);
-	put.event[length] = '\0';
-}
-
-static const char *
-fake_spool_dir(const struct queue *queue)
-{
-	(void)queue;
-	return "/nonexistent";
-}
-
-static const struct queue_ops fake_ops = {
-	.put = fake_put,
-	.event_put = fake_event_put,
-	.spool_dir = fake_spool_dir,
-};
-static struct queue fake_queue = { &fake_ops };
-
 static void
 on_reap(void *arg)
 {
@@ -90,14 +47,15 @@ static int
 setup(void **state)
 {
 	(void)state;
-	memset(&put, 0, sizeof put);
+	queue_fake_reset();
+	fake.late[OP_PUT] = true;
 	config.hostname = (char *)"shout.test";
 	config.ingress.help_url = (char *)"https://shout.test/help";
 	config.ingress.timeout = 60000;
 	config.ingress.errors_max = 20;
 	config.ingress.message_size_limit = 100000;
 	stats_register();
-	ingress.queue = &fake_queue;
+	ingress.queue = &fake.queue;
 	ingress.familiar = familiar_new(10);
 	ingress.door = door_new(&(struct door_options){ .total_max = 10,
 		.per_address_max = 10,
@@ -112,7 +70,7 @@ setup(void **state)
 	timer_init(&worker.reaper, worker.loop, on_reap, &worker);
 	timer_init(&worker.news, worker.loop, on_reap, &worker);
 	worker.scratch = xmalloc(SCRATCH_SIZE);
-	worker.tally = tally_new(&fake_queue);
+	worker.tally = tally_new(&fake.queue);
 	return 0;
 }
 
@@ -194,14 +152,14 @@ a_session_cut_off_leaves_its_message_to_the_queue(void **state)
 	(void)state;
 	begin_message(session);
 	say("Subject: hello\r\n\r\nbody\r\n.\r\n");
-	assert_non_null(put.cb);
+	assert_int_equal(fake.calls[OP_PUT], 1);
 	session_drop_all(&worker);
 	turn();
-	assert_int_equal(put.size, strlen(text));
-	assert_memory_equal(put.data, text, put.size);
-	put.cb(put.arg, 0);
-	assert_non_null(strstr(put.event, "\"event\":\"accepted\""));
-	assert_non_null(strstr(put.event, "\"account\":\"acme\""));
+	assert_int_equal(fake.put_body.size, strlen(text));
+	assert_memory_equal(fake.put_body.data, text, fake.put_body.size);
+	queue_fake_answer(0);
+	assert_non_null(strstr(fake.last[OP_EVENT], "\"event\":\"accepted\""));
+	assert_non_null(strstr(fake.last[OP_EVENT], "\"account\":\"acme\""));
 	assert_int_equal(atomic_load(&ingress.busy), 0);
 }
 

@@ -117,8 +117,8 @@ mail_that_is_parked_has_its_sites_reply(void **state)
 	assert_null(parked(routed_item()));
 	rest_site("421 4.3.2 gone fishing");
 	assert_string_equal(parked(routed_item()), "421 4.3.2 gone fishing");
-	assert_int_equal(t.puts, 0);
-	assert_int_equal(t.events, 0);
+	assert_int_equal(fake.done[OP_PUT], 0);
+	assert_int_equal(fake.calls[OP_EVENT], 0);
 }
 
 static void
@@ -130,16 +130,16 @@ mail_that_was_never_tried_is_late_once_with_its_sites_reply(void **state)
 	t.sender.times.delay_dsn_us = 0;
 	rest_site("421 4.3.2 gone fishing");
 	parked(item);
-	assert_int_equal(t.puts, 1);
-	assert_non_null(strstr(t.put_text, "Action: delayed"));
-	assert_non_null(strstr(t.put_text, "Status: 4.3.2"));
-	assert_non_null(strstr(t.put_text, "Remote-MTA: dns; mx\r\n"));
-	assert_non_null(strstr(t.put_text, "Diagnostic-Code: smtp; 421 4.3.2 gone fishing"));
-	assert_non_null(strstr(t.event, "\"event\":\"delayed\""));
-	assert_non_null(strstr(t.event, "gone fishing"));
+	assert_int_equal(fake.done[OP_PUT], 1);
+	assert_non_null(strstr(fake.last[OP_PUT], "Action: delayed"));
+	assert_non_null(strstr(fake.last[OP_PUT], "Status: 4.3.2"));
+	assert_non_null(strstr(fake.last[OP_PUT], "Remote-MTA: dns; mx\r\n"));
+	assert_non_null(strstr(fake.last[OP_PUT], "Diagnostic-Code: smtp; 421 4.3.2 gone fishing"));
+	assert_non_null(strstr(fake.last[OP_EVENT], "\"event\":\"delayed\""));
+	assert_non_null(strstr(fake.last[OP_EVENT], "gone fishing"));
 	parked(item);
-	assert_int_equal(t.puts, 1);
-	assert_int_equal(t.events, 1);
+	assert_int_equal(fake.done[OP_PUT], 1);
+	assert_int_equal(fake.calls[OP_EVENT], 1);
 }
 
 static void
@@ -154,8 +154,8 @@ nobody_is_told_of_mail_that_is_held_or_of_nobody(void **state)
 	t.mail->envelope->mail_from[0] = '\0';
 	t.sender.times.null_lifetime_us = 1ull << 40;
 	parked(null);
-	assert_int_equal(t.puts, 0);
-	assert_int_equal(t.events, 0);
+	assert_int_equal(fake.done[OP_PUT], 0);
+	assert_int_equal(fake.calls[OP_EVENT], 0);
 }
 
 /* What its own attempt heard is newer, or nothing is wrong with its site. */
@@ -171,14 +171,13 @@ the_newest_reply_is_the_reason(void **state)
 	item->last_host = xstrdup("mx2[192.0.2.2]");
 	item->last_attempt_us = clock_us() + 1000000;
 	parked(item);
-	assert_non_null(strstr(t.put_text, "Diagnostic-Code: smtp; 451 4.7.1 greylisted"));
-	assert_non_null(strstr(t.put_text, "Remote-MTA: dns; mx2\r\n"));
+	assert_non_null(strstr(fake.last[OP_PUT], "Diagnostic-Code: smtp; 451 4.7.1 greylisted"));
+	assert_non_null(strstr(fake.last[OP_PUT], "Remote-MTA: dns; mx2\r\n"));
 }
 
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(only_its_own_failures_make_mail_wait_longer_and_longer),
 		TEST(mail_without_a_route_waits_no_longer_than_a_site_rests),

@@ -24,18 +24,18 @@ what_was_delivered_while_rows_could_not_be_written_becomes_none(void **state)
 {
 	(void)state;
 	mail_check(t.mail);
-	assert_int_equal(t.rows, 2);
+	assert_int_equal(fake.deferred, 2);
 	deliver(t.ends);
-	t.cb(t.arg, -ENOSPC);
+	queue_fake_answer(-ENOSPC);
 	assert_ptr_equal(TAILQ_FIRST(&t.mail->items), t.waits);
 	assert_null(TAILQ_NEXT(t.waits, link));
 	assert_int_equal(t.waits->state, ITEM_PARKED);
-	assert_int_equal(t.removed, 1);
-	assert_string_equal(t.removed_site, "quick");
+	assert_int_equal(fake.calls[OP_ROW_REMOVE], 1);
+	assert_string_equal(fake.last[OP_ROW_REMOVE], "quick");
 	t.mail->busy--; /* the pause is over */
 	mail_check(t.mail);
-	assert_int_equal(t.rows, 1);
-	assert_int_equal(t.finished, 0);
+	assert_int_equal(fake.deferred, 1);
+	assert_int_equal(fake.finished, 0);
 }
 
 /* Another row of the site is due right then. */
@@ -44,11 +44,11 @@ what_is_under_way_is_not_loaded_from_its_row(void **state)
 {
 	(void)state;
 	mail_check(t.mail);
-	assert_int_equal(t.rows, 2);
+	assert_int_equal(fake.deferred, 2);
 	deferral_noted(t.sender.deferral, "quick", rows_lane(t.mail->envelope->account), 1);
 	event_base_loop(loop_base(t.sender.loop), EVLOOP_NONBLOCK);
 	assert_int_equal(t.loads, 0);
-	t.cb(t.arg, 0);
+	queue_fake_answer(0);
 	deferral_noted(t.sender.deferral, "quick", rows_lane(t.mail->envelope->account), 1);
 	event_base_loop(loop_base(t.sender.loop), EVLOOP_NONBLOCK);
 	assert_int_equal(t.loads, 0);
@@ -61,28 +61,10 @@ what_is_under_way_is_not_loaded_from_its_row(void **state)
 static void
 a_row_without_recipients_goes(void **state)
 {
-	Row row = ROW__INIT;
-	uint8_t packed[512];
-	size_t size;
-
 	(void)state;
-	row.site = (char *)"quick";
-	row.envelope = envelope_new(NULL, 0);
-	size = row__pack(&row, packed);
-	envelope_free(row.envelope);
-	mail_from_row(&t.sender, row_unpack(packed, size), ROW_ATTEMPT);
-	assert_int_equal(t.removed, 1);
-	assert_string_equal(t.removed_site, "quick");
-}
-
-static void
-slow_answer(int err)
-{
-	queue_cb cb = t.slow_cb;
-
-	assert_non_null(cb);
-	t.slow_cb = NULL;
-	cb(t.slow_arg, err);
+	mail_from_row(&t.sender, row_new("quick", NULL, 0), ROW_ATTEMPT);
+	assert_int_equal(fake.calls[OP_ROW_REMOVE], 1);
+	assert_string_equal(fake.last[OP_ROW_REMOVE], "quick");
 }
 
 /* Everything of the sender is there until the answer comes, and nothing follows it. */
@@ -93,18 +75,18 @@ a_late_answer_at_a_stop_begins_nothing(void **state)
 	const size_t none = 0;
 
 	(void)state;
-	t.slow = true;
+	memset(fake.late, true, sizeof fake.late);
 	t.sender.draining = true;
 	t.ends->state = ITEM_SETTLING;
 	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
 		t.ends->pass.given_up = false;
 		settle_known(t.ends, &none, 1, &(enum ledger_entry){ LEDGER_SENT });
 		assert_int_equal(t.sender.settling, 1);
-		slow_answer(errors[i]);
+		assert_true(queue_fake_answer(errors[i]));
 		assert_int_equal(t.sender.settling, 0);
-		assert_null(t.slow_cb);
+		assert_int_equal(fake.waiting_count, 0);
 		settle_advance(t.ends);
-		assert_int_equal(t.rows, 0);
+		assert_int_equal(fake.deferred, 0);
 	}
 	mail_drop_all(&t.sender);
 	assert_int_equal(t.sender.in_hand, 0);
@@ -118,7 +100,7 @@ rows_that_cannot_be_written_at_a_stop_are_not_tried_again(void **state)
 	mail_check(t.mail);
 	assert_int_equal(t.sender.settling, 1);
 	t.sender.draining = true;
-	t.cb(t.arg, -ETIMEDOUT);
+	queue_fake_answer(-ETIMEDOUT);
 	assert_int_equal(t.sender.settling, 0);
 	assert_int_equal(t.mail->busy, 0);
 	mail_drop_all(&t.sender);
@@ -137,11 +119,11 @@ no_step_begins_once_the_sender_ends(void **state)
 {
 	(void)state;
 	mail_check(t.mail);
-	t.cb(t.arg, 0);
+	queue_fake_answer(0);
 	t.mail = NULL;
 	t.sender.ending = true;
 	deliver(t.ends);
-	assert_int_equal(t.removed, 0);
+	assert_int_equal(fake.calls[OP_ROW_REMOVE], 0);
 	mail_drop_all(&t.sender);
 	assert_null(deferral_any(t.sender.deferral, any));
 }
@@ -168,25 +150,18 @@ static void
 a_row_that_is_split_is_being_settled(void **state)
 {
 	static const char *const recipients[] = { "b@slow.example" };
-	Row row = ROW__INIT;
-	uint8_t packed[512];
-	size_t size;
 
 	(void)state;
 	t.config.sender.route = (char *)"127.0.0.1:25";
 	t.config.hostname = (char *)"relay.example";
 	t.sender.resolver = site_resolver_new(t.sender.loop, &t.config);
-	row.site = (char *)SITE_HELD;
-	row.envelope = envelope_new(recipients, 1);
-	size = row__pack(&row, packed);
-	envelope_free(row.envelope);
-	t.slow = true;
-	mail_from_row(&t.sender, row_unpack(packed, size), ROW_ATTEMPT);
+	memset(fake.late, true, sizeof fake.late);
+	mail_from_row(&t.sender, row_new(SITE_HELD, recipients, 1), ROW_ATTEMPT);
 	assert_int_equal(t.sender.settling, 1);
-	slow_answer(0);
-	assert_int_equal(t.removed, 1);
+	assert_true(queue_fake_answer(0));
+	assert_int_equal(fake.calls[OP_ROW_REMOVE], 1);
 	assert_int_equal(t.sender.settling, 1);
-	slow_answer(0);
+	assert_true(queue_fake_answer(0));
 	assert_int_equal(t.sender.settling, 0);
 	site_resolver_free(&t.sender.resolver);
 }
@@ -201,12 +176,12 @@ who_has_no_row_yet_is_still_the_records(void **state)
 
 	(void)state;
 	mail_check(t.mail);
-	assert_int_equal(t.rows, 2);
+	assert_int_equal(fake.deferred, 2);
 	remainder = remainder_of(&t.sender, t.mail->envelope);
 	assert_int_equal(remainder->n_recipients, 1);
 	assert_string_equal(remainder->recipients[0]->address, "b@slow.example");
 	envelope_free(remainder);
-	t.cb(t.arg, -ETIMEDOUT);
+	queue_fake_answer(-ETIMEDOUT);
 	t.mail->busy--;
 	/* and it leads to the same hosts now: the row there is may not be written over */
 	item = item_new(t.mail, &route);
@@ -216,7 +191,7 @@ who_has_no_row_yet_is_still_the_records(void **state)
 	item_free(t.ends);
 	t.mail->is_remainder = true;
 	mail_check(t.mail);
-	assert_int_equal(t.rows, 1);
+	assert_int_equal(fake.deferred, 1);
 	assert_string_equal(item->site, "domain:slow.example");
 }
 
@@ -224,19 +199,13 @@ static void
 a_record_whose_rows_are_all_there_is_finished(void **state)
 {
 	static const char *const recipients[] = { "c@quick.example" };
-	Row row = ROW__INIT;
+	Row *row = row_new("quick", recipients, 1);
 
 	(void)state;
-	row.site = (char *)"quick";
-	row.envelope = envelope_new(recipients, 1);
-	t.packed_size = row__pack(&row, t.packed);
-	record.envelope = row.envelope;
-	record.redelivered = true;
-	mail_on_record(&t.sender, &record);
-	assert_int_equal(t.finished, 1);
-	envelope_free(row.envelope);
-	record.envelope = NULL;
-	record.redelivered = false;
+	queue_fake_store(row);
+	redeliver(row->envelope);
+	assert_int_equal(fake.finished, 1);
+	row_free(row);
 }
 
 /* An operator released it, and the crash fell between its delivery and the end of the record. */
@@ -248,14 +217,13 @@ who_has_a_held_mail_already_is_not_held_again(void **state)
 	(void)state;
 	t.ledger_has = recipients[0];
 	hold_again(recipients, 1);
-	assert_int_equal(t.finished, 1);
-	assert_int_equal(t.rows, 0);
+	assert_int_equal(fake.finished, 1);
+	assert_int_equal(fake.deferred, 0);
 	hold_again(recipients, 2);
-	assert_int_equal(t.finished, 1);
-	assert_int_equal(t.rows, 1);
-	assert_string_equal(t.held_for, recipients[1]);
-	t.cb(t.arg, 0);
-	free(t.held_for);
+	assert_int_equal(fake.finished, 1);
+	assert_int_equal(fake.deferred, 1);
+	assert_string_equal(held_for(), recipients[1]);
+	queue_fake_answer(0);
 }
 
 static int64_t
@@ -267,73 +235,67 @@ bounced(void)
 	return metric ? metric_value(metric) : 0;
 }
 
-/* Two failures of different kinds: the event of the second is refused once. */
-static void
-an_event_that_was_taken_is_not_repeated(void **state)
+static struct item *
+failed_item(size_t count)
 {
 	struct item *item = item_new(t.mail, NULL);
-	const int64_t before = bounced();
 	struct outcome outcome;
 
-	(void)state;
-	t.refused = 1;
-	item_add(item, t.mail->envelope->recipients, 2, NULL);
-	for (size_t i = 0; i < 2; i++) {
+	item_add(item, t.mail->envelope->recipients, count, NULL);
+	for (size_t i = 0; i < count; i++) {
 		outcome_bounce(&outcome, "5.1.1", i ? "no such user" : "no such domain");
 		target_set(&item->targets[i], TARGET_FAILED, &outcome);
 		item->targets[i].end = END_OPERATOR;
 	}
+	item->state = ITEM_SETTLING;
+	return item;
+}
+
+/* Two failures of different kinds: the event of the second is refused once. */
+static void
+an_event_that_was_taken_is_not_repeated(void **state)
+{
+	struct item *item = failed_item(2);
+	const int64_t before = bounced();
+
+	(void)state;
+	fake.fault[OP_EVENT] = (struct fake_fault){ -ETIMEDOUT, 1, 1 };
 	t.mail->envelope->mail_from[0] = '\0'; /* nobody is told */
 	t.sender.times.null_lifetime_us = 1ull << 40;
-	item->state = ITEM_SETTLING;
 	settle_advance(item);
-	assert_int_equal(t.events, 2);
+	assert_int_equal(fake.calls[OP_EVENT], 2);
 	assert_int_equal(item->targets[0].state, TARGET_CLOSED);
 	assert_int_equal(item->targets[1].state, TARGET_ENDING);
 	assert_int_equal(bounced() - before, 1);
-	while (t.refused || t.events < 3)
+	while (fake.fault[OP_EVENT].times || fake.calls[OP_EVENT] < 3)
 		event_base_loop(loop_base(t.sender.loop), EVLOOP_ONCE); /* the pause */
-	assert_int_equal(t.events, 3);
+	assert_int_equal(fake.calls[OP_EVENT], 3);
 	assert_int_equal(bounced() - before, 2);
-}
-
-static struct item *
-failed_item(void)
-{
-	struct item *item = item_new(t.mail, NULL);
-	struct outcome outcome;
-
-	item_add(item, t.mail->envelope->recipients, 1, NULL);
-	outcome_bounce(&outcome, "5.1.1", "no such user");
-	target_set(&item->targets[0], TARGET_FAILED, &outcome);
-	item->targets[0].end = END_OPERATOR;
-	item->state = ITEM_SETTLING;
-	return item;
 }
 
 static void
 a_body_that_cannot_be_read_now_is_waited_for(void **state)
 {
 	(void)state;
-	t.body_err = -ETIMEDOUT;
-	settle_advance(failed_item());
-	assert_int_equal(t.puts, 0);
-	assert_int_equal(t.events, 0);
-	while (!t.events)
+	fake.fault[OP_BODY] = (struct fake_fault){ -ETIMEDOUT, 0, 1 };
+	settle_advance(failed_item(1));
+	assert_int_equal(fake.done[OP_PUT], 0);
+	assert_int_equal(fake.calls[OP_EVENT], 0);
+	while (!fake.calls[OP_EVENT])
 		event_base_loop(loop_base(t.sender.loop), EVLOOP_ONCE); /* the pause */
-	assert_int_equal(t.bodies, 2);
+	assert_int_equal(fake.calls[OP_BODY], 2);
 	assert_int_equal(t.puts_before_event, 1);
-	assert_non_null(strstr(t.put_text, "Subject: hello"));
+	assert_non_null(strstr(fake.last[OP_PUT], "Subject: hello"));
 }
 
 static void
 a_body_that_is_gone_is_told_in_the_dsn(void **state)
 {
 	(void)state;
-	t.body_err = -ENOENT;
-	settle_advance(failed_item());
+	fake.fault[OP_BODY] = (struct fake_fault){ -ENOENT, 0, UINT_MAX };
+	settle_advance(failed_item(1));
 	assert_int_equal(t.puts_before_event, 1);
-	assert_non_null(strstr(t.put_text, "no longer be read"));
+	assert_non_null(strstr(fake.last[OP_PUT], "no longer be read"));
 }
 
 static void
@@ -347,10 +309,10 @@ no_dsn_begins_once_the_sender_ends(void **state)
 {
 	(void)state;
 	t.on_body = end_sender;
-	settle_advance(failed_item());
-	assert_int_equal(t.bodies, 1);
-	assert_int_equal(t.puts, 0);
-	assert_int_equal(t.events, 0);
+	settle_advance(failed_item(1));
+	assert_int_equal(fake.calls[OP_BODY], 1);
+	assert_int_equal(fake.done[OP_PUT], 0);
+	assert_int_equal(fake.calls[OP_EVENT], 0);
 	assert_int_equal(t.sender.settling, 0);
 	mail_drop_all(&t.sender);
 	t.mail = NULL;
@@ -365,15 +327,15 @@ the_dsn_of_a_relayed_message_is_durable_before_its_event(void **state)
 	(void)state;
 	t.mail->envelope->recipients[1]->notify = NOTIFY_SUCCESS;
 	t.ends->state = ITEM_SETTLING;
-	t.put_err = -ETIMEDOUT;
+	fake.fault[OP_PUT] = (struct fake_fault){ -ETIMEDOUT, 0, 1 };
 	settle_known(t.ends, &none, 1, &(enum ledger_entry){ LEDGER_RELAYED });
-	assert_int_equal(t.puts, 0);
-	assert_int_equal(t.events, 0);
+	assert_int_equal(fake.done[OP_PUT], 0);
+	assert_int_equal(fake.calls[OP_EVENT], 0);
 	assert_int_equal(t.ends->targets[0].state, TARGET_RECORDING);
-	while (!t.events)
+	while (!fake.calls[OP_EVENT])
 		event_base_loop(loop_base(t.sender.loop), EVLOOP_ONCE); /* the pause */
 	assert_int_equal(t.puts_before_event, 1);
-	assert_non_null(strstr(t.put_text, "Action: relayed"));
+	assert_non_null(strstr(fake.last[OP_PUT], "Action: relayed"));
 }
 
 int

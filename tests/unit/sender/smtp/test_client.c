@@ -431,12 +431,12 @@ a_large_message_is_streamed(void **state)
 		struct rig rig;
 
 		fill_body();
-		body_late = late;
+		fake.late[OP_BODY] = late;
 		rig_start(&rig, JOIN(script), 1);
 		rig_run(&rig, 1);
 		check(&rig.outcomes[0][0], &delivered);
-		assert_memory_equal(rig.peer.body, body_text, body_length);
-		assert_string_equal(rig.peer.body + body_length, "\r\n.\r\n");
+		assert_memory_equal(rig.peer.body, body_text, strlen(body_text));
+		assert_string_equal(rig.peer.body + strlen(body_text), "\r\n.\r\n");
 		rig_end(&rig);
 	}
 	free(script);
@@ -453,7 +453,7 @@ a_refusal_in_the_middle_of_the_message_counts(void **state)
 
 	(void)state;
 	fill_body();
-	body_late = true;
+	fake.late[OP_BODY] = true;
 	rig_start(&rig, JOIN(script), 1);
 	/* More than sockets hold, so that the reply comes first. */
 	rig.envelope.prefix.len = 8 << 20;
@@ -498,8 +498,8 @@ a_body_that_cannot_be_read_cuts_the_message_off(void **state)
 	for (int late = 0; late < 2; late++) {
 		struct rig rig;
 
-		body_missing = true;
-		body_late = late;
+		fake.fault[OP_BODY] = (struct fake_fault){ -ENOENT, 0, UINT_MAX };
+		fake.late[OP_BODY] = late;
 		rig_start(&rig, JOIN(script), 1);
 		rig_run(&rig, 1);
 		check(&rig.outcomes[0][0], &missing);
@@ -514,26 +514,24 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(a_message_is_delivered_in_lock_step, reset),
-		cmocka_unit_test_setup(
-			the_envelope_goes_in_one_write_when_the_server_pipelines, reset),
-		cmocka_unit_test_setup(parameters_are_sent_when_offered, reset),
-		cmocka_unit_test_setup(parameters_are_left_out_when_not_offered, reset),
-		cmocka_unit_test_setup(
-			what_the_server_cannot_take_bounces_without_being_sent, reset),
-		cmocka_unit_test_setup(smtputf8_is_needed_for_addresses_alone, reset),
-		cmocka_unit_test_setup(who_needs_no_smtputf8_does_not_wait_for_who_does, reset),
-		cmocka_unit_test_setup(what_one_host_cannot_have_goes_to_the_next, reset),
-		cmocka_unit_test_setup(original_recipients_go_in_a_form_that_the_host_takes, reset),
-		cmocka_unit_test_setup(only_a_customers_mail_is_8bit_for_a_host_that_is_not, reset),
-		cmocka_unit_test_setup(recipients_have_outcomes_of_their_own, reset),
-		cmocka_unit_test_setup(too_many_recipients_defers_only_the_rest_and_at_once, reset),
-		cmocka_unit_test_setup(dots_are_stuffed_and_the_prefix_goes_first, reset),
-		cmocka_unit_test_setup(an_empty_message_is_a_dot, reset),
-		cmocka_unit_test_setup(a_large_message_is_streamed, reset),
-		cmocka_unit_test_setup(a_refusal_in_the_middle_of_the_message_counts, reset),
-		cmocka_unit_test_setup(a_peer_that_does_not_read_runs_into_the_timeout, reset),
-		cmocka_unit_test_setup(a_body_that_cannot_be_read_cuts_the_message_off, reset),
+		TEST(a_message_is_delivered_in_lock_step),
+		TEST(the_envelope_goes_in_one_write_when_the_server_pipelines),
+		TEST(parameters_are_sent_when_offered),
+		TEST(parameters_are_left_out_when_not_offered),
+		TEST(what_the_server_cannot_take_bounces_without_being_sent),
+		TEST(smtputf8_is_needed_for_addresses_alone),
+		TEST(who_needs_no_smtputf8_does_not_wait_for_who_does),
+		TEST(what_one_host_cannot_have_goes_to_the_next),
+		TEST(original_recipients_go_in_a_form_that_the_host_takes),
+		TEST(only_a_customers_mail_is_8bit_for_a_host_that_is_not),
+		TEST(recipients_have_outcomes_of_their_own),
+		TEST(too_many_recipients_defers_only_the_rest_and_at_once),
+		TEST(dots_are_stuffed_and_the_prefix_goes_first),
+		TEST(an_empty_message_is_a_dot),
+		TEST(a_large_message_is_streamed),
+		TEST(a_refusal_in_the_middle_of_the_message_counts),
+		TEST(a_peer_that_does_not_read_runs_into_the_timeout),
+		TEST(a_body_that_cannot_be_read_cuts_the_message_off),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -141,7 +141,7 @@ no_host_at_all_is_the_sites_failure(void **state)
 	site_resolver_free(&rig.resolver);
 	client_context_free(&rig.context);
 	rig.resolver = site_resolver_new(rig.loop, &rig.config);
-	rig.context = client_context_new(rig.loop, &rig.config, NULL, rig.resolver, NULL);
+	rig.context = client_context_new(rig.loop, &rig.config, &fake.queue, rig.resolver, NULL);
 	rig_run(&rig, 2);
 	check(&rig.failure, &never);
 	rig_end(&rig);
@@ -256,21 +256,18 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(
-			one_connection_serves_several_transactions_without_rset, reset),
-		cmocka_unit_test_setup(a_cached_connection_that_had_gone_is_no_failure, reset),
-		cmocka_unit_test_setup(an_idle_connection_may_be_closed_by_the_peer, reset),
-		cmocka_unit_test_setup(an_idle_connection_quits_by_itself, reset),
-		cmocka_unit_test_setup(greeting_trouble_leads_to_the_next_host, reset),
-		cmocka_unit_test_setup(
-			a_host_that_refuses_connections_leads_to_the_next_host, reset),
-		cmocka_unit_test_setup(no_host_at_all_is_the_sites_failure, reset),
-		cmocka_unit_test_setup(tls_is_used_when_offered, reset),
-		cmocka_unit_test_setup(refused_starttls_goes_on_in_plain, reset),
-		cmocka_unit_test_setup(broken_tls_falls_back_once_and_is_remembered, reset),
-		cmocka_unit_test_setup(
-			a_server_that_lies_about_pipelining_gets_lock_step_the_next_time, reset),
-		cmocka_unit_test_setup(the_owner_may_abort_or_quit_at_any_time, reset),
+		TEST(one_connection_serves_several_transactions_without_rset),
+		TEST(a_cached_connection_that_had_gone_is_no_failure),
+		TEST(an_idle_connection_may_be_closed_by_the_peer),
+		TEST(an_idle_connection_quits_by_itself),
+		TEST(greeting_trouble_leads_to_the_next_host),
+		TEST(a_host_that_refuses_connections_leads_to_the_next_host),
+		TEST(no_host_at_all_is_the_sites_failure),
+		TEST(tls_is_used_when_offered),
+		TEST(refused_starttls_goes_on_in_plain),
+		TEST(broken_tls_falls_back_once_and_is_remembered),
+		TEST(a_server_that_lies_about_pipelining_gets_lock_step_the_next_time),
+		TEST(the_owner_may_abort_or_quit_at_any_time),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -162,8 +162,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(each_misbehaviour_has_its_outcome, reset),
-		cmocka_unit_test_setup(silence_runs_into_the_timeout_at_every_step, reset),
+		TEST(each_misbehaviour_has_its_outcome),
+		TEST(silence_runs_into_the_timeout_at_every_step),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -303,14 +303,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(each_odd_reply_has_its_meaning, reset),
-		cmocka_unit_test_setup(no_odd_reply_is_taken_for_that_to_another_recipient, reset),
-		cmocka_unit_test_setup(
-			after_replies_in_doubt_the_next_envelope_goes_in_lock_step, reset),
-		cmocka_unit_test_setup(
-			a_greeting_that_ends_as_a_refusal_leads_to_the_next_host, reset),
-		cmocka_unit_test_setup(greetings_and_offers_may_look_odd, reset),
-		cmocka_unit_test_setup(a_stop_judges_by_what_was_read, reset),
+		TEST(each_odd_reply_has_its_meaning),
+		TEST(no_odd_reply_is_taken_for_that_to_another_recipient),
+		TEST(after_replies_in_doubt_the_next_envelope_goes_in_lock_step),
+		TEST(a_greeting_that_ends_as_a_refusal_leads_to_the_next_host),
+		TEST(greetings_and_offers_may_look_odd),
+		TEST(a_stop_judges_by_what_was_read),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

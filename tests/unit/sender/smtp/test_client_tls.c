@@ -110,14 +110,14 @@ after_an_hour_it_does_and_everybody_is_told(void **state)
 		lost = rig.context->lost_tls;
 		tls_memory_done(rig.context->tls_memory, HOST, before);
 		tls_memory_lacks(rig.context->tls_memory, HOST, before, on_lack, NULL);
-		*last_event = '\0';
+		reset(state);
 		int64_t told = metric_value(lost);
 		rig_run(&rig, 1);
 		check(&rig.outcomes[0][0], &delivered);
 		assert_string_equal(rig.outcomes[0][0].tls, "");
 		assert_int_equal(metric_value(lost), told + 1);
-		assert_non_null(strstr(last_event, "\"tls-lost\""));
-		assert_non_null(strstr(last_event, "\"host\":\"" HOST "\""));
+		assert_non_null(strstr(fake.last[OP_EVENT], "\"tls-lost\""));
+		assert_non_null(strstr(fake.last[OP_EVENT], "\"host\":\"" HOST "\""));
 		rig_end(&rig);
 		free(broken);
 		free(plain);
@@ -251,15 +251,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(a_host_that_had_tls_gets_no_clear_text, reset),
-		cmocka_unit_test_setup(another_host_takes_its_mail_instead, reset),
-		cmocka_unit_test_setup(after_an_hour_it_does_and_everybody_is_told, reset),
+		TEST(a_host_that_had_tls_gets_no_clear_text),
+		TEST(another_host_takes_its_mail_instead),
+		TEST(after_an_hour_it_does_and_everybody_is_told),
 		cmocka_unit_test(what_a_failed_handshake_taught_is_kept_for_half_a_minute),
-		cmocka_unit_test_setup(a_refusal_for_lack_of_tls_starts_it_at_once, reset),
-		cmocka_unit_test_setup(
-			a_host_that_demands_tls_and_breaks_it_gets_no_clear_text_in_vain, reset),
-		cmocka_unit_test_setup(a_demand_without_an_offer_is_waited_for, reset),
-		cmocka_unit_test_setup(inside_tls_no_refusal_is_for_the_lack_of_it, reset),
+		TEST(a_refusal_for_lack_of_tls_starts_it_at_once),
+		TEST(a_host_that_demands_tls_and_breaks_it_gets_no_clear_text_in_vain),
+		TEST(a_demand_without_an_offer_is_waited_for),
+		TEST(inside_tls_no_refusal_is_for_the_lack_of_it),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "sender/waiting/trust.h"
-#include "shared/queue/queue_backend.h"
+#include "tests/unit/queue_fake.h"
 #include "tests/unit/redis_rig.h"
 
 #define SECOND_US 1000000
@@ -29,15 +29,12 @@ brokers_clock(struct queue *base)
 	return silent ? 0 : clock_us() + (uint64_t)apart_us;
 }
 
-static const struct queue_ops ops = { .clock_us = brokers_clock };
-static struct queue queue = { .ops = &ops };
-
 static struct trust *
 trust_at(const char *address)
 {
 	loop = loop_new("test");
 	open_at(address, REDIS_SERVER_PASSWORD);
-	return trust_new(loop, redis, &queue);
+	return trust_new(loop, redis, &fake.queue);
 }
 
 static void
@@ -106,6 +103,8 @@ static int
 start_server(void **state)
 {
 	(void)state;
+	queue_fake_reset();
+	fake.ops.clock_us = brokers_clock;
 	return redis_server_start(&server);
 }
 
