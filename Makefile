@@ -14,7 +14,7 @@
 #   make test-kafka         the queue of a cluster: unit tests, and tests on real brokers
 #   make test-all           both, with one count
 #   make test-faults-kafka CYCLES=50     every fault of a cluster 50 times, in random order
-#   make lint               format, clang-tidy, cppcheck, include directions, metrics, gcc and clang
+#   make lint               format, clang-tidy, cppcheck, include directions, metrics, alerts, gcc and clang
 #   make fuzz               every parser for FUZZ_SECONDS (60) each
 #   make test-readme        the commands of README.md, in an empty Debian
 #   make demo               set everything up and send two messages through it; leaves it running

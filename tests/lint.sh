@@ -65,10 +65,12 @@ done | grep . && fail "lengths"
 
 echo "pages"
 # columns, not bytes; a row of a table is one line
-LC_ALL=C.UTF-8 none_of "a line has more than 120 columns" '^[^|].{120}' README.md docs/clients.md docs/operation.md
+LC_ALL=C.UTF-8 none_of "a line has more than 120 columns" '^[^|].{120}' README.md docs/clients.md docs/operation.md \
+	docs/runbook.md
 
 echo "metrics"
 SHOUT_BUILD=$PWD/$build ${PYTHON:-/usr/bin/python3} tests/metrics_page.py || fail "metrics"
+${PYTHON:-/usr/bin/python3} tests/watching.py || fail "rules, dashboards, runbook"
 
 echo "cppcheck"
 queue_h=/usr/include/$(gcc -print-multiarch)/sys/queue.h

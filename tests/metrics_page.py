@@ -4,6 +4,7 @@
 As a program (`make lint`): every metric in the code is documented and the other way round, and the pages
 of a process with all roles and of each role of a cluster are clean."""
 
+import functools
 import http.client
 import pathlib
 import re
@@ -65,6 +66,7 @@ class Page:
                 for label, _ in has} - {"le"}
 
 
+@functools.cache
 def documented():
     """{name: (type, {labels})} of the tables of METRICS.md."""
     found = {}

@@ -68,16 +68,6 @@ table_free(struct provider **table)
 	}
 }
 
-struct providers *
-providers_new(void)
-{
-	struct providers *providers = xcalloc(1, sizeof *providers);
-
-	providers->other = provider_new(&providers->named, "other");
-	providers->none = provider_new(&providers->named, "none");
-	return providers;
-}
-
 void
 providers_free(struct providers **providers_ref)
 {
@@ -102,32 +92,6 @@ candidate_get(struct providers *providers, const char *name)
 	if (HASH_COUNT(providers->candidates) >= CANDIDATES_MAX)
 		table_free(&providers->candidates); /* a large provider is a candidate again soon */
 	return provider_new(&providers->candidates, name);
-}
-
-/* The provider with the site's own label, or "other". */
-static struct provider *
-provider_find(struct providers *providers, const char *site, size_t n)
-{
-	struct provider *provider, *candidate;
-	char name[SITE_PROVIDER_MAX + 1];
-
-	if (!site)
-		return providers->none;
-	site_provider(site, name);
-	HASH_FIND_STR(providers->named, name, provider);
-	if (provider)
-		return provider;
-	if (providers->count >= PROVIDERS_MAX)
-		return providers->other;
-	candidate = candidate_get(providers, name);
-	candidate->recipients += n;
-	if (providers->count >= PROVIDERS_SOON && candidate->recipients < PROVIDER_WORTH)
-		return providers->other;
-	HASH_DEL(providers->candidates, candidate);
-	HASH_ADD_STR(providers->named, name, candidate);
-	if (++providers->count == PROVIDERS_MAX)
-		table_free(&providers->candidates);
-	return candidate;
 }
 
 static struct metric *
@@ -167,6 +131,54 @@ tally_of(struct provider *provider, enum provider_end end, const char *class)
 	tally->next = provider->tallies;
 	provider->tallies = tally;
 	return tally;
+}
+
+/* Monitoring sees how much a count grew only once the count is there. What alerts look at (no
+ * delivery, refusals by policy) is there before it happens. */
+static void
+provider_begin(struct provider *provider)
+{
+	tally_of(provider, PROVIDER_DELIVERED, "");
+	tally_of(provider, PROVIDER_DEFERRED, "4.7.x");
+	tally_of(provider, PROVIDER_BOUNCED, "5.7.x");
+}
+
+struct providers *
+providers_new(void)
+{
+	struct providers *providers = xcalloc(1, sizeof *providers);
+
+	providers->other = provider_new(&providers->named, "other");
+	providers->none = provider_new(&providers->named, "none");
+	provider_begin(providers->other);
+	return providers;
+}
+
+/* The provider with the site's own label, or "other". */
+static struct provider *
+provider_find(struct providers *providers, const char *site, size_t n)
+{
+	struct provider *provider, *candidate;
+	char name[SITE_PROVIDER_MAX + 1];
+
+	if (!site)
+		return providers->none;
+	site_provider(site, name);
+	HASH_FIND_STR(providers->named, name, provider);
+	if (provider)
+		return provider;
+	if (providers->count >= PROVIDERS_MAX)
+		return providers->other;
+	candidate = candidate_get(providers, name);
+	candidate->recipients += n;
+	if (providers->count >= PROVIDERS_SOON && candidate->recipients < PROVIDER_WORTH)
+		return providers->other;
+	HASH_DEL(providers->candidates, candidate);
+	HASH_ADD_STR(providers->named, name, candidate);
+	provider_begin(candidate);
+	if (++providers->count == PROVIDERS_MAX)
+		table_free(&providers->candidates);
+	return candidate;
 }
 
 void

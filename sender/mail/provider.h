@@ -3,7 +3,8 @@
  *
  * The first PROVIDERS_SOON providers (site_provider()) have a label of their own at once, others
  * when they have had PROVIDER_WORTH recipients, until there are PROVIDERS_MAX; all others are
- * "other", and what has no way to its domain is "none". A name that is on the page stays there.
+ * "other", and what has no way to its domain is "none". A name that is on the page stays there,
+ * from the beginning with its deliveries and refusals by policy, be they 0.
  */
 #ifndef SENDER_PROVIDER_H
 #define SENDER_PROVIDER_H

@@ -54,6 +54,18 @@ counts_by_provider_end_and_class(void **state)
 	assert_int_equal(value("bounced", "none", "dns"), 5);
 }
 
+static void
+shows_deliveries_and_refusals_by_policy_before_there_are_any(void **state)
+{
+	(void)state;
+	assert_int_equal(value("delivered", "other", NULL), 0);
+	assert_int_equal(value("delivered", "quiet.example", NULL), -1);
+	providers_count(providers, "mx.quiet.example", PROVIDER_BOUNCED, "5.1.x", 1);
+	assert_int_equal(value("delivered", "quiet.example", NULL), 0);
+	assert_int_equal(value("deferred", "quiet.example", "4.7.x"), 0);
+	assert_int_equal(value("bounced", "quiet.example", "5.7.x"), 0);
+}
+
 /* Ten thousand domains of one customer, a mail each; large ones among them get their names. */
 static void
 has_few_names_whatever_the_number_of_sites(void **state)
@@ -107,6 +119,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(counts_by_provider_end_and_class, start, stop),
+		cmocka_unit_test_setup_teardown(
+			shows_deliveries_and_refusals_by_policy_before_there_are_any, start, stop),
 		cmocka_unit_test_setup_teardown(
 			has_few_names_whatever_the_number_of_sites, start, stop),
 	};
