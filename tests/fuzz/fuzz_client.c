@@ -263,7 +263,7 @@ static void
 time_passes(void)
 {
 	now_ms += 3600000;
-	event_active(&run.client->timer, EV_TIMEOUT, 0);
+	event_active(&run.client->timer.event, EV_TIMEOUT, 0);
 }
 
 /* The host has said what it wanted to, and goes, or there is nothing more to hear. */
@@ -355,7 +355,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct client_events events = { on_ready, on_gone, NULL };
+	struct client_events events = { .on_ready = on_ready, .on_gone = on_gone };
 	struct route *route = xcalloc(1, sizeof *route);
 
 	run_init(data, size);
