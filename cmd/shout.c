@@ -72,7 +72,7 @@ struct running {
 	const struct role *roles[ROLES_MAX]; /* in the order of starting */
 	size_t count, started;
 	struct queue *queue;
-	struct config_watch *owner; /* reads the owner of the accounts */
+	struct config_subscriber *owner; /* reads the owner of the accounts */
 	struct loop *main, *metrics;
 	int metrics_fd; /* the metrics page's socket, while it does not listen yet */
 };
@@ -326,7 +326,8 @@ start(struct running *running, const struct config *config, const struct identit
 	if (!running->queue)
 		return -1;
 	owner_await();
-	running->owner = queue_config_watch(running->queue, running->main, owner_on_entry, NULL);
+	running->owner = queue_config_subscribe(
+		running->queue, running->main, owner_on_entry, NULL);
 	for (; running->started < running->count; running->started++) {
 		const struct role *role = running->roles[running->started];
 		log_set_role(role->name);
@@ -346,7 +347,7 @@ stop(struct running *running)
 		running->roles[i]->drain();
 	while (running->started > 0)
 		running->roles[--running->started]->stop();
-	queue_config_unwatch(&running->owner);
+	queue_config_unsubscribe(&running->owner);
 	loop_free(&running->main); /* before the queue, whose answers lie in the mailbox */
 	queue_close(&running->queue);
 	if (running->metrics) {

@@ -317,9 +317,9 @@ on_rows_lost(void *arg, uint32_t partition)
 static void
 rows_start(struct sender *sender)
 {
-	static const struct rows_watch watch = { on_rows_gained, on_rows_lost };
+	static const struct rows_subscriber subscriber = { on_rows_gained, on_rows_lost };
 
-	sender->rows = rows_open(sender->queue, ROWS_MINE, sender->loop, &watch, sender);
+	sender->rows = rows_open(sender->queue, ROWS_MINE, sender->loop, &subscriber, sender);
 	sender->deferral = deferral_new(&(struct deferral_options){
 		.loop = sender->loop,
 		.rows = sender->rows,
@@ -525,7 +525,7 @@ sender_start(const struct config *config, struct queue *queue)
 		sender->loop, config, queue, sender->resolver, sender->redis);
 	sender->local = client_context_local(sender->clients);
 	local_on_recovery(sender->local, on_recovery, sender);
-	site_resolver_watch(sender->resolver, on_resolver, sender);
+	site_resolver_on_change(sender->resolver, on_resolver, sender);
 	role.begin.run = on_begin;
 	role.drain.run = on_drain;
 	role.stop.run = on_stop;

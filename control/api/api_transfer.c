@@ -3,8 +3,8 @@
  *
  * shoutctl -> api -> [api_transfer] -> transfer (what changes) -> commit -> relay.config
  *
- * A backup is the beginning of a watch of relay.config: all entries of one moment, durable, on
- * either queue. A backup has no mail: after a restore that mail would go out twice.
+ * A backup is the beginning of a subscription to relay.config: all entries of one moment, durable,
+ * on either queue. A backup has no mail: after a restore that mail would go out twice.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +106,7 @@ api_import(struct exchange *x)
 
 struct backup {
 	struct exchange *exchange;
-	struct config_watch *watch;
+	struct config_subscriber *subscriber;
 	struct timer late;
 	json_t *entries;
 	bool unreadable;
@@ -117,7 +117,7 @@ backup_end(struct backup *backup, int err)
 {
 	struct exchange *x = backup->exchange;
 
-	queue_config_unwatch(&backup->watch);
+	queue_config_unsubscribe(&backup->subscriber);
 	timer_cancel(&backup->late);
 	if (err || backup->unreadable) {
 		json_decref(backup->entries);
@@ -166,7 +166,7 @@ api_backup(struct exchange *x)
 	backup->entries = json_array();
 	timer_init(&backup->late, x->api->loop, on_late, backup);
 	timer_set(&backup->late, QUEUE_LATE_MS);
-	backup->watch = queue_config_watch(x->api->queue, x->api->loop, on_entry, backup);
+	backup->subscriber = queue_config_subscribe(x->api->queue, x->api->loop, on_entry, backup);
 }
 
 /* Restore */

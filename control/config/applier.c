@@ -51,7 +51,7 @@ struct push {
 struct applier {
 	struct loop *loop;
 	struct queue *queue;
-	struct config_watch *watch;
+	struct config_subscriber *subscriber;
 	struct redis *redis;
 	struct directory *directory;
 	struct documents *documents;
@@ -459,7 +459,8 @@ applier_start(struct applier *applier, const struct applier_hooks *hooks, void *
 	applier->hooks = hooks;
 	applier->arg = arg;
 	poll_again(applier);
-	applier->watch = queue_config_watch(applier->queue, applier->loop, on_entry, applier);
+	applier->subscriber = queue_config_subscribe(
+		applier->queue, applier->loop, on_entry, applier);
 }
 
 void
@@ -479,7 +480,7 @@ applier_free(struct applier **applier_ref)
 	if (!applier)
 		return;
 	*applier_ref = NULL;
-	queue_config_unwatch(&applier->watch);
+	queue_config_unsubscribe(&applier->subscriber);
 	timer_cancel(&applier->poll);
 	documents_free(&applier->documents);
 	json_decref(applier->owners);

@@ -21,7 +21,7 @@ struct applier_hooks {
 	 * each change. `doubt`: as applier_doubt(). */
 	void (*on_state)(void *arg, const char *doubt);
 };
-/* Begins to watch relay.config, and keeps `directory` up to date, too. */
+/* Subscribes to relay.config, and keeps `directory` up to date, too. */
 void applier_start(struct applier *applier, const struct applier_hooks *hooks, void *arg);
 /* Calls `on_closed` once the queue owes no answer. On the loop. */
 void applier_close(struct applier *applier, void (*on_closed)(void *arg), void *arg);

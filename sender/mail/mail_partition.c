@@ -1,7 +1,7 @@
 /*
  * mail_partition.c - what a partition that comes or goes means for the mail in memory.
  *
- * rows' watch -> [mail_partition] -> mail, deferral, attempt
+ * rows_subscriber -> [mail_partition] -> mail, deferral, attempt
  *
  * When a partition is lost, mail without anything under way leaves memory at once. Mail under way
  * may end, and its writes fail. When the partition comes back before that end, such mail goes on.

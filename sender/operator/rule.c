@@ -52,7 +52,7 @@
 struct rules {
 	struct sender *sender;
 	struct timer timer;
-	struct config_watch *watch;
+	struct config_subscriber *subscriber;
 	void (*on_known)(struct sender *sender);
 	bool known; /* the rules and suspensions of the start were all read */
 	bool sweeping, stopped;
@@ -460,7 +460,7 @@ rules_new(struct sender *sender, void (*on_known)(struct sender *sender))
 void
 rules_start(struct rules *rules)
 {
-	rules->watch = queue_config_watch(
+	rules->subscriber = queue_config_subscribe(
 		rules->sender->queue, rules->sender->loop, on_entry, rules);
 }
 
@@ -468,7 +468,7 @@ void
 rules_stop(struct rules *rules)
 {
 	rules->stopped = true;
-	queue_config_unwatch(&rules->watch);
+	queue_config_unsubscribe(&rules->subscriber);
 	timer_cancel(&rules->timer);
 	suspensions_stop(rules->sender->suspensions);
 }

@@ -36,7 +36,7 @@ struct doubt {
 };
 
 struct server {
-	struct resolver_watch *watch;
+	struct resolver_health *health;
 	struct net_address address;
 	const char *text;
 	int fd; /* -1: failed, or there is no round */
@@ -46,7 +46,7 @@ struct server {
 	char why[64];
 };
 
-struct resolver_watch {
+struct resolver_health {
 	struct loop *loop;
 	const char *hostname;
 	struct server servers[SERVERS_MAX];
@@ -109,12 +109,12 @@ server_close(struct server *server)
 
 /* The callbacks may begin a new doubt. */
 static void
-doubts_end(struct resolver_watch *watch, const char *why)
+doubts_end(struct resolver_health *health, const char *why)
 {
 	STAILQ_HEAD(, doubt) ended = STAILQ_HEAD_INITIALIZER(ended);
 	struct doubt *doubt;
 
-	STAILQ_CONCAT(&ended, &watch->doubts);
+	STAILQ_CONCAT(&ended, &health->doubts);
 	while ((doubt = STAILQ_FIRST(&ended))) {
 		STAILQ_REMOVE_HEAD(&ended, link);
 		doubt->cb(doubt->arg, why);
@@ -123,57 +123,57 @@ doubts_end(struct resolver_watch *watch, const char *why)
 }
 
 static void
-round_end(struct resolver_watch *watch, bool good)
+round_end(struct resolver_health *health, bool good)
 {
-	const bool changed = watch->dead == good;
+	const bool changed = health->dead == good;
 
-	watch->asking = false;
-	for (size_t i = 0; i < watch->count; i++)
-		server_close(&watch->servers[i]);
-	timer_cancel(&watch->timer);
-	watch->dead = !good;
-	*(good ? &watch->good_ms : &watch->dead_ms) = clock_mono_ms();
+	health->asking = false;
+	for (size_t i = 0; i < health->count; i++)
+		server_close(&health->servers[i]);
+	timer_cancel(&health->timer);
+	health->dead = !good;
+	*(good ? &health->good_ms : &health->dead_ms) = clock_mono_ms();
 	if (!good)
-		timer_set(&watch->timer, TICK_MS);
-	if (changed && watch->tell)
-		watch->tell(watch->tell_arg, good ? NULL : watch->why);
-	doubts_end(watch, good ? NULL : watch->why);
+		timer_set(&health->timer, TICK_MS);
+	if (changed && health->tell)
+		health->tell(health->tell_arg, good ? NULL : health->why);
+	doubts_end(health, good ? NULL : health->why);
 }
 
 static void
-describe(struct resolver_watch *watch)
+describe(struct resolver_health *health)
 {
-	size_t used = (size_t)snprintf(watch->why, sizeof watch->why,
+	size_t used = (size_t)snprintf(health->why, sizeof health->why,
 		"no name server of this relay answers: look at it, or at dns.forward (");
 
-	for (size_t i = 0; i < watch->count && used < sizeof watch->why; i++)
-		used += (size_t)snprintf(watch->why + used, sizeof watch->why - used, "%s%s: %s",
-			i ? ", " : "", watch->servers[i].text,
-			watch->servers[i].why[0] ? watch->servers[i].why : "no answer");
-	if (used < sizeof watch->why - 1)
-		snprintf(watch->why + used, sizeof watch->why - used, ")");
+	for (size_t i = 0; i < health->count && used < sizeof health->why; i++)
+		used += (size_t)snprintf(health->why + used, sizeof health->why - used, "%s%s: %s",
+			i ? ", " : "", health->servers[i].text,
+			health->servers[i].why[0] ? health->servers[i].why : "no answer");
+	if (used < sizeof health->why - 1)
+		snprintf(health->why + used, sizeof health->why - used, ")");
 }
 
 static void
 server_failed(struct server *server, const char *why)
 {
-	struct resolver_watch *watch = server->watch;
+	struct resolver_health *health = server->health;
 
 	snprintf(server->why, sizeof server->why, "%s", why);
 	server_close(server);
-	for (size_t i = 0; i < watch->count; i++)
-		if (watch->servers[i].fd >= 0)
+	for (size_t i = 0; i < health->count; i++)
+		if (health->servers[i].fd >= 0)
 			return;
-	describe(watch);
-	round_end(watch, false);
+	describe(health);
+	round_end(health, false);
 }
 
 /* Sends the question; -errno when it cannot be sent. */
 static int
 server_ask(struct server *server)
 {
-	const struct resolver_watch *watch = server->watch;
-	const char *name = !server->named ? "" : watch->name[0] ? watch->name : watch->hostname;
+	const struct resolver_health *health = server->health;
+	const char *name = !server->named ? "" : health->name[0] ? health->name : health->hostname;
 	uint8_t query[RESOLVER_QUERY_MAX];
 	size_t length;
 
@@ -190,7 +190,7 @@ take_answer(struct server *server, unsigned code)
 	int err;
 
 	if (code == 0 || code == 3) {
-		round_end(server->watch, true);
+		round_end(server->health, true);
 		return;
 	}
 	snprintf(why, sizeof why, "answers %s to everything", code < 6 ? codes[code] : "errors");
@@ -228,153 +228,153 @@ server_open(struct server *server)
 	server->fd = socket(to->sa.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (server->fd < 0 || connect(server->fd, (const struct sockaddr *)&to->sa, to->length) < 0)
 		return -errno;
-	server->readable = event_new(loop_base(server->watch->loop), server->fd,
+	server->readable = event_new(loop_base(server->health->loop), server->fd,
 		EV_READ | EV_PERSIST, on_readable, server);
 	event_add(server->readable, NULL);
 	return server_ask(server);
 }
 
 static void
-round_begin(struct resolver_watch *watch)
+round_begin(struct resolver_health *health)
 {
 	bool any = false;
 	int err;
 
-	watch->asking = true;
-	watch->ticks = 0;
-	for (size_t i = 0; i < watch->count; i++) {
-		err = server_open(&watch->servers[i]);
+	health->asking = true;
+	health->ticks = 0;
+	for (size_t i = 0; i < health->count; i++) {
+		err = server_open(&health->servers[i]);
 		if (err < 0) {
-			snprintf(watch->servers[i].why, sizeof watch->servers[i].why, "%s",
+			snprintf(health->servers[i].why, sizeof health->servers[i].why, "%s",
 				strerror(-err));
-			server_close(&watch->servers[i]);
+			server_close(&health->servers[i]);
 		}
-		any |= watch->servers[i].fd >= 0;
+		any |= health->servers[i].fd >= 0;
 	}
 	if (!any)
-		describe(watch);
+		describe(health);
 	if (any)
-		timer_set(&watch->timer, TICK_MS);
+		timer_set(&health->timer, TICK_MS);
 	else
-		round_end(watch, false);
+		round_end(health, false);
 }
 
 static void
 on_timer(void *arg)
 {
-	struct resolver_watch *watch = arg;
+	struct resolver_health *health = arg;
 
-	if (!watch->asking) {
-		round_begin(watch);
-	} else if (++watch->ticks < TICKS) {
-		for (size_t i = 0; i < watch->count; i++)
-			if (watch->servers[i].fd >= 0)
-				(void)server_ask(&watch->servers[i]);
-		timer_set(&watch->timer, TICK_MS);
+	if (!health->asking) {
+		round_begin(health);
+	} else if (++health->ticks < TICKS) {
+		for (size_t i = 0; i < health->count; i++)
+			if (health->servers[i].fd >= 0)
+				(void)server_ask(&health->servers[i]);
+		timer_set(&health->timer, TICK_MS);
 	} else {
-		describe(watch);
-		round_end(watch, false);
+		describe(health);
+		round_end(health, false);
 	}
 }
 
 static void
 on_slow(void *arg)
 {
-	struct resolver_watch *watch = arg;
+	struct resolver_health *health = arg;
 
-	if (!watch->asking && !watch->dead && clock_mono_ms() - watch->found_ms >= SLOW_MS)
-		round_begin(watch);
+	if (!health->asking && !health->dead && clock_mono_ms() - health->found_ms >= SLOW_MS)
+		round_begin(health);
 }
 
 static void
-server_add(struct resolver_watch *watch, const char *text)
+server_add(struct resolver_health *health, const char *text)
 {
-	struct server *server = &watch->servers[watch->count];
+	struct server *server = &health->servers[health->count];
 
-	if (watch->count == SERVERS_MAX || net_parse(text, &server->address) < 0)
+	if (health->count == SERVERS_MAX || net_parse(text, &server->address) < 0)
 		return;
 	*server = (struct server){
-		.watch = watch, .address = server->address, .text = text, .fd = -1
+		.health = health, .address = server->address, .text = text, .fd = -1
 	};
-	watch->count++;
+	health->count++;
 }
 
-struct resolver_watch *
-resolver_watch_new(struct loop *loop, const struct config *config)
+struct resolver_health *
+resolver_health_new(struct loop *loop, const struct config *config)
 {
-	struct resolver_watch *watch = xcalloc(1, sizeof *watch);
+	struct resolver_health *health = xcalloc(1, sizeof *health);
 
-	watch->loop = loop;
-	watch->hostname = config->hostname ? config->hostname : "";
-	STAILQ_INIT(&watch->doubts);
-	timer_init(&watch->timer, loop, on_timer, watch);
-	timer_init(&watch->slow, loop, on_slow, watch);
+	health->loop = loop;
+	health->hostname = config->hostname ? config->hostname : "";
+	STAILQ_INIT(&health->doubts);
+	timer_init(&health->timer, loop, on_timer, health);
+	timer_init(&health->slow, loop, on_slow, health);
 	for (unsigned i = 0; i < config->dns.forward_count; i++)
-		server_add(watch, config->dns.forward[i]);
+		server_add(health, config->dns.forward[i]);
 	for (size_t i = 0; !config->dns.forward_count && resolver_root(i); i++)
-		server_add(watch, resolver_root(i));
-	return watch;
+		server_add(health, resolver_root(i));
+	return health;
 }
 
 void
-resolver_watch_free(struct resolver_watch **watch_ref)
+resolver_health_free(struct resolver_health **health_ref)
 {
-	struct resolver_watch *watch = *watch_ref;
+	struct resolver_health *health = *health_ref;
 	struct doubt *doubt;
 
-	if (!watch)
+	if (!health)
 		return;
-	*watch_ref = NULL;
-	while ((doubt = STAILQ_FIRST(&watch->doubts))) {
-		STAILQ_REMOVE_HEAD(&watch->doubts, link);
+	*health_ref = NULL;
+	while ((doubt = STAILQ_FIRST(&health->doubts))) {
+		STAILQ_REMOVE_HEAD(&health->doubts, link);
 		free(doubt);
 	}
-	for (size_t i = 0; i < watch->count; i++)
-		server_close(&watch->servers[i]);
-	timer_cancel(&watch->timer);
-	timer_cancel(&watch->slow);
-	free(watch);
+	for (size_t i = 0; i < health->count; i++)
+		server_close(&health->servers[i]);
+	timer_cancel(&health->timer);
+	timer_cancel(&health->slow);
+	free(health);
 }
 
 void
 resolver_on_change(
-	struct resolver_watch *watch, void (*tell)(void *arg, const char *why), void *arg)
+	struct resolver_health *health, void (*tell)(void *arg, const char *why), void *arg)
 {
-	watch->tell = tell;
-	watch->tell_arg = arg;
+	health->tell = tell;
+	health->tell_arg = arg;
 }
 
 void
-resolver_doubt(struct resolver_watch *watch, uint64_t since_ms, resolver_cb cb, void *arg)
+resolver_doubt(struct resolver_health *health, uint64_t since_ms, resolver_cb cb, void *arg)
 {
 	const uint64_t now = clock_mono_ms();
 	struct doubt *doubt;
 
-	if (watch->dead || (watch->dead_ms && watch->dead_ms >= since_ms)) {
-		cb(arg, watch->why);
+	if (health->dead || (health->dead_ms && health->dead_ms >= since_ms)) {
+		cb(arg, health->why);
 		return;
 	}
-	if (watch->good_ms && now - watch->good_ms < GOOD_MS) {
+	if (health->good_ms && now - health->good_ms < GOOD_MS) {
 		cb(arg, NULL);
 		return;
 	}
 	doubt = xcalloc(1, sizeof *doubt);
 	*doubt = (struct doubt){ .cb = cb, .arg = arg };
-	STAILQ_INSERT_TAIL(&watch->doubts, doubt, link);
-	if (!watch->asking)
-		round_begin(watch);
+	STAILQ_INSERT_TAIL(&health->doubts, doubt, link);
+	if (!health->asking)
+		round_begin(health);
 }
 
 void
-resolver_asked(struct resolver_watch *watch)
+resolver_asked(struct resolver_health *health)
 {
-	if (!timer_is_set(&watch->slow))
-		timer_set(&watch->slow, SLOW_MS);
+	if (!timer_is_set(&health->slow))
+		timer_set(&health->slow, SLOW_MS);
 }
 
 void
-resolver_found(struct resolver_watch *watch, const char *name)
+resolver_found(struct resolver_health *health, const char *name)
 {
-	watch->found_ms = clock_mono_ms();
-	snprintf(watch->name, sizeof watch->name, "%s", name);
+	health->found_ms = clock_mono_ms();
+	snprintf(health->name, sizeof health->name, "%s", name);
 }

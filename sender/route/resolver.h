@@ -19,23 +19,23 @@ const char *resolver_root(size_t i);
 
 struct config;
 struct loop;
-struct resolver_watch;
+struct resolver_health;
 
-struct resolver_watch *resolver_watch_new(struct loop *loop, const struct config *config);
+struct resolver_health *resolver_health_new(struct loop *loop, const struct config *config);
 /* Drops the questions under way. Takes NULL. */
-void resolver_watch_free(struct resolver_watch **watch);
+void resolver_health_free(struct resolver_health **health);
 /* Called when the resolver dies (`why`), and when it answers again (NULL). */
 void resolver_on_change(
-	struct resolver_watch *watch, void (*tell)(void *arg, const char *why), void *arg);
+	struct resolver_health *health, void (*tell)(void *arg, const char *why), void *arg);
 
 /* Asks whether the resolver answers; `why` NULL: it does. The callback comes once for each call,
  * maybe at once, within a few seconds. `since_ms` (clock_mono_ms()) is when the failed look-up
  * began: when the resolver was dead at any time since, the resolver is to blame. */
 typedef void (*resolver_cb)(void *arg, const char *why);
-void resolver_doubt(struct resolver_watch *watch, uint64_t since_ms, resolver_cb cb, void *arg);
+void resolver_doubt(struct resolver_health *health, uint64_t since_ms, resolver_cb cb, void *arg);
 /* Tells that a look-up began: when none is answered for a while, the resolver is doubted, too. */
-void resolver_asked(struct resolver_watch *watch);
+void resolver_asked(struct resolver_health *health);
 /* Tells of a name that was found. */
-void resolver_found(struct resolver_watch *watch, const char *name);
+void resolver_found(struct resolver_health *health, const char *name);
 
 #endif

@@ -164,7 +164,7 @@ static void
 entry_defer(struct site_entry *entry, const char *why)
 {
 	entry->why = xstrdup(why);
-	resolver_doubt(entry->resolver->watch, entry->began_ms, on_verdict, entry);
+	resolver_doubt(entry->resolver->health, entry->began_ms, on_verdict, entry);
 }
 
 static int
@@ -270,7 +270,7 @@ on_mx(void *arg, const struct dns_result *result)
 	size_t count;
 
 	if (result->status != DNS_FAILED)
-		resolver_found(entry->resolver->watch, entry->domain);
+		resolver_found(entry->resolver->health, entry->domain);
 	if (result->status == DNS_FAILED) {
 		entry_defer(entry, result->why);
 	} else if (result->status == DNS_NO_DOMAIN) {
@@ -296,7 +296,7 @@ on_turn(void *arg)
 	struct site_entry *entry = arg;
 
 	entry->began_ms = clock_mono_ms();
-	resolver_asked(entry->resolver->watch);
+	resolver_asked(entry->resolver->health);
 	lookup_turn_ask(entry->turn, entry->domain, ANSWER_MX, on_mx, entry);
 }
 
@@ -466,7 +466,7 @@ site_resolver_new(struct loop *loop, const struct config *config)
 	if (resolver->smarthost && net_parse(config->sender.route, &numeric) == 0)
 		return resolver;
 	resolver->dns = dns_new(loop, config);
-	resolver->watch = resolver_watch_new(loop, config);
+	resolver->health = resolver_health_new(loop, config);
 	if (resolver->dns)
 		resolver->queue = lookup_queue_new(resolver->dns);
 	else
@@ -475,11 +475,11 @@ site_resolver_new(struct loop *loop, const struct config *config)
 }
 
 void
-site_resolver_watch(
+site_resolver_on_change(
 	struct site_resolver *resolver, void (*tell)(void *arg, const char *why), void *arg)
 {
-	if (resolver->watch)
-		resolver_on_change(resolver->watch, tell, arg);
+	if (resolver->health)
+		resolver_on_change(resolver->health, tell, arg);
 }
 
 void
@@ -489,7 +489,7 @@ site_resolver_free(struct site_resolver **resolver_ref)
 
 	if (!resolver)
 		return;
-	resolver_watch_free(&resolver->watch);
+	resolver_health_free(&resolver->health);
 	lookup_queue_stop(resolver->queue);
 	dns_free(&resolver->dns);
 	site_address_drop(resolver);

@@ -18,7 +18,7 @@ struct dns;
 struct site_resolver;
 struct site_resolver *site_resolver_new(struct loop *loop, const struct config *config);
 /* Called when no name server answers (`why`), and when one answers again (NULL). */
-void site_resolver_watch(
+void site_resolver_on_change(
 	struct site_resolver *resolver, void (*tell)(void *arg, const char *why), void *arg);
 void site_resolver_free(struct site_resolver **resolver);
 

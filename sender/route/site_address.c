@@ -152,7 +152,7 @@ no_address(struct address_lookup *lookup)
 	char text[OUTCOME_TEXT_MAX];
 
 	if (lookup->why[0]) {
-		resolver_doubt(lookup->resolver->watch, lookup->began_ms, on_verdict, lookup);
+		resolver_doubt(lookup->resolver->health, lookup->began_ms, on_verdict, lookup);
 	} else if (lookup->route->smarthost) {
 		on_verdict(lookup, NULL);
 	} else {
@@ -166,7 +166,7 @@ static void
 lookup_answered(struct address_lookup *lookup, const struct dns_result *result)
 {
 	if (result->status != DNS_FAILED)
-		resolver_found(lookup->resolver->watch, lookup->host);
+		resolver_found(lookup->resolver->health, lookup->host);
 	else
 		snprintf(lookup->why, sizeof lookup->why, "%s", result->why);
 	if (--lookup->waiting)
@@ -235,7 +235,7 @@ on_turn(void *arg)
 	struct address_lookup *lookup = arg;
 
 	lookup->began_ms = clock_mono_ms();
-	resolver_asked(lookup->resolver->watch);
+	resolver_asked(lookup->resolver->health);
 	lookup_turn_ask(lookup->turn, lookup->host, ANSWER_A, on_v4, lookup);
 	lookup_turn_ask(lookup->turn, lookup->host, ANSWER_AAAA, on_v6, lookup);
 }

@@ -18,9 +18,9 @@
 struct site_resolver {
 	struct loop *loop;
 	const struct config *config;
-	struct dns *dns;              /* NULL: not needed, with a numeric smarthost */
-	struct resolver_watch *watch; /* NULL like dns */
-	struct route *smarthost;      /* NULL: MX */
+	struct dns *dns;                /* NULL: not needed, with a numeric smarthost */
+	struct resolver_health *health; /* NULL like dns */
+	struct route *smarthost;        /* NULL: MX */
 	struct network *allowed;
 	size_t allowed_count;
 	struct net_address *own;

@@ -18,7 +18,7 @@
 
 /* Once a process, before relay.config is read. In a process that never reads it the owner is "". */
 void owner_await(void);
-/* For queue_config_watch(): takes the owner's entry. */
+/* For queue_config_subscribe(): takes the owner's entry. */
 void owner_on_entry(void *arg, const char *key, const char *json);
 /* Sets the owner that control is about to write, before relay.config has it. From any thread. */
 void owner_set(const char *id);

@@ -7,7 +7,7 @@
 
 #include "shared/queue/call.h"
 
-struct config_watch;
+struct config_subscriber;
 
 /*
  * relay.config: the truth for accounts, settings and operator rules. Keys are text
@@ -33,11 +33,12 @@ struct config_watch;
 void
 queue_config_put(struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);
 /* Calls `on_entry` on `loop` with every entry there is, in the order of keys; then once with key
- * NULL; then with every change (json NULL: the entry was removed), until queue_config_unwatch(). */
-struct config_watch *queue_config_watch(struct queue *queue, struct loop *loop,
+ * NULL; then with every change (json NULL: the entry was removed), until
+ * queue_config_unsubscribe(). */
+struct config_subscriber *queue_config_subscribe(struct queue *queue, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
 /* Ends the calls of `on_entry`; the loop may end then. Call it on that loop (also inside
  * `on_entry`), or when the loop no longer runs. Takes NULL. */
-void queue_config_unwatch(struct config_watch **watch);
+void queue_config_unsubscribe(struct config_subscriber **subscriber);
 
 #endif

@@ -130,9 +130,9 @@ queue_row_remove(struct queue *queue, const Row *row, queue_cb cb, void *arg)
 
 struct rows *
 rows_open(struct queue *queue, enum rows_scope scope, struct loop *loop,
-	const struct rows_watch *watch, void *arg)
+	const struct rows_subscriber *subscriber, void *arg)
 {
-	return queue->ops->rows_open(queue, scope, loop, watch, arg);
+	return queue->ops->rows_open(queue, scope, loop, subscriber, arg);
 }
 
 void
@@ -199,19 +199,19 @@ queue_config_put(struct queue *queue, const char *key, const char *json, queue_c
 	queue->ops->config_put(queue, key, json, cb, arg);
 }
 
-struct config_watch *
-queue_config_watch(struct queue *queue, struct loop *loop,
+struct config_subscriber *
+queue_config_subscribe(struct queue *queue, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg)
 {
-	return queue->ops->config_watch(queue, loop, on_entry, arg);
+	return queue->ops->config_subscribe(queue, loop, on_entry, arg);
 }
 
 void
-queue_config_unwatch(struct config_watch **watch)
+queue_config_unsubscribe(struct config_subscriber **subscriber)
 {
-	if (*watch)
-		(*watch)->ops->config_unwatch(*watch);
-	*watch = NULL;
+	if (*subscriber)
+		(*subscriber)->ops->config_unsubscribe(*subscriber);
+	*subscriber = NULL;
 }
 
 size_t

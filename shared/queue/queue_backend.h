@@ -7,7 +7,7 @@
 #ifndef SHARED_QUEUE_BACKEND_H
 #define SHARED_QUEUE_BACKEND_H
 
-#include "shared/queue/config_watch.h"
+#include "shared/queue/config_subscriber.h"
 #include "shared/queue/queue.h"
 
 struct queue {
@@ -51,7 +51,7 @@ struct queue_ops {
 	void (*row_put)(struct queue *queue, const Row *row, queue_cb cb, void *arg);
 	void (*row_remove)(struct queue *queue, const Row *row, queue_cb cb, void *arg);
 	struct rows *(*rows_open)(struct queue *queue, enum rows_scope scope, struct loop *loop,
-		const struct rows_watch *watch, void *arg);
+		const struct rows_subscriber *subscriber, void *arg);
 	void (*rows_close)(struct rows *rows);
 	bool (*rows_mine)(struct rows *rows, int partition);
 	size_t (*rows_due)(struct rows *rows, const struct rows_place *from, size_t limit,
@@ -64,9 +64,9 @@ struct queue_ops {
 	bool (*rows_refresh)(struct rows *rows);  /* NULL: the view always shows everything */
 	void (*config_put)(
 		struct queue *queue, const char *key, const char *json, queue_cb cb, void *arg);
-	struct config_watch *(*config_watch)(struct queue *queue, struct loop *loop,
+	struct config_subscriber *(*config_subscribe)(struct queue *queue, struct loop *loop,
 		void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
-	void (*config_unwatch)(struct config_watch *watch);
+	void (*config_unsubscribe)(struct config_subscriber *subscriber);
 	size_t (*bad_scan)(struct queue *queue, const void *from, size_t from_length, size_t limit,
 		queue_bad_cb on_bad, void *arg);
 	void (*bad_remove)(

@@ -34,7 +34,7 @@ void queue_row_remove(struct queue *queue, const Row *row, queue_cb cb, void *ar
 
 /*
  * A view of the rows. ROWS_MINE: the rows of partitions that this process owns; in a cluster
- * partitions come and go. ROWS_ALL: every row, for reading only. `watch` (ROWS_MINE only, else
+ * partitions come and go. ROWS_ALL: every row, for reading only. `subscriber` (ROWS_MINE only, else
  * NULL) is called on `loop`, after rows_open() has returned:
  *
  *   gained: the partition's rows are complete, and this process may work on them. The partition's
@@ -48,12 +48,12 @@ void queue_row_remove(struct queue *queue, const Row *row, queue_cb cb, void *ar
  */
 enum rows_scope { ROWS_MINE, ROWS_ALL };
 #define ROWS_ANY (-1)
-struct rows_watch {
+struct rows_subscriber {
 	void (*gained)(void *arg, uint32_t partition);
 	void (*lost)(void *arg, uint32_t partition);
 };
 struct rows *rows_open(struct queue *queue, enum rows_scope scope, struct loop *loop,
-	const struct rows_watch *watch, void *arg);
+	const struct rows_subscriber *subscriber, void *arg);
 void rows_close(struct rows **rows);
 /*
  * Whether work on the partition's mail may start now; with ROWS_ANY, work on any mail at all. Ask

@@ -106,7 +106,7 @@ redis_send(struct redis *redis, struct command *command)
 }
 
 static void
-deadline_watch(struct redis *redis, uint64_t at_ms, uint64_t now_ms)
+deadline_ensure(struct redis *redis, uint64_t at_ms, uint64_t now_ms)
 {
 	if (at_ms < now_ms + DEADLINE_STEP_MS)
 		at_ms = now_ms + DEADLINE_STEP_MS;
@@ -128,7 +128,7 @@ command_give(struct redis *redis, struct command *command, unsigned timeout_ms)
 	command->deadline_ms = now + timeout_ms;
 	command->given_us = clock_mono_us();
 	list_add(&redis->commands, command);
-	deadline_watch(redis, command->deadline_ms, now);
+	deadline_ensure(redis, command->deadline_ms, now);
 	if (redis->state == ST_UP)
 		redis_send(redis, command);
 }
@@ -396,7 +396,7 @@ deadline_next(struct redis *redis, uint64_t now)
 	if (next == UINT64_MAX && redis->commands.first)
 		next = now + SILENCE_MAX_MS;
 	if (next != UINT64_MAX)
-		deadline_watch(redis, next, now);
+		deadline_ensure(redis, next, now);
 }
 
 static bool

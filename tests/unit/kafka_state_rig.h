@@ -262,10 +262,10 @@ lost(void *arg, uint32_t partition)
 static inline void
 call_open(struct call *call)
 {
-	static const struct rows_watch watch = { gained, lost };
+	static const struct rows_subscriber subscriber = { gained, lost };
 
 	call->node->rows = kafka_rows_open(
-		&call->node->queue.base, ROWS_MINE, call->node->loop, &watch, call->node);
+		&call->node->queue.base, ROWS_MINE, call->node->loop, &subscriber, call->node);
 }
 
 static inline void

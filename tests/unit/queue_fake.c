@@ -264,8 +264,8 @@ fake_config_put(struct queue *queue, const char *key, const char *json, queue_cb
 	take(OP_CONFIG, key, json, strlen(json), cb, arg);
 }
 
-static struct config_watch *
-fake_config_watch(struct queue *queue, struct loop *loop,
+static struct config_subscriber *
+fake_config_subscribe(struct queue *queue, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg)
 {
 	fake.on_entry = on_entry;
@@ -286,6 +286,6 @@ static const struct queue_ops ops = {
 	.rows_scan = fake_rows_scan,
 	.rows_of = fake_rows_of,
 	.config_put = fake_config_put,
-	.config_watch = fake_config_watch,
+	.config_subscribe = fake_config_subscribe,
 	.event_put = fake_event_put,
 };

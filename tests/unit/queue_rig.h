@@ -335,12 +335,12 @@ await_rows(void)
 static inline void
 rig_open_queue(void)
 {
-	static const struct rows_watch watch = { .gained = on_gained, .lost = on_lost };
+	static const struct rows_subscriber subscriber = { .gained = on_gained, .lost = on_lost };
 
 	rig.queue = queue_open(&rig.config);
 	assert_non_null(rig.queue);
 	rig.loop = loop_new("test");
-	rig.rows = rows_open(rig.queue, ROWS_MINE, rig.loop, &watch, NULL);
+	rig.rows = rows_open(rig.queue, ROWS_MINE, rig.loop, &subscriber, NULL);
 	rig.count = 0;
 	rig.owned = 0;
 	loop_start(rig.loop);

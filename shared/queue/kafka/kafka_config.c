@@ -1,11 +1,11 @@
 /*
- * kafka_config.c - relay.config: those who watch it.
+ * kafka_config.c - relay.config: its subscribers.
  *
- * broker -> [thread of the watch] -> task -> on_entry on the watcher's loop
+ * broker -> [thread of a subscriber] -> task -> on_entry on its loop
  *
- * A watch reads the topic from its start with a handle of its own: up to the end it gathers the
- * last value of each key, tells them in key order, and then every change as it comes. Closing the
- * queue waits for the threads.
+ * A subscriber reads the topic from its start with a handle of its own: up to the end it gathers
+ * the last value of each key, tells them in key order, and then every change as it comes. Closing
+ * the queue waits for the threads.
  */
 #include "shared/queue/kafka/kafka_config.h"
 
@@ -22,10 +22,10 @@
 #define POLL_MS 100
 #define BATCH 256
 
-struct kafka_watch {
-	struct config_watch base;
+struct kafka_subscriber {
+	struct config_subscriber base;
 	struct kafka_queue *queue;
-	struct kafka_watch *next, **at; /* of the queue, under its watches_lock */
+	struct kafka_subscriber *next, **at; /* of the queue, under its subscribers_lock */
 	/* the thread's */
 	struct entry *entries; /* until the snapshot is told */
 	struct config_news *news;
@@ -39,21 +39,22 @@ struct entry {
 };
 
 static void
-entry_drop(struct kafka_watch *watch, struct entry *entry)
+entry_drop(struct kafka_subscriber *subscriber, struct entry *entry)
 {
-	HASH_DEL(watch->entries, entry);
+	HASH_DEL(subscriber->entries, entry);
 	free(entry);
 }
 
 static void
-entry_set(struct kafka_watch *watch, const char *key, const char *json, size_t json_length)
+entry_set(
+	struct kafka_subscriber *subscriber, const char *key, const char *json, size_t json_length)
 {
 	size_t key_size = strlen(key) + 1;
 	struct entry *entry;
 
-	HASH_FIND(hh, watch->entries, key, key_size, entry);
+	HASH_FIND(hh, subscriber->entries, key, key_size, entry);
 	if (entry)
-		entry_drop(watch, entry);
+		entry_drop(subscriber, entry);
 	if (!json_length)
 		return;
 	entry = xmalloc(sizeof *entry + key_size + json_length + 1);
@@ -61,7 +62,7 @@ entry_set(struct kafka_watch *watch, const char *key, const char *json, size_t j
 	entry->json = entry->key + key_size;
 	memcpy(entry->json, json, json_length);
 	entry->json[json_length] = '\0';
-	HASH_ADD(hh, watch->entries, key, key_size, entry);
+	HASH_ADD(hh, subscriber->entries, key, key_size, entry);
 }
 
 static int
@@ -71,47 +72,48 @@ by_key(const struct entry *a, const struct entry *b)
 }
 
 static void
-tell_snapshot(struct kafka_watch *watch)
+tell_snapshot(struct kafka_subscriber *subscriber)
 {
-	struct config_news *news = config_news_new(&watch->base);
+	struct config_news *news = config_news_new(&subscriber->base);
 	struct entry *entry, *next;
 
-	HASH_SORT(watch->entries, by_key);
-	HASH_ITER (hh, watch->entries, entry, next) {
+	HASH_SORT(subscriber->entries, by_key);
+	HASH_ITER (hh, subscriber->entries, entry, next) {
 		config_news_add(
 			news, entry->key, strlen(entry->key), entry->json, strlen(entry->json));
-		entry_drop(watch, entry);
+		entry_drop(subscriber, entry);
 	}
-	watch->told = true;
+	subscriber->told = true;
 	config_news_send(news, true);
 }
 
 static void
-change_add(struct kafka_watch *watch, const char *key, const char *json, size_t json_length)
+change_add(
+	struct kafka_subscriber *subscriber, const char *key, const char *json, size_t json_length)
 {
-	if (!watch->news)
-		watch->news = config_news_new(&watch->base);
-	config_news_add(watch->news, key, strlen(key), json, json_length);
+	if (!subscriber->news)
+		subscriber->news = config_news_new(&subscriber->base);
+	config_news_add(subscriber->news, key, strlen(key), json, json_length);
 }
 
 static void
-changes_send(struct kafka_watch *watch)
+changes_send(struct kafka_subscriber *subscriber)
 {
-	if (watch->news)
-		config_news_send(watch->news, false);
-	watch->news = NULL;
+	if (subscriber->news)
+		config_news_send(subscriber->news, false);
+	subscriber->news = NULL;
 }
 
 static void
-take(struct kafka_watch *watch, const rd_kafka_message_t *message)
+take(struct kafka_subscriber *subscriber, const rd_kafka_message_t *message)
 {
 	char key[512];
 	const char *json = message->payload ? message->payload : "";
 	size_t length = message->payload ? strnlen(json, message->len) : 0;
 
 	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-		if (!watch->told)
-			tell_snapshot(watch);
+		if (!subscriber->told)
+			tell_snapshot(subscriber);
 		return;
 	}
 	if (message->err || !message->key_len || message->key_len >= sizeof key) {
@@ -121,10 +123,10 @@ take(struct kafka_watch *watch, const rd_kafka_message_t *message)
 	}
 	memcpy(key, message->key, message->key_len);
 	key[message->key_len] = '\0';
-	if (watch->told)
-		change_add(watch, key, json, length);
+	if (subscriber->told)
+		change_add(subscriber, key, json, length);
 	else
-		entry_set(watch, key, json, length);
+		entry_set(subscriber, key, json, length);
 }
 
 static rd_kafka_t *
@@ -145,41 +147,41 @@ handle_new(struct kafka_queue *queue)
 
 /* News go out as they come: consuming by batches waits for more of them. */
 static void
-follow(struct kafka_watch *watch, rd_kafka_topic_t *topic)
+follow(struct kafka_subscriber *subscriber, rd_kafka_topic_t *topic)
 {
 	rd_kafka_message_t *message;
 
-	while (!config_watch_ended(&watch->base)) {
+	while (!config_subscriber_ended(&subscriber->base)) {
 		for (int i = 0; i < BATCH; i++) {
 			message = rd_kafka_consume(topic, 0, i ? 0 : POLL_MS);
 			if (!message)
 				break;
-			take(watch, message);
+			take(subscriber, message);
 			rd_kafka_message_destroy(message);
 		}
-		changes_send(watch);
+		changes_send(subscriber);
 	}
 }
 
 /* The owner may be gone by now; the queue is not. */
 static void
-unlist(struct kafka_watch *watch)
+unlist(struct kafka_subscriber *subscriber)
 {
-	struct kafka_queue *queue = watch->queue;
+	struct kafka_queue *queue = subscriber->queue;
 
-	pthread_mutex_lock(&queue->watches_lock);
-	*watch->at = watch->next;
-	if (watch->next)
-		watch->next->at = watch->at;
-	pthread_cond_signal(&queue->watches_changed);
-	pthread_mutex_unlock(&queue->watches_lock);
+	pthread_mutex_lock(&queue->subscribers_lock);
+	*subscriber->at = subscriber->next;
+	if (subscriber->next)
+		subscriber->next->at = subscriber->at;
+	pthread_cond_signal(&queue->subscribers_changed);
+	pthread_mutex_unlock(&queue->subscribers_lock);
 }
 
 static void *
 run(void *arg)
 {
-	struct kafka_watch *watch = arg;
-	rd_kafka_t *rk = handle_new(watch->queue);
+	struct kafka_subscriber *subscriber = arg;
+	rd_kafka_t *rk = handle_new(subscriber->queue);
 	rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, kafka_topic_name[KAFKA_CONFIG], NULL);
 	struct entry *entry, *next;
 
@@ -187,62 +189,63 @@ run(void *arg)
 	log_set_role("queue");
 	if (rd_kafka_consume_start(topic, 0, RD_KAFKA_OFFSET_BEGINNING))
 		die("cannot read relay.config", rd_kafka_err2str(rd_kafka_last_error()));
-	follow(watch, topic);
+	follow(subscriber, topic);
 	rd_kafka_consume_stop(topic, 0);
 	rd_kafka_topic_destroy(topic);
 	rd_kafka_destroy(rk);
-	HASH_ITER (hh, watch->entries, entry, next)
-		entry_drop(watch, entry);
-	unlist(watch);
-	config_watch_leave(&watch->base);
+	HASH_ITER (hh, subscriber->entries, entry, next)
+		entry_drop(subscriber, entry);
+	unlist(subscriber);
+	config_subscriber_leave(&subscriber->base);
 	return NULL;
 }
 
 static void
-start_thread(struct kafka_watch *watch)
+start_thread(struct kafka_subscriber *subscriber)
 {
 	sigset_t all, before;
 	pthread_t thread;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&thread, NULL, run, watch))
+	if (pthread_create(&thread, NULL, run, subscriber))
 		die("cannot start a thread", "queue-config");
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_detach(thread);
 }
 
-struct config_watch *
-kafka_config_watch(struct queue *base, struct loop *loop,
+struct config_subscriber *
+kafka_config_subscribe(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg)
 {
 	struct kafka_queue *queue = (struct kafka_queue *)base;
-	struct kafka_watch *watch = config_watch_new(sizeof *watch, base->ops, loop, on_entry, arg);
+	struct kafka_subscriber *subscriber = config_subscriber_new(
+		sizeof *subscriber, base->ops, loop, on_entry, arg);
 
-	watch->queue = queue;
-	pthread_mutex_lock(&queue->watches_lock);
-	watch->next = queue->watches;
-	watch->at = &queue->watches;
-	if (watch->next)
-		watch->next->at = &watch->next;
-	queue->watches = watch;
-	pthread_mutex_unlock(&queue->watches_lock);
-	start_thread(watch);
-	return &watch->base;
+	subscriber->queue = queue;
+	pthread_mutex_lock(&queue->subscribers_lock);
+	subscriber->next = queue->subscribers;
+	subscriber->at = &queue->subscribers;
+	if (subscriber->next)
+		subscriber->next->at = &subscriber->next;
+	queue->subscribers = subscriber;
+	pthread_mutex_unlock(&queue->subscribers_lock);
+	start_thread(subscriber);
+	return &subscriber->base;
 }
 
 void
-kafka_config_unwatch(struct config_watch *base)
+kafka_config_unsubscribe(struct config_subscriber *base)
 {
-	config_watch_end(base);
-	config_watch_leave(base);
+	config_subscriber_end(base);
+	config_subscriber_leave(base);
 }
 
 void
 kafka_config_close(struct kafka_queue *queue)
 {
-	pthread_mutex_lock(&queue->watches_lock);
-	while (queue->watches)
-		pthread_cond_wait(&queue->watches_changed, &queue->watches_lock);
-	pthread_mutex_unlock(&queue->watches_lock);
+	pthread_mutex_lock(&queue->subscribers_lock);
+	while (queue->subscribers)
+		pthread_cond_wait(&queue->subscribers_changed, &queue->subscribers_lock);
+	pthread_mutex_unlock(&queue->subscribers_lock);
 }

@@ -1,5 +1,5 @@
 /*
- * kafka_config.h - relay.config: those who watch it.
+ * kafka_config.h - relay.config: its subscribers.
  */
 #ifndef SHARED_KAFKA_CONFIG_H
 #define SHARED_KAFKA_CONFIG_H
@@ -7,10 +7,10 @@
 #include "shared/base/loop.h"
 #include "shared/queue/kafka/client/kafka_queue.h"
 
-struct config_watch *kafka_config_watch(struct queue *base, struct loop *loop,
+struct config_subscriber *kafka_config_subscribe(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
-void kafka_config_unwatch(struct config_watch *base);
-/* Waits for the threads of watches that have ended. No watch may still run. */
+void kafka_config_unsubscribe(struct config_subscriber *base);
+/* Waits for the threads of subscribers that have ended. No subscription may go on. */
 void kafka_config_close(struct kafka_queue *queue);
 
 #endif

@@ -356,8 +356,8 @@ release(struct kafka_queue *queue)
 	if (queue->spool_fd >= 0)
 		close(queue->spool_fd);
 	pthread_mutex_destroy(&queue->consumers_lock);
-	pthread_mutex_destroy(&queue->watches_lock);
-	pthread_cond_destroy(&queue->watches_changed);
+	pthread_mutex_destroy(&queue->subscribers_lock);
+	pthread_cond_destroy(&queue->subscribers_changed);
 	state_dir_close(&queue->state_dir);
 	free(queue->spool_dir);
 	free(queue);
@@ -436,8 +436,8 @@ static const struct queue_ops kafka_ops = {
 	.rows_complete = kafka_rows_complete,
 	.rows_refresh = kafka_rows_refresh,
 	.config_put = kafka_config_put,
-	.config_watch = kafka_config_watch,
-	.config_unwatch = kafka_config_unwatch,
+	.config_subscribe = kafka_config_subscribe,
+	.config_unsubscribe = kafka_config_unsubscribe,
 	.bad_scan = kafka_bad_scan,
 	.bad_remove = kafka_bad_remove,
 	.bad_machine = kafka_bad_machine,
@@ -457,8 +457,8 @@ queue_kafka_open(const struct config *config)
 	queue->late_ms = LATE_MS;
 	queue->spool_fd = -1;
 	pthread_mutex_init(&queue->consumers_lock, NULL);
-	pthread_mutex_init(&queue->watches_lock, NULL);
-	pthread_cond_init(&queue->watches_changed, NULL);
+	pthread_mutex_init(&queue->subscribers_lock, NULL);
+	pthread_cond_init(&queue->subscribers_changed, NULL);
 	queue->events_lost = metric_counter("shout_queue_events_lost_total",
 		"Events that went to the log, for the queue did not take them", NULL);
 	queue->spool_dir = xasprintf("%s/spool", config->state_dir);

@@ -316,7 +316,7 @@ apply(struct lmdb_queue *queue, MDB_txn *txn, struct op *op)
 	case OP_CONFIG: return apply_config(queue, txn, op);
 	case OP_BAD: return apply_bad(queue, txn, op);
 	case OP_BAD_REMOVE: return apply_bad_remove(queue, txn, op);
-	case OP_WATCH:
+	case OP_SUBSCRIBE:
 	case OP_EVENT:
 	case OP_UNLINK:
 	case OP_EVENTS: break;

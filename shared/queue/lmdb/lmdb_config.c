@@ -11,10 +11,10 @@
 
 #include "shared/base/log.h"
 
-struct watcher {
-	struct config_watch base;
+struct lmdb_subscriber {
+	struct config_subscriber base;
 	struct lmdb_queue *queue;
-	struct watcher *next; /* under watchers_lock */
+	struct lmdb_subscriber *next; /* under subscribers_lock */
 };
 
 void
@@ -22,21 +22,22 @@ config_changed(struct lmdb_queue *queue, const struct op *op)
 {
 	const char *key = (const char *)op->packed, *json = key + strlen(key) + 1;
 
-	pthread_mutex_lock(&queue->watchers_lock);
-	for (struct watcher *watcher = queue->watchers; watcher; watcher = watcher->next) {
-		struct config_news *news = config_news_new(&watcher->base);
+	pthread_mutex_lock(&queue->subscribers_lock);
+	for (struct lmdb_subscriber *subscriber = queue->subscribers; subscriber;
+		subscriber = subscriber->next) {
+		struct config_news *news = config_news_new(&subscriber->base);
 
 		config_news_add(news, key, strlen(key), json, strlen(json));
 		config_news_send(news, false);
 	}
-	pthread_mutex_unlock(&queue->watchers_lock);
+	pthread_mutex_unlock(&queue->subscribers_lock);
 }
 
 void
-config_watch_begin(struct lmdb_queue *queue, struct op *op)
+config_subscriber_begin(struct lmdb_queue *queue, struct op *op)
 {
-	struct watcher *watcher = op->watcher;
-	struct config_news *news = config_news_new(&watcher->base);
+	struct lmdb_subscriber *subscriber = op->subscriber;
+	struct config_news *news = config_news_new(&subscriber->base);
 	struct reader *reader = reader_begin(queue);
 	MDB_cursor *cursor;
 	MDB_val key, value;
@@ -51,26 +52,27 @@ config_watch_begin(struct lmdb_queue *queue, struct op *op)
 		lmdb_die("config", rc);
 	mdb_cursor_close(cursor);
 	reader_end(queue, reader);
-	pthread_mutex_lock(&queue->watchers_lock);
-	if (!config_watch_ended(&watcher->base)) {
-		watcher->next = queue->watchers;
-		queue->watchers = watcher;
+	pthread_mutex_lock(&queue->subscribers_lock);
+	if (!config_subscriber_ended(&subscriber->base)) {
+		subscriber->next = queue->subscribers;
+		queue->subscribers = subscriber;
 	}
-	pthread_mutex_unlock(&queue->watchers_lock);
+	pthread_mutex_unlock(&queue->subscribers_lock);
 	config_news_send(news, true);
-	config_watch_leave(&watcher->base); /* for the operation */
+	config_subscriber_leave(&subscriber->base); /* for the operation */
 }
 
 void
 config_close(struct lmdb_queue *queue)
 {
-	struct watcher *next;
+	struct lmdb_subscriber *next;
 
-	for (struct watcher *watcher = queue->watchers; watcher; watcher = next) {
-		next = watcher->next;
-		config_watch_leave(&watcher->base); /* for an owner who has gone */
+	for (struct lmdb_subscriber *subscriber = queue->subscribers; subscriber;
+		subscriber = next) {
+		next = subscriber->next;
+		config_subscriber_leave(&subscriber->base); /* for an owner who has gone */
 	}
-	queue->watchers = NULL;
+	queue->subscribers = NULL;
 }
 
 void
@@ -85,33 +87,34 @@ lmdb_config_put(struct queue *base, const char *key, const char *json, queue_cb 
 	op_submit(queue, op);
 }
 
-struct config_watch *
-lmdb_config_watch(struct queue *base, struct loop *loop,
+struct config_subscriber *
+lmdb_config_subscribe(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg)
 {
 	struct lmdb_queue *queue = (struct lmdb_queue *)base;
-	struct op *op = op_new(queue, OP_WATCH, 0, NULL, NULL);
-	struct watcher *watcher = config_watch_new(sizeof *watcher, base->ops, loop, on_entry, arg);
+	struct op *op = op_new(queue, OP_SUBSCRIBE, 0, NULL, NULL);
+	struct lmdb_subscriber *subscriber = config_subscriber_new(
+		sizeof *subscriber, base->ops, loop, on_entry, arg);
 
-	watcher->queue = queue;
-	op->watcher = watcher;
+	subscriber->queue = queue;
+	op->subscriber = subscriber;
 	op_submit(queue, op);
-	return &watcher->base;
+	return &subscriber->base;
 }
 
 void
-lmdb_config_unwatch(struct config_watch *base)
+lmdb_config_unsubscribe(struct config_subscriber *base)
 {
-	struct watcher *watcher = (struct watcher *)base;
-	struct lmdb_queue *queue = watcher->queue;
-	struct watcher **at = &queue->watchers;
+	struct lmdb_subscriber *subscriber = (struct lmdb_subscriber *)base;
+	struct lmdb_queue *queue = subscriber->queue;
+	struct lmdb_subscriber **at = &queue->subscribers;
 
-	pthread_mutex_lock(&queue->watchers_lock);
-	config_watch_end(base);
-	while (*at && *at != watcher)
+	pthread_mutex_lock(&queue->subscribers_lock);
+	config_subscriber_end(base);
+	while (*at && *at != subscriber)
 		at = &(*at)->next;
 	if (*at)
-		*at = watcher->next;
-	pthread_mutex_unlock(&queue->watchers_lock);
-	config_watch_leave(base);
+		*at = subscriber->next;
+	pthread_mutex_unlock(&queue->subscribers_lock);
+	config_subscriber_leave(base);
 }

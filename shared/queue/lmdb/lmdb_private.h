@@ -50,7 +50,7 @@ enum op_kind {
 	OP_ROW_PUT,
 	OP_ROW_REMOVE,
 	OP_CONFIG,
-	OP_WATCH,
+	OP_SUBSCRIBE,
 	OP_BAD, /* move a record or row that cannot be read to `bad` */
 	OP_BAD_REMOVE,
 	OP_EVENT,  /* append to the event file */
@@ -85,7 +85,7 @@ struct op {
 	const void *data; /* the body; it stays the caller's */
 	uint64_t size;
 	const char *spill; /* name of the offered file; stands behind the envelope in `packed` */
-	struct watcher *watcher;
+	struct lmdb_subscriber *subscriber;
 	size_t packed_size;
 	unsigned char packed[];
 };
@@ -155,8 +155,8 @@ struct lmdb_queue {
 
 	pthread_mutex_t consumers_lock;
 	struct lmdb_consumer *consumers;
-	pthread_mutex_t watchers_lock;
-	struct watcher *watchers;
+	pthread_mutex_t subscribers_lock;
+	struct lmdb_subscriber *subscribers;
 
 	/* writer only */
 	struct op_list unlinks; /* OP_UNLINKs for after the commit */
@@ -181,7 +181,7 @@ bool lmdb_look(struct queue *base, enum topic topic, queue_seen_cb on_seen, void
 void lmdb_row_put(struct queue *base, const Row *row, queue_cb cb, void *arg);
 void lmdb_row_remove(struct queue *base, const Row *row, queue_cb cb, void *arg);
 struct rows *lmdb_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
-	const struct rows_watch *watch, void *arg);
+	const struct rows_subscriber *subscriber, void *arg);
 void lmdb_rows_close(struct rows *base);
 bool lmdb_rows_mine(struct rows *base, int partition);
 size_t lmdb_rows_due(struct rows *base, const struct rows_place *from, size_t limit,
@@ -191,9 +191,9 @@ size_t lmdb_rows_scan(struct rows *base, int partition, const uint8_t *after_id,
 size_t lmdb_rows_of(struct rows *base, const uint8_t *id, queue_row_cb on_row, void *arg);
 uint64_t lmdb_rows_count(struct rows *base, const char *site);
 void lmdb_config_put(struct queue *base, const char *key, const char *json, queue_cb cb, void *arg);
-struct config_watch *lmdb_config_watch(struct queue *base, struct loop *loop,
+struct config_subscriber *lmdb_config_subscribe(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg);
-void lmdb_config_unwatch(struct config_watch *base);
+void lmdb_config_unsubscribe(struct config_subscriber *base);
 size_t lmdb_bad_scan(struct queue *base, const void *from, size_t from_length, size_t limit,
 	queue_bad_cb on_bad, void *arg);
 void
@@ -269,7 +269,7 @@ void record_done(struct lmdb_record *record, int err);
 
 /* lmdb_config.c */
 void config_changed(struct lmdb_queue *queue, const struct op *op);
-void config_watch_begin(struct lmdb_queue *queue, struct op *op);
+void config_subscriber_begin(struct lmdb_queue *queue, struct op *op);
 void config_close(struct lmdb_queue *queue);
 
 /* lmdb_spool.c */

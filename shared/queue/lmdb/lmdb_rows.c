@@ -51,7 +51,7 @@ struct lmdb_rows {
 	struct rows base;
 	struct lmdb_queue *queue;
 	struct task task; /* calls on_open() */
-	const struct rows_watch *watch;
+	const struct rows_subscriber *subscriber;
 	void *arg;
 	bool closed;
 };
@@ -61,25 +61,25 @@ static void
 on_open(struct task *task)
 {
 	struct lmdb_rows *rows = container_of(task, struct lmdb_rows, task);
-	const struct rows_watch *watch = rows->watch;
+	const struct rows_subscriber *subscriber = rows->subscriber;
 
-	rows->watch = NULL;
+	rows->subscriber = NULL;
 	if (rows->closed)
 		free(rows);
 	else
-		watch->gained(rows->arg, 0);
+		subscriber->gained(rows->arg, 0);
 }
 
 struct rows *
 lmdb_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
-	const struct rows_watch *watch, void *arg)
+	const struct rows_subscriber *subscriber, void *arg)
 {
 	struct lmdb_rows *rows = xmalloc(sizeof *rows);
 
 	*rows = (struct lmdb_rows){ .base.ops = base->ops,
 		.queue = (struct lmdb_queue *)base,
 		.task.run = on_open,
-		.watch = watch,
+		.subscriber = subscriber,
 		.arg = arg };
 	if (scope == ROWS_MINE)
 		loop_post(loop, &rows->task);
@@ -92,7 +92,7 @@ lmdb_rows_close(struct rows *base)
 	struct lmdb_rows *rows = (struct lmdb_rows *)base;
 
 	rows->closed = true;
-	if (!rows->watch)
+	if (!rows->subscriber)
 		free(rows);
 }
 

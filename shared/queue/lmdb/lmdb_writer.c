@@ -104,7 +104,7 @@ allowed(const struct op *op, enum level level)
 		return true;
 	if (level == LEVEL_NO_PUTS)
 		return op->kind != OP_PUT;
-	return op->kind == OP_FINISH || op->kind == OP_ROW_REMOVE || op->kind == OP_WATCH;
+	return op->kind == OP_FINISH || op->kind == OP_ROW_REMOVE || op->kind == OP_SUBSCRIBE;
 }
 
 /* One transaction with all operations that the level allows. */
@@ -243,8 +243,8 @@ after_commit(struct lmdb_queue *queue, struct op *ops)
 	for (struct op *op = ops; op; op = op->next) {
 		if (op->kind == OP_CONFIG && !op->err && !op->cancelled)
 			config_changed(queue, op);
-		else if (op->kind == OP_WATCH)
-			config_watch_begin(queue, op);
+		else if (op->kind == OP_SUBSCRIBE)
+			config_subscriber_begin(queue, op);
 	}
 	for (int topic = 0; topic < TOPIC_COUNT; topic++)
 		if (queue->touched[topic])

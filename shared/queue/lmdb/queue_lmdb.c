@@ -270,7 +270,7 @@ init(struct lmdb_queue *queue, const struct config *config)
 	pthread_mutex_init(&queue->housekeeper_lock, NULL);
 	pthread_mutex_init(&queue->readers_lock, NULL);
 	pthread_mutex_init(&queue->consumers_lock, NULL);
-	pthread_mutex_init(&queue->watchers_lock, NULL);
+	pthread_mutex_init(&queue->subscribers_lock, NULL);
 	for (int i = 0; i < TOPIC_COUNT; i++) {
 		pthread_mutex_init(&queue->topics[i].lock, NULL);
 		queue->topics[i].name = names[i];
@@ -297,7 +297,7 @@ release(struct lmdb_queue *queue)
 	pthread_mutex_destroy(&queue->housekeeper_lock);
 	pthread_mutex_destroy(&queue->readers_lock);
 	pthread_mutex_destroy(&queue->consumers_lock);
-	pthread_mutex_destroy(&queue->watchers_lock);
+	pthread_mutex_destroy(&queue->subscribers_lock);
 	pthread_cond_destroy(&queue->wake);
 	pthread_cond_destroy(&queue->housekeeper_wake);
 	pthread_cond_destroy(&queue->spool_wake);
@@ -554,8 +554,8 @@ static const struct queue_ops lmdb_ops = {
 	.rows_of = lmdb_rows_of,
 	.rows_count = lmdb_rows_count,
 	.config_put = lmdb_config_put,
-	.config_watch = lmdb_config_watch,
-	.config_unwatch = lmdb_config_unwatch,
+	.config_subscribe = lmdb_config_subscribe,
+	.config_unsubscribe = lmdb_config_unsubscribe,
 	.bad_scan = lmdb_bad_scan,
 	.bad_remove = lmdb_bad_remove,
 	.event_put = lmdb_event_put,

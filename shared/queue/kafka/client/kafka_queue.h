@@ -23,9 +23,9 @@ struct kafka_queue {
 	struct kafka_state *state;
 	struct kafka_stats *stats;
 	struct metric *events_lost;
-	pthread_mutex_t watches_lock;
-	pthread_cond_t watches_changed;
-	struct kafka_watch *watches;
+	pthread_mutex_t subscribers_lock;
+	pthread_cond_t subscribers_changed;
+	struct kafka_subscriber *subscribers;
 	struct state_dir state_dir;
 	char *spool_dir;
 	int spool_fd;

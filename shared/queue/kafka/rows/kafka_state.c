@@ -55,9 +55,9 @@ on_notice(struct task *task)
 	struct kafka_view *view = notice->view;
 
 	if (!view->closed && notice->gained)
-		view->watch->gained(view->arg, notice->partition);
+		view->subscriber->gained(view->arg, notice->partition);
 	else if (!view->closed)
-		view->watch->lost(view->arg, notice->partition);
+		view->subscriber->lost(view->arg, notice->partition);
 	view_unref(view);
 	free(notice);
 }

@@ -182,7 +182,7 @@ struct kafka_view {
 	struct kafka_state *state;
 	enum rows_scope scope;
 	struct loop *loop;
-	const struct rows_watch *watch;
+	const struct rows_subscriber *subscriber;
 	void *arg;
 	atomic_uint uses; /* the view itself, and tasks on their way to `loop` */
 	bool closed;      /* on `loop` */

@@ -54,7 +54,7 @@ view_all_turn(void *arg)
 
 struct rows *
 kafka_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
-	const struct rows_watch *watch, void *arg)
+	const struct rows_subscriber *subscriber, void *arg)
 {
 	struct kafka_state *state = ((struct kafka_queue *)base)->state;
 	struct kafka_view *view = xcalloc(1, sizeof *view);
@@ -63,7 +63,7 @@ kafka_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
 	view->state = state;
 	view->scope = scope;
 	view->loop = loop;
-	view->watch = watch;
+	view->subscriber = subscriber;
 	view->arg = arg;
 	atomic_store(&view->uses, 1);
 	pthread_mutex_lock(&state->lock);

@@ -8,7 +8,7 @@
 #include "shared/queue/kafka/client/kafka_queue.h"
 
 struct rows *kafka_rows_open(struct queue *base, enum rows_scope scope, struct loop *loop,
-	const struct rows_watch *watch, void *arg);
+	const struct rows_subscriber *subscriber, void *arg);
 void kafka_rows_close(struct rows *base);
 size_t kafka_rows_due(struct rows *base, const struct rows_place *from, size_t limit,
 	queue_row_cb on_row, void *arg);

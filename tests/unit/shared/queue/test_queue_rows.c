@@ -231,9 +231,9 @@ a_row_that_goes_before_its_record_leaves_the_body(void **state)
 	assert_int_equal(stats().bodies, 0);
 }
 
-static char watched[2000];
-static struct config_watch *config_watch;
-static const char *unwatch_at; /* on_entry ends the watch at this key */
+static char told[2000];
+static struct config_subscriber *subscriber;
+static const char *unsubscribe_at; /* on_entry unsubscribes at this key */
 
 static void
 on_entry(void *arg, const char *key, const char *json)
@@ -243,27 +243,27 @@ on_entry(void *arg, const char *key, const char *json)
 
 	(void)arg;
 	pthread_mutex_lock(&rig.lock);
-	length = strlen(watched);
-	snprintf(watched + length, sizeof watched - length, "%s=%s;", name, value);
+	length = strlen(told);
+	snprintf(told + length, sizeof told - length, "%s=%s;", name, value);
 	changed();
 	pthread_mutex_unlock(&rig.lock);
-	if (unwatch_at && !strcmp(name, unwatch_at))
-		queue_config_unwatch(&config_watch);
+	if (unsubscribe_at && !strcmp(name, unsubscribe_at))
+		queue_config_unsubscribe(&subscriber);
 }
 
 static void
-unwatch_run(void *arg)
+unsubscribe_run(void *arg)
 {
 	(void)arg;
-	queue_config_unwatch(&config_watch);
+	queue_config_unsubscribe(&subscriber);
 }
 
 static void
-config_is_watched_from_its_snapshot_on(void **state)
+config_is_told_from_its_snapshot_on(void **state)
 {
 	(void)state;
-	watched[0] = '\0';
-	unwatch_at = NULL;
+	told[0] = '\0';
+	unsubscribe_at = NULL;
 	assert_int_equal(config_put("b", "{\"n\":1}"), 0);
 	assert_int_equal(config_put("a", "{}"), 0);
 	assert_int_equal(config_put("b", "{\"n\":2}"), 0);
@@ -271,97 +271,97 @@ config_is_watched_from_its_snapshot_on(void **state)
 	assert_int_equal(config_put("gone", ""), 0);
 	rig_close_queue();
 	rig_open_queue();
-	config_watch = queue_config_watch(rig.queue, rig.loop, on_entry, NULL);
-	AWAIT(strstr(watched, "END=-;"));
-	assert_string_equal(watched, "a={};b={\"n\":2};END=-;");
+	subscriber = queue_config_subscribe(rig.queue, rig.loop, on_entry, NULL);
+	AWAIT(strstr(told, "END=-;"));
+	assert_string_equal(told, "a={};b={\"n\":2};END=-;");
 	assert_int_equal(config_put("c", "{}"), 0);
 	assert_int_equal(config_put("a", ""), 0);
-	AWAIT(strstr(watched, "a=-;"));
-	assert_string_equal(watched, "a={};b={\"n\":2};END=-;c={};a=-;");
-	run_on(rig.loop, unwatch_run, NULL);
+	AWAIT(strstr(told, "a=-;"));
+	assert_string_equal(told, "a={};b={\"n\":2};END=-;c={};a=-;");
+	run_on(rig.loop, unsubscribe_run, NULL);
 }
 
 static void
-a_watch_and_its_loop_end_before_the_queue(void **state)
+a_subscription_and_its_loop_end_before_the_queue(void **state)
 {
-	struct loop *loop = loop_new("watches");
+	struct loop *loop = loop_new("subscriber");
 
 	(void)state;
-	watched[0] = '\0';
-	unwatch_at = NULL;
+	told[0] = '\0';
+	unsubscribe_at = NULL;
 	loop_start(loop);
-	config_watch = queue_config_watch(rig.queue, loop, on_entry, NULL);
-	AWAIT(strstr(watched, "END=-;"));
-	run_on(loop, unwatch_run, NULL);
+	subscriber = queue_config_subscribe(rig.queue, loop, on_entry, NULL);
+	AWAIT(strstr(told, "END=-;"));
+	run_on(loop, unsubscribe_run, NULL);
 	assert_int_equal(config_put("a", "{}"), 0);
 	loop_stop(loop);
 	loop_join(loop);
 	loop_free(&loop);
 	assert_int_equal(config_put("b", "{}"), 0);
-	assert_string_equal(watched, "END=-;");
-	assert_null(config_watch);
-	queue_config_unwatch(&config_watch);
+	assert_string_equal(told, "END=-;");
+	assert_null(subscriber);
+	queue_config_unsubscribe(&subscriber);
 }
 
 static void
-watch_and_unwatch_run(void *arg)
+subscribe_and_unsubscribe_run(void *arg)
 {
 	struct loop *loop = arg;
 
 	for (int i = 0; i < 100; i++) {
-		config_watch = queue_config_watch(rig.queue, loop, on_entry, NULL);
-		queue_config_unwatch(&config_watch);
+		subscriber = queue_config_subscribe(rig.queue, loop, on_entry, NULL);
+		queue_config_unsubscribe(&subscriber);
 	}
 }
 
 static void
-a_watch_that_ends_at_once_is_told_nothing(void **state)
+a_subscription_that_ends_at_once_is_told_nothing(void **state)
 {
 	(void)state;
-	watched[0] = '\0';
-	unwatch_at = NULL;
+	told[0] = '\0';
+	unsubscribe_at = NULL;
 	assert_int_equal(config_put("a", "{}"), 0);
-	run_on(rig.loop, watch_and_unwatch_run, rig.loop);
+	run_on(rig.loop, subscribe_and_unsubscribe_run, rig.loop);
 	assert_int_equal(config_put("b", "{}"), 0);
-	assert_string_equal(watched, "");
+	assert_string_equal(told, "");
 }
 
 static void
-watch_run(void *arg)
+subscribe_run(void *arg)
 {
-	config_watch = queue_config_watch(rig.queue, arg, on_entry, NULL);
+	subscriber = queue_config_subscribe(rig.queue, arg, on_entry, NULL);
 }
 
 static void
-a_watch_ends_in_the_middle_of_what_it_is_told(void **state)
+a_subscription_ends_in_the_middle_of_what_it_is_told(void **state)
 {
 	(void)state;
-	watched[0] = '\0';
-	unwatch_at = "b";
+	told[0] = '\0';
+	unsubscribe_at = "b";
 	assert_int_equal(config_put("a", "1"), 0);
 	assert_int_equal(config_put("b", "2"), 0);
 	assert_int_equal(config_put("c", "3"), 0);
-	run_on(rig.loop, watch_run, rig.loop);
-	AWAIT(strstr(watched, "b=2;"));
+	run_on(rig.loop, subscribe_run, rig.loop);
+	AWAIT(strstr(told, "b=2;"));
 	assert_int_equal(config_put("d", "4"), 0);
-	assert_string_equal(watched, "a=1;b=2;");
+	assert_string_equal(told, "a=1;b=2;");
 }
 
 /* A loop that does not run has its tasks run when it is freed. */
 static void
 what_was_posted_before_the_end_is_not_told_after_it(void **state)
 {
-	struct loop *loop = loop_new("watches");
+	struct loop *loop = loop_new("subscriber");
 
 	(void)state;
-	watched[0] = '\0';
-	unwatch_at = NULL;
-	config_watch = queue_config_watch(rig.queue, loop, on_entry, NULL);
+	told[0] = '\0';
+	unsubscribe_at = NULL;
+	subscriber = queue_config_subscribe(rig.queue, loop, on_entry, NULL);
 	assert_int_equal(config_put("a", "1"), 0);
 	assert_int_equal(config_put("b", "2"), 0);
-	queue_config_unwatch(&config_watch);
+	queue_config_unsubscribe(&subscriber);
 	loop_free(&loop);
-	assert_string_equal(watched, "");
+	assert_string_equal(told, "");
 }
 
 static bool
@@ -418,10 +418,10 @@ main(void)
 		TEST(nothing_is_set_aside_of_what_can_be_read),
 		TEST(a_row_needs_its_body),
 		TEST(a_row_that_goes_before_its_record_leaves_the_body),
-		TEST(config_is_watched_from_its_snapshot_on),
-		TEST(a_watch_and_its_loop_end_before_the_queue),
-		TEST(a_watch_that_ends_at_once_is_told_nothing),
-		TEST(a_watch_ends_in_the_middle_of_what_it_is_told),
+		TEST(config_is_told_from_its_snapshot_on),
+		TEST(a_subscription_and_its_loop_end_before_the_queue),
+		TEST(a_subscription_that_ends_at_once_is_told_nothing),
+		TEST(a_subscription_ends_in_the_middle_of_what_it_is_told),
 		TEST(what_was_posted_before_the_end_is_not_told_after_it),
 		TEST(events_are_read_back_in_order_and_by_time),
 	};

@@ -1,13 +1,13 @@
 /*
- * test_kafka_config.c - relay.config against librdkafka's mock cluster: what a watcher is told when
- * brokers fail.
+ * test_kafka_config.c - relay.config against librdkafka's mock cluster: what a subscriber is told
+ * when brokers fail.
  */
 #include "tests/unit/kafka_mock.h"
 
 #include <errno.h>
 
 static char told[4000];
-static struct config_watch *watch;
+static struct config_subscriber *subscriber;
 
 static void
 on_entry(void *arg, const char *key, const char *json)
@@ -24,23 +24,23 @@ on_entry(void *arg, const char *key, const char *json)
 }
 
 static void
-start_watching(void)
+subscribe(void)
 {
 	told[0] = '\0';
-	watch = queue_config_watch(rig.queue, rig.loop, on_entry, NULL);
+	subscriber = queue_config_subscribe(rig.queue, rig.loop, on_entry, NULL);
 }
 
 static void
-unwatch_run(void *arg)
+unsubscribe_run(void *arg)
 {
 	(void)arg;
-	queue_config_unwatch(&watch);
+	queue_config_unsubscribe(&subscriber);
 }
 
 static void
-stop_watching(void)
+unsubscribe(void)
 {
-	run_on(rig.loop, unwatch_run, NULL);
+	run_on(rig.loop, unsubscribe_run, NULL);
 }
 
 static void
@@ -60,7 +60,7 @@ changes_come_in_order(void **state)
 	(void)state;
 	assert_int_equal(config_put("b", "1"), 0);
 	assert_int_equal(config_put("a", "1"), 0);
-	start_watching();
+	subscribe();
 	AWAIT(strstr(told, "END=-;"));
 	for (int i = 0; i < 5; i++) {
 		snprintf(key, sizeof key, "%d", 5 - i);
@@ -68,15 +68,15 @@ changes_come_in_order(void **state)
 	}
 	AWAIT(strstr(told, "1=x;"));
 	assert_string_equal(told, "a=1;b=1;END=-;5=x;4=x;3=x;2=x;1=x;");
-	stop_watching();
+	unsubscribe();
 }
 
 static void
-a_watcher_goes_on_where_it_was_once_the_broker_is_back(void **state)
+a_subscriber_goes_on_where_it_was_once_the_broker_is_back(void **state)
 {
 	(void)state;
 	assert_int_equal(config_put("a", "1"), 0);
-	start_watching();
+	subscribe();
 	AWAIT(strstr(told, "END=-;"));
 	set_down(true);
 	set_down(false);
@@ -84,21 +84,21 @@ a_watcher_goes_on_where_it_was_once_the_broker_is_back(void **state)
 	assert_int_equal(config_put("b", ""), 0);
 	AWAIT(strstr(told, "b=-;"));
 	assert_string_equal(told, "a=1;END=-;a=2;b=-;");
-	stop_watching();
+	unsubscribe();
 }
 
 static void
-a_watcher_that_begins_while_the_broker_is_down_is_told_all_afterwards(void **state)
+a_subscriber_that_begins_while_the_broker_is_down_is_told_all_afterwards(void **state)
 {
 	(void)state;
 	assert_int_equal(config_put("a", "1"), 0);
 	assert_int_equal(config_put("b", "1"), 0);
 	set_down(true);
-	start_watching();
+	subscribe();
 	set_down(false);
 	AWAIT(strstr(told, "END=-;"));
 	assert_string_equal(told, "a=1;b=1;END=-;");
-	stop_watching();
+	unsubscribe();
 }
 
 /* An end that is told before all was read would be taken for a table without the rest. */
@@ -110,7 +110,7 @@ failing_fetches_neither_end_the_snapshot_nor_lose_a_change(void **state)
 	rd_kafka_mock_push_request_errors(mock.cluster, API_FETCH, 3,
 		RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR__TRANSPORT,
 		RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
-	start_watching();
+	subscribe();
 	AWAIT(strstr(told, "END=-;"));
 	assert_string_equal(told, "a=1;END=-;");
 	rd_kafka_mock_push_request_errors(mock.cluster, API_FETCH, 2, RD_KAFKA_RESP_ERR__TRANSPORT,
@@ -118,21 +118,21 @@ failing_fetches_neither_end_the_snapshot_nor_lose_a_change(void **state)
 	assert_int_equal(config_put("a", "2"), 0);
 	AWAIT(strstr(told, "a=2;"));
 	assert_string_equal(told, "a=1;END=-;a=2;");
-	stop_watching();
+	unsubscribe();
 }
 
 static void
 a_put_that_fails_says_so_and_is_not_told(void **state)
 {
 	(void)state;
-	start_watching();
+	subscribe();
 	rd_kafka_mock_push_request_errors(
 		mock.cluster, API_PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
 	assert_int_equal(config_put("a", "1"), -EIO);
 	assert_int_equal(config_put("b", "1"), 0);
 	AWAIT(strstr(told, "b=1;"));
 	assert_null(strstr(told, "a=1;"));
-	stop_watching();
+	unsubscribe();
 }
 
 int
@@ -140,8 +140,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MOCK_TEST(changes_come_in_order),
-		MOCK_TEST(a_watcher_goes_on_where_it_was_once_the_broker_is_back),
-		MOCK_TEST(a_watcher_that_begins_while_the_broker_is_down_is_told_all_afterwards),
+		MOCK_TEST(a_subscriber_goes_on_where_it_was_once_the_broker_is_back),
+		MOCK_TEST(a_subscriber_that_begins_while_the_broker_is_down_is_told_all_afterwards),
 		MOCK_TEST(failing_fetches_neither_end_the_snapshot_nor_lose_a_change),
 		MOCK_TEST(a_put_that_fails_says_so_and_is_not_told),
 	};

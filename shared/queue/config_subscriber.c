@@ -1,7 +1,7 @@
 /*
- * config_watch.c - from the thread that reads relay.config to the loop that wants to know.
+ * config_subscriber.c - from the thread that reads relay.config to the loop that wants to know.
  */
-#include "shared/queue/config_watch.h"
+#include "shared/queue/config_subscriber.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,55 +12,55 @@
 /* Entries as text, key NUL json NUL; an empty json: removed. */
 struct config_news {
 	struct task task;
-	struct config_watch *watch;
+	struct config_subscriber *subscriber;
 	bool snapshot;
 	size_t size, space;
 	char *text;
 };
 
 void *
-config_watch_new(size_t size, const struct queue_ops *ops, struct loop *loop,
+config_subscriber_new(size_t size, const struct queue_ops *ops, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg)
 {
-	struct config_watch *watch = xcalloc(1, size);
+	struct config_subscriber *subscriber = xcalloc(1, size);
 
-	*watch = (struct config_watch){
+	*subscriber = (struct config_subscriber){
 		.ops = ops, .loop = loop, .on_entry = on_entry, .arg = arg, .users = 2
 	};
-	pthread_mutex_init(&watch->lock, NULL);
-	return watch;
+	pthread_mutex_init(&subscriber->lock, NULL);
+	return subscriber;
 }
 
 void
-config_watch_leave(struct config_watch *watch)
+config_subscriber_leave(struct config_subscriber *subscriber)
 {
 	bool last;
 
-	pthread_mutex_lock(&watch->lock);
-	last = --watch->users == 0;
-	pthread_mutex_unlock(&watch->lock);
+	pthread_mutex_lock(&subscriber->lock);
+	last = --subscriber->users == 0;
+	pthread_mutex_unlock(&subscriber->lock);
 	if (!last)
 		return;
-	pthread_mutex_destroy(&watch->lock);
-	free(watch);
+	pthread_mutex_destroy(&subscriber->lock);
+	free(subscriber);
 }
 
 void
-config_watch_end(struct config_watch *watch)
+config_subscriber_end(struct config_subscriber *subscriber)
 {
-	pthread_mutex_lock(&watch->lock);
-	watch->ended = true;
-	pthread_mutex_unlock(&watch->lock);
+	pthread_mutex_lock(&subscriber->lock);
+	subscriber->ended = true;
+	pthread_mutex_unlock(&subscriber->lock);
 }
 
 bool
-config_watch_ended(struct config_watch *watch)
+config_subscriber_ended(struct config_subscriber *subscriber)
 {
 	bool ended;
 
-	pthread_mutex_lock(&watch->lock);
-	ended = watch->ended;
-	pthread_mutex_unlock(&watch->lock);
+	pthread_mutex_lock(&subscriber->lock);
+	ended = subscriber->ended;
+	pthread_mutex_unlock(&subscriber->lock);
 	return ended;
 }
 
@@ -75,27 +75,27 @@ static void
 on_news(struct task *task)
 {
 	struct config_news *news = (struct config_news *)task;
-	struct config_watch *watch = news->watch;
+	struct config_subscriber *subscriber = news->subscriber;
 	const char *key = news->text, *end = news->size ? key + news->size : key, *json;
 
 	/* `ended` is set on this loop. */
-	for (; key < end && !watch->ended; key = json + strlen(json) + 1) {
+	for (; key < end && !subscriber->ended; key = json + strlen(json) + 1) {
 		json = key + strlen(key) + 1;
-		watch->on_entry(watch->arg, key, *json ? json : NULL);
+		subscriber->on_entry(subscriber->arg, key, *json ? json : NULL);
 	}
-	if (news->snapshot && !watch->ended)
-		watch->on_entry(watch->arg, NULL, NULL);
+	if (news->snapshot && !subscriber->ended)
+		subscriber->on_entry(subscriber->arg, NULL, NULL);
 	news_free(news);
-	config_watch_leave(watch);
+	config_subscriber_leave(subscriber);
 }
 
 struct config_news *
-config_news_new(struct config_watch *watch)
+config_news_new(struct config_subscriber *subscriber)
 {
 	struct config_news *news = xcalloc(1, sizeof *news);
 
 	news->task.run = on_news;
-	news->watch = watch;
+	news->subscriber = subscriber;
 	return news;
 }
 
@@ -123,17 +123,17 @@ config_news_add(struct config_news *news, const char *key, size_t key_length, co
 void
 config_news_send(struct config_news *news, bool snapshot)
 {
-	struct config_watch *watch = news->watch;
+	struct config_subscriber *subscriber = news->subscriber;
 	bool ended;
 
 	news->snapshot = snapshot;
-	pthread_mutex_lock(&watch->lock);
-	ended = watch->ended;
+	pthread_mutex_lock(&subscriber->lock);
+	ended = subscriber->ended;
 	if (!ended) {
-		watch->users++;
-		loop_post(watch->loop, &news->task);
+		subscriber->users++;
+		loop_post(subscriber->loop, &news->task);
 	}
-	pthread_mutex_unlock(&watch->lock);
+	pthread_mutex_unlock(&subscriber->lock);
 	if (ended)
 		news_free(news);
 }
