@@ -266,6 +266,15 @@ class Prometheus(Server):
             expression = expression.replace(variable, value)
         return self.query(expression)
 
+    def empty(self, but):
+        """The panels' expressions with nothing to show, but for those of the metrics `but`, and for what shows only
+        what there is (alerts, refusals)."""
+        drawn = [(where, expression, self.draw(expression)) for where, expression in panels()]
+        assert len(drawn) > 100
+        return [(where, expression) for where, expression, samples in drawn
+                if not samples and not used(expression).keys() & but
+                and not expression.startswith("ALERTS{") and not re.search(r"> 0\)?$", expression)]
+
     def missing(self, wanted):
         """Of {metric: labels}, what no scrape has brought, a text each."""
         for name, labels in sorted(wanted.items()):

@@ -46,7 +46,8 @@ def number(title, expr, unit, colours, about, width=3, decimals=None):
         "unit": unit, "thresholds": steps(colours), "color": {"mode": "thresholds"}, "noValue": "–",
         **({} if decimals is None else {"decimals": decimals})},
         reduceOptions={"calcs": ["lastNotNull"], "fields": "", "values": False}, colorMode="value", graphMode="area",
-        textMode="value", justifyMode="center", orientation="auto")
+        textMode="value", justifyMode="center", orientation="auto", wideLayout=True, showPercentChange=False,
+        percentChangeColorMode="standard")
 
 
 def colour_of(name):
@@ -73,7 +74,8 @@ def states(title, expr, legend, about, mappings, width=8):
     return panel("state-timeline", title, about, [(expr, legend, False)], width, 8, {
         "mappings": mappings, "color": {"mode": "thresholds"}, "thresholds": steps("text"),
         "custom": {"fillOpacity": 80, "lineWidth": 0}}, mergeValues=True, showValue="never", rowHeight=0.8, alignValue="left",
-        legend={"displayMode": "list", "placement": "bottom", "showLegend": True}, tooltip={"mode": "single"})
+        legend={"displayMode": "list", "placement": "bottom", "calcs": [], "showLegend": True},
+        tooltip={"mode": "single", "sort": "none"})
 
 
 def table(title, about, columns, width=8, hide=(), sort=None, mappings=()):
@@ -81,9 +83,9 @@ def table(title, about, columns, width=8, hide=(), sort=None, mappings=()):
     one = len(columns) == 1
     names = {"Value" if one else f"Value #{chr(ord('A') + i)}": name for i, (name, _, _) in enumerate(columns)}
     made = panel("table", title, about, [(expr, "", True) for _, _, expr in columns], width, 8,
-                 {"custom": {"align": "auto", "filterable": False}, "thresholds": steps("text"), "mappings": list(mappings)},
+                 {"custom": {"align": "auto", "filterable": False, "inspect": False}, "thresholds": steps("text"), "mappings": list(mappings)},
                  [{"matcher": {"id": "byName", "options": name}, "properties": [{"id": "unit", "value": unit}]}
-                  for name, unit, _ in columns], showHeader=True, cellHeight="sm",
+                  for name, unit, _ in columns], showHeader=True, frameIndex=0, cellHeight="sm",
                  sortBy=[{"displayName": sort, "desc": True}] if sort else [])
     made["transformations"] = [
         {"id": "merge", "options": {}},
@@ -345,14 +347,15 @@ def node():
 
 def variable(name, label, query, many=True, every=".*"):
     chosen = {"includeAll": many, "multi": many, "allValue": every if many else None,
-             "current": {"text": "All", "value": "$__all"} if many else {}}
+             "current": {"text": "All", "value": "$__all"} if many else {"text": "", "value": ""}}
     return {"name": name, "label": label, "type": "query", "datasource": SOURCE, "query": {"query": query, "refId": name},
             "definition": query, "refresh": 2, "sort": 1, "hide": 0, **chosen}
 
 
 def variables(one_node):
     return {"list": [
-        {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "hide": 0, "current": {},
+        {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "hide": 0,
+         "current": {"text": "Prometheus", "value": "prometheus"},
          "includeAll": False, "multi": False, "refresh": 1},
         variable("job", "Relay", "label_values(shout_build_info, job)", every="shout.*"),
         variable("role", "Role", 'label_values(shout_build_info{job=~"$job"}, role)'),
@@ -381,7 +384,7 @@ def dashboard(name, title, rows):
             "graphTooltip": 1, "timezone": "utc", "refresh": "30s", "time": {"from": "now-6h", "to": "now"},
             "annotations": {"list": []}, "templating": variables(name == "node"), "panels": placed(rows),
             "links": [{"type": "dashboards", "title": "Shout", "tags": ["shout"], "asDropdown": False, "includeVars": True,
-                       "keepTime": True, "targetBlank": False}]}
+                       "keepTime": True, "targetBlank": False, "icon": "external link", "tooltip": ""}]}
 
 
 def main():
