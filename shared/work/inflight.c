@@ -84,9 +84,12 @@ inflight_reporter_new(struct loop *loop, struct redis *redis, const char *role, 
 	void (*fill)(void *arg, struct json *json), void *arg)
 {
 	struct inflight_reporter *r = xcalloc(1, sizeof *r);
+	char machine[256] = "";
 
+	/* In containers every process is 1, and `node` may be the relay's name, which all share. */
+	gethostname(machine, sizeof machine - 1);
 	r->redis = redis;
-	r->field = xasprintf("%s/%s/%ld", role, node, (long)getpid());
+	r->field = xasprintf("%s/%s/%s/%ld", role, node, machine, (long)getpid());
 	r->role = xstrdup(role);
 	r->node = xstrdup(node);
 	r->fill = fill;

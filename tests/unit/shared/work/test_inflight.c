@@ -1,11 +1,13 @@
 /*
  * test_inflight.c - what is in hand is told in a real Redis, and read by others.
  */
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -86,6 +88,25 @@ what_is_told_is_read_by_others_until_it_is_over(void **state)
 	t.site = NULL;
 	WAIT_FOR(!found(NULL));
 	assert_int_equal(nodes(), 2);
+	inflight_reporter_free(&one);
+	inflight_reporter_free(&other);
+	WAIT_FOR(nodes() == 0);
+}
+
+/* In containers each process is 1, and pods of a role have the relay's name in common. */
+static void
+processes_of_one_name_and_number_are_told_apart(void **state)
+{
+	struct inflight_reporter *one, *other;
+
+	(void)state;
+	if (unshare(CLONE_NEWUTS) < 0)
+		skip();
+	assert_int_equal(sethostname("pod-a", 5), 0);
+	one = inflight_reporter_new(loop, redis, "scanner", "shout.test", fill, NULL);
+	assert_int_equal(sethostname("pod-b", 5), 0);
+	other = inflight_reporter_new(loop, redis, "scanner", "shout.test", fill, NULL);
+	WAIT_FOR(nodes() == 2);
 	inflight_reporter_free(&one);
 	inflight_reporter_free(&other);
 	WAIT_FOR(nodes() == 0);
@@ -188,6 +209,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_told_is_read_by_others_until_it_is_over),
+		cmocka_unit_test(processes_of_one_name_and_number_are_told_apart),
 		cmocka_unit_test(who_died_is_forgotten),
 		cmocka_unit_test(several_senders_know_one_site),
 		cmocka_unit_test(without_redis_nothing_is_known),
