@@ -63,6 +63,7 @@ static const char usage[] =
 	"\n"
 	"  -c FILE     settings (default " DEFAULT_FILE ")\n"
 	"  --json      the findings of topics and check as JSON\n"
+	"  --crd NAME  topics: ask no broker, print KafkaTopics for Strimzi's Kafka of that name\n"
 	"  --version   --help\n"
 	"\n"
 	"SIGTERM stops after the work in hand, SIGHUP reads FILE and the certificates again.\n";
@@ -403,21 +404,43 @@ known_command(const char *command)
 		strcmp(command, "topics") == 0;
 }
 
+struct arguments {
+	const char *command, *file, *cluster;
+	bool json;
+};
+
 static int
-topics(const struct config *config, bool as_json)
+topics(const struct config *config, const struct arguments *arguments)
 {
 	if (config->queue.backend != BACKEND_KAFKA) {
 		fprintf(stderr, "topics need queue.backend: kafka\n");
 		return 1;
 	}
+	if (arguments->cluster) {
+		kafka_topics_print(config, arguments->cluster, stdout);
+		return 0;
+	}
 	log_set_level(LOG_LEVEL_WARN);
-	return kafka_topics(config, as_json, stdout);
+	return kafka_topics(config, arguments->json, stdout);
 }
 
-struct arguments {
-	const char *command, *file;
-	bool json;
-};
+/* Whether the options that were given are the command's. */
+static bool
+options_fit(const struct arguments *arguments)
+{
+	bool topics = strcmp(arguments->command, "topics") == 0;
+
+	if (arguments->cluster)
+		return topics && !arguments->json;
+	return !arguments->json || topics || strcmp(arguments->command, "check") == 0;
+}
+
+/* Names of resources, and what cannot end a line of YAML. */
+static bool
+is_resource_name(const char *text)
+{
+	return *text && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-.") == strlen(text);
+}
 
 /* False on a wrong command line. */
 static bool
@@ -428,14 +451,15 @@ parse_arguments(int argc, char **argv, struct arguments *out)
 			out->file = argv[++i];
 		else if (strcmp(argv[i], "--json") == 0)
 			out->json = true;
+		else if (strcmp(argv[i], "--crd") == 0 && i + 1 < argc &&
+			is_resource_name(argv[i + 1]))
+			out->cluster = argv[++i];
 		else if (!out->command && known_command(argv[i]))
 			out->command = argv[i];
 		else
 			return false;
 	}
-	return out->command &&
-		(!out->json || strcmp(out->command, "topics") == 0 ||
-			strcmp(out->command, "check") == 0);
+	return out->command && options_fit(out);
 }
 
 int
@@ -465,7 +489,7 @@ main(int argc, char **argv)
 	if (strcmp(arguments.command, "check") == 0)
 		status = check(config, arguments.json);
 	else if (strcmp(arguments.command, "topics") == 0)
-		status = topics(config, arguments.json);
+		status = topics(config, &arguments);
 	else
 		status = run(arguments.command, config);
 	config_free(&config);

@@ -37,7 +37,9 @@ def test_help_names_every_command():
         assert f"\n  {command} " in done.stdout
 
 
-@pytest.mark.parametrize("words", [(), ("everything",), ("all", "extra"), ("all", "-c")])
+@pytest.mark.parametrize("words", [
+    (), ("everything",), ("all", "extra"), ("all", "-c"), ("topics", "--crd"), ("topics", "--crd", "a: b"), ("check", "--crd", "kafka"),
+    ("topics", "--json", "--crd", "kafka")])
 def test_a_wrong_command_line_exits_2(words):
     done = shout(*words)
     assert done.returncode == 2 and "usage" in done.stderr

@@ -4,6 +4,7 @@ import json
 import subprocess
 
 import pytest
+import yaml
 
 import harness
 import kafka
@@ -41,6 +42,31 @@ def test_adds_partitions(settings):
         "mail.inbound": 5, "mail.ready": 5, "mail.deferred": 5, "mail.state": 5, "mail.events": 5,
         "relay.config": 1}
     assert kafka.topics(settings(partitions=3))["findings"] == []  # fewer would lose mail: left alone
+
+
+def printed(file):
+    """What `shout topics --crd` prints."""
+    done = subprocess.run([harness.BUILD / "shout", "topics", "--crd", "my-kafka", "-c", file], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_topics_made_from_what_it_prints_are_in_order(rig):
+    own = rig.add(kafka.Kafka(rig.path("kafka")))
+    file = rig.path("shout.yaml")
+    file.write_text(json.dumps({"state_dir": str(rig.path("state")), "queue": own.queue(events_keep="40d")}))
+    resources = printed(file)
+    for resource in resources:
+        assert (resource["apiVersion"], resource["kind"]) == ("kafka.strimzi.io/v1", "KafkaTopic")
+        assert resource["metadata"]["labels"] == {"strimzi.io/cluster": "my-kafka"}
+        assert resource["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+        words = [word for name, value in resource["spec"]["config"].items() for word in ("--config", f"{name}={value}")]
+        kafka.tool("TopicCommand", "--bootstrap-server", own.address, "--create", "--topic", resource["metadata"]["name"],
+                   "--partitions", resource["spec"]["partitions"], "--replication-factor", resource["spec"]["replicas"], *words)
+    found = kafka.topics(file)
+    assert found["findings"] == []
+    assert {t["topic"]: t["partitions"] for t in found["topics"]} == {r["metadata"]["name"]: r["spec"]["partitions"] for r in resources}
+    assert not any(t["created"] for t in found["topics"])
 
 
 def test_names_what_could_lose_mail(rig):

@@ -7,6 +7,8 @@
  * setting that could lose mail is named instead. A message keeps its partition number through all
  * stages, so partitions are added from the end of its way to the beginning: state, deferred, ready,
  * and inbound last. Every call waits for its answer.
+ *
+ * Where an operator of Kubernetes makes the topics, the same settings are printed as resources.
  */
 #include "shared/queue/kafka/kafka_topics.h"
 #include "shared/queue/kafka/client/kafka_client.h"
@@ -437,4 +439,38 @@ kafka_topics(const struct config *config, bool as_json, FILE *out)
 	free(topics.brokers);
 	findings_free(&topics);
 	return topics.findings ? 1 : 0;
+}
+
+static void
+print_resource(const struct config *config, enum kafka_topic topic, const char *cluster, FILE *out)
+{
+	struct kafka_setting settings[KAFKA_SETTINGS_MAX];
+	size_t count = kafka_settings(config, topic, settings);
+
+	fprintf(out,
+		"---\n"
+		"apiVersion: kafka.strimzi.io/v1\n"
+		"kind: KafkaTopic\n"
+		"metadata:\n"
+		"  name: %s\n"
+		"  labels:\n"
+		"    strimzi.io/cluster: \"%s\"\n"
+		"  annotations:\n"
+		"    helm.sh/resource-policy: keep\n"
+		"spec:\n"
+		"  partitions: %d\n"
+		"  replicas: %u\n"
+		"  config:\n",
+		kafka_topic_name[topic], cluster, wanted_partitions(config, topic),
+		config->queue.replication);
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "    %s: \"%s\"\n", settings[i].name, settings[i].value);
+}
+
+void
+kafka_topics_print(const struct config *config, const char *cluster, FILE *out)
+{
+	fputs("# Who deletes a KafkaTopic deletes the mail in the topic.\n", out);
+	for (int i = KAFKA_NONE + 1; i < KAFKA_TOPICS; i++)
+		print_resource(config, (enum kafka_topic)i, cluster, out);
 }

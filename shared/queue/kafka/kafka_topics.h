@@ -14,4 +14,8 @@ struct config;
  * findings, or the brokers did not do what was asked. Blocking. */
 int kafka_topics(const struct config *config, bool as_json, FILE *out);
 
+/* Writes the topics as KafkaTopics, resources of Kubernetes, for the Kafka that Strimzi runs as
+ * `cluster`: a name of lower-case letters, digits, '-' and '.'. Asks no broker. */
+void kafka_topics_print(const struct config *config, const char *cluster, FILE *out);
+
 #endif
