@@ -18,22 +18,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <event2/event.h>
-
 #include "scanner/clamd_private.h"
+#include "shared/base/container_of.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
 void
 clamd_dispatch_soon(struct clamd *clamd)
 {
-	event_active(clamd->dispatch, 0, 0);
+	timer_soon(&clamd->dispatch);
 }
 
 static struct clamd_scan *
 scan_of(struct fair_entry *turn)
 {
-	return (struct clamd_scan *)((char *)turn - offsetof(struct clamd_scan, turn));
+	return container_of(turn, struct clamd_scan, turn);
 }
 
 static bool
@@ -123,22 +122,19 @@ static void
 tick_start(struct clamd *clamd)
 {
 	unsigned ms = clamd->options.timeout_ms / 4 < 1000 ? clamd->options.timeout_ms / 4 : 1000;
-	struct timeval every = { ms / 1000, ms % 1000 * 1000 + 1 };
 
 	if (!clamd->ticking && clamd->in_flight)
-		event_add(clamd->tick, &every);
+		timer_set(&clamd->tick, ms ? ms : 1);
 	clamd->ticking = clamd->in_flight > 0;
 }
 
 static void
-on_dispatch(evutil_socket_t fd, short what, void *arg)
+on_dispatch(void *arg)
 {
 	struct clamd *clamd = arg;
 	struct session *session;
 	struct host *host;
 
-	(void)fd;
-	(void)what;
 	if (clamd->drained)
 		return;
 	if (clamd_room_short(clamd)) {
@@ -188,13 +184,11 @@ clamd_late_fail(struct host *host, bool healthy)
 }
 
 static void
-on_tick(evutil_socket_t fd, short what, void *arg)
+on_tick(void *arg)
 {
 	struct clamd *clamd = arg;
 	uint64_t now = clock_mono_ms();
 
-	(void)fd;
-	(void)what;
 	for (struct host *host = clamd->hosts; host < clamd->hosts + clamd->hosts_count; host++) {
 		struct session *session, *next;
 
@@ -229,8 +223,8 @@ clamd_new(struct loop *loop, const struct clamd_options *options)
 	clamd->scans = fair_new(TURN_MS);
 	clamd->suspects = fair_new(TURN_MS);
 	clamd_room_init(clamd);
-	clamd->dispatch = event_new(loop_base(loop), -1, 0, on_dispatch, clamd);
-	clamd->tick = evtimer_new(loop_base(loop), on_tick, clamd);
+	timer_init(&clamd->dispatch, loop, on_dispatch, clamd);
+	timer_init(&clamd->tick, loop, on_tick, clamd);
 	clamd->hosts = xcalloc(options->hosts_count, sizeof *clamd->hosts);
 	for (size_t i = 0; i < options->hosts_count; i++) {
 		if (clamd_host_init(clamd, &clamd->hosts[i], options->hosts[i]) < 0) {
@@ -282,11 +276,11 @@ clamd_free(struct clamd **clamd_ref)
 			clamd_session_close(session);
 		resolve_cancel(&host->resolve);
 		clamd_check_free(&host->check);
-		event_free(host->timer);
+		timer_cancel(&host->timer);
 	}
-	event_free(clamd->dispatch);
-	event_free(clamd->tick);
-	event_free(clamd->room.timer);
+	timer_cancel(&clamd->dispatch);
+	timer_cancel(&clamd->tick);
+	timer_cancel(&clamd->room.timer);
 	fair_free(&clamd->scans);
 	fair_free(&clamd->suspects);
 	free(clamd->hosts);

@@ -21,13 +21,12 @@
 #include <string.h>
 #include <time.h>
 
-#include <event2/event.h>
-
 #include "scanner/clamd_wire.h"
 #include "scanner/sample.h"
 #include "scanner/verdict.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/timer.h"
 
 /* More layers than MaxRecursion can be set to (100). */
 #define LAYERS 110
@@ -42,7 +41,7 @@ struct clamd_check {
 	clamd_check_cb cb;
 	void *arg;
 	struct clamd_wire *wire;
-	struct event *timer;
+	struct timer timer;
 	bool running;
 	unsigned step;
 	int connect_err;
@@ -67,7 +66,7 @@ check_finish(struct clamd_check *check)
 
 	if (report.why[0])
 		clamd_wire_close(&check->wire);
-	event_del(check->timer);
+	timer_cancel(&check->timer);
 	sample_large_free(&check->large);
 	check->running = false;
 	check->cb(check->arg, &report);
@@ -313,12 +312,10 @@ static void
 check_arm(struct clamd_check *check)
 {
 	unsigned ms = check->options.timeout_ms;
-	struct timeval after;
 
 	if (steps[check->step].send == send_large && ms < LARGE_TIMEOUT_MS)
 		ms = LARGE_TIMEOUT_MS;
-	after = (struct timeval){ ms / 1000, ms % 1000 * 1000 };
-	event_add(check->timer, &after);
+	timer_set(&check->timer, ms);
 }
 
 /* Begins the step, or ends the check when it was the last one. */
@@ -377,12 +374,10 @@ on_closed(void *arg, int err)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct clamd_check *check = arg;
 
-	(void)fd;
-	(void)what;
 	check->report.silent = !check->connect_err;
 	why(check, check->connect_err ? strerror(-check->connect_err) : "it does not answer");
 	check_finish(check);
@@ -401,9 +396,7 @@ clamd_check_new(struct loop *loop, const struct net_address *address,
 	check->options = *options;
 	check->cb = cb;
 	check->arg = arg;
-	check->timer = evtimer_new(loop_base(loop), on_timer, check);
-	if (!check->timer)
-		die("out of memory", "clamd_check_new");
+	timer_init(&check->timer, loop, on_timer, check);
 	return check;
 }
 
@@ -443,7 +436,7 @@ clamd_check_run(struct clamd_check *check, enum clamd_check_depth depth)
 	if (check->wire)
 		check_enter(check, 0);
 	else
-		event_active(check->timer, EV_TIMEOUT, 0);
+		timer_soon(&check->timer);
 }
 
 void
@@ -455,7 +448,7 @@ clamd_check_free(struct clamd_check **check_ref)
 		return;
 	*check_ref = NULL;
 	clamd_wire_close(&check->wire);
-	event_free(check->timer);
+	timer_cancel(&check->timer);
 	sample_large_free(&check->large);
 	free(check);
 }

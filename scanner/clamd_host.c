@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "scanner/clamd_private.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -27,14 +25,6 @@
 #define UNREACHED_MS 1000
 #define REFUSED_MS 30000
 #define LOG_AGAIN_MS 60000
-
-static void
-host_timer(struct host *host, unsigned ms)
-{
-	struct timeval after = { ms / 1000, ms % 1000 * 1000 };
-
-	event_add(host->timer, &after);
-}
 
 static void
 host_down(struct host *host, const struct clamd_check_report *report)
@@ -53,7 +43,7 @@ host_down(struct host *host, const struct clamd_check_report *report)
 	while ((session = LIST_FIRST(&host->sessions)))
 		clamd_session_fail(session, report->silent ? NOBODY : EVERYBODY, CLAMD_BROKEN);
 	clamd_late_fail(host, false);
-	host_timer(host, report->refused ? REFUSED_MS : host->backoff_ms);
+	timer_set(&host->timer, report->refused ? REFUSED_MS : host->backoff_ms);
 	host->backoff_ms = host->backoff_ms * 2 < BACKOFF_MAX_MS ? host->backoff_ms * 2
 								 : BACKOFF_MAX_MS;
 }
@@ -100,7 +90,7 @@ host_up(struct host *host, const struct clamd_check_report *report)
 	host->backoff_ms = BACKOFF_FIRST_MS;
 	metric_set(host->up, 1);
 	metric_set(host->refused, 0);
-	host_timer(host, recheck_ms < HEALTH_MS ? (unsigned)recheck_ms : HEALTH_MS);
+	timer_set(&host->timer, recheck_ms < HEALTH_MS ? (unsigned)recheck_ms : HEALTH_MS);
 	clamd_late_fail(host, true);
 	clamd_dispatch_soon(host->clamd);
 }
@@ -121,7 +111,7 @@ on_check(void *arg, const struct clamd_check_report *report)
 static void
 host_ask(struct host *host, enum clamd_check_depth depth)
 {
-	event_del(host->timer);
+	timer_cancel(&host->timer);
 	clamd_check_run(host->check, depth);
 }
 
@@ -154,7 +144,7 @@ clamd_host_doubt(struct host *host)
 	if (!host->named || clamd_check_connected(host->check)) {
 		host_ask(host, CHECK_SAMPLES);
 	} else if (!host->resolve) {
-		event_del(host->timer);
+		timer_cancel(&host->timer);
 		host->resolve = resolve_start(host->clamd->loop, host->name, on_resolved, host);
 	}
 }
@@ -171,17 +161,15 @@ clamd_host_unreached(struct host *host, int err)
 	if (said_now(&host->said, host->why, LOG_AGAIN_MS, &left_out))
 		LOG_ERROR("clamd cannot be connected to", "host", host->name, "error",
 			strerror(-err), SAID_LEFT_OUT(left_out));
-	host_timer(host, UNREACHED_MS);
+	timer_set(&host->timer, UNREACHED_MS);
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct host *host = arg;
 	uint64_t recheck_ms = host->clamd->options.recheck_ms;
 
-	(void)fd;
-	(void)what;
 	if (host->state != HOST_UP)
 		clamd_host_doubt(host);
 	else
@@ -226,7 +214,7 @@ clamd_host_init(struct clamd *clamd, struct host *host, const char *name)
 	host->up = metric_gauge("shout_scanner_clamd_up", "Whether a clamd is in use", labels);
 	host->refused = metric_gauge("shout_scanner_clamd_refused",
 		"Whether a clamd's settings would let viruses or large messages through", labels);
-	host->timer = evtimer_new(loop_base(clamd->loop), on_timer, host);
+	timer_init(&host->timer, clamd->loop, on_timer, host);
 	host->check = clamd_check_new(clamd->loop, &host->address, &check, on_check, host);
 	clamd_host_doubt(host);
 	return 0;

@@ -13,6 +13,7 @@
 #include "shared/base/net.h"
 #include "shared/base/resolve.h"
 #include "shared/base/said.h"
+#include "shared/base/timer.h"
 
 #define TURN_MS 500 /* ms of scanning that an account gets a round */
 
@@ -29,7 +30,7 @@ struct session {
 };
 
 struct clamd_room {
-	struct event *timer;
+	struct timer timer;
 	char why[512]; /* why room is short; "": it is not */
 	uint64_t started_us;
 	struct said said;
@@ -51,7 +52,7 @@ struct host {
 	LIST_HEAD(, session) sessions;
 	struct clamd_check *check;
 	struct scan_list late; /* out of time: a check finds out whether the host hangs */
-	struct event *timer;
+	struct timer timer;
 	unsigned backoff_ms;
 	uint64_t proved_ms; /* when a full check passed */
 	struct said said;
@@ -70,7 +71,7 @@ struct clamd {
 	uint64_t reserved_ms;          /* since when */
 	uint64_t others_ms;            /* until then it is the turn of the other scans */
 	unsigned in_flight;
-	struct event *dispatch, *tick;
+	struct timer dispatch, tick;
 	unsigned reading; /* scans that wait for a piece of their body */
 	bool ticking, drained;
 	struct clamd_room room;

@@ -19,8 +19,6 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include <event2/event.h>
-
 #include "scanner/clamd_private.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -106,19 +104,15 @@ clamd_room_short(struct clamd *clamd)
 void
 clamd_room_look_later(struct clamd *clamd)
 {
-	const unsigned ms = clamd->in_flight ? LOOK_MS : IDLE_LOOK_MS;
-	const struct timeval after = { 0, (suseconds_t)ms * 1000 };
-
 	if (clamd->options.temporary)
-		event_add(clamd->room.timer, &after);
+		timer_set(&clamd->room.timer, clamd->in_flight ? LOOK_MS : IDLE_LOOK_MS);
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct clamd *clamd = arg;
 
-	(void)fd, (void)what;
 	clamd_room_short(clamd);
 	clamd_room_look_later(clamd);
 }
@@ -140,7 +134,5 @@ void
 clamd_room_init(struct clamd *clamd)
 {
 	clamd->room.started_us = clock_us();
-	clamd->room.timer = evtimer_new(loop_base(clamd->loop), on_timer, clamd);
-	if (!clamd->room.timer)
-		die("out of memory", "clamd_room_init");
+	timer_init(&clamd->room.timer, clamd->loop, on_timer, clamd);
 }

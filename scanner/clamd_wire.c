@@ -18,6 +18,7 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 
+#include "shared/base/container_of.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
@@ -164,8 +165,7 @@ clamd_wire_open(struct loop *loop, const struct net_address *address,
 static void
 wire_free(struct task *task)
 {
-	struct clamd_wire *wire = (struct clamd_wire *)((char *)task -
-		offsetof(struct clamd_wire, free_task));
+	struct clamd_wire *wire = container_of(task, struct clamd_wire, free_task);
 
 	event_free(wire->readable);
 	event_free(wire->writable);

@@ -22,10 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "scanner/fixup.h"
 #include "scanner/scanner_private.h"
+#include "shared/base/container_of.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 #include "shared/config/config.h"
@@ -39,20 +38,17 @@ scanner_message_free(struct message *message)
 {
 	TAILQ_REMOVE(&scanner->all, message, link);
 	poison_end(scanner->poison, &message->work);
-	if (message->timer)
-		event_free(message->timer);
+	timer_cancel(&message->timer);
 	free(message->signature);
 	free(message->prefix);
 	free(message);
 }
 
 static void
-on_pause_over(evutil_socket_t fd, short what, void *arg)
+on_pause_over(void *arg)
 {
 	struct message *message = arg;
 
-	(void)fd;
-	(void)what;
 	scanner->paused--;
 	poison_resume(scanner->poison, &message->work, message->work.id);
 	message->after_pause(message);
@@ -63,18 +59,13 @@ pause_message(struct message *message, void (*after)(struct message *message))
 {
 	unsigned shift = message->tries < 6 ? message->tries : 6;
 	unsigned ms = BACKOFF_FIRST_MS << shift;
-	struct timeval wait;
 
 	ms = ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
-	wait = (struct timeval){ ms / 1000, ms % 1000 * 1000 };
 	message->tries++;
 	message->stage = STAGE_PAUSE;
 	message->after_pause = after;
-	if (!message->timer)
-		message->timer = evtimer_new(loop_base(scanner->loop), on_pause_over, message);
-	if (!message->timer)
-		die("out of memory", "evtimer_new");
-	event_add(message->timer, &wait);
+	timer_init(&message->timer, scanner->loop, on_pause_over, message);
+	timer_set(&message->timer, ms);
 	scanner->paused++;
 	poison_pause(scanner->poison, &message->work);
 }
@@ -310,7 +301,7 @@ on_scanned(struct clamd_scan *done, enum clamd_result result, enum verdict verdi
 static void
 begin(struct poison_work *work)
 {
-	struct message *message = (struct message *)((char *)work - offsetof(struct message, work));
+	struct message *message = container_of(work, struct message, work);
 	char id[ID_TEXT_SIZE];
 
 	if (poison_strikes(scanner->poison, work->id) >= POISON_STRIKES) {

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <event2/event.h>
-
 #include "scanner/scanner_private.h"
 #include "scanner/told.h"
 #include "shared/base/log.h"
@@ -19,6 +17,7 @@
 #define WINDOW 20000
 #define RECHECK_MS 3600000
 #define STOP_MS 10000
+#define STOP_LOOK_MS 20
 #define ALERT_MS 60000
 /* The bytes that ingress may put before a message of message_size_limit. */
 #define TRACE_MAX (64u * 1024)
@@ -55,7 +54,7 @@ stop_now(void)
 	}
 	hold_free(&scanner->hold);
 	poison_close(&scanner->poison);
-	event_free(scanner->second);
+	timer_cancel(&scanner->second);
 	loop_stop(scanner->loop);
 }
 
@@ -82,10 +81,8 @@ tell_state(void)
 }
 
 static void
-on_second(evutil_socket_t fd, short what, void *arg)
+on_second(void *arg)
 {
-	(void)fd;
-	(void)what;
 	(void)arg;
 	if (scanner->stopping && can_stop())
 		stop_now();
@@ -114,15 +111,13 @@ on_drain(struct task *task)
 static void
 on_stop(struct task *task)
 {
-	const struct timeval often = { 0, 20000 };
-
 	on_drain(task);
 	scanner->stopping = true;
 	poison_stop(scanner->poison);
 	scanner->stop_ms = clock_mono_ms() + STOP_MS;
 	if (scanner->clamd)
 		clamd_drain(scanner->clamd);
-	event_add(scanner->second, &often);
+	timer_repeat(&scanner->second, STOP_LOOK_MS);
 }
 
 static void
@@ -195,8 +190,6 @@ start_clamd(void)
 static int
 scanner_start(const struct config *config, struct queue *queue)
 {
-	const struct timeval second = { 1, 0 };
-
 	scanner = xcalloc(1, sizeof *scanner);
 	scanner->config = config;
 	scanner->queue = queue;
@@ -219,8 +212,8 @@ scanner_start(const struct config *config, struct queue *queue)
 	if (scanner->clamd)
 		scanner->reporter = inflight_reporter_new(scanner->loop, hold_redis(scanner->hold),
 			"scanner", config->hostname, told_scans, scanner->clamd);
-	scanner->second = event_new(loop_base(scanner->loop), -1, EV_PERSIST, on_second, scanner);
-	event_add(scanner->second, &second);
+	timer_init(&scanner->second, scanner->loop, on_second, NULL);
+	timer_repeat(&scanner->second, 1000);
 	loop_post(scanner->loop, &scanner->begin);
 	loop_start(scanner->loop);
 	return 0;

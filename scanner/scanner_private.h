@@ -9,6 +9,7 @@
 #include "scanner/clamd.h"
 #include "shared/base/loop.h"
 #include "shared/base/said.h"
+#include "shared/base/timer.h"
 #include "shared/metrics/metrics.h"
 #include "shared/queue/records.h"
 #include "shared/work/hold.h"
@@ -30,7 +31,7 @@ struct message {
 	TAILQ_ENTRY(message) link;
 	enum stage stage;
 	void (*after_pause)(struct message *message);
-	struct event *timer;
+	struct timer timer;
 	uint64_t started_us;
 	unsigned tries, strikes, errors;
 	bool poison;       /* held because it ended this process */
@@ -53,7 +54,7 @@ struct scanner {
 	struct poison *poison;
 	struct message_list all;
 	unsigned paused;
-	struct event *second;
+	struct timer second;
 	struct task begin, drain, stop;
 	struct task_again reload;
 	uint64_t stop_ms, patient_ms; /* patient_ms: no complaints of no clamd before */

@@ -26,6 +26,7 @@
 #include "sender/schedule/schedule.h"
 #include "sender/smtp/client.h"
 #include "sender/waiting/deferral.h"
+#include "shared/base/container_of.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
@@ -119,7 +120,7 @@ connection_failed(struct connection *connection, const struct outcome *failure)
 		item_leave(connection);
 	else if ((entry = schedule_take(
 			  sender->schedule, connection->node.site, connection->node.affinity)))
-		item = (struct item *)((char *)entry - offsetof(struct item, entry));
+		item = container_of(entry, struct item, entry);
 	if (failure->kind != OUTCOME_BOUNCE && !failure->retry_now && !failure->local)
 		site_feedback(connection, FEEDBACK_SITE, failure);
 	if (item)
@@ -440,9 +441,7 @@ static void
 step_do(struct sender *sender, const struct schedule_step *step)
 {
 	struct connection *connection = (struct connection *)step->connection;
-	struct item *item = step->entry
-		? (struct item *)((char *)step->entry - offsetof(struct item, entry))
-		: NULL;
+	struct item *item = step->entry ? container_of(step->entry, struct item, entry) : NULL;
 
 	switch (step->verb) {
 	case SCHEDULE_OPEN:
