@@ -92,18 +92,11 @@ control_prepare(const struct config *config)
 static int
 control_start(const struct config *config, struct queue *queue)
 {
-	const struct redis_options options = {
-		.address = config->redis.address,
-		.password = config->redis.password,
-		.tls = config->redis.tls,
-		.ca = config->redis.ca,
-	};
-
 	probe_set(probe_new("control"), HEALTH_FAILED, "reading the accounts");
 	control.loop = loop_new("control");
 	control.worker = loop_new("control-reads");
 	control.directory = directory_new();
-	control.redis = redis_new(control.loop, &options);
+	control.redis = redis_open(control.loop, config);
 	control.applier = applier_new(control.loop, queue, control.redis, control.directory);
 	control.commits = commits_new(control.loop, queue, control.directory, control.applier,
 		config->queue.backend == BACKEND_LMDB);

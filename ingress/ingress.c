@@ -158,11 +158,9 @@ static void
 worker_helpers(struct worker *worker)
 {
 	const struct config *config = ingress.config;
-	struct redis_options redis = { config->redis.address, config->redis.password,
-		config->redis.tls, config->redis.ca };
 	struct limits_options limits = limits_of(config);
 
-	worker->redis = redis_new(worker->loop, &redis);
+	worker->redis = redis_open(worker->loop, config);
 	worker->accounts = account_store_new(worker->loop, worker->redis);
 	worker->limits = limits_new(worker->loop, worker->redis, &limits);
 	worker->tally = tally_new(ingress.queue);

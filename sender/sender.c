@@ -340,13 +340,7 @@ redis_start(struct sender *sender)
 	const struct config *config = sender->config;
 	const struct limits_options limits = limits_options(config);
 
-	sender->redis = redis_new(sender->loop,
-		&(struct redis_options){
-			.address = config->redis.address,
-			.password = config->redis.password,
-			.tls = config->redis.tls,
-			.ca = config->redis.ca,
-		});
+	sender->redis = redis_open(sender->loop, config);
 	sender->limits = limits_new(sender->loop, sender->redis, &limits);
 	sender->scores = scores_new(sender->loop, sender->redis);
 	sender->ledger = ledger_new(sender->redis);

@@ -136,6 +136,7 @@ class Redis(Server):
         super().__init__(directory)
         self.socket = str(self.directory / "redis.sock")
         self.address = f"unix:{self.socket}"
+        self.settings = {"address": self.address}
         self.command = ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
                         "--appendonly", "no", "--daemonize", "no", "--dir", self.directory]
 
@@ -331,7 +332,7 @@ class Shout(Server):
             "state_dir": str(self.state_dir),
             "log": {"level": "debug"},
             "queue": {"map_size": "4G", "min_free": 1},
-            "redis": {"address": redis.address},
+            "redis": redis.settings,
             "ingress": {"listen": listen, "threads": 2,
                         "tls": {"certificate": str(self.certificate), "key": str(self.key)}},
             "limits": {"default": {f"{what}_{period}": 0 for what in ("messages", "recipients")

@@ -26,7 +26,7 @@ MAY_USE = {
     "shared/mail": BASE,
     "shared/config": BASE | {"shared/mail"},
     "shared/process": BASE | {"shared/config"},
-    "shared/redis": BASE,
+    "shared/redis": BASE | {"shared/config"},
     "shared/account": BASE | {"shared/mail", "shared/config", "shared/redis"},
     "shared/queue": BASE | {"shared/mail", "shared/config"},
     "shared/queue/lmdb": BELOW_KAFKA,

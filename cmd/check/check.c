@@ -249,8 +249,11 @@ look(struct findings *findings)
 		privileges_drop(&findings->identity);
 	check_reload(findings);
 	check_state_dir(findings);
-	printf("redis        %s%s\n", config->redis.address, config->redis.tls ? ", TLS" : "");
+	printf("redis        %s%s%s\n", config->redis.sentinels_count ? "master " : "",
+		config->redis.sentinels_count ? config->redis.master : config->redis.address,
+		config->redis.tls ? ", TLS" : "");
 	fflush(stdout);
+	check_sentinels(findings);
 	check_redis_memory(findings);
 	check_brokers(findings);
 	check_resolver(findings);

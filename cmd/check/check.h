@@ -37,6 +37,8 @@ void check_clamd(struct findings *findings);
 void check_resolver(struct findings *findings);
 /* Checks each broker, also those that other brokers name, and that the topics are there. */
 void check_brokers(struct findings *findings);
+/* Asks each sentinel, if there are any, where the master is. */
+void check_sentinels(struct findings *findings);
 /* Checks that Redis answers, takes a write, and keeps its data. */
 void check_redis_memory(struct findings *findings);
 

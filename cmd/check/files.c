@@ -83,6 +83,7 @@ static bool
 holds_password(const struct config *config)
 {
 	return (config->redis.password && !config->redis.password_file) ||
+		(config->redis.sentinel_password && !config->redis.sentinel_password_file) ||
 		(config->queue.sasl.password && !config->queue.sasl.password_file);
 }
 
@@ -94,6 +95,8 @@ check_files(struct findings *findings)
 	check_file(findings, holds_password(config) ? "settings with a password" : "settings",
 		config->file, holds_password(config));
 	check_file(findings, "redis.password_file", config->redis.password_file, true);
+	check_file(findings, "redis.sentinel_password_file", config->redis.sentinel_password_file,
+		true);
 	check_file(findings, "queue.sasl.password_file", config->queue.sasl.password_file, true);
 	check_file(findings, "redis.ca", config->redis.ca, false);
 	check_file(findings, "queue.ca", config->queue.ca, false);

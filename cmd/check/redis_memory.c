@@ -13,6 +13,7 @@
 #include "shared/redis/redis.h"
 
 #define TIMEOUT_MS 2000
+#define SENTINEL_MS 1000 /* what each sentinel that hangs adds */
 
 struct question {
 	struct findings *findings;
@@ -58,6 +59,23 @@ judge(struct findings *findings, const char *info)
 }
 
 static void
+no_answer(struct findings *findings, const char *why)
+{
+	const struct config *config = findings->config;
+
+	if (config->redis.sentinels_count)
+		fail(findings,
+			"the Redis master %s does not answer (%s): no client is known; start it, or "
+			"correct redis.sentinels, .master, .password and .tls",
+			config->redis.master, why);
+	else
+		fail(findings,
+			"Redis at %s does not answer (%s): no client is known; start it, or correct "
+			"redis.address, .password and .tls",
+			config->redis.address, why);
+}
+
+static void
 on_info(void *arg, int err, const struct redis_reply *reply)
 {
 	struct question *question = arg;
@@ -66,10 +84,7 @@ on_info(void *arg, int err, const struct redis_reply *reply)
 	const char *said;
 
 	if (err) {
-		fail(question->findings,
-			"Redis at %s does not answer (%s): no client is known; start it, or correct "
-			"redis.address, .password and .tls",
-			question->findings->config->redis.address,
+		no_answer(question->findings,
 			*redis_why(question->redis) ? redis_why(question->redis) : strerror(-err));
 		loop_stop(question->loop);
 		return;
@@ -107,15 +122,13 @@ check_redis_memory(struct findings *findings)
 {
 	static const char *const words[] = { "INFO", "memory" };
 	static const char *const write[] = { "SET", "shout:check", "1", "PX", "1000" };
-	const struct config *config = findings->config;
-	const struct redis_options options = { config->redis.address, config->redis.password,
-		config->redis.tls, config->redis.ca };
 	struct question question = { .findings = findings, .loop = loop_new("check") };
-	struct redis *redis = redis_new(question.loop, &options);
+	struct redis *redis = redis_open(question.loop, findings->config);
+	const unsigned ms = TIMEOUT_MS + findings->config->redis.sentinels_count * SENTINEL_MS;
 
 	question.redis = redis;
-	redis_command(redis, TIMEOUT_MS, on_info, &question, 2, words, NULL);
-	redis_command(redis, TIMEOUT_MS, on_written, &question, 5, write, NULL);
+	redis_command(redis, ms, on_info, &question, 2, words, NULL);
+	redis_command(redis, ms, on_written, &question, 5, write, NULL);
 	loop_run(question.loop);
 	redis_free(&redis);
 	loop_free(&question.loop);

@@ -2,7 +2,7 @@
  * config.c - read shout.yaml into struct config.
  *
  * file -> config_check (every error with its line) -> libcyaml fills the struct -> defaults,
- * numbers from text -> checks of keys against each other.
+ * numbers from text -> config_together (checks of keys against each other).
  *
  * Owns the strings of the configuration. Fails with all errors on the caller's stream; it never
  * logs.
@@ -220,6 +220,8 @@ apply_defaults(struct config_loaded *loaded, const struct config_check *check)
 	apply_rules(loaded, check);
 	gethostname(host, sizeof host - 1);
 	set_text(&config->hostname, host);
+	if (!config->redis.sentinels_count)
+		set_text(&config->redis.address, "unix:/run/redis/redis-server.sock");
 	set_text(&config->dns.trust_anchor, default_anchor());
 	if (!config->ingress.help_url)
 		config->ingress.help_url = xasprintf("https://%s/help", config->hostname);
@@ -282,110 +284,6 @@ read_password(
 	*password = text;
 }
 
-static void
-check_pair(struct config_check *check, const char *path, const char *certificate, const char *key)
-{
-	if (certificate && !key)
-		config_error(check, path, "has a certificate, but no key");
-	else if (key && !certificate)
-		config_error(check, path, "has a key, but no certificate");
-}
-
-static void
-check_certificates(const struct config_loaded *loaded, struct config_check *check)
-{
-	char path[64];
-
-	check_pair(check, "ingress.tls", loaded->certificate, loaded->key);
-	for (unsigned i = 0; i < loaded->more_count; i++) {
-		snprintf(path, sizeof path, "ingress.tls.more[%u]", i);
-		if (loaded->more[i].certificate || loaded->more[i].key)
-			check_pair(check, path, loaded->more[i].certificate, loaded->more[i].key);
-		else
-			config_error(check, path, "needs a certificate and a key");
-	}
-	if (loaded->more_count && !loaded->certificate)
-		config_error(check, "ingress.tls.more", "needs ingress.tls.certificate and .key");
-}
-
-static void
-check_listener(const struct config *config, struct config_check *check, unsigned i)
-{
-	static const char *const kinds[] = { "none", "starttls", "implicit" };
-	const struct listen_config *listen = &config->ingress.listen[i];
-	char path[64];
-
-#define AT(key) (snprintf(path, sizeof path, "ingress.listen[%u]." key, i), path)
-	if (!listen->address)
-		config_error(check, AT("address"), "is needed, like 0.0.0.0:25");
-	if (listen->tls != LISTEN_PLAIN && !config->ingress.tls.files_count)
-		config_error(check, AT("tls"),
-			"\"%s\" needs ingress.tls.certificate and ingress.tls.key",
-			kinds[listen->tls]);
-	if (listen->tls_required && listen->tls != LISTEN_STARTTLS)
-		config_error(check, AT("tls_required"), "needs tls: starttls");
-	if (listen->proxy && !listen->proxies_count)
-		config_error(check, AT("proxy"), "needs proxies, who may send the PROXY header");
-	if (!listen->proxy && listen->proxies_count)
-		config_error(check, AT("proxies"), "needs proxy: true");
-#undef AT
-}
-
-static void
-check_sasl(const struct config *config, struct config_check *check)
-{
-	if (config->queue.sasl.mechanism == SASL_NONE) {
-		if (config->queue.sasl.username || config->queue.sasl.password)
-			config_error(check, "queue.sasl", "needs a mechanism, like SCRAM-SHA-256");
-	} else if (!config->queue.sasl.username ||
-		!(config->queue.sasl.password || config->queue.sasl.password_file)) {
-		config_error(check, "queue.sasl", "needs username and password or password_file");
-	}
-}
-
-static void
-check_queue(const struct config *config, struct config_check *check)
-{
-	if (config->queue.ca && !config->queue.tls)
-		config_error(check, "queue.ca", "needs queue.tls: true");
-	check_sasl(config, check);
-	if (config->queue.backend == BACKEND_KAFKA) {
-		if (!config->queue.brokers)
-			config_error(
-				check, "queue.brokers", "is needed, like kafka1:9092,kafka2:9092");
-		return;
-	}
-	if (config->queue.brokers)
-		config_error(check, "queue.brokers", "needs queue.backend: kafka");
-	if (config->queue.tls)
-		config_error(check, "queue.tls", "needs queue.backend: kafka");
-	if (config->queue.sasl.mechanism != SASL_NONE)
-		config_error(check, "queue.sasl", "needs queue.backend: kafka");
-}
-
-static void
-check_redis(const struct config *config, struct config_check *check)
-{
-	if (config->redis.ca && !config->redis.tls)
-		config_error(check, "redis.ca", "needs redis.tls: true");
-}
-
-static void
-check_sources(const struct config *config, struct config_check *check)
-{
-	struct net_address first, second;
-
-	if (config->sender.source_address_count > 2)
-		config_error(check, "sender.source_address[2]",
-			"is too many: one IPv4 and one IPv6 address");
-	else if (config->sender.source_address_count == 2 &&
-		net_parse_ip(config->sender.source_address[0], 0, &first) == 0 &&
-		net_parse_ip(config->sender.source_address[1], 0, &second) == 0 &&
-		first.sa.ss_family == second.sa.ss_family)
-		config_error(check, "sender.source_address[1]",
-			"is of the same family as the first: one IPv4 and one IPv6 address");
-}
-
 /* Skips a wrong address: the check has reported it. */
 static char *
 egress_of(const struct config *config)
@@ -405,100 +303,12 @@ egress_of(const struct config *config)
 }
 
 static void
-check_sender(const struct config *config, struct config_check *check)
-{
-	if (config->sender.retry.first > config->sender.retry.max)
-		config_error(check, "sender.retry.first", "is longer than sender.retry.max");
-	if (config->sender.concurrency_start > config->sender.concurrency_max)
-		config_error(check, "sender.concurrency_start",
-			"is more than sender.concurrency_max (%u)", config->sender.concurrency_max);
-	check_sources(config, check);
-}
-
-/* An address to listen on, and where in the file it stands. */
-struct place {
-	char path[64];
-	const char *text;
-	bool page; /* of the API or the metrics: its port is shared with nothing, also not by a
-		      wildcard */
-};
-
-static bool
-is_any(const struct net_address *address)
-{
-	static const struct network any[] = {
-		{ .family = AF_INET, .prefix = 32 },
-		{ .family = AF_INET6, .prefix = 128 },
-	};
-
-	return network_contains(&any[0], address) || network_contains(&any[1], address);
-}
-
-static bool
-places_collide(const struct place *a, const struct place *b)
-{
-	char a_ip[NET_TEXT_MAX], b_ip[NET_TEXT_MAX];
-	struct net_address x, y;
-
-	if (!a->text || !b->text || net_parse(a->text, &x) < 0 || net_parse(b->text, &y) < 0 ||
-		x.sa.ss_family != y.sa.ss_family || net_port(&x) != net_port(&y) || !net_port(&x))
-		return false;
-	net_format_ip(&x, a_ip);
-	net_format_ip(&y, b_ip);
-	return strcmp(a_ip, b_ip) == 0 || ((a->page || b->page) && (is_any(&x) || is_any(&y)));
-}
-
-static void
-check_places(const struct config *config, struct config_check *check)
-{
-	const unsigned listeners = config->ingress.listen_count, count = listeners + 2;
-	struct place *places = xcalloc(count, sizeof *places);
-
-	for (unsigned i = 0; i < listeners; i++) {
-		snprintf(places[i].path, sizeof places->path, "ingress.listen[%u].address", i);
-		places[i].text = config->ingress.listen[i].address;
-	}
-	places[listeners] = (struct place){ "control.listen", config->control.listen, true };
-	places[listeners + 1] = (struct place){ "metrics.listen", config->metrics.listen, true };
-	for (unsigned j = 1; j < count; j++)
-		for (unsigned i = 0; i < j; i++)
-			if (places_collide(&places[i], &places[j])) {
-				config_error(check, places[j].path,
-					"\"%s\" is in use already by %s", places[j].text,
-					places[i].path);
-				break;
-			}
-	free(places);
-}
-
-/* Checks keys against each other. */
-static void
-check_together(const struct config_loaded *loaded, struct config_check *check)
-{
-	const struct config *config = &loaded->config;
-
-	if (!config->state_dir)
-		config_error(check, "state_dir",
-			"is needed: a directory for the queue, like /var/lib/shout");
-	if (config->group && !config->user)
-		config_error(check, "group", "needs user, who gets that group");
-	check_queue(config, check);
-	check_redis(config, check);
-	check_certificates(loaded, check);
-	for (unsigned i = 0; i < config->ingress.listen_count; i++)
-		check_listener(config, check, i);
-	if (config->scanner.enabled && !config->scanner.clamd_count)
-		config_error(check, "scanner.clamd",
-			"is empty; name a clamd, or set scanner.enabled: false");
-	check_sender(config, check);
-	check_places(config, check);
-}
-
-static void
 read_passwords(struct config *config, struct config_check *check)
 {
 	read_password(
 		check, "redis.password_file", config->redis.password_file, &config->redis.password);
+	read_password(check, "redis.sentinel_password_file", config->redis.sentinel_password_file,
+		&config->redis.sentinel_password);
 	read_password(check, "queue.sasl.password_file", config->queue.sasl.password_file,
 		&config->queue.sasl.password);
 }
@@ -520,7 +330,7 @@ complete(struct config_loaded *loaded, const char *file, enum depth depth,
 	if (depth == DEPTH_ALL)
 		read_passwords(config, check);
 	if (depth != DEPTH_ALONE)
-		check_together(loaded, check);
+		config_check_together(loaded, check);
 	if (config_check_errors(check))
 		config_free(&config);
 	return config;
@@ -590,6 +400,7 @@ config_free(struct config **config_ref)
 		if (rule->kind == KIND_DURATION || rule->kind == KIND_SIZE)
 			memset((char *)config + rule->offset, 0, sizeof(uint64_t));
 	wipe(config->redis.password);
+	wipe(config->redis.sentinel_password);
 	wipe(config->queue.sasl.password);
 	free(config->file);
 	free(config->sender.egress);

@@ -66,10 +66,15 @@ struct config {
 		_Atomic uint64_t audit_keep;  /* ms, 365d */
 	} queue;
 	struct {
-		char *address;  /* unix:/run/redis/redis-server.sock */
+		char *address;    /* unix:/run/redis/redis-server.sock; NULL with sentinels */
+		char **sentinels; /* who knows where the master is */
+		unsigned sentinels_count;
+		char *master;            /* the master's name; NULL without sentinels */
+		char *sentinel_password; /* read from sentinel_password_file when that is set */
+		char *sentinel_password_file;
 		char *password; /* read from password_file when that is set */
 		char *password_file;
-		bool tls;
+		bool tls; /* also to the sentinels */
 		char *ca;
 	} redis;
 	struct {

@@ -207,6 +207,8 @@ from_file(const struct compare *compare, const char *path)
 
 	if (strcmp(path, "redis.password") == 0)
 		return before->redis.password_file || after->redis.password_file;
+	if (strcmp(path, "redis.sentinel_password") == 0)
+		return before->redis.sentinel_password_file || after->redis.sentinel_password_file;
 	if (strcmp(path, "queue.sasl.password") == 0)
 		return before->queue.sasl.password_file || after->queue.sasl.password_file;
 	return false;
@@ -238,7 +240,7 @@ compare_field(void *arg, const cyaml_schema_field_t *field, const char *path)
 {
 	const struct compare *compare = arg;
 	const size_t length = strlen(path);
-	const bool secret = length > 9 && strcmp(path + length - 9, ".password") == 0;
+	const bool secret = length > 8 && strcmp(path + length - 8, "password") == 0;
 	char *before, *after;
 
 	if (from_file(compare, path))

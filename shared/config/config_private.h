@@ -65,5 +65,7 @@ unsigned config_check_errors(const struct config_check *check);
 /* "<file>:<line>: <path>: ...". A path that the file lacks gets the line of its parent. */
 void config_error(struct config_check *check, const char *path, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Checks keys against each other, after the defaults have been filled in. */
+void config_check_together(const struct config_loaded *loaded, struct config_check *check);
 
 #endif

@@ -88,6 +88,24 @@ wrong_server(const char *text)
 }
 
 static const char *
+wrong_sentinel(const char *text)
+{
+	return is_endpoint(text) ? NULL : "is not host:port, like sentinel1.example.net:26379";
+}
+
+/* The signs that Sentinel takes. */
+static const char *
+wrong_master(const char *text)
+{
+	static const char signs[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+				    ".-_";
+
+	return *text && text[strspn(text, signs)] == '\0'
+		? NULL
+		: "is not a name that a sentinel may have for a master: letters, digits, . - _";
+}
+
+static const char *
 wrong_listen(const char *text)
 {
 	struct net_address address;
@@ -179,8 +197,11 @@ const struct config_rule config_rules[] = {
 	VALUE("queue.events_keep",       KIND_DURATION, queue.events_keep,  "30d",  "1h",  "3650d"),
 	VALUE("queue.audit_size",        KIND_SIZE,     queue.audit_size,   "100M", "1M",  "1T"),
 	VALUE("queue.audit_keep",        KIND_DURATION, queue.audit_keep,   "365d", "1h",  "3650d"),
-	CHECKED("redis.address", CONFIG(redis.address), "unix:/run/redis/redis-server.sock",
-		wrong_server),
+	CHECKED("redis.address", CONFIG(redis.address), NULL, wrong_server),
+	CHECKED("redis.sentinels[]", 0, NULL, wrong_sentinel),
+	CHECKED("redis.master", CONFIG(redis.master), NULL, wrong_master),
+	CHECKED("redis.sentinel_password_file", CONFIG(redis.sentinel_password_file), NULL,
+		wrong_file),
 	CHECKED("redis.password_file", CONFIG(redis.password_file), NULL, wrong_file),
 	CHECKED("redis.ca", CONFIG(redis.ca), NULL, wrong_file),
 	CHECKED("ingress.listen[].address", 0, NULL, wrong_listen),

@@ -118,6 +118,10 @@ static const cyaml_schema_field_t queue_fields[] = {
 
 static const cyaml_schema_field_t redis_fields[] = {
 	TEXT("address", CONFIG(redis.address)),
+	TEXT_LIST("sentinels", redis.sentinels),
+	TEXT("master", CONFIG(redis.master)),
+	TEXT("sentinel_password", CONFIG(redis.sentinel_password)),
+	TEXT("sentinel_password_file", CONFIG(redis.sentinel_password_file)),
 	TEXT("password", CONFIG(redis.password)),
 	TEXT("password_file", CONFIG(redis.password_file)),
 	BOOL("tls", CONFIG(redis.tls)),

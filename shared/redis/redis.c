@@ -220,28 +220,38 @@ hello_done(struct redis *redis)
 {
 	unsigned left_out;
 
-	if (said_clear(&redis->said, &left_out))
-		LOG_INFO("redis: connected", "address", redis->address, SAID_LEFT_OUT(left_out));
+	if (said_clear(&redis->said, &left_out) && !redis->aside)
+		LOG_INFO("redis: connected", "address", redis->label, SAID_LEFT_OUT(left_out));
 	redis->must_write = false;
 	redis->backoff_ms = BACKOFF_MIN_MS;
 	redis->state = ST_UP;
 	redis_probe_up(redis);
+	redis_master_up(redis);
 	timer_cancel(&redis->retry);
 	for (struct command *command = redis->commands.first; command; command = command->next)
 		redis_send(redis, command);
 }
 
-/* Takes the answers to AUTH, PING and perhaps a write. A server is not up that is still loading,
- * wants another password, or turns out to be a replica. */
+/* Takes the answers to AUTH, PING, ROLE (with sentinels) and perhaps a write. A server is not up
+ * that is still loading, wants another password, or turns out to be a replica. */
 static void
 hello_reply(struct redis *redis, const redisReply *reply)
 {
+	const char *doubt;
+
 	if (reply->type == REDIS_REPLY_ERROR) {
-		redis_count_refusal(reply->str);
+		redis_count_refusal(redis, reply->str);
 		redis_give_up(redis, reply->str);
-	} else if (--redis->hello_replies == 0) {
-		hello_done(redis);
+		return;
 	}
+	redis_master_take(redis, reply);
+	if (--redis->hello_replies > 0)
+		return;
+	doubt = redis_master_doubt(redis);
+	if (doubt)
+		redis_give_up(redis, doubt);
+	else
+		hello_done(redis);
 }
 
 /* Takes a refusal that is about Redis itself, not about the command. */
@@ -270,7 +280,7 @@ take_reply(struct redis *redis, const redisReply *reply)
 		redis_give_up(redis, "an answer that nobody asked for");
 		return;
 	}
-	redis_measure(clock_mono_us() - command->given_us);
+	redis_measure(redis, clock_mono_us() - command->given_us);
 	if (command->script && !command->expired && reply_starts(reply, "NOSCRIPT"))
 		script_again(redis, command);
 	else if (reply->type == REDIS_REPLY_ERROR)

@@ -1,6 +1,6 @@
 /*
  * redis.h - a pipelining client on one loop: unix, TCP or TLS, password, deadlines, reconnect with
- * backoff. One connection each.
+ * backoff. One connection each, to an address or to the master that sentinels name.
  *
  * Every command gets exactly one callback, on the loop, never before the call returns:
  *   err 0          `reply` is the answer (which may be of kind REDIS_ERR)
@@ -21,15 +21,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct config;
 struct loop;
 struct redis;
 struct redis_reply;
 
 struct redis_options {
-	const char *address;  /* "unix:/path" or "host:port"; the host may be a name */
-	const char *password; /* NULL: none */
-	bool tls;
-	const char *ca; /* with tls: CA file, NULL: the system's */
+	const char *address; /* "unix:/path" or "host:port"; the host may be a name */
+	/* Or, with `address` NULL: who says where the master is, each "host:port". */
+	const char *const *sentinels;
+	unsigned sentinels_count;
+	const char *master;            /* the sentinels' name for it */
+	const char *sentinel_password; /* NULL: none */
+	const char *password;          /* NULL: none */
+	bool tls;                      /* also to the sentinels */
+	const char *ca;                /* with tls: CA file, NULL: the system's */
 };
 
 enum redis_kind { REDIS_NIL, REDIS_STR, REDIS_INT, REDIS_LIST, REDIS_ERR };
@@ -44,6 +50,8 @@ typedef void (*redis_cb)(void *arg, int err, const struct redis_reply *reply);
 
 /* Connects in the background and stays connected. Options are copied. */
 struct redis *redis_new(struct loop *loop, const struct redis_options *options);
+/* The same, by the settings. */
+struct redis *redis_open(struct loop *loop, const struct config *config);
 void redis_free(struct redis **redis);
 /* Whether the client is connected, and no answer is beyond its deadline. */
 bool redis_up(const struct redis *redis);
@@ -52,6 +60,12 @@ const char *redis_why(const struct redis *redis);
 /* Whether asking is worth the wait: the client is connected or about to be, and Redis does not
  * hang. */
 bool redis_hopeful(const struct redis *redis);
+
+/* What a sentinel says: `address` of the master, "host:port"; or NULL, and `why` it names none. */
+typedef void (*redis_sentinel_cb)(void *arg, const char *address, const char *why);
+/* Asks sentinel number `i` of the options, beside what the client does. The callback comes once, on
+ * the loop, within some two seconds; not after redis_free(). */
+void redis_ask_sentinel(struct redis *redis, unsigned i, redis_sentinel_cb cb, void *arg);
 
 /* `argv` is copied. `lengths` NULL: argv are C strings. `cb` may be NULL. */
 void redis_command(struct redis *redis, unsigned timeout_ms, redis_cb cb, void *arg, int argc,

@@ -42,7 +42,8 @@ static const struct refusal {
 	{ "NOREPLICAS", REDIS_WAIT, "it misses its replicas (min-replicas-to-write)" },
 	{ "BUSY", REDIS_WAIT, "a script keeps it busy (SCRIPT KILL)" },
 	{ "NOPERM", REDIS_WAIT, "its ACL forbids our user a command" },
-	{ "READONLY", REDIS_CONNECT, "it is a replica: redis.address must be the master's" },
+	{ "READONLY", REDIS_CONNECT,
+		"it is a replica: redis.address must be the master's, or redis.sentinels find it" },
 	{ "LOADING", REDIS_CONNECT, "it loads its data: wait" },
 	{ "MASTERDOWN", REDIS_CONNECT, "it is a replica without a master" },
 	{ "NOAUTH", REDIS_CONNECT, "it wants a password: redis.password" },
@@ -89,11 +90,11 @@ explain(const char *text, char *out, size_t size)
 static struct {
 	pthread_mutex_t lock;
 	struct probe *probe;
-	struct metric *up, *seconds, *refused[REFUSALS];
+	struct metric *up, *seconds, *moves, *refused[REFUSALS];
 	unsigned links, down, refusing;
 	uint64_t since_us; /* since when a connection is down; 0: none is */
 	bool was_up;       /* any connection, at any time */
-	char why[256], refusal[256], address[128];
+	char why[512], refusal[256], address[256];
 } readiness = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* At the first connection. Under readiness.lock. */
@@ -109,6 +110,8 @@ readiness_start(void)
 		"Whether all connections to Redis are up, and it does what it is asked", NULL);
 	readiness.seconds = metric_histogram("shout_redis_seconds",
 		"From giving Redis a command to its answer, however late", NULL);
+	readiness.moves = metric_counter("shout_redis_master_changes_total",
+		"Connections that went to another master than before, which sentinels named", NULL);
 	for (size_t i = 0; i < REFUSALS; i++) {
 		snprintf(labels, sizeof labels, "reason=\"%s\"", refusals[i].word);
 		readiness.refused[i] = metric_counter("shout_redis_refused_total",
@@ -122,7 +125,7 @@ static void
 probe_tell(void)
 {
 	const char *why = readiness.down ? readiness.why : readiness.refusal;
-	char text[768], since[DATE_SIZE];
+	char text[1024], since[DATE_SIZE];
 
 	metric_set(readiness.up, readiness.links && !readiness.down && !readiness.refusing);
 	if (!readiness.down && !readiness.refusing) {
@@ -151,21 +154,30 @@ refusing(struct redis *redis, bool is)
 }
 
 void
-redis_measure(uint64_t us)
+redis_measure(const struct redis *redis, uint64_t us)
 {
-	metric_observe_us(readiness.seconds, us);
+	if (!redis->aside)
+		metric_observe_us(readiness.seconds, us);
+}
+
+void
+redis_count_move(void)
+{
+	metric_add(readiness.moves, 1);
 }
 
 void
 redis_probe_down(struct redis *redis, bool is_new, const char *why)
 {
+	if (redis->aside)
+		return;
 	pthread_mutex_lock(&readiness.lock);
 	readiness_start();
 	readiness.links += is_new;
 	readiness.down += is_new || redis->well;
 	redis->well = false;
 	refusing(redis, false);
-	snprintf(readiness.address, sizeof readiness.address, "%s", redis->address);
+	snprintf(readiness.address, sizeof readiness.address, "%s", redis->label);
 	explain(why, readiness.why, sizeof readiness.why);
 	probe_tell();
 	pthread_mutex_unlock(&readiness.lock);
@@ -174,6 +186,8 @@ redis_probe_down(struct redis *redis, bool is_new, const char *why)
 void
 redis_probe_up(struct redis *redis)
 {
+	if (redis->aside)
+		return;
 	pthread_mutex_lock(&readiness.lock);
 	redis->well = readiness.was_up = true;
 	readiness.down--;
@@ -185,6 +199,8 @@ redis_probe_up(struct redis *redis)
 void
 redis_probe_leave(struct redis *redis)
 {
+	if (redis->aside)
+		return;
 	pthread_mutex_lock(&readiness.lock);
 	readiness.links--;
 	readiness.down -= !redis->well;
@@ -194,11 +210,11 @@ redis_probe_leave(struct redis *redis)
 }
 
 void
-redis_count_refusal(const char *text)
+redis_count_refusal(const struct redis *redis, const char *text)
 {
 	const int refusal = refusal_of(text);
 
-	if (refusal >= 0)
+	if (refusal >= 0 && !redis->aside)
 		metric_add(readiness.refused[refusal], 1);
 }
 
@@ -208,7 +224,7 @@ probe_refused(struct redis *redis, const char *text)
 	pthread_mutex_lock(&readiness.lock);
 	refusing(redis, true);
 	explain(text, readiness.refusal, sizeof readiness.refusal);
-	snprintf(readiness.address, sizeof readiness.address, "%s", redis->address);
+	snprintf(readiness.address, sizeof readiness.address, "%s", redis->label);
 	probe_tell();
 	pthread_mutex_unlock(&readiness.lock);
 }
@@ -227,8 +243,8 @@ redis_complain(struct redis *redis, const char *message, const char *why)
 {
 	unsigned left_out;
 
-	if (said_now(&redis->said, why, SAID_ONCE, &left_out))
-		LOG_WARN(message, "address", redis->address, "error", why);
+	if (!redis->aside && said_now(&redis->said, why, SAID_ONCE, &left_out))
+		LOG_WARN(message, "address", redis->label, "error", why);
 }
 
 enum redis_remedy
@@ -237,12 +253,11 @@ redis_refused(struct redis *redis, const char *text)
 	const int refusal = refusal_of(text);
 	unsigned left_out;
 
-	if (refusal < 0)
+	if (refusal < 0 || redis->aside)
 		return REDIS_NONE;
 	if (said_now(&redis->said, refusals[refusal].word, SAID_ONCE, &left_out))
-		LOG_WARN("redis: refuses what it is asked", "address", redis->address, "error",
-			text);
-	redis_count_refusal(text);
+		LOG_WARN("redis: refuses what it is asked", "address", redis->label, "error", text);
+	redis_count_refusal(redis, text);
 	probe_refused(redis, text);
 	if (!timer_is_set(&redis->pulse) || !redis->hurried)
 		timer_set(&redis->pulse, PULSE_REFUSED_MS);
@@ -262,7 +277,7 @@ on_pulse_answer(void *arg, int err, const struct redis_reply *reply)
 		return;
 	if (!err && redis_reply_kind(reply) != REDIS_ERR && redis->refused) {
 		said_clear(&redis->said, &left_out);
-		LOG_INFO("redis: takes what it is asked again", "address", redis->address,
+		LOG_INFO("redis: takes what it is asked again", "address", redis->label,
 			SAID_LEFT_OUT(left_out));
 		probe_takes(redis);
 	}
@@ -276,7 +291,9 @@ redis_on_pulse(void *arg)
 {
 	struct redis *redis = arg;
 
-	if (redis->state == ST_UP)
-		redis_command(redis, PULSE_TIMEOUT_MS, on_pulse_answer, redis,
-			sizeof pulse / sizeof *pulse, pulse, NULL);
+	if (redis->state != ST_UP)
+		return;
+	redis_command(redis, PULSE_TIMEOUT_MS, on_pulse_answer, redis, sizeof pulse / sizeof *pulse,
+		pulse, NULL);
+	redis_master_pulse(redis);
 }

@@ -1,8 +1,11 @@
 /*
  * redis_link.c - the connection to Redis: made, lost, made again.
  *
- * down --> connecting (looks up the name first) --> hello (AUTH, PING) --> up
- *  ^__________|_______________|_______________________|     after 100 ms, doubled up to 5 s
+ * down --> (searching: sentinels) --> connecting (looks up the name first) --> hello --> up
+ *  ^________________|_________________|_________________________________________|________|
+ *                                      after 100 ms, doubled up to 5 s; 1 s with sentinels
+ *
+ * Hello is AUTH and PING, with sentinels ROLE.
  */
 #include "shared/base/timer.h"
 #include "shared/redis/redis.h"
@@ -21,7 +24,9 @@
 #include "shared/redis/redis_private.h"
 
 #define BACKOFF_MAX_MS 5000
+#define BACKOFF_SENTINELS_MAX_MS 1000 /* a new master may be named at any time */
 #define CONNECT_TIMEOUT_MS 5000
+#define CONNECT_SENTINELS_MS 2000 /* a sentinel may name a dead master, another the new one */
 
 static void connect_start(struct redis *redis);
 
@@ -52,17 +57,26 @@ jitter(unsigned ms)
 void
 redis_give_up(struct redis *redis, const char *why)
 {
+	const unsigned max_ms = redis->sentinels ? BACKOFF_SENTINELS_MAX_MS : BACKOFF_MAX_MS;
 	struct command *command;
 
 	redis_complain(redis, "redis: no connection", why);
 	redis_probe_down(redis, false, why);
 	snprintf(redis->why, sizeof redis->why, "%s", why);
+	redis_master_lost(redis);
 	redis_disconnect(redis);
 	while ((command = list_pop(&redis->commands)))
 		redis_end(redis, command, command->sent ? -ECONNRESET : -ENOTCONN);
 	timer_set(&redis->retry, jitter(redis->backoff_ms));
-	redis->backoff_ms = redis->backoff_ms * 2 < BACKOFF_MAX_MS ? redis->backoff_ms * 2
-								   : BACKOFF_MAX_MS;
+	redis->backoff_ms = redis->backoff_ms * 2 < max_ms ? redis->backoff_ms * 2 : max_ms;
+}
+
+static void
+secret_free(char *secret)
+{
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
 }
 
 void
@@ -73,10 +87,12 @@ redis_destroy(struct redis *redis)
 	timer_cancel(&redis->retry);
 	timer_cancel(&redis->pulse);
 	evbuffer_free(redis->pending);
-	tls_client_free(&redis->tls);
-	if (redis->password)
-		explicit_bzero(redis->password, strlen(redis->password));
-	free(redis->password);
+	if (!redis->aside)
+		tls_client_free(&redis->tls);
+	secret_free(redis->password);
+	secret_free(redis->sentinel_password);
+	free(redis->master);
+	free(redis->served);
 	free(redis->address);
 	free(redis->host);
 	free(redis);
@@ -95,8 +111,8 @@ on_retry(void *arg)
 
 /* Connecting */
 
-static void
-hello_ask(struct redis *redis, int count, const char *const *words)
+void
+redis_hello_ask(struct redis *redis, int count, const char *const *words)
 {
 	const char *argv[8]; /* hiredis takes no const */
 	char *text;
@@ -123,11 +139,12 @@ hello_start(struct redis *redis)
 	redis->state = ST_HELLO;
 	redis->hello_replies = 0;
 	if (redis->password)
-		hello_ask(redis, 2, auth);
-	hello_ask(redis, 1, ping);
+		redis_hello_ask(redis, 2, auth);
+	redis_hello_ask(redis, 1, ping);
+	redis_master_ask(redis);
 	words = redis_pulse(&count);
 	if (redis->must_write)
-		hello_ask(redis, count, words);
+		redis_hello_ask(redis, count, words);
 }
 
 static const char *
@@ -178,7 +195,7 @@ connect_to(struct redis *redis, const struct net_address *to)
 	if (!redis->bev || !redis->reader)
 		die("out of memory", "redis");
 	redis->state = ST_CONNECTING;
-	timer_set(&redis->retry, CONNECT_TIMEOUT_MS);
+	timer_set(&redis->retry, redis->sentinels ? CONNECT_SENTINELS_MS : CONNECT_TIMEOUT_MS);
 	bufferevent_setcb(redis->bev, redis_on_read, NULL, on_event, redis);
 	bufferevent_enable(redis->bev, EV_READ | EV_WRITE);
 	if (!redis->tls)
@@ -198,8 +215,8 @@ on_resolved(void *arg, const struct net_address *addresses, size_t count, const 
 }
 
 /* A name is looked up each time, since its server may have moved. */
-static void
-connect_start(struct redis *redis)
+void
+redis_connect(struct redis *redis)
 {
 	if (!redis->named) {
 		connect_to(redis, &redis->to);
@@ -210,28 +227,35 @@ connect_start(struct redis *redis)
 }
 
 static void
-tls_setup(struct redis *redis, const struct redis_options *options)
+connect_start(struct redis *redis)
 {
-	char why[256];
-	const char *colon = strrchr(options->address, ':');
-
-	redis->host = xstrndup(options->address, (size_t)(colon - options->address));
-	redis->tls = tls_client_new_verified(options->ca, why, sizeof why);
-	if (!redis->tls)
-		die("redis: cannot use TLS", why);
+	if (redis->sentinels)
+		redis_master_search(redis);
+	else
+		redis_connect(redis);
 }
 
-struct redis *
-redis_new(struct loop *loop, const struct redis_options *options)
+void
+redis_set_address(struct redis *redis, const char *address)
+{
+	const char *colon = strrchr(address, ':');
+	const bool brackets = address[0] == '['; /* of an IPv6 address */
+
+	free(redis->address);
+	free(redis->host);
+	redis->address = xstrdup(address);
+	redis->host = xstrndup(address + brackets, (size_t)(colon - address) - 2 * brackets);
+	redis->named = net_parse(address, &redis->to) < 0;
+	snprintf(redis->label, sizeof redis->label, "%s", address);
+}
+
+static struct redis *
+redis_make(struct loop *loop, const char *password)
 {
 	struct redis *redis = xcalloc(1, sizeof *redis);
 
-	redis->named = net_parse(options->address, &redis->to) < 0;
 	redis->loop = loop;
-	redis->address = xstrdup(options->address);
-	redis->password = options->password ? xstrdup(options->password) : NULL;
-	if (options->tls)
-		tls_setup(redis, options);
+	redis->password = password ? xstrdup(password) : NULL;
 	list_init(&redis->commands);
 	list_init(&redis->ended);
 	redis->backoff_ms = BACKOFF_MIN_MS;
@@ -242,8 +266,45 @@ redis_new(struct loop *loop, const struct redis_options *options)
 	timer_init(&redis->pulse, loop, redis_on_pulse, redis);
 	if (!redis->pending)
 		die("out of memory", "redis");
+	return redis;
+}
+
+static void
+tls_setup(struct redis *redis, const char *ca)
+{
+	char why[256];
+
+	redis->tls = tls_client_new_verified(ca, why, sizeof why);
+	if (!redis->tls)
+		die("redis: cannot use TLS", why);
+}
+
+struct redis *
+redis_new(struct loop *loop, const struct redis_options *options)
+{
+	struct redis *redis = redis_make(loop, options->password);
+
+	if (options->tls)
+		tls_setup(redis, options->ca);
+	if (options->address)
+		redis_set_address(redis, options->address);
+	else
+		redis_master_init(redis, options);
 	redis_probe_down(redis, true, "connecting");
 	connect_start(redis);
+	return redis;
+}
+
+struct redis *
+redis_new_aside(
+	struct loop *loop, const char *address, const char *password, struct tls_client *tls)
+{
+	struct redis *redis = redis_make(loop, password);
+
+	redis->aside = true;
+	redis->tls = tls;
+	redis_set_address(redis, address);
+	redis_connect(redis);
 	return redis;
 }
 
@@ -258,6 +319,7 @@ redis_free(struct redis **redis_ref)
 	*redis_ref = NULL;
 	redis->dead = true;
 	redis_probe_leave(redis);
+	redis_master_free(redis);
 	redis->busy++;
 	redis_flush(redis); /* the last commands may be reports that nobody waits for */
 	redis_disconnect(redis);

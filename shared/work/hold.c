@@ -437,17 +437,11 @@ struct hold *
 hold_new(struct loop *loop, struct queue *queue, const struct config *config)
 {
 	struct hold *hold = xcalloc(1, sizeof *hold);
-	const struct redis_options options = {
-		.address = config->redis.address,
-		.password = config->redis.password,
-		.tls = config->redis.tls,
-		.ca = config->redis.ca,
-	};
 
 	hold->loop = loop;
 	hold->queue = queue;
 	hold->config = config;
-	hold->redis = redis_new(loop, &options);
+	hold->redis = redis_open(loop, config);
 	hold->accounts = account_store_new(loop, hold->redis);
 	hold->scores = scores_new(loop, hold->redis);
 	hold->gather = gather_new(loop, hold->redis, on_due, hold);

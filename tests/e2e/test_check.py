@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import sentinels
 from harness import BUILD, Redis, accepts, free_port, make_certificate, make_dated_certificate
 
 ROOT = os.geteuid() == 0
@@ -202,6 +203,36 @@ def test_a_redis_that_is_away_hangs_says_no_or_takes_no_write(checked, small_red
         assert why().startswith("Redis takes no write")
     finally:
         small_redis.run("CONFIG", "SET", "maxmemory", "64mb")
+
+
+def test_each_sentinel_and_the_master_are_tried(checked, module_rig):
+    guarded = sentinels.Guarded(module_rig)
+    first, second = guarded.servers
+    away = f"127.0.0.1:{free_port()}"
+
+    def run(addresses=(), **redis):
+        status, said, output = checked.run(redis={
+            **guarded.settings, "sentinels": guarded.settings["sentinels"] + list(addresses), **redis})
+        return status, said, errors(output), output
+
+    status, said, wrong, output = run()
+    assert (status, said, wrong) == (0, [], []), output
+    assert f"redis        master {sentinels.MASTER}\nsentinels    name {first.address}\n" in output
+    status, said, wrong, _ = run([away])
+    assert (status, wrong) == (0, []) and said == [f"sentinel {away} names no master mail: Connection refused"]
+    with guarded.sentinels[0].paused(), guarded.sentinels[1].paused():
+        status, said, wrong, _ = run()
+    assert (status, wrong) == (0, []) and len(said) == 2 and all("no answer within a second" in one for one in said)
+    status, said, wrong, _ = run(master="other")
+    assert status == 1 and len(said) == 3 and all("it knows no such master" in one for one in said)
+    assert wrong[0].startswith("the Redis master other does not answer (no sentinel names it: ")
+    status, said, wrong, _ = run(sentinel_password="wrong")
+    assert status == 1 and all("WRONGPASS" in one for one in said) and len(wrong) == 1
+    for sentinel in guarded.sentinels:
+        sentinel.kill()
+    stale = module_rig.add(sentinels.Sentinel(module_rig.path("sentinel"), second))
+    status, said, wrong, _ = run(sentinels=[stale.address])
+    assert status == 1 and said == [] and "it is a replica, not the master" in wrong[0]
 
 
 def test_a_port_that_another_process_has(checked):

@@ -14,10 +14,11 @@ from load import Load, balance  # noqa: E402
 
 
 class Relay:
-    """`shout all` between a load and a Counter; `redis` and `clamd` (None: mail is not scanned)."""
+    """`shout all` between a load and a Counter; `redis` (None: one of its own) and `clamd` (None: mail is not
+    scanned)."""
 
-    def __init__(self, rig, certificate, clamd=None, settings=None, **options):
-        self.redis, self.clamd, self.sink = rig.redis(), clamd, rig.add(sinks.Counter())
+    def __init__(self, rig, certificate, clamd=None, settings=None, redis=None, **options):
+        self.redis, self.clamd, self.sink = redis or rig.redis(), clamd, rig.add(sinks.Counter())
         merged = {"log": {"level": "info"}, **(settings or {})}
         self.shout = rig.shout(self.redis, clamd=clamd, route=self.sink.host, certificate=certificate,
                                settings=merged, **options)

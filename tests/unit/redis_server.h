@@ -41,8 +41,8 @@ redis_server_start(struct redis_server *server)
 	char port[16], path[96];
 	const char *const argv[] = { "redis-server", "--port", port, "--bind", "127.0.0.1",
 		"--unixsocket", path, "--dir", server->dir, "--save", "", "--requirepass",
-		REDIS_SERVER_PASSWORD, "--enable-debug-command", "yes", "--appendonly", "no",
-		NULL };
+		REDIS_SERVER_PASSWORD, "--masterauth", REDIS_SERVER_PASSWORD,
+		"--enable-debug-command", "yes", "--appendonly", "no", NULL };
 
 	if (!server->dir[0]) {
 		snprintf(server->dir, sizeof server->dir, "/tmp/shout-redis-XXXXXX");

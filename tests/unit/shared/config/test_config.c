@@ -117,6 +117,32 @@ static const struct bad bad_files[] = {
 	{ DIR "redis:\n  ca: /etc/passwd\n", "F:3: redis.ca: needs redis.tls: true\n" },
 	{ DIR "redis:\n  password: a\n  password_file: /etc/passwd\n",
 		"F:4: redis.password_file: is set together with redis.password\n" },
+	{ DIR "redis:\n  address: a.example:6379\n  sentinels: [b.example:26379]\n  master: mail\n",
+		"F:4: redis.sentinels: is set together with redis.address: the sentinels say where the "
+		"master is\n" },
+	{ DIR "redis:\n  sentinels: [b.example:26379]\n",
+		"F:3: redis.sentinels: needs redis.master: the name that the sentinels have for it\n" },
+	{ DIR "redis:\n  master: mail\n",
+		"F:3: redis.master: needs redis.sentinels, who know that name\n" },
+	{ DIR "redis:\n  sentinels: []\n  master: mail\n",
+		"F:4: redis.master: needs redis.sentinels, who know that name\n" },
+	{ DIR "redis:\n  sentinel_password: a\n",
+		"F:3: redis.sentinel_password: needs redis.sentinels\n" },
+	{ DIR "redis:\n  sentinel_password_file: /dev/null\n",
+		"F:3: redis.sentinel_password_file: needs redis.sentinels\n" },
+	{ DIR "redis:\n  sentinels: [b.example:26379]\n  master: mail\n"
+	      "  sentinel_password: a\n  sentinel_password_file: /etc/passwd\n",
+		"F:6: redis.sentinel_password_file: is set together with redis.sentinel_password\n" },
+	{ DIR "redis:\n  sentinels: [\"unix:/run/s\", b.example, ~]\n  master: my mail\n",
+		"F:3: redis.sentinels[0]: \"unix:/run/s\" is not host:port, like "
+		"sentinel1.example.net:26379\n"
+		"F:3: redis.sentinels[1]: \"b.example\" is not host:port, like "
+		"sentinel1.example.net:26379\n"
+		"F:3: redis.sentinels[2]: is empty\n"
+		"F:4: redis.master: \"my mail\" is not a name that a sentinel may have for a master: "
+		"letters, digits, . - _\n" },
+	{ DIR "redis:\n  master: mail\n  sentinels:\n    - a.example:1\n    - b.example:1\n    - A.example:1\n",
+		"F:7: redis.sentinels[2]: is the same as redis.sentinels[0]\n" },
 	{ DIR "ingress:\n  listen: 0.0.0.0:25\n",
 		"F:3: ingress.listen: is not a list; write each entry on a line with \"- \"\n" },
 	{ DIR "ingress:\n  listen:\n    - address: 0.0.0.0:25\n      tls: ssl\n",
@@ -342,6 +368,27 @@ reads_the_password_from_its_file(void **state)
 }
 
 static void
+takes_sentinels_instead_of_an_address(void **state)
+{
+	char errors[4096];
+	struct config *c = load_text(DIR
+		"redis:\n  address: ~\n  master: mail-1\n  sentinel_password: s3cret\n"
+		"  sentinels: ['s1.example:26379', '[2001:db8::1]:26379']\n",
+		errors);
+
+	(void)state;
+	assert_string_equal(errors, "");
+	assert_non_null(c);
+	assert_null(c->redis.address);
+	assert_int_equal(c->redis.sentinels_count, 2);
+	assert_string_equal(c->redis.sentinels[1], "[2001:db8::1]:26379");
+	assert_string_equal(c->redis.master, "mail-1");
+	assert_string_equal(c->redis.sentinel_password, "s3cret");
+	assert_null(c->redis.password);
+	config_free(&c);
+}
+
+static void
 loads_the_example(void **state)
 {
 	struct config *c = config_load("deploy/shout.yaml", stderr);
@@ -367,6 +414,7 @@ the_example_shows_the_defaults(void **state)
 	SAME(log);
 	SAME(limits);
 	SAME(queue);
+	SAME(redis.sentinels_count);
 	SAME(redis.tls);
 	SAME(ingress.threads);
 	SAME(ingress.message_size_limit);
@@ -463,6 +511,7 @@ main(void)
 		cmocka_unit_test(takes_what_the_file_says),
 		cmocka_unit_test(can_be_read_alone),
 		cmocka_unit_test(reads_the_password_from_its_file),
+		cmocka_unit_test(takes_sentinels_instead_of_an_address),
 		cmocka_unit_test(loads_the_example),
 		cmocka_unit_test(the_example_shows_the_defaults),
 	};

@@ -75,6 +75,10 @@ static const struct {
 		"! sender.allow_networks: [] -> [10.0.0.0/8, ::1]\n" },
 	{ "redis: {password: one}\n", "redis: {password: two}\n",
 		"! redis.password: (secret) -> (secret)\n" },
+	{ "redis: {sentinels: ['a.example:1'], master: a, sentinel_password: one}\n",
+		"redis: {sentinels: ['a.example:1', 'b.example:1'], master: b, sentinel_password: two}\n",
+		"! redis.sentinels: [a.example:1] -> [a.example:1, b.example:1]\n"
+		"! redis.master: a -> b\n! redis.sentinel_password: (secret) -> (secret)\n" },
 	{ "", "redis: {password_file: /nowhere}\n", "! redis.password_file: ~ -> /nowhere\n" },
 	/* with none before, or none behind, listeners have to change as well */
 	{ "", "ingress: {tls: {certificate: /a, key: /b}}\n",

@@ -108,6 +108,19 @@ tcp_works_as_well(void **state)
 	assert_string_equal(t.text, "hello");
 }
 
+static void
+a_certificate_is_compared_with_the_host_alone(void **state)
+{
+	static const char *const rows[][2] = { { "[2001:db8::1]:6379", "2001:db8::1" },
+		{ "192.0.2.1:6379", "192.0.2.1" }, { "redis.example:6379", "redis.example" } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		redis_set_address(redis, rows[i][0]);
+		assert_string_equal(redis->host, rows[i][1]);
+	}
+}
+
 /* A self-signed certificate for 127.0.0.1 in the server's directory. */
 static void
 make_certificate(char *certificate, char *key, size_t size)
@@ -466,6 +479,7 @@ main(void)
 		TEST(commands_given_before_the_connection_stands_are_sent_when_it_does),
 		TEST(tcp_works_as_well),
 		TEST(a_name_is_looked_up_again_for_each_connection),
+		TEST(a_certificate_is_compared_with_the_host_alone),
 		TEST(tls_works_with_the_right_authority_only),
 		TEST(ten_thousand_pipelined_commands_are_answered_in_order),
 		TEST(binary_arguments_and_all_kinds_of_replies_come_through),
