@@ -260,7 +260,11 @@ def queue():
             graph("Redis", "s", "How long Redis takes to answer", *quantiles("shout_redis_seconds"), limit="green 1:red"),
             graph("Redis refuses", "short", "Commands within an hour, and why", (grown("shout_redis_refused_total", "reason"), "{{reason}}")),
             graph("Not written", "short", "Within an hour: events that are in the log alone, notices of held mail that were not sent",
-                  (grown("shout_queue_events_lost_total"), "events"), (grown("shout_held_notices_missed_total"), "notices"))]),
+                  (grown("shout_queue_events_lost_total"), "events"), (grown("shout_held_notices_missed_total"), "notices")),
+            graph("Sentinels", "bool_yes_no", "Whether each named a master when it was asked last; nothing without redis.sentinels",
+                  ("min by (sentinel) (shout_redis_sentinel_up{@})", "{{sentinel}}"), limit="red 1:green"),
+            graph("Another master", "short", "Connections that went to another Redis master within an hour",
+                  (grown("shout_redis_master_changes_total"), "connections"), width=16)]),
         ("Embedded queue", [
             graph("Rows", "short", "Rows in the table of waiting and held mail", ("sum by (instance) (shout_queue_rows{@})", "{{instance}}"),
                   width=24)]),

@@ -32,7 +32,7 @@ struct question {
 	LIST_ENTRY(question) entry;
 	struct redis *redis, *link;
 	unsigned i;
-	bool alone; /* belongs neither to a search nor to a watch */
+	bool alone; /* belongs neither to a search nor to a poll */
 	bool over;  /* the question is being freed; the link's last word does not count */
 	redis_sentinel_cb cb;
 	void *arg;
@@ -310,7 +310,7 @@ redis_master_up(struct redis *redis)
 	}
 	free(redis->served);
 	redis->served = xstrdup(redis->address);
-	sentinels_watch(redis->sentinels, redis->address, on_moved, redis);
+	sentinels_poll(redis->sentinels, redis->address, on_moved, redis);
 }
 
 void

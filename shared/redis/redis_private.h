@@ -145,7 +145,7 @@ void redis_master_ask(struct redis *redis);
 void redis_master_take(struct redis *redis, const redisReply *reply);
 /* Why the server may not be used; NULL: it may. */
 const char *redis_master_doubt(const struct redis *redis);
-/* The connection is up: it is watched from now on, until the next search. */
+/* The connection is up: the sentinels are asked from now on, until the next search. */
 void redis_master_up(struct redis *redis);
 /* The connection is lost or could not be made, which is seen before the state is ST_DOWN. */
 void redis_master_lost(struct redis *redis);

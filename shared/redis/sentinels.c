@@ -18,14 +18,14 @@
 #include "shared/base/timer.h"
 #include "shared/metrics/metrics.h"
 
-#define WATCH_MS 5000
+#define POLL_MS 5000
 
 struct sentinel {
 	struct sentinels *sentinels;
 	char *address;
 	struct metric *up;
 	struct said said;
-	char named[SENTINEL_ADDRESS_SIZE]; /* in this round of the watch; "": nothing */
+	char named[SENTINEL_ADDRESS_SIZE]; /* in this round of the poll; "": nothing */
 };
 
 struct sentinels {
@@ -35,13 +35,13 @@ struct sentinels {
 	unsigned next; /* the one to ask first */
 	sentinels_ask_fn ask;
 	void *ask_arg;
-	redis_sentinel_cb cb; /* of the search or the watch */
+	redis_sentinel_cb cb; /* of the search or the poll */
 	void *arg;
 	unsigned asked; /* in this search */
 	char whys[SENTINEL_WHY_SIZE];
-	struct timer watch;
+	struct timer poll;
 	char ours[SENTINEL_ADDRESS_SIZE];
-	unsigned open; /* questions of this round of the watch */
+	unsigned open; /* questions of this round of the poll */
 };
 
 const char *
@@ -118,7 +118,7 @@ sentinels_distrust(struct sentinels *sentinels)
 	sentinels->next = (sentinels->next + 1) % sentinels->count;
 }
 
-/* A watch */
+/* A poll */
 
 static unsigned
 votes(const struct sentinels *sentinels, const char *address)
@@ -144,7 +144,7 @@ count_votes(struct sentinels *sentinels)
 			return;
 		}
 	}
-	timer_set(&sentinels->watch, WATCH_MS);
+	timer_set(&sentinels->poll, POLL_MS);
 }
 
 static void
@@ -159,7 +159,7 @@ on_vote(void *arg, const char *address, const char *why)
 }
 
 static void
-on_watch(void *arg)
+on_poll(void *arg)
 {
 	struct sentinels *sentinels = arg;
 
@@ -169,18 +169,18 @@ on_watch(void *arg)
 }
 
 void
-sentinels_watch(struct sentinels *sentinels, const char *ours, redis_sentinel_cb cb, void *arg)
+sentinels_poll(struct sentinels *sentinels, const char *ours, redis_sentinel_cb cb, void *arg)
 {
 	sentinels->cb = cb;
 	sentinels->arg = arg;
 	snprintf(sentinels->ours, sizeof sentinels->ours, "%s", ours);
-	timer_set(&sentinels->watch, WATCH_MS);
+	timer_set(&sentinels->poll, POLL_MS);
 }
 
 void
 sentinels_rest(struct sentinels *sentinels)
 {
-	timer_cancel(&sentinels->watch);
+	timer_cancel(&sentinels->poll);
 }
 
 /* All of them */
@@ -210,7 +210,7 @@ sentinels_new(
 	sentinels->list = xcalloc(sentinels->count, sizeof *sentinels->list);
 	for (unsigned i = 0; i < sentinels->count; i++)
 		sentinel_init(&sentinels->list[i], sentinels, options->sentinels[i]);
-	timer_init(&sentinels->watch, loop, on_watch, sentinels);
+	timer_init(&sentinels->poll, loop, on_poll, sentinels);
 	return sentinels;
 }
 
@@ -222,7 +222,7 @@ sentinels_free(struct sentinels **sentinels_ref)
 	if (!sentinels)
 		return;
 	*sentinels_ref = NULL;
-	timer_cancel(&sentinels->watch);
+	timer_cancel(&sentinels->poll);
 	for (unsigned i = 0; i < sentinels->count; i++)
 		free(sentinels->list[i].address);
 	free(sentinels->list);

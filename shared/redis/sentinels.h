@@ -26,7 +26,7 @@ const char *sentinels_address(const struct sentinels *sentinels, unsigned i);
 void sentinels_measure(struct sentinels *sentinels, unsigned i, const char *why);
 
 /* Asks one after the other until one names a master: `address`, "host:port", and "" as `why`. NULL:
- * none does, and `why` says what each of them said. No search or watch may be under way. */
+ * none does, and `why` says what each of them said. No search or poll may be under way. */
 void sentinels_search(struct sentinels *sentinels, redis_sentinel_cb cb, void *arg);
 /* Nobody serves as a master where the last search led: the next one begins with another sentinel.
  */
@@ -35,8 +35,8 @@ void sentinels_distrust(struct sentinels *sentinels);
 /* From now on asks all of them every few seconds. The callback comes once, when more than half of
  * all name another master than `ours`, all the same one. That one is `address`. */
 void
-sentinels_watch(struct sentinels *sentinels, const char *ours, redis_sentinel_cb cb, void *arg);
-/* Ends a search or a watch, whose questions the client has ended. */
+sentinels_poll(struct sentinels *sentinels, const char *ours, redis_sentinel_cb cb, void *arg);
+/* Ends a search or a poll, whose questions the client has ended. */
 void sentinels_rest(struct sentinels *sentinels);
 
 #endif

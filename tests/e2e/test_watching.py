@@ -20,8 +20,8 @@ FROM = "boss@customer.example"
 MESSAGE = b"From: boss@customer.example\r\nSubject: watched\r\n\r\nOne, two.\r\n"
 MANY = 70  # recipients: more than any alert of the sender needs
 DAY = 86400
-# What a relay that scans does not have.
-NOT_YET = {"shout_scanner_disabled"}
+# What a relay that scans and has no sentinels does not have.
+NOT_YET = {"shout_scanner_disabled", "shout_redis_sentinel_up"}
 COMMANDS = ("curl ", "shoutctl ", "df ", "redis-cli ", "openssl ", "date ")
 
 
@@ -56,6 +56,12 @@ class Dated(socketserver.ThreadingTCPServer):
     def stop(self):
         self.shutdown()
         self.server_close()
+
+
+class BehindSentinels:
+    """A Redis whose only sentinel is away."""
+
+    settings = {"sentinels": [f"127.0.0.1:{free_port()}"], "master": "mail"}
 
 
 class Watched:
@@ -140,6 +146,8 @@ def test_every_metric_and_label_in_use_is_scraped_from_a_relay_or_from_the_roles
     # without a clamd: a scanner that does not scan says that, too
     roles = [Shout(watched.rig.path(role), watched.redis, settings={"queue": queue}, role=role, certificate=certificate)
              for role in ("ingress", "scanner", "sender", "control")]
+    roles.append(Shout(watched.rig.path("sentinels"), BehindSentinels, settings={"queue": queue}, role="scanner",
+                       certificate=certificate))
     for shout in roles:
         watched.rig.started.append(shout.start(wait=False))
     watched.prometheus.watch(*roles)
