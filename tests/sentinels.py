@@ -52,7 +52,7 @@ class Sentinel(Node):
         settings.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.directory}\nrequirepass {SENTINEL_PASSWORD}\n"
                             f"sentinel monitor {MASTER} 127.0.0.1 {master.port} 2\n"
                             f"sentinel auth-pass {MASTER} {PASSWORD}\n"
-                            f"sentinel down-after-milliseconds {MASTER} 500\n"
+                            f"sentinel down-after-milliseconds {MASTER} 2000\n"
                             f"sentinel failover-timeout {MASTER} 3000\n")
         self.command = ["redis-server", settings, "--sentinel"]
 

@@ -34,8 +34,7 @@ void sentinels_distrust(struct sentinels *sentinels);
 
 /* From now on asks all of them every few seconds. The callback comes once, when more than half of
  * all name another master than `ours`, all the same one. That one is `address`. */
-void
-sentinels_poll(struct sentinels *sentinels, const char *ours, redis_sentinel_cb cb, void *arg);
+void sentinels_poll(struct sentinels *sentinels, const char *ours, redis_sentinel_cb cb, void *arg);
 /* Ends a search or a poll, whose questions the client has ended. */
 void sentinels_rest(struct sentinels *sentinels);
 

@@ -1,5 +1,5 @@
 /*
- * sentinel_server.h - real sentinels for tests, which notice a dead master within a second, and
+ * sentinel_server.h - real sentinels for tests, which notice a dead master within two seconds, and
  * fake ones for what no real one says. Include it in one test program's only source file.
  */
 #ifndef TESTS_UNIT_SENTINEL_SERVER_H
@@ -42,7 +42,7 @@ sentinel_start(struct sentinel_server *sentinel, unsigned port, unsigned quorum,
 		"port %u\nbind 127.0.0.1\nunixsocket %s\ndir %s\nrequirepass " SENTINEL_PASSWORD
 		"\nsentinel monitor " SENTINEL_MASTER " 127.0.0.1 %u %u\n"
 		"sentinel auth-pass " SENTINEL_MASTER " " REDIS_SERVER_PASSWORD "\n"
-		"sentinel down-after-milliseconds " SENTINEL_MASTER " 500\n"
+		"sentinel down-after-milliseconds " SENTINEL_MASTER " 2000\n"
 		"sentinel failover-timeout " SENTINEL_MASTER " 3000\n%s",
 		sentinel->port, path, sentinel->dir, port, quorum, extra);
 	fclose(out);
