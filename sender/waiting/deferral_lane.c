@@ -195,7 +195,8 @@ lane_arm(struct deferral *d, struct lane *lane, uint64_t now)
 	struct waiting_site *site = lane->key.site;
 	uint64_t turn_us = lane->turn_us < now ? lane->turn_us : now;
 
-	if (lane->list && lane->list != &site->sated)
+	/* A blocked lane waits for its owner, unless its last rows have gone meanwhile. */
+	if (lane->list && lane->list != &site->sated && lane->due_us != UINT64_MAX)
 		return;
 	lane_out(lane);
 	if (beyond(d, lane->due_us, now))

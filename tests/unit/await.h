@@ -13,10 +13,12 @@
 	do {                                                                                       \
 		struct timespec until_;                                                            \
 		bool held_;                                                                        \
-		clock_gettime(CLOCK_REALTIME, &until_);                                            \
+		clock_gettime(CLOCK_MONOTONIC, &until_);                                           \
 		until_.tv_sec += 60;                                                               \
 		pthread_mutex_lock(&rig.lock);                                                     \
-		while (!(condition) && !pthread_cond_timedwait(&rig.changed, &rig.lock, &until_))  \
+		while (!(condition) &&                                                             \
+			!pthread_cond_clockwait(                                                   \
+				&rig.changed, &rig.lock, CLOCK_MONOTONIC, &until_))                \
 			;                                                                          \
 		held_ = (condition);                                                               \
 		pthread_mutex_unlock(&rig.lock);                                                   \

@@ -106,6 +106,7 @@ what_was_blocked_by_its_own_account_comes_when_that_has_room(void **state)
 	make_rows_of(1000, SITES, due_long_ago, the_last_of_bolt);
 	open_deferral(100);
 	AWAIT(t.loads == 151);
+	settle();
 	t.rest_until_us[2] = UINT64_MAX;
 	run_on(rig.loop, leave_all_run, NULL);
 	AWAIT(!t.count && t.loads >= 750);
@@ -114,6 +115,74 @@ what_was_blocked_by_its_own_account_comes_when_that_has_room(void **state)
 	run_on(rig.loop, poke_run, (void *)names[2]);
 	AWAIT(t.loads == 1000 && !t.count);
 	assert_each_came_once(1000);
+	assert_int_equal(numbers().sites, 0);
+}
+
+/* The first `count` rows of the site that are in memory. */
+struct some {
+	const char *site;
+	size_t count;
+};
+
+static void
+remove_run(void *arg)
+{
+	const struct some *some = arg;
+	struct loaded *loaded;
+	size_t n = 0;
+
+	TAILQ_FOREACH (loaded, &t.in_hand, link)
+		if (!strcmp(loaded->row->site, some->site) && n++ < some->count)
+			queue_row_remove(rig.queue, loaded->row, on_bulk, NULL);
+}
+
+static void
+leave_run(void *arg)
+{
+	const struct some *some = arg;
+	struct loaded *loaded = TAILQ_FIRST(&t.in_hand), *next;
+
+	for (size_t n = 0; loaded && n < some->count; loaded = next) {
+		next = TAILQ_NEXT(loaded, link);
+		if (strcmp(loaded->row->site, some->site) != 0)
+			continue;
+		n++;
+		deferral_removed(t.deferral, loaded->row->envelope);
+		leave(loaded);
+	}
+}
+
+/* The rows are delivered, and all of them leave in one turn of the loop. */
+static void
+deliver(const char *site, size_t count)
+{
+	struct some some = { site, count };
+	const size_t answers = t.answers + count;
+
+	run_on(rig.loop, remove_run, &some);
+	AWAIT(t.answers == answers);
+	run_on(rig.loop, leave_run, &some);
+	settle();
+}
+
+/* Three sites, each with as many rows as one lane may have in memory; acme may have two sites'. */
+static void
+a_lane_whose_last_rows_go_while_it_is_blocked_goes_too(void **state)
+{
+	(void)state;
+	make_rows(225, 3, due_long_ago);
+	open_deferral(100);
+	AWAIT(t.loads == 150);
+	settle();
+	deliver(names[0], 38); /* the third site takes the room; the first one's lane is blocked */
+	AWAIT(t.loads == 188);
+	deliver(names[0], 37);
+	assert_int_equal(numbers().sites, 2);
+	deliver(names[1], 75);
+	assert_int_equal(numbers().sites, 1);
+	deliver(names[2], 38);
+	AWAIT(t.loads == 225);
+	deliver(names[2], 37);
 	assert_int_equal(numbers().sites, 0);
 }
 
@@ -126,6 +195,7 @@ main(void)
 		TEST(lanes_take_turns_and_none_is_forgotten),
 		TEST(an_account_leaves_room_in_memory_for_others),
 		TEST(what_was_blocked_by_its_own_account_comes_when_that_has_room),
+		TEST(a_lane_whose_last_rows_go_while_it_is_blocked_goes_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
