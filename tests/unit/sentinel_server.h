@@ -8,6 +8,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <sys/queue.h>
 
 #include "tests/unit/redis_server.h"
 
@@ -66,7 +67,21 @@ struct sentinel_fake {
 	char says[256];
 	bool silent;
 	unsigned asked;
+	LIST_HEAD(, fake_link) links;
 };
+
+struct fake_link {
+	LIST_ENTRY(fake_link) entry;
+	struct bufferevent *bev;
+};
+
+static inline void
+fake_link_free(struct fake_link *link)
+{
+	LIST_REMOVE(link, entry);
+	bufferevent_free(link->bev);
+	free(link);
+}
 
 static inline void
 fake_on_read(struct bufferevent *bev, void *arg)
@@ -78,9 +93,9 @@ fake_on_read(struct bufferevent *bev, void *arg)
 static inline void
 fake_on_event(struct bufferevent *bev, short what, void *arg)
 {
+	(void)bev;
 	(void)what;
-	(void)arg;
-	bufferevent_free(bev);
+	fake_link_free(arg);
 }
 
 static inline void
@@ -88,13 +103,16 @@ fake_on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct socka
 	int length, void *arg)
 {
 	struct sentinel_fake *fake = arg;
+	struct fake_link *link = calloc(1, sizeof *link);
 	struct bufferevent *bev = bufferevent_socket_new(
 		evconnlistener_get_base(listener), fd, BEV_OPT_CLOSE_ON_FREE);
 
 	(void)from;
 	(void)length;
 	fake->asked++;
-	bufferevent_setcb(bev, fake_on_read, NULL, fake_on_event, NULL);
+	link->bev = bev;
+	LIST_INSERT_HEAD(&fake->links, link, entry);
+	bufferevent_setcb(bev, fake_on_read, NULL, fake_on_event, link);
 	bufferevent_enable(bev, EV_READ | EV_WRITE);
 	if (!fake->silent)
 		evbuffer_add_printf(bufferevent_get_output(bev), "+PONG\r\n%s", fake->says);
@@ -120,6 +138,8 @@ fake_close(struct sentinel_fake *fake)
 	if (fake->listener)
 		evconnlistener_free(fake->listener);
 	fake->listener = NULL;
+	while (!LIST_EMPTY(&fake->links))
+		fake_link_free(LIST_FIRST(&fake->links));
 }
 
 static inline void
