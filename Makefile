@@ -17,6 +17,8 @@
 #   make lint               format, clang-tidy, cppcheck, include directions, metrics, alerts, gcc and clang
 #   make fuzz               every parser for FUZZ_SECONDS (60) each
 #   make test-readme        the commands of README.md, in an empty Debian
+#   make install DESTDIR= PREFIX=/usr/local   programs, systemd units, manual pages; `make uninstall` removes them
+#   make deb                the Debian package, in build/deb/
 #   make demo               set everything up and send two messages through it; leaves it running
 #   make demo-kafka         the same as a cluster: three brokers, two processes of each role
 #   make demo-stop          end either
@@ -155,6 +157,73 @@ test-faults-kafka: deps-build-run-demo-test-kafka
 .PHONY: test-readme
 test-readme: deps-readme
 	@$(PYTHON) tests/readme.py
+
+# Everything in its place: PREFIX=/usr is a distribution's, DESTDIR a directory in the place of /. Nothing is enabled,
+# started or written over in /etc; `systemd-sysusers`, `systemd-tmpfiles --create` and `systemctl daemon-reload` follow.
+PREFIX  ?= /usr/local
+BINDIR  := $(PREFIX)/bin
+UNITDIR := $(PREFIX)/lib/systemd/system
+DOCDIR  := $(PREFIX)/share/doc/shout
+MANDIR  := $(PREFIX)/share/man
+COMPLETIONS := $(PREFIX)/share/bash-completion/completions
+UNITS   := shout shout-ingress shout-scanner shout-sender shout-control
+INSTALL_DATA := install -m 644 -D
+
+# Manual pages: of the release's day, which deploy/debian/changelog has.
+MAN     := $(addprefix $(B)/man/,shout.8 shoutctl.1 shout.yaml.5)
+RELEASE = -v version=$(file <VERSION) \
+	-v date=$$(sed -n 's/^ -- .*>  //p' deploy/debian/changelog | head -n 1 | date -u -f - +%F)
+$(MAN): VERSION deploy/debian/changelog | $(B)/man/
+$(B)/man/:
+	mkdir -p $@
+$(B)/man/shout.8: $(B)/shout deploy/man/shout.awk deploy/man/shout.8.in
+	$< --help | awk $(RELEASE) -f deploy/man/shout.awk - deploy/man/shout.8.in >$@
+$(B)/man/shoutctl.1: $(B)/shoutctl deploy/man/shoutctl.awk deploy/man/shoutctl.sh
+	deploy/man/shoutctl.sh $< | awk $(RELEASE) -f deploy/man/shoutctl.awk >$@
+$(B)/man/shout.yaml.5: deploy/shout.yaml deploy/man/shout.yaml.awk
+	awk $(RELEASE) -f deploy/man/shout.yaml.awk $< >$@
+
+.PHONY: man install uninstall
+man: $(MAN)
+install: all man
+	install -D -m 755 -t $(DESTDIR)$(BINDIR) $(B)/shout $(B)/shoutctl
+	install -d $(DESTDIR)$(UNITDIR)
+	for unit in $(UNITS); do \
+		command=$${unit#shout-} capabilities=; \
+		case $$unit in shout) command=all ;; esac; \
+		case $$unit in shout | shout-ingress) capabilities=CAP_NET_BIND_SERVICE ;; esac; \
+		sed -e "s|@COMMAND@|$$command|; s|@CAPABILITIES@|$$capabilities|; s|@BINDIR@|$(BINDIR)|" \
+			deploy/systemd/shout.service.in >$(DESTDIR)$(UNITDIR)/$$unit.service || exit; \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$$unit.service; \
+	done
+	$(INSTALL_DATA) deploy/systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/shout.conf
+	$(INSTALL_DATA) deploy/systemd/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/shout.conf
+	test -e $(DESTDIR)/etc/shout/shout.yaml || install -D -m 640 deploy/single.yaml $(DESTDIR)/etc/shout/shout.yaml
+	$(INSTALL_DATA) -t $(DESTDIR)$(MANDIR)/man8 $(B)/man/shout.8
+	$(INSTALL_DATA) -t $(DESTDIR)$(MANDIR)/man1 $(B)/man/shoutctl.1
+	$(INSTALL_DATA) -t $(DESTDIR)$(MANDIR)/man5 $(B)/man/shout.yaml.5
+	$(INSTALL_DATA) deploy/shoutctl.bash $(DESTDIR)$(COMPLETIONS)/shoutctl
+	$(INSTALL_DATA) -t $(DESTDIR)$(DOCDIR) README.md METRICS.md deploy/shout.yaml
+	$(INSTALL_DATA) -t $(DESTDIR)$(DOCDIR)/docs docs/*.md
+
+# What `install` laid; /etc/shout and /var/lib/shout stay.
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,shout shoutctl) $(UNITS:%=$(DESTDIR)$(UNITDIR)/%.service)
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/shout.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/shout.conf
+	rm -f $(DESTDIR)$(MANDIR)/man8/shout.8 $(DESTDIR)$(MANDIR)/man1/shoutctl.1 $(DESTDIR)$(MANDIR)/man5/shout.yaml.5
+	rm -f $(DESTDIR)$(COMPLETIONS)/shoutctl
+	rm -rf $(DESTDIR)$(DOCDIR)
+
+# The Debian package, in $(B)/deb/; nothing but this tree goes into it.
+TREE    := $(B)/deb/shout-$(file <VERSION)
+.PHONY: deb
+deb: deps-build-deb
+	test "$$(dpkg-parsechangelog -l deploy/debian/changelog -S Version)" = "$$(cat VERSION)" # the newest entry's
+	rm -rf $(B)/deb
+	mkdir -p $(TREE)
+	tar -c --exclude-vcs --exclude=./build --exclude=./run . | tar -x -C $(TREE)
+	cp -r deploy/debian $(TREE)/debian
+	cd $(TREE) && dpkg-buildpackage --no-sign --build=binary
 
 .PHONY: lint
 lint: deps-build-run-unit-lint

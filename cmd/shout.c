@@ -33,6 +33,7 @@
 #include "shared/metrics/metrics.h"
 #include "shared/process/privileges.h"
 #include "shared/process/sandbox.h"
+#include "shared/process/service.h"
 #include "shared/queue/event.h"
 #include "shared/queue/kafka/kafka_topics.h"
 #include "shared/queue/queue.h"
@@ -194,13 +195,14 @@ take_file(struct config *config, struct config *fresh)
 	log_set_level((enum log_level)after);
 }
 
-/* Without a sound file the old configuration counts. The certificates are read again all the
- * same. */
-static void
+/* Without a sound file the old configuration counts: false. The certificates are read again all
+ * the same. */
+static bool
 read_again(struct running *running)
 {
 	char *errors;
 	size_t length;
+	bool taken = false;
 	FILE *out = xopen_memstream(&errors, &length);
 	struct config *fresh = config_load_again(running->config->file, out);
 
@@ -209,24 +211,30 @@ read_again(struct running *running)
 		refuse_file(errors);
 	} else if (certificates_fit(running, fresh)) {
 		take_file(running->config, fresh);
+		taken = true;
 	}
 	config_free(&fresh);
 	free(errors);
+	return taken;
 }
 
 static void
 on_reload_signal(evutil_socket_t number, short what, void *arg)
 {
 	struct running *running = arg;
+	bool taken;
 
 	(void)number;
 	(void)what;
 	LOG_INFO("reloading");
-	read_again(running);
+	service_notify_reload();
+	taken = read_again(running);
 	queue_reload(running->queue);
 	for (size_t i = 0; i < running->started; i++)
 		if (running->roles[i]->reload)
 			running->roles[i]->reload();
+	service_notify(taken ? "READY=1\nSTATUS="
+			     : "READY=1\nSTATUS=The settings were refused: the log says why");
 	LOG_INFO("reloaded");
 }
 
@@ -385,7 +393,9 @@ run(const char *command, struct config *config)
 	if (start(&running, config, &identity) == 0) {
 		LOG_INFO("started", "command", command, "version", SHOUT_VERSION, "pid",
 			log_int(getpid()), "uid", log_int(geteuid()), "hostname", config->hostname);
+		service_notify("READY=1");
 		wait_for_stop(&running);
+		service_notify("STOPPING=1");
 		status = 0;
 	}
 	stop(&running);
