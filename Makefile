@@ -19,6 +19,7 @@
 #   make test-readme        the commands of README.md, in an empty Debian
 #   make install DESTDIR= PREFIX=/usr/local   programs, systemd units, manual pages; `make uninstall` removes them
 #   make deb                the Debian package, in build/deb/
+#   make test-package       the package in an empty Debian: installed, run, upgraded under load, removed, purged
 #   make demo               set everything up and send two messages through it; leaves it running
 #   make demo-kafka         the same as a cluster: three brokers, two processes of each role
 #   make demo-stop          end either
@@ -224,6 +225,11 @@ deb: deps-build-deb
 	tar -c --exclude-vcs --exclude=./build --exclude=./run . | tar -x -C $(TREE)
 	cp -r deploy/debian $(TREE)/debian
 	cd $(TREE) && dpkg-buildpackage --no-sign --build=binary
+
+.PHONY: test-package
+test-package: deps-build-package
+	@$(MAKE) --no-print-directory deb
+	@$(PYTHON) tests/package.py --packages $(B)/deb
 
 .PHONY: lint
 lint: deps-build-run-unit-lint

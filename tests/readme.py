@@ -100,7 +100,8 @@ class Machine:
         log = open(self.directory / "boot.log", "wb")
         self.nspawn = subprocess.Popen(
             ["systemd-nspawn", "--register=no", "--keep-unit", "--quiet", "--boot", "--private-network",
-             "--resolv-conf=off", f"--machine=shout-readme-{os.getpid()}", "-D", self.root],
+             "--resolv-conf=off", f"--machine=shout-readme-{os.getpid()}", "-D", self.root,
+             "--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         wait_for(self._is_up, 120, "systemd of the machine")
         self._connect()
