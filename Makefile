@@ -14,6 +14,8 @@
 #   make test-kafka         the queue of a cluster: unit tests, and tests on real brokers
 #   make test-all           both, with one count
 #   make test-faults-kafka CYCLES=50     every fault of a cluster 50 times, in random order
+#   make test-kubernetes    the Helm chart, on a Kubernetes of one node that is built for it (needs Go and root; the
+#                           programs stay in build/kubernetes); not part of continuous integration
 #   make lint               format, clang-tidy, cppcheck, include directions, metrics, alerts, gcc and clang
 #   make fuzz               every parser for FUZZ_SECONDS (60) each
 #   make test-readme        the commands of README.md, in an empty Debian
@@ -154,6 +156,11 @@ test-faults-kafka: deps-build-run-demo-test-kafka
 	@$(MAKE) --no-print-directory all
 	@SHOUT_BUILD=$(CURDIR)/$(B) SHOUT_CYCLES=$(CYCLES) $(PYTHON) -m pytest -q -p no:cacheprovider \
 		tests/kafka/test_faults.py
+
+.PHONY: test-kubernetes
+test-kubernetes: deps-build-test-kafka-kubernetes
+	@$(MAKE) --no-print-directory all
+	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -p no:cacheprovider tests/kubernetes $(if $(T),-k '$(T)')
 
 .PHONY: test-readme
 test-readme: deps-readme
