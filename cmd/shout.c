@@ -272,12 +272,14 @@ prepare_metrics(struct running *running, const struct config *config)
 	return -1;
 }
 
-/* The things that only root may do: all done before there is a thread that could do more. */
+/* The things that only root, or who has a capability, may do: all done before there is a thread
+ * that could do more. */
 static int
 prepare(struct running *running, const struct config *config, const struct identity *identity)
 {
 	int err;
 
+	privileges_take_up();
 	for (size_t i = 0; i < running->count; i++) {
 		const struct role *role = running->roles[i];
 

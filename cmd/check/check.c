@@ -242,6 +242,7 @@ look(struct findings *findings)
 	check_certificates(findings);
 	print_settings(findings);
 	check_files(findings);
+	privileges_take_up();
 	check_ports(findings);
 	check_parent(findings);
 	fflush(stdout);

@@ -80,6 +80,20 @@ identity_find(const char *user, const char *group, struct identity *out, char *w
 	return 0;
 }
 
+void
+privileges_take_up(void)
+{
+	const unsigned right = 1U << CAP_NET_BIND_SERVICE;
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	if (syscall(SYS_capget, &header, sets) < 0)
+		die("cannot read the capabilities", strerror(errno));
+	sets[0].effective |= sets[0].permitted & right;
+	if (syscall(SYS_capset, &header, sets) < 0)
+		die("cannot take up a capability", strerror(errno));
+}
+
 /* The groups change only when the user does: a process that was started as that user keeps its
  * groups. */
 static void

@@ -25,6 +25,10 @@ struct identity {
 int identity_find(
 	const char *user, const char *group, struct identity *out, char *why, size_t why_size);
 
+/* Takes up the right to bind ports below 1024 where it is granted but not in effect, as by the
+ * permitted capability of an image's program file. Otherwise does nothing. */
+void privileges_take_up(void);
+
 /* Becomes the user with its groups, drops every capability, and forbids new ones. Forbids dumps of
  * memory, which has keys and mail. Dies when any of it fails. */
 void privileges_drop(const struct identity *identity);

@@ -5,7 +5,9 @@ import json
 import os
 import pathlib
 import pwd
+import shutil
 import signal
+import struct
 import subprocess
 
 import pytest
@@ -98,6 +100,31 @@ def test_root_that_was_asked_for_has_no_rights_either(place, redis):
     shout = place.add(Shout(place.path("shout"), redis))
     now = status(shout.process.pid, shout.process.pid)
     assert now["Uid"].split()[0] == "0" and now["CapEff"] == now["CapBnd"] == "0" * 16 and now["NoNewPrivs"] == "1"
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_a_user_binds_low_ports_by_a_capability_of_the_file(place, redis, granted):
+    """As in an image: cap_net_bind_service=p, without effect until the program takes it up."""
+    shout = Shout(place.path("shout"), redis)
+    shout.settings["user"] = None
+    shout.low = low_port()
+    shout.settings["ingress"]["listen"].append({"address": f"127.0.0.1:{shout.low}"})
+    shout.write()
+    for path in (shout.directory, *shout.directory.iterdir()):
+        os.chown(path, USER.pw_uid, USER.pw_gid)
+    program = shutil.copy(BUILD / "shout", place.directory / f"shout-{granted}")
+    if granted:
+        os.setxattr(program, "security.capability", struct.pack("<5I", 0x02000000, 1 << 10, 0, 0, 0))
+    shout.command = ["setpriv", f"--reuid={USER.pw_uid}", f"--regid={USER.pw_gid}", "--clear-groups", program,
+                     *shout.command[1:]]
+    if not granted:
+        shout.start(wait=False)
+        assert shout.process.wait(30) == 1 and "Permission denied" in shout.log()
+        return
+    place.add(shout)
+    now = status(shout.process.pid, shout.process.pid)
+    assert now["Uid"].split()[0] == str(USER.pw_uid) and now["CapPrm"] == now["CapEff"] == "0" * 16
+    assert accepts(("127.0.0.1", shout.low))
 
 
 def test_memory_is_never_dumped(shout):
