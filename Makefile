@@ -22,6 +22,8 @@
 #   make install DESTDIR= PREFIX=/usr/local   programs, systemd units, manual pages; `make uninstall` removes them
 #   make deb                the Debian package, in build/deb/
 #   make test-package       the package in an empty Debian: installed, run, upgraded under load, removed, purged
+#   make docker             the image of all roles, by docker/Dockerfile
+#   make test-compose       deploy/compose, really up: mail through it, each container killed, down and up again
 #   make demo               set everything up and send two messages through it; leaves it running
 #   make demo-kafka         the same as a cluster: three brokers, two processes of each role
 #   make demo-stop          end either
@@ -237,6 +239,18 @@ deb: deps-build-deb
 test-package: deps-build-package
 	@$(MAKE) --no-print-directory deb
 	@$(PYTHON) tests/package.py --packages $(B)/deb
+
+# What deploy/compose brings up, really up, in a network of its own. Images are kept under build/compose.
+.PHONY: test-compose
+test-compose: deps-compose
+	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/compose
+
+# The image that deploy/compose runs. DOCKER_BUILD holds options of `docker build`.
+.PHONY: docker
+docker:
+	docker build $(DOCKER_BUILD) -f docker/Dockerfile -t shout:$$(cat VERSION) --build-arg VERSION=$$(cat VERSION) \
+		--build-arg REVISION=$$(git rev-parse HEAD) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+		--build-arg CREATED=$$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) .
 
 .PHONY: lint
 lint: deps-build-run-unit-lint

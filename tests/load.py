@@ -80,6 +80,7 @@ class _Session(threading.Thread):
             self.load.note_turned_away(refused)
             self.close()
         except (OSError, _Broken):
+            self.load.note_unconnected()
             self.close()
         return self.socket is not None
 
@@ -156,6 +157,7 @@ class Load:
         self.filling = text + self.filling * max(1, size // len(self.filling))
         self.run = next(self._runs)
         self.sent, self.turned_away = [], []
+        self.unconnected = 0  # connections that nobody answered
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.threads = [_Session(self, number) for number in range(sessions)]
@@ -195,6 +197,10 @@ class Load:
     def note_turned_away(self, refused):
         with self.lock:
             self.turned_away.append(refused.args)
+
+    def note_unconnected(self):
+        with self.lock:
+            self.unconnected += 1
 
     def all(self, state):
         with self.lock:
