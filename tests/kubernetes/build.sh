@@ -3,9 +3,9 @@
 # there already stays. Each module gets a go.mod of its own, for their dependencies differ.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-root=$1
+mkdir -p "$1/bin"
+root=$(cd "$1" && pwd)
 shift
-mkdir -p "$root/bin"
 case $(go env GOVERSION 2>/dev/null) in
 go1.2[6-9]* | go1.[3-9][0-9]*) ;;
 *)
@@ -24,7 +24,7 @@ module() { # name version module package...: a module that requires it, in $root
 	cd "$root/modules/$1"
 	grep -qs "^require $3 $2\$" go.mod || grep -qs "^	$3 $2\$" go.mod || {
 		rm -f go.sum
-		printf 'module test.invalid/%s\n\ngo 1.26.0\n\nrequire %s %s\n' "$1" "$3" "$2" >go.mod
+		printf 'module test.invalid/%s\n\ngo 1.26.0\n\nrequire %s %s\n\n%s\n' "$1" "$3" "$2" "${replace:-}" >go.mod
 		{
 			printf '//go:build tools\n\npackage tools\n\nimport (\n'
 			printf '\t_ "%s"\n' "${@:4}"
@@ -109,7 +109,9 @@ for program; do
 		;;
 	helm-unittest)
 		its=github.com/helm-unittest/helm-unittest
+		replace='replace github.com/vmware-labs/yaml-jsonpath v0.3.2 => github.com/helm-unittest/yaml-jsonpath v0.4.0' # as its own go.mod
 		module helm-unittest v1.0.3 $its $its/cmd/helm-unittest
+		replace=
 		build helm-unittest $its/cmd/helm-unittest
 		;;
 	kubeconform)

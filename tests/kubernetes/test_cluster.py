@@ -287,8 +287,10 @@ class TestAutoscaling:
 
     @pytest.fixture(scope="class", autouse=True)
     def scaled(self, relay, account, adapter):
+        before = set(relay.pods("ingress"))
         relay.helm("upgrade", image__tag="2", ingress__autoscaling={"enabled": True, "min": 2, "max": 3, "sessions": 6},
                    scanner__autoscaling={"enabled": True, "min": 1, "max": 3, "backlog": 4})
+        assert before == set(relay.pods("ingress"))  # none stopped for want of a number
         yield
         relay.helm("upgrade", image__tag="2")
 
@@ -333,7 +335,7 @@ def test_a_removal_leaves_strimzis_topics(relay):
     relay.cluster.kubectl("wait", "--for=condition=Established", "crd/kafkatopics.kafka.strimzi.io", "--timeout=60s")
     relay.cluster.kubectl("create", "namespace", "topics")
     relay.cluster.helm("install", "shout", CHART, "-n", "topics", "-f", HERE / "values.yaml", "--set-json",
-                       'kafka={"brokers":"","strimzi":{"enabled":true,"brokers":1}}')
+                       'kafka={"brokers":"","strimzi":{"enabled":true}}')
     kinds = "kafkas,kafkanodepools,kafkatopics"
     before = {one["metadata"]["uid"] for one in relay.cluster.get(kinds, "-n", "topics")["items"]}
     assert len(before) == 8

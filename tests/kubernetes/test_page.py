@@ -23,6 +23,8 @@ def relay(node):
         node.get("namespace", "queue")
     except AssertionError:
         relay.prepare()
+    # first the pods: who deletes a namespace with pods in it waits as long as they may take to end
+    node.helm("uninstall", "shout", "-n", "mail", "--ignore-not-found", "--wait", "--timeout=6m")
     node.kubectl("delete", "namespace", "mail", "--wait", "--timeout=300s")
     run("cp", HERE / "values.yaml", relay.directory / "values.yaml")
     certificate, key = harness.make_certificate(relay.directory, ("shout01.provider.test",))
@@ -49,7 +51,7 @@ def drain(relay, words):
 def test_the_page_can_be_followed(relay):
     done = 0
     for command in commands():
-        words = command.replace("NODE", "node1").replace("deploy/kubernetes/shout ", f"{CHART} ").replace(
+        words = command.replace("NODE", "node1").replace("VERSION", "2").replace("deploy/kubernetes/shout ", f"{CHART} ").replace(
             "-f values.yaml", "-f values.yaml --set-json 'tls.secrets=[\"shout01\"]'")
         if "kubectl drain" in words:
             drain(relay, words)

@@ -111,6 +111,7 @@ readinessProbe: {httpGet: {path: /readyz, port: metrics}, periodSeconds: 3, time
 {{- if ne $kafka.sasl.mechanism "none" }}{{ $_ := set $all "kafka-password" $kafka.sasl.passwordSecret }}{{ end }}
 {{- if .Values.redis.caSecret.name }}{{ $_ := set $all "redis-ca" .Values.redis.caSecret }}{{ end }}
 {{- if .Values.redis.passwordSecret.name }}{{ $_ := set $all "redis-password" .Values.redis.passwordSecret }}{{ end }}
+{{- if .Values.redis.sentinelPasswordSecret.name }}{{ $_ := set $all "sentinel-password" .Values.redis.sentinelPasswordSecret }}{{ end }}
 {{- toYaml $all }}
 {{- end }}
 
@@ -153,9 +154,11 @@ sasl: {mechanism: none}
 {{- end }}
 {{- if .Values.kafka.strimzi.enabled }}{{ $_ := set $queue "events_keep" .Values.kafka.strimzi.eventsKeep }}{{ end }}
 {{- $redis := dict "address" .Values.redis.address "tls" .Values.redis.tls }}
+{{- if .Values.redis.sentinels }}{{ $redis = dict "sentinels" .Values.redis.sentinels "master" .Values.redis.master "tls" .Values.redis.tls }}{{ end }}
 {{- if .Values.valkey.enabled }}{{ $_ := set $redis "address" (printf "%s-valkey:6379" (include "shout.name" .)) }}{{ end }}
 {{- if .Values.redis.caSecret.name }}{{ $_ := set $redis "ca" "/etc/shout-redis-ca/redis-ca" }}{{ end }}
 {{- if .Values.redis.passwordSecret.name }}{{ $_ := set $redis "password_file" "/etc/shout-redis-password/redis-password" }}{{ end }}
+{{- if .Values.redis.sentinelPasswordSecret.name }}{{ $_ := set $redis "sentinel_password_file" "/etc/shout-sentinel-password/sentinel-password" }}{{ end }}
 {{- $config := dict
   "hostname" (first .Values.hostnames)
   "state_dir" "/var/lib/shout/state"
@@ -243,6 +246,19 @@ ports: [{port: 2525}, {port: 2587}, {port: 2465}]
 - {{- with .Values.networkPolicy.redis }}
   to: {{- toYaml . | nindent 4 }}
   {{- end }}
-  ports: {{- include "shout.ports" (list .Values.redis.address) | nindent 4 }}
+  {{- $servers := append .Values.redis.sentinels (printf "redis:%v" .Values.redis.port) }}
+  ports: {{- include "shout.ports" (ternary $servers (list .Values.redis.address) (gt (len $servers) 1)) | nindent 4 }}
+{{- end }}
+{{- end }}
+
+{{/* How many pods: dict "root" $ "part" "ingress". With autoscaling what there are now: without the number Kubernetes
+     would take it for 1, and stop all others until the autoscaler looks again. */}}
+{{- define "shout.replicas" -}}
+{{- $role := get .root.Values .part }}
+{{- if $role.autoscaling.enabled }}
+{{- $now := lookup "apps/v1" "Deployment" .root.Release.Namespace (printf "%s-%s" (include "shout.name" .root) .part) }}
+{{- max (dig "spec" "replicas" 0 $now) $role.autoscaling.min }}
+{{- else }}
+{{- $role.replicas }}
 {{- end }}
 {{- end }}
