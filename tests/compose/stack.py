@@ -146,6 +146,10 @@ class Stack:
         lines = self.exec(self.api, "shoutctl", "--json", "events", "--limit", "1000", *words).splitlines()
         return [event for event in map(json.loads, lines) if "event" in event]
 
+    def waiting(self):
+        """What `queue list` shows of mail that waits. A sink that is away is a fault of this machine: without an event."""
+        return self.exec(self.api, "shoutctl", "queue", "list", "--state", "waiting")
+
     def status(self, service):
         """What the kernel says of the container's first process."""
         text = pathlib.Path(f"/proc/{self.inspect(service)['State']['Pid']}/status").read_text()

@@ -171,7 +171,7 @@ def test_down_and_up_keeps_accounts_and_mail(cluster, rossi, office):
         client.login(rossi["username"], rossi["password"])
         waiting = send(client, "it@rossi.example", "friend@elsewhere.example", message("waits"))
         held = send(client, "it@rossi.example", "friend@elsewhere.example", message("virus-2", EICAR))
-    wait_for(slowly(lambda: cluster.events("--event", "deferred", "--id", waiting)), 300)
+    wait_for(slowly(lambda: waiting in cluster.waiting()), 300)
     wait_for(slowly(lambda: cluster.events("--event", "held", "--id", held)), 300)
     accounts = cluster.ctl("account", "list")
     cluster.down()

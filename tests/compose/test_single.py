@@ -30,7 +30,7 @@ def test_mail_goes_in_and_out_and_is_there_after_down_and_up(single):
     single.compose("stop", "sink")
     held, waiting = put("virus", text=EICAR), put("waits")
     wait_for(slowly(lambda: single.events("--event", "held", "--id", held)), 300)
-    wait_for(slowly(lambda: single.events("--event", "deferred", "--id", waiting)), 300)
+    wait_for(slowly(lambda: waiting in single.waiting()), 300)
     accounts = single.ctl("account", "list")
     single.down()
     single.up()
