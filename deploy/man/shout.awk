@@ -3,7 +3,7 @@
 #   shout --help | awk -v version=V -v date=D -f shout.awk - shout.8.in
 
 function item() {
-	split(substr($0, 3), part, /   +/)
+	split(substr($0, 3), part, /  +/)
 	gsub(/-/, "\\-", part[1])
 	gsub(/-/, "\\-", part[2])
 	return ".TP\n.B " part[1] "\n" part[2] "\n"

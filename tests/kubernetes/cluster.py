@@ -17,9 +17,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import textwrap
 import threading
-import time
 
 import harness
 
@@ -94,6 +92,7 @@ class Cluster:
 
     def up(self):
         self.down()
+        self.ending.clear()
         shutil.rmtree(self.run, ignore_errors=True)
         for name in ("log", "kubelet", "etcd", "containerd"):
             (self.run / name).mkdir(parents=True)
@@ -205,8 +204,8 @@ class Cluster:
         command, environment = self._command(("kubectl", *words))
         return run(*command, env=environment, **options)
 
-    def helm(self, *words, program="helm", **options):
-        command, environment = self._command((program, *words))
+    def helm(self, *words, **options):
+        command, environment = self._command(("helm", *words))
         return run(*command, env=environment, **options)
 
     def inside(self, *words, **options):
@@ -222,13 +221,3 @@ class Cluster:
 
     def apply(self, *objects):
         self.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
-
-
-def text(body):
-    return textwrap.dedent(body).lstrip()
-
-
-def later(seconds):
-    """A clock for loops that have to go on for a while: true until then."""
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() < end

@@ -47,20 +47,20 @@ class Relay:
 
     # Helm
 
-    def helm(self, verb, *words, program="helm", **values):
+    def helm(self, verb, **values):
         """install or upgrade; `values` are keys with __ for dots."""
         sets = [f"--set-json={key.replace('__', '.')}={json.dumps(value)}" for key, value in values.items()]
         return self.cluster.helm(verb, "shout", CHART, "-n", self.namespace, "-f", HERE / "values.yaml", "--wait", "--timeout=10m",
-                                 *sets, *words, program=program)
+                                 *sets)
 
     # what is there
 
     def kubectl(self, *words, **options):
         return self.cluster.kubectl("-n", self.namespace, *words, **options)
 
-    def pods(self, role=None, field=None):
+    def pods(self, role):
         """Names of the pods of a role that are not going."""
-        label = "app.kubernetes.io/instance=shout" + (f",app.kubernetes.io/component={role}" if role else "")
+        label = f"app.kubernetes.io/instance=shout,app.kubernetes.io/component={role}"
         return [pod["metadata"]["name"] for pod in self.cluster.get("pods", "-n", self.namespace, "-l", label)["items"]
                 if "deletionTimestamp" not in pod["metadata"]]
 
