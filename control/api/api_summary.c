@@ -18,6 +18,7 @@
 #include "control/look/json_from.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/named.h"
 #include "shared/mail/address.h"
 
 #define GROUPS_DEFAULT 50
@@ -77,9 +78,9 @@ struct summary {
 static struct group *
 group_new(const char *key)
 {
-	struct group *group = xcalloc(1, sizeof *group + strlen(key) + 1);
+	struct group *group;
 
-	memcpy(group->key, key, strlen(key) + 1);
+	NAMED_NEW(key, key, group);
 	return group;
 }
 

@@ -15,6 +15,7 @@
 #include <uthash.h>
 
 #include "shared/base/log.h"
+#include "shared/base/named.h"
 #include "shared/mail/reply_class.h"
 #include "shared/mail/selector.h"
 #include "shared/metrics/metrics.h"
@@ -45,9 +46,9 @@ struct providers {
 static struct provider *
 provider_new(struct provider **table, const char *name)
 {
-	struct provider *provider = xcalloc(1, sizeof *provider + strlen(name) + 1);
+	struct provider *provider;
 
-	memcpy(provider->name, name, strlen(name) + 1);
+	NAMED_NEW(name, name, provider);
 	HASH_ADD_STR(*table, name, provider);
 	return provider;
 }

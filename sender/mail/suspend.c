@@ -18,6 +18,7 @@
 #include "sender/waiting/deferral.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/named.h"
 #include "shared/base/timer.h"
 #include "shared/config/config.h"
 #include "shared/mail/selector.h"
@@ -159,12 +160,12 @@ suspensions_free(struct suspensions **suspensions)
 static struct suspension *
 suspension_parse(const char *key, const char *text)
 {
-	struct suspension *suspension = xcalloc(1, sizeof *suspension + strlen(key) + 1);
 	json_t *json = json_loads(text, 0, NULL);
+	struct suspension *suspension;
 	const char *field;
 	int err;
 
-	memcpy(suspension->key, key, strlen(key) + 1);
+	NAMED_NEW(key, key, suspension);
 	suspension->until_us = (uint64_t)json_integer_value(json_object_get(json, "until_us"));
 	err = selector_parse(&suspension->selector, json_object_get(json, "selector"), &field);
 	json_decref(json);

@@ -12,6 +12,7 @@
 #include <uthash.h>
 
 #include "shared/base/log.h"
+#include "shared/base/named.h"
 
 #define PATIENCE_US UINT64_C(2000000)
 #define AGE_US UINT64_C(60000000)
@@ -65,14 +66,9 @@ share_find(const struct window *window, const char *account)
 void
 window_add(struct window *window, const char *account, unsigned weight)
 {
-	const size_t size = strlen(account) + 1;
-	struct share *share = share_find(window, account);
+	struct share *share;
 
-	if (!share) {
-		share = xcalloc(1, sizeof *share + size);
-		memcpy(share->account, account, size);
-		HASH_ADD_STR(window->shares, account, share);
-	}
+	NAMED_GET(window->shares, account, account, share);
 	share->weight += weight;
 	window->weight += weight;
 }

@@ -17,6 +17,7 @@
 #include "shared/base/fair.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/named.h"
 #include "shared/base/timer.h"
 
 #define TURN_MS 500 /* an account's time in each round */
@@ -66,16 +67,11 @@ lookup_parent(const char *name)
 static struct parent *
 parent_get(struct lookup_queue *queue, const char *name)
 {
-	const size_t size = strlen(name) + 1;
 	struct parent *parent;
 
-	HASH_FIND_STR(queue->parents, name, parent);
-	if (parent)
-		return parent;
-	parent = xcalloc(1, sizeof *parent + size);
-	memcpy(parent->name, name, size);
-	parent->aside = fair_new(TURN_MS);
-	HASH_ADD_STR(queue->parents, name, parent);
+	NAMED_GET(queue->parents, name, name, parent);
+	if (!parent->aside)
+		parent->aside = fair_new(TURN_MS);
 	return parent;
 }
 

@@ -22,6 +22,7 @@
 #include "shared/base/hash.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/named.h"
 #include "shared/config/config.h"
 
 #define ENTRIES_MAX 10000
@@ -73,11 +74,10 @@ entry_find(struct site_resolver *resolver, const char *domain)
 static struct site_entry *
 entry_new(struct site_resolver *resolver, const char *domain)
 {
-	size_t length = strlen(domain);
-	struct site_entry *entry = xcalloc(1, sizeof *entry + length + 1);
+	struct site_entry *entry;
 
+	NAMED_NEW(domain, domain, entry);
 	entry->resolver = resolver;
-	memcpy(entry->domain, domain, length);
 	STAILQ_INIT(&entry->waiters);
 	LIST_INSERT_HEAD(bucket_of(resolver, domain), entry, bucket);
 	resolver->entries++;

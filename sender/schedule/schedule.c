@@ -17,6 +17,7 @@
 #include "sender/schedule/schedule_private.h"
 #include "shared/base/container_of.h"
 #include "shared/base/log.h"
+#include "shared/base/named.h"
 
 #define QUANTUM 8 /* what an account gets each round */
 #define MEMORY_US (3600ull * 1000000)
@@ -127,8 +128,7 @@ site_get(struct schedule *s, const char *name, bool shared, uint64_t now)
 	if (site)
 		return site;
 	memory_sweep(s, now);
-	site = xcalloc(1, sizeof *site + strlen(name) + 1);
-	memcpy(site->name, name, strlen(name) + 1);
+	NAMED_NEW(name, name, site);
 	site->shared = shared;
 	site->limit = s->options.concurrency_start;
 	site->fair = fair_new(QUANTUM);

@@ -15,6 +15,7 @@
 
 #include "sender/schedule/schedule_private.h"
 #include "shared/base/log.h"
+#include "shared/base/named.h"
 
 #define UNCAPPED 2     /* capped sites that one free connection is of use to, about */
 #define YIELD_AFTER 10 /* transactions until a connection that others wait for is closed */
@@ -22,15 +23,9 @@
 static struct schedule_owner *
 owner_get(struct schedule *s, const char *name)
 {
-	const size_t size = strlen(name) + 1;
 	struct schedule_owner *owner;
 
-	HASH_FIND_STR(s->owners, name, owner);
-	if (owner)
-		return owner;
-	owner = xcalloc(1, sizeof *owner + size);
-	memcpy(owner->name, name, size);
-	HASH_ADD_STR(s->owners, name, owner);
+	NAMED_GET(s->owners, name, name, owner);
 	return owner;
 }
 

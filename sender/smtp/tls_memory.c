@@ -19,6 +19,7 @@
 #include "sender/smtp/host_memory.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/named.h"
 #include "shared/redis/redis.h"
 
 #define WAIT_MS 200
@@ -131,8 +132,7 @@ lacking_note(struct tls_memory *memory, const char *host, uint64_t now_ms)
 	} else {
 		if (HASH_COUNT(memory->lacking) == LACKING_MAX)
 			lacking_remove(memory, memory->lacking);
-		lacking = xcalloc(1, sizeof *lacking + length + 1);
-		memcpy(lacking->host, host, length);
+		NAMED_NEW(host, host, lacking);
 		lacking->since_ms = lacking->last_ms = now_ms;
 	}
 	if (now_ms - lacking->last_ms > GAP_MS)

@@ -18,6 +18,7 @@
 #include "shared/base/fair.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/named.h"
 
 #define SET_BACK_US (60ll * 1000000)
 #define AGAIN_US 1000000
@@ -105,8 +106,7 @@ site_get(struct deferral *d, const char *name)
 	HASH_FIND_STR(d->sites, name, site);
 	if (site)
 		return site;
-	site = xcalloc(1, sizeof *site + strlen(name) + 1);
-	memcpy(site->name, name, strlen(name) + 1);
+	NAMED_NEW(name, name, site);
 	TAILQ_INIT(&site->sated);
 	HASH_ADD_STR(d->sites, name, site);
 	return site;

@@ -14,6 +14,7 @@
 #include <uthash.h>
 
 #include "shared/base/log.h"
+#include "shared/base/named.h"
 
 struct waiting_account {
 	UT_hash_handle hh;
@@ -43,12 +44,7 @@ account_count(struct waiting_account **accounts, const char *name, int64_t n)
 	struct waiting_account *account;
 	int64_t rows;
 
-	HASH_FIND_STR(*accounts, name, account);
-	if (!account) {
-		account = xcalloc(1, sizeof *account + strlen(name) + 1);
-		memcpy(account->name, name, strlen(name) + 1);
-		HASH_ADD_STR(*accounts, name, account);
-	}
+	NAMED_GET(*accounts, name, name, account);
 	account->rows += n;
 	rows = account->rows > 0 ? account->rows : 0;
 	if (!rows) {

@@ -18,6 +18,7 @@
 
 #include "shared/account/account_private.h"
 #include "shared/base/log.h"
+#include "shared/base/named.h"
 
 #define COPIES_MAX 50000
 
@@ -69,16 +70,6 @@ account_memory_let_go(void)
 	pthread_mutex_unlock(&memory.lock);
 }
 
-static struct copy *
-copy_new(const char *key)
-{
-	const size_t length = strlen(key);
-	struct copy *copy = xcalloc(1, sizeof *copy + length + 1);
-
-	memcpy(copy->key, key, length);
-	return copy;
-}
-
 static void
 copy_fill(struct copy *copy, const struct account_copy *from)
 {
@@ -100,7 +91,7 @@ account_memory_put(const char *key, const struct account_copy *from)
 	if (copy && from->heard_ms >= copy->heard_ms)
 		HASH_DEL(memory.copies, copy); /* moves the copy to the end */
 	else if (!copy && from->text)
-		copy = copy_new(key);
+		NAMED_NEW(key, key, copy);
 	else
 		copy = NULL;
 	if (copy) {

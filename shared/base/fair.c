@@ -13,6 +13,7 @@
 #include <uthash.h>
 
 #include "shared/base/log.h"
+#include "shared/base/named.h"
 
 #define AGAIN_TURN 5 /* of so many entries taken from one account, one is an `again` entry */
 
@@ -70,14 +71,12 @@ fair_free(struct fair **fair_ref)
 static struct fair_account *
 account_get(struct fair *fair, const char *name)
 {
-	const size_t size = strlen(name) + 1;
 	struct fair_account *account;
 
 	HASH_FIND_STR(fair->accounts, name, account);
 	if (account)
 		return account;
-	account = xcalloc(1, sizeof *account + size);
-	memcpy(account->name, name, size);
+	NAMED_NEW(name, name, account);
 	TAILQ_INIT(&account->fresh);
 	TAILQ_INIT(&account->again);
 	HASH_ADD_STR(fair->accounts, name, account);

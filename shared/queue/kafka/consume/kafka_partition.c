@@ -19,6 +19,7 @@
 #include "shared/base/fair.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/named.h"
 #include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/body/kafka_body.h"
 #include "shared/queue/kafka/rows/kafka_state.h"
@@ -268,21 +269,6 @@ take_bad(struct partition *partition, const rd_kafka_message_t *message)
 		kafka_offsets_finish(partition->offsets, message->offset);
 }
 
-static struct account_use *
-account_use_get(struct kafka_consumer *consumer, const char *account)
-{
-	const size_t size = strlen(account) + 1;
-	struct account_use *use;
-
-	HASH_FIND_STR(consumer->accounts, account, use);
-	if (use)
-		return use;
-	use = xcalloc(1, sizeof *use + size);
-	memcpy(use->account, account, size);
-	HASH_ADD_STR(consumer->accounts, account, use);
-	return use;
-}
-
 /* An account with slow mail has many records that wait for long. Their bodies would take the
  * memory that all accounts share. So most of them are not kept, and read again when they are
  * needed. */
@@ -291,11 +277,12 @@ keep_body(struct consumer_record *record, const rd_kafka_message_t *message)
 {
 	struct kafka_consumer *consumer = record->partition->consumer;
 	const Envelope *envelope = record->head.base.envelope;
-	struct account_use *use = account_use_get(consumer, envelope->account);
 	const size_t left = consumer->kept_bytes < consumer->kept_bytes_max
 		? consumer->kept_bytes_max - consumer->kept_bytes
 		: 0;
+	struct account_use *use;
 
+	NAMED_GET(consumer->accounts, account, envelope->account, use);
 	use->records++;
 	record->use = use;
 	if (consumer->topic == KAFKA_INBOUND && !fair_allows(use->bytes, left))
