@@ -172,17 +172,23 @@ loop_thread(void *arg)
 }
 
 void
-loop_start(struct loop *loop)
+thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg)
 {
 	sigset_t all, before;
 	int err;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&loop->thread, NULL, loop_thread, loop);
+	err = pthread_create(thread, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err)
 		die("cannot start a thread", strerror(err));
+}
+
+void
+loop_start(struct loop *loop)
+{
+	thread_start(&loop->thread, loop_thread, loop);
 	loop->started = true;
 }
 

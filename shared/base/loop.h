@@ -7,6 +7,7 @@
 #ifndef SHARED_LOOP_H
 #define SHARED_LOOP_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,8 +29,11 @@ struct task {
 struct loop *loop_new(const char *name);
 struct event_base *loop_base(struct loop *loop);
 
-/* Runs `loop` in a new thread, or in the calling one, until loop_stop(). Signals stay with the
- * thread that called loop_start(). */
+/* Starts a thread that takes no signals: those stay with the caller's. Ends the process when there
+ * can be none. */
+void thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg);
+
+/* Runs `loop` in a new thread, as thread_start() does, or in the calling one, until loop_stop(). */
 void loop_start(struct loop *loop);
 void loop_run(struct loop *loop);
 

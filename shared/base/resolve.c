@@ -104,23 +104,11 @@ resolve_run(void *arg)
 	return NULL;
 }
 
-static void
-thread_start(struct resolve *resolve)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	if (pthread_create(&thread, &attr, resolve_run, resolve))
-		die("cannot start a thread", "resolve");
-	pthread_attr_destroy(&attr);
-}
-
 struct resolve *
 resolve_start(struct loop *loop, const char *text, resolve_cb cb, void *arg)
 {
 	struct resolve *resolve = xcalloc(1, sizeof *resolve);
+	pthread_t thread;
 	char *colon;
 
 	pthread_mutex_init(&resolve->lock, NULL);
@@ -135,7 +123,8 @@ resolve_start(struct loop *loop, const char *text, resolve_cb cb, void *arg)
 	} else if (colon) {
 		*colon = '\0';
 		resolve->port = colon + 1;
-		thread_start(resolve);
+		thread_start(&thread, resolve_run, resolve);
+		pthread_detach(thread);
 		return resolve;
 	} else {
 		snprintf(resolve->why, sizeof resolve->why, "\"%.150s\" has no port", text);

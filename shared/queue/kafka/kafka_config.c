@@ -9,13 +9,13 @@
  */
 #include "shared/queue/kafka/kafka_config.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <uthash.h>
 
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
 #include "shared/queue/kafka/client/kafka_client.h"
 #include "shared/queue/kafka/client/kafka_queue.h"
 
@@ -133,16 +133,11 @@ static rd_kafka_t *
 handle_new(struct kafka_queue *queue)
 {
 	rd_kafka_conf_t *conf = kafka_conf(queue->config);
-	char why[256];
-	rd_kafka_t *rk;
 
 	kafka_set(conf, "enable.partition.eof", "true");
 	kafka_set(conf, "auto.offset.reset", "earliest");
 	kafka_set(conf, "queued.max.messages.kbytes", "4096");
-	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-	if (!rk)
-		die("cannot make a consumer", why);
-	return rk;
+	return kafka_consumer_handle(conf);
 }
 
 /* News go out as they come: consuming by batches waits for more of them. */
@@ -200,20 +195,6 @@ run(void *arg)
 	return NULL;
 }
 
-static void
-start_thread(struct kafka_subscriber *subscriber)
-{
-	sigset_t all, before;
-	pthread_t thread;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&thread, NULL, run, subscriber))
-		die("cannot start a thread", "queue-config");
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_detach(thread);
-}
-
 struct config_subscriber *
 kafka_config_subscribe(struct queue *base, struct loop *loop,
 	void (*on_entry)(void *arg, const char *key, const char *json), void *arg)
@@ -221,6 +202,7 @@ kafka_config_subscribe(struct queue *base, struct loop *loop,
 	struct kafka_queue *queue = (struct kafka_queue *)base;
 	struct kafka_subscriber *subscriber = config_subscriber_new(
 		sizeof *subscriber, base->ops, loop, on_entry, arg);
+	pthread_t thread;
 
 	subscriber->queue = queue;
 	pthread_mutex_lock(&queue->subscribers_lock);
@@ -230,7 +212,8 @@ kafka_config_subscribe(struct queue *base, struct loop *loop,
 		subscriber->next->at = &subscriber->next;
 	queue->subscribers = subscriber;
 	pthread_mutex_unlock(&queue->subscribers_lock);
-	start_thread(subscriber);
+	thread_start(&thread, run, subscriber);
+	pthread_detach(thread);
 	return &subscriber->base;
 }
 

@@ -44,18 +44,13 @@ static rd_kafka_t *
 handle_new(struct kafka_queue *queue)
 {
 	rd_kafka_conf_t *conf = kafka_conf(queue->config);
-	char why[256];
-	rd_kafka_t *rk;
 
 	kafka_set(conf, "enable.partition.eof", "true");
 	kafka_set(conf, "auto.offset.reset", "earliest");
 	kafka_set(conf, "fetch.wait.max.ms", "100"); /* the longest wait for an end */
 	kafka_set(conf, "queued.max.messages.kbytes", "2048");
 	kafka_set(conf, "fetch.message.max.bytes", "262144");
-	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-	if (!rk)
-		die("cannot make a consumer", why);
-	return rk;
+	return kafka_consumer_handle(conf);
 }
 
 static rd_kafka_resp_err_t

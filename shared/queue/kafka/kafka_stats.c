@@ -11,7 +11,6 @@
 #include "shared/queue/kafka/kafka_stats.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,31 +220,14 @@ add_metrics(struct kafka_stats *stats)
 		stats->queue->config->queue.brokers);
 }
 
-static void
-start_thread(struct kafka_stats *stats)
-{
-	sigset_t all, before;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&stats->thread, NULL, run, stats))
-		die("cannot start a thread", "queue-stats");
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 static rd_kafka_t *
 handle_new(struct kafka_queue *queue, const char *group)
 {
 	rd_kafka_conf_t *conf = kafka_conf(queue->config);
-	char why[256];
-	rd_kafka_t *rk;
 
 	kafka_set(conf, "group.id", group);
 	kafka_set(conf, "enable.auto.commit", "false");
-	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-	if (!rk)
-		die("cannot make a handle for statistics", why);
-	return rk;
+	return kafka_consumer_handle(conf);
 }
 
 struct kafka_stats *
@@ -266,7 +248,7 @@ kafka_stats_new(struct kafka_queue *queue)
 	for (int i = 1; i < AGES; i++)
 		stats->ages_ms[i] = stats->ages_ms[i - 1] * 5 / 4;
 	add_metrics(stats);
-	start_thread(stats);
+	thread_start(&stats->thread, run, stats);
 	return stats;
 }
 

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
 #include "shared/base/state_dir.h"
 #include "shared/queue/lmdb/event_file.h"
 
@@ -192,10 +193,8 @@ spool_open(struct lmdb_queue *queue)
 		return -1;
 	pthread_mutex_lock(
 		&queue->lock); /* pool[] is set before a thread of the pool looks at it */
-	for (int i = 0; i < 2; i++) {
-		if (pthread_create(&queue->pool[i], NULL, spool_run, queue))
-			die("cannot start a thread", "queue-spool");
-	}
+	for (int i = 0; i < 2; i++)
+		thread_start(&queue->pool[i], spool_run, queue);
 	pthread_mutex_unlock(&queue->lock);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
 #include "shared/queue/answers.h"
 #include "shared/queue/lmdb/event_file.h"
 
@@ -397,8 +398,7 @@ writer_run(void *arg)
 void
 writer_start(struct lmdb_queue *queue)
 {
-	if (pthread_create(&queue->writer, NULL, writer_run, queue))
-		die("cannot start a thread", "queue-writer");
+	thread_start(&queue->writer, writer_run, queue);
 }
 
 void

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
 #include "shared/base/state_dir.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
@@ -235,13 +236,6 @@ housekeeper_run(void *arg)
 	}
 	pthread_mutex_unlock(&queue->housekeeper_lock);
 	return NULL;
-}
-
-static void
-housekeeper_start(struct lmdb_queue *queue)
-{
-	if (pthread_create(&queue->housekeeper, NULL, housekeeper_run, queue))
-		die("cannot start a thread", "queue-keeper");
 }
 
 static void
@@ -579,6 +573,6 @@ queue_lmdb_open(const struct config *config)
 	metrics_register(queue);
 	space_refresh(queue);
 	writer_start(queue);
-	housekeeper_start(queue);
+	thread_start(&queue->housekeeper, housekeeper_run, queue);
 	return &queue->base;
 }

@@ -15,12 +15,12 @@
 #include "shared/queue/kafka/body/kafka_reader.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
 
 #define NEAR 64
 #define BATCH 64
@@ -63,7 +63,6 @@ static void
 open_handle(struct kafka_reader *reader)
 {
 	rd_kafka_conf_t *conf = kafka_conf(reader->queue->config);
-	char why[256];
 
 	kafka_set(conf, "fetch.message.max.bytes", "65536");
 	kafka_set(conf, "queued.min.messages", "1000");
@@ -72,9 +71,7 @@ open_handle(struct kafka_reader *reader)
 	kafka_set(conf, "fetch.error.backoff.ms", "50");
 	kafka_set(conf, "auto.offset.reset", "error");
 	kafka_set(conf, "enable.auto.commit", "false");
-	reader->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-	if (!reader->rk)
-		die("cannot make a reader", why);
+	reader->rk = kafka_consumer_handle(conf);
 	reader->records = rd_kafka_queue_new(reader->rk);
 }
 
@@ -348,20 +345,13 @@ struct kafka_reader *
 kafka_reader_new(struct kafka_queue *queue, kafka_read_cb on_read, void *arg)
 {
 	struct kafka_reader *reader = xcalloc(1, sizeof *reader);
-	sigset_t all, before;
-	int err;
 
 	reader->queue = queue;
 	reader->on_read = on_read;
 	reader->arg = arg;
 	pthread_mutex_init(&reader->lock, NULL);
 	pthread_cond_init(&reader->wake, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&reader->thread, NULL, reader_run, reader);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (err)
-		die("cannot start a thread", strerror(err));
+	thread_start(&reader->thread, reader_run, reader);
 	return reader;
 }
 

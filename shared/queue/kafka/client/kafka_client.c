@@ -111,6 +111,17 @@ kafka_conf(const struct config *config)
 	return conf;
 }
 
+rd_kafka_t *
+kafka_consumer_handle(rd_kafka_conf_t *conf)
+{
+	char why[256];
+	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+
+	if (!rk)
+		die("cannot make a consumer", why);
+	return rk;
+}
+
 rd_kafka_resp_err_t
 kafka_deleted(rd_kafka_event_t *event)
 {

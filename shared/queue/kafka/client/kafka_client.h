@@ -40,9 +40,13 @@ enum kafka_topic kafka_topic_of(enum topic topic);
 
 /*
  * A configuration with everything that all handles share (brokers, security,
- * logging), for the caller to add to. Never NULL; ends in rd_kafka_new().
+ * logging), for the caller to add to. Never NULL; ends in rd_kafka_new()
+ * or kafka_consumer_handle().
  */
 rd_kafka_conf_t *kafka_conf(const struct config *config);
+/* A consumer with that configuration, which the consumer takes over. Ends the process when there
+ * can be none. */
+rd_kafka_t *kafka_consumer_handle(rd_kafka_conf_t *conf);
 /* Sets one property; a wrong one is a bug: it ends the process. */
 void kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value);
 /* Sets each `offset` of the list to where the partition starts (RD_KAFKA_OFFSET_BEGINNING) or ends

@@ -12,13 +12,13 @@
 #include "shared/queue/kafka/consume/kafka_consumer_private.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
 #include "shared/metrics/metrics.h"
 #include "shared/queue/kafka/rows/kafka_state.h"
 
@@ -223,18 +223,11 @@ static void
 ask_start(struct kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list)
 {
 	struct ask *ask = xcalloc(1, sizeof *ask);
-	sigset_t all, before;
-	int err;
 
 	ask->consumer = consumer;
 	ask->list = list;
 	consumer->ask = ask;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&ask->thread, NULL, ask_run, ask);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (err)
-		die("cannot start a thread", strerror(err));
+	thread_start(&ask->thread, ask_run, ask);
 }
 
 /* One question at a time, for all partitions that have come so far. Its answer counts for the

@@ -368,7 +368,6 @@ open_handle(struct kafka_consumer *consumer)
 	rd_kafka_conf_t *conf = kafka_conf(config);
 	unsigned session_ms = consumer->queue->session_ms;
 	unsigned kbytes = QUEUED_KBYTES / (config->queue.partitions ? config->queue.partitions : 1);
-	char why[256];
 
 	kafka_set(conf, "group.id", consumer->group);
 	kafka_set(conf, "partition.assignment.strategy", "range");
@@ -388,9 +387,7 @@ open_handle(struct kafka_consumer *consumer)
 	set_identity(consumer, conf);
 	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
 	rd_kafka_conf_set_opaque(conf, consumer);
-	consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-	if (!consumer->rk)
-		die("cannot make a consumer", why);
+	consumer->rk = kafka_consumer_handle(conf);
 	rd_kafka_poll_set_consumer(consumer->rk);
 	consumer->main = rd_kafka_queue_get_consumer(consumer->rk);
 	consumer->answers = rd_kafka_queue_new(consumer->rk);

@@ -40,7 +40,6 @@ static rd_kafka_t *
 handle_new(struct kafka_queue *queue, enum topic topic)
 {
 	rd_kafka_conf_t *conf = kafka_conf(queue->config);
-	char why[256];
 	rd_kafka_t *rk;
 
 	kafka_set(conf, "group.id", kafka_group_name[topic]);
@@ -49,9 +48,7 @@ handle_new(struct kafka_queue *queue, enum topic topic)
 	kafka_set(conf, "auto.offset.reset", "earliest");
 	kafka_set(conf, "queued.max.messages.kbytes", "4096");
 	kafka_set(conf, "fetch.message.max.bytes", "1048576");
-	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-	if (!rk)
-		die("cannot make a consumer", why);
+	rk = kafka_consumer_handle(conf);
 	rd_kafka_poll_set_consumer(rk);
 	return rk;
 }

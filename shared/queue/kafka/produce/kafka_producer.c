@@ -22,7 +22,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +29,7 @@
 #include <time.h>
 
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
 #include "shared/metrics/metrics.h"
 #include "shared/queue/answers.h"
 #include "shared/queue/kafka/produce/kafka_tally.h"
@@ -517,18 +517,6 @@ run(void *arg)
 	return NULL;
 }
 
-static void
-start_thread(struct kafka_producer *producer)
-{
-	sigset_t all, before;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&producer->thread, NULL, run, producer))
-		die("cannot start a thread", "queue");
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 static int
 open_handles(struct kafka_producer *producer)
 {
@@ -571,7 +559,7 @@ kafka_producer_new(struct kafka_queue *queue)
 		release(producer);
 		return NULL;
 	}
-	start_thread(producer);
+	thread_start(&producer->thread, run, producer);
 	return producer;
 }
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
+#include "shared/base/loop.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
 
@@ -496,8 +497,7 @@ follower_new(struct kafka_queue *queue, const struct follow_hooks *hooks)
 	f->topic = rd_kafka_topic_new(f->handle, kafka_topic_name[KAFKA_STATE], NULL);
 	f->inbox = rd_kafka_queue_new(f->handle);
 	f->answers = rd_kafka_queue_new(f->handle);
-	if (pthread_create(&f->thread, NULL, follow_run, f))
-		die("cannot start a thread", "queue-state");
+	thread_start(&f->thread, follow_run, f);
 	return f;
 }
 
