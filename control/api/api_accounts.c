@@ -20,12 +20,6 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
-struct commit {
-	struct exchange *exchange;
-	json_t *reply;
-	int status;
-};
-
 /* A change on its way to the reply. */
 struct pending {
 	struct exchange *exchange;

@@ -137,9 +137,12 @@ session_tell(
 
 /* ---- the refusal itself ---- */
 
-static void
-count_and_tell(const struct session *session, enum refusal why, const char *text)
+/* Formats the reply, counts the refusal and tells of it. */
+__attribute__((format(printf, 4, 0))) static void
+state(const struct session *session, enum refusal why, char text[REPLY_MAX], const char *format,
+	va_list args)
 {
+	vsnprintf(text, REPLY_MAX, format, args);
 	metric_add(stats.refused[why], 1);
 	session_tell(session, TALLY_REJECTED, refusal_name(why), text);
 }
@@ -167,9 +170,8 @@ refuse(struct session *session, enum refusal why, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
+	state(session, why, text, format, args);
 	va_end(args);
-	count_and_tell(session, why, text);
 	answer(session, why, text);
 }
 
@@ -180,9 +182,8 @@ refuse_message(struct session *session, enum refusal why, const char *format, ..
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
+	state(session, why, text, format, args);
 	va_end(args);
-	count_and_tell(session, why, text);
 	transaction_reset(session->mail);
 	answer(session, why, text);
 }
@@ -203,9 +204,8 @@ refuse_end(struct session *session, enum refusal why, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
+	state(session, why, text, format, args);
 	va_end(args);
-	count_and_tell(session, why, text);
 	session_end(session, "%s", text);
 }
 

@@ -369,14 +369,6 @@ wire_close(struct wire **wire_ref, bool linger)
 }
 
 void
-wire_drop(struct wire **wire_ref)
-{
-	if (*wire_ref)
-		wire_free(*wire_ref);
-	*wire_ref = NULL;
-}
-
-void
 wire_list_drop(struct wire_list *list)
 {
 	struct wire *next;

@@ -63,8 +63,6 @@ void wire_set_timeout(struct wire *wire, uint64_t ms);
  * callback after this. Leaves NULL.
  */
 void wire_close(struct wire **wire, bool linger);
-/* Closes at once, whatever is unsent. Takes NULL. */
-void wire_drop(struct wire **wire);
 /* Drops the wires that linger. */
 void wire_list_drop(struct wire_list *list);
 

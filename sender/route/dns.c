@@ -200,7 +200,6 @@ on_answer(void *arg, int rcode, void *packet, int size, int security, char *why_
 		query_free(query);
 		return;
 	}
-	query->result.secure = security == 2;
 	if (security == 1) {
 		fail(query, FOUND_BOGUS, why_bogus ? why_bogus : "bogus DNSSEC");
 	} else if (rcode == 3) {
@@ -383,14 +382,4 @@ struct loop *
 dns_loop(const struct dns *dns)
 {
 	return dns->loop;
-}
-
-void
-dns_cancel(struct dns_query *query)
-{
-	query->cb = NULL;
-	if (!query->at_ub)
-		query_free(query);
-	else
-		timer_cancel(&query->timer);
 }

@@ -26,7 +26,6 @@ enum dns_status {
 
 struct dns_result {
 	enum dns_status status;
-	bool secure; /* DNSSEC proves it */
 	uint32_t ttl_s;
 	const struct answer *answer; /* DNS_ANSWER; lives as long as the callback */
 	char why[160];
@@ -51,7 +50,5 @@ dns_resolve(struct dns *dns, const char *name, uint16_t type, dns_cb cb, void *a
 /* Calls `over` once libunbound no longer works on the query: after the query's callback, or in
  * dns_free(). */
 void dns_query_over(struct dns_query *query, void (*over)(void *arg), void *arg);
-/* Drops the query's callback. */
-void dns_cancel(struct dns_query *query);
 
 #endif

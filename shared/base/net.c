@@ -253,16 +253,6 @@ net_listen_on(int fd)
 }
 
 int
-net_listen(const struct net_address *address)
-{
-	int fd = net_bind(address), err = fd < 0 ? fd : net_listen_on(fd);
-
-	if (err < 0 && fd >= 0)
-		close(fd);
-	return err < 0 ? err : fd;
-}
-
-int
 net_connect(const struct net_address *to, const struct net_address *from)
 {
 	int fd = net_socket(to);

@@ -36,8 +36,6 @@ int net_bind(const struct net_address *address);
 int net_bind_shared(const struct net_address *address);
 /* The bound socket begins to listen. 0 or -errno. */
 int net_listen_on(int fd);
-/* net_bind() and net_listen_on(): a listening socket, or -errno. */
-int net_listen(const struct net_address *address);
 /* Whether this machine has the address. Port 0 stands for any port. */
 bool net_has_address(const struct net_address *address);
 /* Whether this machine has a route to `to`, from `from` unless NULL. Sends nothing. 0 or -errno. */

@@ -4,9 +4,7 @@
 #ifndef SHARED_QUEUE_EVENTS_H
 #define SHARED_QUEUE_EVENTS_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "shared/queue/call.h"
 
@@ -17,9 +15,4 @@ enum event_class { EVENT_OF_MAIL, EVENT_FLOOD, EVENT_AUDIT, EVENT_CLASSES };
  * the event is on its way to disk. An event without `cb` that cannot be written goes to the log. */
 void queue_event_put(struct queue *queue, enum event_class class, const char *json, size_t length,
 	queue_cb cb, void *arg);
-/* Reads the events from `since_us` on, oldest first, until `on_event` returns false. Blocks; for
- * tests. */
-void queue_events_read(struct queue *queue, uint64_t since_us,
-	bool (*on_event)(void *arg, const char *json, size_t length), void *arg);
-
 #endif

@@ -11,8 +11,6 @@
 #include "shared/base/hash.h"
 #include "shared/queue/event_reader.h"
 
-#define READ_MS 1000 /* how long one piece is read; the next piece follows */
-
 void
 queue_reload(struct queue *queue)
 {
@@ -238,17 +236,6 @@ queue_event_put(struct queue *queue, enum event_class class, const char *json, s
 	queue_cb cb, void *arg)
 {
 	queue->ops->event_put(queue, class, json, length, cb, arg);
-}
-
-void
-queue_events_read(struct queue *queue, uint64_t since_us,
-	bool (*on_event)(void *arg, const char *json, size_t length), void *arg)
-{
-	struct event_reader *reader = queue_events_open(queue, since_us, NULL);
-
-	while (event_reader_next(reader, READ_MS, on_event, arg) == EVENTS_MORE)
-		;
-	event_reader_close(&reader);
 }
 
 struct event_reader *

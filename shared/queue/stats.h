@@ -12,11 +12,10 @@
  * ahead. 0: not known, or the queue has no clock but this machine's. */
 uint64_t queue_clock_us(struct queue *queue);
 
-/* For metrics and tests: records in a topic, rows, and bytes used of the map. */
+/* For metrics and tests: records in a topic, and rows. */
 struct queue_stats {
 	uint64_t records[TOPIC_COUNT];
 	uint64_t rows;
-	uint64_t used_bytes, map_bytes;
 	uint64_t oldest_us[TOPIC_COUNT]; /* accepted_us of the oldest record, 0 when empty */
 	uint64_t bodies;                 /* messages with a body: in topics, or waiting */
 	uint64_t bad;                    /* set aside (bad.h) */

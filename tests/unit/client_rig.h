@@ -100,14 +100,15 @@ rig_listen(struct rig *rig)
 
 	for (int i = 0; i < 100; i++) {
 		assert_int_equal(net_parse("127.0.0.1:0", &address), 0);
-		rig->peer.listeners[0] = net_listen(&address);
+		rig->peer.listeners[0] = net_bind(&address);
 		assert_true(rig->peer.listeners[0] >= 0);
+		assert_int_equal(net_listen_on(rig->peer.listeners[0]), 0);
 		assert_int_equal(net_local(rig->peer.listeners[0], &address), 0);
 		rig->config.sender.port = net_port(&address);
 		snprintf(text, sizeof text, "127.0.0.2:%u", rig->config.sender.port);
 		assert_int_equal(net_parse(text, &address), 0);
-		rig->peer.listeners[1] = net_listen(&address);
-		if (rig->peer.listeners[1] >= 0)
+		rig->peer.listeners[1] = net_bind(&address);
+		if (rig->peer.listeners[1] >= 0 && net_listen_on(rig->peer.listeners[1]) == 0)
 			return;
 		close(rig->peer.listeners[0]);
 	}

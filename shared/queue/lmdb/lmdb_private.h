@@ -163,7 +163,6 @@ struct lmdb_queue {
 	bool touched[TOPIC_COUNT];
 	uint64_t reserve, allocated, free_bytes, free_counted_us;
 	struct said said_full;
-	const char *full_why; /* static; writer only */
 
 	atomic_bool full;
 };

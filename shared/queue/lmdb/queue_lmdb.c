@@ -494,7 +494,6 @@ lmdb_stats(struct queue *base, struct queue_stats *out)
 {
 	struct lmdb_queue *queue = (struct lmdb_queue *)base;
 	struct reader *reader = reader_begin(queue);
-	MDB_envinfo info;
 
 	for (int i = 0; i < TOPIC_COUNT; i++) {
 		out->records[i] = entries(reader, queue->topics[i].dbi);
@@ -504,9 +503,6 @@ lmdb_stats(struct queue *base, struct queue_stats *out)
 	out->bodies = entries(reader, queue->body);
 	out->bad = entries(reader, queue->bad);
 	reader_end(queue, reader);
-	mdb_env_info(queue->env, &info);
-	out->map_bytes = info.me_mapsize;
-	out->used_bytes = space_used(queue);
 	out->events_lost = events_lost(queue);
 }
 

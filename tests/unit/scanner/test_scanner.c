@@ -1,6 +1,7 @@
 /*
  * test_scanner.c - the scanner role between a real queue, a real clamd and a real Redis.
  */
+#include "tests/unit/events_read.h"
 #include "tests/unit/queue_rig.h"
 
 #include "tests/unit/clamd_server.h"
@@ -199,7 +200,7 @@ a_virus_is_held_and_those_concerned_are_told(void **state)
 	AWAIT(rig.count == 3);
 	assert_int_equal(notices_to("boss@customer.example"), 1);
 	assert_int_equal(notices_to("anna@customer.example"), 1);
-	queue_events_read(rig.queue, 0, find_held, &event);
+	events_read(rig.queue, 0, find_held, &event);
 	assert_non_null(event);
 	assert_non_null(strstr(event, "\"verdict\":\"infected\""));
 	assert_non_null(strstr(event, "Eicar-Test"));
@@ -481,7 +482,7 @@ assert_held(const char *why)
 	char *event = NULL;
 
 	assert_int_equal(notices_to("boss@customer.example"), 1);
-	queue_events_read(rig.queue, 0, find_held, &event);
+	events_read(rig.queue, 0, find_held, &event);
 	assert_non_null(event);
 	assert_non_null(strstr(event, why));
 	free(event);

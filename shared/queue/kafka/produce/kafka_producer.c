@@ -19,7 +19,6 @@
 #include "shared/queue/kafka/produce/kafka_handle.h"
 #include "shared/queue/kafka/produce/kafka_large.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -37,7 +36,6 @@
 #define EVENTS_PER_TURN 64
 #define TICK_MS 100
 #define REPLACE_MS 1000 /* a new handle may fail at once: do not replace without end */
-#define TURNS_MAX 4
 
 struct message_list {
 	struct kafka_message *first, **last;
@@ -55,11 +53,6 @@ struct kafka_producer {
 	struct message_list failed; /* refused by us or by librdkafka */
 	struct kafka_large large;
 	struct kafka_gates gates; /* for small ones */
-	struct {
-		void (*fn)(void *arg);
-		void *arg;
-	} turns[TURNS_MAX];
-	unsigned turns_count;
 	bool closing;
 	uint64_t close_by_ms;
 	/* queue thread */
@@ -456,28 +449,6 @@ kafka_answer(struct kafka_producer *producer, struct loop *loop, queue_cb cb, vo
 	answers_add(&producer->answers, loop, cb, arg, err);
 }
 
-static void
-run_turns(struct kafka_producer *producer)
-{
-	unsigned count;
-
-	pthread_mutex_lock(&producer->lock);
-	count = producer->turns_count;
-	pthread_mutex_unlock(&producer->lock);
-	for (unsigned i = 0; i < count; i++)
-		producer->turns[i].fn(producer->turns[i].arg);
-}
-
-void
-kafka_on_turn(struct kafka_producer *producer, void (*fn)(void *arg), void *arg)
-{
-	pthread_mutex_lock(&producer->lock);
-	assert(producer->turns_count < TURNS_MAX);
-	producer->turns[producer->turns_count].fn = fn;
-	producer->turns[producer->turns_count++].arg = arg;
-	pthread_mutex_unlock(&producer->lock);
-}
-
 /* Whether the thread may end: the producer closes and nothing is under way. After the deadline
  * librdkafka has to give its records up. */
 static bool
@@ -510,7 +481,6 @@ run(void *arg)
 		wait_for_work(producer);
 		take_all_reports(producer);
 		take_failed(producer);
-		run_turns(producer);
 		answers_send(&producer->answers);
 		tick(producer);
 	}

@@ -49,8 +49,5 @@ void kafka_produce(struct kafka_producer *producer, struct kafka_message *messag
  * answers for that loop. Without a loop the queue thread calls it. */
 void
 kafka_answer(struct kafka_producer *producer, struct loop *loop, queue_cb cb, void *arg, int err);
-/* Calls `fn` on the queue thread once a turn, after the turn's reports and before the answers go
- * out: so kafka_state.c has one transaction for all rows of a turn. */
-void kafka_on_turn(struct kafka_producer *producer, void (*fn)(void *arg), void *arg);
 
 #endif

@@ -93,7 +93,8 @@ setup(void **state)
 	late = metric_find("shout_http_closed_total", "reason=\"late\"");
 	evhttp_set_gencb(http_door_server(door), on_request, NULL);
 	assert_int_equal(net_parse("127.0.0.1:0", &where), 0);
-	fd = net_listen(&where);
+	fd = net_bind(&where);
+	assert_int_equal(net_listen_on(fd), 0);
 	assert_int_equal(net_local(fd, &where), 0);
 	assert_int_equal(evhttp_accept_socket(http_door_server(door), fd), 0);
 	loop_start(loop);

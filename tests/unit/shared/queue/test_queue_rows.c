@@ -2,6 +2,7 @@
  * test_queue_rows.c - what queue.h promises about waiting mail, relay.config and events, whatever
  * the backend; like test_queue.c.
  */
+#include "tests/unit/events_read.h"
 #include "tests/unit/queue_rig.h"
 
 #include <errno.h>
@@ -391,7 +392,7 @@ events_are_read_back_in_order_and_by_time(void **state)
 	assert_int_equal(event_put(third), 0);
 	rig_close_queue();
 	rig_open_queue();
-	queue_events_read(rig.queue, 0, on_event, text);
+	events_read(rig.queue, 0, on_event, text);
 	expected = xasprintf("%s\n%s\n", first, second);
 	assert_string_equal(text, expected);
 	free(expected);
@@ -399,7 +400,7 @@ events_are_read_back_in_order_and_by_time(void **state)
 	if (rig.config.queue.backend != BACKEND_LMDB)
 		return;
 	text[0] = '\0';
-	queue_events_read(rig.queue, UINT64_C(1767323047000000), on_event, text);
+	events_read(rig.queue, UINT64_C(1767323047000000), on_event, text);
 	expected = xasprintf("%s\n", third);
 	assert_string_equal(text, expected);
 	free(expected);

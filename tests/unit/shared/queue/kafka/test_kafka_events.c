@@ -1,6 +1,7 @@
 /*
  * test_kafka_events.c - mail.events against librdkafka's mock cluster: events that are not taken.
  */
+#include "tests/unit/events_read.h"
 #include "tests/unit/kafka_mock.h"
 
 #include <errno.h>
@@ -94,7 +95,7 @@ reading_gives_up_when_the_broker_does_not_answer(void **state)
 	(void)state;
 	assert_int_equal(event_put(EVENT), 0);
 	rd_kafka_mock_broker_set_down(mock.cluster, 1);
-	queue_events_read(rig.queue, 0, on_event, NULL);
+	events_read(rig.queue, 0, on_event, NULL);
 }
 
 int

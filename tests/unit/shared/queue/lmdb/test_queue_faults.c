@@ -5,6 +5,7 @@
  * This program's own fdatasync(), pwrite(), writev() and clock_gettime() stand before libc's, also
  * for liblmdb, and fail when told to.
  */
+#include "tests/unit/events_read.h"
 #include "tests/unit/queue_rig.h"
 
 #include <errno.h>
@@ -466,7 +467,7 @@ events_without_room_are_counted_and_hold_nothing_up(void **state)
 	atomic_store(&full_events, 1);
 	assert_int_equal(event_put("{\"event\":\"lost\"}"), 0);
 	assert_int_equal(event_put("{\"event\":\"last\"}"), 0);
-	queue_events_read(rig.queue, 0, count_event, &count);
+	events_read(rig.queue, 0, count_event, &count);
 	assert_int_equal(count, 2);
 	assert_int_equal(stats().events_lost, 1);
 }
