@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 
 static const struct {
@@ -78,7 +79,7 @@ print_done(const json_t *reply)
 	size_t i;
 
 	for (i = 0; i < sizeof fields / sizeof *fields; i++)
-		print_field(fields[i][0], json_string_value(json_object_get(reply, fields[i][1])));
+		print_field(fields[i][0], json_text(reply, fields[i][1]));
 	json_array_foreach(json_object_get(reply, "addresses"), i, item)
 		print_field("Address", json_string_value(item));
 	item = json_object_get(json_object_get(reply, "rule"), "number");

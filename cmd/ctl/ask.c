@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 
@@ -161,8 +162,7 @@ ctl_ask(const struct ctl *ctl, const char *method, char *path, json_t *body,
 static json_t *
 page_ask(const struct ctl *ctl, const char *path, const json_t *before, unsigned long limit)
 {
-	const char *after = before ? json_string_value(json_object_get(before, "next"))
-				   : ctl_option(ctl, "after");
+	const char *after = before ? json_text(before, "next") : ctl_option(ctl, "after");
 	char *encoded = ctl_encode(after ? after : "");
 	char *uri = xasprintf("%s%climit=%lu%s%s", path, strchr(path, '?') ? '&' : '?',
 		limit < PAGE_MAX ? limit : PAGE_MAX, after ? "&after=" : "", encoded);

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "cmd/ctl/ctl.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 
@@ -39,7 +40,7 @@ ask_once(struct asking *asking, unsigned long limit, unsigned long wait_s,
 		strchr(asking->query, '?') ? '&' : '?', limit < PAGE_MAX ? limit : PAGE_MAX, wait_s,
 		encoded ? "&after=" : "", encoded ? encoded : "");
 	json_t *answer = ctl_poll(asking->ctl, path, trouble);
-	const char *place = json_string_value(json_object_get(answer, "place"));
+	const char *place = json_text(answer, "place");
 
 	if (place) {
 		free(asking->after);

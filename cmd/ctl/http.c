@@ -12,6 +12,7 @@
 #include <curl/curl.h>
 
 #include "cmd/ctl/ctl.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 
@@ -129,8 +130,8 @@ answer_take(const struct ctl *ctl, CURL *curl, const struct answer *answer, json
 	struct ctl_trouble *trouble)
 {
 	json_t *body = json_loadb(answer->text ? answer->text : "", answer->length, 0, NULL);
-	const char *error = json_string_value(json_object_get(body, "error"));
-	const char *field = json_string_value(json_object_get(body, "field"));
+	const char *error = json_text(body, "error");
+	const char *field = json_text(body, "field");
 	long status = 0;
 
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 
 #define LINE_MAX_BYTES (1 << 20)
@@ -62,7 +63,7 @@ next(struct source *source, bool *end_out)
 static int
 check_head(const struct source *source, const char *kind, const json_t *head)
 {
-	const char *is = json_string_value(json_object_get(head, "shout"));
+	const char *is = json_text(head, "shout");
 	const json_t *version = json_object_get(head, "version");
 
 	if (!is || strcmp(is, kind) != 0)

@@ -8,6 +8,7 @@
 
 #include "cmd/ctl/ctl.h"
 #include "shared/base/json.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 
@@ -118,7 +119,7 @@ print_field(const char *name, const char *value)
 const char *
 text_of(const json_t *object, const char *key)
 {
-	const char *text = json_string_value(json_object_get(object, key));
+	const char *text = json_text(object, key);
 
 	return text ? text : "";
 }
@@ -295,6 +296,18 @@ print_accounts(const json_t *reply)
 	json_decref(rows);
 }
 
+/* Prints the rows, or `none`, and frees them. */
+static void
+print_listed(const json_t *reply, const char *const heads[5], json_t *rows, const char *none)
+{
+	if (json_array_size(rows) > 0)
+		print_table(heads, 5, rows);
+	else
+		printf("%s\n", none);
+	print_next(reply);
+	json_decref(rows);
+}
+
 /* Suspensions */
 
 char *
@@ -333,12 +346,7 @@ print_suspensions(const json_t *reply)
 		free(since);
 		free(until);
 	}
-	if (json_array_size(rows) > 0)
-		print_table(heads, 5, rows);
-	else
-		printf("Nothing is suspended.\n");
-	print_next(reply);
-	json_decref(rows);
+	print_listed(reply, heads, rows, "Nothing is suspended.");
 }
 
 void
@@ -359,12 +367,7 @@ print_rules(const json_t *reply)
 		free(what);
 		free(before);
 	}
-	if (json_array_size(rows) > 0)
-		print_table(heads, 5, rows);
-	else
-		printf("There are no rules.\n");
-	print_next(reply);
-	json_decref(rows);
+	print_listed(reply, heads, rows, "There are no rules.");
 }
 
 /* What could not be read */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/ctl/ctl.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
 
@@ -48,7 +49,7 @@ queue_show(const struct ctl *ctl)
 static void
 print_removed(const json_t *reply)
 {
-	print_field("Removed", json_string_value(json_object_get(reply, "removed")));
+	print_field("Removed", json_text(reply, "removed"));
 }
 
 int
@@ -120,9 +121,9 @@ print_rule(const json_t *reply)
 	char *selector = print_selector(json_object_get(rule, "selector"));
 
 	if (json_is_object(rule)) {
-		printf("%s ", json_string_value(json_object_get(rule, "action")));
+		printf("%s ", json_text(rule, "action"));
 		print_clean(stdout, selector);
-		printf(" (rule %s)\n", json_string_value(json_object_get(rule, "number")));
+		printf(" (rule %s)\n", json_text(rule, "number"));
 	}
 	print_matched(reply);
 	free(selector);

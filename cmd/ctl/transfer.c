@@ -11,6 +11,7 @@
 
 #include "cmd/ctl/ctl.h"
 #include "shared/base/date.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
@@ -93,7 +94,7 @@ export_all(const struct ctl *ctl)
 		}
 		json_array_extend(all, json_object_get(page, "accounts"));
 		if (json_is_string(json_object_get(page, "next")))
-			after = ctl_encode(json_string_value(json_object_get(page, "next")));
+			after = ctl_encode(json_text(page, "next"));
 		json_decref(page);
 	} while (after);
 	return all;

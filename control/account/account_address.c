@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/account/accounts_private.h"
+#include "shared/base/json_text.h"
 #include "shared/base/net.h"
 
 #define PREFIX_MIN_IPV4 16
@@ -33,7 +34,7 @@ address_check(struct fault *fault, const char *field, const char *text, char out
 static const char *
 owner_but(const json_t *entry, const char *id)
 {
-	const char *owner = json_string_value(json_object_get(entry, "account"));
+	const char *owner = json_text(entry, "account");
 
 	return owner && strcmp(owner, id) != 0 ? owner : NULL;
 }

@@ -13,13 +13,8 @@
 #include "control/account/accounts.h"
 #include "control/account/accounts_private.h"
 #include "shared/base/date.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
-
-static const char *
-text(const json_t *object, const char *field)
-{
-	return json_string_value(json_object_get(object, field));
-}
 
 int
 account_delete(struct edit *edit, const char *id)
@@ -43,7 +38,7 @@ int
 account_restore(struct edit *edit, const char *id)
 {
 	json_t *account = edit_any_account(edit, id);
-	const char *before = text(account, "status_before");
+	const char *before = json_text(account, "status_before");
 
 	if (!account)
 		return -1;

@@ -18,6 +18,7 @@
 #include "shared/account/owner.h"
 #include "shared/account/scram.h"
 #include "shared/base/date.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/random.h"
@@ -194,9 +195,8 @@ domain_of(json_t *domains, const char *name)
 	json_t *domain;
 	size_t i;
 
-	json_array_foreach(domains, i,
-		domain) if (strcmp(json_string_value(json_object_get(domain, "name")), name) ==
-		0) return domain;
+	json_array_foreach(
+		domains, i, domain) if (strcmp(json_text(domain, "name"), name) == 0) return domain;
 	domain = json_pack("{s:s, s:b}", "name", name, "verified", 0);
 	json_array_append_new(domains, domain);
 	return domain;
@@ -226,7 +226,7 @@ add_domain(struct edit *edit, json_t *account, const json_t *item, bool verified
 		{ "verified", FIELD_SWITCH },
 		{ 0 },
 	};
-	const char *id = json_string_value(json_object_get(account, "id")), *owner;
+	const char *id = json_text(account, "id"), *owner;
 	const char *field = in ? in : "name";
 	json_t *mailboxes = json_object_get(item, "mailboxes"), *domain;
 	char name[256];
@@ -294,7 +294,7 @@ add_addresses(struct edit *edit, const char *id, const json_t *list)
 static int
 take_mode(struct fault *fault, const json_t *body, bool *ip_out)
 {
-	const char *mode = json_string_value(json_object_get(body, "mode"));
+	const char *mode = json_text(body, "mode");
 
 	*ip_out = mode && strcmp(mode, "ip") == 0;
 	if (json_object_get(body, "mode") && !*ip_out &&
@@ -318,7 +318,7 @@ create(struct edit *edit, const char *id, json_t *account, const json_t *body)
 		return -1;
 	if (!ip) {
 		json_object_del(edit->reply, "addresses");
-		add_user(edit, id, json_string_value(json_object_get(body, "name")));
+		add_user(edit, id, json_text(body, "name"));
 	}
 	return 0;
 }
@@ -400,7 +400,7 @@ account_set_active(struct edit *edit, const char *id, bool active)
 static const char *
 named_user(struct edit *edit, const char *id, const json_t *body)
 {
-	const char *name = json_string_value(json_object_get(body, "username")), *key, *only = NULL;
+	const char *name = json_text(body, "username"), *key, *only = NULL;
 	unsigned count = 0;
 	json_t *value;
 
@@ -449,7 +449,7 @@ account_add_user(struct edit *edit, const char *id)
 
 	if (!account)
 		return -1;
-	add_user(edit, id, json_string_value(json_object_get(account, "name")));
+	add_user(edit, id, json_text(account, "name"));
 	return 0;
 }
 
@@ -457,7 +457,7 @@ static int
 remove_member(struct edit *edit, const char *id, const char *kind, const char *name)
 {
 	const json_t *entry = directory_get(edit->directory, kind, name);
-	const char *owner = json_string_value(json_object_get(entry, "account"));
+	const char *owner = json_text(entry, "account");
 
 	if (!edit_any_account(edit, id)) /* what a deleted one keeps can be let go */
 		return -1;
@@ -485,8 +485,7 @@ account_add_address(struct edit *edit, const char *id, const json_t *body)
 
 	if (!edit_account(edit, id) || fields_check(&edit->fault, body, known, NULL) < 0)
 		return -1;
-	return add_address(
-		edit, id, json_string_value(json_object_get(body, "address")), "address");
+	return add_address(edit, id, json_text(body, "address"), "address");
 }
 
 int
@@ -519,7 +518,7 @@ account_remove_domain(struct edit *edit, const char *id, const char *domain)
 	address_domain_canonical(domain, strlen(domain), name);
 	json_array_foreach(domains, i, item)
 	{
-		if (strcmp(json_string_value(json_object_get(item, "name")), name) == 0) {
+		if (strcmp(json_text(item, "name"), name) == 0) {
 			json_array_remove(domains, i);
 			return 0;
 		}

@@ -15,13 +15,8 @@
 #include "control/account/accounts_private.h"
 #include "control/account/transfer_private.h"
 #include "shared/account/owner.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
-
-static const char *
-text(const json_t *object, const char *field)
-{
-	return json_string_value(json_object_get(object, field));
-}
 
 /* Export */
 
@@ -91,7 +86,7 @@ static int
 want_member(struct edit *edit, const struct kind *kind, const char *id, const json_t *member,
 	json_t *wanted)
 {
-	const char *name = text(member, kind->name), *owner;
+	const char *name = json_text(member, kind->name), *owner;
 	json_t *entry;
 	char *key;
 	int err = 0;
@@ -100,7 +95,7 @@ want_member(struct edit *edit, const struct kind *kind, const char *id, const js
 		kind->check(&edit->fault, name, member) < 0)
 		return -1;
 	key = xasprintf("%s%s", kind->prefix, name);
-	owner = text(directory_entry(edit->directory, key), "account");
+	owner = json_text(directory_entry(edit->directory, key), "account");
 	if (kind->check == check_address)
 		err = address_free(edit, id, kind->name, name);
 	else if (owner && strcmp(owner, id) != 0)
@@ -143,7 +138,7 @@ want_domains(struct edit *edit, const char *id, const json_t *domains)
 
 	json_array_foreach(domains, i, domain)
 	{
-		const char *name = text(domain, "name");
+		const char *name = json_text(domain, "name");
 		const char *owner = directory_domain_owner(edit->directory, name);
 
 		snprintf(field, sizeof field, "account.domains[%zu].name", i);
@@ -169,14 +164,14 @@ want(struct edit *edit, const json_t *document, json_t *wanted)
 		return -1;
 	if (check_account(&edit->fault, account) < 0)
 		return fault_in(&edit->fault, "account");
-	key = xasprintf("account/%s", text(account, "id"));
+	key = xasprintf("account/%s", json_text(account, "id"));
 	json_object_set_new(wanted, key, without_version(account));
 	free(key);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		if (want_members(edit, &kinds[i], text(account, "id"),
+		if (want_members(edit, &kinds[i], json_text(account, "id"),
 			    json_object_get(document, kinds[i].list), wanted) < 0)
 			return -1;
-	return want_domains(edit, text(account, "id"), json_object_get(account, "domains"));
+	return want_domains(edit, json_text(account, "id"), json_object_get(account, "domains"));
 }
 
 /* The names of the differing fields, for people. */
@@ -255,7 +250,7 @@ claims_of(json_t *wanted, const json_t *document)
 	json_object_foreach(wanted, key, value) json_array_append_new(claims, json_string(key));
 	json_array_foreach(
 		json_object_get(json_object_get(document, "account"), "domains"), i, value)
-		json_array_append_new(claims, json_sprintf("domain/%s", text(value, "name")));
+		json_array_append_new(claims, json_sprintf("domain/%s", json_text(value, "name")));
 	return claims;
 }
 
@@ -288,7 +283,7 @@ account_import(struct edit *edit, const json_t *document, bool replace, bool loo
 	edit->changes = json_object();
 	edit->reply = json_object();
 	err = want(edit, document, wanted);
-	id = text(json_object_get(document, "account"), "id");
+	id = json_text(json_object_get(document, "account"), "id");
 	if (!err) {
 		is_new = !directory_get(edit->directory, "account", id);
 		json_object_foreach(wanted, key, entry) differ(edit, told, key, entry);
@@ -315,7 +310,7 @@ restore_entry(struct edit *edit, const char *key, json_t *value)
 	bool same;
 
 	if (entry_check(&edit->fault, key, value) < 0 ||
-		want_domains(edit, text(value, "id"), json_object_get(value, "domains")) < 0)
+		want_domains(edit, json_text(value, "id"), json_object_get(value, "domains")) < 0)
 		return -1;
 	bare = without_version(value);
 	same = is_same(have, bare);

@@ -14,17 +14,12 @@
 #include "shared/account/account.h"
 #include "shared/account/owner.h"
 #include "shared/account/scram.h"
+#include "shared/base/json_text.h"
 #include "shared/mail/selector.h"
 
 #define USERNAME_MAX 100
 #define USERNAME_SIGNS "abcdefghijklmnopqrstuvwxyz0123456789-._@+"
 #define RULE_DIGITS 20
-
-static const char *
-text(const json_t *object, const char *field)
-{
-	return json_string_value(json_object_get(object, field));
-}
 
 int
 fault_in(struct fault *fault, const char *in)
@@ -65,8 +60,8 @@ check_domain(struct fault *fault, const json_t *domain, json_t *seen)
 
 	if (fields_check(fault, domain, known, NULL) < 0)
 		return -1;
-	if (canonical_domain(text(domain, "name"), name) < 0 ||
-		strcmp(name, text(domain, "name")) != 0)
+	if (canonical_domain(json_text(domain, "name"), name) < 0 ||
+		strcmp(name, json_text(domain, "name")) != 0)
 		return fault_set(fault, 400, "name", "a domain like acme.example is needed");
 	if (json_object_get(seen, name))
 		return fault_set(fault, 400, "name", "%.100s is there twice", name);
@@ -139,7 +134,7 @@ check_account(struct fault *fault, const json_t *account)
 
 	if (!account || fields_check(fault, account, known, NULL) < 0)
 		return account ? -1 : fault_set(fault, 400, "", "a JSON object is needed");
-	if (!text(account, "id") || !account_id_valid(text(account, "id")))
+	if (!json_text(account, "id") || !account_id_valid(json_text(account, "id")))
 		return fault_set(fault, 400, "id", "no account has such an id");
 	if (!json_object_get(account, "limits") || !json_object_get(account, "domains"))
 		return fault_set(fault, 400,
@@ -175,7 +170,7 @@ check_user(struct fault *fault, const char *name, const json_t *user)
 		return fault_set(fault, 400, "enabled", "true or false");
 	if (!is_time(json_object_get(user, "created_us")))
 		return fault_set(fault, 400, "created_us", "a time in microseconds");
-	if (!text(user, "verifier") || scram_parse(text(user, "verifier"), &verifier) < 0)
+	if (!json_text(user, "verifier") || scram_parse(json_text(user, "verifier"), &verifier) < 0)
 		err = fault_set(fault, 400, "verifier",
 			"SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey> is needed");
 	explicit_bzero(&verifier, sizeof verifier);
@@ -203,7 +198,7 @@ check_address(struct fault *fault, const char *name, const json_t *address)
 static int
 check_owner(struct fault *fault, const char *name, const json_t *owner)
 {
-	const char *id = text(owner, "id"), *secret = text(owner, "secret");
+	const char *id = json_text(owner, "id"), *secret = json_text(owner, "secret");
 
 	(void)name;
 	if (!id || strlen(id) != OWNER_ID_LENGTH ||
@@ -219,7 +214,7 @@ check_account_entry(struct fault *fault, const char *name, const json_t *account
 {
 	if (check_account(fault, account) < 0)
 		return -1;
-	return strcmp(name, text(account, "id")) == 0
+	return strcmp(name, json_text(account, "id")) == 0
 		? 0
 		: fault_set(fault, 400, "id", "is not that of the key");
 }
@@ -227,7 +222,7 @@ check_account_entry(struct fault *fault, const char *name, const json_t *account
 static int
 check_member(struct fault *fault, const json_t *member)
 {
-	const char *account = text(member, "account");
+	const char *account = json_text(member, "account");
 
 	return account && account_id_valid(account)
 		? 0

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "control/http/api_private.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/queue/event_reader.h"
 
@@ -33,8 +34,8 @@ keep(struct story *story, json_t *event)
 static bool
 is_about(const struct story *story, const json_t *event)
 {
-	const char *account = json_string_value(json_object_get(event, "account"));
-	const char *name = json_string_value(json_object_get(event, "event"));
+	const char *account = json_text(event, "account");
+	const char *name = json_text(event, "event");
 
 	return account && name && strcmp(name, "audit") == 0 &&
 		strcmp(account, story->account) == 0;
@@ -54,7 +55,7 @@ on_event(void *arg, const char *text, size_t length)
 		!memmem(text, length, story->account, strlen(story->account)))
 		return true;
 	event = json_loadb(text, length, 0, NULL);
-	id = json_string_value(json_object_get(event, "event_id"));
+	id = json_text(event, "event_id");
 	if (is_about(story, event) && !(id && json_object_get(story->seen, id))) {
 		if (id)
 			json_object_set_new(story->seen, id, json_true());

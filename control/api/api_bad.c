@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "control/http/api_private.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 
 #define KEY_MAX 511 /* of LMDB */
@@ -104,7 +105,7 @@ take_next(const struct exchange *x, json_t *list, size_t limit)
 	if (json_array_size(list) <= limit)
 		return json_null();
 	json_array_remove(list, limit);
-	return page_next(x, "bad", json_string_value(json_object_get(last, "key")));
+	return page_next(x, "bad", json_text(last, "key"));
 }
 
 void
@@ -157,7 +158,7 @@ api_bad_get(struct exchange *x)
 	queue_bad_scan(x->api->queue, key, length, 1, on_bad, &all);
 	entry = json_incref(json_array_get(all.list, 0));
 	json_decref(all.list);
-	found = json_string_value(json_object_get(entry, "key"));
+	found = json_text(entry, "key");
 	if (found && strcmp(found, x->parameters[0]) == 0) {
 		reply_json(x, 200, entry);
 		return;

@@ -18,6 +18,7 @@
 #include "control/api/match.h"
 #include "control/http/api_private.h"
 #include "control/look/json_from.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 
@@ -122,7 +123,7 @@ suspension_key(const struct selector *selector)
 static bool
 is_short(const json_t *body, const char *field, size_t max, struct fault *fault)
 {
-	const char *text = json_string_value(json_object_get(body, field));
+	const char *text = json_text(body, field);
 
 	return utf8_count(text ? text : "") <= max ||
 		fault_set(fault, 400, field, "a text of at most %zu characters", max) == 0;
@@ -131,7 +132,7 @@ is_short(const json_t *body, const char *field, size_t max, struct fault *fault)
 static const char *
 by(const struct exchange *x)
 {
-	const char *said = json_string_value(json_object_get(x->body, "by"));
+	const char *said = json_text(x->body, "by");
 
 	return said ? said : *x->claimed ? x->claimed : "operator";
 }
@@ -348,7 +349,7 @@ check_rule(const json_t *body, struct command *command, struct fault *fault)
 
 	if (fields_check(fault, body, known, NULL) < 0 || !is_short(body, "by", REASON_MAX, fault))
 		return -1;
-	command->action = action_of(json_string_value(json_object_get(body, "action")));
+	command->action = action_of(json_text(body, "action"));
 	if (!command->action)
 		return fault_set(fault, 400, "action", "one of: retry, bounce, release");
 	command->match.state = command->action->state;
@@ -410,7 +411,7 @@ static void
 suspension_finish(struct command *command, json_t *reply)
 {
 	struct exchange *x = command->job.exchange;
-	const char *reason = json_string_value(json_object_get(x->body, "reason"));
+	const char *reason = json_text(x->body, "reason");
 	const json_int_t seconds = json_integer_value(json_object_get(x->body, "seconds"));
 	const json_int_t now = (json_int_t)command->now_us;
 	json_t *entry = json_pack("{s:I, s:o, s:s, s:s, s:I, s:I}", "version", now, "selector",

@@ -13,6 +13,7 @@
 #include "control/config/audit.h"
 #include "control/http/api_private.h"
 #include "shared/account/owner.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/timer.h"
 
@@ -177,9 +178,9 @@ static int
 check_target(struct exchange *x, struct fault *fault, bool look)
 {
 	const struct directory *directory = x->api->directory;
-	const char *owner = json_string_value(json_object_get(x->body, "owner"));
+	const char *owner = json_text(x->body, "owner");
 	const json_t *entry = json_object_get(json_object_get(x->body, "entries"), OWNER_KEY);
-	const char *named = json_string_value(json_object_get(entry, "id"));
+	const char *named = json_text(entry, "id");
 
 	if (!applier_loaded(x->api->applier))
 		return fault_set(fault, 503, "", "%s", applier_doubt(x->api->applier));

@@ -15,6 +15,7 @@
 #include "control/http/api_private.h"
 #include "control/look/event_pick.h"
 #include "control/look/newest.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/net.h"
 #include "shared/base/text.h"
@@ -112,7 +113,7 @@ on_search(void *arg, const char *text, size_t length)
 	if (!text_holds(text, length, why->needle))
 		return true;
 	event = json_loadb(text, length, 0, NULL);
-	id = json_string_value(json_object_get(event, "id"));
+	id = json_text(event, "id");
 	if (!names_query(why, event))
 		json_decref(event);
 	else if (id && strlen(id) == ID_TEXT_SIZE - 1) {
@@ -142,13 +143,13 @@ id_in(const char *text, size_t length)
 static bool
 is_repeated(const json_t *events, const json_t *event)
 {
-	const char *id = json_string_value(json_object_get(event, "event_id")), *other;
+	const char *id = json_text(event, "event_id"), *other;
 	json_t *before;
 	size_t i;
 
 	json_array_foreach(events, i, before)
 	{
-		other = json_string_value(json_object_get(before, "event_id"));
+		other = json_text(before, "event_id");
 		if (id && other && strcmp(id, other) == 0)
 			return true;
 	}
@@ -205,9 +206,8 @@ state_of(const json_t *message)
 	const char *state;
 
 	if (json_array_size(rows) > 0)
-		return json_string_value(json_object_get(json_array_get(rows, 0), "state"));
-	state = json_string_value(
-		json_object_get(json_array_get(events, json_array_size(events) - 1), "event"));
+		return json_text(json_array_get(rows, 0), "state");
+	state = json_text(json_array_get(events, json_array_size(events) - 1), "event");
 	return state ? state : "unknown";
 }
 

@@ -9,12 +9,7 @@
 #include <string.h>
 
 #include "shared/base/log.h"
-
-static int
-by_key(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
+#include "shared/base/text.h"
 
 /* The keys of what is shown, sorted; the caller's to free. */
 static const char **
@@ -25,7 +20,7 @@ keys_of(const struct directory *directory, entry_shown shown, size_t *count_out)
 
 	*count_out = 0;
 	json_object_foreach(entries, key, entry) if (shown(key, entry)) keys[(*count_out)++] = key;
-	qsort(keys, *count_out, sizeof *keys, by_key);
+	qsort(keys, *count_out, sizeof *keys, text_order);
 	return keys;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "shared/base/log.h"
+#include "shared/base/text.h"
 
 #define SCAN_STEP 256
 #define SLICE 5000 /* rows a turn: some milliseconds */
@@ -173,12 +174,6 @@ on_row_behind(void *arg, Row *row)
 		row_free(row);
 }
 
-static int
-by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static bool
 listing_attempts(struct listing *l)
 {
@@ -188,7 +183,7 @@ listing_attempts(struct listing *l)
 	size_t count = 0;
 
 	json_object_foreach(mail, key, entries) ids[count++] = key;
-	qsort(ids, count, sizeof *ids, by_text);
+	qsort(ids, count, sizeof *ids, text_order);
 	for (size_t i = 0; i < count; i++)
 		if (id_parse(ids[i], id) == 0)
 			rows_of(l->job.api->rows, id, on_row_behind, l);

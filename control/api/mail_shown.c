@@ -12,6 +12,7 @@
 #include "control/http/api_private.h"
 #include "control/look/json_from.h"
 #include "shared/base/date.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/mail/selector.h"
 
@@ -167,7 +168,7 @@ row_of_record(const struct surroundings *around, const struct queue_seen *seen)
 
 	if (!entry)
 		entry = inflight_find(around->inflight, seen->envelope->id.data, NULL, NULL);
-	site = json_string_value(json_object_get(entry, "site"));
+	site = json_text(entry, "site");
 	row.envelope = (Envelope *)seen->envelope;
 	if (site && seen->topic == TOPIC_READY)
 		row.site = (char *)site;
@@ -182,8 +183,7 @@ shown_class(const struct surroundings *around, const Row *row, char class[REPLY_
 	class_of_row(class, row);
 	if (strcmp(class, "never") != 0)
 		return;
-	said = json_string_value(
-		json_object_get(inflight_site(around->inflight, row->site), "class"));
+	said = json_text(inflight_site(around->inflight, row->site), "class");
 	if (said)
 		snprintf(class, REPLY_CLASS_MAX, "%s", said);
 }
@@ -205,8 +205,8 @@ in_words(const json_t *entry, const char *const *times)
 static bool
 is_for_row(const json_t *entry, const Row *row, enum mail_state state)
 {
-	const char *site = json_string_value(json_object_get(entry, "site"));
-	const char *stage = json_string_value(json_object_get(entry, "stage"));
+	const char *site = json_text(entry, "site");
+	const char *stage = json_text(entry, "stage");
 	const bool scan = stage && strcmp(stage, "scanning") == 0;
 
 	if (state <= MAIL_READY) /* the sender's report may be older than the record that we read */
@@ -256,7 +256,7 @@ static uint64_t
 site_next(const struct surroundings *around, const Row *row, enum mail_state state)
 {
 	const json_t *site = inflight_site(around->inflight, row->site);
-	const char *account = json_string_value(json_object_get(site, "rests_for"));
+	const char *account = json_text(site, "rests_for");
 
 	if (state == MAIL_READY && account && strcmp(account, row->envelope->account) != 0)
 		return 0;
@@ -331,7 +331,7 @@ accounts_name(const struct api *api, json_t *rows)
 
 	json_array_foreach(rows, i, row)
 	{
-		const char *account = json_string_value(json_object_get(row, "account"));
+		const char *account = json_text(row, "account");
 
 		name = account
 			? json_object_get(directory_get(api->directory, "account", account), "name")

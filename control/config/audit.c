@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "control/config/directory.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
@@ -89,19 +90,13 @@ side(const json_t *entry, const json_t *other)
 }
 
 static const char *
-text(const json_t *object, const char *field)
-{
-	return json_string_value(json_object_get(object, field));
-}
-
-static const char *
 account_of(const char *key, const json_t *entry)
 {
-	const char *account = text(entry, "account");
+	const char *account = json_text(entry, "account");
 
 	if (strncmp(key, "account/", 8) == 0)
 		return key + 8;
-	return account ? account : text(json_object_get(entry, "selector"), "account");
+	return account ? account : json_text(json_object_get(entry, "selector"), "account");
 }
 
 /* The account that the whole change is about, or NULL. */
@@ -192,7 +187,7 @@ place_of(const json_t *changes, const char *key)
 
 	json_array_foreach(changes, i, change)
 	{
-		const char *object = text(change, "object");
+		const char *object = json_text(change, "object");
 
 		if (object && strcmp(object, key) == 0)
 			return (int)i;
@@ -240,11 +235,11 @@ audit_send(struct mail_event *event, struct queue *queue, const json_t *note, co
 	struct json *json = &event->json;
 
 	mail_event_begin(event, "audit", NULL);
-	json_str(json, "account", text(from, "account"));
-	json_str(json, "what", text(from, "what"));
-	json_str(json, "by", text(from, "by"));
-	json_str(json, "claimed", text(from, "claimed"));
-	json_str(json, "client", text(from, "client"));
+	json_str(json, "account", json_text(from, "account"));
+	json_str(json, "what", json_text(from, "what"));
+	json_str(json, "by", json_text(from, "by"));
+	json_str(json, "claimed", json_text(from, "claimed"));
+	json_str(json, "client", json_text(from, "client"));
 	json_time(
 		json, "changed", (uint64_t)json_integer_value(json_object_get(from, "changed_us")));
 	put_changes(json, json_object_get(from, "changes"));

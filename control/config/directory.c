@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "shared/account/owner.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
+#include "shared/base/text.h"
 
 struct directory {
 	json_t *entries; /* key: value */
@@ -45,23 +47,17 @@ directory_free(struct directory **directory)
 	*directory = NULL;
 }
 
-static const char *
-text(const json_t *object, const char *key)
-{
-	return json_string_value(json_object_get(object, key));
-}
-
 static void
 index_domains(struct directory *directory, const json_t *account, bool add)
 {
-	const char *id = text(account, "id");
+	const char *id = json_text(account, "id");
 	const json_t *domains = json_object_get(account, "domains");
 	json_t *domain;
 	size_t i;
 
 	json_array_foreach(domains, i, domain)
 	{
-		const char *name = text(domain, "name");
+		const char *name = json_text(domain, "name");
 		const char *owner = name ? directory_domain_owner(directory, name) : NULL;
 
 		if (!name || !id)
@@ -76,7 +72,7 @@ index_domains(struct directory *directory, const json_t *account, bool add)
 static void
 index_member(struct directory *directory, const char *key, const json_t *entry, bool add)
 {
-	const char *account = text(entry, "account");
+	const char *account = json_text(entry, "account");
 	json_t *keys = account ? json_object_get(directory->members, account) : NULL;
 
 	if (!account)
@@ -162,7 +158,7 @@ directory_notes(const struct directory *directory)
 const char *
 directory_owner(const struct directory *directory)
 {
-	const char *id = text(directory_entry(directory, OWNER_KEY), "id");
+	const char *id = json_text(directory_entry(directory, OWNER_KEY), "id");
 
 	return id && strlen(id) == OWNER_ID_LENGTH ? id : "";
 }
@@ -194,19 +190,13 @@ directory_has_accounts(const struct directory *directory)
 const char *
 directory_domain_owner(const struct directory *directory, const char *domain)
 {
-	return text(directory->domains, domain);
+	return json_text(directory->domains, domain);
 }
 
 json_t *
 directory_members(const struct directory *directory, const char *account)
 {
 	return json_object_get(directory->members, account);
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 json_t *
@@ -219,7 +209,7 @@ directory_accounts(const struct directory *directory)
 
 	json_object_foreach(directory->entries, key, value) if (strncmp(key, "account/", 8) == 0)
 		ids[count++] = key + 8;
-	qsort(ids, count, sizeof *ids, compare);
+	qsort(ids, count, sizeof *ids, text_order);
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, json_string(ids[i]));
 	free(ids);
@@ -229,7 +219,7 @@ directory_accounts(const struct directory *directory)
 bool
 account_is_deleted(const json_t *account)
 {
-	const char *status = json_string_value(json_object_get(account, "status"));
+	const char *status = json_text(account, "status");
 
 	return status && strcmp(status, "deleted") == 0;
 }

@@ -19,6 +19,7 @@
 #include <jansson.h>
 
 #include "control/config/directory.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/redis/redis.h"
@@ -311,7 +312,7 @@ drop_domains(struct batch *batch, const char *id, const json_t *keep)
 static bool
 is_of_deleted(const struct documents *documents, const json_t *member)
 {
-	const char *id = json_string_value(json_object_get(member, "account"));
+	const char *id = json_text(member, "account");
 
 	return id && account_is_deleted(directory_get(documents->directory, "account", id));
 }

@@ -9,6 +9,7 @@
 
 #include "control/http/api_private.h"
 #include "control/http/route.h"
+#include "shared/base/json_text.h"
 #include "shared/base/text.h"
 
 bool
@@ -86,7 +87,7 @@ request_take_claimed(struct exchange *exchange)
 		evhttp_request_get_input_headers(exchange->request), "X-Shout-Operator");
 
 	if (!name)
-		name = json_string_value(json_object_get(exchange->body, "by"));
+		name = json_text(exchange->body, "by");
 	if (name)
 		text_clean(exchange->claimed, sizeof exchange->claimed, 0, name, strlen(name));
 }

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "shared/base/date.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 #include "shared/config/config.h"
@@ -255,12 +256,6 @@ pick_may(const struct event_pick *pick, const char *line, size_t length)
 	return true;
 }
 
-static const char *
-text_at(const json_t *event, const char *key)
-{
-	return json_string_value(json_object_get(event, key));
-}
-
 static bool
 is_named(const char *list, const char *name)
 {
@@ -306,7 +301,7 @@ any_recipient(const json_t *event, const char *wanted,
 	json_array_foreach(to, i,
 		item) if (matches(wanted,
 				  json_is_string(item) ? json_string_value(item)
-						       : text_at(item, "address"))) return true;
+						       : json_text(item, "address"))) return true;
 	return false;
 }
 
@@ -322,20 +317,20 @@ field_matches(const struct event_pick *pick, enum pick_field field, const json_t
 	const char *wanted = pick->text[field], *text;
 
 	switch (field) {
-	case PICK_ID: return is_text(wanted, text_at(event, "id"));
-	case PICK_EVENT: text = text_at(event, "event"); return text && is_named(wanted, text);
-	case PICK_ACCOUNT: return is_text(wanted, text_at(event, "account"));
+	case PICK_ID: return is_text(wanted, json_text(event, "id"));
+	case PICK_EVENT: text = json_text(event, "event"); return text && is_named(wanted, text);
+	case PICK_ACCOUNT: return is_text(wanted, json_text(event, "account"));
 	case PICK_USERNAME:
-		return is_text(wanted, text_at(event, "username")) ||
-			is_text(wanted, text_at(event, "credential"));
-	case PICK_CLIENT: text = text_at(event, "client"); return text && is_client(pick, text);
+		return is_text(wanted, json_text(event, "username")) ||
+			is_text(wanted, json_text(event, "credential"));
+	case PICK_CLIENT: text = json_text(event, "client"); return text && is_client(pick, text);
 	case PICK_FROM:
-		return is_mailbox(wanted, text_at(event, "from")) ||
-			(*wanted && is_mailbox(wanted, text_at(event, "header_from")));
+		return is_mailbox(wanted, json_text(event, "from")) ||
+			(*wanted && is_mailbox(wanted, json_text(event, "header_from")));
 	case PICK_TO: return any_recipient(event, wanted, is_mailbox);
 	default:
-		return is_in_domain(wanted, text_at(event, "from")) ||
-			is_in_domain(wanted, text_at(event, "header_from")) ||
+		return is_in_domain(wanted, json_text(event, "from")) ||
+			is_in_domain(wanted, json_text(event, "header_from")) ||
 			any_recipient(event, wanted, is_in_domain);
 	}
 }
@@ -343,7 +338,7 @@ field_matches(const struct event_pick *pick, enum pick_field field, const json_t
 uint64_t
 event_time_us(const json_t *event)
 {
-	const char *text = text_at(event, "time");
+	const char *text = json_text(event, "time");
 	uint64_t us = 0;
 
 	return text && date_read(text, 0, &us) == 0 ? us : 0;

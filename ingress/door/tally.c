@@ -147,16 +147,6 @@ tally_free(struct tally **tally_ref)
 
 /* ---- what is the same ---- */
 
-static void
-copy_text(char *out, size_t size, const char *from)
-{
-	size_t length = from ? strnlen(from, size - 1) : 0;
-
-	if (length)
-		memcpy(out, from, length);
-	out[length] = '\0';
-}
-
 /* Copies whole addresses, as many as there is room for. */
 static void
 copy_list(char out[TALLY_TO_SIZE], const char *list)
@@ -215,14 +205,14 @@ fill(struct entry *entry, const struct tally_case *given)
 	entry->kind = given->kind;
 	entry->has_from = given->from;
 	entry->recipients = given->recipients;
-	copy_text(entry->client, sizeof entry->client, given->client);
-	copy_text(entry->account, sizeof entry->account, given->account);
-	copy_text(entry->username, sizeof entry->username, given->username);
-	copy_text(entry->helo, sizeof entry->helo, given->helo);
-	copy_text(entry->command, sizeof entry->command, given->command);
-	copy_text(entry->reason, sizeof entry->reason, given->reason);
-	copy_text(entry->from, sizeof entry->from, given->from);
-	copy_text(entry->reply, sizeof entry->reply, reply);
+	text_copy(entry->client, sizeof entry->client, given->client);
+	text_copy(entry->account, sizeof entry->account, given->account);
+	text_copy(entry->username, sizeof entry->username, given->username);
+	text_copy(entry->helo, sizeof entry->helo, given->helo);
+	text_copy(entry->command, sizeof entry->command, given->command);
+	text_copy(entry->reason, sizeof entry->reason, given->reason);
+	text_copy(entry->from, sizeof entry->from, given->from);
+	text_copy(entry->reply, sizeof entry->reply, reply);
 	copy_list(entry->to, given->to);
 	copy_like(entry->like, sizeof entry->like, reply);
 	copy_code(entry->code, reply);

@@ -30,12 +30,6 @@ struct reader {
 	size_t length;
 };
 
-static bool
-is_white(char c)
-{
-	return is_blank(c) || c == '\r' || c == '\n';
-}
-
 /* The word at `at`; false when there is none. One without its "?=" ends at the next blank. */
 static bool
 word_parse(struct reader *reader, const char *at, struct word *word)

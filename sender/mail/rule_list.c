@@ -15,6 +15,7 @@
 #include "sender/mail/item.h"
 #include "sender/mail/sender.h"
 #include "sender/waiting/deferral.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
 
@@ -38,7 +39,7 @@ rule_free(struct rule *rule)
 static char *
 text_of(const json_t *object, const char *name)
 {
-	const char *text = json_string_value(json_object_get(object, name));
+	const char *text = json_text(object, name);
 
 	return text && *text ? xstrdup(text) : NULL;
 }
@@ -56,7 +57,7 @@ struct rule *
 rule_parse(const char *key, const char *text)
 {
 	json_t *json = json_loads(text, 0, NULL);
-	int action = action_of(json_string_value(json_object_get(json, "action")));
+	int action = action_of(json_text(json, "action"));
 	struct rule *rule = xcalloc(1, sizeof *rule);
 	const char *field;
 

@@ -99,16 +99,6 @@ static const char *const error_classes[] = {
 	[STEP_DOT] = "lost",
 };
 
-static void
-set_text(char *out, size_t size, const char *text)
-{
-	size_t length = text ? strnlen(text, size - 1) : 0;
-
-	if (length)
-		memcpy(out, text, length);
-	out[length] = '\0';
-}
-
 static enum reply_class
 reply_class(const struct reply *reply)
 {
@@ -151,7 +141,7 @@ set_enhanced(struct outcome *out, const struct reply *reply)
 
 	if (enhanced[0] != class_of[out->kind])
 		enhanced = generic[out->kind];
-	set_text(out->enhanced, sizeof out->enhanced, enhanced);
+	text_copy(out->enhanced, sizeof out->enhanced, enhanced);
 }
 
 void
@@ -167,8 +157,8 @@ outcome_from_reply(
 	out->tls[0] = '\0';
 	set_enhanced(out, reply);
 	class_of_reply(out->class, reply->code, reply->enhanced);
-	set_text(out->text, sizeof out->text, reply->text);
-	set_text(out->host, sizeof out->host, host);
+	text_copy(out->text, sizeof out->text, reply->text);
+	text_copy(out->host, sizeof out->host, host);
 }
 
 static bool
@@ -224,8 +214,8 @@ void
 outcome_from_error(struct outcome *out, enum outcome_step step, const char *text, const char *host)
 {
 	outcome_defer(out, SCOPE_SITE, error_codes[step], text);
-	set_text(out->class, sizeof out->class, error_classes[step]);
-	set_text(out->host, sizeof out->host, host);
+	text_copy(out->class, sizeof out->class, error_classes[step]);
+	text_copy(out->host, sizeof out->host, host);
 }
 
 static void
@@ -237,9 +227,9 @@ outcome_ours(struct outcome *out, enum outcome_kind kind, enum outcome_scope sco
 	out->retry_now = out->local = out->ambiguous = out->relayed = false;
 	out->code = 0;
 	out->host[0] = out->tls[0] = '\0';
-	set_text(out->enhanced, sizeof out->enhanced, enhanced);
-	set_text(out->class, sizeof out->class, "ours");
-	set_text(out->text, sizeof out->text, text);
+	text_copy(out->enhanced, sizeof out->enhanced, enhanced);
+	text_copy(out->class, sizeof out->class, "ours");
+	text_copy(out->text, sizeof out->text, text);
 }
 
 void
@@ -247,7 +237,7 @@ outcome_bounce(struct outcome *out, const char *enhanced, const char *text)
 {
 	outcome_ours(out, OUTCOME_BOUNCE, SCOPE_MESSAGE, enhanced, text);
 	if (strncmp(enhanced, "5.1.", 4) == 0 || strcmp(enhanced, "5.4.4") == 0)
-		set_text(out->class, sizeof out->class, "dns"); /* no such domain, or no host */
+		text_copy(out->class, sizeof out->class, "dns"); /* no such domain, or no host */
 }
 
 void
@@ -269,8 +259,8 @@ outcome_recall(struct outcome *out, const char *text, const char *host, const ch
 	struct reply reply;
 
 	outcome_defer(out, SCOPE_SITE, "4.4.0", text);
-	set_text(out->host, sizeof out->host, host);
-	set_text(out->class, sizeof out->class, class);
+	text_copy(out->host, sizeof out->host, host);
+	text_copy(out->class, sizeof out->class, class);
 	reply_start(&reply);
 	if (strspn(text, "0123456789") != 3 ||
 		reply_line(&reply, text, strlen(text), NULL, NULL) <= 0)
@@ -285,7 +275,7 @@ outcome_hide_addresses(struct outcome *out)
 	char text[sizeof out->text], *save = text, *word;
 	size_t length = 0;
 
-	set_text(text, sizeof text, out->text);
+	text_copy(text, sizeof text, out->text);
 	while ((word = strsep(&save, " "))) {
 		const char *shown = strchr(word, '@') ? "..." : word;
 

@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
 #include "shared/mail/address.h"
@@ -60,7 +61,7 @@ account_has_domain(const struct account *account, const char *domain, size_t len
 static char *
 text_of(const json_t *object, const char *key)
 {
-	const char *text = json_string_value(json_object_get(object, key));
+	const char *text = json_text(object, key);
 
 	return xstrdup(text ? text : "");
 }
@@ -107,13 +108,13 @@ take_domains(struct account *account, const json_t *list)
 static struct account *
 take_account(const json_t *object)
 {
-	const char *status = json_string_value(json_object_get(object, "status"));
-	const char *policy = json_string_value(json_object_get(object, "policy"));
-	const char *display = json_string_value(json_object_get(object, "display_address"));
+	const char *status = json_text(object, "status");
+	const char *policy = json_text(object, "policy");
+	const char *display = json_text(object, "display_address");
 	const json_t *limits = json_object_get(object, "limits");
 	struct account *account;
 
-	if (!status || !json_string_value(json_object_get(object, "id")))
+	if (!status || !json_text(object, "id"))
 		return NULL;
 	account = xcalloc(1, sizeof *account);
 	account->references = 1;

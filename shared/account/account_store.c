@@ -34,6 +34,7 @@
 
 #include "shared/account/account_memory.h"
 #include "shared/account/owner.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/redis/redis.h"
@@ -176,8 +177,8 @@ static bool
 take_grant(struct cached *entry, const char *text, size_t length)
 {
 	json_t *object = json_loadb(text, length, 0, NULL);
-	const char *account = json_string_value(json_object_get(object, "account"));
-	const char *verifier = json_string_value(json_object_get(object, "verifier"));
+	const char *account = json_text(object, "account");
+	const char *verifier = json_text(object, "verifier");
 
 	if (account) {
 		entry->account_id = xstrdup(account);

@@ -238,8 +238,7 @@ void
 limits_on_told(void *arg, int err, const struct redis_reply *reply)
 {
 	(void)arg;
-	if (!err && redis_reply_kind(reply) == REDIS_ERR)
-		LOG_WARN("limits: Redis refuses the script", "error", redis_reply_str(reply, NULL));
+	redis_log_refusal((void *)"limits: Redis refuses the script", err, reply);
 }
 
 static int64_t

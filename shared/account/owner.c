@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 
 static struct {
@@ -77,9 +78,9 @@ owner_on_entry(void *arg, const char *key, const char *json)
 		set_unread(false);
 	} else if (strcmp(key, OWNER_KEY) == 0) {
 		entry = json ? json_loads(json, 0, NULL) : NULL;
-		id = json_string_value(json_object_get(entry, "id"));
+		id = json_text(entry, "id");
 		owner_set(id ? id : "");
-		secret = json_string_value(json_object_get(entry, "secret"));
+		secret = json_text(entry, "secret");
 		set_secret(secret ? secret : id);
 		json_decref(entry);
 	}

@@ -22,6 +22,8 @@
 #define TIMEOUT_MS 2000
 #define KEY_SIZE 320
 
+static char refused[] = "scores: Redis refuses the script";
+
 const char *const score_names[SCORES] = { "recipients", "hard_bounces", "unknown_users", "viruses",
 	"alerts" };
 const char *const score_windows[SCORE_WINDOWS] = { "5m", "1h", "24h", "7d" };
@@ -56,14 +58,6 @@ run(struct redis *redis, const char *account, const uint64_t n[SCORES], redis_cb
 	redis_run(redis, &script, TIMEOUT_MS, cb, arg, 1, 1 + SCORES, argv);
 }
 
-static void
-on_added(void *arg, int err, const struct redis_reply *reply)
-{
-	(void)arg;
-	if (!err && redis_reply_kind(reply) == REDIS_ERR)
-		LOG_WARN("scores: Redis refuses the script", "error", redis_reply_str(reply, NULL));
-}
-
 /* Sends all counts, or drops them. */
 static void
 let_go(struct scores *scores, bool send)
@@ -73,7 +67,7 @@ let_go(struct scores *scores, bool send)
 	HASH_ITER (hh, scores->gathered, at, next) {
 		HASH_DEL(scores->gathered, at);
 		if (send)
-			run(scores->redis, at->account, at->n, on_added, NULL);
+			run(scores->redis, at->account, at->n, redis_log_refusal, refused);
 		free(at->account);
 		free(at);
 	}
@@ -149,7 +143,7 @@ on_read(void *arg, int err, const struct redis_reply *reply)
 
 	free(arg);
 	if (!err && redis_reply_count(reply) != SCORE_WINDOWS * SCORES) {
-		on_added(NULL, 0, reply);
+		redis_log_refusal(refused, 0, reply);
 		err = -EPROTO;
 	}
 	for (size_t i = 0; !err && i < SCORE_WINDOWS * SCORES; i++)

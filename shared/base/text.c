@@ -112,3 +112,19 @@ text_is(const char *text, size_t length, const char *word)
 {
 	return strlen(word) == length && strncasecmp(text, word, length) == 0;
 }
+
+void
+text_copy(char *out, size_t size, const char *text)
+{
+	size_t length = text ? strnlen(text, size - 1) : 0;
+
+	if (length)
+		memcpy(out, text, length);
+	out[length] = '\0';
+}
+
+int
+text_order(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}

@@ -36,6 +36,12 @@ is_blank(char c)
 }
 
 static inline bool
+is_white(char c)
+{
+	return is_blank(c) || c == '\r' || c == '\n';
+}
+
+static inline bool
 is_digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -58,6 +64,12 @@ is_control(char c)
 {
 	return (unsigned char)c < 0x20 || c == 0x7f;
 }
+
+/* Copies the text into `out` of `size` bytes, cut when it does not fit. NULL is "". */
+void text_copy(char *out, size_t size, const char *text);
+
+/* For qsort() of an array of texts. */
+int text_order(const void *a, const void *b);
 
 /* Whether the (pointer, length) text is `word`, in any case. */
 bool text_is(const char *text, size_t length, const char *word);

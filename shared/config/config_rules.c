@@ -105,24 +105,24 @@ wrong_master(const char *text)
 		: "is not a name that a sentinel may have for a master: letters, digits, . - _";
 }
 
-static const char *
-wrong_listen(const char *text)
+static bool
+is_port(const char *text)
 {
 	struct net_address address;
 
-	if (net_parse(text, &address) == 0 && address.sa.ss_family != AF_UNIX)
-		return NULL;
-	return "is not address:port, like 0.0.0.0:25 or [::]:25";
+	return net_parse(text, &address) == 0 && address.sa.ss_family != AF_UNIX;
+}
+
+static const char *
+wrong_listen(const char *text)
+{
+	return is_port(text) ? NULL : "is not address:port, like 0.0.0.0:25 or [::]:25";
 }
 
 static const char *
 wrong_resolver(const char *text)
 {
-	struct net_address address;
-
-	if (net_parse(text, &address) == 0 && address.sa.ss_family != AF_UNIX)
-		return NULL;
-	return "is not address:port, like 192.0.2.53:53";
+	return is_port(text) ? NULL : "is not address:port, like 192.0.2.53:53";
 }
 
 static const char *

@@ -120,12 +120,6 @@ struct words {
 	size_t count;
 };
 
-static bool
-is_white(char c)
-{
-	return is_blank(c) || c == '\r' || c == '\n';
-}
-
 /* Skips a comment; they nest. False when it does not end. */
 static bool
 skip_comment(struct list *list)

@@ -47,6 +47,8 @@ size_t redis_reply_count(const struct redis_reply *reply);
 const struct redis_reply *redis_reply_at(const struct redis_reply *reply, size_t i);
 
 typedef void (*redis_cb)(void *arg, int err, const struct redis_reply *reply);
+/* For commands whose answer nobody awaits: logs `message`, a text, when Redis refuses. */
+void redis_log_refusal(void *message, int err, const struct redis_reply *reply);
 
 /* Connects in the background and stays connected. Options are copied. */
 struct redis *redis_new(struct loop *loop, const struct redis_options *options);

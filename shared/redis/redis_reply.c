@@ -6,6 +6,7 @@
 #include <hiredis/hiredis.h>
 
 #undef REDIS_ERR /* hiredis's status code has the name of a kind of reply */
+#include "shared/base/log.h"
 #include "shared/redis/redis.h"
 
 static const redisReply *
@@ -56,4 +57,11 @@ redis_reply_at(const struct redis_reply *reply, size_t i)
 {
 	assert(i < redis_reply_count(reply));
 	return (const struct redis_reply *)inner(reply)->element[i];
+}
+
+void
+redis_log_refusal(void *message, int err, const struct redis_reply *reply)
+{
+	if (!err && redis_reply_kind(reply) == REDIS_ERR)
+		LOG_WARN(message, "error", redis_reply_str(reply, NULL));
 }

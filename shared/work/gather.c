@@ -32,6 +32,8 @@
 #define KEY_SIZE 700
 #define DUE "notices:{held}:due"
 
+static char refused[] = "notices: Redis refuses a script";
+
 #define NOW                                                                                        \
 	"local time = redis.call('TIME')\n"                                                        \
 	"local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
@@ -114,21 +116,13 @@ list_key(char key[KEY_SIZE], const char *to)
 	snprintf(key, KEY_SIZE, "notices:{held}:list:%s", to);
 }
 
-static void
-on_told(void *arg, int err, const struct redis_reply *reply)
-{
-	(void)arg;
-	if (!err && redis_reply_kind(reply) == REDIS_ERR)
-		LOG_WARN("notices: Redis refuses a script", "error", redis_reply_str(reply, NULL));
-}
-
 /* The notice is sent singly unless Redis has surely stored it. */
 static void
 on_added(void *arg, int err, const struct redis_reply *reply)
 {
 	struct asked *asked = arg;
 
-	on_told(NULL, err, reply);
+	redis_log_refusal(refused, err, reply);
 	asked->cb(asked->arg,
 		err || redis_reply_kind(reply) != REDIS_INT || redis_reply_int(reply) != 0);
 	free(asked);
@@ -216,8 +210,8 @@ gather_done(struct gather *gather, struct gathered *gathered, int err)
 		argv[3] = gathered->cut ? "1" : MANY;
 		for (size_t i = 0; i < gathered->count; i++)
 			argv[4 + i] = gathered->entries[i].key;
-		redis_run(
-			gather->redis, &done_script, TIMEOUT_MS, on_told, NULL, 2, (int)argc, argv);
+		redis_run(gather->redis, &done_script, TIMEOUT_MS, redis_log_refusal, refused, 2,
+			(int)argc, argv);
 		free(argv);
 		timer_soon(&gather->poll); /* another mailbox may be due */
 	}
@@ -235,7 +229,7 @@ on_taken(void *arg, int err, const struct redis_reply *reply)
 	if (!gather)
 		return;
 	gather->taking = NULL;
-	on_told(NULL, err, reply);
+	redis_log_refusal(refused, err, reply);
 	if (err || redis_reply_count(reply) != 2)
 		return;
 	gathered = gathered_new(

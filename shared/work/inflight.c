@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "shared/base/json.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/timer.h"
@@ -41,20 +42,12 @@ struct inflight_reporter {
 };
 
 static void
-on_told(void *arg, int err, const struct redis_reply *reply)
-{
-	(void)arg;
-	if (!err && redis_reply_kind(reply) == REDIS_ERR)
-		LOG_WARN("what is in hand cannot be told: Redis refuses", "error",
-			redis_reply_str(reply, NULL));
-}
-
-static void
 tell(struct inflight_reporter *r, const char *text)
 {
 	const char *argv[] = { KEY, r->field, text };
 
-	redis_run(r->redis, &script, TIMEOUT_MS, on_told, NULL, 1, 3, argv);
+	redis_run(r->redis, &script, TIMEOUT_MS, redis_log_refusal,
+		(void *)"what is in hand cannot be told: Redis refuses", 1, 3, argv);
 	free(r->told);
 	r->told = xstrdup(text);
 	r->told_ms = clock_mono_ms();
@@ -170,7 +163,7 @@ take_mail(struct inflight *seen, json_t *list, json_t *node)
 
 	json_array_foreach(list, i, entry)
 	{
-		const char *id = json_string_value(json_object_get(entry, "id"));
+		const char *id = json_text(entry, "id");
 
 		if (!id)
 			continue;
@@ -234,7 +227,7 @@ take_sites(struct inflight *seen, json_t *list)
 
 	json_array_foreach(list, i, entry)
 	{
-		const char *name = json_string_value(json_object_get(entry, "site"));
+		const char *name = json_text(entry, "site");
 
 		if (!name)
 			continue;
@@ -331,8 +324,8 @@ inflight_find(
 	id_format(id, text);
 	json_array_foreach(json_object_get(seen->mail, text), i, entry)
 	{
-		const char *at = json_string_value(json_object_get(entry, "site"));
-		const char *in = json_string_value(json_object_get(entry, "stage"));
+		const char *at = json_text(entry, "site");
+		const char *in = json_text(entry, "stage");
 
 		if ((!site || (at && !strcmp(at, site))) && (!stage || (in && !strcmp(in, stage))))
 			return entry;

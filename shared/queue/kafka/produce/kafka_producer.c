@@ -145,28 +145,17 @@ hand_over(struct kafka_producer *producer, struct kafka_message *message)
 		refuse(producer, message, err);
 }
 
+/* The message goes now, waits for others, or is refused. */
 static void
-produce_large(struct kafka_producer *producer, struct kafka_message *message)
+produce_in_turn(
+	struct kafka_producer *producer, enum kafka_lane lane, struct kafka_message *message)
 {
 	int may_go;
 
 	pthread_mutex_lock(&producer->lock);
-	may_go = kafka_large_enter(&producer->large, message);
+	may_go = lane == LANE_LARGE ? kafka_large_enter(&producer->large, message)
+				    : kafka_gate_enter(&producer->gates, message);
 	metric_set(producer->tally.large_waiting, (int64_t)producer->large.waiting);
-	pthread_mutex_unlock(&producer->lock);
-	if (may_go > 0)
-		hand_over(producer, message);
-	else if (may_go < 0)
-		refuse(producer, message, may_go);
-}
-
-static void
-produce_small(struct kafka_producer *producer, struct kafka_message *message)
-{
-	int may_go;
-
-	pthread_mutex_lock(&producer->lock);
-	may_go = kafka_gate_enter(&producer->gates, message);
 	pthread_mutex_unlock(&producer->lock);
 	if (may_go > 0)
 		hand_over(producer, message);
@@ -259,10 +248,8 @@ kafka_produce(struct kafka_producer *producer, struct kafka_message *message)
 	message->answered = false;
 	message->timed.le_prev = NULL;
 	metric_add(producer->tally.in_flight, 1);
-	if (lane == LANE_LARGE)
-		produce_large(producer, message);
-	else if (lane == LANE_SMALL && message->partition >= 0)
-		produce_small(producer, message);
+	if (lane == LANE_LARGE || (lane == LANE_SMALL && message->partition >= 0))
+		produce_in_turn(producer, lane, message);
 	else
 		hand_over(producer, message);
 }
