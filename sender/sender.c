@@ -28,7 +28,6 @@
 #include "sender/mail/mail_end.h"
 #include "sender/mail/mail_partition.h"
 #include "sender/mail/provider.h"
-#include "sender/mail/pump.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/suspend.h"
 #include "sender/operator/rule.h"

@@ -1,11 +1,19 @@
 /*
- * admit.c - a session's dealings with the door: whether it may begin, go on, and stay.
+ * admit.c - who a session's client is, and whether it may begin, go on, and stay.
  *
  * ingress:  session, cmd_*.c -> [admit] -> door
+ *           cmd_hello, cmd_mail -> [admit] -> account store -> back by session id
+ *
+ * A session speaks for the account of its credential, else for that of its address. The account is
+ * asked for anew for every message (the store's copies are seconds old at most), so that a
+ * suspension reaches sessions that stay open for days. While Redis does not answer, or holds
+ * records that cannot be read, a known session stays known, and refusals are temporary.
  */
 #include "ingress/session/session_private.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "shared/metrics/metrics.h"
 
@@ -37,31 +45,27 @@ end_refused(struct session *session, struct turned_away away)
 	session_close(session);
 }
 
+static bool
+spend(struct session *session, enum door_rate rate, const char *text)
+{
+	if (guest_spend(session->guest, rate))
+		return true;
+	end_refused(session, (struct turned_away){ text, REFUSE_RATE });
+	return false;
+}
+
 bool
 session_may_shake(struct session *session)
 {
-	static const struct turned_away away = {
-		"421 4.7.0 Too many TLS handshakes from your address in a minute", REFUSE_RATE
-	};
-
-	if (guest_spend(session->guest, RATE_HANDSHAKES))
-		return true;
-	end_refused(session, away);
-	return false;
+	return spend(session, RATE_HANDSHAKES,
+		"421 4.7.0 Too many TLS handshakes from your address in a minute");
 }
 
 bool
 session_may_try(struct session *session)
 {
-	static const struct turned_away away = {
-		"421 4.7.0 Too many commands without mail from your address in a minute",
-		REFUSE_RATE
-	};
-
-	if (guest_spend(session->guest, RATE_COMMANDS))
-		return true;
-	end_refused(session, away);
-	return false;
+	return spend(session, RATE_COMMANDS,
+		"421 4.7.0 Too many commands without mail from your address in a minute");
 }
 
 void
@@ -132,4 +136,77 @@ session_turn_out(void *arg)
 			"421 4.3.2 Idle, and others need this connection");
 	else
 		session_close(session);
+}
+
+/* The account. */
+
+static void
+set_account(struct session *session, struct account *account)
+{
+	struct account *old = session->account;
+
+	session->account = account ? account_ref(account) : NULL;
+	account_unref(old);
+}
+
+static void
+identified(struct session *session, int err, struct account *account)
+{
+	void (*then)(struct session * session) = session->then;
+
+	session->then = NULL;
+	if (err == -EAGAIN && session->account) {
+		session->known = KNOWN_YES;
+	} else {
+		set_account(session, err == 0 ? account : NULL);
+		session->known = err == 0 ? KNOWN_YES : err == -EAGAIN ? KNOWN_UNSURE : KNOWN_NO;
+	}
+	then(session);
+}
+
+static void
+on_address(void *arg, int err, struct account *account)
+{
+	struct session *session = session_find(arg);
+
+	if (session && session->then)
+		identified(session, err, account);
+}
+
+static void
+on_user(void *arg, int err, struct account *account, const char *verifier, bool enabled)
+{
+	struct session *session = session_find(arg);
+
+	(void)verifier;
+	if (!session || !session->then)
+		return;
+	if (err == 0 && !enabled) {
+		err = account_store_sure(session->worker->accounts) ? -ENOENT : -EAGAIN;
+		set_account(session, NULL);
+	}
+	identified(session, err, account);
+}
+
+void
+session_identify(struct session *session, void (*then)(struct session *session))
+{
+	struct account_store *accounts = session->worker->accounts;
+
+	session->then = then;
+	if (session->credential)
+		account_by_user(accounts, session->credential, on_user, session_arg(session));
+	else
+		account_by_address(accounts, &session->client, on_address, session_arg(session));
+}
+
+bool
+session_may_auth(const struct session *session)
+{
+	const struct listen_config *listen = session->listener->config;
+
+	if (session->tls[0] || listen->auth_without_tls == AUTH_ALWAYS)
+		return listen->auth;
+	return listen->auth && listen->auth_without_tls == AUTH_KNOWN_ADDRESSES &&
+		session->known == KNOWN_YES;
 }

@@ -147,10 +147,6 @@ bool session_alone(struct session *session, const char *verb);
 /* Forgets what the client said before TLS (RFC 3207 4.2). */
 void session_forget(struct session *session);
 void session_discard_input(struct session *session);
-/* identify.c. Calls `then`, at once or later, with session->account or session->known up to date.
- */
-void session_identify(struct session *session, void (*then)(struct session *session));
-bool session_may_auth(const struct session *session);
 
 /* admit.c. Sets the client's address. */
 void session_set_client(struct session *session, const struct net_address *client);
@@ -169,6 +165,10 @@ bool session_may_shake(struct session *session);
 /* Whether the client's address may have another command that leads nowhere; false after ending the
  * session. */
 bool session_may_try(struct session *session);
+/* Calls `then`, at once or later, with session->account or session->known up to date.
+ */
+void session_identify(struct session *session, void (*then)(struct session *session));
+bool session_may_auth(const struct session *session);
 
 void session_banner(struct session *session);
 void on_session_tls(void *arg, const char *error);

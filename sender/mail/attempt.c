@@ -12,11 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/mail/blame.h"
 #include "sender/mail/item.h"
 #include "sender/mail/ledger.h"
 #include "sender/mail/pass.h"
-#include "sender/mail/pump.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/settle_end.h"
 #include "sender/mail/suspend.h"

@@ -1,7 +1,7 @@
 /*
  * item.c - a mail and its items in memory: made, filled, shown as rows, and gone.
  *
- * mail, routing, pass, settle -> [item] -> blame, deferral
+ * mail, routing, pass, settle -> [item] -> poison, deferral
  *
  * Other files decide what is done with mails and items: nothing here begins or ends a step.
  */
@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/mail/blame.h"
 #include "sender/mail/sender.h"
 #include "sender/policy/outcome.h"
 #include "sender/policy/retry.h"
@@ -73,6 +72,39 @@ mail_free_if_done(struct mail *mail)
 	else
 		envelope_free(mail->envelope);
 	free(mail);
+}
+
+void
+mail_mark(struct mail *mail)
+{
+	if (!mail->marks++)
+		poison_resume(mail->sender->poison, &mail->work, mail->envelope->id.data);
+}
+
+/* A suspect stays under work while it waits for its turn: no other mail is under work then. */
+void
+mail_unmark(struct mail *mail)
+{
+	if (!--mail->marks && !mail->work.suspect)
+		poison_pause(mail->sender->poison, &mail->work);
+}
+
+void
+item_mark(struct item *item)
+{
+	if (item->marked)
+		return;
+	item->marked = true;
+	mail_mark(item->mail);
+}
+
+void
+item_unmark(struct item *item)
+{
+	if (!item->marked)
+		return;
+	item->marked = false;
+	mail_unmark(item->mail);
 }
 
 static bool

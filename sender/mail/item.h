@@ -130,6 +130,12 @@ struct mail {
 struct mail *mail_new(struct sender *sender, Envelope *envelope);
 /* Frees a mail that has neither a record nor items, and nothing under way. */
 void mail_free_if_done(struct mail *mail);
+/* A mail is under work (poison.h) while the mail, or one of its items, is marked. Mail that only
+ * waits in the scheduler is not: there may be thousands. */
+void mail_mark(struct mail *mail);
+void mail_unmark(struct mail *mail);
+void item_mark(struct item *item);
+void item_unmark(struct item *item);
 /* Whether a look-up, an attempt or an answer of the queue is awaited for the mail. */
 bool mail_under_way(const struct mail *mail);
 /* Writes the recipient's domain in lower case; the relay's own when the address has none. */

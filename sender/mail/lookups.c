@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/mail/blame.h"
 #include "sender/mail/item.h"
 #include "sender/mail/rule_list.h"
 #include "sender/mail/sender.h"

@@ -12,10 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/mail/blame.h"
 #include "sender/mail/item.h"
 #include "sender/mail/mail_end.h"
-#include "sender/mail/pump.h"
 #include "sender/mail/remainder.h"
 #include "sender/mail/routing.h"
 #include "sender/mail/rule_list.h"
@@ -186,6 +184,21 @@ mail_hold_harmful(struct mail *mail)
 	mail->busy++;
 	sender->settling++;
 	hold_tell(sender->hold, mail->envelope, harmful, on_hold_told, mail);
+}
+
+/* Whether the mail may be worked on now that its turn has come. False: working on the mail ended
+ * the process too often. */
+static bool
+blame_allows(struct mail *mail)
+{
+	const unsigned strikes = poison_strikes(mail->sender->poison, mail->work.id);
+	struct item *item = mail->row ? TAILQ_FIRST(&mail->items) : NULL;
+
+	if (!item)
+		return strikes < POISON_STRIKES;
+	if (item->crashes < strikes)
+		item->crashes = strikes;
+	return item->crashes < POISON_STRIKES;
 }
 
 /* Arriving. */

@@ -18,7 +18,6 @@
 
 #include "sender/mail/item.h"
 #include "sender/mail/lookups.h"
-#include "sender/mail/pump.h"
 #include "sender/mail/remainder.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/settle.h"

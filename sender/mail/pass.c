@@ -10,10 +10,8 @@
 
 #include <string.h>
 
-#include "sender/mail/blame.h"
 #include "sender/mail/item.h"
 #include "sender/mail/mail_end.h"
-#include "sender/mail/pump.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/settle.h"
 #include "sender/mail/suspend.h"

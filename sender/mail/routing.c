@@ -24,12 +24,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/mail/blame.h"
 #include "sender/mail/item.h"
 #include "sender/mail/lookups.h"
 #include "sender/mail/mail_end.h"
 #include "sender/mail/pass.h"
-#include "sender/mail/pump.h"
 #include "sender/mail/rule_list.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/suspend.h"

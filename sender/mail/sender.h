@@ -94,4 +94,18 @@ struct sender {
 	bool ending; /* no further step of settling begins */
 };
 
+/* Runs the scheduler on the loop's next turn, or (later) in a second. */
+static inline void
+sender_wake(struct sender *sender)
+{
+	timer_soon(&sender->pump);
+}
+
+static inline void
+sender_wake_later(struct sender *sender)
+{
+	if (!timer_is_set(&sender->lease_timer))
+		timer_set(&sender->lease_timer, 1000);
+}
+
 #endif

@@ -25,7 +25,6 @@
 #include "sender/mail/item.h"
 #include "sender/mail/mail_end.h"
 #include "sender/mail/provider.h"
-#include "sender/mail/pump.h"
 #include "sender/mail/rule_list.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/settle_end.h"

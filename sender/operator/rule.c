@@ -23,7 +23,6 @@
 #include "sender/mail/attempt.h"
 #include "sender/mail/item.h"
 #include "sender/mail/mail.h"
-#include "sender/mail/pump.h"
 #include "sender/mail/rule_list.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/settle.h"
