@@ -54,7 +54,7 @@ def test_the_profile_is_enforced(relay):
 def test_a_mail_through_the_service_arrives_and_its_client_is_the_customer(relay, account, door):
     send(relay, f"by door {door}", door=door)
     mail, = harness.wait_for(lambda: relay.find(f"Subject: by door {door}"), 60, "the mail arrives")
-    event = relay.events("--event", "accepted", "--client", CUSTOMER)[-1]
+    event = harness.wait_for(lambda: relay.events("--event", "accepted", "--client", CUSTOMER), 60, "it is told")[-1]
     assert event["client"] == event["credential"] == CUSTOMER and event["account"] == account["account"]
     assert b"Received: " in mail
 
@@ -100,7 +100,7 @@ def test_a_virus_is_held(relay, account):
     send(relay, "virus", NOTE.replace("Good morning.", harness.EICAR.decode()))
     held = harness.wait_for(lambda: relay.shoutctl("queue", "list", "--state", "held")["rows"], 60, "the mail is held")
     assert len(held) == 1
-    event, = relay.events("--event", "held")
+    event, = harness.wait_for(lambda: relay.events("--event", "held"), 60, "it is told")
     assert event["verdict"] == "infected" and event["signature"].startswith("Eicar-Test-Signature")
     assert not relay.find("Subject: virus")
 
