@@ -11,6 +11,7 @@ Prints medians and ratios; figures mean something only within one run."""
 import argparse
 import json
 import pathlib
+import re
 import shutil
 import statistics
 import sys
@@ -43,7 +44,10 @@ class Milter(Server):
 
 
 class PostfixRelay:
-    name = "postfix"
+    name, parts = "postfix", {}
+
+    def counts(self):
+        return {}
 
     def __init__(self, directory, sink_port, scan):
         self.servers, self.scanners, self.port = [], [], free_port()
@@ -100,7 +104,14 @@ class ShoutRelay:
                                          for role in ("control", "sender", "ingress"))
         control.account_add("bench", "a.example", mode="ip", ip="127.0.0.1")
         self.control, self.port = control, ingress.ports["plain"]
+        self.parts = self.processes()
         self.roots = [server.process.pid for server in self.servers()]
+
+    def processes(self):
+        return {**{name: shout.process.pid for name, shout in self.roles.items()}, "redis": self.redis.process.pid}
+
+    def counts(self):
+        return {"commands to redis": int(re.search(r"total_commands_processed:(\d+)", self.redis.run("INFO", "stats"))[1])}
 
     def start_roles(self):
         self.role("all").start()
@@ -129,6 +140,15 @@ class ClusterRelay(ShoutRelay):
         kafka.topics(self.roles["control"].file)
         for shout in self.roles.values():
             shout.start()
+
+    def processes(self):
+        return {**super().processes(), "broker": self.broker.brokers[0].process.pid}
+
+    def counts(self):
+        """The bytes of topics: of one copy, with what has been trimmed."""
+        return {**super().counts(), **{
+            f"bytes in {topic}": sum(log.stat().st_size for log in self.broker.directory.glob(f"*/data/{topic}-*/*.log"))
+            for topic in ("mail.inbound", "mail.ready", "mail.events", "mail.state")}}
 
     def servers(self):
         return [*super().servers(), *self.broker.brokers]
@@ -173,8 +193,7 @@ def case(size, scan, count, rounds, relay):
         for kind, found in runs.items():
             directory = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir="/var/tmp"))
             found.append(one_round(kind, directory, size, count, scan))
-    keys = runs[relay][0].keys()
-    result = {kind.name: {key: median(found, key) for key in keys} for kind, found in runs.items()}
+    result = {kind.name: {key: median(found, key) for key in found[0]} for kind, found in runs.items()}
     ours, theirs = result["shout"], result["postfix"]
     return {
         "size": size, "scan": scan, "rounds": rounds, **result,
@@ -191,6 +210,9 @@ def show(result):
         one = result[name]
         print(f"{name:10}{one['messages_per_s']:10.0f}{one['cpu_us_per_message']:12.0f}"
               f"{one['clamd_us_per_message']:10.0f}{one['accept_p99_ms'] or 0:15.1f}")
+    for key, value in result["shout"].items():
+        if key.startswith(("cpu_us of", "bytes in", "commands to")):
+            print(f"  {key}: {value:.0f}")
     print(f"speed: {result['speed_ratio']:.2f} times Postfix's; CPU a message: "
           f"{result['cpu_ratio']:.3f} of Postfix's", flush=True)
 

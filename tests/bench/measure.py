@@ -115,9 +115,11 @@ def load(port, count, size, sessions=20, to="b@b.example"):
 
 
 def run(relay, sink, count, size):
-    """One run through a relay that is up: a dictionary of figures."""
+    """One run through a relay that is up: a dictionary of figures. `relay.parts` are the pids of its processes by
+    name, for their CPU time each; relay.counts() are numbers that grow, by name."""
     probe = Probe(relay.port, size)
     before, cpu, scan = sink.received, cpu_seconds(relay.roots), cpu_seconds(relay.scanners)
+    parts, counts = {name: cpu_seconds([pid]) for name, pid in relay.parts.items()}, relay.counts()
     start = time.monotonic()
     probe.start()
     load(relay.port, count, size)
@@ -133,4 +135,6 @@ def run(relay, sink, count, size):
         "cpu_us_per_message": 1e6 * (cpu_seconds(relay.roots) - cpu) / total,
         "clamd_us_per_message": 1e6 * (cpu_seconds(relay.scanners) - scan) / total,
         "accept_p99_ms": probe.p99_ms(),
+        **{f"cpu_us of {name}": 1e6 * (cpu_seconds([relay.parts[name]]) - spent) / total for name, spent in parts.items()},
+        **{name: (grown - counts[name]) / total for name, grown in relay.counts().items()},
     }
