@@ -41,7 +41,7 @@ def run_pytest(build, name_filter, kafka):
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider",
                "--junitxml", str(report)]
-    apart = ["tests/kafka", "tests/kubernetes", "tests/compose"]
+    apart = ["tests/kafka", "tests/kubernetes", "tests/compose", "tests/upgrade"]
     command += ["tests/kafka"] if kafka else [*(f"--ignore={one}" for one in apart), "tests"]
     if name_filter:
         command += ["-k", name_filter]
