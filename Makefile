@@ -14,11 +14,13 @@
 #   make test-kafka         the queue of a cluster: unit tests, and tests on real brokers
 #   make test-all           both, with one count
 #   make test-faults-kafka CYCLES=50     every fault of a cluster 50 times, in random order
+#   make test-upgrade OLD=commit         an older Shout gives way to this one under load, on one machine and in a cluster
 #   make test-kubernetes    the Helm chart, on a Kubernetes of one node that is built for it (needs Go and root; the
 #                           programs stay in build/kubernetes); not part of continuous integration
 #   make lint               format, clang-tidy, cppcheck, include directions, metrics, alerts, gcc and clang
 #   make fuzz               every parser for FUZZ_SECONDS (60) each
-#   make test-readme        the commands of README.md, in an empty Debian
+#   make test-readme        the commands of README.md and docs/, in an empty Debian
+#   make book               docs/ as HTML, in build/book; fails on a link that leads nowhere
 #   make install DESTDIR= PREFIX=/usr/local   programs, systemd units, manual pages; `make uninstall` removes them
 #   make deb                the Debian package, in build/deb/
 #   make test-package       the package in an empty Debian: installed, run, upgraded under load, removed, purged
@@ -163,6 +165,25 @@ test-faults-kafka: deps-build-run-demo-test-kafka
 test-kubernetes: deps-build-test-kafka-kubernetes
 	@$(MAKE) --no-print-directory all
 	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -p no:cacheprovider tests/kubernetes $(if $(T),-k '$(T)')
+
+# The oldest commit that is tried; it has to be in this clone.
+OLD ?= 8030068
+OLD_TREE := build/old/$(OLD)
+$(OLD_TREE)/.complete:
+	@rm -rf $(@D) && mkdir -p $(@D)
+	git archive $(OLD) | tar -x -C $(@D)
+	@$(MAKE) --no-print-directory -C $(@D) SAN= B=build all
+	@touch $@
+
+.PHONY: test-upgrade
+test-upgrade: deps-build-run-demo-test-kafka
+	@$(MAKE) --no-print-directory all $(OLD_TREE)/.complete
+	@SHOUT_BUILD=$(CURDIR)/$(B) SHOUT_OLD=$(CURDIR)/$(OLD_TREE)/build $(PYTHON) -m pytest -q -p no:cacheprovider \
+		tests/upgrade
+
+.PHONY: book
+book: deps-book
+	@docs/book.py build/book
 
 .PHONY: test-readme
 test-readme: deps-readme

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Runs the commands of README.md and docs/operation.md, those in ```sh blocks, in an empty Debian 12 that is
-booted for it, with a clock beside it; ends with one line: N passed, N failed.
+"""Runs the commands of README.md and of the pages that describe one machine, those in ```sh blocks, in an empty
+Debian 12 that is booted for it, with a clock beside it; ends with one line: N passed, N failed. docs/book.py says who
+runs blocks with other marks.
 
 The machine has its own systemd and its own network, in which there is only itself: packages come through the
 host's, signatures are a file with EICAR's instead of freshclam's, elsewhere.example is a name of its resolver
@@ -49,7 +50,7 @@ BEFORE = {  # what the internet would have brought, or this machine's first star
 
 def blocks(file):
     """(section, mark, commands) of each ```sh block."""
-    for section in re.split(r"(?m)^## ", (ROOT / file).read_text())[1:]:
+    for section in re.split(r"(?m)^## ", (ROOT / file).read_text()):
         title = section.split("\n", 1)[0]
         for mark, text in re.findall(r"(?ms)^```sh ?([\w-]*)\n(.*?)^```$", section):
             yield title, mark, list(commands(text))
@@ -240,7 +241,7 @@ def try_it(reader, machine):
 
 def install(reader, machine):
     began = time.monotonic()
-    reader.section("README.md", "Install it")
+    reader.section("docs/quickstart.md", "Install it")
     reader.holds("the first mail arrived", lambda: machine.arrived("The first mail"))
     print(f"from an empty Debian to the first mail: {time.monotonic() - began:.0f} s", flush=True)
     reader.holds("its story says so", lambda: machine.has("delivered", machine.words["MESSAGE"]))
@@ -250,11 +251,17 @@ def install(reader, machine):
 
 
 def operate(reader, machine):
-    reader.section("README.md", "Every day")
+    reader.section("docs/quickstart.md", "Every day")
     reader.section("docs/operation.md")
+    machine.must("shoutctl suspend --domain elsewhere.example --reason upgrade")
+    machine.send("Over the upgrade", "Good evening.")
+    reader.section("docs/upgrade.md")
+    reader.section("docs/backup.md")
+    machine.must("shoutctl resume --domain elsewhere.example")
+    reader.holds("mail that waited came over the upgrade and the move", lambda: machine.arrived("Over the upgrade"))
     machine.must("systemctl stop shout; find /var/lib/shout -mindepth 1 -delete; systemctl start shout")
     wait_for(lambda: machine.run("shoutctl account list")[0] == 0, what="the new machine answers")
-    reader.section("docs/operation.md", mark="new-machine")
+    reader.section("docs/backup.md", mark="new-machine")
     reader.holds("the accounts are back", lambda: "Rossi" in machine.run("shoutctl account list")[1])
     machine.send("After the restore", "Good morning.")
     reader.holds("and their logins work", lambda: machine.arrived("After the restore"))
