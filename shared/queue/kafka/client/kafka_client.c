@@ -107,6 +107,8 @@ kafka_conf(const struct config *config)
 	kafka_set(conf, "socket.timeout.ms", "10000");
 	kafka_set(conf, "reconnect.backoff.max.ms", "1000");
 	kafka_set(conf, "log.connection.close", "false");
+	/* Mail in a new partition waits until its consumers and producers have heard of it. */
+	kafka_set(conf, "topic.metadata.refresh.interval.ms", "30000");
 	set_security(conf, config);
 	return conf;
 }
