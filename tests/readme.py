@@ -263,6 +263,7 @@ def operate(reader, machine):
     wait_for(lambda: machine.run("shoutctl account list")[0] == 0, what="the new machine answers")
     reader.section("docs/backup.md", mark="new-machine")
     reader.holds("the accounts are back", lambda: "Rossi" in machine.run("shoutctl account list")[1])
+    machine.must("shoutctl resume --domain elsewhere.example")  # the backup has the suspension
     machine.send("After the restore", "Good morning.")
     reader.holds("and their logins work", lambda: machine.arrived("After the restore"))
 
