@@ -5,18 +5,19 @@
     docs/book.py             checks only
 
 Fails, and names the line, when a link or an anchor leads nowhere, when a page of docs/ is not listed, or when no
-test runs the commands of a ```sh block (tests/readme.py says which marks it knows)."""
+test runs the commands of a ```sh block (RUN_BY)."""
 
 import html
 import pathlib
 import re
+import shutil
 import sys
 
 from markdown_it import MarkdownIt
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INDEX = ROOT / "docs/index.md"
-RUN_BY = {            # the mark after ```sh, and who runs such blocks
+RUN_BY = {            # the mark after ```sh, and who runs such blocks of the pages that it names
     "": "tests/readme.py",
     "new-machine": "tests/readme.py",
     "ci": ".ci/run",
@@ -77,6 +78,7 @@ def read():
 
 
 def faults(pages):
+    runners = {mark: (ROOT / file).read_text() for mark, file in RUN_BY.items()}
     for path in sorted(set((ROOT / "docs").glob("*.md")) - pages.keys()):
         yield f"{path.relative_to(ROOT)}: docs/index.md does not list it"
     for page in pages.values():
@@ -86,13 +88,13 @@ def faults(pages):
             path, anchor = page.target(href)
             if outside(href):
                 continue
-            if path not in pages:
+            if path not in pages and (path.suffix == ".md" or not path.is_file()):
                 yield f"{where}:{line}: {href} is no page of the book"
             elif anchor and anchor not in pages[path].anchors:
                 yield f"{where}:{line}: {href}: there is no such heading"
         for line, info in page.blocks:
             kind, _, mark = info.partition(" ")
-            if kind != "sh" or mark not in RUN_BY:
+            if kind != "sh" or mark not in RUN_BY or (mark != "ci" and str(where) not in runners[mark]):
                 yield f"{where}:{line}: no test runs a block of '{info}'"
 
 
@@ -122,7 +124,10 @@ def write(pages, directory):
             href = link.attrs["href"]
             if not outside(href):
                 path, anchor = page.target(href)
-                link.attrs["href"] = pages[path].file + ("#" + anchor if anchor else "")
+                if path in pages:
+                    link.attrs["href"] = pages[path].file + ("#" + anchor if anchor else "")
+                else:  # a file of the source
+                    link.attrs["href"] = shutil.copy(path, directory / path.name).name
     for page in pages.values():
         body = page.reader.renderer.render(page.tokens, page.reader.options, {})
         (directory / page.file).write_text(

@@ -74,7 +74,7 @@ class Machine:
     def __init__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="shout-readme-", dir="/var/tmp"))
         self.root, self.mails = self.directory / "root", self.directory / "mails"
-        self.processes, self.words, self.nspawn = [], {}, None
+        self.processes, self.words, self.nspawn = [], {"PROVIDER": "mx.elsewhere.example"}, None
 
     def start(self, base):
         subprocess.run(["cp", "-a", base, self.root], check=True)
@@ -204,7 +204,7 @@ class Reader:
         for first, (where, before) in BEFORE.items():
             if text.startswith(first) and (text == first or "make" not in first):
                 self.machine.run(before, where == "outside")
-        text = re.sub(r"\b(?:ACCOUNT|USERNAME|PASSWORD|MESSAGE|WAITING|HELD)\b",
+        text = re.sub(r"\b(?:ACCOUNT|USERNAME|PASSWORD|MESSAGE|PROVIDER|WAITING|HELD)\b",
                       lambda found: self.machine.word(found[0]), text)
         began = time.monotonic()
         status, output = self.machine.run(INSTEAD.get(text, text), text.startswith(FROM_OUTSIDE))
@@ -253,6 +253,8 @@ def install(reader, machine):
 def operate(reader, machine):
     reader.section("docs/quickstart.md", "Every day")
     reader.section("docs/operation.md")
+    reader.section("docs/runbook.md")
+    machine.must(f"shoutctl account enable {machine.words['ACCOUNT']}")
     machine.must("shoutctl suspend --domain elsewhere.example --reason upgrade")
     machine.send("Over the upgrade", "Good evening.")
     reader.section("docs/upgrade.md")
