@@ -21,6 +21,7 @@ RUN_BY = {            # the mark after ```sh, and who runs such blocks of the pa
     "": "tests/readme.py",
     "new-machine": "tests/readme.py",
     "ci": ".ci/run",
+    "kubernetes": "tests/kubernetes/test_page.py",
     "disaster": "tests/e2e/test_disasters.py",
     "cluster": "tests/kafka/test_incidents.py",
 }

@@ -12,7 +12,7 @@ from relay import CHART, Relay
 
 def commands():
     page = (harness.ROOT / "docs/kubernetes.md").read_text()
-    for block in re.findall(r"(?ms)^```sh cluster\n(.*?)^```$", page):
+    for block in re.findall(r"(?ms)^```sh kubernetes\n(.*?)^```$", page):
         yield from re.sub(r"\\\n\s*", "", block).splitlines()
 
 
