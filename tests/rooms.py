@@ -13,8 +13,8 @@ import subprocess
 import sys
 
 BASE = {"shared/base", "shared/metrics"}
-SHARED = BASE | {"shared/http", "shared/process", "shared/mail", "shared/config", "shared/redis", "shared/account", "shared/queue",
-                 "shared/work"}
+SHARED = BASE | {"shared/http", "shared/process", "shared/mail", "shared/config", "shared/redis", "shared/account", "shared/dns",
+                 "shared/queue", "shared/work"}
 KAFKA = "shared/queue/kafka"
 BELOW_KAFKA = BASE | {"shared/mail", "shared/config", "shared/queue"}
 SENDER = SHARED | {"sender/policy"}
@@ -28,6 +28,7 @@ MAY_USE = {
     "shared/process": BASE | {"shared/config"},
     "shared/redis": BASE | {"shared/config"},
     "shared/account": BASE | {"shared/mail", "shared/config", "shared/redis"},
+    "shared/dns": BASE | {"shared/config"},
     "shared/queue": BASE | {"shared/mail", "shared/config"},
     "shared/queue/lmdb": BELOW_KAFKA,
     f"{KAFKA}/client": BELOW_KAFKA,
@@ -52,6 +53,7 @@ MAY_USE = {
     "ingress/verb": SHARED | {"ingress/door", "ingress/message", "ingress/session"},
     "control/look": SHARED,
     "control/config": SHARED,
+    "control/domain": SHARED,
     "control/account": SHARED | {"control/look", "control/config"},
     "control/http": SHARED | {"control/look", "control/config", "control/account"},
     "control/api": SHARED | {"control/look", "control/config", "control/account", "control/http"},

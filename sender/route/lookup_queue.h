@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sender/route/dns.h"
+#include "shared/dns/dns.h"
 
 /* Look-ups under way at the same time, each with a few queries. */
 #define LOOKUPS_MAX 128

@@ -13,7 +13,7 @@
 
 #include <netinet/in.h>
 
-#include "sender/route/dns.h"
+#include "shared/dns/dns.h"
 #include "sender/route/site_private.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"

@@ -3,7 +3,7 @@
  *
  * For our own servers (Redis, clamd), by the system's rules: /etc/hosts, the search domains and the
  * name servers of /etc/resolv.conf. Where mail goes is never asked here: that is
- * sender/route/dns.h.
+ * shared/dns/dns.h.
  */
 #ifndef SHARED_RESOLVE_H
 #define SHARED_RESOLVE_H

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sender/route/answer.h"
+#include "shared/dns/answer.h"
 #include "shared/base/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -5,13 +5,13 @@
  * Each loop has its own struct dns. Answers always come from the loop, never before the call
  * returns.
  */
-#ifndef SENDER_DNS_H
-#define SENDER_DNS_H
+#ifndef SHARED_DNS_H
+#define SHARED_DNS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "sender/route/answer.h"
+#include "shared/dns/answer.h"
 
 struct config;
 struct dns;
@@ -37,8 +37,9 @@ typedef void (*dns_cb)(void *arg, const struct dns_result *result);
  * when the text is no name. */
 int dns_name_ascii(const char *name, char out[ANSWER_NAME_MAX]);
 
-/* Reads dns.forward[] and dns.trust_anchor. NULL after logging why. */
-struct dns *dns_new(struct loop *loop, const struct config *config);
+/* Reads dns.forward[] and dns.trust_anchor. The metrics are named after the role. NULL after
+ * logging why. */
+struct dns *dns_new(struct loop *loop, const struct config *config, const char *role);
 struct loop *dns_loop(const struct dns *dns);
 /* Must not be called from a callback. Queries under way are dropped without their callback. */
 void dns_free(struct dns **dns);

@@ -1,14 +1,14 @@
 /*
  * answer.c - DNS answer packets, as libunbound hands them over.
  *
- * sender:  dns -> [answer] -> site
+ * dns -> [answer] -> sender's sites, control's checks of domains
  *
  * Names may point backwards in the packet (RFC 1035 4.1.4), and only backwards, so reading a name
  * always ends. Names are compared as octets: only a mail host's name has to be a host name. A
  * record that cannot be used is left out, and `why` tells of the first such record. Owns nothing:
  * rdata is the packet's.
  */
-#include "sender/route/answer.h"
+#include "shared/dns/answer.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -218,6 +218,8 @@ record_read(const struct packet *p, const struct rr *rr, struct answer_record *r
 		}
 		memcpy(record->address, record->data, record->data_length);
 		return true;
+	case ANSWER_NS:
+	case ANSWER_PTR:
 	case ANSWER_CNAME: return host_read(p, rr, 0, record->name, out);
 	case ANSWER_MX:
 		if (rr->data_length >= 2)

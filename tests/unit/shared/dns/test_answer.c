@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-#include "sender/route/answer.h"
+#include "shared/dns/answer.h"
 
 /* A packet under construction. */
 struct packet {

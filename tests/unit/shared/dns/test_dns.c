@@ -21,7 +21,7 @@
 #include <cmocka.h>
 #include <event2/event.h>
 
-#include "sender/route/dns.h"
+#include "shared/dns/dns.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
@@ -198,7 +198,7 @@ row_start(const struct row *row, struct loop *loop, struct resolver *resolvers, 
 		resolver_start(&resolvers[i], row->habits[i]);
 		forward[i] = resolvers[i].address;
 	}
-	*dns = dns_new(loop, &config);
+	*dns = dns_new(loop, &config, "sender");
 	assert_non_null(*dns);
 	for (unsigned i = 0; i < row->look_ups; i++) {
 		snprintf(name, sizeof name, "d%u.example", i);

@@ -1,15 +1,18 @@
 /*
  * answer.h - parser of DNS answer packets (RFC 1035 4), as libunbound hands them over. Pure.
  */
-#ifndef SENDER_ANSWER_H
-#define SENDER_ANSWER_H
+#ifndef SHARED_ANSWER_H
+#define SHARED_ANSWER_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 enum {
 	ANSWER_A = 1,
+	ANSWER_NS = 2,
 	ANSWER_CNAME = 5,
+	ANSWER_SOA = 6,
+	ANSWER_PTR = 12,
 	ANSWER_MX = 15,
 	ANSWER_TXT = 16,
 	ANSWER_AAAA = 28,
@@ -23,7 +26,8 @@ struct answer_record {
 	uint16_t type;
 	uint32_t ttl_s;
 	uint16_t preference;        /* MX */
-	char name[ANSWER_NAME_MAX]; /* MX, CNAME: lower case, no trailing dot, "" is the root */
+	char name[ANSWER_NAME_MAX]; /* MX, CNAME, NS, PTR: lower case, no trailing dot, "" is the
+				       root */
 	uint8_t address[16];        /* A (4), AAAA (16) */
 	const uint8_t *data;        /* rdata in the packet */
 	uint16_t data_length;

@@ -1,14 +1,15 @@
 /*
  * dns.c - DNS look-ups by libunbound on our loop.
  *
- * site -> [dns] -> libunbound (recursion, forwarders, DNSSEC, cache) -> answer
+ * sender's route, control's domain -> [dns] -> libunbound (recursion, forwarders, DNSSEC, cache) ->
+ * answer
  *
  * libunbound calls back from inside ub_resolve_event() when its cache has the answer, and must not
  * be called from its own callbacks. So an answer is copied, and handed over on the loop's next
  * turn. ub_cancel() does not work in an event context. So a query that nobody waits for stays in
  * the list until its answer comes, or until dns_free().
  */
-#include "sender/route/dns.h"
+#include "shared/dns/dns.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -292,8 +293,10 @@ set_up(struct ub_ctx *ub, const struct config *config)
 }
 
 static void
-register_metrics(struct dns *dns)
+register_metrics(struct dns *dns, const char *role)
 {
+	char *total = xasprintf("shout_%s_dns_total", role);
+	char *seconds = xasprintf("shout_%s_dns_seconds", role);
 	static const char *const labels[FOUNDS] = {
 		[FOUND_ANSWER] = "result=\"answer\"",
 		[FOUND_EMPTY] = "result=\"empty\"",
@@ -308,19 +311,21 @@ register_metrics(struct dns *dns)
 
 	for (int i = 0; i < FOUNDS; i++)
 		dns->found[i] = metric_counter(
-			"shout_sender_dns_total", "DNS look-ups by what came of them", labels[i]);
-	dns->seconds = metric_histogram("shout_sender_dns_seconds",
-		"From a DNS question to its answer, the cache's among them", NULL);
+			total, "DNS look-ups by what came of them", labels[i]);
+	dns->seconds = metric_histogram(
+		seconds, "From a DNS question to its answer, the cache's among them", NULL);
+	free(total);
+	free(seconds);
 }
 
 struct dns *
-dns_new(struct loop *loop, const struct config *config)
+dns_new(struct loop *loop, const struct config *config, const char *role)
 {
 	struct dns *dns = xcalloc(1, sizeof *dns);
 	int err;
 
 	dns->loop = loop;
-	register_metrics(dns);
+	register_metrics(dns, role);
 	LIST_INIT(&dns->queries);
 	dns->ub = ub_ctx_create_event(loop_base(loop));
 	if (!dns->ub)
