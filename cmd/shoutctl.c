@@ -30,6 +30,8 @@ static const struct command commands[] = {
 	  "a new account; its password is shown once" },
 	{ "account list", "", "limit after deleted", account_list, "all accounts" },
 	{ "account show", "ACCOUNT", "", account_show, "one account, and what its mail did" },
+	{ "account check", "ACCOUNT", "domain", account_check,
+	  "what the DNS says of its domains: whose, SPF, DMARC, who runs it" },
 	{ "account change", "ACCOUNT", CHANGES, account_change,
 	  "what is given; the rest stays" },
 	{ "account disable", "ACCOUNT", "", account_status, "it sends no more" },

@@ -175,7 +175,7 @@ control_reload(void)
 
 const struct role control_role = {
 	.name = "control",
-	.needs = SANDBOX_ACCEPT,
+	.needs = SANDBOX_ACCEPT | SANDBOX_BIND, /* libunbound binds its sockets */
 	.prepare = control_prepare,
 	.start = control_start,
 	.drain = control_drain,

@@ -56,7 +56,7 @@ MAY_USE = {
     "control/domain": SHARED,
     "control/account": SHARED | {"control/look", "control/config"},
     "control/http": SHARED | {"control/look", "control/config", "control/account"},
-    "control/api": SHARED | {"control/look", "control/config", "control/account", "control/http"},
+    "control/api": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/http"},
 }
 for role in ("sender", "ingress", "control"):
     MAY_USE[role] = SHARED | {room for room in MAY_USE if room.startswith(role + "/")}

@@ -147,6 +147,63 @@ account_show(const struct ctl *ctl)
 	return ctl_ask(ctl, "GET", account_path(ctl, NULL), NULL, print_account);
 }
 
+/* NULL after saying why not. */
+static json_t *
+check_ask(const struct ctl *ctl, const char *domain)
+{
+	char *path = member_path(ctl, "domains", domain), *check = xasprintf("%s/check", path);
+	json_t *report = ctl_request(ctl, "POST", check, NULL);
+
+	free(path);
+	free(check);
+	return report;
+}
+
+/* The domains to be checked, for the caller to release; NULL after saying why not. */
+static json_t *
+domains_to_check(const struct ctl *ctl)
+{
+	const char *chosen = ctl_option(ctl, "domain");
+	json_t *account, *domains;
+	char *path;
+
+	if (chosen)
+		return json_pack("[{s:s}]", "name", chosen);
+	path = account_path(ctl, NULL);
+	account = ctl_request(ctl, "GET", path, NULL);
+	free(path);
+	if (!account)
+		return NULL;
+	domains = json_incref(json_object_get(account, "domains"));
+	json_decref(account);
+	return domains;
+}
+
+int
+account_check(const struct ctl *ctl)
+{
+	json_t *domains = domains_to_check(ctl), *reports = json_array(), *domain, *report;
+	bool done = domains != NULL;
+	size_t i;
+
+	json_array_foreach(domains, i, domain)
+	{
+		report = check_ask(ctl, text_of(domain, "name"));
+		done = report != NULL;
+		if (!done)
+			break;
+		if (!ctl->json)
+			print_check(report);
+		json_array_append_new(reports, report);
+	}
+	reports = json_pack("{s:o}", "domains", reports);
+	if (done && ctl->json)
+		print_json(reports);
+	json_decref(reports);
+	json_decref(domains);
+	return done ? CTL_OK : CTL_FAILED;
+}
+
 int
 account_status(const struct ctl *ctl)
 {

@@ -115,6 +115,7 @@ ctl_list(const struct ctl *ctl, char *path, const char *items, void (*print)(con
 int account_add(const struct ctl *ctl);
 int account_list(const struct ctl *ctl);
 int account_show(const struct ctl *ctl);
+int account_check(const struct ctl *ctl);
 int account_status(const struct ctl *ctl);
 int account_delete(const struct ctl *ctl);
 int account_password(const struct ctl *ctl);
@@ -210,6 +211,7 @@ char *joined(const json_t *list, const char *key);
 /* Prints "3 of 17 accounts", or less when the list does not know. */
 void print_count(const json_t *reply, size_t count, const char *what);
 void print_account(const json_t *account);
+void print_check(const json_t *report);
 void print_accounts(const json_t *reply);
 /* print_queue.c */
 void print_queue(const json_t *reply);

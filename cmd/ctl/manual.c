@@ -23,6 +23,12 @@ static const struct manual manuals[] = {
 	{ "account show",
 	  "Shows an account, the limits that are in force, and what its mail did in the last 5 minutes, hour, "
 	  "day and week.", { "shoutctl account show k3m9x2p7qa" } },
+	{ "account check",
+	  "Looks at the account's domains in the DNS, now. A state is ok, by-other-means (mail passes SPF, but not by "
+	  "the include we ask for), operator (verified by add-domain --verified), missing, two-records, "
+	  "too-many-lookups, syntax or unknown (the DNS does not answer). Below stands the record that is to be there, "
+	  "which keeps what the domain's own one says. DMARC may be missing.",
+	  { "shoutctl account check k3m9x2p7qa", "shoutctl account check k3m9x2p7qa --domain acme.example --json" } },
 	{ "account change", "Changes what is given; the rest stays. A limit of \"default\" is the configured one again.",
 	  { "shoutctl account change k3m9x2p7qa --messages-day 20000", "shoutctl account change k3m9x2p7qa --policy strict" } },
 	{ "account disable",

@@ -48,6 +48,8 @@ int account_remove_address(struct edit *edit, const char *id, const char *networ
 int account_add_domain(struct edit *edit, const char *id, const json_t *body);
 int account_remove_domain(struct edit *edit, const char *id, const char *domain);
 
+/* Writes a domain in its one form; -1 for a text that can be nobody's domain. */
+int canonical_domain(const char *text, char out[256]);
 /* Whether the text can be an account's id. */
 bool account_id_valid(const char *id);
 /* An account as the API shows it: its entry, "users" and "addresses" (without verifiers), and as

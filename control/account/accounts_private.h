@@ -21,8 +21,6 @@ json_t *edit_entry(struct edit *edit, const char *kind, const char *name);
 json_t *edit_account(struct edit *edit, const char *id);
 json_t *edit_any_account(struct edit *edit, const char *id);
 void edit_remove(struct edit *edit, const char *kind, const char *name);
-/* Writes a domain in its one form; -1 for a text that can be nobody's domain. */
-int canonical_domain(const char *text, char out[256]);
 /* Makes the fault that `what` belongs to another account. */
 int taken(struct edit *edit, const char *field, const char *what, const char *owner);
 

@@ -15,7 +15,7 @@
 
 #include <event2/buffer.h>
 
-#include "control/api/api.h"
+#include "control/domain/domain_check.h"
 #include "control/http/api_private.h"
 #include "control/http/route.h"
 #include "shared/base/log.h"
@@ -49,6 +49,7 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_DELETE, "accounts/*/addresses/*", api_account_remove_address, false, "" },
 	{ EVHTTP_REQ_POST, "accounts/*/domains", api_account_add_domain, true, "" },
 	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*", api_account_remove_domain, false, "" },
+	{ EVHTTP_REQ_POST, "accounts/*/domains/*/check", api_domain_check, false, "" },
 	{ EVHTTP_REQ_GET, "accounts/*/export", api_account_export, false, "" },
 	{ EVHTTP_REQ_GET, "export", api_export, false, PAGE },
 	{ EVHTTP_REQ_POST, "import", api_import, true, "" },
@@ -229,7 +230,8 @@ api_new(const struct config *config, int fd, struct queue *queue, struct loop *l
 		.commits = commits };
 	TAILQ_INIT(&api->paused);
 	open_door(api);
-	err = token_get(config->state_dir, api->token);
+	api->checks = domain_checks_new(loop, config);
+	err = api->checks ? token_get(config->state_dir, api->token) : -1;
 	if (!err && (err = listen_on(api, fd, config->control.listen)) < 0)
 		LOG_ERROR("control: cannot listen", "address", config->control.listen, "error",
 			strerror(-err));
@@ -250,10 +252,12 @@ api_close(struct api *api, void (*on_closed)(void *arg), void *arg)
 	api->on_closed = on_closed;
 	api->closed_arg = arg;
 	evhttp_del_accept_socket(http_door_server(api->door), api->socket);
-	if (api->open == 0)
+	if (api->open == 0) {
 		on_closed(arg);
-	else
-		jobs_close(api);
+		return;
+	}
+	jobs_close(api);
+	domain_checks_hurry(api->checks);
 }
 
 void
@@ -263,6 +267,7 @@ api_free(struct api **api)
 		return;
 	http_door_free(&(*api)->door);
 	rows_close(&(*api)->rows);
+	domain_checks_free(&(*api)->checks);
 	explicit_bzero((*api)->token, sizeof(*api)->token);
 	free(*api);
 	*api = NULL;

@@ -41,6 +41,7 @@ struct api {
 	struct directory *directory;
 	struct applier *applier;
 	struct commits *commits;
+	struct domain_checks *checks;
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
 	char token[TOKEN_SIZE];
@@ -174,6 +175,7 @@ void api_account_add_address(struct exchange *exchange);
 void api_account_remove_address(struct exchange *exchange);
 void api_account_add_domain(struct exchange *exchange);
 void api_account_remove_domain(struct exchange *exchange);
+void api_domain_check(struct exchange *exchange);
 void api_rules_list(struct exchange *exchange);
 void api_rules_create(struct exchange *exchange);
 void api_suspensions_create(struct exchange *exchange);

@@ -465,7 +465,7 @@ site_resolver_new(struct loop *loop, const struct config *config)
 		resolver->smarthost = route_to(config->sender.route, true);
 	if (resolver->smarthost && net_parse(config->sender.route, &numeric) == 0)
 		return resolver;
-	resolver->dns = dns_new(loop, config, "sender");
+	resolver->dns = dns_new(loop, config, DNS_SENDER);
 	resolver->health = resolver_health_new(loop, config);
 	if (resolver->dns)
 		resolver->queue = lookup_queue_new(resolver->dns);

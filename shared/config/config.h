@@ -158,6 +158,11 @@ struct config {
 		char *listen; /* host:port; NULL: no API */
 	} control;
 	struct {
+		char *spf;        /* the name that customers include; NULL: none is told */
+		char **addresses; /* all that mail leaves from; none: sender.source_address */
+		unsigned addresses_count;
+	} service;
+	struct {
 		char *listen; /* host:port; NULL: no metrics page */
 	} metrics;
 };

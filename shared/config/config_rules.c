@@ -270,6 +270,8 @@ const struct config_rule config_rules[] = {
 	CHECKED("dns.forward[]", 0, NULL, wrong_resolver),
 	CHECKED("dns.trust_anchor", CONFIG(dns.trust_anchor), NULL, wrong_anchor),
 	CHECKED("control.listen", CONFIG(control.listen), NULL, wrong_listen),
+	CHECKED("service.spf", CONFIG(service.spf), NULL, wrong_domain),
+	CHECKED("service.addresses[]", 0, NULL, wrong_ip),
 	CHECKED("metrics.listen", CONFIG(metrics.listen), NULL, wrong_listen),
 	{ 0 },
 };

@@ -270,6 +270,12 @@ static const cyaml_schema_field_t control_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t service_fields[] = {
+	TEXT("spf", CONFIG(service.spf)),
+	TEXT_LIST("addresses", service.addresses),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t metrics_fields[] = {
 	TEXT("listen", CONFIG(metrics.listen)),
 	CYAML_FIELD_END,
@@ -289,6 +295,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	MAPPING("sender", sender_fields),
 	MAPPING("dns", dns_fields),
 	MAPPING("control", control_fields),
+	MAPPING("service", service_fields),
 	MAPPING("metrics", metrics_fields),
 	CYAML_FIELD_END,
 };

@@ -62,7 +62,21 @@ static const struct option forwarding[] = {
 	{ "infra-host-ttl:",            "10" },
 	{ NULL, NULL },
 };
+
+static const struct option forgetting[] = {
+	{ "cache-max-ttl:",          "60" },
+	{ "cache-max-negative-ttl:", "5" },
+	{ NULL, NULL },
+};
 /* clang-format on */
+
+static const struct user {
+	const char *total, *seconds; /* metrics */
+	bool fresh;
+} users[] = {
+	[DNS_SENDER] = { "shout_sender_dns_total", "shout_sender_dns_seconds", false },
+	[DNS_CONTROL] = { "shout_control_dns_total", "shout_control_dns_seconds", true },
+};
 
 /* What became of a look-up, for the metrics. */
 enum found {
@@ -277,10 +291,12 @@ ask_no_special_address(struct ub_ctx *ub)
 }
 
 static int
-set_up(struct ub_ctx *ub, const struct config *config)
+set_up(struct ub_ctx *ub, const struct config *config, bool fresh)
 {
 	int err = set_options(ub, always);
 
+	if (!err && fresh)
+		err = set_options(ub, forgetting);
 	if (!err && config->dns.forward_count)
 		err = set_options(ub, forwarding);
 	else if (!err)
@@ -293,10 +309,8 @@ set_up(struct ub_ctx *ub, const struct config *config)
 }
 
 static void
-register_metrics(struct dns *dns, const char *role)
+register_metrics(struct dns *dns, const struct user *user)
 {
-	char *total = xasprintf("shout_%s_dns_total", role);
-	char *seconds = xasprintf("shout_%s_dns_seconds", role);
 	static const char *const labels[FOUNDS] = {
 		[FOUND_ANSWER] = "result=\"answer\"",
 		[FOUND_EMPTY] = "result=\"empty\"",
@@ -311,26 +325,24 @@ register_metrics(struct dns *dns, const char *role)
 
 	for (int i = 0; i < FOUNDS; i++)
 		dns->found[i] = metric_counter(
-			total, "DNS look-ups by what came of them", labels[i]);
+			user->total, "DNS look-ups by what came of them", labels[i]);
 	dns->seconds = metric_histogram(
-		seconds, "From a DNS question to its answer, the cache's among them", NULL);
-	free(total);
-	free(seconds);
+		user->seconds, "From a DNS question to its answer, the cache's among them", NULL);
 }
 
 struct dns *
-dns_new(struct loop *loop, const struct config *config, const char *role)
+dns_new(struct loop *loop, const struct config *config, enum dns_user user)
 {
 	struct dns *dns = xcalloc(1, sizeof *dns);
 	int err;
 
 	dns->loop = loop;
-	register_metrics(dns, role);
+	register_metrics(dns, &users[user]);
 	LIST_INIT(&dns->queries);
 	dns->ub = ub_ctx_create_event(loop_base(loop));
 	if (!dns->ub)
 		die("cannot set up DNS", "out of memory");
-	err = set_up(dns->ub, config);
+	err = set_up(dns->ub, config, users[user].fresh);
 	if (err) {
 		LOG_ERROR("cannot set up DNS", "error", ub_strerror(err));
 		dns_free(&dns);
@@ -387,4 +399,14 @@ struct loop *
 dns_loop(const struct dns *dns)
 {
 	return dns->loop;
+}
+
+void
+dns_cancel(struct dns_query *query)
+{
+	query->cb = NULL;
+	if (!query->at_ub)
+		query_free(query);
+	else
+		timer_cancel(&query->timer);
 }

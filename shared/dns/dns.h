@@ -37,9 +37,14 @@ typedef void (*dns_cb)(void *arg, const struct dns_result *result);
  * when the text is no name. */
 int dns_name_ascii(const char *name, char out[ANSWER_NAME_MAX]);
 
-/* Reads dns.forward[] and dns.trust_anchor. The metrics are named after the role. NULL after
- * logging why. */
-struct dns *dns_new(struct loop *loop, const struct config *config, const char *role);
+/* Whose look-ups these are: each has metrics of its own. */
+enum dns_user {
+	DNS_SENDER,
+	DNS_CONTROL /* who looks at what was changed just now: the cache forgets after a minute */
+};
+
+/* Reads dns.forward[] and dns.trust_anchor. NULL after logging why. */
+struct dns *dns_new(struct loop *loop, const struct config *config, enum dns_user user);
 struct loop *dns_loop(const struct dns *dns);
 /* Must not be called from a callback. Queries under way are dropped without their callback. */
 void dns_free(struct dns **dns);
@@ -51,5 +56,7 @@ dns_resolve(struct dns *dns, const char *name, uint16_t type, dns_cb cb, void *a
 /* Calls `over` once libunbound no longer works on the query: after the query's callback, or in
  * dns_free(). */
 void dns_query_over(struct dns_query *query, void (*over)(void *arg), void *arg);
+/* Drops the query's callback. */
+void dns_cancel(struct dns_query *query);
 
 #endif

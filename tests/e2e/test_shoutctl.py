@@ -21,6 +21,7 @@ REFUSED, WRONG = 1, 2
 COMMANDS = {  # complete, and nothing is there that they name
     "account list": 0, f"account show {NOBODY}": REFUSED, f"account disable {NOBODY}": REFUSED,
     f"account enable {NOBODY}": REFUSED, f"account password {NOBODY}": REFUSED,
+    f"account check {NOBODY}": REFUSED, f"account check {NOBODY} --domain a.example": REFUSED,
     f"account change {NOBODY} --name x": REFUSED, f"account add-domain {NOBODY} --domain a.example": REFUSED,
     f"account remove-domain {NOBODY} --domain a.example": REFUSED,
     f"account add-address {NOBODY} --ip 192.0.2.1": REFUSED,

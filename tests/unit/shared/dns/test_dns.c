@@ -198,7 +198,7 @@ row_start(const struct row *row, struct loop *loop, struct resolver *resolvers, 
 		resolver_start(&resolvers[i], row->habits[i]);
 		forward[i] = resolvers[i].address;
 	}
-	*dns = dns_new(loop, &config, "sender");
+	*dns = dns_new(loop, &config, DNS_SENDER);
 	assert_non_null(*dns);
 	for (unsigned i = 0; i < row->look_ups; i++) {
 		snprintf(name, sizeof name, "d%u.example", i);

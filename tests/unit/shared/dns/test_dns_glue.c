@@ -252,7 +252,7 @@ no_domain_sends_questions_to_this_machine_or_its_neighbours(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, serve, &sockets[i]), 0);
 	loop = loop_new("dns");
-	dns = dns_new(loop, &config, "sender");
+	dns = dns_new(loop, &config, DNS_SENDER);
 	assert_non_null(dns);
 	dns_resolve(dns, "victim.example", TYPE_MX, on_result, loop);
 	loop_run(loop);

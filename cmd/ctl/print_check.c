@@ -1,0 +1,68 @@
+/*
+ * print_check.c - prints what the DNS says of a domain.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/ctl/ctl.h"
+#include "shared/base/log.h"
+
+static void
+print_record(const json_t *record)
+{
+	char *name = xasprintf("%s (%s)", text_of(record, "name"), text_of(record, "short"));
+
+	print_field("  Record", text_of(record, "type"));
+	print_field("    name", name);
+	print_field("    value", text_of(record, "value"));
+	free(name);
+}
+
+static void
+print_row(const char *head, const json_t *row)
+{
+	const char *policy = text_of(row, "policy");
+	char *state = xasprintf("%s%s%s%s%s", text_of(row, "state"), *policy ? ": " : "", policy,
+		*policy ? ", by " : "", text_of(row, "of"));
+	const json_t *record = json_object_get(row, "record");
+	json_t *found;
+	size_t i;
+
+	print_field(head, state);
+	free(state);
+	print_field("  Problem", text_of(row, "problem"));
+	json_array_foreach(json_object_get(row, "found"), i, found)
+		print_field("  Found", json_string_value(found));
+	if (json_is_object(record) && strcmp(text_of(row, "state"), "ok") != 0)
+		print_record(record);
+}
+
+static void
+print_dns(const json_t *dns)
+{
+	char *hosts = joined(json_object_get(dns, "hosts"), NULL);
+	const char *name = text_of(dns, "name");
+	char *text = xasprintf("%s%s%s%s%s", name, *name ? ", " : "", text_of(dns, "url"),
+		*name ? ": " : "", hosts);
+
+	print_field("DNS", text);
+	free(text);
+	free(hosts);
+}
+
+void
+print_check(const json_t *report)
+{
+	const json_t *checks = json_object_get(report, "checks");
+	char *text = xasprintf("%s: %s", text_of(report, "name"),
+		json_is_true(json_object_get(report, "ready")) ? "ready" : "not ready");
+
+	print_field("Domain", text);
+	free(text);
+	print_row("Ownership", json_object_get(checks, "ownership"));
+	print_row("SPF", json_object_get(checks, "spf"));
+	print_row("DMARC", json_object_get(checks, "dmarc"));
+	print_row("Zone", json_object_get(checks, "soa"));
+	print_dns(json_object_get(report, "dns"));
+}
