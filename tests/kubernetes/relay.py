@@ -11,6 +11,7 @@ from cluster import HERE
 
 CHART = harness.ROOT / "deploy/kubernetes/shout"
 DOMAIN, STRANGERS = "customer.example", "bob@elsewhere.example"
+AROUND = ("statefulset/kafka", "queue"), ("deployment/sink", "internet"), ("deployment/prometheus", "monitoring")
 SMTP, SUBMISSION, SUBMISSIONS = 25, 587, 465
 
 
@@ -31,7 +32,7 @@ class Relay:
             f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}}})
         for name in ("shout01", "shout02"):
             self.certificate(name)
-        for kind, namespace in (("statefulset/kafka", "queue"), ("deployment/sink", "internet"), ("deployment/prometheus", "monitoring")):
+        for kind, namespace in AROUND:
             cluster.kubectl("-n", namespace, "rollout", "status", kind, "--timeout=300s")
         return self
 

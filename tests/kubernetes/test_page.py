@@ -7,7 +7,7 @@ import pytest
 
 import harness
 from cluster import HERE, run
-from relay import CHART, Relay
+from relay import AROUND, CHART, Relay
 
 
 def commands():
@@ -43,8 +43,8 @@ def drain(relay, words):
         cluster.kubectl("uncordon", "node1")
         process.terminate()
         process.communicate()
-    for name in ("queue", "internet", "monitoring"):
-        cluster.kubectl("-n", name, "wait", "--for=condition=Ready", "pod", "--all", "--timeout=300s")
+    for kind, namespace in AROUND:
+        cluster.kubectl("-n", namespace, "rollout", "status", kind, "--timeout=300s")
     relay.wait_ready()
 
 
