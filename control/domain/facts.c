@@ -131,9 +131,7 @@ facts_get(struct facts *facts, const char *name, uint16_t type)
 bool
 facts_wanted(const struct facts *facts, size_t i, const char **name_out, uint16_t *type_out)
 {
-	struct entry *entry, *next;
-
-	HASH_ITER (hh, facts->entries, entry, next) {
+	for (const struct entry *entry = facts->entries; entry; entry = entry->hh.next) {
 		if (entry->known || i--)
 			continue;
 		*name_out = entry->name;

@@ -17,13 +17,13 @@
 #include <string.h>
 #include <strings.h>
 
-#include "shared/dns/dns.h"
 #include "sender/route/site_private.h"
 #include "shared/base/hash.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/named.h"
 #include "shared/config/config.h"
+#include "shared/dns/dns.h"
 
 #define ENTRIES_MAX 10000
 #define TTL_MIN_S 10

@@ -13,11 +13,11 @@
 
 #include <netinet/in.h>
 
-#include "shared/dns/dns.h"
 #include "sender/route/site_private.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
+#include "shared/dns/dns.h"
 
 #define ADDRESSES_MAX 32
 
