@@ -335,7 +335,7 @@ def ill(module_rig):
 
 
 def test_an_expired_certificate_is_named(ill):
-    ill.console.finds((READY, "certificate: degraded", "cert.pem has expired", "renew it, then send SIGHUP"),
+    ill.console.finds((READY, "certificate: degraded", "dated.pem has expired", "renew it, then send SIGHUP"),
                       ("check", "has expired"))
 
 
