@@ -25,8 +25,12 @@ def test_mail_goes_in_and_out_and_is_there_after_down_and_up(single):
         queued = put(f"by-{port}", port)
         single.arrives(f"by-{port}")
         assert wait_for(slowly(lambda: single.events("--event", "accepted", "--id", queued)))[-1]["client"] == ROAMING
-    with single.smtp(ADDRESSES[0], 25, source=OFFICE) as client:
-        wait_for(lambda: client.mail("anna@office.example")[0] == 250)
+
+    def mail_from_office():
+        with single.smtp(ADDRESSES[0], 25, source=OFFICE) as client:
+            client.ehlo()
+            return client.mail("anna@office.example")[0]
+    wait_for(slowly(lambda: mail_from_office() == 250))
     single.compose("stop", "sink")
     held, waiting = put("virus", text=EICAR), put("waits")
     wait_for(slowly(lambda: single.events("--event", "held", "--id", held)), 300)
@@ -34,8 +38,8 @@ def test_mail_goes_in_and_out_and_is_there_after_down_and_up(single):
     accounts = single.ctl("account", "list")
     single.down()
     single.up()
-    assert single.ctl("account", "list") == accounts and single.ctl("queue", "show", held)["id"] == held
-    single.ctl("queue", "retry", waiting)
+    assert single.ctl("account", "list") == accounts and single.ctl("queue", "show", held)["rows"][0]["id"] == held
+    single.exec(single.api, "shoutctl", "queue", "retry", waiting, check=False)  # it may have left by itself
     single.arrives("waits")
     assert "virus" not in single.sunk()
 
@@ -48,8 +52,8 @@ def test_ports_below_1024_take_one_capability(single):
     assert single.exec("shout01", "touch", "/x", check=False) is None
     without = single.daemon.docker(
         "run", "--rm", "--cap-drop", "ALL", "--sysctl", "net.ipv4.ip_unprivileged_port_start=1024",
-        "--volumes-from", single.name("shout01"), "--read-only", docker.SHOUT, "check")
-    assert "0.0.0.0:25" in without and "Permission denied" in without
+        "--volumes-from", single.name("shout01"), "--read-only", "--entrypoint", "sh", docker.SHOUT, "-c", "shout check; true")
+    assert "0.0.0.0:25 needs root, or the capability CAP_NET_BIND_SERVICE" in without
 
 
 def test_a_kill_of_the_machine_s_one_process_loses_nothing(single):
