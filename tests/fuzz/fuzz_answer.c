@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/dns/answer.h"
 #include "shared/base/text.h"
+#include "shared/dns/answer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

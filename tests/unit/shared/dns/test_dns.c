@@ -21,11 +21,11 @@
 #include <cmocka.h>
 #include <event2/event.h>
 
-#include "shared/dns/dns.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
 #include "shared/config/config.h"
+#include "shared/dns/dns.h"
 
 #define SLOW_S 3
 #define QUERY_MAX 2048

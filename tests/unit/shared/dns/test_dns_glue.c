@@ -23,10 +23,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "shared/dns/dns.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
+#include "shared/dns/dns.h"
 
 #define ROOT "198.41.0.4" /* a.root-servers.net, but all of them are here */
 #define TYPE_A 1
