@@ -24,7 +24,6 @@
 
 #define SHOWN_MAX 1024 /* of one value of DNS */
 #define SHOWN_NAME_MAX 300
-#define LOOKUPS_MAX 10 /* RFC 7208 4.6.4 */
 
 struct report {
 	const struct report_subject *subject;
@@ -249,7 +248,7 @@ spf_missing(struct report *r, const struct spf_verdict *verdict, const char *add
 		set_problem(shown, "%s may not send: %s%s%s", address,
 			spf_result_name(verdict->result), *verdict->term ? " by " : "",
 			verdict->term);
-	if (verdict->lookups >= LOOKUPS_MAX)
+	if (verdict->lookups >= SPF_LOOKUPS_MAX)
 		set_problem(shown,
 			"%s may not send, and the record has no look-up left for one "
 			"more include",

@@ -17,7 +17,6 @@
 #include "control/domain/spf_term.h"
 #include "shared/base/text.h"
 
-#define LOOKUPS_MAX 10
 #define VOID_LOOKUPS_MAX 2
 #define HOSTS_MAX 10 /* of an MX, or of a PTR */
 
@@ -246,7 +245,7 @@ expand(struct evaluation *e, const struct spf_term *term, char out[SPF_NAME_MAX]
 static bool
 count_lookup(struct evaluation *e)
 {
-	if (++e->verdict->lookups <= LOOKUPS_MAX)
+	if (++e->verdict->lookups <= SPF_LOOKUPS_MAX)
 		return true;
 	blame(e, SPF_LOOKUPS, e->macros.domain);
 	return false;

@@ -10,6 +10,8 @@
 
 #include "control/domain/facts.h"
 
+#define SPF_LOOKUPS_MAX 10 /* terms of one evaluation that ask DNS (4.6.4) */
+
 enum spf_result {
 	SPF_NONE,
 	SPF_NEUTRAL,
@@ -41,7 +43,7 @@ struct spf_question {
 struct spf_verdict {
 	enum spf_result result;
 	enum spf_problem problem;
-	unsigned lookups; /* of the 10 that are allowed (4.6.4) */
+	unsigned lookups; /* of SPF_LOOKUPS_MAX */
 	char where[256];  /* the domain with the problem */
 	char term[128];   /* the term that decided, or that cannot be read; cut */
 };
