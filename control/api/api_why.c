@@ -197,18 +197,23 @@ on_why_row(void *arg, Row *row)
 	row_free(row);
 }
 
-/* Where the message is now, in a word: the state of its rows, or its last event. */
+/* Where the message is now, in a word: the state of its rows, or its last event. What an operator
+ * asked for is no state: the rule's own event may follow the end that the rule brought. */
 static const char *
 state_of(const json_t *message)
 {
 	const json_t *rows = json_object_get(message, "rows");
 	const json_t *events = json_object_get(message, "events");
-	const char *state;
 
 	if (json_array_size(rows) > 0)
 		return json_text(json_array_get(rows, 0), "state");
-	state = json_text(json_array_get(events, json_array_size(events) - 1), "event");
-	return state ? state : "unknown";
+	for (size_t i = json_array_size(events); i-- > 0;) {
+		const char *name = json_text(json_array_get(events, i), "event");
+
+		if (name && strcmp(name, "audit") != 0)
+			return name;
+	}
+	return "unknown";
 }
 
 /* The time in an id, less a second: an event may be older than its id. */

@@ -244,9 +244,13 @@ def test_what_is_suspended_waits_and_what_is_bounced_is_gone(shout, sink):
     wait_for(lambda: shout.shoutctl(*listed)["total"] == 1)
     assert ctl(shout, "queue", "show", first)[0] == 1
     wait_for(lambda: shout.shoutctl("why", first)["messages"][0]["state"] == "bounced")
+    shout.shoutctl("suspend", "--id", first, "--reason", "too late")  # whose audit event names the message
+    wait_for(lambda: "too late" in str(shout.shoutctl("why", first)["messages"][0]["events"][-1]))
+    assert shout.shoutctl("why", first)["messages"][0]["state"] == "bounced"
     assert ctl(shout, "resume", "--account", account.id, "--site", "x")[0] == 1  # not exactly that one
-    assert len(shout.shoutctl("suspensions")["suspensions"]) == 1
+    assert len(shout.shoutctl("suspensions")["suspensions"]) == 2
     shout.shoutctl("resume", "--account", account.id)
+    shout.shoutctl("resume", "--id", first)
     assert shout.shoutctl("suspensions")["suspensions"] == []
     wait_for(lambda: shout.shoutctl("why", second)["messages"][0]["state"] == "delivered")
     wait_for(lambda: shout.shoutctl(*listed)["total"] == 0)
