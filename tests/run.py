@@ -2,6 +2,7 @@
 """Runs the unit test programs and pytest, and ends with one line: N passed, N failed."""
 
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ import xml.etree.ElementTree as xml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 UNIT_SECONDS = 600
+UNITS_AT_ONCE = 3 * os.cpu_count()  # they wait most of the time
 
 
 def run_unit(program):
@@ -29,9 +31,7 @@ def run_unit(program):
     if status != 0 and not failed:
         failed = 1
     print(f"{'ok  ' if not failed else 'FAIL'} {program.name}: {passed} passed, {failed} failed"
-          + (f" (exit {status})" if failed else ""), flush=True)
-    if failed:
-        print(output, flush=True)
+          + (f" (exit {status})\n{output}" if failed else ""), flush=True)
     return passed, failed
 
 
@@ -41,6 +41,8 @@ def run_pytest(build, name_filter, kafka):
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider",
                "--junitxml", str(report)]
+    if not kafka:  # a file's tests share servers, and stay together
+        command += ["-n", str(os.cpu_count()), "--dist", "loadfile"]
     apart = ["tests/kafka", "tests/kubernetes", "tests/compose", "tests/upgrade"]
     command += ["tests/kafka"] if kafka else [*(f"--ignore={one}" for one in apart), "tests"]
     if name_filter:
@@ -73,9 +75,10 @@ def main():
     args = parser.parse_args()
     build = (ROOT / args.build).resolve()
     passed = failed = 0
-    for source in sorted((ROOT / "tests/unit").rglob("test_*.c")):
-        if args.filter in source.stem and (not args.kafka or "kafka" in source.stem):
-            good, bad = run_unit(build / source.relative_to(ROOT).with_suffix(""))
+    units = [build / source.relative_to(ROOT).with_suffix("") for source in sorted((ROOT / "tests/unit").rglob("test_*.c"))
+             if args.filter in source.stem and (not args.kafka or "kafka" in source.stem)]
+    with concurrent.futures.ThreadPoolExecutor(UNITS_AT_ONCE) as pool:
+        for good, bad in pool.map(run_unit, units):
             passed, failed = passed + good, failed + bad
     for kafka in (False, True) if args.all else (args.kafka,):
         good, bad = run_pytest(build, args.filter, kafka)
