@@ -160,6 +160,7 @@ def test_every_metric_and_label_in_use_is_scraped_from_a_relay_or_from_the_roles
     assert list(watched.prometheus.missing(in_use())) == []
     assert {labels["role"] for labels, _ in watched.prometheus.query("shout_build_info")} == {
         "all", "ingress", "scanner", "sender", "control"}
+    assert BehindSentinels.settings["sentinels"][0] in watched.fires("ShoutSentinelDown")["summary"]
 
 
 def test_a_clamd_that_is_killed_fires_until_it_is_back(watched):
