@@ -145,25 +145,31 @@ refuse_file(char *errors)
 			LOG_ERROR("the configuration stays as it was", "error", line);
 }
 
+static bool
+files_fit(const struct tls_files *files, unsigned count)
+{
+	char why[512];
+	struct tls_server *server = tls_server_new(files, count, TLS_LEGACY, why, sizeof why);
+	const bool fit = server != NULL;
+
+	if (!fit)
+		LOG_ERROR("the configuration stays as it was", "error", why);
+	tls_server_free(&server);
+	return fit;
+}
+
 /* A new configuration whose certificates cannot be used is refused, as for any other error. */
 static bool
 certificates_fit(const struct running *running, const struct config *fresh)
 {
 	const struct config *config = running->config;
-	char why[512];
-	struct tls_server *server;
-	bool fits;
 
-	if (!(needs(running, config) & SANDBOX_KEYS) || !fresh->ingress.tls.files_count ||
-		!config_other_certificates(config, fresh))
+	if (!(needs(running, config) & SANDBOX_KEYS))
 		return true;
-	server = tls_server_new(fresh->ingress.tls.files, fresh->ingress.tls.files_count,
-		TLS_LEGACY, why, sizeof why);
-	fits = server != NULL;
-	if (!fits)
-		LOG_ERROR("the configuration stays as it was", "error", why);
-	tls_server_free(&server);
-	return fits;
+	if (fresh->ingress.tls.files_count && config_other_certificates(config, fresh) &&
+		!files_fit(fresh->ingress.tls.files, fresh->ingress.tls.files_count))
+		return false;
+	return !config_other_control(config, fresh) || files_fit(&fresh->control.tls, 1);
 }
 
 static void

@@ -17,6 +17,7 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
+#include "shared/base/tls.h"
 #include "shared/config/config.h"
 #include "shared/metrics/metrics.h"
 #include "shared/process/sandbox.h"
@@ -33,6 +34,8 @@ static struct {
 	struct prune *prune;
 	struct api *api;
 	int fd; /* the API's socket, while the API does not listen yet */
+	const struct config *config;
+	struct tls_server *tls; /* NULL: the API has no TLS */
 	struct task name_loop, name_worker, close;
 } control;
 
@@ -66,6 +69,7 @@ control_free(void)
 	loop_free(&control.worker);
 	redis_free(&control.redis); /* ends the questions that the applier waits for */
 	api_free(&control.api);
+	tls_server_free(&control.tls);
 	commits_free(&control.commits);
 	applier_free(&control.applier);
 	prune_free(&control.prune);
@@ -77,10 +81,18 @@ static int
 control_prepare(const struct config *config)
 {
 	struct net_address address;
+	char why[512];
 	int err;
 
+	control.config = config;
 	if (!config->control.listen)
 		return 0;
+	if (config->control.tls.certificate)
+		control.tls = tls_server_new(&config->control.tls, 1, TLS_MODERN, why, sizeof why);
+	if (config->control.tls.certificate && !control.tls) {
+		LOG_ERROR("control: cannot offer TLS", "error", why);
+		return -1;
+	}
 	err = net_parse(config->control.listen, &address);
 	control.fd = err < 0 ? err : net_bind(&address);
 	if (control.fd < 0)
@@ -102,8 +114,9 @@ control_start(const struct config *config, struct queue *queue)
 		config->queue.backend == BACKEND_LMDB);
 	control.prune = prune_new(control.loop, queue, control.directory, control.commits);
 	if (config->control.listen) {
-		control.api = api_new(config, control.fd, queue, control.loop, control.worker,
-			control.redis, control.directory, control.applier, control.commits);
+		control.api = api_new(config, control.fd, control.tls, queue, control.loop,
+			control.worker, control.redis, control.directory, control.applier,
+			control.commits);
 		if (!control.api) {
 			control_free();
 			return -1;
@@ -171,11 +184,19 @@ control_stop(void)
 static void
 control_reload(void)
 {
+	char why[512];
+
+	if (!control.tls)
+		return;
+	if (tls_server_reload(control.tls, &control.config->control.tls, 1, why, sizeof why) < 0)
+		LOG_ERROR("control: the certificate stays as it was", "error", why);
+	else
+		LOG_INFO("control: the certificate was read again");
 }
 
 const struct role control_role = {
 	.name = "control",
-	.needs = SANDBOX_ACCEPT | SANDBOX_BIND, /* libunbound binds its sockets */
+	.needs = SANDBOX_ACCEPT | SANDBOX_BIND | SANDBOX_KEYS, /* libunbound binds its sockets */
 	.prepare = control_prepare,
 	.start = control_start,
 	.drain = control_drain,

@@ -61,14 +61,20 @@ print_listener(const struct listen_config *listen)
 }
 
 static bool
-certificates_usable(const struct config *config, char *why, size_t why_size)
+files_usable(const struct tls_files *files, unsigned count, char *why, size_t why_size)
 {
-	struct tls_server *server = tls_server_new(config->ingress.tls.files,
-		config->ingress.tls.files_count, TLS_MODERN, why, why_size);
+	struct tls_server *server = tls_server_new(files, count, TLS_MODERN, why, why_size);
 	bool usable = server != NULL;
 
 	tls_server_free(&server);
 	return usable;
+}
+
+static bool
+certificates_usable(const struct config *config, char *why, size_t why_size)
+{
+	return files_usable(
+		config->ingress.tls.files, config->ingress.tls.files_count, why, why_size);
 }
 
 /* `named` becomes true when the certificate has our name. */
@@ -88,6 +94,20 @@ check_certificate(struct findings *findings, const char *file, bool *named)
 			(look.ends_s - now + 86399) / 86400);
 	if (look.begins_s > now)
 		fail(findings, "%s is not valid yet: correct the clock, or wait", file);
+}
+
+static void
+check_control(struct findings *findings)
+{
+	const struct tls_files *tls = &findings->config->control.tls;
+	bool named = false;
+	char why[512];
+
+	if (!tls->certificate)
+		return;
+	if (!files_usable(tls, 1, why, sizeof why))
+		fail(findings, "control.tls is NOT usable: %s", why);
+	check_certificate(findings, tls->certificate, &named);
 }
 
 static void
@@ -191,12 +211,12 @@ print_scanner(const struct config *config)
 }
 
 static void
-check_page(struct findings *findings, const char *name, const char *listen)
+check_page(struct findings *findings, const char *name, const char *listen, bool tls)
 {
 	struct net_address address;
 
 	printf("%-12s %s\n", name, listen ? listen : "off");
-	if (listen && net_parse(listen, &address) == 0 && !net_is_loopback(&address))
+	if (listen && !tls && net_parse(listen, &address) == 0 && !net_is_loopback(&address))
 		warn(findings, "%s.listen is open beyond this machine, without TLS", name);
 }
 
@@ -226,8 +246,8 @@ print_settings(struct findings *findings)
 	print_scanner(config);
 	printf("route        %s\n", config->sender.route);
 	printf("DNSSEC       %s\n", config->dns.trust_anchor);
-	check_page(findings, "control", config->control.listen);
-	check_page(findings, "metrics", config->metrics.listen);
+	check_page(findings, "control", config->control.listen, config->control.tls.certificate);
+	check_page(findings, "metrics", config->metrics.listen, false);
 	print_descriptors(config);
 }
 
@@ -240,6 +260,7 @@ look(struct findings *findings)
 	check_user(findings);
 	check_names(findings);
 	check_certificates(findings);
+	check_control(findings);
 	print_settings(findings);
 	check_files(findings);
 	privileges_take_up();

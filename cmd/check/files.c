@@ -105,5 +105,7 @@ check_files(struct findings *findings)
 			findings, "a certificate", config->ingress.tls.files[i].certificate, false);
 		check_file(findings, "a key", config->ingress.tls.files[i].key, true);
 	}
+	check_file(findings, "a certificate", config->control.tls.certificate, false);
+	check_file(findings, "a key", config->control.tls.key, true);
 	check_state_dir(findings);
 }

@@ -108,10 +108,27 @@ url_take(struct ctl *ctl, const char *url)
 	return 0;
 }
 
+/* With TLS the API is asked by a name that its certificate should have. The certificate that the
+ * settings name is trusted as it is, when it can be read. */
+static void
+tls_take(struct ctl *ctl, const struct config *config, const struct net_address *address)
+{
+	const char *name = config->control.hosts_count ? config->control.hosts[0]
+						       : config->hostname;
+	char text[NET_TEXT_MAX];
+
+	net_format(address, text);
+	ctl->url = xasprintf("https://%s:%u", name, net_port(address));
+	ctl->place = xasprintf("::%s", text);
+	if (!ctl->ca_file && access(config->control.tls.certificate, R_OK) == 0)
+		ctl->ca_file = xstrdup(config->control.tls.certificate);
+}
+
 /* An API that listens on every address is asked on this machine's own. */
 static int
-listen_take(struct ctl *ctl, const char *file, const char *listen)
+listen_take(struct ctl *ctl, const char *file, const struct config *config)
 {
+	const char *listen = config->control.listen;
 	struct net_address address;
 	char text[NET_TEXT_MAX];
 
@@ -127,7 +144,10 @@ listen_take(struct ctl *ctl, const char *file, const char *listen)
 	if (strcmp(text, "0.0.0.0") == 0 || strcmp(text, "::") == 0)
 		net_parse_ip(*text == '0' ? "127.0.0.1" : "::1", net_port(&address), &address);
 	net_format(&address, text);
-	ctl->url = xasprintf("http://%s", text);
+	if (config->control.tls.certificate)
+		tls_take(ctl, config, &address);
+	else
+		ctl->url = xasprintf("http://%s", text);
 	return 0;
 }
 
@@ -162,7 +182,7 @@ take_from_config(struct ctl *ctl, const char *url, const char *token_file)
 
 	if (!config)
 		return -1;
-	err = url ? url_take(ctl, url) : listen_take(ctl, file, config->control.listen);
+	err = url ? url_take(ctl, url) : listen_take(ctl, file, config);
 	path = token_file ? xstrdup(token_file) : xasprintf("%s/control.token", config->state_dir);
 	if (!err)
 		err = token_read(ctl, path);
@@ -188,7 +208,8 @@ ctl_connect(struct ctl *ctl)
 	const char *url = setting(ctl, "url", "SHOUT_URL");
 	const char *token_file = setting(ctl, "token-file", "SHOUT_TOKEN_FILE");
 
-	ctl->ca_file = setting(ctl, "ca-file", "SHOUT_CA_FILE");
+	if (setting(ctl, "ca-file", "SHOUT_CA_FILE"))
+		ctl->ca_file = xstrdup(setting(ctl, "ca-file", "SHOUT_CA_FILE"));
 	if (url && !token_file && !ctl->file) {
 		ctl_error(ctl,
 			"--url needs --token-file: a copy of the state_dir/control.token there");
@@ -204,5 +225,7 @@ ctl_disconnect(struct ctl *ctl)
 {
 	explicit_bzero(ctl->token, sizeof ctl->token);
 	free(ctl->url);
-	ctl->url = NULL;
+	free(ctl->place);
+	free(ctl->ca_file);
+	ctl->url = ctl->place = ctl->ca_file = NULL;
 }

@@ -49,8 +49,9 @@ struct ctl {
 	struct ctl_option options[CTL_VALUES_MAX];
 	size_t options_count;
 	/* connect.c */
-	char *url; /* the part before /api/v1 */
-	const char *ca_file;
+	char *url;   /* the part before /api/v1 */
+	char *place; /* where to connect, as curl has it, "::address:port"; NULL: where url says */
+	char *ca_file;
 	char token[65];
 };
 

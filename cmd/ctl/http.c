@@ -257,6 +257,7 @@ request(const struct ctl *ctl, const char *method, const char *path, json_t *bod
 	char *uri = xasprintf("%s/api/v1/%s", ctl->url, path);
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	struct curl_slist *headers = headers_make(ctl, body);
+	struct curl_slist *place = ctl->place ? curl_slist_append(NULL, ctl->place) : NULL;
 	json_t *reply;
 
 	if (!curl || (body && !text))
@@ -264,10 +265,12 @@ request(const struct ctl *ctl, const char *method, const char *path, json_t *bod
 	connection_set(ctl, curl);
 	request_set(curl, method, text);
 	curl_easy_setopt(curl, CURLOPT_URL, uri);
+	curl_easy_setopt(curl, CURLOPT_CONNECT_TO, place);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	reply = perform(ctl, curl, refusal_out, trouble);
 	curl_easy_cleanup(curl);
 	headers_free(headers);
+	curl_slist_free_all(place);
 	if (text)
 		explicit_bzero(text, strlen(text)); /* it may hold verifiers */
 	free(text);

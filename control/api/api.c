@@ -4,7 +4,7 @@
  * shoutctl, the operator's programs -> [api] -> accounts | rules | queue, events (worker)
  *
  * Whoever knows the token in state_dir/control.token may do everything; nobody else may do
- * anything. Requests and replies are bounded. Every refusal is {"error", "field"}.
+ * anything. Requests and replies are bounded. Every refusal is problem+json.
  */
 #include "control/api/api.h"
 
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <event2/buffer.h>
 
@@ -20,6 +21,8 @@
 #include "control/http/route.h"
 #include "shared/base/log.h"
 #include "shared/base/net.h"
+#include "shared/base/tls.h"
+#include "shared/base/tls_tickets.h"
 #include "shared/config/config.h"
 #include "shared/http/http_scan.h"
 #include "shared/process/descriptors.h"
@@ -76,6 +79,21 @@ static const struct route routes[] = {
 
 /* Requests */
 
+/* A page of another host whose name leads here (DNS rebinding) gets nothing. */
+static bool
+host_is_ours(const struct exchange *exchange)
+{
+	const struct api *api = exchange->api;
+	const char *host = evhttp_request_get_host(exchange->request);
+
+	if (!api->hosts_count || http_door_is_local(api->door, exchange->request))
+		return true;
+	for (unsigned i = 0; host && i < api->hosts_count; i++)
+		if (strcasecmp(host, api->hosts[i]) == 0)
+			return true;
+	return false;
+}
+
 /* Refuses a request without the token, or one whose text cannot be quoted. */
 static bool
 may_ask(struct exchange *exchange)
@@ -86,6 +104,8 @@ may_ask(struct exchange *exchange)
 
 	if (exchange->api->on_closed) {
 		reply_error(exchange, 503, "", "shutting down");
+	} else if (!host_is_ours(exchange)) {
+		reply_error(exchange, 421, "Host", "control.hosts does not have this name");
 	} else if (!http_token_is(exchange->api->token, token)) {
 		reply_header(exchange, "WWW-Authenticate", "Bearer");
 		reply_error(exchange, 401, "",
@@ -152,6 +172,8 @@ on_request(struct evhttp_request *request, void *arg)
 	exchange->query.tqh_last = &exchange->query.tqh_first;
 	api->open++;
 	http_door_take(api->door, request);
+	http_door_client(api->door, request, exchange->client);
+	exchange->secure = http_door_is_secure(api->door, request);
 	if (!may_ask(exchange))
 		return;
 	route = find_route(exchange);
@@ -185,7 +207,7 @@ listen_on(struct api *api, int fd, const char *text)
 
 	if (net_parse(text, &address) < 0)
 		return -EINVAL;
-	if (!net_is_loopback(&address))
+	if (!api->tls && !net_is_loopback(&address))
 		LOG_WARN("control: the API listens beyond this machine, without TLS", "address",
 			text);
 	err = net_listen_on(fd);
@@ -204,15 +226,43 @@ open_door(struct api *api)
 		.token = api->token,
 		.head_max = HEAD_MAX,
 		.body_max = BODY_MAX,
-		.allow = allow };
+		.allow = allow,
+		.tls = api->tls,
+		.proxies = api->proxies,
+		.proxies_count = api->proxies_count };
 
 	api->door = http_door_new(api->loop, &options);
 	evhttp_set_gencb(http_door_server(api->door), on_request, api);
 }
 
+static void
+on_ticket_keys(void *arg)
+{
+	struct api *api = arg;
+
+	tls_server_turn_keys(api->tls);
+	timer_set(&api->ticket_keys, TLS_TICKET_S * UINT64_C(1000));
+}
+
+/* Takes from the settings how the API is reached. */
+static void
+take_settings(struct api *api, const struct config *config, struct tls_server *tls)
+{
+	api->hosts = config->control.hosts;
+	api->hosts_count = config->control.hosts_count;
+	api->proxies_count = config->control.proxies_count;
+	api->proxies = xcalloc(api->proxies_count, sizeof *api->proxies);
+	for (unsigned i = 0; i < api->proxies_count; i++)
+		network_parse(config->control.proxies[i], &api->proxies[i]); /* they were checked */
+	api->tls = tls;
+	timer_init(&api->ticket_keys, api->loop, on_ticket_keys, api);
+	if (tls)
+		timer_set(&api->ticket_keys, TLS_TICKET_S * UINT64_C(1000));
+}
+
 struct api *
-api_new(const struct config *config, int fd, struct queue *queue, struct loop *loop,
-	struct loop *worker, struct redis *redis, struct directory *directory,
+api_new(const struct config *config, int fd, struct tls_server *tls, struct queue *queue,
+	struct loop *loop, struct loop *worker, struct redis *redis, struct directory *directory,
 	struct applier *applier, struct commits *commits)
 {
 	struct api *api = xcalloc(1, sizeof *api);
@@ -229,6 +279,7 @@ api_new(const struct config *config, int fd, struct queue *queue, struct loop *l
 		.applier = applier,
 		.commits = commits };
 	TAILQ_INIT(&api->paused);
+	take_settings(api, config, tls);
 	open_door(api);
 	api->checks = domain_checks_new(loop, config);
 	err = api->checks ? token_get(config->state_dir, api->token) : -1;
@@ -266,6 +317,8 @@ api_free(struct api **api)
 	if (!*api)
 		return;
 	http_door_free(&(*api)->door);
+	timer_cancel(&(*api)->ticket_keys);
+	free((*api)->proxies);
 	rows_close(&(*api)->rows);
 	domain_checks_free(&(*api)->checks);
 	explicit_bzero((*api)->token, sizeof(*api)->token);

@@ -21,6 +21,7 @@
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
+#include "shared/http/problem.h"
 
 #define SUSPENSION "suspension/"
 #define SELECTOR_MAX 400 /* as text in a key; a longer selector is digested */
@@ -290,13 +291,16 @@ rule_refuse(struct command *command, json_t *reply)
 {
 	const struct match *match = &command->match;
 	const bool named = command->selector.text[SELECT_ID];
+	json_t *problem;
 	char *error = match->open
 		? xasprintf("%s is open, but %s", named ? "it" : "what matches",
 			  command->action->other)
 		: xstrdup(named ? "no such message is open" : "no open message matches");
 
-	json_object_set_new(reply, "error", json_string(error));
-	json_object_set_new(reply, "field", json_string(named ? "id" : "selector"));
+	problem = problem_json(command->job.exchange, 404, problem_of(404)->type,
+		named ? "id" : "selector", error);
+	json_object_update(reply, problem);
+	json_decref(problem);
 	free(error);
 	reply_json(command->job.exchange, 404, reply);
 }

@@ -23,6 +23,7 @@
 #include "control/http/token.h"
 #include "control/look/json_from.h"
 #include "shared/base/loop.h"
+#include "shared/base/net.h"
 #include "shared/base/timer.h"
 #include "shared/http/http_door.h"
 #include "shared/mail/selector.h"
@@ -44,6 +45,12 @@ struct api {
 	struct domain_checks *checks;
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
+	struct tls_server *tls; /* NULL: plain HTTP */
+	struct timer ticket_keys;
+	struct network *proxies;
+	unsigned proxies_count;
+	char **hosts; /* the configuration's */
+	unsigned hosts_count;
 	char token[TOKEN_SIZE];
 	uint64_t last_rule;
 	unsigned open;     /* requests without a reply yet */
@@ -61,6 +68,9 @@ struct exchange {
 	struct evkeyvalq query;
 	json_t *body;              /* NULL: none was sent */
 	char claimed[CLAIMED_MAX]; /* whom the client claims to work for; "": nobody */
+	char client[NET_TEXT_MAX]; /* the client's address, behind proxies of ours, without a port
+				    */
+	bool secure;               /* the client came by TLS, to us or to a proxy of ours */
 };
 
 /* Each of these ends the exchange, and takes `reply` over. */
@@ -68,6 +78,13 @@ void reply_json(struct exchange *exchange, int status, json_t *reply);
 void reply_fault(struct exchange *exchange, const struct fault *fault);
 void reply_error(struct exchange *exchange, int status, const char *field, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* A problem as the API shows it; the caller releases it. */
+json_t *problem_json(struct exchange *exchange, int status, const char *type, const char *field,
+	const char *error);
+/* reply_error() with a problem's type of its own. */
+void reply_problem(struct exchange *exchange, int status, const char *type, const char *field,
+	const char *error);
 
 void reply_nothing(struct exchange *exchange);
 void reply_text(struct exchange *exchange, const char *type, const char *text, size_t length);

@@ -13,6 +13,7 @@
 #include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
+#include "shared/http/problem.h"
 
 static void
 exchange_end(struct exchange *exchange)
@@ -28,15 +29,21 @@ exchange_end(struct exchange *exchange)
 		api->on_closed(api->closed_arg);
 }
 
-static json_t *
-fault_json(const char *field, const char *error)
+/* problem+json (RFC 9457); "error" is "detail" for clients of before. */
+json_t *
+problem_json(struct exchange *exchange, int status, const char *type, const char *field,
+	const char *error)
 {
+	const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(exchange->request));
 	char clean[FAULT_ERROR_MAX] = "", name[FAULT_FIELD_MAX] = ""; /* quoted from the request */
+	char instance[FAULT_ERROR_MAX] = "";
 
 	text_clean(clean, sizeof clean, 0, error, strlen(error));
 	text_clean(name, sizeof name, 0, field, strlen(field));
-	return json_pack(
-		"{s:s, s:o}", "error", clean, "field", *name ? json_string(name) : json_null());
+	text_clean(instance, sizeof instance, 0, path ? path : "", path ? strlen(path) : 0);
+	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:o}", "type", type, "title",
+		problem_of(status)->title, "status", status, "detail", clean, "instance", instance,
+		"error", clean, "field", *name ? json_string(name) : json_null());
 }
 
 void
@@ -94,13 +101,15 @@ reply_json(struct exchange *exchange, int status, json_t *value)
 	evbuffer_add_printf(body, "%s\n", text);
 	explicit_bzero(text, strlen(text)); /* it may hold a new password */
 	free(text);
-	reply(exchange, status, "application/json", body);
+	reply(exchange, status, status < 400 ? "application/json" : PROBLEM_TYPE, body);
 }
 
 void
 reply_fault(struct exchange *exchange, const struct fault *fault)
 {
-	reply_json(exchange, fault->status, fault_json(fault->field, fault->error));
+	reply_json(exchange, fault->status,
+		problem_json(exchange, fault->status, problem_of(fault->status)->type, fault->field,
+			fault->error));
 }
 
 void
@@ -112,7 +121,14 @@ reply_error(struct exchange *exchange, int status, const char *field, const char
 	va_start(args, format);
 	vsnprintf(error, sizeof error, format, args);
 	va_end(args);
-	reply_json(exchange, status, fault_json(field, error));
+	reply_problem(exchange, status, problem_of(status)->type, field, error);
+}
+
+void
+reply_problem(struct exchange *exchange, int status, const char *type, const char *field,
+	const char *error)
+{
+	reply_json(exchange, status, problem_json(exchange, status, type, field, error));
 }
 
 void

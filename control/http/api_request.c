@@ -95,14 +95,9 @@ request_take_claimed(struct exchange *exchange)
 struct author
 exchange_author(struct exchange *exchange)
 {
-	char *client = NULL;
-	ev_uint16_t port;
-
-	evhttp_connection_get_peer(
-		evhttp_request_get_connection(exchange->request), &client, &port);
 	return (struct author){ .by = "control.token",
 		.claimed = *exchange->claimed ? exchange->claimed : NULL,
-		.client = client };
+		.client = exchange->client };
 }
 
 /* Whether the word is among the words of the text. */

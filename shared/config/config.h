@@ -155,7 +155,12 @@ struct config {
 		char *trust_anchor; /* a file; default Debian's, or none */
 	} dns;
 	struct {
-		char *listen; /* host:port; NULL: no API */
+		char *listen;         /* host:port; NULL: no API */
+		struct tls_files tls; /* certificate NULL: no TLS */
+		char **proxies;       /* whose X-Forwarded-For counts: addresses and networks */
+		unsigned proxies_count;
+		char **hosts; /* by which names the API is asked; none: by any */
+		unsigned hosts_count;
 	} control;
 	struct {
 		char *spf;        /* the name that customers include; NULL: none is told */

@@ -228,11 +228,21 @@ can_take_certificates(const struct config *config, const struct config *fresh)
 }
 
 static bool
+can_take_control(const struct config *config, const struct config *fresh)
+{
+	return config->control.tls.certificate && fresh->control.tls.certificate;
+}
+
+static bool
 takes(const struct compare *compare, const char *path)
 {
-	return config_is_live(path) &&
-		(strncmp(path, "ingress.tls.", 12) != 0 ||
-			can_take_certificates(&compare->before->config, &compare->after->config));
+	const struct config *before = &compare->before->config, *after = &compare->after->config;
+
+	if (!config_is_live(path))
+		return false;
+	if (strncmp(path, "ingress.tls.", 12) == 0)
+		return can_take_certificates(before, after);
+	return strncmp(path, "control.tls.", 12) != 0 || can_take_control(before, after);
 }
 
 static void
@@ -267,6 +277,12 @@ config_compare(
 	each_field(&config_schema, "", compare_field, &compare);
 }
 
+static bool
+other_files(const struct tls_files *a, const struct tls_files *b)
+{
+	return strcmp(a->certificate, b->certificate) != 0 || strcmp(a->key, b->key) != 0;
+}
+
 bool
 config_other_certificates(const struct config *config, const struct config *fresh)
 {
@@ -275,10 +291,16 @@ config_other_certificates(const struct config *config, const struct config *fres
 	if (config->ingress.tls.files_count != fresh->ingress.tls.files_count)
 		return true;
 	for (unsigned i = 0; i < config->ingress.tls.files_count; i++)
-		if (strcmp(a[i].certificate, b[i].certificate) != 0 ||
-			strcmp(a[i].key, b[i].key) != 0)
+		if (other_files(&a[i], &b[i]))
 			return true;
 	return false;
+}
+
+bool
+config_other_control(const struct config *config, const struct config *fresh)
+{
+	return can_take_control(config, fresh) &&
+		other_files(&config->control.tls, &fresh->control.tls);
 }
 
 static void
@@ -320,4 +342,10 @@ config_take(struct config *config, struct config *fresh)
 				(const char *)fresh + live->offset, live->size);
 	if (can_take_certificates(config, fresh))
 		swap_certificates((struct config_loaded *)config, (struct config_loaded *)fresh);
+	if (can_take_control(config, fresh)) {
+		const struct tls_files old = config->control.tls;
+
+		config->control.tls = fresh->control.tls;
+		fresh->control.tls = old;
+	}
 }

@@ -22,6 +22,8 @@ void config_compare(
 	const struct config *config, const struct config *fresh, config_change_cb cb, void *arg);
 /* Whether the configuration names other files with certificates and keys. */
 bool config_other_certificates(const struct config *config, const struct config *fresh);
+/* The same of control's certificate, where both have one. */
+bool config_other_control(const struct config *config, const struct config *fresh);
 /* Takes the settings that may change. The two swap the names of certificates' files, so that
  * `fresh` frees the old ones. Main thread. */
 void config_take(struct config *config, struct config *fresh);

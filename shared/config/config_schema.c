@@ -265,8 +265,17 @@ static const cyaml_schema_field_t dns_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t control_tls_fields[] = {
+	TEXT("certificate", CONFIG(control.tls.certificate)),
+	TEXT("key", CONFIG(control.tls.key)),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t control_fields[] = {
 	TEXT("listen", CONFIG(control.listen)),
+	MAPPING("tls", control_tls_fields),
+	TEXT_LIST("proxies", control.proxies),
+	TEXT_LIST("hosts", control.hosts),
 	CYAML_FIELD_END,
 };
 
@@ -367,6 +376,8 @@ const struct config_live config_live_keys[] = {
 	LIVE("sender.timeout.command", sender.timeout.command),
 	LIVE("sender.timeout.dot", sender.timeout.dot),
 	LIVE("sender.timeout.idle", sender.timeout.idle),
+	{ "control.tls.certificate", 0, 0 },
+	{ "control.tls.key", 0, 0 },
 	{ 0 },
 };
 /* clang-format on */

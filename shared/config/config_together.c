@@ -26,6 +26,8 @@ check_certificates(const struct config_loaded *loaded, struct config_check *chec
 	char path[64];
 
 	check_pair(check, "ingress.tls", loaded->certificate, loaded->key);
+	check_pair(check, "control.tls", loaded->config.control.tls.certificate,
+		loaded->config.control.tls.key);
 	for (unsigned i = 0; i < loaded->more_count; i++) {
 		snprintf(path, sizeof path, "ingress.tls.more[%u]", i);
 		if (loaded->more[i].certificate || loaded->more[i].key)

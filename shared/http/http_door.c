@@ -19,14 +19,21 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <openssl/err.h>
 
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
+#include "shared/base/text.h"
 #include "shared/base/timer.h"
+#include "shared/base/tls.h"
+#include "shared/http/forwarded.h"
 #include "shared/http/http_scan.h"
+#include "shared/http/problem.h"
 #include "shared/metrics/metrics.h"
 
 #define LINGER_MS 2000
@@ -47,6 +54,7 @@ struct caller {
 	struct http_scan scan;
 	uint64_t answered;           /* requests that were answered */
 	bool working, refused, last; /* last: the request in hand is the last one taken */
+	bool proxy;                  /* a proxy of ours is connected */
 };
 
 struct http_door {
@@ -167,6 +175,9 @@ static void
 on_told(struct bufferevent *stream, void *arg)
 {
 	(void)arg;
+	if (bufferevent_openssl_get_ssl(stream))
+		SSL_shutdown(bufferevent_openssl_get_ssl(stream));
+	ERR_clear_error();
 	shutdown(bufferevent_getfd(stream), SHUT_WR);
 }
 
@@ -180,38 +191,27 @@ on_gone(struct bufferevent *stream, short what, void *arg)
 	evhttp_connection_free(caller->connection);
 }
 
-static const char *
-phrase(int status)
-{
-	switch (status) {
-	case 400: return "Bad Request";
-	case 401: return "Unauthorized";
-	case 404: return "Not Found";
-	case 405: return "Method Not Allowed";
-	case 413: return "Content Too Large";
-	case 414: return "URI Too Long";
-	case 417: return "Expectation Failed";
-	case 431: return "Request Header Fields Too Large";
-	default: return "HTTP Version Not Supported";
-	}
-}
-
-/* Writes "error" and "field" as the API writes them. */
+/* Writes the problem as the API writes one. */
 static void
 write_reason(const struct caller *caller, struct evbuffer *body)
 {
 	const struct http_scan *scan = &caller->scan;
+	const struct problem *problem = problem_of(scan->status);
 	const size_t most = scan->status == 413 ? caller->door->options.body_max
 						: caller->door->options.head_max;
+	char error[256];
 
-	evbuffer_add_printf(
-		body, "{\n \"error\": \"%s", scan->status == 401 ? NEEDED : scan->error);
+	snprintf(error, sizeof error, "%s", scan->status == 401 ? NEEDED : scan->error);
 	if (scan->status == 413 || scan->status == 414 || scan->status == 431)
-		evbuffer_add_printf(body, ": at most %zu bytes are taken", most);
+		snprintf(error, sizeof error, "%s: at most %zu bytes are taken", scan->error, most);
+	evbuffer_add_printf(body,
+		"{\n \"type\": \"%s\",\n \"title\": \"%s\",\n \"status\": %d,\n"
+		" \"detail\": \"%s\",\n \"error\": \"%s\",\n",
+		problem->type, problem->title, scan->status, error, error);
 	if (scan->status != 401 && *scan->field)
-		evbuffer_add_printf(body, "\",\n \"field\": \"%s\"\n}\n", scan->field);
+		evbuffer_add_printf(body, " \"field\": \"%s\"\n}\n", scan->field);
 	else
-		evbuffer_add_printf(body, "\",\n \"field\": null\n}\n");
+		evbuffer_add_printf(body, " \"field\": null\n}\n");
 }
 
 /* Writes the methods that the path takes. A path that takes no method does not exist. */
@@ -245,9 +245,10 @@ refuse(struct caller *caller)
 	find_allowed(caller, allow, sizeof allow);
 	write_reason(caller, body);
 	evbuffer_add_printf(out,
-		"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-		"Cache-Control: no-store\r\nConnection: close\r\n",
-		scan->status, phrase(scan->status), evbuffer_get_length(body));
+		"HTTP/1.1 %d %s\r\nContent-Type: " PROBLEM_TYPE "\r\nContent-Length: %zu\r\n"
+		"X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
+		"Connection: close\r\n",
+		scan->status, problem_of(scan->status)->title, evbuffer_get_length(body));
 	if (scan->status == 401)
 		evbuffer_add_printf(out, "WWW-Authenticate: Bearer\r\n");
 	if (scan->status == 405)
@@ -294,7 +295,7 @@ make_room(struct caller *caller)
 	const char *address = NULL;
 	struct caller *victim;
 
-	if (count(door, caller->address) > door->options.per_address_max)
+	if (!caller->proxy && count(door, caller->address) > door->options.per_address_max)
 		address = caller->address;
 	else if (count(door, NULL) <= door->options.connections_max)
 		return;
@@ -317,6 +318,9 @@ arrive(struct caller *caller)
 	evhttp_connection_set_closecb(caller->connection, on_closed, caller);
 	if (net_peer(bufferevent_getfd(caller->stream), &peer) == 0)
 		net_format_ip(&peer, caller->address);
+	if (net_parse_ip(caller->address, 0, &peer) == 0)
+		caller->proxy = forwarded_trusts(
+			caller->door->options.proxies, caller->door->options.proxies_count, &peer);
 	make_room(caller);
 }
 
@@ -329,6 +333,21 @@ on_next(void *arg)
 		refuse(caller);
 	else
 		arrive(caller);
+}
+
+static struct bufferevent *
+stream_new(const struct http_door *door, struct event_base *base)
+{
+	struct bufferevent *stream = door->options.tls
+		? bufferevent_openssl_socket_new(base, -1, tls_server_session(door->options.tls),
+			  BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE)
+		: bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+
+	if (!stream)
+		die("out of memory", "bufferevent_socket_new");
+	if (door->options.tls) /* a client that leaves without a farewell is no error */
+		bufferevent_openssl_set_allow_dirty_shutdown(stream, 1);
+	return stream;
 }
 
 /* evhttp's own bufferevent closes its socket first and leaves the epoll set afterwards, when the
@@ -345,11 +364,9 @@ new_stream(struct event_base *base, void *arg)
 	caller = xcalloc(1, sizeof *caller);
 	door->coming = caller;
 	caller->door = door;
-	caller->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	caller->stream = stream_new(door, base);
 	timer_init(&caller->next, door->loop, on_next, caller);
 	timer_init(&caller->timer, door->loop, on_deadline, caller);
-	if (!caller->stream)
-		die("out of memory", "bufferevent_socket_new");
 	http_scan_init(&caller->scan, &door->scan);
 	caller->on_input = evbuffer_add_cb(bufferevent_get_input(caller->stream), on_input, caller);
 	TAILQ_INSERT_TAIL(&door->callers, caller, entry);
@@ -437,6 +454,95 @@ http_door_take(struct http_door *door, struct evhttp_request *request)
 	timer_cancel(&caller->timer);
 }
 
+/* All values of a field of the request, joined by commas; NULL: there is none. The caller frees
+ * them. */
+static char *
+joined(struct evhttp_request *request, const char *name)
+{
+	const struct evkeyvalq *fields = evhttp_request_get_input_headers(request);
+	const struct evkeyval *field;
+	char *text = NULL, *longer;
+
+	for (field = fields->tqh_first; field; field = field->next.tqe_next) {
+		if (strcasecmp(field->key, name) != 0)
+			continue;
+		longer = xasprintf("%s%s%s", text ? text : "", text ? "," : "", field->value);
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+void
+http_door_client(struct http_door *door, struct evhttp_request *request, char out[NET_TEXT_MAX])
+{
+	const struct caller *caller = caller_of(door, request);
+	struct net_address client;
+	char *value;
+
+	text_copy(out, NET_TEXT_MAX, caller ? caller->address : "");
+	if (!caller || !caller->proxy || net_parse_ip(caller->address, 0, &client) < 0)
+		return;
+	value = joined(request, "X-Forwarded-For");
+	forwarded_client(door->options.proxies, door->options.proxies_count, value, &client);
+	net_format_ip(&client, out);
+	free(value);
+}
+
+bool
+http_door_is_secure(struct http_door *door, struct evhttp_request *request)
+{
+	const struct caller *caller = caller_of(door, request);
+	const char *scheme = evhttp_find_header(
+		evhttp_request_get_input_headers(request), "X-Forwarded-Proto");
+
+	return door->options.tls ||
+		(caller && caller->proxy && scheme && strcasecmp(scheme, "https") == 0);
+}
+
+bool
+http_door_is_local(struct http_door *door, struct evhttp_request *request)
+{
+	const struct caller *caller = caller_of(door, request);
+	const char *host = evhttp_request_get_host(request);
+	struct net_address named, local;
+	char ip[NET_TEXT_MAX], own[NET_TEXT_MAX] = "";
+
+	if (!host || strcasecmp(host, "localhost") == 0)
+		return host != NULL;
+	snprintf(ip, sizeof ip, "%.*s", (int)strcspn(host + (*host == '['), "]"),
+		host + (*host == '['));
+	if (net_parse_ip(ip, 0, &named) < 0)
+		return false;
+	net_format_ip(&named, ip);
+	if (caller && net_local(bufferevent_getfd(caller->stream), &local) == 0)
+		net_format_ip(&local, own);
+	return net_is_loopback(&named) || strcmp(ip, own) == 0;
+}
+
+/* For browsers: what an answer is says its type alone, no other page may show or read the answer,
+ * and whoever came by TLS comes by TLS again. */
+static void
+add_care(struct http_door *door, struct evhttp_request *request)
+{
+	static const struct {
+		const char *name, *value;
+	} fields[] = {
+		{ "X-Content-Type-Options", "nosniff" },
+		{ "Referrer-Policy", "no-referrer" },
+		{ "Cross-Origin-Resource-Policy", "same-origin" },
+		{ "Cross-Origin-Opener-Policy", "same-origin" },
+		{ "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'" },
+		{ "Strict-Transport-Security", "max-age=31536000" },
+	};
+	const size_t count = sizeof fields / sizeof *fields - !http_door_is_secure(door, request);
+	struct evkeyvalq *out = evhttp_request_get_output_headers(request);
+
+	for (size_t i = 0; i < count; i++)
+		if (!evhttp_find_header(out, fields[i].name))
+			evhttp_add_header(out, fields[i].name, fields[i].value);
+}
+
 /* The answer to HEAD has the length of the body that GET would get. */
 static void
 add_length(struct evhttp_request *request, size_t length)
@@ -465,5 +571,6 @@ http_door_reply(
 		add_length(request, evbuffer_get_length(body));
 		evbuffer_drain(body, evbuffer_get_length(body));
 	}
+	add_care(door, request);
 	evhttp_send_reply(request, status, NULL, body);
 }

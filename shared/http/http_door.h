@@ -9,16 +9,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "shared/base/net.h"
+
 struct evbuffer;
 struct evhttp;
 struct evhttp_request;
 struct http_door;
 struct loop;
+struct tls_server;
 
 struct http_door_options {
 	/* At the bound, the oldest connection gives way that has not shown the token and has no
 	 * request in hand. */
-	unsigned connections_max, per_address_max;
+	unsigned connections_max, per_address_max; /* a proxy of ours may have them all */
 	/* For a whole request, from the connection or the answer before; and for a whole answer. */
 	unsigned deadline_s;
 	const char *token; /* borrowed; NULL: anybody may ask */
@@ -27,6 +30,9 @@ struct http_door_options {
 	/* Writes the methods that a path takes, "GET, HEAD", for a client that used a method
 	 * unknown to HTTP. NULL: GET and HEAD. `path` need not exist. */
 	void (*allow)(const char *path, char *out, size_t size);
+	struct tls_server *tls;        /* borrowed; NULL: plain HTTP */
+	const struct network *proxies; /* borrowed: whose X-Forwarded-* count */
+	unsigned proxies_count;
 };
 
 /* Never NULL. The server is evhttp's, and is freed with the door. */
@@ -37,7 +43,16 @@ void http_door_free(struct http_door **door);
 
 /* Call it first with each request. A request in hand has no deadline until its answer. */
 void http_door_take(struct http_door *door, struct evhttp_request *request);
-/* evhttp_send_reply(), with the deadline of an answer. */
+/* Who the request is from, behind the proxies; and whether the client speaks TLS with us or with
+ * the proxy. Call these while the request is being taken: later its connection may have gone. */
+void
+http_door_client(struct http_door *door, struct evhttp_request *request, char out[NET_TEXT_MAX]);
+bool http_door_is_secure(struct http_door *door, struct evhttp_request *request);
+/* Whether the request's Host is this machine's: localhost, a loopback address, or the address that
+ * the client is connected to. */
+bool http_door_is_local(struct http_door *door, struct evhttp_request *request);
+/* evhttp_send_reply(), with the deadline of an answer, and fields that tell browsers to be
+ * careful. */
 void http_door_reply(
 	struct http_door *door, struct evhttp_request *request, int status, struct evbuffer *body);
 

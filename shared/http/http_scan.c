@@ -101,6 +101,7 @@ take_first(struct http_scan *scan, char *line)
 	free(scan->target);
 	scan->target = xstrdup(target);
 	scan->is_head = strcmp(line, "HEAD") == 0;
+	scan->wants_host = strcmp(version, "HTTP/1.1") == 0;
 	if (strncmp(version, "HTTP/", 5) != 0)
 		refuse(scan, 400, "", "the first line is METHOD /path HTTP/1.1");
 	else if (!is_one_of(version, versions))
@@ -135,6 +136,15 @@ take_encoding(struct http_scan *scan, const char *value)
 	scan->chunked = true;
 }
 
+/* RFC 9112 3.2 */
+static void
+take_host(struct http_scan *scan)
+{
+	if (scan->has_host)
+		refuse(scan, 400, "Host", "it is given twice");
+	scan->has_host = true;
+}
+
 static void
 take_known(struct http_scan *scan, const char *name, const char *value)
 {
@@ -144,6 +154,8 @@ take_known(struct http_scan *scan, const char *name, const char *value)
 		take_encoding(scan, value);
 	else if (strcasecmp(name, "Expect") == 0 && strcasecmp(value, "100-continue") != 0)
 		refuse(scan, 417, "Expect", "100-continue, or nothing");
+	else if (strcasecmp(name, "Host") == 0)
+		take_host(scan);
 	else if (strcasecmp(name, "Authorization") == 0 && scan->options->token &&
 		http_token_is(scan->options->token, value))
 		scan->trusted = true;
@@ -188,7 +200,7 @@ request_end(struct http_scan *scan)
 	scan->state = HTTP_SCAN_FIRST;
 	scan->head = 0;
 	scan->body = scan->left = 0;
-	scan->has_length = scan->chunked = false;
+	scan->has_length = scan->chunked = scan->has_host = false;
 }
 
 static void
@@ -196,6 +208,8 @@ head_end(struct http_scan *scan)
 {
 	if (scan->options->token && !scan->trusted)
 		scan->status = 401;
+	if (scan->wants_host && !scan->has_host)
+		refuse(scan, 400, "Host", "HTTP/1.1 needs it");
 	if (scan->chunked && scan->has_length)
 		refuse(scan, 400, "Content-Length", "not beside Transfer-Encoding");
 	if (scan->is_head && (scan->chunked || scan->left > 0))
@@ -293,12 +307,15 @@ static void
 line_end(struct http_scan *scan)
 {
 	size_t length = scan->line_length - 1;
+	const bool cr = length > 0 && scan->line[length - 1] == '\r';
 
-	length -= length > 0 && scan->line[length - 1] == '\r';
+	length -= cr;
 	scan->line[length] = '\0';
+	if (!cr)
+		refuse(scan, 400, "", "a line ends with CR LF");
 	if (strlen(scan->line) != length || strchr(scan->line, '\r'))
 		refuse(scan, 400, "", "the head holds a NUL or a lone CR");
-	else
+	else if (cr || scan->state <= HTTP_SCAN_FIELDS) /* a refused head is read to its end */
 		take_line(scan, scan->line);
 	if (scan->state == HTTP_SCAN_FIRST && scan->status)
 		scan->state = HTTP_SCAN_FIELDS;

@@ -32,7 +32,7 @@ struct http_scan {
 	char *line; /* as much of it as has come */
 	size_t line_length, line_room, head;
 	uint64_t left, body; /* bytes still to come of the body or chunk; of chunks so far */
-	bool has_length, chunked, is_head, trusted;
+	bool has_length, chunked, is_head, trusted, has_host, wants_host;
 	char *target;      /* of the request, as the client wrote it */
 	uint64_t requests; /* whole ones so far */
 	/* Why the request is refused: its HTTP status (0: it is not), the field, and what would be

@@ -137,6 +137,10 @@ allow_all(const struct landlock *landlock, const struct config *config, unsigned
 		allow_file(landlock, config->ingress.tls.files[i].certificate);
 		allow_file(landlock, config->ingress.tls.files[i].key);
 	}
+	if (needs & SANDBOX_KEYS) {
+		allow_file(landlock, config->control.tls.certificate);
+		allow_file(landlock, config->control.tls.key);
+	}
 	if ((needs & SANDBOX_BIND) && landlock->handled.ports &&
 		syscall(SYS_landlock_add_rule, landlock->fd, RULE_NET_PORT, &any_port, 0) < 0)
 		die("cannot set up Landlock", strerror(errno));

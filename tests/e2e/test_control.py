@@ -152,7 +152,7 @@ def test_a_body_without_its_length_is_none(shout, api):
     account = shout.account_add(domain="length.example")["account"]
     for method, header in (("PATCH", ""), ("PATCH", "Transfer-Encoding: gzip\r\n"), ("GET", "Content-Length: 13\r\n")):
         with socket.create_connection(("127.0.0.1", api.port), timeout=30) as connection:
-            connection.sendall(f"{method} /api/v1/accounts/{account} HTTP/1.1\r\nAuthorization: Bearer {api.token}\r\n"
+            connection.sendall(f"{method} /api/v1/accounts/{account} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {api.token}\r\n"
                                f"{header}\r\n".encode() + b'{"name": "x"}')
             connection.shutdown(socket.SHUT_WR)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
