@@ -170,7 +170,7 @@ def test_what_is_refused_behind_a_request_takes_no_answer_from_it(shout):
             status, fields, body = answer_of(everything(one))
             assert status == 200 and fields["connection"] == "close" and json.loads(body)["suspensions"] == []
     with connect(shout) as one:  # two good ones: two answers
-        one.sendall(good + good.replace(b"Host: a", b"Connection: close"))
+        one.sendall(good + good.replace(b"Host: a", b"Host: a\r\nConnection: close"))
         assert everything(one).count(b"HTTP/1.1 200 ") == 2
 
 
