@@ -42,6 +42,8 @@ static const struct command commands[] = {
 	{ "account export", "[ACCOUNT]", "all| output! force", account_export,
 	  "with users, verifiers, addresses and domains, into a file" },
 	{ "account import", "FILE", "dry-run replace", account_import, "what an export has" },
+	{ "account mode", "ACCOUNT [credentials|ip]", "ip+ grace undo| extend| end|", account_mode,
+	  "how its servers are known: a switch to the other way" },
 	{ "account password", "ACCOUNT", "username", account_password, "a new one, shown once" },
 	{ "account add-domain", "ACCOUNT", "domain! verified", account_add_domain,
 	  "one more domain, or one's mailboxes" },
@@ -161,13 +163,24 @@ marked_options(const struct command *command, char mark)
 	return text;
 }
 
+/* How many words the command takes at most. */
+static size_t
+words_of(const struct command *command)
+{
+	size_t count = *command->words != '\0';
+
+	for (const char *c = command->words; *c; c++)
+		count += *c == ' ';
+	return count;
+}
+
 /* Whether one of the options marked "|", or the word, is given. */
 static bool
 choice_fits(const struct ctl *ctl, const struct command *command)
 {
 	char *choices;
 
-	if (ctl->words_count > 0 && *command->words == '[')
+	if (ctl->words_count == words_of(command) && strchr(command->words, '['))
 		return true;
 	for (size_t i = 0; i < ctl->options_count; i++)
 		if (ctl_marked(ctl_listed(command->options, ctl->options[i].name), '|'))
@@ -184,7 +197,7 @@ choice_fits(const struct ctl *ctl, const struct command *command)
 static bool
 words_fit(const struct ctl *ctl, const struct command *command)
 {
-	const size_t most = *command->words != '\0', least = most && *command->words != '[';
+	const size_t most = words_of(command), least = *command->words && *command->words != '[';
 
 	if (ctl->words_count < least)
 		ctl_error(ctl, "%s needs %s", command->name, command->words);

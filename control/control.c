@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "control/account/prune.h"
+#include "control/account/rounds.h"
 #include "control/api/api.h"
 #include "control/config/applier.h"
 #include "control/config/commit.h"
@@ -32,6 +33,7 @@ static struct {
 	struct applier *applier;
 	struct commits *commits;
 	struct prune *prune;
+	struct rounds *rounds;
 	struct api *api;
 	int fd; /* the API's socket, while the API does not listen yet */
 	const struct config *config;
@@ -45,6 +47,7 @@ on_loaded(void *arg)
 	(void)arg;
 	commits_start(control.commits);
 	prune_start(control.prune);
+	rounds_start(control.rounds);
 }
 
 static void
@@ -73,6 +76,7 @@ control_free(void)
 	commits_free(&control.commits);
 	applier_free(&control.applier);
 	prune_free(&control.prune);
+	rounds_free(&control.rounds);
 	directory_free(&control.directory);
 	loop_free(&control.loop);
 }
@@ -113,6 +117,8 @@ control_start(const struct config *config, struct queue *queue)
 	control.commits = commits_new(control.loop, queue, control.directory, control.applier,
 		config->queue.backend == BACKEND_LMDB);
 	control.prune = prune_new(control.loop, queue, control.directory, control.commits);
+	control.rounds = rounds_new(
+		control.loop, control.redis, control.directory, control.applier, control.commits);
 	if (config->control.listen) {
 		control.api = api_new(config, control.fd, control.tls, queue, control.loop,
 			control.worker, control.redis, control.directory, control.applier,
@@ -154,6 +160,7 @@ on_commits_closed(void *arg)
 static void
 on_api_closed(void *arg)
 {
+	rounds_close(control.rounds);
 	commits_close(control.commits, on_commits_closed, arg);
 }
 

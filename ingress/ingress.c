@@ -163,6 +163,7 @@ worker_helpers(struct worker *worker)
 	worker->redis = redis_open(worker->loop, config);
 	worker->accounts = account_store_new(worker->loop, worker->redis);
 	worker->limits = limits_new(worker->loop, worker->redis, &limits);
+	worker->uses = uses_new(worker->loop, worker->redis);
 	worker->tally = tally_new(ingress.queue);
 	worker->cache = password_cache_new();
 	worker->scratch = xmalloc(SCRATCH_SIZE);
@@ -211,6 +212,7 @@ worker_close(struct worker *worker)
 	session_reap(worker);
 	wire_list_drop(&worker->wires);
 	limits_free(&worker->limits);
+	uses_free(&worker->uses);
 	account_store_free(&worker->accounts);
 	redis_free(&worker->redis);
 	tally_free(&worker->tally);

@@ -9,6 +9,7 @@
 #include "cmd/ctl/ctl.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
+#include "shared/config/config.h"
 
 static const struct {
 	const char *option, *field;
@@ -80,6 +81,7 @@ print_done(const json_t *reply)
 
 	for (i = 0; i < sizeof fields / sizeof *fields; i++)
 		print_field(fields[i][0], json_text(reply, fields[i][1]));
+	print_mode(reply);
 	json_array_foreach(json_object_get(reply, "addresses"), i, item)
 		print_field("Address", json_string_value(item));
 	item = json_object_get(json_object_get(reply, "rule"), "number");
@@ -218,6 +220,62 @@ account_delete(const struct ctl *ctl)
 
 	free(path);
 	return ctl_ask(ctl, "DELETE", uri, NULL, print_done);
+}
+
+/* --grace in days, as the API takes it; NULL after saying what is wrong. */
+static json_t *
+grace_days(const struct ctl *ctl, const char *text)
+{
+	const uint64_t day_ms = UINT64_C(24) * 3600 * 1000;
+	uint64_t ms = 0;
+
+	if (config_duration(text, &ms) < 0 || ms % day_ms != 0) {
+		ctl_error(ctl, "--grace takes days, like 14d");
+		return NULL;
+	}
+	return json_integer((json_int_t)(ms / day_ms));
+}
+
+static int
+mode_switch(const struct ctl *ctl)
+{
+	json_t *body = json_pack("{s:s}", "mode", ctl->words[1]), *addresses = json_array(), *days;
+	const char *grace = ctl_option(ctl, "grace");
+
+	for (size_t i = 0; i < ctl->options_count; i++)
+		if (strcmp(ctl->options[i].name, "ip") == 0)
+			json_array_append_new(addresses, json_string(ctl->options[i].value));
+	if (json_array_size(addresses) > 0)
+		json_object_set(body, "addresses", addresses);
+	json_decref(addresses);
+	days = grace ? grace_days(ctl, grace) : NULL;
+	if (grace && !days) {
+		json_decref(body);
+		return CTL_USAGE;
+	}
+	if (days)
+		json_object_set_new(body, "grace_days", days);
+	return ctl_ask(ctl, "PUT", account_path(ctl, "mode"), body, print_done);
+}
+
+int
+account_mode(const struct ctl *ctl)
+{
+	const unsigned wishes = ctl_has(ctl, "undo") + ctl_has(ctl, "extend") + ctl_has(ctl, "end");
+	const bool details = ctl_has(ctl, "ip") || ctl_has(ctl, "grace");
+
+	if (wishes + (ctl->words_count > 1) != 1 || (wishes && details)) {
+		ctl_error(
+			ctl, "account mode needs one of credentials, ip, --undo, --extend, --end");
+		return CTL_USAGE;
+	}
+	if (ctl_has(ctl, "undo"))
+		return ctl_ask(ctl, "DELETE", account_path(ctl, "mode"), NULL, print_done);
+	if (ctl_has(ctl, "extend"))
+		return ctl_ask(ctl, "PATCH", account_path(ctl, "mode/grace"), NULL, print_done);
+	if (ctl_has(ctl, "end"))
+		return ctl_ask(ctl, "DELETE", account_path(ctl, "mode/grace"), NULL, print_done);
+	return mode_switch(ctl);
 }
 
 int

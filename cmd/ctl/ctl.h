@@ -119,6 +119,7 @@ int account_show(const struct ctl *ctl);
 int account_check(const struct ctl *ctl);
 int account_status(const struct ctl *ctl);
 int account_delete(const struct ctl *ctl);
+int account_mode(const struct ctl *ctl);
 int account_password(const struct ctl *ctl);
 int account_change(const struct ctl *ctl);
 int account_add_domain(const struct ctl *ctl);
@@ -212,6 +213,8 @@ char *joined(const json_t *list, const char *key);
 /* Prints "3 of 17 accounts", or less when the list does not know. */
 void print_count(const json_t *reply, size_t count, const char *what);
 void print_account(const json_t *account);
+/* Prints the mode, and the switch or the time of grace that an answer has. */
+void print_mode(const json_t *reply);
 void print_check(const json_t *report);
 void print_accounts(const json_t *reply);
 /* print_queue.c */

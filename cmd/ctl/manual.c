@@ -53,6 +53,14 @@ static const struct manual manuals[] = {
 	  "cannot be taken, nothing is. What is here already and the same stays; what differs is named, and with --replace "
 	  "becomes what the file says. - is standard input.",
 	  { "shoutctl account import accounts.jsonl --dry-run", "shoutctl account import accounts.jsonl --replace" } },
+	{ "account mode",
+	  "Switches an account to the other mode: its servers are known by a login (credentials) or by their address (ip). "
+	  "Both ways count until the first mail by the new one was accepted; then the new one is in force, and the old one "
+	  "counts for 14 more days, or as --grace says. Until then --undo takes the switch back. --extend lengthens the "
+	  "time of grace once, by as much again; --end ends it now. An account without a user gets one, whose password is "
+	  "shown this once.",
+	  { "shoutctl account mode k3m9x2p7qa ip --ip 192.0.2.7", "shoutctl account mode k3m9x2p7qa credentials --grace 30d",
+	    "shoutctl account mode k3m9x2p7qa --end" } },
 	{ "account password",
 	  "Makes a new password for a user, and shows it this once. The old one ends at once.",
 	  { "shoutctl account password k3m9x2p7qa --username acme-srl-x7k2m9" } },

@@ -240,6 +240,27 @@ print_limit(const char *key, const json_t *value, const json_t *own)
 }
 
 void
+print_mode(const json_t *reply)
+{
+	const json_t *under_way = json_object_get(reply, "switch");
+	const json_t *grace = json_object_get(reply, "grace");
+	char *since = time_of(under_way, "since"), *until = time_of(grace, "until");
+	char *to = xasprintf(
+		"to %s, since %s; no mail by it was seen yet", text_of(under_way, "to"), since);
+	char *old = xasprintf("%s until %s%s", text_of(grace, "mode"), until,
+		json_is_true(json_object_get(grace, "extended")) ? " (extended)" : "");
+
+	print_field("Mode", json_text(reply, "mode"));
+	print_field("Switch", under_way ? to : NULL);
+	print_field("Grace", grace ? old : NULL);
+	print_field("Off", json_text(reply, "off"));
+	free(since);
+	free(until);
+	free(to);
+	free(old);
+}
+
+void
 print_account(const json_t *account)
 {
 	char *deleted = time_of(account, "deleted"), *until = time_of(account, "kept_until");
@@ -253,6 +274,7 @@ print_account(const json_t *account)
 	print_field("Status", text_of(account, "status"));
 	print_field("Deleted", deleted);
 	print_field("Kept until", until);
+	print_mode(account);
 	print_field("Policy", text_of(account, "policy"));
 	print_field("Display", text_of(account, "display_address"));
 	print_domains(json_object_get(account, "domains"));

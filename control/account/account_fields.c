@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/account/account_mode.h"
 #include "control/account/accounts.h"
 #include "control/account/accounts_private.h"
 #include "control/look/json_from.h"
@@ -192,6 +193,7 @@ account_show(
 					json_object_get(entry, "active")));
 	}
 	show_deleted(shown, account);
+	account_mode_show(shown, directory, account);
 	json_object_set_new(shown, "users", users);
 	json_object_set_new(shown, "addresses", addresses);
 	json_object_set_new(shown, "limits_in_force", limits_in_force(account, defaults));

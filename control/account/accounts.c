@@ -138,8 +138,8 @@ new_username(const struct edit *edit, const char *name, char out[32])
 	while (directory_get(edit->directory, "user", out));
 }
 
-static void
-add_user(struct edit *edit, const char *id, const char *name)
+void
+edit_add_user(struct edit *edit, const char *id, const char *name)
 {
 	json_t *user = json_pack("{s:s, s:b}", "account", id, "enabled", 1);
 	char username[32];
@@ -168,8 +168,8 @@ taken(struct edit *edit, const char *field, const char *what, const char *owner)
 		"%.150s belongs to account %s, deleted and kept until %s", what, owner, until);
 }
 
-static int
-add_address(struct edit *edit, const char *id, const char *text, const char *field)
+int
+edit_add_address(struct edit *edit, const char *id, const char *text, const char *field)
 {
 	char network[NET_TEXT_MAX];
 	json_t *list;
@@ -273,8 +273,8 @@ add_domains(struct edit *edit, json_t *account, const json_t *list, bool verifie
 	return 0;
 }
 
-static int
-add_addresses(struct edit *edit, const char *id, const json_t *list)
+int
+edit_add_addresses(struct edit *edit, const char *id, const json_t *list)
 {
 	char field[32];
 	json_t *item;
@@ -283,7 +283,7 @@ add_addresses(struct edit *edit, const char *id, const json_t *list)
 	json_array_foreach(list, i, item)
 	{
 		snprintf(field, sizeof field, "addresses[%zu]", i);
-		if (add_address(edit, id, json_string_value(item), field) < 0)
+		if (edit_add_address(edit, id, json_string_value(item), field) < 0)
 			return -1;
 	}
 	return 0;
@@ -314,11 +314,13 @@ create(struct edit *edit, const char *id, json_t *account, const json_t *body)
 	if (take_mode(&edit->fault, body, &ip) < 0 ||
 		take_profile(&edit->fault, account, body, true) < 0 ||
 		add_domains(edit, account, json_object_get(body, "domains"), verified) < 0 ||
-		add_addresses(edit, id, json_object_get(body, "addresses")) < 0)
+		edit_add_addresses(edit, id, json_object_get(body, "addresses")) < 0)
 		return -1;
+	json_object_set_new(account, "mode",
+		json_string(access_mode_text(ip ? ACCESS_IP : ACCESS_CREDENTIALS)));
 	if (!ip) {
 		json_object_del(edit->reply, "addresses");
-		add_user(edit, id, json_text(body, "name"));
+		edit_add_user(edit, id, json_text(body, "name"));
 	}
 	return 0;
 }
@@ -449,7 +451,7 @@ account_add_user(struct edit *edit, const char *id)
 
 	if (!account)
 		return -1;
-	add_user(edit, id, json_text(account, "name"));
+	edit_add_user(edit, id, json_text(account, "name"));
 	return 0;
 }
 
@@ -485,7 +487,7 @@ account_add_address(struct edit *edit, const char *id, const json_t *body)
 
 	if (!edit_account(edit, id) || fields_check(&edit->fault, body, known, NULL) < 0)
 		return -1;
-	return add_address(edit, id, json_text(body, "address"), "address");
+	return edit_add_address(edit, id, json_text(body, "address"), "address");
 }
 
 int

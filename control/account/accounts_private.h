@@ -21,6 +21,12 @@ json_t *edit_entry(struct edit *edit, const char *kind, const char *name);
 json_t *edit_account(struct edit *edit, const char *id);
 json_t *edit_any_account(struct edit *edit, const char *id);
 void edit_remove(struct edit *edit, const char *kind, const char *name);
+/* Adds a user; the reply gets its name and password. `name` is the account's, for people. */
+void edit_add_user(struct edit *edit, const char *id, const char *name);
+/* Adds an address or a network; the reply gets it. -1 and a fault naming `field`. */
+int edit_add_address(struct edit *edit, const char *id, const char *text, const char *field);
+/* Adds each of a list, the field "addresses". */
+int edit_add_addresses(struct edit *edit, const char *id, const json_t *list);
 /* Makes the fault that `what` belongs to another account. */
 int taken(struct edit *edit, const char *field, const char *what, const char *owner);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/account/account_mode.h"
 #include "control/account/accounts_private.h"
 #include "control/account/transfer.h"
 #include "control/account/transfer_private.h"
@@ -123,6 +124,10 @@ check_account(struct fault *fault, const json_t *account)
 		{ "display_address", FIELD_TEXT },
 		{ "limits", FIELD_OBJECT },
 		{ "domains", FIELD_LIST },
+		{ "mode", FIELD_TEXT },
+		{ "switch", FIELD_OBJECT },
+		{ "grace", FIELD_OBJECT },
+		{ "off", FIELD_TEXT },
 		{ "version", FIELD_NUMBER },
 		{ "created_us", FIELD_NUMBER },
 		{ "deleted_us", FIELD_NUMBER },
@@ -144,7 +149,7 @@ check_account(struct fault *fault, const json_t *account)
 	profile = json_pack("{s:{}}", "limits");
 	err = take_profile(fault, profile, account, true);
 	json_decref(profile);
-	if (err || check_status(fault, account) < 0)
+	if (err || check_status(fault, account) < 0 || account_mode_check(fault, account) < 0)
 		return -1;
 	return check_domains(fault, json_object_get(account, "domains"));
 }

@@ -266,7 +266,7 @@ static json_t *
 account_document(const json_t *entry, json_t *domains)
 {
 	static const char *const fields[] = { "version", "id", "name", "contact", "status",
-		"policy", "display_address", "limits" };
+		"policy", "display_address", "limits", "off" };
 	json_t *document = json_object();
 
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)

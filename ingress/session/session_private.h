@@ -47,6 +47,7 @@ struct transaction {
 	bool open;   /* MAIL was accepted */
 	bool taken;  /* the limits count it */
 	bool queued; /* queue_put() has it */
+	enum access_mode mode; /* by what the account is known */
 	struct account *account;
 	Envelope envelope;
 	uint8_t id[ID_SIZE];

@@ -14,6 +14,7 @@
 #include "ingress/session/wire.h"
 #include "shared/account/account.h"
 #include "shared/account/limits.h"
+#include "shared/account/use.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
 #include "shared/base/timer.h"
@@ -73,6 +74,7 @@ struct worker {
 	struct redis *redis;
 	struct account_store *accounts;
 	struct limits *limits;
+	struct uses *uses;
 	struct acceptor *acceptors;
 	struct session **sessions; /* by the slot in their id */
 	unsigned sessions_space;

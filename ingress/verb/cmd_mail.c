@@ -19,6 +19,24 @@ nobody(struct session *session)
 		refuse(session, REFUSE_AUTH, "530 5.7.0 Authentication required");
 }
 
+/* The account has switched to the other mode, and its time of grace is over. */
+static void
+old_mode(struct session *session)
+{
+	const char *url = session->worker->ingress->config->ingress.help_url;
+
+	if (session->mail->mode == ACCESS_IP)
+		refuse(session, REFUSE_AUTH,
+			"530 5.7.0 Authentication required: your account uses credentials now, "
+			"see %s",
+			url);
+	else
+		refuse(session, REFUSE_AUTH,
+			"550 5.7.1 Your account sends from its addresses now, without a login, "
+			"see %s",
+			url);
+}
+
 /* The account is known, or the client surely has none. */
 static void
 mail_identified(struct session *session)
@@ -27,15 +45,19 @@ mail_identified(struct session *session)
 	const struct account *account = session->account;
 	struct transaction *mail = session->mail;
 
+	mail->mode = session->credential ? ACCESS_CREDENTIALS : ACCESS_IP;
 	if (!account)
 		nobody(session);
-	else if ((!account->active || !authorize_sender(account, mail->envelope.mail_from)) &&
+	else if ((!account->active || account->off == mail->mode ||
+			 !authorize_sender(account, mail->envelope.mail_from)) &&
 		!account_store_sure(session->worker->accounts))
 		refuse(session, REFUSE_UNAVAILABLE,
 			"451 4.3.0 Cannot check your account now, try again soon");
 	else if (!account->active)
 		refuse(session, REFUSE_SUSPENDED, "550 5.7.1 This account is suspended, see %s",
 			ingress->config->ingress.help_url);
+	else if (account->off == mail->mode)
+		old_mode(session);
 	else if (!authorize_sender(account, mail->envelope.mail_from))
 		refuse(session, REFUSE_ORIGINATOR,
 			"550 5.7.1 <%s> is not yours to send from, see %s",

@@ -40,6 +40,22 @@ account_unref(struct account *account)
 	free(account);
 }
 
+enum access_mode
+access_mode_read(const char *text)
+{
+	if (!text)
+		return ACCESS_NONE;
+	return strcmp(text, "credentials") == 0 ? ACCESS_CREDENTIALS
+		: strcmp(text, "ip") == 0       ? ACCESS_IP
+						: ACCESS_NONE;
+}
+
+const char *
+access_mode_text(enum access_mode mode)
+{
+	return mode == ACCESS_IP ? "ip" : "credentials";
+}
+
 static int
 compare(const void *a, const void *b)
 {
@@ -122,6 +138,7 @@ take_account(const json_t *object)
 	account->name = text_of(object, "name");
 	account->contact = text_of(object, "contact");
 	account->active = strcmp(status, "active") == 0;
+	account->off = access_mode_read(json_text(object, "off"));
 	account->policy = policy && strcmp(policy, "strict") == 0 ? POLICY_STRICT : POLICY_RESENT;
 	account->display_address = display && strcmp(display, "pass") == 0;
 	account->limits.messages_hour = limit_of(limits, "messages_hour");

@@ -7,7 +7,8 @@
  *   account:{<id>}  {"id","name","contact","status":"active|disabled","policy":"strict|resent",
  *                    "display_address":"refuse|pass",
  *                    "domains":["d.example",...], "limits":{"messages_hour","messages_day",
- *                    "recipients_hour","recipients_day"} (0: none; absent: default)}
+ *                    "recipients_hour","recipients_day"} (0: none; absent: default),
+ *                    "off":"credentials|ip" (this way no longer counts; absent: both count)}
  *   user:<name>     {"account","enabled":true,"verifier":"<SCRAM, see scram.h>"}
  *   ip:<network>    {"account","active":true}   IPv4 address, IPv6 /64 as "2001:db8:0:1::/64",
  *                    or an operator's network; networks are listed in the set "ip:networks"
@@ -33,6 +34,13 @@ struct redis;
 
 enum originator_policy { POLICY_STRICT, POLICY_RESENT };
 
+/* How an account's servers are known: by a login, or by their address. */
+enum access_mode { ACCESS_NONE, ACCESS_CREDENTIALS, ACCESS_IP };
+/* The mode of a text, "credentials" or "ip"; ACCESS_NONE for any other, and for NULL. */
+enum access_mode access_mode_read(const char *text);
+/* "credentials" or "ip". */
+const char *access_mode_text(enum access_mode mode);
+
 #define LIMIT_DEFAULT UINT64_MAX /* the account sets none: the configuration's counts */
 struct account_limits {
 	uint64_t messages_hour, messages_day, recipients_hour, recipients_day; /* 0: no limit */
@@ -42,6 +50,7 @@ struct account_limits {
 struct account {
 	char *id, *name, *contact;
 	bool active;
+	enum access_mode off; /* how its servers are no longer known */
 	enum originator_policy policy;
 	bool display_address; /* display names may show addresses of other accounts */
 	char **domains;       /* canonical, sorted */

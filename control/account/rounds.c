@@ -1,0 +1,194 @@
+/*
+ * rounds.c - what happens to accounts by itself.
+ *
+ * timer -> Redis (its clock, last uses) -> [rounds] -> account_mode -> commit -> relay.config
+ */
+#include "control/account/rounds.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/account/account_mode.h"
+#include "control/config/applier.h"
+#include "control/config/commit.h"
+#include "control/config/directory.h"
+#include "shared/account/use.h"
+#include "shared/base/log.h"
+#include "shared/base/loop.h"
+#include "shared/base/timer.h"
+#include "shared/redis/redis.h"
+
+#define EVERY_MS 3000
+#define TIMEOUT_MS 2000
+#define SKEW_US (UINT64_C(60) * 1000000)
+
+struct rounds {
+	struct redis *redis;
+	struct directory *directory;
+	struct applier *applier;
+	struct commits *commits;
+	struct timer timer;
+	bool closed;
+};
+
+static void
+commit(struct rounds *rounds, const char *what, struct edit *edit, bool done)
+{
+	const struct change change = {
+		.what = what, .author = { .by = "housekeeping" }, .entries = edit->changes
+	};
+
+	if (done)
+		commit_begin(rounds->commits, &change, NULL, NULL);
+	else
+		json_decref(edit->changes);
+	json_decref(edit->reply);
+}
+
+/* A question about an account, on its way. */
+struct look {
+	struct rounds *rounds;
+	char *id;
+};
+
+static void
+on_uses(void *arg, int err, const json_t *times)
+{
+	struct look *look = arg;
+	struct rounds *rounds = look->rounds;
+	struct edit edit = { .directory = rounds->directory };
+
+	if (!err && !rounds->closed)
+		commit(rounds, "account.mode.in-force", &edit,
+			account_mode_seen(&edit, look->id, times, clock_us()));
+	free(look->id);
+	free(look);
+}
+
+/* Collects ids first, because a change changes the directory. */
+static json_t *
+ids_of(const struct rounds *rounds, bool (*wanted)(const json_t *account, uint64_t now_us))
+{
+	const uint64_t now = clock_us();
+	json_t *ids = json_array(), *entry;
+	const char *key;
+
+	json_object_foreach(directory_entries(rounds->directory), key, entry)
+	{
+		if (strncmp(key, "account/", 8) == 0 && wanted(entry, now))
+			json_array_append_new(ids, json_string(key + 8));
+	}
+	return ids;
+}
+
+static bool
+is_switching(const json_t *account, uint64_t now_us)
+{
+	(void)now_us;
+	return account_switch_since(account) > 0 && !account_is_deleted(account);
+}
+
+static void
+look_at_switches(struct rounds *rounds)
+{
+	json_t *ids = ids_of(rounds, is_switching), *id;
+	struct look *look;
+	size_t i;
+
+	json_array_foreach(ids, i, id)
+	{
+		look = xmalloc(sizeof *look);
+		*look = (struct look){ rounds, xstrdup(json_string_value(id)) };
+		uses_read(rounds->redis, look->id, on_uses, look);
+	}
+	json_decref(ids);
+}
+
+static void
+end_graces(struct rounds *rounds)
+{
+	json_t *ids = ids_of(rounds, account_grace_is_over), *id;
+	size_t i;
+
+	json_array_foreach(ids, i, id)
+	{
+		struct edit edit = { .directory = rounds->directory };
+		const int err = account_grace_end(&edit, json_string_value(id));
+
+		commit(rounds, "account.mode.grace-end", &edit, !err);
+	}
+	json_decref(ids);
+}
+
+/* Whether Redis's clock says what ours does. */
+static bool
+clocks_agree(const struct redis_reply *reply)
+{
+	const char *text = redis_reply_str(redis_reply_at(reply, 0), NULL);
+	const uint64_t theirs = text ? strtoull(text, NULL, 10) * 1000000 : 0, ours = clock_us();
+
+	return (theirs > ours ? theirs - ours : ours - theirs) < SKEW_US;
+}
+
+static void
+on_time(void *arg, int err, const struct redis_reply *reply)
+{
+	struct rounds *rounds = arg;
+
+	if (err || rounds->closed || redis_reply_kind(reply) != REDIS_LIST ||
+		redis_reply_count(reply) == 0)
+		return;
+	if (!clocks_agree(reply)) {
+		LOG_WARN("control: our clock and Redis's differ: no time of grace ends",
+			"differ_by", "more than 60 s");
+		return;
+	}
+	end_graces(rounds);
+	look_at_switches(rounds);
+}
+
+static void
+on_timer(void *arg)
+{
+	static const char *const argv[] = { "TIME" };
+	struct rounds *rounds = arg;
+
+	if (!applier_doubt(rounds->applier))
+		redis_command(rounds->redis, TIMEOUT_MS, on_time, rounds, 1, argv, NULL);
+}
+
+struct rounds *
+rounds_new(struct loop *loop, struct redis *redis, struct directory *directory,
+	struct applier *applier, struct commits *commits)
+{
+	struct rounds *rounds = xcalloc(1, sizeof *rounds);
+
+	*rounds = (struct rounds){
+		.redis = redis, .directory = directory, .applier = applier, .commits = commits
+	};
+	timer_init(&rounds->timer, loop, on_timer, rounds);
+	return rounds;
+}
+
+void
+rounds_start(struct rounds *rounds)
+{
+	timer_repeat(&rounds->timer, EVERY_MS);
+}
+
+void
+rounds_close(struct rounds *rounds)
+{
+	rounds->closed = true;
+	timer_cancel(&rounds->timer);
+}
+
+void
+rounds_free(struct rounds **rounds)
+{
+	if (!*rounds)
+		return;
+	timer_cancel(&(*rounds)->timer);
+	free(*rounds);
+	*rounds = NULL;
+}

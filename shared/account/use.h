@@ -1,0 +1,34 @@
+/*
+ * use.h - when mail of an account was last accepted by which credential or address. Redis keeps the
+ * times (use:{account}, a hash).
+ *
+ * Uses are gathered for a second. Without Redis the gathering goes on, up to USES_MAX.
+ */
+#ifndef SHARED_USE_H
+#define SHARED_USE_H
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "shared/account/account.h"
+
+struct loop;
+struct redis;
+struct uses;
+
+#define USES_MAX 20000
+
+struct uses *uses_new(struct loop *loop, struct redis *redis);
+/* Sends the last uses, if Redis is up. Call it before redis_free(). Takes NULL. */
+void uses_free(struct uses **uses);
+/* Mail of the account was accepted now. `name` is the username, or the client's address. On the
+ * loop. */
+void uses_note(struct uses *uses, const char *account, enum access_mode mode, const char *name);
+
+/* One callback, as for redis_command(). `times` is {"user/NAME" or "ip/NETWORK": microseconds since
+ * 1970}, borrowed; NULL on an error. */
+typedef void (*uses_cb)(void *arg, int err, const json_t *times);
+void uses_read(struct redis *redis, const char *account, uses_cb cb, void *arg);
+
+#endif
