@@ -42,7 +42,7 @@ comma   := ,
 B       := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 ROOMS   := shared ingress scanner sender control
 LIBS    := libevent libevent_pthreads libevent_openssl openssl lmdb libcyaml yaml-0.1 libprotobuf-c \
-           hiredis libgsasl libidn2 jansson rdkafka zlib libseccomp
+           hiredis libgsasl libidn2 jansson rdkafka zlib libseccomp libpcre2-8
 
 WARN    := -Wall -Wextra -Wformat=2 -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
@@ -78,7 +78,7 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: %.proto
 $(B)/gen/%.lua.h: %.lua
 	@mkdir -p $(@D)
 	sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@
-# So does the API's description.
+# So do the API's description and the response rules.
 $(B)/gen/%.yaml.h: %.yaml
 	@mkdir -p $(@D)
 	sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@
@@ -88,9 +88,11 @@ $(B)/gen/shared/base/version.h: VERSION
 	sed 's/.*/#define SHOUT_VERSION "&"/' $< > $@
 $(B)/cmd/shout.o $(B)/cmd/shoutctl.o $(B)/shared/metrics/metrics_process.o: $(B)/gen/shared/base/version.h
 $(B)/control/http/api_openapi.o: $(B)/gen/control/http/openapi.yaml.h
+$(B)/sender/reply/replies.o: $(B)/gen/deploy/shaping.yaml.h
 $(B)/shared/account/limits.o: $(B)/gen/shared/account/limits.lua.h
 $(B)/shared/account/score.o: $(B)/gen/shared/account/score.lua.h
 $(B)/shared/work/inflight.o: $(B)/gen/shared/work/inflight.lua.h
+$(B)/shared/work/unknown_replies.o: $(B)/gen/shared/work/unknown_replies.lua.h
 
 $(B)/%.o: %.c $(B)/gen/shared/mail/envelope.pb-c.h
 	@mkdir -p $(@D)

@@ -42,7 +42,9 @@ known_to 'hiredis/' '^shared/redis/'
 known_to 'unbound' '^shared/dns/dns'
 known_to 'gsasl' '^shared/account/scram|^ingress/verb/auth'
 known_to 'seccomp' '^shared/process/sandbox'
-known_to '(cyaml|yaml)' '^shared/config/'
+known_to 'yaml' '^shared/config/|^sender/reply/rules_file'
+known_to 'cyaml' '^shared/config/'
+known_to 'pcre2' '^sender/reply/pattern'
 
 echo "banned calls"
 none_of "banned call" '\b(strcpy|strncat|strcat|sprintf|vsprintf|strtok|strtok_r|gets|alloca)\s*\(' "${sources[@]}"
@@ -51,7 +53,8 @@ none_of "unfinished" 'TODO|FIXME' "${sources[@]}"
 echo "pure parsers"
 impure='log_line|(f|vf|d)?printf|puts|fwrite|write|read|readv|writev|open(at)?|fopen|socket|connect|send(to|msg)?|recv(from|msg)?|clock_gettime|time|getenv|event_.*|bufferevent_.*|SSL_.*|redis.*'
 for parser in address header text command content mention words dot proxy sasl reply answer outcome stuff \
-	verdict fixup spelling date http_scan forwarded problem http/route event_pick reply_class; do
+	verdict fixup spelling date http_scan forwarded problem http/route event_pick reply_class meaning \
+	pattern_look plain sieve reaction; do
 	object=$(find "$build" -path "*/tests" -prune -o -path "*/$parser.o" -print)
 	[ -n "$object" ] || fail "there is no parser $parser"
 	nm -u "$object" | awk '{ print $2 }' | grep -xE "$impure" &&

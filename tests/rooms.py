@@ -17,7 +17,7 @@ SHARED = BASE | {"shared/http", "shared/process", "shared/mail", "shared/config"
                  "shared/queue", "shared/work"}
 KAFKA = "shared/queue/kafka"
 BELOW_KAFKA = BASE | {"shared/mail", "shared/config", "shared/queue"}
-SENDER = SHARED | {"sender/policy"}
+SENDER = SHARED | {"sender/reply", "sender/policy"}
 
 MAY_USE = {
     "shared/base": set(),
@@ -40,7 +40,8 @@ MAY_USE = {
     "shared/queue/open": BELOW_KAFKA | {"shared/queue/lmdb", KAFKA},
     "shared/work": SHARED,
     "scanner": SHARED,
-    "sender/policy": SHARED,
+    "sender/reply": SHARED | {"deploy"},  # the rules that are compiled in
+    "sender/policy": SHARED | {"sender/reply"},
     "sender/schedule": SENDER,
     "sender/route": SENDER,
     "sender/smtp": SENDER | {"sender/route"},
