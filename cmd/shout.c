@@ -64,6 +64,8 @@ static const char usage[] =
 	"\n"
 	"  -c FILE     settings (default " DEFAULT_FILE ")\n"
 	"  --json      the findings of topics and check as JSON\n"
+	"  --mx HOST --reply TEXT [--stage banner|ehlo|mail|rcpt|dot]\n"
+	"              check: only tell what that reply of that mail host means\n"
 	"  --crd NAME  topics: ask no broker, print KafkaTopics for Strimzi's Kafka of that name\n"
 	"  --version   --help\n"
 	"\n"
@@ -424,6 +426,7 @@ known_command(const char *command)
 
 struct arguments {
 	const char *command, *file, *cluster;
+	struct check_reply reply;
 	bool json;
 };
 
@@ -448,6 +451,9 @@ options_fit(const struct arguments *arguments)
 {
 	bool topics = strcmp(arguments->command, "topics") == 0;
 
+	if (arguments->reply.mx || arguments->reply.text || arguments->reply.stage)
+		return strcmp(arguments->command, "check") == 0 && arguments->reply.mx &&
+			arguments->reply.text && !arguments->cluster;
 	if (arguments->cluster)
 		return topics && !arguments->json;
 	return !arguments->json || topics || strcmp(arguments->command, "check") == 0;
@@ -460,18 +466,34 @@ is_resource_name(const char *text)
 	return *text && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-.") == strlen(text);
 }
 
+/* An option with a value; false: it is none of them. */
+static bool
+take_value(struct arguments *out, const char *option, const char *value)
+{
+	if (strcmp(option, "-c") == 0)
+		out->file = value;
+	else if (strcmp(option, "--mx") == 0)
+		out->reply.mx = value;
+	else if (strcmp(option, "--reply") == 0)
+		out->reply.text = value;
+	else if (strcmp(option, "--stage") == 0)
+		out->reply.stage = value;
+	else if (strcmp(option, "--crd") == 0 && is_resource_name(value))
+		out->cluster = value;
+	else
+		return false;
+	return true;
+}
+
 /* False on a wrong command line. */
 static bool
 parse_arguments(int argc, char **argv, struct arguments *out)
 {
 	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
-			out->file = argv[++i];
-		else if (strcmp(argv[i], "--json") == 0)
+		if (strcmp(argv[i], "--json") == 0)
 			out->json = true;
-		else if (strcmp(argv[i], "--crd") == 0 && i + 1 < argc &&
-			is_resource_name(argv[i + 1]))
-			out->cluster = argv[++i];
+		else if (i + 1 < argc && take_value(out, argv[i], argv[i + 1]))
+			i++;
 		else if (!out->command && known_command(argv[i]))
 			out->command = argv[i];
 		else
@@ -483,7 +505,7 @@ parse_arguments(int argc, char **argv, struct arguments *out)
 int
 main(int argc, char **argv)
 {
-	struct arguments arguments = { .file = DEFAULT_FILE };
+	struct arguments arguments = { .file = NULL };
 	struct config *config;
 	int status;
 
@@ -501,10 +523,14 @@ main(int argc, char **argv)
 	}
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
-	config = config_load(arguments.file, stderr);
+	if (arguments.reply.text && !arguments.file && access(DEFAULT_FILE, F_OK) < 0)
+		return check_reply(NULL, &arguments.reply, arguments.json);
+	config = config_load(arguments.file ? arguments.file : DEFAULT_FILE, stderr);
 	if (!config)
 		return 1;
-	if (strcmp(arguments.command, "check") == 0)
+	if (arguments.reply.text)
+		status = check_reply(config->sender.replies, &arguments.reply, arguments.json);
+	else if (strcmp(arguments.command, "check") == 0)
 		status = check(config, arguments.json);
 	else if (strcmp(arguments.command, "topics") == 0)
 		status = topics(config, &arguments);

@@ -28,11 +28,13 @@
 #include "sender/mail/mail_end.h"
 #include "sender/mail/mail_partition.h"
 #include "sender/mail/provider.h"
+#include "sender/mail/reply_counts.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/suspend.h"
 #include "sender/operator/rule.h"
 #include "sender/operator/told.h"
 #include "sender/policy/window.h"
+#include "sender/reply/replies.h"
 #include "sender/route/local.h"
 #include "sender/route/site.h"
 #include "sender/schedule/schedule.h"
@@ -344,6 +346,7 @@ redis_start(struct sender *sender)
 	sender->scores = scores_new(sender->loop, sender->redis);
 	sender->ledger = ledger_new(sender->redis);
 	sender->trust = trust_new(sender->loop, sender->redis, sender->queue);
+	sender->reply_counts = reply_counts_new(sender->loop, sender->redis);
 	sender->reporter = inflight_reporter_new(
 		sender->loop, sender->redis, "sender", config->hostname, told_fill, sender);
 }
@@ -366,6 +369,7 @@ sender_free(struct sender *sender)
 	timer_cancel(&role.gauges_timer);
 	loop_free(&sender->loop);
 	rules_free(&sender->rules);
+	replies_free(&sender->replies);
 	memset(&role.sender, 0, sizeof role.sender);
 }
 
@@ -424,6 +428,7 @@ stop_now(struct sender *sender)
 	limits_free(&sender->limits);
 	trust_free(&sender->trust);
 	scores_free(&sender->scores);
+	reply_counts_free(&sender->reply_counts);
 	redis_free(&sender->redis);
 	ledger_free(&sender->ledger);
 	hold_free(&sender->hold);
@@ -465,6 +470,30 @@ on_stop(struct task *task)
 }
 
 static void
+log_lines(const char *message, char *lines)
+{
+	char *rest = lines;
+
+	for (char *line; (line = strsep(&rest, "\n"));)
+		if (*line)
+			LOG_ERROR(message, "error", line);
+	free(lines);
+}
+
+static void
+replies_again(struct sender *sender)
+{
+	const char *own = sender->config->sender.replies;
+	char *why;
+
+	if (own && !replies_reload(sender->replies, own, &why))
+		log_lines("the response rules stay as they were", why);
+	else if (own)
+		LOG_INFO("response rules read again", "file", own, "rules",
+			log_int((int64_t)replies_own_count(sender->replies)));
+}
+
+static void
 on_reload(struct task_again *task)
 {
 	struct sender *sender = &role.sender;
@@ -474,6 +503,7 @@ on_reload(struct task_again *task)
 	(void)task;
 	if (role.aborted_all)
 		return;
+	replies_again(sender);
 	times_from(&sender->times, sender->config);
 	schedule = schedule_options(sender);
 	schedule_change(sender->schedule, &schedule);
@@ -487,7 +517,13 @@ static int
 sender_start(const struct config *config, struct queue *queue)
 {
 	struct sender *sender = &role.sender;
+	char *why;
 
+	sender->replies = replies_new(config->sender.replies, &why);
+	if (!sender->replies) {
+		log_lines("the response rules cannot be used", why);
+		return -1;
+	}
 	sender->config = config;
 	sender->queue = queue;
 	sender->loop = loop_new("sender");
@@ -515,7 +551,7 @@ sender_start(const struct config *config, struct queue *queue)
 	}
 	redis_start(sender);
 	sender->clients = client_context_new(
-		sender->loop, config, queue, sender->resolver, sender->redis);
+		sender->loop, config, queue, sender->resolver, sender->redis, sender->replies);
 	sender->local = client_context_local(sender->clients);
 	local_on_recovery(sender->local, on_recovery, sender);
 	site_resolver_on_change(sender->resolver, on_resolver, sender);

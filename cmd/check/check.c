@@ -275,6 +275,7 @@ look(struct findings *findings)
 		config->redis.sentinels_count ? config->redis.master : config->redis.address,
 		config->redis.tls ? ", TLS" : "");
 	fflush(stdout);
+	check_replies(findings);
 	check_sentinels(findings);
 	check_redis_memory(findings);
 	check_brokers(findings);

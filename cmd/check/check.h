@@ -15,6 +15,15 @@
  * 1 when a start would fail; a warning is no failure. */
 int check(const struct config *config, bool as_json);
 
+/* What is said of a reply, and by whom. */
+struct check_reply {
+	const char *mx, *text;
+	const char *stage; /* NULL: anywhere in the dialogue */
+};
+/* `shout check --mx HOST --reply TEXT`: tells what the reply means, by which rule, and what the
+ * sender does. `own`: the operator's file of rules, or NULL. 0, or 1 after saying why not. */
+int check_reply(const char *own, const struct check_reply *asked, bool as_json);
+
 /* For the files of check only. */
 struct findings {
 	const struct config *config;
@@ -32,7 +41,8 @@ void check_files(struct findings *findings);
  * root checks. */
 void check_ports(struct findings *findings);
 void check_names(struct findings *findings);
-/* Called as the user. */
+/* Called as the user. Tells how many response rules there are, or why they cannot be used. */
+void check_replies(struct findings *findings);
 void check_clamd(struct findings *findings);
 void check_resolver(struct findings *findings);
 /* Checks each broker, also those that other brokers name, and that the topics are there. */

@@ -15,6 +15,7 @@
 #include "sender/mail/item.h"
 #include "sender/mail/ledger.h"
 #include "sender/mail/pass.h"
+#include "sender/mail/reply_counts.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/settle_end.h"
 #include "sender/mail/suspend.h"
@@ -62,6 +63,28 @@ struct connection {
 static void connection_send(struct connection *connection);
 static void connection_spare(struct connection *connection);
 
+/* Does what the rules say of a reply, or else what its place in the dialogue says. True: the site
+ * began or ended a rest. */
+static bool
+react(struct connection *connection, enum schedule_feedback feedback, const struct outcome *trouble,
+	uint64_t now)
+{
+	const unsigned set = trouble ? trouble->meaning.reactions.set : 0;
+	struct schedule *schedule = connection->sender->schedule;
+
+	if (set & REACTION_PAGE)
+		LOG_ERROR("a host refuses us, not the mail, which waits", "site",
+			schedule_site_name(connection->node.site), "class",
+			meaning_name(trouble->meaning.class), "scope",
+			blame_name(trouble->meaning.blame), "reply", trouble->text);
+	if (set & (REACTION_SLOW | REACTION_SINGLE))
+		schedule_narrow(connection->node.site, set & REACTION_SINGLE);
+	if (set & (REACTION_BREAK | REACTION_REST_IP | REACTION_HOLD))
+		return schedule_break(schedule, &connection->node,
+			(uint64_t)trouble->meaning.reactions.break_s * 1000000, now);
+	return schedule_feedback(schedule, &connection->node, feedback, now);
+}
+
 /* `trouble` is what the site said; NULL: the site did what it was asked. */
 static void
 site_feedback(struct connection *connection, enum schedule_feedback feedback,
@@ -71,7 +94,7 @@ site_feedback(struct connection *connection, enum schedule_feedback feedback,
 	struct schedule_site *site = connection->node.site;
 	const char *name = schedule_site_name(site);
 	const uint64_t now = clock_us();
-	const bool changed = schedule_feedback(sender->schedule, &connection->node, feedback, now);
+	const bool changed = react(connection, feedback, trouble, now);
 
 	if (trouble)
 		schedule_troubled(sender->schedule, site, trouble, now);
@@ -119,6 +142,7 @@ connection_failed(struct connection *connection, const struct outcome *failure)
 	else if ((entry = schedule_take(
 			  sender->schedule, connection->node.site, connection->node.affinity)))
 		item = container_of(entry, struct item, entry);
+	reply_count(sender->reply_counts, failure);
 	if (failure->kind != OUTCOME_BOUNCE && !failure->retry_now && !failure->local)
 		site_feedback(connection, FEEDBACK_SITE, failure);
 	if (item)
@@ -338,6 +362,8 @@ on_done(void *arg, struct transaction *transaction)
 	item_leave(connection);
 	metric_observe_us(
 		sender->metrics.attempt_seconds, clock_mono_us() - connection->started_us);
+	for (size_t i = 0; i < transaction->count; i++)
+		reply_count(sender->reply_counts, &transaction->outcomes[i]);
 	transaction_feedback(connection, transaction);
 	transaction_apply(item, connection);
 	pass_go_on(item);

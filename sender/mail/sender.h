@@ -36,6 +36,8 @@ struct poison;
 struct providers;
 struct queue;
 struct redis;
+struct replies;
+struct reply_counts;
 struct rows;
 struct rule;
 struct rules;
@@ -66,6 +68,8 @@ struct sender {
 	struct ledger *ledger;
 	struct trust *trust;
 	struct site_resolver *resolver;
+	struct replies *replies; /* response rules */
+	struct reply_counts *reply_counts;
 	struct client_context *clients;
 	struct local *local; /* faults of this machine, owned by the clients; NULL: none is known */
 	struct schedule *schedule;

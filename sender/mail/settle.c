@@ -101,6 +101,12 @@ settle_event_outcome(struct sender *sender, const struct outcome *outcome)
 		return;
 	json_str(&sender->event.json, "host", *outcome->host ? outcome->host : NULL);
 	json_str(&sender->event.json, "reply", outcome->text);
+	if (!outcome->meant)
+		return;
+	json_str(&sender->event.json, "class", meaning_name(outcome->meaning.class));
+	json_str(&sender->event.json, "scope", blame_name(outcome->meaning.blame));
+	json_str(
+		&sender->event.json, "rule", *outcome->meaning.rule ? outcome->meaning.rule : NULL);
 }
 
 void
@@ -187,10 +193,10 @@ item_reason(const struct item *item, const Recipient *recipient, struct outcome 
 	if (item->held)
 		outcome_defer(out, SCOPE_MESSAGE, "5.7.0", "held for too long");
 	else if (trouble && trouble->at_us >= item->last_attempt_us)
-		outcome_recall(out, trouble->reply, trouble->host, trouble->class);
+		outcome_recall(out, trouble->reply, trouble->host, trouble->class, sender->replies);
 	else if (item->last_reply)
 		outcome_recall(out, item->last_reply, item->last_host ? item->last_host : "",
-			item->last_class);
+			item->last_class, sender->replies);
 	else if (item_site(item) &&
 		suspensions_cover(
 			sender->suspensions, item->mail->envelope, item_site(item), recipient))

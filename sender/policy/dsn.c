@@ -264,6 +264,18 @@ put_ambiguous(struct writer *writer, uint32_t times)
 		times, times > 1 ? "s" : "");
 }
 
+/* What the reply means, in a sentence; and that it is for us to mend, where it is. */
+static void
+put_meaning(struct writer *writer, const struct outcome *outcome)
+{
+	if (!outcome->meant || outcome->meaning.class == MEANING_OTHER ||
+		outcome->kind == OUTCOME_DELIVERED)
+		return;
+	put_quoted(writer, "That means", meaning_text(outcome->meaning.class));
+	if (blame_is_ours(outcome->meaning.blame))
+		fputs("    This is a problem of ours, and not of your message.\r\n", writer->out);
+}
+
 static void
 put_told(struct writer *writer, const struct dsn_recipient *told)
 {
@@ -285,6 +297,7 @@ put_told(struct writer *writer, const struct dsn_recipient *told)
 		fprintf(writer->out, "    %s", what);
 		put_words(writer, strlen(what) + 4, "        ", outcome->text, true);
 	}
+	put_meaning(writer, outcome);
 	if (writer->dsn->kind == DSN_DELAY && told->retry_until_us) {
 		char date[DATE_SIZE];
 

@@ -5,7 +5,8 @@
  * client (a reply, or an error) -> [outcome] -> scheduler
  *
  * An ambiguous failure defers. Nothing bounces for our own fault: mail waits when only a better
- * client or configuration could help (a command we got wrong, TLS or AUTH we did not do).
+ * client or configuration could help (a command we got wrong, TLS or AUTH we did not do), or when a
+ * response rule (sender/reply) says that the host refuses us and not the mail.
  */
 #include "sender/policy/outcome.h"
 
@@ -99,6 +100,32 @@ static const char *const error_classes[] = {
 	[STEP_DOT] = "lost",
 };
 
+static const enum meaning error_meanings[] = {
+	[STEP_DNS] = MEANING_DNS_FAILURE,
+	[STEP_CONNECT] = MEANING_NO_ANSWER,
+	[STEP_BANNER] = MEANING_BAD_CONNECTION,
+	[STEP_EHLO] = MEANING_BAD_CONNECTION,
+	[STEP_STARTTLS] = MEANING_TLS_REQUIRED,
+	[STEP_MAIL] = MEANING_BAD_CONNECTION,
+	[STEP_RCPT] = MEANING_BAD_CONNECTION,
+	[STEP_DATA] = MEANING_BAD_CONNECTION,
+	[STEP_BODY] = MEANING_BAD_CONNECTION,
+	[STEP_DOT] = MEANING_BAD_CONNECTION,
+};
+
+static const enum reply_stage stages[] = {
+	[STEP_DNS] = STAGE_ANY,
+	[STEP_CONNECT] = STAGE_ANY,
+	[STEP_BANNER] = STAGE_BANNER,
+	[STEP_EHLO] = STAGE_EHLO,
+	[STEP_STARTTLS] = STAGE_EHLO,
+	[STEP_MAIL] = STAGE_MAIL,
+	[STEP_RCPT] = STAGE_RCPT,
+	[STEP_DATA] = STAGE_DOT,
+	[STEP_BODY] = STAGE_DOT,
+	[STEP_DOT] = STAGE_DOT,
+};
+
 static enum reply_class
 reply_class(const struct reply *reply)
 {
@@ -117,13 +144,28 @@ is_protocol_error(const struct reply *reply)
 }
 
 static enum decision
-decide(enum outcome_step step, const struct reply *reply)
+decide_by_code(enum outcome_step step, const struct reply *reply)
 {
 	for (size_t i = 0; i < sizeof by_code / sizeof *by_code; i++)
 		if (by_code[i].code == reply->code &&
 			(!by_code[i].protocol || is_protocol_error(reply)))
 			return by_code[i].decision;
 	return by_step[step][reply_class(reply)];
+}
+
+/* What a rule says of a 5xx. Before MAIL there is nothing that could bounce. */
+static enum decision
+decide(enum outcome_step step, const struct reply *reply, const struct reply_meaning *meaning)
+{
+	const unsigned set = meaning->reactions.set;
+
+	if (!meaning->known || reply_class(reply) != CLASS_PERMANENT || step < STEP_MAIL)
+		return decide_by_code(step, reply);
+	if (set & REACTION_BOUNCE)
+		return step == STEP_RCPT ? BOUNCE_RECIPIENT : BOUNCE_MESSAGE;
+	if (set & (REACTION_HOLD | REACTION_BREAK | REACTION_REST_IP))
+		return DEFER_SITE;
+	return step == STEP_RCPT ? DEFER_RECIPIENT : DEFER_MESSAGE;
 }
 
 /* The remote's own enhanced code, unless its class contradicts what we do: a DSN with "failed" and
@@ -144,12 +186,27 @@ set_enhanced(struct outcome *out, const struct reply *reply)
 	text_copy(out->enhanced, sizeof out->enhanced, enhanced);
 }
 
-void
-outcome_from_reply(
-	struct outcome *out, enum outcome_step step, const struct reply *reply, const char *host)
+/* Only refusals mean something. */
+static void
+mean(struct outcome *out, unsigned where, const char *text, int code, const char *host,
+	const struct replies *replies)
 {
-	enum decision decision = decide(step, reply);
+	const struct reply_said said = { host, text, code, where };
 
+	out->meant = replies && code >= 400;
+	out->meaning = (struct reply_meaning){ .known = false };
+	if (out->meant)
+		replies_mean(replies, &said, &out->meaning);
+}
+
+void
+outcome_from_reply(struct outcome *out, enum outcome_step step, const struct reply *reply,
+	const char *host, const struct replies *replies)
+{
+	enum decision decision;
+
+	mean(out, stages[step], reply->text, reply->code, host, replies);
+	decision = decide(step, reply, &out->meaning);
 	out->kind = decisions[decision].kind;
 	out->scope = decisions[decision].scope;
 	out->retry_now = out->local = out->ambiguous = out->relayed = false;
@@ -210,11 +267,21 @@ outcome_wants_tls(const struct reply *reply)
 		(has_word(text, "TLS") || has_word(text, "SSL") || has_any(text, means));
 }
 
+/* What an error, or a look-up, means without any reply. */
+static void
+mean_ours(struct outcome *out, enum meaning class, enum blame blame)
+{
+	out->meant = true;
+	out->meaning.class = class;
+	out->meaning.blame = blame;
+}
+
 void
 outcome_from_error(struct outcome *out, enum outcome_step step, const char *text, const char *host)
 {
 	outcome_defer(out, SCOPE_SITE, error_codes[step], text);
 	text_copy(out->class, sizeof out->class, error_classes[step]);
+	mean_ours(out, error_meanings[step], BLAME_TRANSIENT);
 	text_copy(out->host, sizeof out->host, host);
 }
 
@@ -227,6 +294,8 @@ outcome_ours(struct outcome *out, enum outcome_kind kind, enum outcome_scope sco
 	out->retry_now = out->local = out->ambiguous = out->relayed = false;
 	out->code = 0;
 	out->host[0] = out->tls[0] = '\0';
+	out->meant = false;
+	out->meaning = (struct reply_meaning){ .known = false };
 	text_copy(out->enhanced, sizeof out->enhanced, enhanced);
 	text_copy(out->class, sizeof out->class, "ours");
 	text_copy(out->text, sizeof out->text, text);
@@ -236,8 +305,10 @@ void
 outcome_bounce(struct outcome *out, const char *enhanced, const char *text)
 {
 	outcome_ours(out, OUTCOME_BOUNCE, SCOPE_MESSAGE, enhanced, text);
-	if (strncmp(enhanced, "5.1.", 4) == 0 || strcmp(enhanced, "5.4.4") == 0)
-		text_copy(out->class, sizeof out->class, "dns"); /* no such domain, or no host */
+	if (strncmp(enhanced, "5.1.", 4) != 0 && strcmp(enhanced, "5.4.4") != 0)
+		return;
+	text_copy(out->class, sizeof out->class, "dns"); /* no such domain, or no host */
+	mean_ours(out, MEANING_BAD_DOMAIN, BLAME_RECIPIENT);
 }
 
 void
@@ -253,20 +324,34 @@ outcome_local(struct outcome *out, const char *enhanced, const char *text)
 	out->local = true;
 }
 
+/* The meaning of an error of which only the class was kept. */
+static void
+recall_error(struct outcome *out)
+{
+	for (enum outcome_step step = STEP_DNS; step <= STEP_MAIL; step++)
+		if (strcmp(out->class, error_classes[step]) == 0) {
+			mean_ours(out, error_meanings[step], BLAME_TRANSIENT);
+			return;
+		}
+}
+
 void
-outcome_recall(struct outcome *out, const char *text, const char *host, const char *class)
+outcome_recall(struct outcome *out, const char *text, const char *host, const char *class,
+	const struct replies *replies)
 {
 	struct reply reply;
 
 	outcome_defer(out, SCOPE_SITE, "4.4.0", text);
 	text_copy(out->host, sizeof out->host, host);
 	text_copy(out->class, sizeof out->class, class);
+	recall_error(out);
 	reply_start(&reply);
 	if (strspn(text, "0123456789") != 3 ||
 		reply_line(&reply, text, strlen(text), NULL, NULL) <= 0)
 		return;
 	out->code = reply.code;
 	set_enhanced(out, &reply);
+	mean(out, STAGE_ANY, text, reply.code, host, replies);
 }
 
 void
@@ -290,6 +375,9 @@ outcome_is_hard_bounce(const struct outcome *outcome)
 {
 	if (outcome->kind != OUTCOME_BOUNCE)
 		return false;
+	if (outcome->meaning.known)
+		return outcome->meaning.blame == BLAME_RECIPIENT &&
+			outcome->meaning.class != MEANING_POLICY;
 	if (outcome->code)
 		return outcome->scope == SCOPE_RECIPIENT &&
 			strncmp(outcome->enhanced, "5.7.", 4) != 0;
@@ -299,6 +387,9 @@ outcome_is_hard_bounce(const struct outcome *outcome)
 bool
 outcome_is_unknown_user(const struct outcome *outcome)
 {
+	if (outcome->meaning.known)
+		return outcome_is_hard_bounce(outcome) &&
+			outcome->meaning.class == MEANING_BAD_MAILBOX;
 	return outcome_is_hard_bounce(outcome) && outcome->code &&
 		(strcmp(outcome->enhanced, "5.1.1") == 0 ||
 			strcmp(outcome->enhanced, "5.1.6") == 0);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "sender/policy/reply.h"
+#include "sender/reply/replies.h"
 #include "shared/mail/reply_class.h"
 
 enum outcome_kind { OUTCOME_DELIVERED, OUTCOME_DEFER, OUTCOME_BOUNCE };
@@ -47,18 +48,25 @@ struct outcome {
 	char host[OUTCOME_HOST_MAX]; /* "mx1.example[192.0.2.1]", "" before there is one */
 	char tls[64];                /* protocol and cipher of the session, "" without */
 	char class[REPLY_CLASS_MAX]; /* what was said, for counts */
+	bool meant;                  /* `meaning` says what it means; else it is our own decision */
+	struct reply_meaning meaning; /* of a 4xx or 5xx, or of an error */
 };
 
-/* Fills an outcome from the reply at a step. `all_recipients`: the step is about all of them. */
-void outcome_from_reply(
-	struct outcome *out, enum outcome_step step, const struct reply *reply, const char *host);
+/*
+ * Fills an outcome from the reply at a step. The rules say what a refusal means; `replies` NULL:
+ * the code alone decides. A 4xx never bounces. From MAIL on, a 5xx that a rule knows bounces or
+ * waits as the rule says; so what blames us waits, and what blames the recipient bounces.
+ */
+void outcome_from_reply(struct outcome *out, enum outcome_step step, const struct reply *reply,
+	const char *host, const struct replies *replies);
 /* Whether a refusal in clear text says that mail is taken in TLS only (RFC 3207 4, RFC 7504). */
 bool outcome_wants_tls(const struct reply *reply);
 /* Fills an outcome from an error of ours or of the network; the text says which. */
 void
 outcome_from_error(struct outcome *out, enum outcome_step step, const char *text, const char *host);
 /* A deferral of which only the text, the host and the class were kept. */
-void outcome_recall(struct outcome *out, const char *text, const char *host, const char *class);
+void outcome_recall(struct outcome *out, const char *text, const char *host, const char *class,
+	const struct replies *replies);
 /* Replaces the mail addresses in the outcome's text by "...". */
 void outcome_hide_addresses(struct outcome *out);
 /* A bounce by our own decision: "5.1.10", "domain does not accept mail (null MX)". */
@@ -69,8 +77,7 @@ void outcome_defer(
 	struct outcome *out, enum outcome_scope scope, const char *enhanced, const char *text);
 
 /* Whether the outcome counts against an account's reputation: refused for good because of the
- * recipient, by the remote or since no host takes mail for the domain; not because of us
- * (5.7.x). */
+ * recipient, by the remote or since no host takes mail for the domain; not because of us. */
 bool outcome_is_hard_bounce(const struct outcome *outcome);
 /* Whether the remote knows no such user; such an outcome is a hard bounce, too. */
 bool outcome_is_unknown_user(const struct outcome *outcome);

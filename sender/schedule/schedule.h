@@ -113,6 +113,13 @@ enum schedule_feedback {
  * True: the site began or ended a rest, maybe for one account alone. */
 bool schedule_feedback(struct schedule *schedule, const struct schedule_connection *connection,
 	enum schedule_feedback feedback, uint64_t now_us);
+/* The site asks to go slower: half as many connections, or one. Beside the feedback. */
+void schedule_narrow(struct schedule_site *site, bool single);
+/* The site refuses this relay, whatever the mail is: the site rests at once, for all, for
+ * `break_us` (0: as long as after failures) and at most as long as a site may. In the place of the
+ * feedback. True: the rest began. */
+bool schedule_break(struct schedule *schedule, const struct schedule_connection *connection,
+	uint64_t break_us, uint64_t now_us);
 /* What the site said when it failed last. Kept from its rest until a message gets through. */
 struct schedule_trouble {
 	uint64_t at_us;

@@ -6,8 +6,9 @@
  *
  * The limit grows by about one for each round of successes, and shrinks by one when the site fails.
  * The site rests after as many failures in a row as a site has connections at the start, or after a
- * long run without a success. After the rest a few messages probe the site. Messages that wait for
- * the site meanwhile get its last reply as their reason.
+ * long run without a success, or at once when a response rule says that the site refuses us. After
+ * the rest a few messages probe the site. Messages that wait for the site meanwhile get its last
+ * reply as their reason.
  *
  * A site's answer to one account's mail need not be about the site. So when nearly all failures
  * came from one account's transactions, the site rests for that account alone. The others go on.
@@ -174,6 +175,33 @@ schedule_feedback(struct schedule *s, const struct schedule_connection *connecti
 	case FEEDBACK_NONE: break;
 	}
 	return false;
+}
+
+void
+schedule_narrow(struct schedule_site *site, bool single)
+{
+	site->limit = single || site->limit < 2 ? 1 : site->limit / 2;
+}
+
+/* No account is to blame. A transaction that was under way when the rest began adds nothing. */
+bool
+schedule_break(struct schedule *s, const struct schedule_connection *connection, uint64_t break_us,
+	uint64_t now)
+{
+	struct schedule_site *site = connection->site;
+	const uint64_t longest = site->shared ? s->options.rest_shared_max_us
+					      : s->options.rest_max_us;
+
+	schedule_site_touch(s, site);
+	if (schedule_site_rests(s, site, now) && !site->rests_alone)
+		return false;
+	schedule_blame_clear(site);
+	site_rest(s, site, false, now);
+	if (break_us > longest)
+		break_us = longest;
+	if (site->rest_until_us < now + break_us)
+		site->rest_until_us = now + break_us;
+	return true;
 }
 
 void

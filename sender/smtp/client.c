@@ -311,7 +311,7 @@ client_fail_error(struct client *client, const char *why)
 	outcome_from_error(&failure, client_step(client), text, client->host);
 	failure.ambiguous = client_has_sent(client);
 	if (cut && client->state < ST_READY)
-		outcome_from_reply(&failure, client_step(client), &client->reply, client->host);
+		client_take_reply(client, client_step(client), &failure);
 	else if (cut && client->transaction)
 		client_settle_cut(client);
 	if (in_envelope(client) && !client->finished)
@@ -349,7 +349,7 @@ closing_reply(struct client *client)
 {
 	struct outcome failure;
 
-	outcome_from_reply(&failure, client_step(client), &client->reply, client->host);
+	client_take_reply(client, client_step(client), &failure);
 	if (had_gone(client)) {
 		failure.scope = SCOPE_MESSAGE;
 		failure.retry_now = true;

@@ -32,6 +32,7 @@ struct config;
 struct loop;
 struct queue;
 struct redis;
+struct replies;
 
 #define TRANSACTION_RECIPIENTS_MAX 100
 
@@ -46,10 +47,12 @@ struct transaction {
 };
 
 /* What all clients of the sender share: configuration, TLS context, what is known of hosts,
- * metrics. `redis` is borrowed, and may be NULL. */
+ * metrics. `redis` and `replies` are borrowed, and may be NULL: then replies are judged by their
+ * codes. */
 struct client_context;
-struct client_context *client_context_new(struct loop *loop, const struct config *config,
-	struct queue *queue, struct site_resolver *resolver, struct redis *redis);
+struct client_context *
+client_context_new(struct loop *loop, const struct config *config, struct queue *queue,
+	struct site_resolver *resolver, struct redis *redis, const struct replies *replies);
 /* Its view of this machine (local.h), borrowed. */
 struct local *client_context_local(struct client_context *context);
 /* Clients that still live are freed without a callback. Free the resolver right after it: neither

@@ -55,7 +55,7 @@ host_reply_failed(struct client *client)
 {
 	struct outcome failure;
 
-	outcome_from_reply(&failure, client_step(client), &client->reply, client->host);
+	client_take_reply(client, client_step(client), &failure);
 	client_host_failed(client, &failure);
 }
 

@@ -67,6 +67,13 @@ client_uses(const struct client_context *context, int family)
 	return !context->sources_count || client_source(context, family);
 }
 
+void
+client_take_reply(const struct client *client, enum outcome_step step, struct outcome *outcome_out)
+{
+	outcome_from_reply(
+		outcome_out, step, &client->reply, client->host, client->context->replies);
+}
+
 struct local *
 client_context_local(struct client_context *context)
 {
@@ -75,7 +82,7 @@ client_context_local(struct client_context *context)
 
 struct client_context *
 client_context_new(struct loop *loop, const struct config *config, struct queue *queue,
-	struct site_resolver *resolver, struct redis *redis)
+	struct site_resolver *resolver, struct redis *redis, const struct replies *replies)
 {
 	struct client_context *context = xcalloc(1, sizeof *context);
 
@@ -83,6 +90,7 @@ client_context_new(struct loop *loop, const struct config *config, struct queue 
 	context->config = config;
 	context->queue = queue;
 	context->resolver = resolver;
+	context->replies = replies;
 	context->tls = tls_client_new();
 	context->memory = host_memory_new();
 	context->tls_memory = tls_memory_new(redis, context->memory);

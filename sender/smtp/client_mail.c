@@ -81,7 +81,7 @@ settle_remaining_by_reply(struct client *client)
 {
 	struct outcome outcome;
 
-	outcome_from_reply(&outcome, client_step(client), &client->reply, client->host);
+	client_take_reply(client, client_step(client), &outcome);
 	settle_remaining(client, &outcome);
 }
 
@@ -233,7 +233,7 @@ refuse_recipient(struct client *client)
 {
 	struct outcome outcome;
 
-	outcome_from_reply(&outcome, STEP_RCPT, &client->reply, client->host);
+	client_take_reply(client, STEP_RCPT, &outcome);
 	if (too_many(client)) {
 		outcome.kind = OUTCOME_DEFER;
 		outcome.scope = SCOPE_RECIPIENT;

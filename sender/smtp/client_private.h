@@ -81,6 +81,7 @@ struct client_context {
 	struct tls_client *tls;
 	struct host_memory *memory;
 	struct tls_memory *tls_memory;
+	const struct replies *replies; /* NULL: replies are judged by their codes */
 	struct mail_event event;
 	struct net_address sources[2]; /* one of a family */
 	size_t sources_count;          /* 0: the system's choice */
@@ -160,6 +161,10 @@ void client_unref(struct client *client);
 const struct net_address *client_source(const struct client_context *context, int family);
 /* Whether the family may be used. If source addresses are set, only their families may. */
 bool client_uses(const struct client_context *context, int family);
+
+/* Fills an outcome from the reply in hand. */
+void
+client_take_reply(const struct client *client, enum outcome_step step, struct outcome *outcome_out);
 
 /* client_connect.c */
 void client_host_failed(struct client *client, const struct outcome *failure);

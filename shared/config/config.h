@@ -143,7 +143,8 @@ struct config {
 		unsigned port;                    /* of MX hosts, 25 */
 		char **source_address;            /* bind: one IPv4, one IPv6 at most; none: any */
 		unsigned source_address_count;
-		char *egress; /* source_address as "192.0.2.1,2001:db8::1"; "" without */
+		char *egress;  /* source_address as "192.0.2.1,2001:db8::1"; "" without */
+		char *replies; /* a file of response rules of the operator's own; NULL: none */
 		struct {
 			_Atomic uint64_t connect, command, dot,
 				idle; /* 30s, 5m, 10m; cached idle 5s */

@@ -263,6 +263,7 @@ const struct config_rule config_rules[] = {
 	VALUE("sender.connections_max",  KIND_NUMBER,   sender.connections_max, "1000", "1", "100000"),
 	VALUE("sender.port",             KIND_NUMBER,   sender.port,        "25",   "1",   "65535"),
 	CHECKED("sender.source_address[]", 0, NULL, wrong_ip),
+	CHECKED("sender.replies", CONFIG(sender.replies), NULL, wrong_file),
 	VALUE("sender.timeout.connect",  KIND_DURATION, sender.timeout.connect, "30s", "100ms", "10m"),
 	VALUE("sender.timeout.command",  KIND_DURATION, sender.timeout.command, "5m", "100ms", "1h"),
 	VALUE("sender.timeout.dot",      KIND_DURATION, sender.timeout.dot, "10m",  "100ms", "1h"),

@@ -255,6 +255,7 @@ static const cyaml_schema_field_t sender_fields[] = {
 	NUMBER("connections_max", CONFIG(sender.connections_max)),
 	NUMBER("port", CONFIG(sender.port)),
 	TEXT_LIST("source_address", sender.source_address),
+	TEXT("replies", CONFIG(sender.replies)),
 	MAPPING("timeout", timeout_fields),
 	CYAML_FIELD_END,
 };

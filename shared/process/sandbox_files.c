@@ -133,6 +133,7 @@ allow_all(const struct landlock *landlock, const struct config *config, unsigned
 	allow_file(landlock, config->redis.ca);
 	allow_file(landlock, config->queue.ca);
 	allow_file(landlock, config->dns.trust_anchor);
+	allow_file(landlock, config->sender.replies); /* SIGHUP reads it again */
 	for (unsigned i = 0; (needs & SANDBOX_KEYS) && i < config->ingress.tls.files_count; i++) {
 		allow_file(landlock, config->ingress.tls.files[i].certificate);
 		allow_file(landlock, config->ingress.tls.files[i].key);

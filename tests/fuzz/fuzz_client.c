@@ -348,7 +348,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	resolver = site_resolver_new(loop, &config);
 	queue_fake_reset();
 	fake.body = body;
-	context = client_context_new(loop, &config, &fake.queue, resolver, NULL);
+	context = client_context_new(loop, &config, &fake.queue, resolver, NULL, NULL);
 	return 0;
 }
 

@@ -133,7 +133,7 @@ rig_start(struct rig *rig, const char *const *scripts, size_t count)
 	rig->loop = loop_new("test");
 	rig->resolver = site_resolver_new(rig->loop, &rig->config);
 	rig->context = client_context_new(
-		rig->loop, &rig->config, &fake.queue, rig->resolver, NULL);
+		rig->loop, &rig->config, &fake.queue, rig->resolver, NULL, NULL);
 	envelope__init(&rig->envelope);
 	rig->envelope.mail_from = (char *)"a@sender.example";
 	rig->envelope.size = strlen(body_text);

@@ -81,7 +81,7 @@ each_reply_has_its_meaning_at_its_step(void **state)
 		memset(&outcome, 0x55, sizeof outcome);
 		reply_start(&reply);
 		assert_int_equal(reply_line(&reply, row->reply, strlen(row->reply), NULL, NULL), 1);
-		outcome_from_reply(&outcome, row->step, &reply, "mx.example[192.0.2.1]");
+		outcome_from_reply(&outcome, row->step, &reply, "mx.example[192.0.2.1]", NULL);
 		if (outcome.kind != row->kind || outcome.scope != row->scope)
 			fail_msg("step %d, \"%s\": kind %d, scope %d", row->step, row->reply,
 				outcome.kind, outcome.scope);
@@ -92,6 +92,86 @@ each_reply_has_its_meaning_at_its_step(void **state)
 		assert_int_equal(outcome.code, reply.code);
 		assert_false(outcome.retry_now);
 	}
+}
+
+/* Rows as above, with the rules; a reply that no rule knows fares as above. */
+static void
+the_rules_say_whether_a_5xx_bounces(void **state)
+{
+	static const struct row judged[] = {
+		{ STEP_RCPT, "550 5.7.1 blocked using zen.spamhaus.org", OUTCOME_DEFER, SCOPE_SITE,
+			"4.0.0" },
+		{ STEP_MAIL, "550 5.7.1 blocked using zen.spamhaus.org", OUTCOME_DEFER, SCOPE_SITE,
+			"4.0.0" },
+		{ STEP_DOT, "554 5.7.1 your IP has been blocked", OUTCOME_DEFER, SCOPE_SITE,
+			"4.0.0" },
+		{ STEP_RCPT, "554 5.7.1 no PTR record", OUTCOME_DEFER, SCOPE_SITE, "4.0.0" },
+		{ STEP_RCPT, "550 4.3.0 temporary failure", OUTCOME_DEFER, SCOPE_RECIPIENT,
+			"4.0.0" },
+		{ STEP_DOT, "554 service unavailable", OUTCOME_DEFER, SCOPE_MESSAGE, "4.0.0" },
+		{ STEP_RCPT, "450 5.1.1 user unknown for ever", OUTCOME_DEFER, SCOPE_RECIPIENT,
+			"4.0.0" },
+		{ STEP_RCPT, "503 user unknown", OUTCOME_BOUNCE, SCOPE_RECIPIENT, "5.0.0" },
+		{ STEP_DOT, "550 5.1.1 user unknown", OUTCOME_BOUNCE, SCOPE_MESSAGE, "5.1.1" },
+		{ STEP_RCPT, "550 5.7.1 rejected by DMARC policy", OUTCOME_BOUNCE, SCOPE_RECIPIENT,
+			"5.7.1" },
+		{ STEP_BANNER, "550 user unknown", OUTCOME_DEFER, SCOPE_SITE, "4.0.0" },
+		{ STEP_RCPT, "550 5.9.9 gibberish", OUTCOME_BOUNCE, SCOPE_RECIPIENT, "5.9.9" },
+		{ STEP_RCPT, "504 gibberish", OUTCOME_DEFER, SCOPE_SITE, "4.0.0" },
+	};
+	char *why;
+	struct replies *replies = replies_new(NULL, &why);
+
+	(void)state;
+	assert_non_null(replies);
+	for (size_t i = 0; i < sizeof judged / sizeof *judged; i++) {
+		const struct row *row = &judged[i];
+		struct outcome outcome;
+		struct reply reply;
+
+		reply_start(&reply);
+		assert_int_equal(reply_line(&reply, row->reply, strlen(row->reply), NULL, NULL), 1);
+		outcome_from_reply(&outcome, row->step, &reply, "mx.example[192.0.2.1]", replies);
+		if (outcome.kind != row->kind || outcome.scope != row->scope)
+			fail_msg("step %d, \"%s\": kind %d, scope %d", row->step, row->reply,
+				outcome.kind, outcome.scope);
+		assert_string_equal(outcome.enhanced, row->enhanced);
+		assert_true(outcome.meant);
+	}
+	replies_free(&replies);
+}
+
+static void
+what_blames_the_recipient_counts_against_the_account(void **state)
+{
+	static const struct {
+		const char *reply;
+		bool hard, unknown;
+	} counted[] = {
+		{ "550 5.7.1 user unknown", true, true },
+		{ "550 no such user", true, true },
+		{ "552 5.2.2 mailbox full", true, false },
+		{ "550 5.7.1 refused by recipient policy", false, false },
+		{ "550 5.7.1 spam", false, false },
+		{ "550 5.1.1 blocked using zen.spamhaus.org", false, false },
+	};
+	char *why;
+	struct replies *replies = replies_new(NULL, &why);
+
+	(void)state;
+	assert_non_null(replies);
+	for (size_t i = 0; i < sizeof counted / sizeof *counted; i++) {
+		struct outcome outcome;
+		struct reply reply;
+
+		reply_start(&reply);
+		reply_line(&reply, counted[i].reply, strlen(counted[i].reply), NULL, NULL);
+		outcome_from_reply(&outcome, STEP_RCPT, &reply, "mx", replies);
+		if (outcome_is_hard_bounce(&outcome) != counted[i].hard ||
+			outcome_is_unknown_user(&outcome) != counted[i].unknown)
+			fail_msg("%s", counted[i].reply);
+	}
+	replies_free(&replies);
 }
 
 static void
@@ -154,7 +234,7 @@ reputation_counts_what_is_the_recipients_fault(void **state)
 
 		reply_start(&reply);
 		reply_line(&reply, judged[i].reply, strlen(judged[i].reply), NULL, NULL);
-		outcome_from_reply(&outcome, judged[i].step, &reply, "");
+		outcome_from_reply(&outcome, judged[i].step, &reply, "", NULL);
 		if (outcome_is_hard_bounce(&outcome) != judged[i].hard ||
 			outcome_is_unknown_user(&outcome) != judged[i].unknown)
 			fail_msg("%s", judged[i].reply);
@@ -229,7 +309,7 @@ what_was_kept_of_a_deferral_makes_one_again(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
 		memset(&outcome, 0x55, sizeof outcome);
-		outcome_recall(&outcome, kept[i].text, "mx[192.0.2.1]", "lost");
+		outcome_recall(&outcome, kept[i].text, "mx[192.0.2.1]", "lost", NULL);
 		assert_string_equal(outcome.class, "lost");
 		assert_int_equal(outcome.kind, OUTCOME_DEFER);
 		assert_int_equal(outcome.code, kept[i].code);
@@ -271,6 +351,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_reply_has_its_meaning_at_its_step),
+		cmocka_unit_test(the_rules_say_whether_a_5xx_bounces),
+		cmocka_unit_test(what_blames_the_recipient_counts_against_the_account),
 		cmocka_unit_test(every_error_defers_for_the_site),
 		cmocka_unit_test(our_own_decisions_carry_their_code),
 		cmocka_unit_test(a_refusal_for_lack_of_tls_is_told_from_others),

@@ -141,7 +141,8 @@ no_host_at_all_is_the_sites_failure(void **state)
 	site_resolver_free(&rig.resolver);
 	client_context_free(&rig.context);
 	rig.resolver = site_resolver_new(rig.loop, &rig.config);
-	rig.context = client_context_new(rig.loop, &rig.config, &fake.queue, rig.resolver, NULL);
+	rig.context = client_context_new(
+		rig.loop, &rig.config, &fake.queue, rig.resolver, NULL, NULL);
 	rig_run(&rig, 2);
 	check(&rig.failure, &never);
 	rig_end(&rig);
