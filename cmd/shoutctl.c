@@ -72,6 +72,7 @@ static const struct command commands[] = {
 	  "what became of a message, what was refused, or who changed an account" },
 	{ "events", "", "client username account from to domain event id since until limit after follow", events,
 	  "what happened; unless --since is given, the newest" },
+	{ "replies unknown", "", "", replies_unknown, "what mail hosts say that no response rule knows" },
 	{ "backup", "FILE", "force", backup, "all that cannot be made anew, but mail" },
 	{ "restore", "FILE", "dry-run", restore, "a backup, into a relay without accounts" },
 	{ "rebuild", "", "take-over", rebuild, "write the accounts into Redis anew" },

@@ -175,6 +175,7 @@ int suspend(const struct ctl *ctl);
 int resume(const struct ctl *ctl);
 int suspensions(const struct ctl *ctl);
 int why(const struct ctl *ctl);
+int replies_unknown(const struct ctl *ctl);
 int rebuild(const struct ctl *ctl);
 
 /* events.c: likewise. */
@@ -229,6 +230,7 @@ void print_bad_raw(const json_t *reply);
 char *print_selector(const json_t *selector);
 void print_rules(const json_t *reply);
 void print_suspensions(const json_t *reply);
+void print_replies(const json_t *reply);
 /* Prints how to see the next page, if there is one. */
 void print_next(const json_t *reply);
 /* print_events.c */

@@ -116,6 +116,11 @@ static const struct manual manuals[] = {
 	  "Shows what operators had retried, bounced and released, the newest first. A rule also holds for mail "
 	  "that was accepted before it and comes to the sender later; it is kept for six days.",
 	  { "shoutctl rules" } },
+	{ "replies unknown",
+	  "Shows what mail hosts answered lately that no response rule knows, the most frequent first: such refusals are "
+	  "judged by their code alone. A rule for it goes into the file that sender.replies names; shout check --mx HOST "
+	  "--reply TEXT says what it makes of a reply, and SIGHUP has senders read the file again.",
+	  { "shoutctl replies unknown", "shoutctl replies unknown --json" } },
 	{ "suspensions", "Shows what is suspended: by whom, since and until when, and why.", { "shoutctl suspensions" } },
 	{ "why",
 	  "Tells all that is known of a message: by its id, its Message-ID, or the address of a sender or a "

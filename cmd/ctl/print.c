@@ -372,6 +372,32 @@ print_suspensions(const json_t *reply)
 }
 
 void
+print_replies(const json_t *reply)
+{
+	static const char *const heads[] = { "COUNT", "LAST", "PROVIDER", "HOST", "REPLY" };
+	const json_t *replies = json_object_get(reply, "replies");
+	json_t *rows = json_array(), *entry;
+	size_t i;
+
+	json_array_foreach(replies, i, entry)
+	{
+		char *last = time_of(entry, "last");
+		const char *provider = text_of(entry, "provider");
+
+		json_array_append_new(rows,
+			json_pack("[s, s, s, s, s]", number_of(entry, "count"), last,
+				*provider ? provider : "-", text_of(entry, "host"),
+				text_of(entry, "reply")));
+		free(last);
+	}
+	if (i)
+		print_table(heads, 5, rows);
+	else
+		printf("No reply is unknown.\n");
+	json_decref(rows);
+}
+
+void
 print_rules(const json_t *reply)
 {
 	static const char *const heads[] = { "RULE", "ACTION", "WHAT", "ACCEPTED BEFORE", "BY" };

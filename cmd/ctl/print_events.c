@@ -8,6 +8,7 @@
 
 #include "cmd/ctl/ctl.h"
 #include "shared/base/log.h"
+#include "shared/mail/meaning.h"
 
 #define INDENT 6 /* of what continues a line of `why` */
 
@@ -78,6 +79,18 @@ print_line(const json_t *event)
 	free(when);
 }
 
+/* What a remote's reply means, as a sentence. */
+static void
+print_meaning(const json_t *event, struct wrap *wrap)
+{
+	const char *text = meaning_text_of(text_of(event, "class"));
+
+	if (!text)
+		return;
+	wrap_line(wrap);
+	wrap_text(wrap, text);
+}
+
 /* The cause stands in lines of its own. */
 static void
 print_story(const json_t *event, bool whole)
@@ -91,6 +104,7 @@ print_story(const json_t *event, bool whole)
 	wrap.column = 2 + width_of(begin);
 	print_details(event, whole, &wrap, false);
 	print_details(event, whole, &wrap, true);
+	print_meaning(event, &wrap);
 	putchar('\n');
 	free(begin);
 	free(when);

@@ -228,6 +228,12 @@ why(const struct ctl *ctl)
 	return ctl_ask(ctl, "GET", path, NULL, print_why);
 }
 
+int
+replies_unknown(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "GET", xstrdup("replies/unknown"), NULL, print_replies);
+}
+
 static void
 print_rebuilt(const json_t *reply)
 {

@@ -77,6 +77,7 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_GET, "events", api_events, false,
 		"id event account username client from to domain since until wait " PAGE },
 	{ EVHTTP_REQ_GET, "why", api_why, false, "q " PAGE },
+	{ EVHTTP_REQ_GET, "replies/unknown", api_replies_unknown, false, "" },
 	{ EVHTTP_REQ_POST, "rebuild", api_rebuild, false, "take_over" },
 	{ EVHTTP_REQ_GET, "openapi.yaml", api_openapi, false, "" },
 };

@@ -202,6 +202,7 @@ void api_rules_create(struct exchange *exchange);
 void api_suspensions_create(struct exchange *exchange);
 void api_suspensions_remove(struct exchange *exchange);
 void api_suspensions_list(struct exchange *exchange);
+void api_replies_unknown(struct exchange *exchange);
 void api_rebuild(struct exchange *exchange);
 void api_queue_list(struct exchange *exchange);
 void api_queue_get(struct exchange *exchange);

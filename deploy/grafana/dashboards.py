@@ -199,7 +199,11 @@ def delivery():
             graph("Deferred, by why", RECIPIENTS, "Class of the reply: 4.7.x is policy (our reputation), 4.2.x the mailbox; dns, "
                   "connect, tls and lost are connections", (attempts("deferred", "class"), "{{class}}"), stack=True),
             graph("Bounced, by why", RECIPIENTS, "Class of the reply: 5.1.x is the address, 5.7.x policy",
-                  (attempts("bounced", "class"), "{{class}}"), stack=True)]),
+                  (attempts("bounced", "class"), "{{class}}"), stack=True),
+            graph("What refusals mean", "cps", "By the response rules; other: none knows the reply",
+                  (rate("shout_sender_replies_total", "class"), "{{class}}"), stack=True),
+            graph("Whom refusals blame", "cps", "egress-ip, netblock and ours: this relay; such mail waits",
+                  (rate("shout_sender_replies_total", "scope"), "{{scope}}"), stack=True)]),
         ("Providers", [
             graph("Delivered", RECIPIENTS, "The ten largest", (by_provider.format(attempts("delivered", "provider")), "{{provider}}"),
                   stack=True),
