@@ -82,6 +82,15 @@ $(B)/gen/%.lua.h: %.lua
 $(B)/gen/%.yaml.h: %.yaml
 	@mkdir -p $(@D)
 	sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< > $@
+# So do the mails to customers, as rows { language, key, text }.
+NOTICES := $(wildcard control/notices/*/*.txt)
+$(B)/gen/control/notices/texts.h: $(NOTICES)
+	@mkdir -p $(@D)
+	for text in $^; do \
+		echo "{ \"$$(basename $$(dirname $$text))\", \"$$(basename $$text .txt)\","; \
+		sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $$text; \
+		echo '},'; \
+	done > $@
 # The version that every program shows; VERSION is the only place that has it.
 $(B)/gen/shared/base/version.h: VERSION
 	@mkdir -p $(@D)
@@ -89,6 +98,7 @@ $(B)/gen/shared/base/version.h: VERSION
 $(B)/cmd/shout.o $(B)/cmd/shoutctl.o $(B)/shared/metrics/metrics_process.o: $(B)/gen/shared/base/version.h
 $(B)/control/http/api_openapi.o: $(B)/gen/control/http/openapi.yaml.h
 $(B)/sender/reply/replies.o: $(B)/gen/deploy/shaping.yaml.h
+$(B)/control/notices/notices.o: $(B)/gen/control/notices/texts.h
 $(B)/shared/account/limits.o: $(B)/gen/shared/account/limits.lua.h
 $(B)/shared/account/score.o: $(B)/gen/shared/account/score.lua.h
 $(B)/shared/work/inflight.o: $(B)/gen/shared/work/inflight.lua.h

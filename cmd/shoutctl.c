@@ -22,11 +22,11 @@
 #define CHOSEN "site| provider| account| credential| domain| egress-ip|"
 #define COMMAND CHOSEN " dry-run"
 #define CHANGES                                                                                    \
-	"name| contact| policy| display-address| messages-hour| messages-day| recipients-hour| recipients-day|"
+	"name| contact| language| policy| display-address| messages-hour| messages-day| recipients-hour| recipients-day|"
 
 static const struct command commands[] = {
 	/* clang-format off */
-	{ "account add", "", "name! contact! domain!+ mode ip+ verified policy display-address " LIMITS, account_add,
+	{ "account add", "", "name! contact! language domain!+ mode ip+ verified policy display-address " LIMITS, account_add,
 	  "a new account; its password is shown once" },
 	{ "account list", "", "limit after deleted", account_list, "all accounts" },
 	{ "account show", "ACCOUNT", "", account_show, "one account, and what its mail did" },
@@ -44,13 +44,16 @@ static const struct command commands[] = {
 	{ "account import", "FILE", "dry-run replace", account_import, "what an export has" },
 	{ "account mode", "ACCOUNT [credentials|ip]", "ip+ grace undo| extend| end|", account_mode,
 	  "how its servers are known: a switch to the other way" },
-	{ "account password", "ACCOUNT", "username", account_password, "a new one, shown once" },
+	{ "account mail activation", "ACCOUNT", "", account_mail, "its contact is told once more that it is active" },
+	{ "account mail config", "ACCOUNT", "", account_mail, "how its servers are set up, once more" },
+	{ "account mail username", "ACCOUNT", "username", account_mail, "its username, once more; no password" },
+	{ "account password", "ACCOUNT", "username mail", account_password, "a new one, shown once" },
 	{ "account add-domain", "ACCOUNT", "domain! verified", account_add_domain,
 	  "one more domain, or one's mailboxes" },
 	{ "account remove-domain", "ACCOUNT", "domain!", account_remove_domain, "one domain less" },
 	{ "account add-address", "ACCOUNT", "ip!", account_add_address, "one more address" },
 	{ "account remove-address", "ACCOUNT", "ip!", account_remove_address, "one address less" },
-	{ "account add-user", "ACCOUNT", "", account_add_user,
+	{ "account add-user", "ACCOUNT", "mail", account_add_user,
 	  "one more user; the password is shown once" },
 	{ "account remove-user", "ACCOUNT", "username!", account_remove_user, "one user less" },
 	{ "queue list", "", "id " SELECTOR " state limit after", queue_list,

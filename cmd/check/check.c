@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "control/notices/notices.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
@@ -251,6 +252,22 @@ print_settings(struct findings *findings)
 	print_descriptors(config);
 }
 
+/* Reads the provider's own texts, as the user. */
+static void
+check_notices(struct findings *findings)
+{
+	char *errors = NULL, *line, *next;
+	size_t length;
+	FILE *out = xopen_memstream(&errors, &length);
+	struct notices *notices = notices_new(findings->config, NULL, out);
+
+	xclose_memstream(out);
+	notices_free(&notices);
+	for (line = errors; (next = strchr(line, '\n')); line = next + 1)
+		fail(findings, "a mail to customers is WRONG: %.*s", (int)(next - line), line);
+	free(errors);
+}
+
 static void
 look(struct findings *findings)
 {
@@ -270,6 +287,7 @@ look(struct findings *findings)
 	if (findings->identity.name)
 		privileges_drop(&findings->identity);
 	check_reload(findings);
+	check_notices(findings);
 	check_state_dir(findings);
 	printf("redis        %s%s%s\n", config->redis.sentinels_count ? "master " : "",
 		config->redis.sentinels_count ? config->redis.master : config->redis.address,

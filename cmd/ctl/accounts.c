@@ -50,6 +50,7 @@ profile_body(const struct ctl *ctl)
 
 	ctl_set(ctl, body, "name");
 	ctl_set(ctl, body, "contact");
+	ctl_set(ctl, body, "language");
 	ctl_set(ctl, body, "policy");
 	if (ctl_option(ctl, "display-address"))
 		json_object_set_new(
@@ -84,6 +85,10 @@ print_done(const json_t *reply)
 	print_mode(reply);
 	json_array_foreach(json_object_get(reply, "addresses"), i, item)
 		print_field("Address", json_string_value(item));
+	json_array_foreach(json_object_get(reply, "mails"), i, item)
+		print_field("Mail sent", json_string_value(item));
+	json_array_foreach(json_object_get(reply, "mails_failed"), i, item)
+		print_field("Mail NOT sent", json_string_value(item));
 	item = json_object_get(json_object_get(reply, "rule"), "number");
 	print_field("Rule", json_string_value(item));
 	if (json_object_get(reply, "password"))
@@ -278,13 +283,33 @@ account_mode(const struct ctl *ctl)
 	return mode_switch(ctl);
 }
 
+/* For a new password: whether it goes by mail, too. */
+static json_t *
+mail_body(const struct ctl *ctl)
+{
+	json_t *body = json_object();
+
+	if (ctl_has(ctl, "mail"))
+		json_object_set_new(body, "mail", json_true());
+	return body;
+}
+
 int
 account_password(const struct ctl *ctl)
+{
+	json_t *body = mail_body(ctl);
+
+	ctl_set(ctl, body, "username");
+	return ctl_ask(ctl, "POST", account_path(ctl, "password"), body, print_done);
+}
+
+int
+account_mail(const struct ctl *ctl)
 {
 	json_t *body = json_object();
 
 	ctl_set(ctl, body, "username");
-	return ctl_ask(ctl, "POST", account_path(ctl, "password"), body, print_done);
+	return ctl_ask(ctl, "POST", member_path(ctl, "mails", ctl->verb), body, print_done);
 }
 
 int
@@ -327,7 +352,7 @@ account_remove_address(const struct ctl *ctl)
 int
 account_add_user(const struct ctl *ctl)
 {
-	return ctl_ask(ctl, "POST", account_path(ctl, "users"), NULL, print_done);
+	return ctl_ask(ctl, "POST", account_path(ctl, "users"), mail_body(ctl), print_done);
 }
 
 int

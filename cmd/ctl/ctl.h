@@ -120,6 +120,7 @@ int account_check(const struct ctl *ctl);
 int account_status(const struct ctl *ctl);
 int account_delete(const struct ctl *ctl);
 int account_mode(const struct ctl *ctl);
+int account_mail(const struct ctl *ctl);
 int account_password(const struct ctl *ctl);
 int account_change(const struct ctl *ctl);
 int account_add_domain(const struct ctl *ctl);

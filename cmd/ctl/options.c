@@ -25,6 +25,8 @@ const struct ctl_known ctl_known[] = {
 	/* accounts */
 	{ "name",            "NAME",                "of the account, for people" },
 	{ "contact",         "MAIL",                "where notices about it go" },
+	{ "language",        "it|en",               "of the mails to its contact (both)" },
+	{ "mail",            NULL,                  "the contact gets username and password, in two mails" },
 	{ "domain",          "DOMAIN",              "a domain; =N behind an account's: its mailboxes" },
 	{ "mode",            "credentials|ip",      "how its servers are known (credentials)" },
 	{ "ip",              "ADDRESS",             "an address, or a network like 192.0.2.0/24" },

@@ -271,6 +271,7 @@ print_account(const json_t *account)
 	print_field("Account", text_of(account, "id"));
 	print_field("Name", text_of(account, "name"));
 	print_field("Contact", text_of(account, "contact"));
+	print_field("Language", json_text(account, "language"));
 	print_field("Status", text_of(account, "status"));
 	print_field("Deleted", deleted);
 	print_field("Kept until", until);

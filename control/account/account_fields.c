@@ -108,6 +108,7 @@ take_profile(struct fault *fault, json_t *account, const json_t *body, bool all)
 {
 	if (take_name(fault, account, body, all) < 0 ||
 		take_contact(fault, account, body, all) < 0 ||
+		take_choice(fault, account, body, "language", "it", "en") < 0 ||
 		take_choice(fault, account, body, "policy", "strict", "resent") < 0 ||
 		take_choice(fault, account, body, "display_address", "refuse", "pass") < 0 ||
 		take_limits(fault, account, body) < 0)

@@ -337,6 +337,7 @@ account_create(struct edit *edit, const json_t *body)
 	static const struct field known[] = {
 		{ "name", FIELD_TEXT },
 		{ "contact", FIELD_TEXT },
+		{ "language", FIELD_TEXT },
 		{ "domains", FIELD_LIST },
 		{ "verified", FIELD_SWITCH },
 		{ "mode", FIELD_TEXT },
@@ -368,6 +369,7 @@ account_change(struct edit *edit, const char *id, const json_t *body)
 	static const struct field known[] = {
 		{ "name", FIELD_TEXT },
 		{ "contact", FIELD_TEXT },
+		{ "language", FIELD_TEXT },
 		{ "policy", FIELD_TEXT },
 		{ "display_address", FIELD_TEXT },
 		{ "limits", FIELD_OBJECT },
@@ -380,7 +382,7 @@ account_change(struct edit *edit, const char *id, const json_t *body)
 		return -1;
 	if (json_object_size(body) == 0 || (limits && json_object_size(limits) == 0))
 		return fault_set(&edit->fault, 400, limits ? "limits" : NULL,
-			"nothing to change: at least one of name, contact, policy, "
+			"nothing to change: at least one of name, contact, language, policy, "
 			"display_address, limits (of messages_hour, messages_day, recipients_hour, recipients_day)");
 	return take_profile(&edit->fault, account, body, false);
 }
@@ -429,6 +431,7 @@ account_password(struct edit *edit, const char *id, const json_t *body)
 {
 	static const struct field known[] = {
 		{ "username", FIELD_TEXT },
+		{ "mail", FIELD_SWITCH },
 		{ 0 },
 	};
 	const char *username;
@@ -445,11 +448,36 @@ account_password(struct edit *edit, const char *id, const json_t *body)
 }
 
 int
-account_add_user(struct edit *edit, const char *id)
+account_named(struct edit *edit, const char *id, bool user, const json_t *body)
 {
+	static const struct field known[] = {
+		{ "username", FIELD_TEXT },
+		{ 0 },
+	};
+	const json_t *account = edit_account(edit, id);
+	const char *username = NULL;
+
+	json_decref(edit->changes);
+	edit->changes = NULL;
+	if (!account || fields_check(&edit->fault, body, &known[!user], NULL) < 0)
+		return -1;
+	if (user && !(username = named_user(edit, id, body)))
+		return -1;
+	if (user)
+		json_object_set_new(edit->reply, "username", json_string(username));
+	return 0;
+}
+
+int
+account_add_user(struct edit *edit, const char *id, const json_t *body)
+{
+	static const struct field known[] = {
+		{ "mail", FIELD_SWITCH },
+		{ 0 },
+	};
 	const json_t *account = edit_account(edit, id);
 
-	if (!account)
+	if (!account || fields_check(&edit->fault, body, known, NULL) < 0)
 		return -1;
 	edit_add_user(edit, id, json_text(account, "name"));
 	return 0;

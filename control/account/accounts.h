@@ -23,11 +23,12 @@ struct edit {
 	struct fault fault;
 };
 
-/* {"name","contact","domains":["d" | {"name","mailboxes"}],"verified","mode","addresses":[],
- * "policy","display_address","limits":{}} -> {"account","username","password"}, or
+/* {"name","contact","language","domains":["d" |
+ * {"name","mailboxes"}],"verified","mode","addresses":[], "policy","display_address","limits":{}}
+ * -> {"account","username","password"}, or
  * {"account","addresses"} with mode ip. The password is in the reply and nowhere else. */
 int account_create(struct edit *edit, const json_t *body);
-/* `body` has at least one of name, contact, policy, display_address, limits. */
+/* `body` has at least one of name, contact, language, policy, display_address, limits. */
 int account_change(struct edit *edit, const char *id, const json_t *body);
 int account_set_active(struct edit *edit, const char *id, bool active);
 /* Deletes the account: it is no longer served, but keeps everything for ACCOUNT_KEPT_US, and can
@@ -36,10 +37,14 @@ int account_delete(struct edit *edit, const char *id);
 int account_restore(struct edit *edit, const char *id);
 /* Removes the account for ever, with its users and addresses. */
 int account_purge(struct edit *edit, const char *id);
-/* Makes a new password for {"username"}, or for the account's only user. */
+/* Makes a new password for {"username"}, or for the account's only user. "mail": whether the user
+ * is to be told by mail is the caller's. */
 int account_password(struct edit *edit, const char *id, const json_t *body);
-/* Adds a user. */
-int account_add_user(struct edit *edit, const char *id);
+/* Adds a user. {"mail"}, as above. */
+int account_add_user(struct edit *edit, const char *id, const json_t *body);
+/* Changes nothing: `reply` names the account, and with `user` the user of {"username"}, or the
+ * account's only one. */
+int account_named(struct edit *edit, const char *id, bool user, const json_t *body);
 int account_remove_user(struct edit *edit, const char *id, const char *username);
 /* {"address"} */
 int account_add_address(struct edit *edit, const char *id, const json_t *body);

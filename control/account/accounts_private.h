@@ -38,8 +38,8 @@ int address_check(struct fault *fault, const char *field, const char *text, char
  * is the one text. */
 int address_free(struct edit *edit, const char *id, const char *field, const char *text);
 
-/* Copies name, contact, policies and limits from a request into an account; `all`: name and contact
- * must be there. */
+/* Copies name, contact, language, policies and limits from a request into an account; `all`: name
+ * and contact must be there. */
 int take_profile(struct fault *fault, json_t *account, const json_t *body, bool all);
 
 #endif

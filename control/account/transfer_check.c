@@ -119,6 +119,7 @@ check_account(struct fault *fault, const json_t *account)
 		{ "id", FIELD_TEXT },
 		{ "name", FIELD_TEXT },
 		{ "contact", FIELD_TEXT },
+		{ "language", FIELD_TEXT },
 		{ "status", FIELD_TEXT },
 		{ "policy", FIELD_TEXT },
 		{ "display_address", FIELD_TEXT },

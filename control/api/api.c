@@ -19,6 +19,7 @@
 #include "control/domain/domain_check.h"
 #include "control/http/api_private.h"
 #include "control/http/route.h"
+#include "control/notices/notices.h"
 #include "shared/base/log.h"
 #include "shared/base/net.h"
 #include "shared/base/tls.h"
@@ -50,7 +51,8 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_PATCH, "accounts/*/mode/grace", api_grace_extend, false, "" },
 	{ EVHTTP_REQ_DELETE, "accounts/*/mode/grace", api_grace_end, false, "" },
 	{ EVHTTP_REQ_POST, "accounts/*/password", api_account_password, true, "" },
-	{ EVHTTP_REQ_POST, "accounts/*/users", api_account_add_user, false, "" },
+	{ EVHTTP_REQ_POST, "accounts/*/mails/*", api_account_mail, true, "" },
+	{ EVHTTP_REQ_POST, "accounts/*/users", api_account_add_user, true, "" },
 	{ EVHTTP_REQ_DELETE, "accounts/*/users/*", api_account_remove_user, false, "" },
 	{ EVHTTP_REQ_POST, "accounts/*/addresses", api_account_add_address, true, "" },
 	{ EVHTTP_REQ_DELETE, "accounts/*/addresses/*", api_account_remove_address, false, "" },
@@ -287,7 +289,9 @@ api_new(const struct config *config, int fd, struct tls_server *tls, struct queu
 	take_settings(api, config, tls);
 	open_door(api);
 	api->checks = domain_checks_new(loop, config);
-	err = api->checks ? token_get(config->state_dir, api->token) : -1;
+	api->spf = config->service.spf;
+	api->notices = notices_new(config, queue, NULL);
+	err = api->checks && api->notices ? token_get(config->state_dir, api->token) : -1;
 	if (!err && (err = listen_on(api, fd, config->control.listen)) < 0)
 		LOG_ERROR("control: cannot listen", "address", config->control.listen, "error",
 			strerror(-err));
@@ -326,6 +330,7 @@ api_free(struct api **api)
 	free((*api)->proxies);
 	rows_close(&(*api)->rows);
 	domain_checks_free(&(*api)->checks);
+	notices_free(&(*api)->notices);
 	explicit_bzero((*api)->token, sizeof(*api)->token);
 	free(*api);
 	*api = NULL;

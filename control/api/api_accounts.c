@@ -23,6 +23,7 @@
 /* A change on its way to the reply. */
 struct pending {
 	struct exchange *exchange;
+	const char *what;
 	json_t *reply;
 	int status;
 };
@@ -40,7 +41,7 @@ on_committed(void *arg, int err, int applied_err)
 	}
 	if (applied_err)
 		json_object_set_new(pending.reply, "applied", json_false());
-	reply_json(pending.exchange, pending.status, pending.reply);
+	reply_with_mails(pending.exchange, pending.what, pending.status, pending.reply);
 }
 
 void
@@ -52,7 +53,7 @@ commit_shown(struct exchange *x, const char *what, int status, json_t *changes, 
 	};
 	struct pending *pending = xmalloc(sizeof *pending);
 
-	*pending = (struct pending){ x, reply, status };
+	*pending = (struct pending){ x, what, reply, status };
 	commit_begin(x->api->commits, &change, on_committed, pending);
 }
 
@@ -161,13 +162,21 @@ api_account_restore(struct exchange *x)
 	edit_end(x, "account.restore", &edit, account_restore(&edit, x->parameters[0]), 200);
 }
 
+/* False after a reply: mails are asked for, and cannot be sent. */
+static bool
+may_mail(struct exchange *x)
+{
+	return !json_is_true(json_object_get(x->body, "mail")) || mails_possible(x);
+}
+
 void
 api_account_password(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(
-		x, "user.password", &edit, account_password(&edit, x->parameters[0], x->body), 200);
+	if (may_mail(x))
+		edit_end(x, "user.password", &edit,
+			account_password(&edit, x->parameters[0], x->body), 200);
 }
 
 void
@@ -175,7 +184,9 @@ api_account_add_user(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, "user.add", &edit, account_add_user(&edit, x->parameters[0]), 201);
+	if (may_mail(x))
+		edit_end(x, "user.add", &edit, account_add_user(&edit, x->parameters[0], x->body),
+			201);
 }
 
 void

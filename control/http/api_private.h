@@ -43,6 +43,8 @@ struct api {
 	struct applier *applier;
 	struct commits *commits;
 	struct domain_checks *checks;
+	struct notices *notices;
+	const char *spf; /* service.spf */
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
 	struct tls_server *tls; /* NULL: plain HTTP */
@@ -164,6 +166,11 @@ void commit_shown(struct exchange *exchange, const char *what, int status, json_
 void edit_end(struct exchange *exchange, const char *what, struct edit *edit, int err, int status);
 /* The ids of the accounts that are deleted, or of all others; the caller releases them. */
 json_t *account_ids(const struct directory *directory, bool deleted);
+/* Answers a change (`what`: as commit_start()) that is durable, with the mails it causes: as
+ * reply_json(), once they are durable, too. */
+void reply_with_mails(struct exchange *exchange, const char *what, int status, json_t *reply);
+/* Whether customers get mails; false after a reply. */
+bool mails_possible(struct exchange *exchange);
 /* A rule as the API shows it. */
 json_t *json_from_rule(const json_t *rule);
 /* A new rule's entry, which the caller releases; `key` gets the entry's key. */
@@ -185,6 +192,7 @@ void api_backup(struct exchange *exchange);
 void api_restore(struct exchange *exchange);
 void api_account_enable(struct exchange *exchange);
 void api_account_disable(struct exchange *exchange);
+void api_account_mail(struct exchange *exchange);
 void api_account_password(struct exchange *exchange);
 void api_account_add_user(struct exchange *exchange);
 void api_account_remove_user(struct exchange *exchange);

@@ -164,7 +164,13 @@ struct config {
 		unsigned hosts_count;
 	} control;
 	struct {
-		char *spf;        /* the name that customers include; NULL: none is told */
+		char *name;   /* of the provider; NULL: customers get no mails */
+		char **hosts; /* names of this relay that customers' servers use; none: hostname */
+		unsigned hosts_count;
+		char *support; /* whom customers write to, a mailbox; NULL: postmaster@hostname */
+		char *panel;   /* URL of the control panel without a slash at its end; NULL: none */
+		char *notices; /* directory of the provider's own texts; NULL: none */
+		char *spf;     /* the name that customers include; NULL: none is told */
 		char **addresses; /* all that mail leaves from; none: sender.source_address */
 		unsigned addresses_count;
 	} service;

@@ -158,6 +158,27 @@ wrong_url(const char *text)
 								: "is not an http or https URL";
 }
 
+/* Paths are put behind it. */
+static const char *
+wrong_base_url(const char *text)
+{
+	if (wrong_url(text))
+		return wrong_url(text);
+	return text[strlen(text) - 1] != '/' ? NULL : "ends with a slash";
+}
+
+/* A name for a From field. */
+static const char *
+wrong_phrase(const char *text)
+{
+	const size_t length = strlen(text);
+
+	return length > 0 && length <= 100 && utf8_valid(text, length) &&
+			!text_has_hidden_controls(text, length) && !strpbrk(text, "\r\n\t")
+		? NULL
+		: "is not a name of 1 to 100 bytes in one line";
+}
+
 static const char *
 wrong_brokers(const char *text)
 {
@@ -275,6 +296,11 @@ const struct config_rule config_rules[] = {
 	CHECKED("control.tls.key", CONFIG(control.tls.key), NULL, wrong_file),
 	CHECKED("control.proxies[]", 0, NULL, wrong_network),
 	CHECKED("control.hosts[]", 0, NULL, wrong_domain),
+	CHECKED("service.name", CONFIG(service.name), NULL, wrong_phrase),
+	CHECKED("service.hosts[]", 0, NULL, wrong_domain),
+	CHECKED("service.support", CONFIG(service.support), NULL, wrong_mailbox),
+	CHECKED("service.panel", CONFIG(service.panel), NULL, wrong_base_url),
+	CHECKED("service.notices", CONFIG(service.notices), NULL, wrong_directory),
 	CHECKED("service.spf", CONFIG(service.spf), NULL, wrong_domain),
 	CHECKED("service.addresses[]", 0, NULL, wrong_ip),
 	CHECKED("metrics.listen", CONFIG(metrics.listen), NULL, wrong_listen),

@@ -281,6 +281,11 @@ static const cyaml_schema_field_t control_fields[] = {
 };
 
 static const cyaml_schema_field_t service_fields[] = {
+	TEXT("name", CONFIG(service.name)),
+	TEXT_LIST("hosts", service.hosts),
+	TEXT("support", CONFIG(service.support)),
+	TEXT("panel", CONFIG(service.panel)),
+	TEXT("notices", CONFIG(service.notices)),
 	TEXT("spf", CONFIG(service.spf)),
 	TEXT_LIST("addresses", service.addresses),
 	CYAML_FIELD_END,

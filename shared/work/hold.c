@@ -33,6 +33,7 @@
 #include "shared/redis/redis.h"
 #include "shared/work/gather.h"
 #include "shared/work/notice.h"
+#include "shared/work/own_mail.h"
 
 #define NOTICE_MS 5000
 #define RETRY_MS 250
@@ -110,29 +111,6 @@ on_put(void *arg, int err)
 		told_end(told, 0);
 }
 
-/* Puts a mail of ours to one mailbox. The mail's id depends on `id` alone. */
-static void
-put_mail(struct hold *hold, uint8_t id[ID_SIZE], const char *to, char *text, size_t size,
-	uint32_t partition, queue_cb cb, void *arg)
-{
-	const struct body body = { .data = text, .size = size };
-	Recipient recipient = RECIPIENT__INIT, *recipients[] = { &recipient };
-	Envelope envelope = ENVELOPE__INIT;
-	char ascii[ADDRESS_ASCII_MAX];
-
-	recipient.address = (char *)(uintptr_t)to;
-	envelope.id = (ProtobufCBinaryData){ ID_SIZE, id };
-	envelope.kind = ENVELOPE__KIND__NOTICE;
-	envelope.accepted_us = clock_us();
-	envelope.size = size;
-	envelope.n_recipients = 1;
-	envelope.recipients = recipients;
-	envelope.mime_8bit = !text_is_ascii(text, size);
-	envelope.smtputf8 = !address_to_ascii(to, ascii);
-	envelope.partition = partition;
-	queue_put(hold->queue, TOPIC_READY, &envelope, &body, cb, arg);
-}
-
 static struct notice
 notice_of(const struct hold *hold, const uint8_t *id, const char *to)
 {
@@ -168,7 +146,8 @@ put_notice(struct told *told, const char *to)
 	notice.why = told->why;
 	text = told->texts[told->texts_count++] = notice_held(&notice, &size);
 	told->pending++;
-	put_mail(told->hold, id, to, text, size, about->partition, on_put, told);
+	own_mail_put(told->hold->queue, id, to, &(struct body){ .data = text, .size = size },
+		about->partition, on_put, told);
 }
 
 /* ---- notices that were gathered ---- */
@@ -226,7 +205,8 @@ on_due(void *arg, struct gathered *gathered)
 		several->text = several_text(&notice, gathered, &size);
 	}
 	hold->several = several;
-	put_mail(hold, id, gathered->to, several->text, size, 0, on_several, several);
+	own_mail_put(hold->queue, id, gathered->to,
+		&(struct body){ .data = several->text, .size = size }, 0, on_several, several);
 }
 
 /* Whether the originator is a mailbox of the account. Anyone else never asked for our mail. */

@@ -242,7 +242,7 @@ def held(shout):
 @pytest.fixture
 def known(shout, held):
     """Values of path parameters that are there."""
-    return {"account": shout.account_add(domain=f"known{next(NUMBERS)}.example")["account"], "id": held}
+    return {"account": shout.account_add(domain=f"known{next(NUMBERS)}.example")["account"], "id": held, "mail": "username"}
 
 
 def path_of(operation, known, draw=None):

@@ -74,7 +74,7 @@ static int
 add_user_fn(struct edit *e, const char *id, const json_t *body)
 {
 	(void)body;
-	return account_add_user(e, id);
+	return account_add_user(e, id, NULL);
 }
 
 static const char *
