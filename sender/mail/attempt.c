@@ -79,7 +79,7 @@ react(struct connection *connection, enum schedule_feedback feedback, const stru
 			blame_name(trouble->meaning.blame), "reply", trouble->text);
 	if (set & (REACTION_SLOW | REACTION_SINGLE))
 		schedule_narrow(connection->node.site, set & REACTION_SINGLE);
-	if (set & (REACTION_BREAK | REACTION_REST_IP | REACTION_HOLD))
+	if (set & (REACTION_BREAK | REACTION_REST_IP))
 		return schedule_break(schedule, &connection->node,
 			(uint64_t)trouble->meaning.reactions.break_s * 1000000, now);
 	return schedule_feedback(schedule, &connection->node, feedback, now);

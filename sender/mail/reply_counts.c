@@ -20,18 +20,19 @@ struct reply_counts {
 static struct metric *
 metric_of(struct reply_counts *counts, enum meaning class, enum blame blame)
 {
-	struct metric **metric = &counts->metrics[class][blame];
+	struct metric *metric = counts->metrics[class][blame];
 	char labels[METRIC_LABELS_MAX] = "";
 
-	if (*metric)
-		return *metric;
+	if (metric)
+		return metric;
 	metric_label(labels, "class", meaning_name(class));
 	metric_label(labels, "scope", blame_name(blame));
-	*metric = metric_counter("shout_sender_replies_total",
+	metric = metric_counter("shout_sender_replies_total",
 		"Refusals by remotes, for good or for now, of recipients and connections, by what "
 		"they mean and whom they blame",
 		labels);
-	return *metric;
+	counts->metrics[class][blame] = metric;
+	return metric;
 }
 
 /* What alerts look at is there before it happens. */

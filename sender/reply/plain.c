@@ -75,6 +75,37 @@ take_code(struct plain *plain, const char **word, size_t *length)
 	*length -= *length > 3 ? 4 : 3;
 }
 
+static bool
+is_part_of_address(char c)
+{
+	return !strchr("<>()[]{},;:\"'`", c);
+}
+
+/* Appends a word, with "@" in the place of each mail address. */
+static void
+put_word(struct plain *plain, const char *word, size_t length)
+{
+	char shown[PLAIN_MAX];
+	size_t at = 0, begin = 0;
+	bool address = false;
+
+	if (length >= sizeof shown)
+		return;
+	for (size_t i = 0; i < length; i++) {
+		address = address && is_part_of_address(word[i]);
+		if (!is_part_of_address(word[i]))
+			begin = at + 1;
+		if (word[i] == '@') {
+			address = true;
+			at = begin;
+			shown[at++] = '@';
+		} else if (!address) {
+			shown[at++] = word[i];
+		}
+	}
+	put(plain, shown, at);
+}
+
 /* Whether the word is the enhanced code said again. */
 static bool
 is_said(const struct plain *plain, const char *word, size_t length)
@@ -93,7 +124,7 @@ take_word(struct plain *plain, const char *word, size_t length)
 	}
 	if (!length || is_said(plain, word, length))
 		return;
-	put(plain, word, length);
+	put_word(plain, word, length);
 	if (!plain->enhanced && enhanced_length(word, length) == length) {
 		plain->enhanced = plain->out + plain->length - length;
 		plain->enhanced_length = length;

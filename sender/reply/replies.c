@@ -16,7 +16,7 @@
 
 #define FILE_MAX (1u << 20)
 
-static const char built_in[] =
+static const char built_in_rules[] =
 #include "deploy/shaping.yaml.h"
 	;
 
@@ -83,7 +83,7 @@ replies_new(const char *own, char **why)
 
 	replies->room = pattern_room_new();
 	replies->built_in = set_of(
-		replies, "deploy/shaping.yaml", built_in, sizeof built_in - 1, errors);
+		replies, "deploy/shaping.yaml", built_in_rules, sizeof built_in_rules - 1, errors);
 	xclose_memstream(errors);
 	if (!replies->built_in) {
 		replies_free(&replies);

@@ -3,8 +3,8 @@
  *
  *   make build/tests/bench/bench_replies && build/tests/bench/bench_replies tests/replies/known.tsv
  *
- * Prints the CPU time: the mean over all replies of the files, of hosts with and without a provider, and the
- * slowest one.
+ * Prints the CPU time: the mean over all replies of the files, of hosts with and without a
+ * provider, and the slowest one.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -110,8 +110,8 @@ def one_provider_defers(relay):
 def our_address_is_listed(relay):
     relay.hosts["listed"].on("mail", "550 5.7.1 Service unavailable; client [192.0.2.1] blocked using zen.spamhaus.org")
     mail = relay.submit("a@listed.example")
-    yield (('curl -s $page/metrics | grep ^shout_sender_bounced', 'provider="listed.example",class="5.7.x"'),
-           ("shoutctl events --domain listed.example", "bounced", mail, "blocked using zen.spamhaus.org"))
+    yield (('curl -s $page/metrics | grep ^shout_sender_replies', 'class="dnsbl",scope="egress-ip"'),
+           ("shoutctl events --domain listed.example", "deferred", mail, "blocked using zen.spamhaus.org", "class=dnsbl"))
 
 
 @incident

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, wait_for
+from harness import BUILD, ROOT, wait_for
 from test_sender import Site, ended, names, report
 
 OWN = """
@@ -139,3 +139,19 @@ def test_check_says_what_a_reply_means(site):
     assert code == 0 and "google-inactive" in out and "bounce" in out
     assert check("--mx", "mx", file=site.shout.file)[0] == 2
     assert check("--mx", "mx", "--reply", "550 no", "--stage", "nowhere", file=site.shout.file)[0] == 1
+
+
+def test_unknown_replies_are_counted_by_shape_and_the_oldest_give_way(module_rig):
+    redis = module_rig.redis()
+    script = (ROOT / "shared/work/unknown_replies.lua").read_text()
+
+    def run(*words):
+        return redis.run("--raw", "EVAL", script, 2, "a:{x}", "b:{x}", 3, *words)
+
+    for shape in ("one", "two", "one", "three", "four", "five"):
+        run(shape, 2, "p", "mx", f"550 {shape}")
+        redis.run("ZADD", "b:{x}", {"one": 1, "two": 2}.get(shape, 9), shape)  # who was heard long ago
+    kept = run().split("\n")
+    assert len(kept) == 3 * 6 and {"550 three", "550 four", "550 five"} == set(kept[5::6]) and set(kept[0::6]) == {"2"}
+    run("five", 3, "p", "mx2", "550 five again")
+    assert "5" in run().split("\n")[0::6] and "550 five again" in run()

@@ -100,6 +100,96 @@ a_dead_site_rests_and_its_mail_is_parked(void **state)
 	schedule_free(&world.schedule);
 }
 
+/* A site with a busy connection of account "a". */
+static struct schedule_connection *
+busy_connection(struct schedule_connection *connection, struct schedule_entry *entry)
+{
+	struct schedule_step step;
+
+	world_reset(&usual);
+	schedule_add(world.schedule, entry, site_name(0), false, "a", 1, true, world.now);
+	assert_int_equal(schedule_next(world.schedule, world.now, &step), SCHEDULE_OPEN);
+	schedule_opening(world.schedule, connection, step.site);
+	schedule_ready(world.schedule, connection);
+	assert_int_equal(schedule_next(world.schedule, world.now, &step), SCHEDULE_SEND);
+	return connection;
+}
+
+static uint64_t
+rests_for(const char *account)
+{
+	const uint64_t until = schedule_rest_until(
+		world.schedule, site_name(0), account, world.now);
+
+	return until ? until - world.now : 0;
+}
+
+static void
+a_site_that_refuses_us_rests_at_once_for_all(void **state)
+{
+	struct schedule_connection connection = { 0 };
+	struct schedule_entry entry = { 0 };
+
+	(void)state;
+	busy_connection(&connection, &entry);
+	assert_true(schedule_break(world.schedule, &connection, 0, world.now));
+	assert_int_equal(rests_for("b"), usual.rest_first_us);
+	/* a transaction that was under way says the same */
+	assert_false(schedule_break(world.schedule, &connection, 0, world.now));
+	assert_int_equal(rests_for("a"), usual.rest_first_us);
+	/* the next one doubles, a long one is cut */
+	world.now += usual.rest_first_us;
+	assert_true(schedule_break(world.schedule, &connection, 0, world.now));
+	assert_int_equal(rests_for("a"), 2 * usual.rest_first_us);
+	world.now += 2 * usual.rest_first_us;
+	assert_true(schedule_break(world.schedule, &connection, UINT64_MAX / 4, world.now));
+	assert_int_equal(rests_for("a"), usual.rest_max_us);
+	/* a success ends it */
+	world.now += usual.rest_max_us;
+	schedule_feedback(world.schedule, &connection, FEEDBACK_SUCCESS, world.now);
+	assert_int_equal(rests_for("a"), 0);
+	schedule_gone(world.schedule, &connection);
+	schedule_free(&world.schedule);
+}
+
+/* How many connections the site opens for many messages. */
+static unsigned
+opened(struct schedule_connection *connections, struct schedule_entry *entries, unsigned count)
+{
+	struct schedule_step step;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		schedule_add(
+			world.schedule, &entries[i], site_name(0), false, "a", 1, true, world.now);
+	while (schedule_next(world.schedule, world.now, &step) == SCHEDULE_OPEN)
+		schedule_opening(world.schedule, &connections[n++], step.site);
+	for (unsigned i = 0; i < n; i++)
+		schedule_gone(world.schedule, &connections[i]);
+	for (unsigned i = 0; i < count; i++)
+		schedule_remove(world.schedule, &entries[i]);
+	return n;
+}
+
+static void
+a_site_that_asks_to_go_slower_gets_fewer_connections(void **state)
+{
+	struct schedule_connection connection = { 0 }, connections[100] = { { .used = 0 } };
+	struct schedule_entry entry = { 0 }, entries[100] = { { .fresh = false } };
+	unsigned before;
+
+	(void)state;
+	busy_connection(&connection, &entry);
+	before = opened(connections, entries, 100) + 1;
+	assert_int_equal(before, usual.concurrency_start);
+	schedule_narrow(connection.site, false);
+	assert_int_equal(opened(connections, entries, 100) + 1, before / 2);
+	schedule_narrow(connection.site, true);
+	assert_int_equal(opened(connections, entries, 100) + 1, 1);
+	schedule_gone(world.schedule, &connection);
+	schedule_free(&world.schedule);
+}
+
 /* A probe after each rest fails; what is left of the next rest, in minutes. */
 static unsigned
 next_rest(const char *site, bool shared, enum schedule_feedback feedback)
@@ -479,6 +569,8 @@ main(void)
 		cmocka_unit_test(big_messages_pay_for_their_size),
 		cmocka_unit_test(first_attempts_go_before_retries_but_not_for_ever),
 		cmocka_unit_test(a_dead_site_rests_and_its_mail_is_parked),
+		cmocka_unit_test(a_site_that_refuses_us_rests_at_once_for_all),
+		cmocka_unit_test(a_site_that_asks_to_go_slower_gets_fewer_connections),
 		cmocka_unit_test(a_rest_grows_to_half_an_hour_that_of_a_smarthost_to_two_minutes),
 		cmocka_unit_test(what_a_site_said_last_is_known_until_a_message_gets_through),
 		cmocka_unit_test(a_site_that_only_defers_comes_to_rest),
