@@ -15,6 +15,14 @@ AROUND = ("statefulset/kafka", "queue"), ("deployment/sink", "internet"), ("depl
 SMTP, SUBMISSION, SUBMISSIONS = 25, 587, 465
 
 
+def is_ready(pod):
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
+
+
+def uid(pod):
+    return pod["metadata"]["uid"]
+
+
 class Relay:
     namespace = "mail"
 
@@ -59,21 +67,32 @@ class Relay:
     def kubectl(self, *words, **options):
         return self.cluster.kubectl("-n", self.namespace, *words, **options)
 
-    def pods(self, role):
-        """Names of the pods of a role that are not going."""
-        label = f"app.kubernetes.io/instance=shout,app.kubernetes.io/component={role}"
-        return [pod["metadata"]["name"] for pod in self.cluster.get("pods", "-n", self.namespace, "-l", label)["items"]
+    def staying(self, *labels):
+        """The pods that are not going."""
+        label = ",".join(("app.kubernetes.io/instance=shout", *labels))
+        return [pod for pod in self.cluster.get("pods", "-n", self.namespace, "-l", label)["items"]
                 if "deletionTimestamp" not in pod["metadata"]]
+
+    def pods(self, role):
+        """Their names."""
+        return [pod["metadata"]["name"] for pod in self.staying(f"app.kubernetes.io/component={role}")]
 
     def pod(self, name):
         return self.cluster.get("pod", name, "-n", self.namespace)
 
     def wait_ready(self, deadline=300):
+        """All that are there: none is going any more. A HAProxy goes once its customers' sessions have ended."""
         def ready():
             pods = self.cluster.get("pods", "-n", self.namespace, "-l", "app.kubernetes.io/instance=shout")["items"]
-            return all(any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
-                       and "deletionTimestamp" not in pod["metadata"] for pod in pods)
+            return all(is_ready(pod) and "deletionTimestamp" not in pod["metadata"] for pod in pods)
         harness.wait_for(ready, deadline, "all pods are ready")
+
+    def wait_replaced(self, before, labels, deadline=300):
+        """Other pods of these labels than `before` are ready, as many, while the latter may be going."""
+        def replaced():
+            now = [pod for pod in self.staying(labels) if is_ready(pod)]
+            return len(now) == len(before) and not {uid(pod) for pod in before} & {uid(pod) for pod in now}
+        harness.wait_for(replaced, deadline, "all pods are replaced")
 
     def door(self, number=1):
         """The address that a hostname has."""

@@ -38,10 +38,8 @@ def schemas():
     """Of the version that the cluster's programs have."""
     at = DIRECTORY / "schemas"
     if not at.exists():
-        programs("kubectl")
-        module = DIRECTORY / "modules/kubernetes"
-        where = run("go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes", cwd=module).strip()
-        run(HERE / "mkschemas.py", pathlib.Path(where) / "api/openapi-spec/swagger.json", at)
+        module = json.loads(run("go", "mod", "download", "-json", f"k8s.io/kubernetes@v{VERSION}"))
+        run(HERE / "mkschemas.py", pathlib.Path(module["Dir"]) / "api/openapi-spec/swagger.json", at)
     return at
 
 
