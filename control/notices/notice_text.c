@@ -162,9 +162,10 @@ put_value(FILE *out, const char *value, bool lines)
 	fputs(lines ? value : clean, out);
 }
 
+/* `subject`: whole lines have no place there. */
 static void
 fill(FILE *out, const char *text, size_t length, enum notice_language language,
-	const struct notice_value *values)
+	const struct notice_value *values, bool subject)
 {
 	const char *end = text + length, *value;
 	bool lines;
@@ -172,7 +173,7 @@ fill(FILE *out, const char *text, size_t length, enum notice_language language,
 	while (text < end) {
 		if (*text == '{') {
 			value = take_value(&text, values, language, &lines);
-			put_value(out, value, lines);
+			put_value(out, value, lines && !subject);
 			continue;
 		}
 		if (*text == '[' && !is_complete(text, values, language))
@@ -187,7 +188,7 @@ void
 notice_text_subject(FILE *out, const char *text, enum notice_language language,
 	const struct notice_value *values)
 {
-	fill(out, text, strcspn(text, "\n"), language, values);
+	fill(out, text, strcspn(text, "\n"), language, values, true);
 }
 
 static size_t
@@ -234,7 +235,7 @@ notice_text_body(FILE *out, const char *text, enum notice_language language,
 	FILE *to = xopen_memstream(&filled, &size);
 
 	text += strcspn(text, "\n") + 2;
-	fill(to, text, strlen(text), language, values);
+	fill(to, text, strlen(text), language, values, false);
 	xclose_memstream(to);
 	for (line = filled; *line; line = *end ? end + 1 : end) {
 		end = line + strcspn(line, "\n");

@@ -97,6 +97,7 @@ lines_of_ours_go_as_they_are(void **state)
 	const struct notice_value values[] = { { "A", { "  one   two\n  three\n" }, true }, { 0 } };
 
 	(void)state;
+	assert_filled("s {A}\n\nt\n", values, "s   one   two   three ", "t\r\n");
 	assert_filled("s\n\n{A}\nend\n", values, "s", "  one   two\r\n  three\r\n\r\nend\r\n");
 }
 
