@@ -57,8 +57,10 @@ MAY_USE = {
     "control/domain": SHARED,
     "control/notices": SHARED,
     "control/account": SHARED | {"control/look", "control/config"},
-    "control/http": SHARED | {"control/look", "control/config", "control/account"},
-    "control/api": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/notices", "control/http"},
+    "control/people": SHARED | {"control/config", "control/account"},
+    "control/http": SHARED | {"control/look", "control/config", "control/account", "control/people"},
+    "control/api": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/notices", "control/people",
+                             "control/http"},
 }
 for role in ("sender", "ingress", "control"):
     MAY_USE[role] = SHARED | {room for room in MAY_USE if room.startswith(role + "/")}

@@ -21,7 +21,7 @@
 #include "shared/config/config.h"
 
 #define DEFAULT_FILE "/etc/shout/shout.yaml"
-#define TOKEN_DIGITS (sizeof((struct ctl *)0)->token - 1)
+#define TOKEN_SIGNS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 
 /* The token */
 
@@ -50,6 +50,17 @@ warn_of_readers(const char *path, int fd)
 	fputs(" (chmod o= closes it)\n", stderr);
 }
 
+/* The text of control.token, or a token that the API made. */
+static bool
+is_token(const char *text)
+{
+	const size_t length = strlen(text);
+
+	if (strncmp(text, "shout_", 6) == 0)
+		return length > 6 && strspn(text, TOKEN_SIGNS) == length;
+	return length == CTL_TOKEN_MAX && strspn(text, "0123456789abcdef") == length;
+}
+
 static int
 token_read(struct ctl *ctl, const char *path)
 {
@@ -62,8 +73,9 @@ token_read(struct ctl *ctl, const char *path)
 		return -1;
 	}
 	warn_of_readers(path, fd);
-	ok = read_all(fd, ctl->token, TOKEN_DIGITS) == TOKEN_DIGITS &&
-		strspn(ctl->token, "0123456789abcdef") == TOKEN_DIGITS;
+	read_all(fd, ctl->token, CTL_TOKEN_MAX);
+	ctl->token[strcspn(ctl->token, "\n")] = '\0';
+	ok = is_token(ctl->token);
 	close(fd);
 	if (!ok)
 		ctl_error(ctl, "cannot read %s: it holds no token", path);

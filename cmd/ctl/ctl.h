@@ -39,6 +39,8 @@ struct ctl_option {
 	const char *name, *value; /* value NULL: a switch */
 };
 
+#define CTL_TOKEN_MAX 64
+
 struct ctl {
 	const char *file; /* NULL: not given */
 	bool json;
@@ -52,7 +54,7 @@ struct ctl {
 	char *url;   /* the part before /api/v1 */
 	char *place; /* where to connect, as curl has it, "::address:port"; NULL: where url says */
 	char *ca_file;
-	char token[65];
+	char token[CTL_TOKEN_MAX + 1];
 };
 
 /* options.c: 0, or -1 after saying what is wrong with the command line. */
@@ -129,6 +131,11 @@ int account_add_address(const struct ctl *ctl);
 int account_remove_address(const struct ctl *ctl);
 int account_add_user(const struct ctl *ctl);
 int account_remove_user(const struct ctl *ctl);
+
+/* tokens.c: commands, likewise. */
+int token_add(const struct ctl *ctl);
+int token_list(const struct ctl *ctl);
+int token_remove(const struct ctl *ctl);
 
 /* transfer.c: commands, likewise. */
 int account_export(const struct ctl *ctl);

@@ -143,6 +143,17 @@ static const struct manual manuals[] = {
 	  "what is refused again in the same way once a minute, with a count. Times are UTC.",
 	  { "shoutctl events --client 192.0.2.7 --since 10:00", "shoutctl events --event auth-failed --username acme-srl-x7k2m9",
 	    "shoutctl events --domain acme.example --since 2h --limit 1000" } },
+	{ "token add",
+	  "Makes a token for a program of an account, or (--all) for one that works on all accounts. It is shown this once; "
+	  "only its hash is stored. read sees what an account is and does, trace what became of its mail, write changes "
+	  "it. No token makes tokens, reads secrets or restores: that takes control.token.",
+	  { "shoutctl token add --account k3m9x2p7qa --label crm \\\n"
+	    "      --scope read --scope trace --until 2027-12-31",
+	    "shoutctl token add --all --label dashboard --scope read" } },
+	{ "token list", "Shows an account's tokens, or without one those for all accounts: what they may, and until when.",
+	  { "shoutctl token list --account k3m9x2p7qa", "shoutctl token list" } },
+	{ "token remove", "Ends a token of an account, or without one a token for all accounts, at once.",
+	  { "shoutctl token remove w7h2k9c4tz --account k3m9x2p7qa" } },
 	{ "backup",
 	  "Writes accounts, deleted ones too, rules, suspensions and the owner id into a file, as they are at one moment; "
 	  "no mail, which would go out twice when it came back. Keep the configuration, its certificates and keys beside "

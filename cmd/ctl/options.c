@@ -49,11 +49,13 @@ const struct ctl_known ctl_known[] = {
 	{ "force",           NULL,                  "also in the place of a file that is there" },
 	{ "replace",         NULL,                  "an account that is here becomes what the file says" },
 	{ "now",             NULL,                  "for ever, with no way back" },
+	{ "label",           "TEXT",                "what it is for" },
+	{ "scope",           "read|trace|write",    "what it may; several times" },
 	/* selectors: all given options must match */
 	{ "id",              "ID",                  "a message" },
 	{ "site",            "SITE",                "as queue list shows it" },
 	{ "provider",        "NAME",                "a site, or the end of its hosts' names" },
-	{ "account",         "ACCOUNT",             "an account's mail" },
+	{ "account",         "ACCOUNT",             "an account, or its mail" },
 	{ "credential",      "USERNAME|ADDRESS",    "what one of its servers sent" },
 	{ "egress-ip",       "ADDRESS",             "what leaves by this address" },
 	/* events: all given options must match */

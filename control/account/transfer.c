@@ -57,7 +57,7 @@ account_export(const struct directory *directory, const char *id)
 		entry = directory_entry(directory, key);
 		if (strncmp(key, "user/", 5) == 0)
 			json_array_append_new(users, member_export(entry, "username", key + 5));
-		else
+		else if (strncmp(key, "ip/", 3) == 0)
 			json_array_append_new(addresses, member_export(entry, "address", key + 3));
 	}
 	return json_pack("{s:o, s:o, s:o}", "account", without_version(account), "users", users,
@@ -233,8 +233,8 @@ drop(struct edit *edit, json_t *told, const char *id, const json_t *wanted)
 
 	json_object_foreach(directory_members(edit->directory, id), key, value)
 	{
-		if (json_object_get(wanted, key))
-			continue;
+		if (json_object_get(wanted, key) || !directory_is_account_key(key))
+			continue; /* tokens stay: an export has none */
 		json_object_set_new(edit->changes, key, json_null());
 		tell_member(told, key, "removed");
 	}

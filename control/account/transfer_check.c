@@ -248,6 +248,21 @@ check_address_entry(struct fault *fault, const char *name, const json_t *address
 }
 
 static int
+check_token(struct fault *fault, const char *name, const json_t *token)
+{
+	const char *id = json_text(token, "id"), *secret = json_text(token, "secret");
+	const json_int_t scopes = json_integer_value(json_object_get(token, "scopes"));
+
+	if (json_object_get(token, "account") && check_member(fault, token) < 0)
+		return -1;
+	if (!id || strcmp(id, name) != 0 || !json_text(token, "label"))
+		return fault_set(fault, 400, "id", "it is that of the key, beside a label");
+	if (!secret || strlen(secret) != 64 || strspn(secret, "0123456789abcdef") != 64)
+		return fault_set(fault, 400, "secret", "64 digits of 0-9a-f");
+	return scopes >= 1 && scopes <= 7 ? 0 : fault_set(fault, 400, "scopes", "from 1 to 7");
+}
+
+static int
 check_selector(struct fault *fault, const json_t *entry)
 {
 	const json_t *given = json_object_get(entry, "selector");
@@ -291,7 +306,7 @@ check_suspension(struct fault *fault, const char *name, const json_t *suspension
 /* The fields of each kind of entry. */
 static const struct entry_kind {
 	const char *prefix;
-	struct field known[8];
+	struct field known[9];
 	int (*check)(struct fault *fault, const char *name, const json_t *value);
 } entry_kinds[] = {
 	{ OWNER_KEY,
@@ -307,6 +322,12 @@ static const struct entry_kind {
 		{ { "version", FIELD_NUMBER }, { "account", FIELD_TEXT },
 			{ "active", FIELD_SWITCH }, { "created_us", FIELD_NUMBER } },
 		check_address_entry },
+	{ "token/",
+		{ { "version", FIELD_NUMBER }, { "id", FIELD_TEXT }, { "label", FIELD_TEXT },
+			{ "account", FIELD_TEXT }, { "scopes", FIELD_NUMBER },
+			{ "secret", FIELD_TEXT }, { "created_us", FIELD_NUMBER },
+			{ "until_us", FIELD_NUMBER } },
+		check_token },
 	{ "rule/",
 		{ { "number", FIELD_NUMBER }, { "action", FIELD_TEXT },
 			{ "selector", FIELD_OBJECT }, { "accepted_before_us", FIELD_NUMBER },

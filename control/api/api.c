@@ -3,10 +3,11 @@
  *
  * shoutctl, the operator's programs -> [api] -> accounts | rules | queue, events (worker)
  *
- * Whoever knows the token in state_dir/control.token may do everything; nobody else may do
- * anything. Requests and replies are bounded. Every refusal is problem+json.
+ * Whoever knows the token in state_dir/control.token may do everything; others what the right of a
+ * route lets them (gate.c). Requests and replies are bounded. Every refusal is problem+json.
  */
 #include "control/api/api.h"
+#include "control/api/gate.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -38,50 +39,65 @@
 /* A parameter that the route does not name is refused, and so is a body where none is taken:
  * ignored, it would be a wish that is granted and not done. */
 static const struct route routes[] = {
-	{ EVHTTP_REQ_POST, "accounts", api_accounts_create, true, "" },
-	{ EVHTTP_REQ_GET, "accounts", api_accounts_list, false, "deleted " PAGE },
-	{ EVHTTP_REQ_GET, "accounts/*", api_account_get, false, "" },
-	{ EVHTTP_REQ_PATCH, "accounts/*", api_account_change, true, "" },
-	{ EVHTTP_REQ_DELETE, "accounts/*", api_account_delete, false, "bounce now" },
-	{ EVHTTP_REQ_POST, "accounts/*/restore", api_account_restore, false, "" },
-	{ EVHTTP_REQ_POST, "accounts/*/enable", api_account_enable, false, "" },
-	{ EVHTTP_REQ_POST, "accounts/*/disable", api_account_disable, false, "" },
-	{ EVHTTP_REQ_PUT, "accounts/*/mode", api_mode_switch, true, "" },
-	{ EVHTTP_REQ_DELETE, "accounts/*/mode", api_mode_undo, false, "" },
-	{ EVHTTP_REQ_PATCH, "accounts/*/mode/grace", api_grace_extend, false, "" },
-	{ EVHTTP_REQ_DELETE, "accounts/*/mode/grace", api_grace_end, false, "" },
-	{ EVHTTP_REQ_POST, "accounts/*/password", api_account_password, true, "" },
-	{ EVHTTP_REQ_POST, "accounts/*/mails/*", api_account_mail, true, "" },
-	{ EVHTTP_REQ_POST, "accounts/*/users", api_account_add_user, true, "" },
-	{ EVHTTP_REQ_DELETE, "accounts/*/users/*", api_account_remove_user, false, "" },
-	{ EVHTTP_REQ_POST, "accounts/*/addresses", api_account_add_address, true, "" },
-	{ EVHTTP_REQ_DELETE, "accounts/*/addresses/*", api_account_remove_address, false, "" },
-	{ EVHTTP_REQ_POST, "accounts/*/domains", api_account_add_domain, true, "" },
-	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*", api_account_remove_domain, false, "" },
-	{ EVHTTP_REQ_POST, "accounts/*/domains/*/check", api_domain_check, false, "" },
-	{ EVHTTP_REQ_GET, "accounts/*/export", api_account_export, false, "" },
-	{ EVHTTP_REQ_GET, "export", api_export, false, PAGE },
-	{ EVHTTP_REQ_POST, "import", api_import, true, "" },
-	{ EVHTTP_REQ_GET, "backup", api_backup, false, "" },
-	{ EVHTTP_REQ_POST, "restore", api_restore, true, "" },
-	{ EVHTTP_REQ_GET, "queue", api_queue_list, false, FILTERS " domain state " PAGE },
-	{ EVHTTP_REQ_GET, "queue/summary", api_queue_summary, false, FILTERS " domain by limit" },
-	{ EVHTTP_REQ_GET, "queue/bad", api_bad_list, false, PAGE },
-	{ EVHTTP_REQ_GET, "queue/bad/*", api_bad_get, false, "" },
-	{ EVHTTP_REQ_DELETE, "queue/bad/*", api_bad_remove, false, "" },
-	{ EVHTTP_REQ_GET, "queue/*", api_queue_get, false, "" },
-	{ EVHTTP_REQ_GET, "rules", api_rules_list, false, PAGE },
-	{ EVHTTP_REQ_POST, "rules", api_rules_create, true, "" },
-	{ EVHTTP_REQ_GET, "suspensions", api_suspensions_list, false, PAGE },
-	{ EVHTTP_REQ_POST, "suspensions", api_suspensions_create, true, "" },
+	{ EVHTTP_REQ_POST, "accounts", api_accounts_create, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_GET, "accounts", api_accounts_list, false, "deleted " PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "accounts/*", api_account_get, false, "", RIGHT_READ },
+	{ EVHTTP_REQ_PATCH, "accounts/*", api_account_change, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_DELETE, "accounts/*", api_account_delete, false, "bounce now",
+		RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_POST, "accounts/*/restore", api_account_restore, false, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_POST, "accounts/*/enable", api_account_enable, false, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_POST, "accounts/*/disable", api_account_disable, false, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_PUT, "accounts/*/mode", api_mode_switch, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_DELETE, "accounts/*/mode", api_mode_undo, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_PATCH, "accounts/*/mode/grace", api_grace_extend, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_DELETE, "accounts/*/mode/grace", api_grace_end, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_POST, "accounts/*/password", api_account_password, true, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_POST, "accounts/*/mails/*", api_account_mail, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_POST, "accounts/*/users", api_account_add_user, true, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_DELETE, "accounts/*/users/*", api_account_remove_user, false, "",
+		RIGHT_MANAGE },
+	{ EVHTTP_REQ_POST, "accounts/*/addresses", api_account_add_address, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_DELETE, "accounts/*/addresses/*", api_account_remove_address, false, "",
+		RIGHT_MANAGE },
+	{ EVHTTP_REQ_POST, "accounts/*/domains", api_account_add_domain, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*", api_account_remove_domain, false, "",
+		RIGHT_MANAGE },
+	{ EVHTTP_REQ_POST, "accounts/*/domains/*/check", api_domain_check, false, "",
+		RIGHT_MANAGE },
+	{ EVHTTP_REQ_GET, "accounts/*/tokens", api_account_tokens_list, false, PAGE, RIGHT_OWN },
+	{ EVHTTP_REQ_POST, "accounts/*/tokens", api_account_tokens_add, true, "", RIGHT_OWN },
+	{ EVHTTP_REQ_DELETE, "accounts/*/tokens/*", api_account_tokens_remove, false, "",
+		RIGHT_OWN },
+	{ EVHTTP_REQ_GET, "tokens", api_tokens_list, false, PAGE, RIGHT_ADMIN },
+	{ EVHTTP_REQ_POST, "tokens", api_tokens_add, true, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_DELETE, "tokens/*", api_tokens_remove, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "accounts/*/export", api_account_export, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "export", api_export, false, PAGE, RIGHT_ADMIN },
+	{ EVHTTP_REQ_POST, "import", api_import, true, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "backup", api_backup, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_POST, "restore", api_restore, true, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "queue", api_queue_list, false, FILTERS " domain state " PAGE,
+		RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "queue/summary", api_queue_summary, false, FILTERS " domain by limit",
+		RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "queue/bad", api_bad_list, false, PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "queue/bad/*", api_bad_get, false, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_DELETE, "queue/bad/*", api_bad_remove, false, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_GET, "queue/*", api_queue_get, false, "", RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "rules", api_rules_list, false, PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_POST, "rules", api_rules_create, true, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_GET, "suspensions", api_suspensions_list, false, PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_POST, "suspensions", api_suspensions_create, true, "", RIGHT_POSTMASTER },
 	{ EVHTTP_REQ_DELETE, "suspensions", api_suspensions_remove, false,
-		FILTERS " recipient_domain dry_run" },
+		FILTERS " recipient_domain dry_run", RIGHT_POSTMASTER },
 	{ EVHTTP_REQ_GET, "events", api_events, false,
-		"id event account username client from to domain since until wait " PAGE },
-	{ EVHTTP_REQ_GET, "why", api_why, false, "q " PAGE },
-	{ EVHTTP_REQ_GET, "replies/unknown", api_replies_unknown, false, "" },
-	{ EVHTTP_REQ_POST, "rebuild", api_rebuild, false, "take_over" },
-	{ EVHTTP_REQ_GET, "openapi.yaml", api_openapi, false, "" },
+		"id event account username client from to domain since until wait " PAGE,
+		RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "why", api_why, false, "q " PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "replies/unknown", api_replies_unknown, false, "", RIGHT_LOOK },
+	{ EVHTTP_REQ_POST, "rebuild", api_rebuild, false, "take_over", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "openapi.yaml", api_openapi, false, "", RIGHT_PUBLIC },
 };
 
 /* Requests */
@@ -101,28 +117,19 @@ host_is_ours(const struct exchange *exchange)
 	return false;
 }
 
-/* Refuses a request without the token, or one whose text cannot be quoted. */
+/* Refuses a request whose Host or text is wrong. */
 static bool
 may_ask(struct exchange *exchange)
 {
-	struct evhttp_request *request = exchange->request;
-	const char *token = evhttp_find_header(
-		evhttp_request_get_input_headers(request), "Authorization");
-
-	if (exchange->api->on_closed) {
+	if (exchange->api->on_closed)
 		reply_error(exchange, 503, "", "shutting down");
-	} else if (!host_is_ours(exchange)) {
+	else if (!host_is_ours(exchange))
 		reply_error(exchange, 421, "Host", "control.hosts does not have this name");
-	} else if (!http_token_is(exchange->api->token, token)) {
-		reply_header(exchange, "WWW-Authenticate", "Bearer");
-		reply_error(exchange, 401, "",
-			"the token of state_dir/control.token is needed: Authorization: Bearer ...");
-	} else if (!request_is_text(request)) {
+	else if (!request_is_text(exchange->request))
 		reply_error(
 			exchange, 400, "", "the path or the query is not UTF-8, or holds a NUL");
-	} else {
+	else
 		return true;
-	}
 	return false;
 }
 
@@ -145,26 +152,34 @@ find(const char *path, enum evhttp_cmd_type method, struct route_match *match_ou
 }
 
 /* Refuses a path that does not exist, or not with this method. */
-static const struct route *
-find_route(struct exchange *exchange)
+static void
+refuse_path(struct exchange *exchange, const char *allowed)
 {
-	const enum evhttp_cmd_type method = evhttp_request_get_command(exchange->request);
-	struct route_match match;
-
-	find(evhttp_uri_get_path(evhttp_request_get_evhttp_uri(exchange->request)), method, &match);
-	memcpy(exchange->parameters, match.parameters, sizeof match.parameters);
-	if (match.route)
-		return match.route;
-	if (!*match.allow) {
+	if (!*allowed) {
 		reply_error(exchange, 404, "", "there is no such path under /api/v1");
-		return NULL;
+		return;
 	}
-	reply_header(exchange, "Allow", match.allow);
-	if (method == EVHTTP_REQ_OPTIONS)
+	reply_header(exchange, "Allow", allowed);
+	if (evhttp_request_get_command(exchange->request) == EVHTTP_REQ_OPTIONS)
 		reply_nothing(exchange);
 	else
 		reply_error(exchange, 405, "", "this path does not take that method");
-	return NULL;
+}
+
+/* Finds the route and who asks; NULL after a reply. */
+static const struct route *
+find_route(struct exchange *exchange)
+{
+	struct route_match match;
+
+	find(evhttp_uri_get_path(evhttp_request_get_evhttp_uri(exchange->request)),
+		evhttp_request_get_command(exchange->request), &match);
+	memcpy(exchange->parameters, match.parameters, sizeof match.parameters);
+	if (!gate_identify(exchange, match.route))
+		return NULL;
+	if (!match.route)
+		refuse_path(exchange, match.allow);
+	return match.route;
 }
 
 static void
@@ -184,7 +199,8 @@ on_request(struct evhttp_request *request, void *arg)
 	if (!may_ask(exchange))
 		return;
 	route = find_route(exchange);
-	if (route && request_take_query(exchange, route) && request_take_body(exchange, route)) {
+	if (route && gate_allow(exchange, route) && request_take_query(exchange, route) &&
+		request_take_body(exchange, route)) {
 		request_take_claimed(exchange);
 		route->handle(exchange);
 	}
@@ -230,7 +246,8 @@ open_door(struct api *api)
 	const struct http_door_options options = { .connections_max = CONTROL_CONNECTIONS_MAX,
 		.per_address_max = CONTROL_CONNECTIONS_MAX / 2,
 		.deadline_s = DEADLINE_S,
-		.token = api->token,
+		.admit = gate_admit,
+		.arg = api,
 		.head_max = HEAD_MAX,
 		.body_max = BODY_MAX,
 		.allow = allow,

@@ -265,7 +265,7 @@ json_from_rule(const json_t *entry)
 void
 api_rules_list(struct exchange *x)
 {
-	reply_entries(x, "rules", is_rule, true, json_from_rule);
+	reply_entries(x, "rules", NULL, is_rule, true, json_from_rule);
 }
 
 /* Numbers grow, whatever the clock does and whichever control process made the last one: senders
@@ -547,5 +547,5 @@ suspensions_now(const struct api *api)
 void
 api_suspensions_list(struct exchange *x)
 {
-	reply_entries(x, "suspensions", is_active, false, json_from_suspension);
+	reply_entries(x, "suspensions", NULL, is_active, false, json_from_suspension);
 }

@@ -8,18 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 
 /* The keys of what is shown, sorted; the caller's to free. */
 static const char **
-keys_of(const struct directory *directory, entry_shown shown, size_t *count_out)
+keys_of(const struct directory *directory, const char *account, entry_shown shown,
+	size_t *count_out)
 {
 	json_t *entries = directory_entries(directory), *entry;
 	const char **keys = xcalloc(json_object_size(entries) + 1, sizeof *keys), *key;
 
 	*count_out = 0;
-	json_object_foreach(entries, key, entry) if (shown(key, entry)) keys[(*count_out)++] = key;
+	json_object_foreach(entries, key, entry)
+	{
+		const char *of = json_text(entry, "account");
+
+		if (shown(key, entry) && (!account || (of && strcmp(of, account) == 0)))
+			keys[(*count_out)++] = key;
+	}
 	qsort(keys, *count_out, sizeof *keys, text_order);
 	return keys;
 }
@@ -32,8 +40,8 @@ place_of(const char *key)
 }
 
 void
-reply_entries(struct exchange *x, const char *list, entry_shown shown, bool newest,
-	json_t *(*show)(const json_t *entry))
+reply_entries(struct exchange *x, const char *list, const char *account, entry_shown shown,
+	bool newest, json_t *(*show)(const json_t *entry))
 {
 	const char *last = NULL, **keys;
 	json_t *items = json_array();
@@ -44,7 +52,7 @@ reply_entries(struct exchange *x, const char *list, entry_shown shown, bool newe
 		json_decref(items);
 		return;
 	}
-	keys = keys_of(x->api->directory, shown, &count);
+	keys = keys_of(x->api->directory, account, shown, &count);
 	for (i = 0; i < count && json_array_size(items) < page.limit; i++) {
 		const char *key = keys[newest ? count - 1 - i : i];
 		const int order = page.after ? strcmp(place_of(key), page.after) : 0;

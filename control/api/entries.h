@@ -10,8 +10,9 @@
 
 /* Whether a list shows an entry. */
 typedef bool (*entry_shown)(const char *key, const json_t *entry);
-/* Answers with a page; `newest`: the largest key first. */
-void reply_entries(struct exchange *x, const char *list, entry_shown shown, bool newest,
-	json_t *(*show)(const json_t *entry));
+/* Answers with a page; `newest`: the largest key first. `account`: only what is that account's;
+ * NULL: all. */
+void reply_entries(struct exchange *x, const char *list, const char *account, entry_shown shown,
+	bool newest, json_t *(*show)(const json_t *entry));
 
 #endif

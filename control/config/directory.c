@@ -20,6 +20,7 @@ struct directory {
 	json_t *domains; /* domain: account id */
 	json_t *members; /* account id: {key: true} */
 	json_t *notes;   /* key: value */
+	json_t *secrets; /* hash of a token's secret: key */
 };
 
 struct directory *
@@ -31,6 +32,7 @@ directory_new(void)
 	directory->domains = json_object();
 	directory->members = json_object();
 	directory->notes = json_object();
+	directory->secrets = json_object();
 	return directory;
 }
 
@@ -43,6 +45,7 @@ directory_free(struct directory **directory)
 	json_decref((*directory)->domains);
 	json_decref((*directory)->members);
 	json_decref((*directory)->notes);
+	json_decref((*directory)->secrets);
 	free(*directory);
 	*directory = NULL;
 }
@@ -97,6 +100,19 @@ index_note(struct directory *directory, const char *key, json_t *entry, bool add
 }
 
 static void
+index_secret(struct directory *directory, const char *key, const json_t *entry, bool add)
+{
+	const char *hash = json_text(entry, "secret");
+
+	if (!hash)
+		return;
+	if (add)
+		json_object_set_new(directory->secrets, hash, json_string(key));
+	else
+		json_object_del(directory->secrets, hash);
+}
+
+static void
 index_entry(struct directory *directory, const char *key, json_t *entry, bool add)
 {
 	if (strncmp(key, "account/", 8) == 0)
@@ -105,6 +121,8 @@ index_entry(struct directory *directory, const char *key, json_t *entry, bool ad
 		index_note(directory, key, entry, add);
 	else
 		index_member(directory, key, entry, add);
+	if (strncmp(key, "token/", 6) == 0)
+		index_secret(directory, key, entry, add);
 }
 
 int
@@ -141,6 +159,14 @@ directory_get(const struct directory *directory, const char *kind, const char *n
 	if (snprintf(key, sizeof key, "%s/%s", kind, name) >= (int)sizeof key)
 		return NULL;
 	return directory_entry(directory, key);
+}
+
+const json_t *
+directory_secret(const struct directory *directory, const char *hash)
+{
+	const char *key = json_text(directory->secrets, hash);
+
+	return key ? directory_entry(directory, key) : NULL;
 }
 
 json_t *

@@ -23,6 +23,8 @@ json_t *directory_get(const struct directory *directory, const char *kind, const
 json_t *directory_entry(const struct directory *directory, const char *key);
 /* All entries by key, in no order; borrowed, unchanged until the next directory_set(). */
 json_t *directory_entries(const struct directory *directory);
+/* The entry "token/..." whose secret has this hash, or NULL. */
+const json_t *directory_secret(const struct directory *directory, const char *hash);
 /* The owner that relay.config names (shared/account/owner.h), or "". */
 const char *directory_owner(const struct directory *directory);
 /* The time of the entry's last change; 0: the entry does not say. */

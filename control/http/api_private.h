@@ -22,6 +22,7 @@
 #include "control/http/route.h"
 #include "control/http/token.h"
 #include "control/look/json_from.h"
+#include "control/people/rights.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
 #include "shared/base/timer.h"
@@ -70,6 +71,7 @@ struct exchange {
 	struct evkeyvalq query;
 	json_t *body;              /* NULL: none was sent */
 	char claimed[CLAIMED_MAX]; /* whom the client claims to work for; "": nobody */
+	struct caller caller;      /* who asks */
 	char client[NET_TEXT_MAX]; /* the client's address, behind proxies of ours, without a port
 				    */
 	bool secure;               /* the client came by TLS, to us or to a proxy of ours */
@@ -205,6 +207,12 @@ void api_mode_switch(struct exchange *exchange);
 void api_mode_undo(struct exchange *exchange);
 void api_grace_extend(struct exchange *exchange);
 void api_grace_end(struct exchange *exchange);
+void api_tokens_add(struct exchange *exchange);
+void api_tokens_list(struct exchange *exchange);
+void api_tokens_remove(struct exchange *exchange);
+void api_account_tokens_add(struct exchange *exchange);
+void api_account_tokens_list(struct exchange *exchange);
+void api_account_tokens_remove(struct exchange *exchange);
 void api_rules_list(struct exchange *exchange);
 void api_rules_create(struct exchange *exchange);
 void api_suspensions_create(struct exchange *exchange);

@@ -88,14 +88,14 @@ request_take_claimed(struct exchange *exchange)
 
 	if (!name)
 		name = json_text(exchange->body, "by");
-	if (name)
+	if (name && exchange->caller.kind == CALLER_ROOT) /* others have a name that is proved */
 		text_clean(exchange->claimed, sizeof exchange->claimed, 0, name, strlen(name));
 }
 
 struct author
 exchange_author(struct exchange *exchange)
 {
-	return (struct author){ .by = "control.token",
+	return (struct author){ .by = exchange->caller.name,
 		.claimed = *exchange->claimed ? exchange->claimed : NULL,
 		.client = exchange->client };
 }

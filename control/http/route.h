@@ -12,6 +12,8 @@
 #define PARAMETERS_MAX 2
 #define ALLOW_SIZE 64
 
+#include "control/people/rights.h"
+
 struct exchange;
 
 /* A star stands for one segment of the path, which is not empty. */
@@ -21,6 +23,7 @@ struct route {
 	void (*handle)(struct exchange *exchange);
 	bool body;         /* a body may be sent */
 	const char *query; /* the names of the route's parameters */
+	enum right right;  /* what the caller must have; 0: nobody may */
 };
 
 struct route_match {

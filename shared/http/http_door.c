@@ -7,8 +7,7 @@
  * nobody before it has a whole request, and it refuses in HTML. So the door makes each connection's
  * bufferevent, and http_scan.c follows the input before evhttp takes it. A request that is refused,
  * first of all a head without the token, is answered here in JSON, and later input is
- * thrown away. A client that has shown the token once may send bodies; whether each request has the
- * token is for the API to check.
+ * thrown away. Who may send how much is decided at the end of each head (admit).
  */
 #include "shared/http/http_door.h"
 
@@ -40,7 +39,6 @@
 #define METHODS                                                                                    \
 	(EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH |  \
 		EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS)
-#define NEEDED "the token of state_dir/control.token is needed: Authorization: Bearer ..."
 
 struct caller {
 	TAILQ_ENTRY(caller) entry;
@@ -197,11 +195,10 @@ write_reason(const struct caller *caller, struct evbuffer *body)
 {
 	const struct http_scan *scan = &caller->scan;
 	const struct problem *problem = problem_of(scan->status);
-	const size_t most = scan->status == 413 ? caller->door->options.body_max
-						: caller->door->options.head_max;
+	const size_t most = scan->status == 413 ? scan->room : caller->door->options.head_max;
 	char error[256];
 
-	snprintf(error, sizeof error, "%s", scan->status == 401 ? NEEDED : scan->error);
+	snprintf(error, sizeof error, "%s", scan->status == 401 ? HTTP_NEEDED : scan->error);
 	if (scan->status == 413 || scan->status == 414 || scan->status == 431)
 		snprintf(error, sizeof error, "%s: at most %zu bytes are taken", scan->error, most);
 	evbuffer_add_printf(body,
@@ -391,7 +388,7 @@ http_door_new(struct loop *loop, const struct http_door_options *options)
 	struct http_door *door = xcalloc(1, sizeof *door);
 
 	door->options = *options;
-	door->scan = (struct http_scan_options){ options->token, options->head_max,
+	door->scan = (struct http_scan_options){ options->admit, options->arg, options->head_max,
 		options->body_max };
 	door->loop = loop;
 	door->server = evhttp_new(loop_base(loop));

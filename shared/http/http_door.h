@@ -10,6 +10,10 @@
 #include <stddef.h>
 
 #include "shared/base/net.h"
+#include "shared/http/http_scan.h"
+
+/* What is said with 401. */
+#define HTTP_NEEDED "the token of state_dir/control.token is needed: Authorization: Bearer ..."
 
 struct evbuffer;
 struct evhttp;
@@ -24,7 +28,10 @@ struct http_door_options {
 	unsigned connections_max, per_address_max; /* a proxy of ours may have them all */
 	/* For a whole request, from the connection or the answer before; and for a whole answer. */
 	unsigned deadline_s;
-	const char *token; /* borrowed; NULL: anybody may ask */
+	/* As struct http_scan_options has them. Who is admitted with body_max is no stranger: such
+	 * a connection never gives way. */
+	long (*admit)(void *arg, const struct http_head *head);
+	void *arg;
 	/* Bytes of a request. A larger request is refused while it comes. */
 	size_t head_max, body_max;
 	/* Writes the methods that a path takes, "GET, HEAD", for a client that used a method

@@ -29,12 +29,23 @@ line_clear(struct http_scan *scan)
 	scan->line_length = 0;
 }
 
+/* Drops what the request was admitted by. */
+static void
+forget(struct http_scan *scan)
+{
+	if (scan->authorization)
+		explicit_bzero(scan->authorization, strlen(scan->authorization));
+	free(scan->authorization);
+	scan->authorization = NULL;
+}
+
 void
 http_scan_wipe(struct http_scan *scan)
 {
 	line_clear(scan);
 	free(scan->line);
 	free(scan->target);
+	forget(scan);
 	scan->line = scan->target = NULL;
 }
 
@@ -62,13 +73,13 @@ http_token_is(const char *token, const char *authorization)
 
 /* The request line */
 
-static bool
-is_one_of(const char *text, const char *const *words)
+/* The word itself; NULL: the text is none of them. */
+static const char *
+one_of(const char *text, const char *const *words)
 {
-	for (; *words; words++)
-		if (strcmp(text, *words) == 0)
-			return true;
-	return false;
+	while (*words && strcmp(text, *words) != 0)
+		words++;
+	return *words;
 }
 
 static bool
@@ -100,13 +111,14 @@ take_first(struct http_scan *scan, char *line)
 	*target++ = *version++ = '\0';
 	free(scan->target);
 	scan->target = xstrdup(target);
+	scan->method = one_of(line, methods);
 	scan->is_head = strcmp(line, "HEAD") == 0;
 	scan->wants_host = strcmp(version, "HTTP/1.1") == 0;
 	if (strncmp(version, "HTTP/", 5) != 0)
 		refuse(scan, 400, "", "the first line is METHOD /path HTTP/1.1");
-	else if (!is_one_of(version, versions))
+	else if (!one_of(version, versions))
 		refuse(scan, 505, "", "HTTP/1.1 is spoken here");
-	else if (!is_one_of(line, methods))
+	else if (!scan->method)
 		refuse(scan, 405, "", "this path does not take that method");
 	else if (!is_target(target))
 		refuse(scan, 400, "", "the path is none");
@@ -146,6 +158,15 @@ take_host(struct http_scan *scan)
 }
 
 static void
+take_authorization(struct http_scan *scan, const char *value)
+{
+	if (scan->authorization)
+		refuse(scan, 400, "Authorization", "it is given twice");
+	else
+		scan->authorization = xstrdup(value);
+}
+
+static void
 take_known(struct http_scan *scan, const char *name, const char *value)
 {
 	if (strcasecmp(name, "Content-Length") == 0)
@@ -156,9 +177,10 @@ take_known(struct http_scan *scan, const char *name, const char *value)
 		refuse(scan, 417, "Expect", "100-continue, or nothing");
 	else if (strcasecmp(name, "Host") == 0)
 		take_host(scan);
-	else if (strcasecmp(name, "Authorization") == 0 && scan->options->token &&
-		http_token_is(scan->options->token, value))
-		scan->trusted = true;
+	else if (strcasecmp(name, "Authorization") == 0)
+		take_authorization(scan, value);
+	else if (strcasecmp(name, "Cookie") == 0)
+		scan->has_cookie = true;
 }
 
 /* RFC 9110 5.6.2 */
@@ -200,21 +222,37 @@ request_end(struct http_scan *scan)
 	scan->state = HTTP_SCAN_FIRST;
 	scan->head = 0;
 	scan->body = scan->left = 0;
-	scan->has_length = scan->chunked = scan->has_host = false;
+	scan->has_length = scan->chunked = scan->has_host = scan->has_cookie = false;
+}
+
+/* Asks whether the request may go on. Whoever may not hears so, whatever else is wrong. */
+static void
+admit(struct http_scan *scan)
+{
+	const struct http_scan_options *options = scan->options;
+	const struct http_head head = { scan->method ? scan->method : "",
+		scan->target ? scan->target : "", scan->authorization, scan->has_cookie };
+	const long room = options->admit ? options->admit(options->arg, &head)
+					 : (long)options->body_max;
+
+	forget(scan);
+	scan->room = room < 0 ? 0 : (size_t)room;
+	scan->trusted |= scan->room == options->body_max;
+	if (room < 0)
+		scan->status = 401;
 }
 
 static void
 head_end(struct http_scan *scan)
 {
-	if (scan->options->token && !scan->trusted)
-		scan->status = 401;
+	admit(scan);
 	if (scan->wants_host && !scan->has_host)
 		refuse(scan, 400, "Host", "HTTP/1.1 needs it");
 	if (scan->chunked && scan->has_length)
 		refuse(scan, 400, "Content-Length", "not beside Transfer-Encoding");
 	if (scan->is_head && (scan->chunked || scan->left > 0))
 		refuse(scan, 400, "", "HEAD has no body");
-	if (scan->left > scan->options->body_max)
+	if (scan->left > scan->room)
 		refuse(scan, 413, "", "the body is too large");
 	if (scan->status || scan->chunked)
 		scan->state = HTTP_SCAN_CHUNK;
@@ -238,7 +276,7 @@ take_chunk(struct http_scan *scan, const char *line)
 	}
 	scan->left = digits > DIGITS_MAX ? UINT64_MAX / 2 : strtoull(line, NULL, 16);
 	scan->body += scan->left;
-	if (scan->body > scan->options->body_max)
+	if (scan->body > scan->room)
 		refuse(scan, 413, "", "the body is too large");
 	scan->state = scan->left > 0 ? HTTP_SCAN_BODY : HTTP_SCAN_TRAILER;
 }

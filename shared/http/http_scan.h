@@ -12,8 +12,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What is known of a request at the end of its head. */
+struct http_head {
+	const char *method, *target;
+	const char *authorization; /* NULL: none */
+	bool cookie;               /* it has a Cookie */
+};
+
 struct http_scan_options {
-	const char *token;         /* "Authorization: Bearer" must have it; NULL: anybody may ask */
+	/* How many bytes the request may send behind its head; -1: it is refused with 401. NULL:
+	 * anybody may send body_max. */
+	long (*admit)(void *arg, const struct http_head *head);
+	void *arg;
 	size_t head_max, body_max; /* bytes */
 };
 
@@ -32,9 +42,13 @@ struct http_scan {
 	char *line; /* as much of it as has come */
 	size_t line_length, line_room, head;
 	uint64_t left, body; /* bytes still to come of the body or chunk; of chunks so far */
-	bool has_length, chunked, is_head, trusted, has_host, wants_host;
-	char *target;      /* of the request, as the client wrote it */
-	uint64_t requests; /* whole ones so far */
+	bool has_length, chunked, is_head, has_host, wants_host, has_cookie;
+	bool trusted;        /* a request was admitted with body_max */
+	char *target;        /* of the request, as the client wrote it */
+	const char *method;  /* NULL: none that is known here */
+	char *authorization; /* NULL: none */
+	size_t room;         /* bytes that the body may have */
+	uint64_t requests;   /* whole ones so far */
 	/* Why the request is refused: its HTTP status (0: it is not), the field, and what would be
 	 * right. It is told at the end of the head, so that 401 comes first. */
 	int status;

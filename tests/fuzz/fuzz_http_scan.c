@@ -13,13 +13,24 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct http_scan_options options = { .token = "t", .head_max = 300, .body_max = 100 };
+static long
+admit(void *arg, const struct http_head *head)
+{
+	(void)arg;
+	if (head->authorization && http_token_is("t", head->authorization))
+		return 100;
+	return head->cookie ? 20 : -1;
+}
+
+static const struct http_scan_options options = {
+	.admit = admit, .head_max = 300, .body_max = 100
+};
 
 static const struct route routes[] = {
-	{ EVHTTP_REQ_GET, "queue", NULL, false, "" },
-	{ EVHTTP_REQ_GET, "queue/bad", NULL, false, "" },
-	{ EVHTTP_REQ_DELETE, "queue/*", NULL, false, "" },
-	{ EVHTTP_REQ_POST, "a/*/b/*", NULL, false, "" },
+	{ EVHTTP_REQ_GET, "queue", NULL, false, "", RIGHT_READ },
+	{ EVHTTP_REQ_GET, "queue/bad", NULL, false, "", RIGHT_READ },
+	{ EVHTTP_REQ_DELETE, "queue/*", NULL, false, "", RIGHT_READ },
+	{ EVHTTP_REQ_POST, "a/*/b/*", NULL, false, "", RIGHT_READ },
 };
 
 static bool
@@ -58,6 +69,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	assert(scan(&pieces, data, size, 1) == good);
 	assert(whole.requests == pieces.requests && whole.status == pieces.status);
+	assert(whole.room == pieces.room && whole.trusted == pieces.trusted);
 	assert(whole.state == pieces.state && whole.left == pieces.left);
 	assert(good || whole.status == 401 || whole.error);
 	if (whole.target)

@@ -75,13 +75,20 @@ on_request(struct evhttp_request *request, void *arg)
 	}
 }
 
+static long
+admit(void *arg, const struct http_head *head)
+{
+	(void)arg;
+	return head->authorization && http_token_is(TOKEN, head->authorization) ? 1 << 20 : -1;
+}
+
 static int
 setup(void **state)
 {
 	const struct http_door_options options = { .connections_max = 20,
 		.per_address_max = 20,
 		.deadline_s = 1,
-		.token = TOKEN,
+		.admit = admit,
 		.head_max = 16384,
 		.body_max = 1 << 20 };
 	int fd;

@@ -12,9 +12,26 @@
 #include "shared/http/http_scan.h"
 
 #define TOKEN "secret"
+
+static int rows_of; /* what the scan hands back */
+
 #define HOST "Host: a\r\nAuthorization: Bearer " TOKEN "\r\n"
 
-static const struct http_scan_options options = { .token = TOKEN, .head_max = 200, .body_max = 10 };
+#define LITTLE 4
+
+/* With the token everything, with a cookie little, else nothing. */
+static long
+admit(void *arg, const struct http_head *head)
+{
+	assert_ptr_equal(arg, &rows_of);
+	if (head->authorization && http_token_is(TOKEN, head->authorization))
+		return 10;
+	return head->cookie && strcmp(head->target, "/login") == 0 ? LITTLE : -1;
+}
+
+static const struct http_scan_options options = {
+	.admit = admit, .arg = &rows_of, .head_max = 200, .body_max = 10
+};
 
 static const struct {
 	const char *text;
@@ -33,13 +50,13 @@ static const struct {
 	{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1\nx\r\n0\r\n\r\n", 400, 0 },
 	{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1\r\nx\n0\r\n\r\n", 400, 0 },
 	{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\n", 400, 0 },
-	{ "GET / HTTP/1.1\r\n" HOST "\r\nPUT /a HTTP/1.0\r\n\r\n", 0, 2 },
-	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.0\r\n\r\n", 0, 2 },
+	{ "GET / HTTP/1.1\r\n" HOST "\r\nPUT /a HTTP/1.1\r\n" HOST "\r\n", 0, 2 },
+	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n", 0, 2 },
 	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nGET ", 0, 0 },
 	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 000\r\n\r\n", 0, 1 },
 	{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: CHUNKED\r\n\r\n3\r\nGET\r\n00a\r\n", 413, 0 },
 	{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\n\r\n\r\r\n7\r\n1234567\r\n0\r\n\r\n"
-	  "GET / HTTP/1.0\r\n\r\n", 0, 2 },
+	  "GET / HTTP/1.1\r\n" HOST "\r\n", 0, 2 },
 	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 11\r\n\r\n", 413, 0 },
 	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551617\r\n\r\n", 413, 0 },
 	{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 413, 0 },
@@ -48,6 +65,13 @@ static const struct {
 	{ "GET / HTTP/1.1\r\nAuthorization: Bearer\r\n secret\r\n\r\n", 401, 0 },
 	{ "BREW / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 401, 0 }, /* whatever else is wrong */
 	{ "BREW / HTTP/1.1\r\nContent-Length: x\r\n" HOST "\r\n", 405, 0 }, /* the first counts */
+	{ "POST /login HTTP/1.1\r\nHost: a\r\nCookie: c\r\nContent-Length: 4\r\n\r\nabcd", 0, 1 },
+	{ "POST /login HTTP/1.1\r\nHost: a\r\nCookie: c\r\nContent-Length: 5\r\n\r\n", 413, 0 },
+	{ "POST /login HTTP/1.1\r\nHost: a\r\nCookie: c\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n", 413, 0 },
+	{ "POST /other HTTP/1.1\r\nHost: a\r\nCookie: c\r\n\r\n", 401, 0 },
+	{ "POST /login HTTP/1.1\r\nHost: a\r\n\r\n", 401, 0 },
+	{ "GET / HTTP/1.1\r\n" HOST "Authorization: Bearer " TOKEN "\r\n\r\n", 400, 0 },
+	{ "GET / HTTP/1.1\r\n" HOST "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 401, 1 }, /* each for itself */
 	{ "GET / HTTP/3\r\n" HOST "\r\n", 505, 0 },
 	{ "GET / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, 0 },
 	{ "HEAD / HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n", 400, 0 },

@@ -1,0 +1,126 @@
+/*
+ * gate.c - who may send a request, and which account it may be about.
+ *
+ * door -> [gate_admit] -> api.c -> [gate_identify, gate_allow] -> handler
+ *
+ * Each route names its right (rights.h); a route without one is nobody's. Whoever belongs to one
+ * account hears of another one what he would hear if it did not exist.
+ */
+#include "control/api/gate.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "control/people/tokens.h"
+#include "shared/base/json_text.h"
+#include "shared/base/loop.h"
+#include "shared/http/problem.h"
+
+#define BEARER "Bearer "
+
+/* The token of a bearer; NULL: it is none. */
+static const char *
+bearer_of(const char *authorization)
+{
+	const size_t length = sizeof BEARER - 1;
+
+	return authorization && strncasecmp(authorization, BEARER, length) == 0
+		? authorization + length
+		: NULL;
+}
+
+static bool
+identify(const struct api *api, const char *authorization, struct caller *out)
+{
+	const char *secret = bearer_of(authorization);
+
+	*out = (struct caller){ .kind = CALLER_NOBODY };
+	if (!secret)
+		return false;
+	if (!http_token_is(api->token, authorization))
+		return token_caller(api->directory, secret, clock_us(), out);
+	*out = (struct caller){ .kind = CALLER_ROOT, .name = "control.token" };
+	return true;
+}
+
+long
+gate_admit(void *arg, const struct http_head *head)
+{
+	struct caller caller;
+
+	return identify(arg, head->authorization, &caller) ? BODY_MAX : -1;
+}
+
+bool
+gate_identify(struct exchange *exchange, const struct route *route)
+{
+	const char *authorization = evhttp_find_header(
+		evhttp_request_get_input_headers(exchange->request), "Authorization");
+
+	if (identify(exchange->api, authorization, &exchange->caller) ||
+		(route && route->right == RIGHT_PUBLIC))
+		return true;
+	reply_header(exchange, "WWW-Authenticate", "Bearer");
+	reply_error(exchange, 401, "", HTTP_NEEDED);
+	return false;
+}
+
+/* The versions of an account and of all that is its own, in one number. */
+static uint64_t
+version_of(const struct directory *directory, const json_t *account, const char *id)
+{
+	uint64_t sum = (uint64_t)directory_version(account);
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(directory_members(directory, id), key, value)
+	{
+		uint64_t one = (uint64_t)directory_version(directory_entry(directory, key));
+
+		for (const char *at = key; *at; at++)
+			one = (one ^ (unsigned char)*at) * UINT64_C(1099511628211); /* FNV-1a */
+		sum += one;
+	}
+	return sum;
+}
+
+/* An account has a version. A change that names another version (If-Match, RFC 9110 13.1.1) is
+ * refused: somebody else was faster. */
+static bool
+version_fits(struct exchange *exchange, const struct route *route, const json_t *account)
+{
+	const char *wanted = evhttp_find_header(
+		evhttp_request_get_input_headers(exchange->request), "If-Match");
+	char tag[32];
+
+	snprintf(tag, sizeof tag, "\"%016" PRIx64 "\"",
+		version_of(exchange->api->directory, account, exchange->parameters[0]));
+	if (route->method == EVHTTP_REQ_GET && strcmp(route->path, "accounts/*") == 0)
+		reply_header(exchange, "ETag", tag);
+	if (!wanted || strcmp(wanted, "*") == 0 || strstr(wanted, tag))
+		return true;
+	reply_error(exchange, 412, "If-Match", "the account was changed meanwhile: read it again");
+	return false;
+}
+
+bool
+gate_allow(struct exchange *exchange, const struct route *route)
+{
+	const bool about_one = strncmp(route->path, "accounts/*", 10) == 0;
+	const char *id = exchange->parameters[0];
+	const json_t *account;
+
+	if (about_one && !caller_sees(&exchange->caller, id)) {
+		reply_error(exchange, 404, "account", "there is no account \"%.40s\"", id);
+		return false;
+	}
+	if (!caller_may(&exchange->caller, route->right)) {
+		reply_error(exchange, 403, "", "%s has no right to do this",
+			exchange->caller.kind == CALLER_TOKEN ? "the token" : "whoever asks");
+		return false;
+	}
+	account = about_one ? directory_get(exchange->api->directory, "account", id) : NULL;
+	return !account || version_fits(exchange, route, account);
+}
