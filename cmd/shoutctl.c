@@ -22,11 +22,11 @@
 #define CHOSEN "site| provider| account| credential| domain| egress-ip|"
 #define COMMAND CHOSEN " dry-run"
 #define CHANGES                                                                                    \
-	"name| contact| language| policy| display-address| messages-hour| messages-day| recipients-hour| recipients-day|"
+	"name| contact| language| plan| host| policy| display-address| messages-hour| messages-day| recipients-hour| recipients-day|"
 
 static const struct command commands[] = {
 	/* clang-format off */
-	{ "account add", "", "name! contact! language domain!+ mode ip+ verified policy display-address " LIMITS, account_add,
+	{ "account add", "", "name! contact! language plan domain!+ mode ip+ verified policy display-address " LIMITS, account_add,
 	  "a new account; its password is shown once" },
 	{ "account list", "", "limit after deleted", account_list, "all accounts" },
 	{ "account show", "ACCOUNT", "", account_show, "one account, and what its mail did" },
@@ -34,6 +34,8 @@ static const struct command commands[] = {
 	  "what the DNS says of its domains: whose, SPF, DMARC, who runs it" },
 	{ "account change", "ACCOUNT", CHANGES, account_change,
 	  "what is given; the rest stays" },
+	{ "account mailboxes", "ACCOUNT DOMAIN=N...", "", account_mailboxes,
+	  "how many each domain has" },
 	{ "account disable", "ACCOUNT", "", account_status, "it sends no more" },
 	{ "account enable", "ACCOUNT", "", account_status, "it sends again" },
 	{ "account delete", "ACCOUNT", "bounce now", account_delete,
@@ -205,7 +207,9 @@ choice_fits(const struct ctl *ctl, const struct command *command)
 static bool
 words_fit(const struct ctl *ctl, const struct command *command)
 {
-	const size_t most = words_of(command), least = *command->words && *command->words != '[';
+	const bool list = strstr(command->words, "...") != NULL;
+	const size_t most = list ? CTL_VALUES_MAX : words_of(command);
+	const size_t least = list ? words_of(command) : *command->words && *command->words != '[';
 
 	if (ctl->words_count < least)
 		ctl_error(ctl, "%s needs %s", command->name, command->words);

@@ -113,7 +113,8 @@ control_start(const struct config *config, struct queue *queue)
 	control.worker = loop_new("control-reads");
 	control.directory = directory_new();
 	control.redis = redis_open(control.loop, config);
-	control.applier = applier_new(control.loop, queue, control.redis, control.directory);
+	control.applier = applier_new(
+		config, control.loop, queue, control.redis, control.directory);
 	control.commits = commits_new(control.loop, queue, control.directory, control.applier,
 		config->queue.backend == BACKEND_LMDB);
 	control.prune = prune_new(control.loop, queue, control.directory, control.commits);

@@ -51,6 +51,8 @@ profile_body(const struct ctl *ctl)
 	ctl_set(ctl, body, "name");
 	ctl_set(ctl, body, "contact");
 	ctl_set(ctl, body, "language");
+	ctl_set(ctl, body, "plan");
+	ctl_set(ctl, body, "host");
 	ctl_set(ctl, body, "policy");
 	if (ctl_option(ctl, "display-address"))
 		json_object_set_new(
@@ -65,6 +67,17 @@ profile_body(const struct ctl *ctl)
 		json_object_set(body, "limits", limits);
 	json_decref(limits);
 	return body;
+}
+
+static void
+print_mailboxes(const json_t *reply)
+{
+	const json_t *mailboxes = json_object_get(reply, "mailboxes");
+	char *text = xasprintf("%" JSON_INTEGER_FORMAT, json_integer_value(mailboxes));
+
+	print_field("Account", json_text(reply, "account"));
+	print_field("Mailboxes", text);
+	free(text);
 }
 
 static void
@@ -316,6 +329,17 @@ int
 account_change(const struct ctl *ctl)
 {
 	return ctl_ask(ctl, "PATCH", account_path(ctl, NULL), profile_body(ctl), print_done);
+}
+
+int
+account_mailboxes(const struct ctl *ctl)
+{
+	json_t *domains = json_array();
+
+	for (size_t i = 1; i < ctl->words_count; i++)
+		json_array_append_new(domains, domain_of(ctl->words[i]));
+	return ctl_ask(ctl, "PUT", account_path(ctl, "mailboxes"),
+		json_pack("{s:o}", "domains", domains), print_mailboxes);
 }
 
 int

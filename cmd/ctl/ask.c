@@ -87,7 +87,7 @@ ctl_typed(const struct ctl *ctl, const char *field)
 		typed = typed_option(ctl, option, field);
 	for (size_t i = 0; i < sizeof words / sizeof *words && !typed; i++)
 		if (strcmp(name, words[i]) == 0 && ctl->words_count > 0)
-			typed = xasprintf("%.*s", (int)strcspn(word + (*word == '['), "]"),
+			typed = xasprintf("%.*s", (int)strcspn(word + (*word == '['), "] "),
 				word + (*word == '['));
 	free(name);
 	return typed ? typed : xstrdup(strcmp(field, "selector") == 0 ? "" : field);

@@ -19,7 +19,8 @@ enum ctl_status { CTL_OK, CTL_FAILED, CTL_USAGE };
 
 struct ctl;
 
-/* A command. Words in brackets may be left out. `options` are the command's options, separated by
+/* A command. Words in brackets may be left out; of the last one, "..." behind it, several may be
+ * given. `options` are the command's options, separated by
  * blanks. A mark behind an option: "!" it must be given; "+" it may be given more than once; "|"
  * one of the options so marked, or the word, must be given. */
 struct command {
@@ -125,6 +126,7 @@ int account_mode(const struct ctl *ctl);
 int account_mail(const struct ctl *ctl);
 int account_password(const struct ctl *ctl);
 int account_change(const struct ctl *ctl);
+int account_mailboxes(const struct ctl *ctl);
 int account_add_domain(const struct ctl *ctl);
 int account_remove_domain(const struct ctl *ctl);
 int account_add_address(const struct ctl *ctl);

@@ -15,7 +15,7 @@ static const struct manual manuals[] = {
 	  "this once and stored nowhere. A domain belongs to one account; mail may come from those that are "
 	  "verified.",
 	  { "shoutctl account add --name 'Acme SRL' --contact it@acme.example \\\n"
-	    "      --domain acme.example=25 --verified",
+	    "      --domain acme.example=25 --verified --language it --plan base",
 	    "shoutctl account add --name Acme --contact it@acme.example --domain acme.example \\\n"
 	    "      --mode ip --ip 192.0.2.7" } },
 	{ "account list", "Shows accounts by id: their state, domains and users.",
@@ -29,8 +29,15 @@ static const struct manual manuals[] = {
 	  "too-many-lookups, syntax or unknown (the DNS does not answer). Below stands the record that is to be there, "
 	  "which keeps what the domain's own one says. DMARC may be missing.",
 	  { "shoutctl account check k3m9x2p7qa", "shoutctl account check k3m9x2p7qa --domain acme.example --json" } },
-	{ "account change", "Changes what is given; the rest stays. A limit of \"default\" is the configured one again.",
-	  { "shoutctl account change k3m9x2p7qa --messages-day 20000", "shoutctl account change k3m9x2p7qa --policy strict" } },
+	{ "account change",
+	  "Changes what is given; the rest stays. A limit of \"default\" is the plan's or the configured one again. With "
+	  "another host, the account is told that name from now on; the name before goes on working.",
+	  { "shoutctl account change k3m9x2p7qa --messages-day 20000", "shoutctl account change k3m9x2p7qa --policy strict",
+	    "shoutctl account change k3m9x2p7qa --plan base --language it" } },
+	{ "account mailboxes",
+	  "Says how many mailboxes each of these domains has; the others keep theirs. The sum must be within the account's "
+	  "plan, whose limits follow. The account must be active.",
+	  { "shoutctl account mailboxes k3m9x2p7qa acme.example=25 acme-shop.example=3" } },
 	{ "account disable",
 	  "The account's servers are refused from now on (550 5.7.1). Mail that was accepted before is still "
 	  "delivered: suspend or bounce it where it must not be.",

@@ -25,7 +25,9 @@ const struct ctl_known ctl_known[] = {
 	/* accounts */
 	{ "name",            "NAME",                "of the account, for people" },
 	{ "contact",         "MAIL",                "where notices about it go" },
-	{ "language",        "it|en",               "of the mails to its contact (both)" },
+	{ "language",        "it|en|both",          "of mails to the contact (both)" },
+	{ "plan",            "PLAN",                "one of service.plans: mailboxes, and limits for each; none" },
+	{ "host",            "HOST",                "one of service.hosts: where its servers connect to" },
 	{ "mail",            NULL,                  "the contact gets username and password, in two mails" },
 	{ "domain",          "DOMAIN",              "a domain; =N behind an account's: its mailboxes" },
 	{ "mode",            "credentials|ip",      "how its servers are known (credentials)" },

@@ -228,15 +228,31 @@ print_score(const json_t *score)
 }
 
 static void
-print_limit(const char *key, const json_t *value, const json_t *own)
+print_limit(const json_t *account, const char *key, const json_t *value)
 {
+	const json_t *own = json_object_get(json_object_get(account, "limits"), key);
+	const char *else_of = json_object_get(account, "plan") ? " (plan or default)"
+							       : " (default)";
 	char *number = xasprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
-	char *text = xasprintf("%s %s%s", key, json_integer_value(value) ? number : "none",
-		json_object_get(own, key) ? "" : " (default)");
+	char *text = xasprintf(
+		"%s %s%s", key, json_integer_value(value) ? number : "none", own ? "" : else_of);
 
 	print_field("Limit", text);
 	free(text);
 	free(number);
+}
+
+/* With the host that the account leaves, while it does. */
+static void
+print_host(const json_t *account)
+{
+	char *until = time_of(account, "host_before_until");
+	char *text = xasprintf("%s%s%s%s%s", text_of(account, "host"), *until ? ", also " : "",
+		*until ? text_of(account, "host_before") : "", *until ? " until " : "", until);
+
+	print_field("Host", text);
+	free(text);
+	free(until);
 }
 
 void
@@ -271,11 +287,13 @@ print_account(const json_t *account)
 	print_field("Account", text_of(account, "id"));
 	print_field("Name", text_of(account, "name"));
 	print_field("Contact", text_of(account, "contact"));
-	print_field("Language", json_text(account, "language"));
 	print_field("Status", text_of(account, "status"));
 	print_field("Deleted", deleted);
 	print_field("Kept until", until);
 	print_mode(account);
+	print_field("Language", text_of(account, "language"));
+	print_field("Plan", text_of(account, "plan"));
+	print_host(account);
 	print_field("Policy", text_of(account, "policy"));
 	print_field("Display", text_of(account, "display_address"));
 	print_domains(json_object_get(account, "domains"));
@@ -284,7 +302,7 @@ print_account(const json_t *account)
 	json_array_foreach(json_object_get(account, "addresses"), i, item)
 		print_field("Address", text_of(item, "address"));
 	json_object_foreach(json_object_get(account, "limits_in_force"), key, item)
-		print_limit(key, item, json_object_get(account, "limits"));
+		print_limit(account, key, item);
 	print_score(json_object_get(account, "score"));
 	free(deleted);
 	free(until);

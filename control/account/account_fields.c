@@ -14,6 +14,8 @@
 
 #define NAME_MAX_SIGNS 200
 #define LIMIT_MAX 1000000000000
+#define PLAN_MAX_SIGNS 32
+#define PLAN_SIGNS "abcdefghijklmnopqrstuvwxyz0123456789-_."
 
 static bool
 has_control(const char *text)
@@ -54,19 +56,38 @@ take_contact(struct fault *fault, json_t *account, const json_t *body, bool must
 	return json_object_set(account, "contact", value);
 }
 
-/* Reads a field that is one of two words. */
+/* Reads a field that is one of the words. */
 static int
 take_choice(struct fault *fault, json_t *account, const json_t *body, const char *field,
-	const char *one, const char *other)
+	const char *one, const char *two, const char *three)
 {
 	json_t *value = json_object_get(body, field);
 	const char *text = json_string_value(value);
 
 	if (!value)
 		return 0;
-	if (!text || (strcmp(text, one) != 0 && strcmp(text, other) != 0))
-		return fault_set(fault, 400, field, "one of: %s, %s", one, other);
+	if (!text ||
+		(strcmp(text, one) != 0 && strcmp(text, two) != 0 &&
+			(!three || strcmp(text, three) != 0)))
+		return fault_set(fault, 400, field, "one of: %s, %s%s%s", one, two,
+			three ? ", " : "", three ? three : "");
 	return json_object_set(account, field, value);
+}
+
+static int
+take_plan(struct fault *fault, json_t *account, const json_t *body)
+{
+	json_t *value = json_object_get(body, "plan");
+	const char *text = json_string_value(value);
+
+	if (!value)
+		return 0;
+	if (!text || !*text || strlen(text) > PLAN_MAX_SIGNS ||
+		strspn(text, PLAN_SIGNS) != strlen(text))
+		return fault_set(fault, 400, "plan", "the name of a plan, or none");
+	if (strcmp(text, "none") == 0)
+		return json_object_get(account, "plan") ? json_object_del(account, "plan") : 0;
+	return json_object_set(account, "plan", value);
 }
 
 /* Reads limits. A limit that is not named stays as it is; 0: no limit; "default": the configured
@@ -108,35 +129,13 @@ take_profile(struct fault *fault, json_t *account, const json_t *body, bool all)
 {
 	if (take_name(fault, account, body, all) < 0 ||
 		take_contact(fault, account, body, all) < 0 ||
-		take_choice(fault, account, body, "language", "it", "en") < 0 ||
-		take_choice(fault, account, body, "policy", "strict", "resent") < 0 ||
-		take_choice(fault, account, body, "display_address", "refuse", "pass") < 0 ||
+		take_choice(fault, account, body, "language", "it", "en", "both") < 0 ||
+		take_plan(fault, account, body) < 0 ||
+		take_choice(fault, account, body, "policy", "strict", "resent", NULL) < 0 ||
+		take_choice(fault, account, body, "display_address", "refuse", "pass", NULL) < 0 ||
 		take_limits(fault, account, body) < 0)
 		return -1;
 	return 0;
-}
-
-static json_t *
-limits_in_force(const json_t *account, const struct account_limits *defaults)
-{
-	const struct {
-		const char *name;
-		uint64_t number;
-	} rows[] = {
-		{ "messages_hour", defaults->messages_hour },
-		{ "messages_day", defaults->messages_day },
-		{ "recipients_hour", defaults->recipients_hour },
-		{ "recipients_day", defaults->recipients_day },
-	};
-	json_t *shown = json_object();
-
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		json_t *own = json_object_get(json_object_get(account, "limits"), rows[i].name);
-
-		json_object_set_new(shown, rows[i].name,
-			own ? json_incref(own) : json_integer((json_int_t)rows[i].number));
-	}
-	return shown;
 }
 
 /* Until when the account can be restored. */
@@ -166,8 +165,7 @@ show_time(json_t *shown, const char *from, const char *name)
 }
 
 json_t *
-account_show(
-	const struct directory *directory, const struct account_limits *defaults, const char *id)
+account_show(const struct directory *directory, const struct config *config, const char *id)
 {
 	const json_t *account = directory_get(directory, "account", id);
 	json_t *shown, *users, *addresses, *value;
@@ -197,6 +195,7 @@ account_show(
 	account_mode_show(shown, directory, account);
 	json_object_set_new(shown, "users", users);
 	json_object_set_new(shown, "addresses", addresses);
-	json_object_set_new(shown, "limits_in_force", limits_in_force(account, defaults));
+	json_object_set_new(shown, "limits_in_force", limits_in_force(config, account));
+	show_service(shown, account);
 	return shown;
 }

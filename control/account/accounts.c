@@ -152,8 +152,6 @@ edit_add_user(struct edit *edit, const char *id, const char *name)
 
 /* Addresses and domains */
 
-#define MAILBOXES_MAX 1000000
-
 int
 taken(struct edit *edit, const char *field, const char *what, const char *owner)
 {
@@ -314,8 +312,10 @@ create(struct edit *edit, const char *id, json_t *account, const json_t *body)
 	if (take_mode(&edit->fault, body, &ip) < 0 ||
 		take_profile(&edit->fault, account, body, true) < 0 ||
 		add_domains(edit, account, json_object_get(body, "domains"), verified) < 0 ||
-		edit_add_addresses(edit, id, json_object_get(body, "addresses")) < 0)
+		edit_add_addresses(edit, id, json_object_get(body, "addresses")) < 0 ||
+		plan_known(edit, body) < 0 || plan_fits(edit, account) < 0)
 		return -1;
+	host_assign(edit, account);
 	json_object_set_new(account, "mode",
 		json_string(access_mode_text(ip ? ACCESS_IP : ACCESS_CREDENTIALS)));
 	if (!ip) {
@@ -338,6 +338,7 @@ account_create(struct edit *edit, const json_t *body)
 		{ "name", FIELD_TEXT },
 		{ "contact", FIELD_TEXT },
 		{ "language", FIELD_TEXT },
+		{ "plan", FIELD_TEXT },
 		{ "domains", FIELD_LIST },
 		{ "verified", FIELD_SWITCH },
 		{ "mode", FIELD_TEXT },
@@ -357,8 +358,9 @@ account_create(struct edit *edit, const json_t *body)
 	edit->reply = json_pack("{s:s}", "account", id);
 	if (fields_check(&edit->fault, body, known, NULL) < 0)
 		return -1;
-	account = json_pack("{s:s, s:s, s:s, s:s, s:[], s:{}}", "id", id, "status", "active",
-		"policy", "resent", "display_address", "refuse", "domains", "limits");
+	account = json_pack("{s:s, s:s, s:s, s:s, s:s, s:[], s:{}}", "id", id, "status", "active",
+		"language", "both", "policy", "resent", "display_address", "refuse", "domains",
+		"limits");
 	edit_add(edit, "account", id, account);
 	return create(edit, id, account, body);
 }
@@ -370,6 +372,8 @@ account_change(struct edit *edit, const char *id, const json_t *body)
 		{ "name", FIELD_TEXT },
 		{ "contact", FIELD_TEXT },
 		{ "language", FIELD_TEXT },
+		{ "plan", FIELD_TEXT },
+		{ "host", FIELD_TEXT },
 		{ "policy", FIELD_TEXT },
 		{ "display_address", FIELD_TEXT },
 		{ "limits", FIELD_OBJECT },
@@ -382,9 +386,12 @@ account_change(struct edit *edit, const char *id, const json_t *body)
 		return -1;
 	if (json_object_size(body) == 0 || (limits && json_object_size(limits) == 0))
 		return fault_set(&edit->fault, 400, limits ? "limits" : NULL,
-			"nothing to change: at least one of name, contact, language, policy, "
+			"nothing to change: at least one of name, contact, language, plan, host, policy, "
 			"display_address, limits (of messages_hour, messages_day, recipients_hour, recipients_day)");
-	return take_profile(&edit->fault, account, body, false);
+	if (take_profile(&edit->fault, account, body, false) < 0 || plan_known(edit, body) < 0 ||
+		(json_object_get(body, "plan") && plan_fits(edit, account) < 0))
+		return -1;
+	return host_move(edit, account, body);
 }
 
 int
@@ -532,7 +539,9 @@ account_add_domain(struct edit *edit, const char *id, const json_t *body)
 {
 	json_t *account = edit_account(edit, id);
 
-	return account ? add_domain(edit, account, body, false, NULL) : -1;
+	if (!account || add_domain(edit, account, body, false, NULL) < 0)
+		return -1;
+	return json_object_get(body, "mailboxes") ? plan_fits(edit, account) : 0;
 }
 
 int

@@ -17,19 +17,29 @@
 #include "control/config/directory.h"
 #include "shared/account/account.h"
 
+#define HOST_OVERLAP_US (UINT64_C(14) * 24 * 3600 * 1000000)
+
+struct config;
+
 struct edit {
+	const struct config
+		*config; /* its service; NULL will do where no plan or host is asked for */
 	const struct directory *directory;
 	json_t *changes, *reply;
 	struct fault fault;
 };
 
-/* {"name","contact","language","domains":["d" |
- * {"name","mailboxes"}],"verified","mode","addresses":[], "policy","display_address","limits":{}}
- * -> {"account","username","password"}, or
+/* {"name","contact","language","plan","domains":["d" | {"name","mailboxes"}],"verified","mode",
+ * "addresses":[],"policy","display_address","limits":{}} -> {"account","username","password"}, or
  * {"account","addresses"} with mode ip. The password is in the reply and nowhere else. */
 int account_create(struct edit *edit, const json_t *body);
-/* `body` has at least one of name, contact, language, policy, display_address, limits. */
+/* `body` has at least one of name, contact, language, plan, host, policy, display_address, limits.
+ * Another host is told from now on, and the one before is shown for HOST_OVERLAP_US: the relay
+ * serves an account by all its names. */
 int account_change(struct edit *edit, const char *id, const json_t *body);
+/* {"domains":[{"name","mailboxes"}]}: how many mailboxes these domains of an active account have.
+ */
+int account_set_mailboxes(struct edit *edit, const char *id, const json_t *body);
 int account_set_active(struct edit *edit, const char *id, bool active);
 /* Deletes the account: it is no longer served, but keeps everything for ACCOUNT_KEPT_US, and can
  * come back. */
@@ -58,8 +68,9 @@ int canonical_domain(const char *text, char out[256]);
 /* Whether the text can be an account's id. */
 bool account_id_valid(const char *id);
 /* An account as the API shows it: its entry, "users" and "addresses" (without verifiers), and as
- * "limits_in_force" its own limits or else the default ones; NULL: there is no such account. */
-json_t *account_show(
-	const struct directory *directory, const struct account_limits *defaults, const char *id);
+ * "limits_in_force" its own limits, or else its plan's, or else the default ones; NULL: there is no
+ * such account. */
+json_t *
+account_show(const struct directory *directory, const struct config *config, const char *id);
 
 #endif

@@ -11,6 +11,8 @@
 #include "control/account/accounts.h"
 #include "control/account/fault.h"
 
+#define MAILBOXES_MAX 1000000 /* of a domain */
+
 /* A version for a new entry in the place of `old` (NULL: none). */
 json_int_t now_version(const json_t *old);
 /* A copy of the entry with a new version, already among the changes: the caller changes that
@@ -38,8 +40,24 @@ int address_check(struct fault *fault, const char *field, const char *text, char
  * is the one text. */
 int address_free(struct edit *edit, const char *id, const char *field, const char *text);
 
-/* Copies name, contact, language, policies and limits from a request into an account; `all`: name
- * and contact must be there. */
+/* account_service.c */
+/* Gives a new account the name of this relay (service.hosts) that has the fewest accounts. */
+void host_assign(const struct edit *edit, json_t *account);
+/* Likewise for an account from another relay, whose host is none of ours. */
+void host_keep(const struct edit *edit, json_t *account);
+/* Moves an account to the host that a request names, if it names one. 0, or -1 and a fault. */
+int host_move(struct edit *edit, json_t *account, const json_t *body);
+/* 0, or -1 and a fault: there is no plan of the name that a request gives. */
+int plan_known(struct edit *edit, const json_t *body);
+/* 0, or -1 and a fault: the account has more or fewer mailboxes than its plan allows. */
+int plan_fits(struct edit *edit, const json_t *account);
+/* The limits that count for an account; the caller releases them. */
+json_t *limits_in_force(const struct config *config, const json_t *account);
+/* Adds to an account that is shown where its servers connect to, and its mailboxes. */
+void show_service(json_t *shown, const json_t *account);
+
+/* Copies name, contact, language, plan, policies and limits from a request into an account; `all`:
+ * name and contact must be there. */
 int take_profile(struct fault *fault, json_t *account, const json_t *body, bool all);
 
 #endif

@@ -20,6 +20,16 @@ fault_set(struct fault *fault, int status, const char *field, const char *format
 	return -1;
 }
 
+int
+fault_in(struct fault *fault, const char *in)
+{
+	char field[FAULT_FIELD_MAX];
+
+	snprintf(field, sizeof field, "%s%s%.60s", in, *fault->field ? "." : "", fault->field);
+	memcpy(fault->field, field, sizeof field);
+	return -1;
+}
+
 static bool
 is_type(const json_t *value, enum field_type type)
 {

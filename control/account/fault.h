@@ -21,6 +21,9 @@ struct fault {
 int fault_set(struct fault *fault, int status, const char *field, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* Always -1. Prefixes the fault's field with `in`. */
+int fault_in(struct fault *fault, const char *in);
+
 enum field_type { FIELD_TEXT, FIELD_NUMBER, FIELD_LIMIT, FIELD_SWITCH, FIELD_LIST, FIELD_OBJECT };
 
 struct field {

@@ -158,14 +158,17 @@ want(struct edit *edit, const json_t *document, json_t *wanted)
 		{ 0 },
 	};
 	const json_t *account = json_object_get(document, "account");
+	json_t *entry;
 	char *key;
 
 	if (fields_check(&edit->fault, document, known, NULL) < 0)
 		return -1;
-	if (check_account(&edit->fault, account) < 0)
+	if (check_account(&edit->fault, account) < 0 || plan_known(edit, account) < 0)
 		return fault_in(&edit->fault, "account");
 	key = xasprintf("account/%s", json_text(account, "id"));
-	json_object_set_new(wanted, key, without_version(account));
+	entry = without_version(account);
+	host_keep(edit, entry);
+	json_object_set_new(wanted, key, entry);
 	free(key);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (want_members(edit, &kinds[i], json_text(account, "id"),

@@ -22,16 +22,6 @@
 #define USERNAME_SIGNS "abcdefghijklmnopqrstuvwxyz0123456789-._@+"
 #define RULE_DIGITS 20
 
-int
-fault_in(struct fault *fault, const char *in)
-{
-	char field[FAULT_FIELD_MAX];
-
-	snprintf(field, sizeof field, "%s%s%.60s", in, *fault->field ? "." : "", fault->field);
-	memcpy(fault->field, field, sizeof field);
-	return -1;
-}
-
 static bool
 is_time(const json_t *value)
 {
@@ -111,6 +101,24 @@ check_status(struct fault *fault, const json_t *account)
 	return 0;
 }
 
+static int
+check_hosts(struct fault *fault, const json_t *account)
+{
+	static const char *const fields[] = { "host", "host_before" };
+	char name[256];
+
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+		const char *host = json_text(account, fields[i]);
+
+		if (host && canonical_domain(host, name) < 0)
+			return fault_set(fault, 400, fields[i],
+				"a name like shout01.relay.example is needed");
+	}
+	return is_time(json_object_get(account, "host_before_until_us"))
+		? 0
+		: fault_set(fault, 400, "host_before_until_us", "a time in microseconds");
+}
+
 /* The account's profile is checked like a request's. */
 int
 check_account(struct fault *fault, const json_t *account)
@@ -120,6 +128,10 @@ check_account(struct fault *fault, const json_t *account)
 		{ "name", FIELD_TEXT },
 		{ "contact", FIELD_TEXT },
 		{ "language", FIELD_TEXT },
+		{ "plan", FIELD_TEXT },
+		{ "host", FIELD_TEXT },
+		{ "host_before", FIELD_TEXT },
+		{ "host_before_until_us", FIELD_NUMBER },
 		{ "status", FIELD_TEXT },
 		{ "policy", FIELD_TEXT },
 		{ "display_address", FIELD_TEXT },
@@ -150,7 +162,8 @@ check_account(struct fault *fault, const json_t *account)
 	profile = json_pack("{s:{}}", "limits");
 	err = take_profile(fault, profile, account, true);
 	json_decref(profile);
-	if (err || check_status(fault, account) < 0 || account_mode_check(fault, account) < 0)
+	if (err || check_status(fault, account) < 0 || account_mode_check(fault, account) < 0 ||
+		check_hosts(fault, account) < 0)
 		return -1;
 	return check_domains(fault, json_object_get(account, "domains"));
 }

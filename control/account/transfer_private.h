@@ -14,7 +14,5 @@ int check_account(struct fault *fault, const json_t *account);
 /* Checks a user, and an address, whose fields have the right types. `name` is from the key. */
 int check_user(struct fault *fault, const char *name, const json_t *user);
 int check_address(struct fault *fault, const char *name, const json_t *address);
-/* Always -1. Prefixes the fault's field with `in`. */
-int fault_in(struct fault *fault, const char *in);
 
 #endif

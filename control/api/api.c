@@ -45,6 +45,7 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_PATCH, "accounts/*", api_account_change, true, "", RIGHT_SERVE },
 	{ EVHTTP_REQ_DELETE, "accounts/*", api_account_delete, false, "bounce now",
 		RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_PUT, "accounts/*/mailboxes", api_account_mailboxes, true, "", RIGHT_MANAGE },
 	{ EVHTTP_REQ_POST, "accounts/*/restore", api_account_restore, false, "", RIGHT_POSTMASTER },
 	{ EVHTTP_REQ_POST, "accounts/*/enable", api_account_enable, false, "", RIGHT_SERVE },
 	{ EVHTTP_REQ_POST, "accounts/*/disable", api_account_disable, false, "", RIGHT_SERVE },
@@ -292,9 +293,9 @@ api_new(const struct config *config, int fd, struct tls_server *tls, struct queu
 	struct api *api = xcalloc(1, sizeof *api);
 	int err;
 
-	*api = (struct api){ .queue = queue,
+	*api = (struct api){ .config = config,
+		.queue = queue,
 		.egress = config->sender.egress,
-		.limits = account_limits_default(config),
 		.rows = rows_open(queue, ROWS_ALL, NULL, NULL, NULL),
 		.loop = loop,
 		.redis = redis,
@@ -306,7 +307,6 @@ api_new(const struct config *config, int fd, struct tls_server *tls, struct queu
 	take_settings(api, config, tls);
 	open_door(api);
 	api->checks = domain_checks_new(loop, config);
-	api->spf = config->service.spf;
 	api->notices = notices_new(config, queue, NULL);
 	err = api->checks && api->notices ? token_get(config->state_dir, api->token) : -1;
 	if (!err && (err = listen_on(api, fd, config->control.listen)) < 0)

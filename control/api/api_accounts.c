@@ -83,10 +83,11 @@ edit_end(struct exchange *exchange, const char *what, struct edit *edit, int err
 
 /* Accounts */
 
-static struct edit
+struct edit
 edit_of(const struct exchange *exchange)
 {
-	return (struct edit){ .directory = exchange->api->directory };
+	return (struct edit){ .config = exchange->api->config,
+		.directory = exchange->api->directory };
 }
 
 void
@@ -103,6 +104,15 @@ api_account_change(struct exchange *x)
 	struct edit edit = edit_of(x);
 
 	edit_end(x, "account.change", &edit, account_change(&edit, x->parameters[0], x->body), 200);
+}
+
+void
+api_account_mailboxes(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, "account.mailboxes", &edit,
+		account_set_mailboxes(&edit, x->parameters[0], x->body), 200);
 }
 
 void
@@ -267,7 +277,7 @@ api_accounts_list(struct exchange *x)
 		if (json_array_size(accounts) == page.limit)
 			break;
 		json_array_append_new(
-			accounts, account_show(x->api->directory, &x->api->limits, text));
+			accounts, account_show(x->api->directory, x->api->config, text));
 		last = text;
 	}
 	reply_json(x, 200,
@@ -298,8 +308,7 @@ static void
 on_score(void *arg, int err, const uint64_t counts[SCORE_WINDOWS][SCORES])
 {
 	struct exchange *x = arg;
-	json_t *account = account_show(x->api->directory, &x->api->limits, x->parameters[0]),
-	       *score;
+	json_t *account = account_show(x->api->directory, x->api->config, x->parameters[0]), *score;
 
 	if (!account) {
 		reply_no_account(x);

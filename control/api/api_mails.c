@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "control/account/account_mode.h"
+#include "control/config/plan.h"
 #include "control/http/api_private.h"
 #include "control/notices/notices.h"
 #include "shared/base/json_text.h"
@@ -94,18 +95,6 @@ joined(const json_t *list)
 	return text;
 }
 
-static json_int_t
-mailboxes_of(const json_t *account)
-{
-	json_int_t sum = 0;
-	json_t *domain;
-	size_t i;
-
-	json_array_foreach(json_object_get(account, "domains"), i, domain)
-		sum += json_integer_value(json_object_get(domain, "mailboxes"));
-	return sum;
-}
-
 /* The TXT record of each domain, a line each; "" without service.spf. */
 static char *
 records_of(const struct api *api, const json_t *account)
@@ -116,9 +105,10 @@ records_of(const struct api *api, const json_t *account)
 	json_t *domain;
 	FILE *out = xopen_memstream(&text, &length);
 
-	json_array_foreach(domains, i, domain) if (api->spf && i < RECORDS_MAX) fprintf(out,
-		"  %s  TXT  \"v=spf1 include:%s ~all\"\n", json_text(domain, "name"), api->spf);
-	if (api->spf && json_array_size(domains) > RECORDS_MAX)
+	json_array_foreach(domains, i, domain) if (api->config->service.spf && i < RECORDS_MAX)
+		fprintf(out, "  %s  TXT  \"v=spf1 include:%s ~all\"\n", json_text(domain, "name"),
+			api->config->service.spf);
+	if (api->config->service.spf && json_array_size(domains) > RECORDS_MAX)
 		fprintf(out, "  + %zu\n", json_array_size(domains) - RECORDS_MAX);
 	xclose_memstream(out);
 	return text;
@@ -159,7 +149,7 @@ send_activation(struct mailing *mailing)
 		{ "la configurazione", "the configuration" },
 	};
 	const bool ip = is_by_address(mailing);
-	const json_int_t mailboxes = mailboxes_of(mailing->account);
+	const json_int_t mailboxes = plan_mailboxes(mailing->account);
 	char *domains = joined(json_object_get(mailing->account, "domains")), number[24] = "";
 
 	if (mailboxes)
@@ -306,7 +296,7 @@ static const struct {
 void
 api_account_mail(struct exchange *x)
 {
-	struct edit edit = { .directory = x->api->directory };
+	struct edit edit = edit_of(x);
 	void (*send_all)(struct mailing * mailing) = NULL;
 
 	for (size_t i = 0; i < sizeof again / sizeof *again; i++)

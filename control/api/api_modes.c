@@ -9,7 +9,7 @@
 void
 api_mode_switch(struct exchange *x)
 {
-	struct edit edit = { .directory = x->api->directory };
+	struct edit edit = edit_of(x);
 
 	edit_end(x, "account.mode.switch", &edit,
 		account_mode_switch(&edit, x->parameters[0], x->body), 200);
@@ -18,7 +18,7 @@ api_mode_switch(struct exchange *x)
 void
 api_mode_undo(struct exchange *x)
 {
-	struct edit edit = { .directory = x->api->directory };
+	struct edit edit = edit_of(x);
 
 	edit_end(x, "account.mode.undo", &edit, account_mode_undo(&edit, x->parameters[0]), 200);
 }
@@ -26,7 +26,7 @@ api_mode_undo(struct exchange *x)
 void
 api_grace_extend(struct exchange *x)
 {
-	struct edit edit = { .directory = x->api->directory };
+	struct edit edit = edit_of(x);
 
 	edit_end(x, "account.mode.grace-extend", &edit,
 		account_grace_extend(&edit, x->parameters[0]), 200);
@@ -35,7 +35,7 @@ api_grace_extend(struct exchange *x)
 void
 api_grace_end(struct exchange *x)
 {
-	struct edit edit = { .directory = x->api->directory };
+	struct edit edit = edit_of(x);
 
 	edit_end(x, "account.mode.grace-end", &edit, account_grace_end(&edit, x->parameters[0]),
 		200);

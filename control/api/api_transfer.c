@@ -91,7 +91,7 @@ api_import(struct exchange *x)
 	};
 	const bool replace = json_is_true(json_object_get(x->body, "replace"));
 	const bool look = json_is_true(json_object_get(x->body, "dry_run"));
-	struct edit edit = { .directory = x->api->directory };
+	struct edit edit = edit_of(x);
 	struct fault fault;
 	int err;
 
@@ -213,7 +213,7 @@ api_restore(struct exchange *x)
 		{ 0 },
 	};
 	const bool look = json_is_true(json_object_get(x->body, "dry_run"));
-	struct edit edit = { .directory = x->api->directory };
+	struct edit edit = edit_of(x);
 	int err = fields_check(&edit.fault, x->body, known, NULL);
 
 	if (!err)

@@ -438,8 +438,8 @@ on_entry(void *arg, const char *key, const char *text)
 }
 
 struct applier *
-applier_new(
-	struct loop *loop, struct queue *queue, struct redis *redis, struct directory *directory)
+applier_new(const struct config *config, struct loop *loop, struct queue *queue,
+	struct redis *redis, struct directory *directory)
 {
 	struct applier *applier = xcalloc(1, sizeof *applier);
 
@@ -447,7 +447,7 @@ applier_new(
 	applier->queue = queue;
 	applier->redis = redis;
 	applier->directory = directory;
-	applier->documents = documents_new(redis, directory);
+	applier->documents = documents_new(config, redis, directory);
 	applier->owners = json_object();
 	timer_init(&applier->poll, loop, on_poll, applier);
 	return applier;

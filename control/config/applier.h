@@ -8,13 +8,14 @@
 #include <stdint.h>
 
 struct applier;
+struct config;
 struct directory;
 struct loop;
 struct queue;
 struct redis;
 
-struct applier *applier_new(
-	struct loop *loop, struct queue *queue, struct redis *redis, struct directory *directory);
+struct applier *applier_new(const struct config *config, struct loop *loop, struct queue *queue,
+	struct redis *redis, struct directory *directory);
 struct applier_hooks {
 	void (*on_loaded)(void *arg); /* `directory` is whole */
 	/* Called as soon as it is known whose accounts Redis has, or that Redis is away; then at

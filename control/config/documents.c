@@ -19,6 +19,7 @@
 #include <jansson.h>
 
 #include "control/config/directory.h"
+#include "control/config/plan.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -33,6 +34,7 @@
 
 struct documents {
 	struct redis *redis;
+	const struct config *config;
 	struct directory *directory;
 	char owner[OWNER_ID_SIZE];
 	json_t *written;    /* {account id: its domains in Redis; null: a deleted account} */
@@ -110,12 +112,12 @@ static struct redis_script look_script = {
 };
 
 struct documents *
-documents_new(struct redis *redis, struct directory *directory)
+documents_new(const struct config *config, struct redis *redis, struct directory *directory)
 {
 	struct documents *documents = xcalloc(1, sizeof *documents);
 
 	*documents = (struct documents){
-		.redis = redis, .directory = directory, .written = json_object()
+		.config = config, .redis = redis, .directory = directory, .written = json_object()
 	};
 	return documents;
 }
@@ -263,16 +265,17 @@ verified_domains(const json_t *account)
 }
 
 static json_t *
-account_document(const json_t *entry, json_t *domains)
+account_document(const struct config *config, const json_t *entry, json_t *domains)
 {
 	static const char *const fields[] = { "version", "id", "name", "contact", "status",
-		"policy", "display_address", "limits", "off" };
+		"policy", "display_address", "off" };
 	json_t *document = json_object();
 
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
 		if (json_object_get(entry, fields[i]))
 			json_object_set(document, fields[i], json_object_get(entry, fields[i]));
 	json_object_set(document, "domains", domains);
+	json_object_set_new(document, "limits", plan_limits(config, entry));
 	return document;
 }
 
@@ -372,8 +375,9 @@ push_account(struct batch *batch, const char *id, const json_t *entry)
 		push_members(batch, id);
 	snprintf(key, sizeof key, "account:{%s}", id);
 	if (entry && !deleted)
-		write_document(
-			batch, key, account_document(entry, domains), directory_version(entry));
+		write_document(batch, key,
+			account_document(batch->documents->config, entry, domains),
+			directory_version(entry));
 	else
 		drop_document(batch, key);
 	json_array_foreach(domains, i, domain)

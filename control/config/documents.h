@@ -11,11 +11,13 @@
 #include "control/config/view.h"
 
 struct batch;
+struct config;
 struct directory;
 struct documents;
 struct redis;
 
-struct documents *documents_new(struct redis *redis, struct directory *directory);
+struct documents *
+documents_new(const struct config *config, struct redis *redis, struct directory *directory);
 void documents_free(struct documents **documents);
 /* Sets the owner that writes from now on; "" before relay.config has one. */
 void documents_set_owner(struct documents *documents, const char *owner);

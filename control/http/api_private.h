@@ -34,10 +34,10 @@
 #define CLAIMED_MAX 128
 
 struct api {
+	const struct config *config;
 	struct queue *queue;
-	struct rows *rows;            /* all rows */
-	const char *egress;           /* sender.egress */
-	struct account_limits limits; /* of accounts without limits of their own */
+	struct rows *rows;  /* all rows */
+	const char *egress; /* sender.egress */
 	struct loop *loop, *worker;
 	struct redis *redis;
 	struct directory *directory;
@@ -45,7 +45,6 @@ struct api {
 	struct commits *commits;
 	struct domain_checks *checks;
 	struct notices *notices;
-	const char *spf; /* service.spf */
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
 	struct tls_server *tls; /* NULL: plain HTTP */
@@ -163,6 +162,8 @@ void commit_start(
 /* The same; `shown` (taken over) are the event's "changes". */
 void commit_shown(struct exchange *exchange, const char *what, int status, json_t *changes,
 	json_t *reply, json_t *shown);
+/* An edit of accounts that has not begun. */
+struct edit edit_of(const struct exchange *exchange);
 /* Ends an edit of accounts: writes its changes, or (err) answers with its fault. Takes the edit's
  * contents over. */
 void edit_end(struct exchange *exchange, const char *what, struct edit *edit, int err, int status);
@@ -185,6 +186,7 @@ void api_accounts_create(struct exchange *exchange);
 void api_accounts_list(struct exchange *exchange);
 void api_account_get(struct exchange *exchange);
 void api_account_change(struct exchange *exchange);
+void api_account_mailboxes(struct exchange *exchange);
 void api_account_delete(struct exchange *exchange);
 void api_account_restore(struct exchange *exchange);
 void api_account_export(struct exchange *exchange);

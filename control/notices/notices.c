@@ -230,9 +230,14 @@ struct mail {
 	void *arg;
 };
 
+/* Where the account's servers connect to. */
 static const char *
-host_of(const struct config *config)
+host_of(const struct config *config, const json_t *account)
 {
+	const char *host = json_text(account, "host");
+
+	if (host)
+		return host;
 	return config->service.hosts_count ? config->service.hosts[0] : config->hostname;
 }
 
@@ -245,7 +250,7 @@ all_values(const struct mail *mail, const json_t *account, const struct notice_v
 	const struct notice_value frame[] = {
 		{ "PROVIDER", { config->service.name }, false },
 		{ "ACCOUNT", { json_text(account, "name") }, false },
-		{ "HOST", { host_of(config) }, false },
+		{ "HOST", { host_of(config, account) }, false },
 		{ "PANEL", { config->service.panel }, false },
 		{ "SUPPORT", { mail->support }, false },
 		{ "WHEN", { when }, false },

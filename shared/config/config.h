@@ -34,6 +34,14 @@ struct listen_config {
 	enum tls_profile profile; /* key tls_profile: modern (default) or legacy */
 };
 
+/* What an account of a plan may have. Limits are for each of its mailboxes; 0: the plan gives none,
+ * and the default limit counts. */
+struct plan_config {
+	char *name;
+	unsigned mailboxes_min, mailboxes_max; /* mailboxes_max 0: no maximum */
+	unsigned messages_hour, messages_day, recipients_hour, recipients_day;
+};
+
 /* Atomic members may change by SIGHUP (config_live.h) while all threads read them. */
 struct config {
 	char *file;      /* where it was read from */
@@ -170,7 +178,9 @@ struct config {
 		char *support; /* whom customers write to, a mailbox; NULL: postmaster@hostname */
 		char *panel;   /* URL of the control panel without a slash at its end; NULL: none */
 		char *notices; /* directory of the provider's own texts; NULL: none */
-		char *spf;     /* the name that customers include; NULL: none is told */
+		struct plan_config *plans;
+		unsigned plans_count;
+		char *spf;        /* the name that customers include; NULL: none is told */
 		char **addresses; /* all that mail leaves from; none: sender.source_address */
 		unsigned addresses_count;
 	} service;

@@ -179,6 +179,18 @@ wrong_phrase(const char *text)
 		: "is not a name of 1 to 100 bytes in one line";
 }
 
+/* The name of something, to be typed. */
+static const char *
+wrong_word(const char *text)
+{
+	const size_t length = strlen(text);
+
+	return length > 0 && length <= 32 && strcmp(text, "none") != 0 &&
+			strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == length
+		? NULL
+		: "is not a word of 1 to 32 signs of a-z, 0-9, -, _ and ., and not none";
+}
+
 static const char *
 wrong_brokers(const char *text)
 {
@@ -196,6 +208,10 @@ wrong_brokers(const char *text)
 #define VALUE(path, kind, member, ...)                                                             \
 	{                                                                                          \
 		path, kind, CONFIG(member), __VA_ARGS__, NULL                                      \
+	}
+#define IN_LIST(path, min, max)                                                                    \
+	{                                                                                          \
+		path, KIND_NUMBER, 0, NULL, min, max, NULL                                         \
 	}
 #define CHECKED(path, offset, fallback, wrong)                                                     \
 	{                                                                                          \
@@ -301,6 +317,13 @@ const struct config_rule config_rules[] = {
 	CHECKED("service.support", CONFIG(service.support), NULL, wrong_mailbox),
 	CHECKED("service.panel", CONFIG(service.panel), NULL, wrong_base_url),
 	CHECKED("service.notices", CONFIG(service.notices), NULL, wrong_directory),
+	CHECKED("service.plans[].name", 0, NULL, wrong_word),
+	IN_LIST("service.plans[].mailboxes_min", "0", "1000000"),
+	IN_LIST("service.plans[].mailboxes_max", "1", "1000000"),
+	IN_LIST("service.plans[].messages_hour", "0", "1000000"),
+	IN_LIST("service.plans[].messages_day", "0", "1000000"),
+	IN_LIST("service.plans[].recipients_hour", "0", "1000000"),
+	IN_LIST("service.plans[].recipients_day", "0", "1000000"),
 	CHECKED("service.spf", CONFIG(service.spf), NULL, wrong_domain),
 	CHECKED("service.addresses[]", 0, NULL, wrong_ip),
 	CHECKED("metrics.listen", CONFIG(metrics.listen), NULL, wrong_listen),

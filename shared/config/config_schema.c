@@ -280,12 +280,30 @@ static const cyaml_schema_field_t control_fields[] = {
 	CYAML_FIELD_END,
 };
 
+#define PLAN(member) offsetof(struct plan_config, member)
+
+static const cyaml_schema_field_t plan_fields[] = {
+	TEXT("name", PLAN(name)),
+	NUMBER("mailboxes_min", PLAN(mailboxes_min)),
+	NUMBER("mailboxes_max", PLAN(mailboxes_max)),
+	NUMBER("messages_hour", PLAN(messages_hour)),
+	NUMBER("messages_day", PLAN(messages_day)),
+	NUMBER("recipients_hour", PLAN(recipients_hour)),
+	NUMBER("recipients_day", PLAN(recipients_day)),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t plan_entry = { CYAML_VALUE_MAPPING(
+	CYAML_FLAG_DEFAULT, struct plan_config, plan_fields) };
+
 static const cyaml_schema_field_t service_fields[] = {
 	TEXT("name", CONFIG(service.name)),
 	TEXT_LIST("hosts", service.hosts),
 	TEXT("support", CONFIG(service.support)),
 	TEXT("panel", CONFIG(service.panel)),
 	TEXT("notices", CONFIG(service.notices)),
+	LIST("plans", CONFIG(service.plans), CONFIG(service.plans_count), struct plan_config,
+		&plan_entry),
 	TEXT("spf", CONFIG(service.spf)),
 	TEXT_LIST("addresses", service.addresses),
 	CYAML_FIELD_END,

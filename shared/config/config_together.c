@@ -165,6 +165,34 @@ check_sender(const struct config *config, struct config_check *check)
 	check_sources(config, check);
 }
 
+static bool
+plan_is_twice(const struct config *config, unsigned i)
+{
+	for (unsigned j = 0; j < i; j++)
+		if (config->service.plans[j].name && config->service.plans[i].name &&
+			strcmp(config->service.plans[j].name, config->service.plans[i].name) == 0)
+			return true;
+	return false;
+}
+
+static void
+check_plans(const struct config *config, struct config_check *check)
+{
+	char path[64];
+
+	for (unsigned i = 0; i < config->service.plans_count; i++) {
+		const struct plan_config *plan = &config->service.plans[i];
+
+		snprintf(path, sizeof path, "service.plans[%u]", i);
+		if (!plan->name)
+			config_error(check, path, "needs a name");
+		if (plan_is_twice(config, i))
+			config_error(check, path, "has the name of another plan");
+		if (plan->mailboxes_max && plan->mailboxes_min > plan->mailboxes_max)
+			config_error(check, path, "has a mailboxes_min above its mailboxes_max");
+	}
+}
+
 /* An address to listen on, and where in the file it stands. */
 struct place {
 	char path[64];
@@ -240,5 +268,6 @@ config_check_together(const struct config_loaded *loaded, struct config_check *c
 		config_error(check, "scanner.clamd",
 			"is empty; name a clamd, or set scanner.enabled: false");
 	check_sender(config, check);
+	check_plans(config, check);
 	check_places(config, check);
 }

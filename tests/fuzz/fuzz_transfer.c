@@ -12,8 +12,16 @@
 #include "control/account/transfer.h"
 #include "control/config/directory.h"
 #include "shared/base/text.h"
+#include "shared/config/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static char host[] = "shout01.relay.example", plan[] = "base";
+static char *hosts[] = { host };
+static struct plan_config plans[] = { { .name = plan, .mailboxes_max = 9, .messages_day = 400 } };
+static const struct config config = {
+	.service = { .hosts = hosts, .hosts_count = 1, .plans = plans, .plans_count = 1 },
+};
 
 /* What is taken stands in the directory, is checked like an entry, and comes out as it came. */
 static void
@@ -43,7 +51,7 @@ static void
 import(struct directory *directory, const json_t *document)
 {
 	for (int i = 0; i < 2; i++) {
-		struct edit edit = { .directory = directory };
+		struct edit edit = { .config = &config, .directory = directory };
 		const int err = account_import(&edit, document, true, false);
 		const json_t *result = json_object_get(edit.reply, "result");
 
@@ -59,7 +67,7 @@ import(struct directory *directory, const json_t *document)
 static void
 restore(struct directory *directory, json_t *entries)
 {
-	struct edit edit = { .directory = directory };
+	struct edit edit = { .config = &config, .directory = directory };
 	const int err = entries_restore(&edit, entries);
 
 	if (!err)
@@ -70,13 +78,12 @@ restore(struct directory *directory, json_t *entries)
 static void
 show_all(const struct directory *directory)
 {
-	const struct account_limits limits = { 0 };
 	json_t *ids = directory_accounts(directory), *id;
 	size_t i;
 
 	json_array_foreach(ids, i, id)
 	{
-		json_decref(account_show(directory, &limits, json_string_value(id)));
+		json_decref(account_show(directory, &config, json_string_value(id)));
 		json_decref(account_export(directory, json_string_value(id)));
 	}
 	json_decref(ids);

@@ -14,11 +14,13 @@
 #include "control/account/accounts.h"
 #include "control/config/directory.h"
 #include "shared/base/loop.h"
+#include "shared/config/config.h"
 
 #define DAY_US (UINT64_C(24) * 3600 * 1000000)
 #define SECOND_US UINT64_C(1000000)
 
 static struct directory *directory;
+static const struct config config;
 static struct edit edit;
 static char id[16];
 
@@ -28,6 +30,7 @@ forget(void)
 	json_decref(edit.changes);
 	json_decref(edit.reply);
 	memset(&edit, 0, sizeof edit);
+	edit.config = &config;
 	edit.directory = directory;
 }
 

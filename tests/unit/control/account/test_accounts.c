@@ -13,8 +13,11 @@
 #include "control/account/accounts.h"
 #include "control/config/directory.h"
 #include "shared/account/scram.h"
+#include "shared/config/config.h"
 
-static const struct account_limits defaults = { .messages_hour = 1000, .messages_day = 7 };
+static struct config config = {
+	.limits.defaults = { .messages_hour = 1000, .messages_day = 7 },
+};
 static struct directory *directory;
 static struct edit edit;
 
@@ -25,6 +28,7 @@ forget(void)
 	json_decref(edit.reply);
 	memset(&edit, 0, sizeof edit);
 	edit.directory = directory;
+	edit.config = &config;
 }
 
 static json_t *
@@ -542,14 +546,14 @@ an_account_is_shown_without_secrets(void **state)
 	(void)state;
 	create(ACME, id);
 	assert_int_equal(change(account_add_address, id, "{\"address\":\"192.0.2.1\"}"), 0);
-	shown = account_show(directory, &defaults, id);
+	shown = account_show(directory, &config, id);
 	text = json_dumps(shown, 0);
 	assert_null(strstr(text, "SCRAM"));
 	assert_int_equal(json_array_size(json_object_get(shown, "users")), 1);
 	assert_int_equal(json_array_size(json_object_get(shown, "addresses")), 1);
 	free(text);
 	json_decref(shown);
-	assert_null(account_show(directory, &defaults, "nobody"));
+	assert_null(account_show(directory, &config, "nobody"));
 }
 
 int

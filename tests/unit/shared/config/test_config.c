@@ -83,6 +83,15 @@ static const struct bad bad_files[] = {
 	{ DIR "log:\n  level: loud\n",
 		"F:3: log.level: \"loud\" is not one of: debug, info, warn, error\n" },
 	{ DIR "log:\n  level:\n", "F:3: log.level: has no value; give one, or remove the key\n" },
+	{ DIR "service:\n  plans:\n    - {messages_day: 5}\n    - {name: none, mailboxes_min: -1}\n",
+		"F:5: service.plans[1].name: \"none\" is not a word of 1 to 32 signs of a-z, 0-9, -, _ "
+		"and ., and not none\n"
+		"F:5: service.plans[1].mailboxes_min: \"-1\" is not a whole number\n" },
+	{ DIR "service:\n  plans:\n    - {messages_day: 5}\n    - {name: a, mailboxes_min: 5, "
+	      "mailboxes_max: 4}\n    - {name: a}\n",
+		"F:4: service.plans[0]: needs a name\n"
+		"F:5: service.plans[1]: has a mailboxes_min above its mailboxes_max\n"
+		"F:6: service.plans[2]: has the name of another plan\n" },
 	{ DIR "queue:\n  backend: kafka\n",
 		"F:2: queue.brokers: is needed, like kafka1:9092,kafka2:9092\n" },
 	{ DIR "queue:\n  brokers: a.example:9092\n",
