@@ -35,11 +35,9 @@ def token(shout):
 
 
 @contextlib.contextmanager
-def connected(shout, source=None, **options):
-    context = ssl.create_default_context()
+def connected(shout, source=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    for name, value in options.items():
-        setattr(context, name, value)
     with socket.create_connection(("127.0.0.1", shout.ports["control"]), DEADLINE,
                                   source_address=(source, 0) if source else None) as plain:
         with context.wrap_socket(plain, server_hostname="localhost") as one:
