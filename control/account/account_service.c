@@ -95,6 +95,7 @@ int
 host_move(struct edit *edit, json_t *account, const json_t *body)
 {
 	const char *host = json_text(body, "host"), *before = json_text(account, "host");
+	const uint64_t until_us = clock_us() + HOST_OVERLAP_US;
 	char list[200];
 
 	if (!host || (before && strcasecmp(host, before) == 0))
@@ -105,8 +106,8 @@ host_move(struct edit *edit, json_t *account, const json_t *body)
 			*list ? list : "there is none");
 	if (before) {
 		json_object_set_new(account, "host_before", json_string(before));
-		json_object_set_new(account, "host_before_until_us",
-			json_integer((json_int_t)(clock_us() + HOST_OVERLAP_US)));
+		json_object_set_new(
+			account, "host_before_until_us", json_integer((json_int_t)until_us));
 	}
 	return json_object_set(account, "host", json_object_get(body, "host"));
 }

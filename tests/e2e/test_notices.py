@@ -12,7 +12,7 @@ import harness
 from harness import BUILD, wait_for
 from test_control import ctl
 
-SERVICE = {"name": "Società \"Posta\"", "hosts": ["shout01.provider.example"], "support": "help@provider.example",
+SERVICE = {"name": "Società \"Posta\"", "hosts": ["shout01.provider.example", "shout02.provider.example"], "support": "help@provider.example",
            "panel": "https://panel.provider.example", "spf": "_spf.provider.example"}
 SUBSCRIPTION = {"activation", "username", "password", "config-credentials"}
 SUBJECTS = {"it": {"activation": "Mail Relay è attivo", "username": "Nome utente", "password": "Password",
@@ -60,6 +60,10 @@ def subject(key, *languages):
     return "[Mail Relay] " + " / ".join(SUBJECTS[language][key] for language in languages)
 
 
+def hosts_in(told):
+    return {host for host in SERVICE["hosts"] if f"\n  {host}\n" in told}
+
+
 @pytest.mark.parametrize("language", ["it", "en"])
 def test_a_new_customer_gets_four_mails(shout, sink, language):
     customer = Customer(shout, sink, "--language", language)
@@ -77,7 +81,17 @@ def test_a_new_customer_gets_four_mails(shout, sink, language):
     assert f"{customer.domains[0]}, {customer.domains[1]}" in texts["activation"] and "25" in texts["activation"]
     for domain in customer.domains:
         assert f'  {domain}  TXT  "v=spf1 include:_spf.provider.example ~all"' in texts["config-credentials"]
-    assert "\n  shout01.provider.example\n" in texts["config-credentials"]
+    assert hosts_in(texts["config-credentials"]) == {shout.shoutctl("account", "show", customer.id)["host"]}
+
+
+def test_a_moved_customer_is_told_the_new_host_alone(shout, sink):
+    customer = Customer(shout, sink, "--language", "en")
+    customer.mails(4)
+    before = shout.shoutctl("account", "show", customer.id)["host"]
+    after, = set(SERVICE["hosts"]) - {before}
+    shout.shoutctl("account", "change", customer.id, "--host", after)
+    shout.shoutctl("account", "mail", "config", customer.id)
+    assert hosts_in(text(customer.mails(1)[subject("config-credentials", "en")])) == {after}
     with shout.smtp(account=customer.made):  # which the mails let one do
         pass
 
