@@ -15,6 +15,7 @@
 #include "control/config/applier.h"
 #include "control/config/commit.h"
 #include "control/config/directory.h"
+#include "control/trace/trace.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
@@ -35,6 +36,7 @@ static struct {
 	struct prune *prune;
 	struct rounds *rounds;
 	struct api *api;
+	struct trace *trace;
 	int fd; /* the API's socket, while the API does not listen yet */
 	const struct config *config;
 	struct tls_server *tls; /* NULL: the API has no TLS */
@@ -73,6 +75,7 @@ control_free(void)
 	redis_free(&control.redis); /* ends the questions that the applier waits for */
 	api_free(&control.api);
 	tls_server_free(&control.tls);
+	trace_stop(&control.trace);
 	commits_free(&control.commits);
 	applier_free(&control.applier);
 	prune_free(&control.prune);
@@ -121,9 +124,10 @@ control_start(const struct config *config, struct queue *queue)
 	control.rounds = rounds_new(
 		control.loop, control.redis, control.directory, control.applier, control.commits);
 	if (config->control.listen) {
+		control.trace = trace_start(config, queue);
 		control.api = api_new(config, control.fd, control.tls, queue, control.loop,
 			control.worker, control.redis, control.directory, control.applier,
-			control.commits);
+			control.commits, control.trace);
 		if (!control.api) {
 			control_free();
 			return -1;

@@ -31,18 +31,27 @@ append(char *out, size_t *length, const char *format, ...)
 		*length += (size_t)n;
 }
 
+void
+fixup_message_id(const Envelope *envelope, const char *hostname, char out[FIXUP_ID_MAX])
+{
+	char id[ID_TEXT_SIZE];
+
+	id_format(envelope->id.data, id);
+	snprintf(out, FIXUP_ID_MAX, "<%s@%s>", id, hostname);
+}
+
 size_t
 fixup_build(const Envelope *envelope, const char *hostname, char out[FIXUP_MAX])
 {
-	char date[DATE_SIZE], id[ID_TEXT_SIZE], from[ADDRESS_ASCII_MAX];
+	char date[DATE_SIZE], id[FIXUP_ID_MAX], from[ADDRESS_ASCII_MAX];
 	size_t length = 0;
 
 	date_format(envelope->accepted_us, date);
-	id_format(envelope->id.data, id);
+	fixup_message_id(envelope, hostname, id);
 	if (envelope->missing & MISSING_DATE)
 		append(out, &length, "Date: %s\r\n", date);
 	if (envelope->missing & MISSING_MESSAGE_ID)
-		append(out, &length, "Message-ID: <%s@%s>\r\n", id, hostname);
+		append(out, &length, "Message-ID: %s\r\n", id);
 	if (!(envelope->missing & MISSING_FROM))
 		return length;
 	if (*envelope->mail_from)

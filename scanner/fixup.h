@@ -10,6 +10,7 @@
 #include "shared/mail/envelope.h"
 
 #define FIXUP_MAX 1024
+#define FIXUP_ID_MAX 320
 
 /*
  * Writes the fields that envelope->missing names, each ending in CRLF, to go before the body
@@ -17,6 +18,9 @@
  * FROM (MAILER-DAEMON@hostname for the null sender). Returns the length, 0 when nothing is missing.
  */
 size_t fixup_build(const Envelope *envelope, const char *hostname, char out[FIXUP_MAX]);
+
+/* The Message-ID that fixup_build() gives to a message without one. */
+void fixup_message_id(const Envelope *envelope, const char *hostname, char out[FIXUP_ID_MAX]);
 
 #define FIXUP_ALERT_MAX 512
 

@@ -143,6 +143,12 @@ add_missing_fields(struct message *message)
 
 	add_fields(message, fields,
 		fixup_build(&message->envelope, scanner->config->hostname, fields));
+	if (message->envelope.missing & MISSING_MESSAGE_ID) {
+		fixup_message_id(
+			&message->envelope, scanner->config->hostname, message->message_id);
+		message->envelope.message_id = message->message_id;
+		message->envelope.message_id_added = true;
+	}
 	message->envelope.missing = 0;
 }
 
@@ -177,6 +183,7 @@ judged(struct message *message, Envelope__Verdict verdict, const char *signature
 	metric_add(scanner->scans[verdict], 1);
 	message->envelope = *envelope;
 	message->envelope.verdict = verdict;
+	message->envelope.scanned_us = clock_us();
 	message->tries = 0;
 	add_missing_fields(message);
 	if (verdict == ENVELOPE__VERDICT__CLEAN || verdict == ENVELOPE__VERDICT__NONE) {

@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "scanner/clamd.h"
+#include "scanner/fixup.h"
 #include "shared/base/loop.h"
 #include "shared/base/said.h"
 #include "shared/base/timer.h"
@@ -39,6 +40,7 @@ struct message {
 	Envelope envelope; /* a changed copy of the record's, which still owns the parts */
 	char *signature;
 	uint8_t *prefix;
+	char message_id[FIXUP_ID_MAX];
 };
 
 TAILQ_HEAD(message_list, message);

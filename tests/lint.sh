@@ -45,6 +45,7 @@ known_to 'seccomp' '^shared/process/sandbox'
 known_to 'yaml' '^shared/config/|^sender/reply/rules_file'
 known_to 'cyaml' '^shared/config/'
 known_to 'pcre2' '^sender/reply/pattern'
+known_to 'sqlite3\.h' '^control/trace/'
 
 echo "banned calls"
 none_of "banned call" '\b(strcpy|strncat|strcat|sprintf|vsprintf|strtok|strtok_r|gets|alloca)\s*\(' "${sources[@]}"

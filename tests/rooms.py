@@ -56,11 +56,12 @@ MAY_USE = {
     "control/config": SHARED,
     "control/domain": SHARED,
     "control/notices": SHARED,
+    "control/trace": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/account": SHARED | {"control/look", "control/config"},
     "control/people": SHARED | {"control/config", "control/account"},
     "control/http": SHARED | {"control/look", "control/config", "control/account", "control/people"},
     "control/api": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/notices", "control/people",
-                             "control/http"},
+                             "control/trace", "control/http"},
 }
 for role in ("sender", "ingress", "control"):
     MAY_USE[role] = SHARED | {room for room in MAY_USE if room.startswith(role + "/")}

@@ -188,6 +188,10 @@ int why(const struct ctl *ctl);
 int replies_unknown(const struct ctl *ctl);
 int rebuild(const struct ctl *ctl);
 
+/* trace.c: likewise. */
+int trace(const struct ctl *ctl);
+int open_list(const struct ctl *ctl);
+
 /* events.c: likewise. */
 int events(const struct ctl *ctl);
 

@@ -161,6 +161,17 @@ static const struct manual manuals[] = {
 	  { "shoutctl token list --account k3m9x2p7qa", "shoutctl token list" } },
 	{ "token remove", "Ends a token of an account, or without one a token for all accounts, at once.",
 	  { "shoutctl token remove w7h2k9c4tz --account k3m9x2p7qa" } },
+	{ "trace",
+	  "Shows what became of messages, the newest first: to each recipient accepted, held, released, deferred, "
+	  "delivered, bounced or expired. All that is given must match; --domain is the recipient's. With --id alone "
+	  "every attempt is shown, with the remote's reply and what the reply means. The trace goes back as far as "
+	  "control.trace_keep says, and follows the events within a second or two.",
+	  { "shoutctl trace --recipient someone@example.org --since 2d", "shoutctl trace --account k3m9x2p7qa --state deferred",
+	    "shoutctl trace --id 01jdq4v0m3e8k5r2t7w9y1b6c0" } },
+	{ "open",
+	  "Lists accepted messages that have reached no end, the oldest first. Unless --older is given, those that are older "
+	  "than sender.lifetime: beside held mail there should be none.",
+	  { "shoutctl open", "shoutctl open --older 4h --account k3m9x2p7qa" } },
 	{ "backup",
 	  "Writes accounts, deleted ones too, rules, suspensions and the owner id into a file, as they are at one moment; "
 	  "no mail, which would go out twice when it came back. Keep the configuration, its certificates and keys beside "

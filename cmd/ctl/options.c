@@ -68,8 +68,14 @@ const struct ctl_known ctl_known[] = {
 	{ "since",           "TIME",                "2026-11-24T03:56, 03:56 (UTC), or 10m, 2h, 3d ago" },
 	{ "until",           "TIME",                "likewise" },
 	{ "follow",          NULL,                  "and what comes, until interrupted" },
+	/* trace: all given options must match */
+	{ "recipient",       "MAIL",                "a recipient" },
+	{ "sender",          "MAIL",                "the envelope's sender; <>: none" },
+	{ "message-id",      "ID",                  "the header's, also one that the relay added" },
+	{ "class",           "CLASS",               "of the last reply, like bad-mailbox or greylisted" },
+	{ "older",           "TIME",                "accepted before (sender.lifetime ago)" },
 	/* lists and commands */
-	{ "state",           "STATE",               "inbound, ready, attempting, waiting or held" },
+	{ "state",           "STATE",               "of queue list: inbound, ready, attempting, waiting or held; of trace: accepted, released, held, deferred, delivered, bounced or expired" },
 	{ "by",              "GROUP",               "provider, site, domain or account (provider)" },
 	{ "limit",           "N",                   "so many at most" },
 	{ "after",           "PLACE",               "the next page: where the last one ended" },

@@ -34,6 +34,7 @@
 #define DEADLINE_S 30
 
 #define PAGE "limit after"
+#define TRACED "recipient sender domain id message_id state class credential since until " PAGE
 #define FILTERS "id site provider account credential egress_ip"
 
 /* A parameter that the route does not name is refused, and so is a body where none is taken:
@@ -74,6 +75,11 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_POST, "tokens", api_tokens_add, true, "", RIGHT_ADMIN },
 	{ EVHTTP_REQ_DELETE, "tokens/*", api_tokens_remove, false, "", RIGHT_ADMIN },
 	{ EVHTTP_REQ_GET, "accounts/*/export", api_account_export, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "accounts/*/messages", api_account_messages, false, TRACED, RIGHT_TRACE },
+	{ EVHTTP_REQ_GET, "accounts/*/messages/*", api_account_message, false, "", RIGHT_TRACE },
+	{ EVHTTP_REQ_GET, "messages", api_messages, false, "account " TRACED, RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "messages/*", api_message, false, "", RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "open", api_open, false, "account older " PAGE, RIGHT_LOOK },
 	{ EVHTTP_REQ_GET, "export", api_export, false, PAGE, RIGHT_ADMIN },
 	{ EVHTTP_REQ_POST, "import", api_import, true, "", RIGHT_ADMIN },
 	{ EVHTTP_REQ_GET, "backup", api_backup, false, "", RIGHT_ADMIN },
@@ -288,13 +294,14 @@ take_settings(struct api *api, const struct config *config, struct tls_server *t
 struct api *
 api_new(const struct config *config, int fd, struct tls_server *tls, struct queue *queue,
 	struct loop *loop, struct loop *worker, struct redis *redis, struct directory *directory,
-	struct applier *applier, struct commits *commits)
+	struct applier *applier, struct commits *commits, struct trace *trace)
 {
 	struct api *api = xcalloc(1, sizeof *api);
 	int err;
 
 	*api = (struct api){ .config = config,
 		.queue = queue,
+		.trace = trace,
 		.egress = config->sender.egress,
 		.rows = rows_open(queue, ROWS_ALL, NULL, NULL, NULL),
 		.loop = loop,

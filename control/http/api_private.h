@@ -45,6 +45,7 @@ struct api {
 	struct commits *commits;
 	struct domain_checks *checks;
 	struct notices *notices;
+	struct trace *trace;
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
 	struct tls_server *tls; /* NULL: plain HTTP */
@@ -230,6 +231,11 @@ void api_bad_get(struct exchange *exchange);
 void api_bad_remove(struct exchange *exchange);
 void api_why(struct exchange *exchange);
 void api_events(struct exchange *exchange);
+void api_messages(struct exchange *exchange);
+void api_message(struct exchange *exchange);
+void api_account_messages(struct exchange *exchange);
+void api_account_message(struct exchange *exchange);
+void api_open(struct exchange *exchange);
 void api_openapi(struct exchange *exchange);
 /* The newest changes of an account, up to `limit`. */
 void api_why_account(struct exchange *exchange, const char *account, size_t limit);

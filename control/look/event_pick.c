@@ -125,8 +125,8 @@ canonical_mailbox(const char *text, size_t length)
 }
 
 /* Takes off the brackets that a client or operator may put around an address. */
-static char *
-mailbox(const char *text)
+char *
+pick_mailbox(const char *text)
 {
 	const size_t length = strlen(text);
 	const bool bracketed = length >= 2 && *text == '<' && text[length - 1] == '>';
@@ -153,8 +153,8 @@ mailbox_needle(const char *canonical)
 }
 
 /* Reads a domain or an address literal; "@" may stand before. */
-static char *
-canonical_domain(const char *text)
+char *
+pick_domain(const char *text)
 {
 	char *whole = xasprintf("x%s%s", *text == '@' ? "" : "@", text), out[256], *domain = NULL;
 	struct address address;
@@ -188,9 +188,9 @@ canonical(enum pick_field field, const char *text)
 	switch (field) {
 	case PICK_ID: return id_parse(text, id) == 0 ? xstrdup(text) : NULL;
 	case PICK_EVENT: return is_event_list(text) ? xstrdup(text) : NULL;
-	case PICK_FROM: return *text ? mailbox(text) : NULL;
-	case PICK_TO: return *text && strcmp(text, "<>") != 0 ? mailbox(text) : NULL;
-	case PICK_DOMAIN: return canonical_domain(text);
+	case PICK_FROM: return *text ? pick_mailbox(text) : NULL;
+	case PICK_TO: return *text && strcmp(text, "<>") != 0 ? pick_mailbox(text) : NULL;
+	case PICK_DOMAIN: return pick_domain(text);
 	default: return *text ? xstrdup(text) : NULL;
 	}
 }
@@ -272,7 +272,7 @@ is_named(const char *list, const char *name)
 static bool
 is_mailbox(const char *wanted, const char *text)
 {
-	char *found = text ? mailbox(text) : NULL;
+	char *found = text ? pick_mailbox(text) : NULL;
 	const bool same = found && strcasecmp(found, wanted) == 0;
 
 	free(found);

@@ -53,6 +53,11 @@ bool text_holds(const char *text, size_t length, const char *needle);
 /* The time of an event; 0: it has none. */
 uint64_t event_time_us(const json_t *event);
 
+/* The one form of an address (brackets go), or of a domain; the caller frees it. NULL: it is none.
+ */
+char *pick_mailbox(const char *text);
+char *pick_domain(const char *text);
+
 /* Reads a time: "10m", "2h", "3d" ago, or a date by date_read(). 0 or -EINVAL. */
 int pick_time(const char *text, uint64_t now_us, uint64_t *us_out);
 

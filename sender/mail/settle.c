@@ -92,6 +92,7 @@ settle_event(struct sender *sender, const struct item *item, const char *name, u
 	if (item->route || item->site)
 		json_str(&sender->event.json, "site", item->route ? item->route->site : item->site);
 	json_int(&sender->event.json, "attempts", attempts);
+	mail_event_scanned(&sender->event, item->mail->envelope);
 }
 
 void

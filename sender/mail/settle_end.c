@@ -109,7 +109,6 @@ receipt_event(struct receipt *receipt)
 		json_str(&sender->event.json, "tls",
 			*receipt->outcome.tls ? receipt->outcome.tls : NULL);
 	}
-	json_str(&sender->event.json, "verdict", envelope_verdict_name(envelope->verdict));
 	json_int(&sender->event.json, "queued_ms",
 		((int64_t)clock_us() - (int64_t)envelope->accepted_us) / 1000);
 	mail_event_send(&sender->event, sender->queue, on_receipt, receipt);

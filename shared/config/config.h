@@ -170,6 +170,7 @@ struct config {
 		unsigned proxies_count;
 		char **hosts; /* by which names the API is asked; none: by any */
 		unsigned hosts_count;
+		uint64_t trace_keep; /* ms, 30d */
 	} control;
 	struct {
 		char *name;   /* of the provider; NULL: customers get no mails */

@@ -324,6 +324,7 @@ const struct config_rule config_rules[] = {
 	IN_LIST("service.plans[].messages_day", "0", "1000000"),
 	IN_LIST("service.plans[].recipients_hour", "0", "1000000"),
 	IN_LIST("service.plans[].recipients_day", "0", "1000000"),
+	VALUE("control.trace_keep",      KIND_DURATION, control.trace_keep, "30d",  "7d",  "30d"),
 	CHECKED("service.spf", CONFIG(service.spf), NULL, wrong_domain),
 	CHECKED("service.addresses[]", 0, NULL, wrong_ip),
 	CHECKED("metrics.listen", CONFIG(metrics.listen), NULL, wrong_listen),

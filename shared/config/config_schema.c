@@ -277,6 +277,7 @@ static const cyaml_schema_field_t control_fields[] = {
 	MAPPING("tls", control_tls_fields),
 	TEXT_LIST("proxies", control.proxies),
 	TEXT_LIST("hosts", control.hosts),
+	TEXT("trace_keep", CONFIG(control.trace_keep)),
 	CYAML_FIELD_END,
 };
 

@@ -103,6 +103,16 @@ mail_event_recipients(struct mail_event *event, Recipient *const *recipients, si
 }
 
 void
+mail_event_scanned(struct mail_event *event, const Envelope *envelope)
+{
+	json_str(&event->json, "verdict", envelope_verdict_name(envelope->verdict));
+	if (envelope->scanned_us)
+		json_time(&event->json, "scanned", envelope->scanned_us);
+	if (envelope->message_id_added)
+		json_str(&event->json, "message_id", envelope->message_id);
+}
+
+void
 mail_event_send(struct mail_event *event, struct queue *queue, queue_cb cb, void *arg)
 {
 	const char *text = json_end(&event->json);

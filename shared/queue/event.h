@@ -21,9 +21,10 @@
  *   alerted        verdict signature tagged event_id
  *   released       rule by
  *   deferred       site to[] host reply ambiguous attempts due  (one per row and attempt)
- *   delivered      site to[] host reply attempts tls verdict queued_ms
+ *   delivered      site to[] host reply attempts tls queued_ms
  *   bounced        site to[] host reply ambiguous enhanced reason attempts
  *   expired        site to[] host reply ambiguous attempts
+ * Events of a sender, held and alerted: what mail_event_scanned() adds.
  */
 #ifndef SHARED_EVENT_H
 #define SHARED_EVENT_H
@@ -51,6 +52,8 @@ void mail_event_begin(struct mail_event *event, const char *name, const Envelope
 void mail_event_begin_once(struct mail_event *event, const char *name, const Envelope *envelope);
 /* Adds "to": the addresses of all the envelope's recipients, or of the given ones. */
 void mail_event_recipients(struct mail_event *event, Recipient *const *recipients, size_t count);
+/* Adds what the scanner did: "verdict", "scanned" (when), and the "message_id" that it added. */
+void mail_event_scanned(struct mail_event *event, const Envelope *envelope);
 /* Sends the event. `cb` (may be NULL) comes when the event is acknowledged. */
 void mail_event_send(struct mail_event *event, struct queue *queue, queue_cb cb, void *arg);
 void mail_event_free(struct mail_event *event);

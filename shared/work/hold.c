@@ -373,7 +373,7 @@ static void
 begin_event(struct hold *hold, const char *name, const Envelope *envelope)
 {
 	mail_event_begin_once(&hold->event, name, envelope);
-	json_str(&hold->event.json, "verdict", envelope_verdict_name(envelope->verdict));
+	mail_event_scanned(&hold->event, envelope);
 	json_str(&hold->event.json, "signature", envelope->signature);
 }
 

@@ -15,7 +15,7 @@ def probes(shout):
 def test_every_part_has_a_line(shout):
     assert wait_for(lambda: probes(shout)[1] == "ready")
     assert probes(shout) == (200, "ready", dict.fromkeys(
-        ["redis", "queue", "control", "sender", "scanner", "ingress", "egress", "clock", "certificate"], "ready"))
+        ["redis", "queue", "control", "trace", "sender", "scanner", "ingress", "egress", "clock", "certificate"], "ready"))
     assert shout.get("/livez") == (200, "ok\n")
 
 
