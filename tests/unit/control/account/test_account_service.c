@@ -240,8 +240,8 @@ mailboxes_stay_within_the_plan(void **state)
 		"{\"domains\":[{\"name\":\"a.example\"}]}",
 		"{\"domains\":[{\"mailboxes\":3}]}",
 		"{\"domains\":[{\"name\":\"other.example\",\"mailboxes\":3}]}",
-		"{\"domains\":[{\"name\":\"a.example\",\"mailboxes\":3},"
-		"{\"name\":\"A.example\",\"mailboxes\":4}]}",
+		("{\"domains\":[{\"name\":\"a.example\",\"mailboxes\":3},"
+		 "{\"name\":\"A.example\",\"mailboxes\":4}]}"),
 		"{\"domains\":[{\"name\":\"a.example\",\"mailboxes\":3,\"verified\":true}]}",
 		"{\"domains\":[]}",
 		"{}",
