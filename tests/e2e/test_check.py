@@ -217,7 +217,7 @@ def test_each_sentinel_and_the_master_are_tried(checked, module_rig):
 
     status, said, wrong, output = run()
     assert (status, said, wrong) == (0, [], []), output
-    assert f"redis        master {sentinels.MASTER}\nsentinels    name {first.address}\n" in output
+    assert f"redis        master {sentinels.MASTER}\n" in output and f"sentinels    name {first.address}\n" in output
     status, said, wrong, _ = run([away])
     assert (status, wrong) == (0, []) and said == [f"sentinel {away} names no master mail: Connection refused"]
     with guarded.sentinels[0].paused(), guarded.sentinels[1].paused():

@@ -199,7 +199,7 @@ def test_help(tmp_path):
         done = ctl(tmp_path / "none", [*name.split(), "-h"])
         page = done.stdout
         assert done.returncode == 0 and not done.stderr and ctl(tmp_path / "none", f"{name} --json --help").stdout == page, name
-        assert re.findall(r"^([A-Z ]+)$", page, re.M) == ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS",
+        assert re.findall(r"^([A-Z][A-Z ]+)$", page, re.M) == ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS",
                                                          "EXAMPLES"], (name, page)
         assert f"shoutctl {name} - " in page and f"\n    {name}" in everything, name
         assert max(map(len, page.splitlines())) <= 100 and all(one == one.rstrip() for one in page.splitlines()), name
