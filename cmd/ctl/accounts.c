@@ -86,6 +86,9 @@ print_done(const json_t *reply)
 	static const char *const fields[][2] = {
 		{ "Account", "account" },
 		{ "Status", "status" },
+		{ "Link", "path" },
+		{ "Until", "until" },
+		{ "State", "state" },
 		{ "Kept until", "kept_until" },
 		{ "Username", "username" },
 		{ "Password", "password" },
@@ -362,8 +365,21 @@ account_remove_domain(const struct ctl *ctl)
 int
 account_add_address(const struct ctl *ctl)
 {
-	return ctl_ask(ctl, "POST", account_path(ctl, "addresses"),
-		json_pack("{s:s}", "address", ctl_option(ctl, "ip")), print_done);
+	json_t *body = json_pack("{s:s}", "address", ctl_option(ctl, "ip"));
+
+	if (ctl_has(ctl, "waiting"))
+		json_object_set_new(body, "waiting", json_true());
+	return ctl_ask(ctl, "POST", account_path(ctl, "addresses"), body, print_done);
+}
+
+int
+account_prove_address(const struct ctl *ctl)
+{
+	char *address = member_path(ctl, "addresses", ctl_option(ctl, "ip"));
+	char *path = xasprintf("%s/proof", address);
+
+	free(address);
+	return ctl_ask(ctl, "POST", path, NULL, print_done);
 }
 
 int

@@ -130,6 +130,7 @@ int account_mailboxes(const struct ctl *ctl);
 int account_add_domain(const struct ctl *ctl);
 int account_remove_domain(const struct ctl *ctl);
 int account_add_address(const struct ctl *ctl);
+int account_prove_address(const struct ctl *ctl);
 int account_remove_address(const struct ctl *ctl);
 int account_add_user(const struct ctl *ctl);
 int account_remove_user(const struct ctl *ctl);

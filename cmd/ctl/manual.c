@@ -83,8 +83,12 @@ static const struct manual manuals[] = {
 	  { "shoutctl account add-domain k3m9x2p7qa --domain acme.example=25 --verified" } },
 	{ "account remove-domain", "The account may no longer send from the domain, which another one may have then.",
 	  { "shoutctl account remove-domain k3m9x2p7qa --domain acme.example" } },
-	{ "account add-address", "Mail from the address is the account's, without a password, from now on. A network is /16 or longer (IPv6: /32), and overlaps none of another account.",
+	{ "account add-address", "Mail from the address is the account's, without a password, from now on. A network is /16 or longer (IPv6: /32), and overlaps none of another account. With --waiting it counts once a user of the account has logged in from it, or a link of prove-address was opened there. An address that is idle for 25 days is lapsing, and 5 days later it counts no more, until it is proved again.",
 	  { "shoutctl account add-address k3m9x2p7qa --ip 192.0.2.7", "shoutctl account add-address k3m9x2p7qa --ip 2001:db8:1::/64" } },
+	{ "account prove-address",
+	  "Makes a link for an address that waits, or has lapsed. Opened on the server with that address, once and within a "
+	  "day, the link makes the address active. A link of before counts no more.",
+	  { "shoutctl account prove-address k3m9x2p7qa --ip 192.0.2.7", "curl -4 https://relay.example:8080/p/k3m9x2p7qa-..." } },
 	{ "account remove-address", "Takes an address or a network away again.",
 	  { "shoutctl account remove-address k3m9x2p7qa --ip 192.0.2.7" } },
 	{ "account add-user", "Makes one more user; the password is shown this once.",

@@ -300,7 +300,15 @@ print_account(const json_t *account)
 	json_array_foreach(json_object_get(account, "users"), i, item)
 		print_field("Username", text_of(item, "username"));
 	json_array_foreach(json_object_get(account, "addresses"), i, item)
-		print_field("Address", text_of(item, "address"));
+	{
+		char *lapses = time_of(item, "lapses");
+		char *text = xasprintf("%s %s%s%s", text_of(item, "address"),
+			text_of(item, "state"), *lapses ? ", not used: until " : "", lapses);
+
+		print_field("Address", text);
+		free(text);
+		free(lapses);
+	}
 	json_object_foreach(json_object_get(account, "limits_in_force"), key, item)
 		print_limit(account, key, item);
 	print_score(json_object_get(account, "score"));

@@ -1,11 +1,13 @@
 /*
- * account_address.c - which networks an account may have: none so wide that the mail of strangers
- * would be one customer's, and none that another account's overlaps.
+ * account_address.c - which networks an account may have, and how one is shown: none so wide that
+ * the mail of strangers would be one customer's, and none that another account's overlaps.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "control/account/accounts_private.h"
+#include "control/account/address_state.h"
+#include "control/look/json_from.h"
 #include "shared/base/json_text.h"
 #include "shared/base/net.h"
 
@@ -30,13 +32,16 @@ address_check(struct fault *fault, const char *field, const char *text, char out
 	return 0;
 }
 
-/* The account of an entry "ip/...", if it is another one than `id`. */
+/* The account of an entry "ip/...", if it is another one than `id`, and active: an address that
+ * nobody proved is nobody's. */
 static const char *
 owner_but(const json_t *entry, const char *id)
 {
 	const char *owner = json_text(entry, "account");
 
-	return owner && strcmp(owner, id) != 0 ? owner : NULL;
+	return owner && strcmp(owner, id) != 0 && json_is_true(json_object_get(entry, "active"))
+		? owner
+		: NULL;
 }
 
 /* The account that has a network around this one. */
@@ -96,4 +101,43 @@ address_free(struct edit *edit, const char *id, const char *field, const char *t
 		return 0;
 	snprintf(what, sizeof what, "%s, which overlaps %s,", other, text);
 	return taken(edit, field, what, owner);
+}
+
+static uint64_t
+lapses_us(const json_t *entry)
+{
+	const json_int_t us = json_integer_value(json_object_get(entry, "lapses_us"));
+
+	return us > 0 ? (uint64_t)us : 0;
+}
+
+const char *
+address_state(const json_t *entry)
+{
+	if (json_is_true(json_object_get(entry, "active")))
+		return lapses_us(entry) ? "lapsing" : "active";
+	return json_is_true(json_object_get(entry, "lapsed")) ? "lapsed" : "waiting";
+}
+
+json_t *
+address_shown(const char *network, const json_t *entry)
+{
+	json_t *shown = json_pack("{s:s, s:O, s:s}", "address", network, "active",
+		json_object_get(entry, "active"), "state", address_state(entry));
+	const uint64_t lapses = lapses_us(entry);
+
+	if (lapses)
+		json_object_set_new(shown, "lapses", json_from_time(lapses));
+	return shown;
+}
+
+void
+address_activate(json_t *entry, uint64_t now_us)
+{
+	static const char *const over[] = { "asked_us", "lapsed", "lapses_us", "proof" };
+
+	json_object_set_new(entry, "active", json_true());
+	json_object_set_new(entry, "used_us", json_integer((json_int_t)now_us));
+	for (size_t i = 0; i < sizeof over / sizeof *over; i++)
+		json_object_del(entry, over[i]);
 }

@@ -7,6 +7,7 @@
 #include "control/account/account_mode.h"
 #include "control/account/accounts.h"
 #include "control/account/accounts_private.h"
+#include "control/account/address_state.h"
 #include "control/look/json_from.h"
 #include "shared/base/date.h"
 #include "shared/base/text.h"
@@ -187,9 +188,7 @@ account_show(const struct directory *directory, const struct config *config, con
 				json_pack("{s:s, s:O}", "username", key + 5, "enabled",
 					json_object_get(entry, "enabled")));
 		else if (strncmp(key, "ip/", 3) == 0)
-			json_array_append_new(addresses,
-				json_pack("{s:s, s:O}", "address", key + 3, "active",
-					json_object_get(entry, "active")));
+			json_array_append_new(addresses, address_shown(key + 3, entry));
 	}
 	show_deleted(shown, account);
 	account_mode_show(shown, directory, account);

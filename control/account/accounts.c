@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "control/account/accounts_private.h"
+#include "control/account/address_state.h"
 #include "shared/account/account.h"
 #include "shared/account/owner.h"
 #include "shared/account/scram.h"
@@ -77,7 +78,7 @@ edit_account(struct edit *edit, const char *id)
 	return NULL;
 }
 
-static void
+void
 edit_add(struct edit *edit, const char *kind, const char *name, json_t *entry)
 {
 	char *key = xasprintf("%s/%s", kind, name);
@@ -166,6 +167,24 @@ taken(struct edit *edit, const char *field, const char *what, const char *owner)
 		"%.150s belongs to account %s, deleted and kept until %s", what, owner, until);
 }
 
+/* Makes the address the account's, and active. Another account's that is not active gives way. */
+static void
+add_active(struct edit *edit, const char *id, const char *network)
+{
+	const json_t *old = directory_get(edit->directory, "ip", network);
+	const char *owner = json_text(old, "account");
+	json_t *entry;
+
+	if (owner && strcmp(owner, id) == 0) {
+		if (!json_is_true(json_object_get(old, "active")))
+			address_activate(edit_entry(edit, "ip", network), clock_us());
+		return;
+	}
+	entry = json_pack("{s:s}", "account", id);
+	address_activate(entry, clock_us());
+	edit_add(edit, "ip", network, entry);
+}
+
 int
 edit_add_address(struct edit *edit, const char *id, const char *text, const char *field)
 {
@@ -175,8 +194,7 @@ edit_add_address(struct edit *edit, const char *id, const char *text, const char
 	if (address_check(&edit->fault, field, text, network) < 0 ||
 		address_free(edit, id, field, network) < 0)
 		return -1;
-	if (!directory_get(edit->directory, "ip", network))
-		edit_add(edit, "ip", network, json_pack("{s:s, s:b}", "account", id, "active", 1));
+	add_active(edit, id, network);
 	list = json_object_get(edit->reply, "addresses");
 	if (!list) {
 		list = json_array();
@@ -517,6 +535,7 @@ account_add_address(struct edit *edit, const char *id, const json_t *body)
 {
 	static const struct field known[] = {
 		{ "address", FIELD_TEXT },
+		{ "waiting", FIELD_SWITCH },
 		{ 0 },
 	};
 

@@ -23,7 +23,7 @@ struct config;
 
 struct edit {
 	const struct config
-		*config; /* its service; NULL will do where no plan or host is asked for */
+		*config; /* NULL will do where no plan, host or waiting address is asked for */
 	const struct directory *directory;
 	json_t *changes, *reply;
 	struct fault fault;
@@ -56,7 +56,7 @@ int account_add_user(struct edit *edit, const char *id, const json_t *body);
  * account's only one. */
 int account_named(struct edit *edit, const char *id, bool user, const json_t *body);
 int account_remove_user(struct edit *edit, const char *id, const char *username);
-/* {"address"} */
+/* {"address"}: active at once. address_state.h has the other way. */
 int account_add_address(struct edit *edit, const char *id, const json_t *body);
 int account_remove_address(struct edit *edit, const char *id, const char *network);
 /* {"name","mailboxes","verified"}; changes the domain if the account has it already. */

@@ -22,6 +22,8 @@ json_t *edit_entry(struct edit *edit, const char *kind, const char *name);
  * account, or (not for edit_any_account()) when the account is deleted. */
 json_t *edit_account(struct edit *edit, const char *id);
 json_t *edit_any_account(struct edit *edit, const char *id);
+/* Adds an entry, which is taken over, in the place of none or of another one. */
+void edit_add(struct edit *edit, const char *kind, const char *name, json_t *entry);
 void edit_remove(struct edit *edit, const char *kind, const char *name);
 /* Adds a user; the reply gets its name and password. `name` is the account's, for people. */
 void edit_add_user(struct edit *edit, const char *id, const char *name);

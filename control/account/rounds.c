@@ -9,16 +9,19 @@
 #include <string.h>
 
 #include "control/account/account_mode.h"
+#include "control/account/address_state.h"
 #include "control/config/applier.h"
 #include "control/config/commit.h"
 #include "control/config/directory.h"
 #include "shared/account/use.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/timer.h"
 #include "shared/redis/redis.h"
 
 #define EVERY_MS 3000
+#define IDLE_EVERY 200 /* rounds: addresses that are idle are looked at */
 #define TIMEOUT_MS 2000
 #define SKEW_US (UINT64_C(60) * 1000000)
 
@@ -28,6 +31,7 @@ struct rounds {
 	struct applier *applier;
 	struct commits *commits;
 	struct timer timer;
+	unsigned number;
 	bool closed;
 };
 
@@ -48,7 +52,8 @@ commit(struct rounds *rounds, const char *what, struct edit *edit, bool done)
 /* A question about an account, on its way. */
 struct look {
 	struct rounds *rounds;
-	char *id;
+	void (*then)(struct rounds *rounds, const char *id, const json_t *times);
+	char id[];
 };
 
 static void
@@ -56,13 +61,40 @@ on_uses(void *arg, int err, const json_t *times)
 {
 	struct look *look = arg;
 	struct rounds *rounds = look->rounds;
-	struct edit edit = { .directory = rounds->directory };
 
 	if (!err && !rounds->closed)
-		commit(rounds, "account.mode.in-force", &edit,
-			account_mode_seen(&edit, look->id, times, clock_us()));
-	free(look->id);
+		look->then(rounds, look->id, times);
 	free(look);
+}
+
+static void
+look_at(struct rounds *rounds, const char *id,
+	void (*then)(struct rounds *rounds, const char *id, const json_t *times))
+{
+	const size_t size = strlen(id) + 1;
+	struct look *look = xmalloc(sizeof *look + size);
+
+	*look = (struct look){ rounds, then };
+	memcpy(look->id, id, size);
+	uses_read(rounds->redis, id, on_uses, look);
+}
+
+static void
+switch_seen(struct rounds *rounds, const char *id, const json_t *times)
+{
+	struct edit edit = { .directory = rounds->directory };
+
+	commit(rounds, "account.mode.in-force", &edit,
+		account_mode_seen(&edit, id, times, clock_us()));
+}
+
+static void
+addresses_seen(struct rounds *rounds, const char *id, const json_t *times)
+{
+	struct edit edit = { .directory = rounds->directory };
+
+	commit(rounds, "address.state", &edit,
+		account_addresses_seen(&edit, id, times, clock_us()));
 }
 
 /* Collects ids first, because a change changes the directory. */
@@ -92,15 +124,29 @@ static void
 look_at_switches(struct rounds *rounds)
 {
 	json_t *ids = ids_of(rounds, is_switching), *id;
-	struct look *look;
 	size_t i;
 
-	json_array_foreach(ids, i, id)
+	json_array_foreach(ids, i, id) look_at(rounds, json_string_value(id), switch_seen);
+	json_decref(ids);
+}
+
+/* Accounts with an address that awaits its proof; `idle`: or that is idle. */
+static void
+look_at_addresses(struct rounds *rounds, bool idle)
+{
+	const uint64_t now = clock_us();
+	json_t *ids = json_object(), *entry;
+	const char *key, *id;
+
+	json_object_foreach(directory_entries(rounds->directory), key, entry)
 	{
-		look = xmalloc(sizeof *look);
-		*look = (struct look){ rounds, xstrdup(json_string_value(id)) };
-		uses_read(rounds->redis, look->id, on_uses, look);
+		id = json_text(entry, "account");
+		if (strncmp(key, "ip/", 3) == 0 && id &&
+			(idle || !json_is_true(json_object_get(entry, "active"))) &&
+			address_wants_look(key + 3, entry, now))
+			json_object_set_new(ids, id, json_true());
 	}
+	json_object_foreach(ids, key, entry) look_at(rounds, key, addresses_seen);
 	json_decref(ids);
 }
 
@@ -145,6 +191,7 @@ on_time(void *arg, int err, const struct redis_reply *reply)
 	}
 	end_graces(rounds);
 	look_at_switches(rounds);
+	look_at_addresses(rounds, rounds->number++ % IDLE_EVERY == 0);
 }
 
 static void

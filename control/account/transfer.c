@@ -68,7 +68,7 @@ account_export(const struct directory *directory, const char *id)
 
 static const struct kind {
 	const char *list, *prefix, *name;
-	struct field known[5];
+	struct field known[10];
 	int (*check)(struct fault *fault, const char *name, const json_t *member);
 } kinds[] = {
 	{ "users", "user/", "username",
@@ -77,7 +77,9 @@ static const struct kind {
 		check_user },
 	{ "addresses", "ip/", "address",
 		{ { "address", FIELD_TEXT }, { "active", FIELD_SWITCH },
-			{ "created_us", FIELD_NUMBER } },
+			{ "asked_us", FIELD_NUMBER }, { "lapsed", FIELD_SWITCH },
+			{ "used_us", FIELD_NUMBER }, { "lapses_us", FIELD_NUMBER },
+			{ "proof", FIELD_OBJECT }, { "created_us", FIELD_NUMBER } },
 		check_address },
 };
 

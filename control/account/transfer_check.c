@@ -10,6 +10,7 @@
 
 #include "control/account/account_mode.h"
 #include "control/account/accounts_private.h"
+#include "control/account/address_state.h"
 #include "control/account/transfer.h"
 #include "control/account/transfer_private.h"
 #include "shared/account/account.h"
@@ -209,7 +210,7 @@ check_address(struct fault *fault, const char *name, const json_t *address)
 		return fault_set(fault, 400, "active", "true or false");
 	if (!is_time(json_object_get(address, "created_us")))
 		return fault_set(fault, 400, "created_us", "a time in microseconds");
-	return 0;
+	return address_state_check(fault, address);
 }
 
 /* Entries of relay.config */
@@ -319,7 +320,7 @@ check_suspension(struct fault *fault, const char *name, const json_t *suspension
 /* The fields of each kind of entry. */
 static const struct entry_kind {
 	const char *prefix;
-	struct field known[9];
+	struct field known[10];
 	int (*check)(struct fault *fault, const char *name, const json_t *value);
 } entry_kinds[] = {
 	{ OWNER_KEY,
@@ -333,7 +334,10 @@ static const struct entry_kind {
 		check_user_entry },
 	{ "ip/",
 		{ { "version", FIELD_NUMBER }, { "account", FIELD_TEXT },
-			{ "active", FIELD_SWITCH }, { "created_us", FIELD_NUMBER } },
+			{ "active", FIELD_SWITCH }, { "asked_us", FIELD_NUMBER },
+			{ "lapsed", FIELD_SWITCH }, { "used_us", FIELD_NUMBER },
+			{ "lapses_us", FIELD_NUMBER }, { "proof", FIELD_OBJECT },
+			{ "created_us", FIELD_NUMBER } },
 		check_address_entry },
 	{ "token/",
 		{ { "version", FIELD_NUMBER }, { "id", FIELD_TEXT }, { "label", FIELD_TEXT },

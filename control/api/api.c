@@ -17,6 +17,7 @@
 
 #include <event2/buffer.h>
 
+#include "control/api/api_public.h"
 #include "control/domain/domain_check.h"
 #include "control/http/api_private.h"
 #include "control/http/route.h"
@@ -60,6 +61,8 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_DELETE, "accounts/*/users/*", api_account_remove_user, false, "",
 		RIGHT_MANAGE },
 	{ EVHTTP_REQ_POST, "accounts/*/addresses", api_account_add_address, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_POST, "accounts/*/addresses/*/proof", api_address_link, false, "",
+		RIGHT_MANAGE },
 	{ EVHTTP_REQ_DELETE, "accounts/*/addresses/*", api_account_remove_address, false, "",
 		RIGHT_MANAGE },
 	{ EVHTTP_REQ_POST, "accounts/*/domains", api_account_add_domain, true, "", RIGHT_SERVE },
@@ -103,6 +106,7 @@ static const struct route routes[] = {
 		RIGHT_LOOK },
 	{ EVHTTP_REQ_GET, "why", api_why, false, "q " PAGE, RIGHT_LOOK },
 	{ EVHTTP_REQ_GET, "replies/unknown", api_replies_unknown, false, "", RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "ip", api_ip, false, "", RIGHT_PUBLIC },
 	{ EVHTTP_REQ_POST, "rebuild", api_rebuild, false, "take_over", RIGHT_ADMIN },
 	{ EVHTTP_REQ_GET, "openapi.yaml", api_openapi, false, "", RIGHT_PUBLIC },
 };
@@ -203,7 +207,7 @@ on_request(struct evhttp_request *request, void *arg)
 	http_door_take(api->door, request);
 	http_door_client(api->door, request, exchange->client);
 	exchange->secure = http_door_is_secure(api->door, request);
-	if (!may_ask(exchange))
+	if (!may_ask(exchange) || api_public(exchange))
 		return;
 	route = find_route(exchange);
 	if (route && gate_allow(exchange, route) && request_take_query(exchange, route) &&

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/account/account_mode.h"
+#include "control/account/address_state.h"
 #include "control/config/owner_entry.h"
 #include "control/http/api_private.h"
 #include "shared/account/owner.h"
@@ -211,10 +213,22 @@ api_account_remove_user(struct exchange *x)
 void
 api_account_add_address(struct exchange *x)
 {
+	const bool waiting = json_is_true(json_object_get(x->body, "waiting"));
 	struct edit edit = edit_of(x);
 
-	edit_end(x, "address.add", &edit, account_add_address(&edit, x->parameters[0], x->body),
+	edit_end(x, "address.add", &edit,
+		(waiting ? account_ask_address : account_add_address)(
+			&edit, x->parameters[0], x->body),
 		201);
+}
+
+void
+api_address_link(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, "address.link", &edit,
+		account_address_link(&edit, x->parameters[0], x->parameters[1]), 201);
 }
 
 void
@@ -224,6 +238,41 @@ api_account_remove_address(struct exchange *x)
 
 	edit_end(x, "address.remove", &edit,
 		account_remove_address(&edit, x->parameters[0], x->parameters[1]), 200);
+}
+
+void
+api_mode_switch(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, "account.mode.switch", &edit,
+		account_mode_switch(&edit, x->parameters[0], x->body), 200);
+}
+
+void
+api_mode_undo(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, "account.mode.undo", &edit, account_mode_undo(&edit, x->parameters[0]), 200);
+}
+
+void
+api_grace_extend(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, "account.mode.grace-extend", &edit,
+		account_grace_extend(&edit, x->parameters[0]), 200);
+}
+
+void
+api_grace_end(struct exchange *x)
+{
+	struct edit edit = edit_of(x);
+
+	edit_end(x, "account.mode.grace-end", &edit, account_grace_end(&edit, x->parameters[0]),
+		200);
 }
 
 void

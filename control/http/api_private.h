@@ -206,6 +206,8 @@ void api_account_remove_address(struct exchange *exchange);
 void api_account_add_domain(struct exchange *exchange);
 void api_account_remove_domain(struct exchange *exchange);
 void api_domain_check(struct exchange *exchange);
+void api_address_link(struct exchange *exchange);
+void api_ip(struct exchange *exchange);
 void api_mode_switch(struct exchange *exchange);
 void api_mode_undo(struct exchange *exchange);
 void api_grace_extend(struct exchange *exchange);

@@ -44,9 +44,9 @@ struct transaction {
 	uint64_t session; /* id; 0: the session has gone */
 	struct worker *worker;
 	struct arena arena;
-	bool open;   /* MAIL was accepted */
-	bool taken;  /* the limits count it */
-	bool queued; /* queue_put() has it */
+	bool open;             /* MAIL was accepted */
+	bool taken;            /* the limits count it */
+	bool queued;           /* queue_put() has it */
 	enum access_mode mode; /* by what the account is known */
 	struct account *account;
 	Envelope envelope;

@@ -133,7 +133,8 @@ count_accepted(struct transaction *mail)
 	metric_add(stats.accepted, 1);
 	metric_add(stats.bytes, (int64_t)mail->envelope.size);
 	metric_observe_us(stats.latency, clock_mono_us() - mail->dot_us);
-	uses_note(mail->worker->uses, mail->account->id, mail->mode, mail->envelope.credential);
+	uses_note(mail->worker->uses, mail->account->id,
+		mail->mode == ACCESS_IP ? USE_ADDRESS : USE_CREDENTIAL, mail->envelope.credential);
 	send_event(mail);
 }
 

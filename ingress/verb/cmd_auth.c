@@ -115,6 +115,7 @@ auth_succeeded(struct session *session)
 	limits_auth_succeeded(session->worker->limits, &session->client, auth->username);
 	account_unref(session->account);
 	session->account = account_ref(auth->account);
+	uses_note(session->worker->uses, session->account->id, USE_LOGIN, session->client_text);
 	session->known = KNOWN_YES;
 	session_known(session);
 	free(session->credential);

@@ -111,15 +111,18 @@ uses_free(struct uses **uses_ref)
 
 /* The name as in Redis; false when there is no such name. */
 static bool
-name_make(enum access_mode mode, const char *name, char out[NAME_SIZE])
+name_make(enum use_kind kind, const char *name, char out[NAME_SIZE])
 {
 	char network[NET_TEXT_MAX];
 	int length;
 
-	if (mode == ACCESS_IP && account_network_text(name, network) == 0)
-		length = snprintf(out, NAME_SIZE, "ip/%s", network);
-	else
+	if (kind != USE_CREDENTIAL && account_network_text(name, network) < 0)
+		return false;
+	if (kind == USE_CREDENTIAL)
 		length = snprintf(out, NAME_SIZE, "user/%s", name);
+	else
+		length = snprintf(
+			out, NAME_SIZE, "%s/%s", kind == USE_LOGIN ? "from" : "ip", network);
 	for (char *c = out; *c; c++)
 		if (*c >= 'A' && *c <= 'Z') /* as users are looked up */
 			*c = (char)(*c + 32);
@@ -127,14 +130,14 @@ name_make(enum access_mode mode, const char *name, char out[NAME_SIZE])
 }
 
 void
-uses_note(struct uses *uses, const char *account, enum access_mode mode, const char *name)
+uses_note(struct uses *uses, const char *account, enum use_kind kind, const char *name)
 {
 	const size_t account_size = strlen(account) + 1;
 	char key[KEY_SIZE + NAME_SIZE];
 	struct use *use;
 	size_t size;
 
-	if (account_size > KEY_SIZE - 8 || !name_make(mode, name, key + account_size))
+	if (account_size > KEY_SIZE - 8 || !name_make(kind, name, key + account_size))
 		return;
 	memcpy(key, account, account_size);
 	size = account_size + strlen(key + account_size) + 1;

@@ -22,12 +22,16 @@ struct uses;
 struct uses *uses_new(struct loop *loop, struct redis *redis);
 /* Sends the last uses, if Redis is up. Call it before redis_free(). Takes NULL. */
 void uses_free(struct uses **uses);
-/* Mail of the account was accepted now. `name` is the username, or the client's address. On the
- * loop. */
-void uses_note(struct uses *uses, const char *account, enum access_mode mode, const char *name);
+enum use_kind {
+	USE_CREDENTIAL, /* mail was accepted from this user */
+	USE_ADDRESS,    /* mail was accepted from this client, which is known by its address */
+	USE_LOGIN,      /* a user of the account logged in from this address */
+};
+/* Such a use happened now. `name` is the username, or the client's address. On the loop. */
+void uses_note(struct uses *uses, const char *account, enum use_kind kind, const char *name);
 
-/* One callback, as for redis_command(). `times` is {"user/NAME" or "ip/NETWORK": microseconds since
- * 1970}, borrowed; NULL on an error. */
+/* One callback, as for redis_command(). `times` is {"user/NAME", "ip/NETWORK" or "from/NETWORK":
+ * microseconds since 1970}, borrowed; NULL on an error. */
 typedef void (*uses_cb)(void *arg, int err, const json_t *times);
 void uses_read(struct redis *redis, const char *account, uses_cb cb, void *arg);
 

@@ -82,7 +82,7 @@ def test_add_makes_what_is_asked(shout):
     assert shown["limits"] == {"messages_hour": 10, "messages_day": 20, "recipients_hour": 30, "recipients_day": 0}
     assert (shown["name"], shown["contact"], shown["status"], shown["policy"]) == ("Old", "old@a.example", "active",
                                                                                   "strict")
-    assert shown["addresses"] == [{"address": "192.0.2.77", "active": True}]
+    assert shown["addresses"] == [{"address": "192.0.2.77", "active": True, "state": "active"}]
     assert [user["username"] for user in shown["users"]] == [account.made["username"]]
     assert account.login() == 235 and account.post() == 250
     assert account.post("me@more.example", "more.example") == 250

@@ -162,7 +162,7 @@ def test_a_relay_that_is_killed_goes_on_with_the_switch(shout, customer):
     wait_for(lambda: customer.shown()["mode"] == "ip")
     shout.kill()
     shout.restart()
-    assert customer.shown()["grace"]["mode"] == "credentials"
+    wait_for(lambda: customer.shown().get("grace", {}).get("mode") == "credentials")  # shown before it was durable
     wait_for(lambda: customer.by_login()[0] == 250)
 
 
