@@ -272,6 +272,12 @@ def queue():
                   ("min by (sentinel) (shout_redis_sentinel_up{@})", "{{sentinel}}"), limit="red 1:green"),
             graph("Another master", "short", "Connections that went to another Redis master within an hour",
                   (grown("shout_redis_master_changes_total"), "connections"), width=16)]),
+        ("Trace", [
+            graph("Traced", "cps", "Events that control takes for shoutctl trace", (rate("shout_control_trace_events_total"), "events")),
+            graph("Behind", "s", "Age of the last event taken, while there are more to take",
+                  ("max by (instance) (shout_control_trace_behind_seconds{@})", "{{instance}}"), limit="green 600:red"),
+            graph("Not kept", "short", "Within an hour: times that events could not be kept, and were tried again",
+                  (grown("shout_control_trace_failures_total"), "failures"))]),
         ("Embedded queue", [
             graph("Rows", "short", "Rows in the table of waiting and held mail", ("sum by (instance) (shout_queue_rows{@})", "{{instance}}"),
                   width=24)]),
