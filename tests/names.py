@@ -29,12 +29,12 @@ class NameServer:
     """`sites` maps the end of a name to the address of its MX ("" matches all), `hosts` to the name of the latter; what
     ends with a key of `slow` is answered so many seconds late, or, with NEVER, not before release()."""
 
-    def __init__(self, sites, slow=None, hosts=None):
+    def __init__(self, sites, slow=None, hosts=None, at=("127.0.0.1", 0)):
         self.sites, self.slow, self.hosts = sites, slow or {}, hosts or {}
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        self.socket.bind(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self.socket.getsockname()[1]
+        self.socket.bind(at)
+        self.address = "%s:%d" % self.socket.getsockname()
         self.asked = set()  # slow names
         self.released = self.stopped = False
         self.error = 0  # an RCODE for everything instead

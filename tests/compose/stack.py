@@ -59,14 +59,18 @@ def slowly(condition):
 
 
 class Stack:
-    def __init__(self, daemon, file, client=("docker-compose",)):
-        self.daemon, self.file, self.client = daemon, file, client
+    def __init__(self, daemon, file, client=("docker-compose",), directory=docker.COMPOSE, production=False):
+        """`production`: the .env of the directory says all that a demo has from here."""
+        self.daemon, self.file, self.client, self.directory = daemon, file, client, directory
         self.api = "control" if file == "compose.yaml" else "shout01"
-        self.env = {"COMPOSE_PROJECT_NAME": "shout-test", "SHOUT_ADDRESS_1": ADDRESSES[0],
-                    "SHOUT_ADDRESS_2": ADDRESSES[1], "SHOUT_VERSION": docker.VERSION}
+        self.project = "shout" if production else "shout-test"
+        self.env = {"SHOUT_VERSION": docker.VERSION}
+        if not production:
+            self.env |= {"COMPOSE_PROJECT_NAME": self.project, "SHOUT_ADDRESS_1": ADDRESSES[0],
+                         "SHOUT_ADDRESS_2": ADDRESSES[1]}
 
     def compose(self, *words, **options):
-        return self.daemon.run(*self.client, "-f", self.file, *words, cwd=docker.COMPOSE, env=self.env, **options)
+        return self.daemon.run(*self.client, "-f", self.file, *words, cwd=self.directory, env=self.env, **options)
 
     def up(self):
         self.compose("up", "-d")
@@ -78,11 +82,12 @@ class Stack:
     @functools.cache
     def services(self):
         """Those that run for good."""
-        return [one for one in self.compose("config", "--services").split() if one not in ("setup", "topics")]
+        return [one for one in self.compose("config", "--services").split()
+                if one not in ("setup", "topics") + (("sink",) if self.project == "shout" else ())]
 
     def inspect(self, service):
-        found = self.daemon.docker("ps", "-aq", "--filter", "label=com.docker.compose.project=shout-test", "--filter",
-                                   f"label=com.docker.compose.service={service}").split()
+        found = self.daemon.docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={self.project}",
+                                   "--filter", f"label=com.docker.compose.service={service}").split()
         assert len(found) == 1, (service, found)
         return json.loads(self.daemon.docker("inspect", found[0]))[0]
 
