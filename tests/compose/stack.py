@@ -23,6 +23,7 @@ from load import ACCEPTED, UNKNOWN, Load
 ADDRESSES = ("203.0.113.1", "203.0.113.2")  # of shout01 and shout02
 OFFICE, ROAMING = CLIENTS = ("203.0.113.77", "203.0.113.78")
 NAMES = {ADDRESSES[0]: "shout01", ADDRESSES[1]: "shout02"}
+CLIENT = os.environ.get("SHOUT_COMPOSE", "docker-compose")
 UP_S = 900  # a machine may have much else to do
 LOAD = f"load-{os.getpid()}"
 PORTS = {25: "starttls", 587: "starttls", 465: "implicit"}
@@ -59,9 +60,9 @@ def slowly(condition):
 
 
 class Stack:
-    def __init__(self, daemon, file, client=("docker-compose",), directory=docker.COMPOSE, production=False):
+    def __init__(self, daemon, file, directory=docker.COMPOSE, production=False):
         """`production`: the .env of the directory says all that a demo has from here."""
-        self.daemon, self.file, self.client, self.directory = daemon, file, client, directory
+        self.daemon, self.file, self.directory = daemon, file, directory
         self.api = "control" if file == "compose.yaml" else "shout01"
         self.project = "shout" if production else "shout-test"
         self.env = {"SHOUT_VERSION": docker.VERSION}
@@ -70,7 +71,7 @@ class Stack:
                          "SHOUT_ADDRESS_2": ADDRESSES[1]}
 
     def compose(self, *words, **options):
-        return self.daemon.run(*self.client, "-f", self.file, *words, cwd=self.directory, env=self.env, **options)
+        return self.daemon.run(CLIENT, "-f", self.file, *words, cwd=self.directory, env=self.env, **options)
 
     def up(self):
         self.compose("up", "-d")
