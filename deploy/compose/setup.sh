@@ -43,7 +43,7 @@ settings() { # file role [node]: the lines of all roles, and of this one
 	local word text
 	text=$(awk -v role="$2" '/ #@/ && !sub(" #@" role "$", "") { next } 1' /shout.yaml)
 	NODE=${3-} MORE=$(others "${3-}")
-	for word in NODE MORE DOMAIN ROUTE DNS TRUST_ANCHOR ALLOW_NETWORKS PARTITIONS HAPROXY; do
+	for word in NODE MORE DOMAIN HELO ROUTE DNS TRUST_ANCHOR ALLOW_NETWORKS PARTITIONS HAPROXY; do
 		text=${text//"@$word@"/"${!word-}"}
 	done
 	printf '%s\n' "$text" >"/etc/shout/$1.new"
@@ -57,6 +57,7 @@ for node in $nodes; do
 	settings "$node.yaml" ingress "$node"
 done
 settings scanner.yaml scanner
+settings sender.yaml sender
 settings shout.yaml other
 printf 'requirepass %s\n' "$(</etc/shout/redis-password)" >/etc/valkey/password.conf.new
 give /etc/valkey/password.conf

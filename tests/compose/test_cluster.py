@@ -81,6 +81,13 @@ def test_no_container_has_a_right(cluster):
             assert cluster.exec(service, "touch", f"{path}x", check=False) is None, (service, path)
 
 
+def test_each_scanner_and_sender_tells_what_it_has_in_hand(cluster):
+    """Of two with one name and number, the one would overwrite the other's word."""
+    def tellers():
+        return sorted(node["role"] for node in cluster.ctl("queue", "summary")["nodes"])
+    wait_for(slowly(lambda: tellers() == ["scanner", "scanner", "sender", "sender"]))
+
+
 def test_secrets_are_in_files_alone(cluster):
     password = cluster.exec("control", "cat", "/etc/shout/redis-password").strip()
     assert len(password) == 48

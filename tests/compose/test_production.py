@@ -56,9 +56,10 @@ def relay(daemon, tmp_path_factory):
 
 
 def test_nothing_of_the_demo_is_left(relay):
-    said = relay.exec("sender1", "cat", "/etc/shout/shout.yaml")
-    for line in 'route: "mx"', "allow_networks: []", "forward: []", "trust_anchor: ~", "partitions: 12":
-        assert f"  {line}\n" in said, line
+    said = relay.exec("sender1", "cat", "/etc/shout/sender.yaml")
+    for line in ('hostname: "shout01.provider.example"', '  route: "mx"', "  allow_networks: []", "  forward: []",
+                 "  trust_anchor: ~", "  partitions: 12"):
+        assert f"{line}\n" in said, line
     names = relay.daemon.docker("ps", "-a", "--format", "{{.Names}}").split()
     assert len(names) > 15 and not [name for name in names if "sink" in name]
     for name in NAMES.values():
