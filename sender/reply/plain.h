@@ -9,9 +9,9 @@
 #define PLAIN_MAX 1024 /* what is longer is cut */
 
 /* "550-5.1.1 No such\n550 5.1.1 user" and "550 5.1.1 No such 5.1.1 user" become "550 5.1.1 No such
- * user": codes that are said again go, and so do double blanks. Of a mail address only "@" stays: its
- * words say nothing of the reply ("<othello@virus.example>: unknown"). `code` stands before a text that
- * does not begin with one; 0: none. Returns the length. */
+ * user": codes that are said again go, and so do double blanks. Of a mail address only "@" stays:
+ * its words say nothing of the reply ("<othello@virus.example>: unknown"). `code` stands before a
+ * text that does not begin with one; 0: none. Returns the length. */
 size_t plain_reply(char out[PLAIN_MAX], const char *text, int code);
 
 /* The code at the beginning of a plain text; 0: it has none. */

@@ -20,8 +20,10 @@
 #include "ingress/door/familiar.h"
 #include "ingress/door/tally.h"
 #include "ingress/verb/verb.h"
+#include "shared/account/use.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
+#include "shared/redis/redis.h"
 #include "tests/unit/queue_fake.h"
 
 #define ACME                                                                                       \
@@ -71,6 +73,9 @@ setup(void **state)
 	timer_init(&worker.news, worker.loop, on_reap, &worker);
 	worker.scratch = xmalloc(SCRATCH_SIZE);
 	worker.tally = tally_new(&fake.queue);
+	worker.redis = redis_new(
+		worker.loop, &(struct redis_options){ .address = "unix:/nowhere" });
+	worker.uses = uses_new(worker.loop, worker.redis);
 	return 0;
 }
 
@@ -83,6 +88,8 @@ teardown(void **state)
 	wire_list_drop(&worker.wires);
 	session_reap(&worker);
 	tally_free(&worker.tally);
+	uses_free(&worker.uses);
+	redis_free(&worker.redis);
 	mail_event_free(&worker.event);
 	timer_cancel(&worker.reaper);
 	timer_cancel(&worker.news);
