@@ -88,7 +88,7 @@ static const struct manual manuals[] = {
 	{ "account prove-address",
 	  "Makes a link for an address that waits, or has lapsed. Opened on the server with that address, once and within a "
 	  "day, the link makes the address active. A link of before counts no more.",
-	  { "shoutctl account prove-address k3m9x2p7qa --ip 192.0.2.7", "curl -4 https://relay.example:8080/p/k3m9x2p7qa-..." } },
+	  { "shoutctl account prove-address k3m9x2p7qa --ip 192.0.2.7" } },
 	{ "account remove-address", "Takes an address or a network away again.",
 	  { "shoutctl account remove-address k3m9x2p7qa --ip 192.0.2.7" } },
 	{ "account add-user", "Makes one more user; the password is shown this once.",

@@ -462,7 +462,9 @@ def test_openapi_names_every_route_parameter_and_body_and_no_other():
               frozenset(one["name"] for one in parameters(what) if one["in"] == "query"))
              for path, item in described["paths"].items() for method, what in item.items() if method != "parameters"}
     source = (ROOT / "control" / "api" / "api.c").read_text()
-    words = dict(re.findall(r'#define (\w+) "([a-z_ ]+)"', source))
+    words = {}
+    for name, text, more in re.findall(r'#define (\w+) "([a-z_ ]+)"(?: (\w+))?', source):
+        words[name] = f"{text} {words.get(more, '')}"
     rows = re.findall(r'EVHTTP_REQ_(\w+),\s*"([^"]+)",\s*api_\w+,\s*(\w+),\s*([^}]*?),\s*RIGHT_\w+\s*\}', source)
     assert found == {(method, path, body == "true",
                       frozenset(" ".join(words.get(part, part) for part in re.findall(r"\w+", query)).split()))

@@ -101,12 +101,13 @@ def _good_mail_held(relay):
 def _listed(relay):
     rule = relay.hosts["listed"].on("mail", "550 5.7.1 client [192.0.2.1] blocked using zen.spamhaus.org")
     relay.submit("a@listed.example")
-    yield 'provider="listed.example",class="5.7.x"', "zen.spamhaus.org", "listed.example", {"PROVIDER": "listed.example"}
+    yield 'class="dnsbl"', "zen.spamhaus.org", "listed.example", {"PROVIDER": "listed.example"}
     mail = relay.submit("b@listed.example")
     relay.console.look(f"shoutctl queue show {mail}", ["Suspended provider listed.example"])
     assert not told(relay, "bounced", mail)
     relay.hosts["listed"].rules.remove(rule)
     relay.shout.shoutctl("resume", "--provider", "listed.example")
+    relay.shout.shoutctl("queue", "retry", "--provider", "listed.example")
     wait_for(lambda: relay.hosts["listed"].find("b@listed.example"), what="it goes out after all")
 
 

@@ -5,6 +5,7 @@ import base64
 import json
 import re
 import shutil
+import socket
 import smtplib
 import time
 
@@ -27,11 +28,20 @@ def doubt(shout):
     return found[1] if found and status == 503 else None
 
 
+def listens(shout):
+    """The page may be there before the listeners are."""
+    try:
+        socket.create_connection(("127.0.0.1", shout.ports["plain"]), 30).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def second(rig, redis, **options):
     """Another relay on the same Redis, once it has seen whose that is."""
     shout = Shout(rig.path("second"), redis, **options)
     rig.started.append(shout.start(wait=False))
-    wait_for(lambda: doubt(shout), what="the second one doubts")
+    wait_for(lambda: doubt(shout) and listens(shout), what="the second one doubts")
     return shout
 
 
@@ -118,7 +128,7 @@ def test_what_is_taken_over_on_purpose_is_the_new_owners_and_can_be_taken_back(r
     assert hears(first, first.account, sender="a@theirs.example")[1] == 451
     first.stop()  # nothing is in memory then
     first.start(wait=False)
-    wait_for(lambda: doubt(first))
+    wait_for(lambda: doubt(first) and listens(first))
     assert hears_all(first, first.account) <= {451, 454}
 
     assert first.shoutctl("rebuild", "--take-over")["entries"] == 3
@@ -173,7 +183,7 @@ def test_an_empty_state_dir_erases_nothing(redis_own, first):
     first.stop()
     away = first.state_dir.rename(first.directory / "away")
     first.start(wait=False)
-    wait_for(lambda: doubt(first))
+    wait_for(lambda: doubt(first) and listens(first))
     assert "is state_dir mounted?" in doubt(first) and keys(redis_own) == before
     assert hears_all(first, first.account) <= {451, 454}
     first.stop()
