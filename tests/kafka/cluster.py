@@ -80,6 +80,7 @@ class Cluster:
         self.started = time.time()
         self.doubtful = set()     # copies that a kill left out of the ledger
         self.ledger_lost = []     # when Redis forgot
+        self.stood_still = []     # (host name, since, until) of senders whose partitions went elsewhere
         self.ended = []           # (name, status) of those that ended by themselves
         self.lock = threading.Lock()
         self.nodes = {}
@@ -240,6 +241,8 @@ class Cluster:
             return "the ledger was lost"
         if (later.id, later.recipient) in self.doubtful:
             return "in flight at a kill"
+        if any(earlier.helo == host and earlier.begun < until and earlier.ended > since for host, since, until in self.stood_still):
+            return "in flight at a pause"  # it went on afterwards, and its result no longer counted
         if earlier.helo != later.helo and later.begun < earlier.ended + HAND_OVER_S:
             return "in flight at a rebalance"
         return None

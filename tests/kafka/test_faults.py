@@ -103,11 +103,12 @@ def pause_each(run):
 
 
 def pause_a_sender_for_longer_than_its_session(run):
-    node = run.any("sender")
+    node, since = run.any("sender"), time.time()
     with node.paused():
         time.sleep(5)  # the sinks have read what it had sent
         run.cluster.note_in_flight(node)
         time.sleep(45)
+        run.cluster.stood_still.append((node.hostname, since, time.time()))
 
 
 def kill_the_leading_broker(run):
