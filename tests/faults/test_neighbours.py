@@ -218,7 +218,7 @@ def test_several_accounts_with_slow_domains_leave_room(street, tell, count):
 # Each address has as many at a time; and what a flood has to have got done, to be one.
 CROWDS = {
     "idle": ({"each": 100}, "connected", 1000),
-    "auth": ({"each": 10}, "535", 500),
+    "auth": ({"each": 10}, "535", 250),
     "handshakes": ({"each": 2}, "shaken", 100),
     "half_handshakes": ({"each": 20}, "connected", 500),
     "drip": ({"each": 20}, "connected", 500),
