@@ -100,20 +100,6 @@ exchange_author(struct exchange *exchange)
 		.client = exchange->client };
 }
 
-/* Whether the word is among the words of the text. */
-static bool
-is_in(const char *words, const char *word)
-{
-	const size_t length = strlen(word);
-
-	for (size_t size; *words; words += size, words += *words == ' ') {
-		size = strcspn(words, " ");
-		if (size == length && memcmp(words, word, length) == 0)
-			return true;
-	}
-	return false;
-}
-
 bool
 request_take_query(struct exchange *exchange, const struct route *route)
 {
@@ -126,7 +112,7 @@ request_take_query(struct exchange *exchange, const struct route *route)
 		return false;
 	}
 	for (pair = exchange->query.tqh_first; pair && !wrong; pair = pair->next.tqe_next) {
-		if (!is_in(route->query, pair->key))
+		if (!text_has_word(route->query, pair->key, strlen(pair->key)))
 			wrong = "there is no such parameter";
 		else if (!*pair->value)
 			wrong = "a value is needed";

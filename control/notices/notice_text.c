@@ -26,19 +26,6 @@ struct check {
 };
 
 static bool
-is_among(const char *names, const char *name, size_t length)
-{
-	for (; *names; names += strspn(names, " ")) {
-		const size_t one = strcspn(names, " ");
-
-		if (one == length && memcmp(names, name, length) == 0)
-			return true;
-		names += one;
-	}
-	return false;
-}
-
-static bool
 wrong(const struct check *check, const char *before, const char *text, size_t length,
 	const char *after)
 {
@@ -59,7 +46,7 @@ check_sign(struct check *check, const char **at, const char *end)
 		length = strspn(*at, NAME_SIGNS);
 		if (*at + length >= end || (*at)[length] != '}')
 			return wrong(check, "\"", sign, length + 1, "\" is no {NAME}");
-		if (!is_among(check->names, *at, length))
+		if (!text_has_word(check->names, *at, length))
 			return wrong(check, "this mail knows no {", *at, length, "}");
 		*at += length + 1;
 	} else if (*sign == '}' || (*sign == '[' && check->open) ||

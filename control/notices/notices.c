@@ -379,14 +379,6 @@ on_put(void *arg, int err)
 	free(mail);
 }
 
-static bool
-is_mailbox(const char *text)
-{
-	struct address address;
-
-	return text && address_parse(text, strlen(text), &address) == 0 && address.domain;
-}
-
 void
 notice_send(struct notices *notices, const char *key, const json_t *account,
 	const struct notice_value *values, notice_cb cb, void *arg)
@@ -394,7 +386,7 @@ notice_send(struct notices *notices, const char *key, const json_t *account,
 	const size_t kind = kind_index(key);
 	struct mail *mail;
 
-	if (!is_mailbox(json_text(account, "contact"))) {
+	if (!address_is_mailbox(json_text(account, "contact"))) {
 		cb(arg, -EDESTADDRREQ);
 		return;
 	}

@@ -128,3 +128,14 @@ text_order(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
+
+bool
+text_has_word(const char *words, const char *word, size_t length)
+{
+	for (size_t size; *words; words += size, words += *words == ' ') {
+		size = strcspn(words, " ");
+		if (size == length && memcmp(words, word, length) == 0)
+			return true;
+	}
+	return false;
+}

@@ -71,6 +71,9 @@ void text_copy(char *out, size_t size, const char *text);
 /* For qsort() of an array of texts. */
 int text_order(const void *a, const void *b);
 
+/* Whether the (pointer, length) word is among the words of the text, with blanks between. */
+bool text_has_word(const char *words, const char *word, size_t length);
+
 /* Whether the (pointer, length) text is `word`, in any case. */
 bool text_is(const char *text, size_t length, const char *word);
 

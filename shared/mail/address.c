@@ -207,6 +207,14 @@ bracketed_parse(const char *text, size_t length, struct address *out)
 	return address_parse(text + route, length - (size_t)route, out);
 }
 
+bool
+address_is_mailbox(const char *text)
+{
+	struct address address;
+
+	return text && address_parse(text, strlen(text), &address) == 0 && address.domain;
+}
+
 long
 address_parse_path(const char *text, size_t length, struct address *out)
 {

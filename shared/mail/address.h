@@ -28,6 +28,8 @@ struct address {
  * does: RFC 5321 does not allow the dot, and the next hop may refuse it.
  */
 int address_parse(const char *text, size_t length, struct address *out);
+/* Whether the text is a mailbox with a domain, to which mail of ours can go. Takes NULL. */
+bool address_is_mailbox(const char *text);
 
 /*
  * The path of MAIL FROM: and RCPT TO:, from the first byte after the colon: optional blanks,

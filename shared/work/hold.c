@@ -220,14 +220,6 @@ is_originator(const struct account *account, const char *mail_from)
 }
 
 static bool
-is_mailbox(const char *text)
-{
-	struct address address;
-
-	return address_parse(text, strlen(text), &address) == 0 && address.domain;
-}
-
-static bool
 is_same(const char *one, const char *other)
 {
 	struct address a, b;
@@ -248,7 +240,7 @@ put_notices(struct told *told)
 	const char *from = told->envelope->mail_from;
 
 	told->pending = 1;
-	if (is_mailbox(account->contact))
+	if (address_is_mailbox(account->contact))
 		put_notice(told, account->contact);
 	if (!is_same(from, account->contact) && is_originator(account, from))
 		put_notice(told, from);
@@ -276,14 +268,14 @@ gather(struct told *told)
 	const char *contact = told->account->contact, *from = told->envelope->mail_from;
 	char id[ID_TEXT_SIZE], *entry;
 
-	if (!is_mailbox(contact) && !is_originator(told->account, from)) {
+	if (!address_is_mailbox(contact) && !is_originator(told->account, from)) {
 		told_end(told, 0);
 		return;
 	}
 	id_format(told->envelope->id.data, id);
 	entry = notice_entry(&notice);
-	gather_add(told->hold->gather, is_mailbox(contact) ? contact : from, id, entry, on_gathered,
-		told);
+	gather_add(told->hold->gather, address_is_mailbox(contact) ? contact : from, id, entry,
+		on_gathered, told);
 	free(entry);
 }
 
