@@ -15,45 +15,19 @@
 #include "control/config/directory.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
+#include "tests/unit/control/account/edit_rig.h"
 
 #define DAY_US (UINT64_C(24) * 3600 * 1000000)
 #define SECOND_US UINT64_C(1000000)
 
-static struct directory *directory;
-static const struct config config;
-static struct edit edit;
 static char id[16];
-
-static void
-forget(void)
-{
-	json_decref(edit.changes);
-	json_decref(edit.reply);
-	memset(&edit, 0, sizeof edit);
-	edit.config = &config;
-	edit.directory = directory;
-}
 
 static int
 applied(int err)
 {
-	const char *key;
-	json_t *value;
-
-	if (err)
-		return err;
-	json_object_foreach(edit.changes, key, value)
-		directory_set(directory, key, json_is_null(value) ? NULL : json_incref(value));
-	return 0;
-}
-
-static json_t *
-parsed(const char *text)
-{
-	json_t *value = json_loads(text, 0, NULL);
-
-	assert_non_null(value);
-	return value;
+	if (!err)
+		apply();
+	return err;
 }
 
 /* Status 0: done; else the refusal's. */

@@ -16,6 +16,7 @@
 #include "control/config/directory.h"
 #include "control/config/plan.h"
 #include "shared/config/config.h"
+#include "tests/unit/control/account/edit_rig.h"
 
 static char small[] = "small", bare[] = "bare";
 static char first[] = "Shout01.relay.example", second[] = "shout02.relay.example";
@@ -28,19 +29,6 @@ static struct plan_config plans[] = {
 		.messages_day = 400 },
 	{ .name = bare, .messages_day = 3 },
 };
-static struct config config;
-static struct directory *directory;
-static struct edit edit;
-
-static void
-forget(void)
-{
-	json_decref(edit.changes);
-	json_decref(edit.reply);
-	memset(&edit, 0, sizeof edit);
-	edit.config = &config;
-	edit.directory = directory;
-}
 
 static int
 setup(void **state)
@@ -63,16 +51,6 @@ teardown(void **state)
 	forget();
 	directory_free(&directory);
 	return 0;
-}
-
-static void
-apply(void)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(edit.changes, key, value)
-		directory_set(directory, key, json_is_null(value) ? NULL : json_incref(value));
 }
 
 static int

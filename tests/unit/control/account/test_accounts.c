@@ -14,42 +14,11 @@
 #include "control/config/directory.h"
 #include "shared/account/scram.h"
 #include "shared/config/config.h"
+#include "tests/unit/control/account/edit_rig.h"
 
 static struct config config = {
 	.limits.defaults = { .messages_hour = 1000, .messages_day = 7 },
 };
-static struct directory *directory;
-static struct edit edit;
-
-static void
-forget(void)
-{
-	json_decref(edit.changes);
-	json_decref(edit.reply);
-	memset(&edit, 0, sizeof edit);
-	edit.directory = directory;
-	edit.config = &config;
-}
-
-static json_t *
-parsed(const char *text)
-{
-	json_t *value = json_loads(text, 0, NULL);
-
-	assert_non_null(value);
-	return value;
-}
-
-/* What the API does once the changes are durable. */
-static void
-apply(void)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(edit.changes, key, value)
-		directory_set(directory, key, json_is_null(value) ? NULL : json_incref(value));
-}
 
 typedef int (*edit_fn)(struct edit *edit, const char *id, const json_t *body);
 

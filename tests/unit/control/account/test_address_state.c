@@ -16,35 +16,19 @@
 #include "control/config/directory.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
+#include "tests/unit/control/account/edit_rig.h"
 
 #define DAY_US (UINT64_C(24) * 3600 * 1000000)
 
-static struct directory *directory;
-static struct config config;
-static struct edit edit;
 static char ours[16], theirs[16];
-
-static void
-forget(void)
-{
-	json_decref(edit.changes);
-	json_decref(edit.reply);
-	memset(&edit, 0, sizeof edit);
-	edit.directory = directory;
-	edit.config = &config;
-}
 
 /* 0: done; else the refusal's status. */
 static int
 applied(int err)
 {
-	const char *key;
-	json_t *value;
-
 	if (err)
 		return edit.fault.status;
-	json_object_foreach(edit.changes, key, value)
-		directory_set(directory, key, json_is_null(value) ? NULL : json_incref(value));
+	apply();
 	return 0;
 }
 
