@@ -115,7 +115,7 @@ $(LIB): $(OBJS)
 	rm -f $@
 	ar rcs $@ $^
 
-$(B)/shoutctl: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/ctl/*.c))
+$(B)/shoutctl: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/ctl/*.c cmd/ctl/*/*.c))
 $(B)/shout: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/check/*.c))
 $(B)/shoutctl: LDLIBS += $(shell pkg-config --libs libcurl)
 $(PROGS): $(B)/%: $(B)/cmd/%.o $(LIB)
@@ -342,4 +342,4 @@ help:
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $(wildcard $(B)/cmd/*.d $(B)/cmd/ctl/*.d $(B)/cmd/check/*.d) $(UNIT:=.d) $(wildcard $(B)/tests/fuzz/*.d)
+-include $(OBJS:.o=.d) $(wildcard $(B)/cmd/*.d $(B)/cmd/ctl/*.d $(B)/cmd/ctl/*/*.d $(B)/cmd/check/*.d) $(UNIT:=.d) $(wildcard $(B)/tests/fuzz/*.d)

@@ -18,6 +18,7 @@
 #include <event2/buffer.h>
 
 #include "control/api/api_public.h"
+#include "control/api/routes.h"
 #include "control/domain/domain_check.h"
 #include "control/http/api_private.h"
 #include "control/http/route.h"
@@ -30,86 +31,8 @@
 #include "shared/http/http_scan.h"
 #include "shared/process/descriptors.h"
 
-#define PREFIX "/api/v1/"
 #define HEAD_MAX (16 * 1024)
 #define DEADLINE_S 30
-
-#define PAGE "limit after"
-#define TRACED "recipient sender domain id message_id state class credential since until " PAGE
-#define FILTERS "id site provider account credential egress_ip"
-
-/* A parameter that the route does not name is refused, and so is a body where none is taken:
- * ignored, it would be a wish that is granted and not done. */
-static const struct route routes[] = {
-	{ EVHTTP_REQ_POST, "accounts", api_accounts_create, true, "", RIGHT_SERVE },
-	{ EVHTTP_REQ_GET, "accounts", api_accounts_list, false, "deleted " PAGE, RIGHT_LOOK },
-	{ EVHTTP_REQ_GET, "accounts/*", api_account_get, false, "", RIGHT_READ },
-	{ EVHTTP_REQ_PATCH, "accounts/*", api_account_change, true, "", RIGHT_SERVE },
-	{ EVHTTP_REQ_DELETE, "accounts/*", api_account_delete, false, "bounce now",
-		RIGHT_POSTMASTER },
-	{ EVHTTP_REQ_PUT, "accounts/*/mailboxes", api_account_mailboxes, true, "", RIGHT_MANAGE },
-	{ EVHTTP_REQ_POST, "accounts/*/restore", api_account_restore, false, "", RIGHT_POSTMASTER },
-	{ EVHTTP_REQ_POST, "accounts/*/enable", api_account_enable, false, "", RIGHT_SERVE },
-	{ EVHTTP_REQ_POST, "accounts/*/disable", api_account_disable, false, "", RIGHT_SERVE },
-	{ EVHTTP_REQ_PUT, "accounts/*/mode", api_mode_switch, true, "", RIGHT_SERVE },
-	{ EVHTTP_REQ_DELETE, "accounts/*/mode", api_mode_undo, false, "", RIGHT_MANAGE },
-	{ EVHTTP_REQ_PATCH, "accounts/*/mode/grace", api_grace_extend, false, "", RIGHT_MANAGE },
-	{ EVHTTP_REQ_DELETE, "accounts/*/mode/grace", api_grace_end, false, "", RIGHT_MANAGE },
-	{ EVHTTP_REQ_POST, "accounts/*/password", api_account_password, true, "", RIGHT_MANAGE },
-	{ EVHTTP_REQ_POST, "accounts/*/mails/*", api_account_mail, true, "", RIGHT_SERVE },
-	{ EVHTTP_REQ_POST, "accounts/*/users", api_account_add_user, true, "", RIGHT_MANAGE },
-	{ EVHTTP_REQ_DELETE, "accounts/*/users/*", api_account_remove_user, false, "",
-		RIGHT_MANAGE },
-	{ EVHTTP_REQ_POST, "accounts/*/addresses", api_account_add_address, true, "", RIGHT_SERVE },
-	{ EVHTTP_REQ_POST, "accounts/*/addresses/*/proof", api_address_link, false, "",
-		RIGHT_MANAGE },
-	{ EVHTTP_REQ_DELETE, "accounts/*/addresses/*", api_account_remove_address, false, "",
-		RIGHT_MANAGE },
-	{ EVHTTP_REQ_POST, "accounts/*/domains", api_account_add_domain, true, "", RIGHT_SERVE },
-	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*", api_account_remove_domain, false, "",
-		RIGHT_MANAGE },
-	{ EVHTTP_REQ_POST, "accounts/*/domains/*/check", api_domain_check, false, "",
-		RIGHT_MANAGE },
-	{ EVHTTP_REQ_GET, "accounts/*/tokens", api_account_tokens_list, false, PAGE, RIGHT_OWN },
-	{ EVHTTP_REQ_POST, "accounts/*/tokens", api_account_tokens_add, true, "", RIGHT_OWN },
-	{ EVHTTP_REQ_DELETE, "accounts/*/tokens/*", api_account_tokens_remove, false, "",
-		RIGHT_OWN },
-	{ EVHTTP_REQ_GET, "tokens", api_tokens_list, false, PAGE, RIGHT_ADMIN },
-	{ EVHTTP_REQ_POST, "tokens", api_tokens_add, true, "", RIGHT_ADMIN },
-	{ EVHTTP_REQ_DELETE, "tokens/*", api_tokens_remove, false, "", RIGHT_ADMIN },
-	{ EVHTTP_REQ_GET, "accounts/*/export", api_account_export, false, "", RIGHT_ADMIN },
-	{ EVHTTP_REQ_GET, "accounts/*/messages", api_account_messages, false, TRACED, RIGHT_TRACE },
-	{ EVHTTP_REQ_GET, "accounts/*/messages/*", api_account_message, false, "", RIGHT_TRACE },
-	{ EVHTTP_REQ_GET, "messages", api_messages, false, "account " TRACED, RIGHT_LOOK },
-	{ EVHTTP_REQ_GET, "messages/*", api_message, false, "", RIGHT_LOOK },
-	{ EVHTTP_REQ_GET, "open", api_open, false, "account older " PAGE, RIGHT_LOOK },
-	{ EVHTTP_REQ_GET, "export", api_export, false, PAGE, RIGHT_ADMIN },
-	{ EVHTTP_REQ_POST, "import", api_import, true, "", RIGHT_ADMIN },
-	{ EVHTTP_REQ_GET, "backup", api_backup, false, "", RIGHT_ADMIN },
-	{ EVHTTP_REQ_POST, "restore", api_restore, true, "", RIGHT_ADMIN },
-	{ EVHTTP_REQ_GET, "queue", api_queue_list, false, FILTERS " domain state " PAGE,
-		RIGHT_LOOK },
-	{ EVHTTP_REQ_GET, "queue/summary", api_queue_summary, false, FILTERS " domain by limit",
-		RIGHT_LOOK },
-	{ EVHTTP_REQ_GET, "queue/bad", api_bad_list, false, PAGE, RIGHT_LOOK },
-	{ EVHTTP_REQ_GET, "queue/bad/*", api_bad_get, false, "", RIGHT_POSTMASTER },
-	{ EVHTTP_REQ_DELETE, "queue/bad/*", api_bad_remove, false, "", RIGHT_POSTMASTER },
-	{ EVHTTP_REQ_GET, "queue/*", api_queue_get, false, "", RIGHT_LOOK },
-	{ EVHTTP_REQ_GET, "rules", api_rules_list, false, PAGE, RIGHT_LOOK },
-	{ EVHTTP_REQ_POST, "rules", api_rules_create, true, "", RIGHT_POSTMASTER },
-	{ EVHTTP_REQ_GET, "suspensions", api_suspensions_list, false, PAGE, RIGHT_LOOK },
-	{ EVHTTP_REQ_POST, "suspensions", api_suspensions_create, true, "", RIGHT_POSTMASTER },
-	{ EVHTTP_REQ_DELETE, "suspensions", api_suspensions_remove, false,
-		FILTERS " recipient_domain dry_run", RIGHT_POSTMASTER },
-	{ EVHTTP_REQ_GET, "events", api_events, false,
-		"id event account username client from to domain since until wait " PAGE,
-		RIGHT_LOOK },
-	{ EVHTTP_REQ_GET, "why", api_why, false, "q " PAGE, RIGHT_LOOK },
-	{ EVHTTP_REQ_GET, "replies/unknown", api_replies_unknown, false, "", RIGHT_LOOK },
-	{ EVHTTP_REQ_GET, "ip", api_ip, false, "", RIGHT_PUBLIC },
-	{ EVHTTP_REQ_POST, "rebuild", api_rebuild, false, "take_over", RIGHT_ADMIN },
-	{ EVHTTP_REQ_GET, "openapi.yaml", api_openapi, false, "", RIGHT_PUBLIC },
-};
 
 /* Requests */
 
@@ -144,24 +67,6 @@ may_ask(struct exchange *exchange)
 	return false;
 }
 
-/* The request's path without the API's prefix; NULL: it has another prefix. */
-static const char *
-path_of(const char *path)
-{
-	const size_t length = sizeof PREFIX - 1;
-
-	return path && strncmp(path, PREFIX, length) == 0 ? path + length : NULL;
-}
-
-static void
-find(const char *path, enum evhttp_cmd_type method, struct route_match *match_out)
-{
-	*match_out = (struct route_match){ 0 };
-	if (path_of(path))
-		route_find(
-			routes, sizeof routes / sizeof *routes, path_of(path), method, match_out);
-}
-
 /* Refuses a path that does not exist, or not with this method. */
 static void
 refuse_path(struct exchange *exchange, const char *allowed)
@@ -183,7 +88,7 @@ find_route(struct exchange *exchange)
 {
 	struct route_match match;
 
-	find(evhttp_uri_get_path(evhttp_request_get_evhttp_uri(exchange->request)),
+	routes_find(evhttp_uri_get_path(evhttp_request_get_evhttp_uri(exchange->request)),
 		evhttp_request_get_command(exchange->request), &match);
 	memcpy(exchange->parameters, match.parameters, sizeof match.parameters);
 	if (!gate_identify(exchange, match.route))
@@ -225,7 +130,7 @@ allow(const char *target, char *out, size_t size)
 	struct route_match match = { 0 };
 
 	if (uri)
-		find(evhttp_uri_get_path(uri), EVHTTP_REQ_OPTIONS, &match);
+		routes_find(evhttp_uri_get_path(uri), EVHTTP_REQ_OPTIONS, &match);
 	snprintf(out, size, "%s", match.allow);
 	if (uri)
 		evhttp_uri_free(uri);
@@ -306,6 +211,7 @@ api_new(const struct config *config, int fd, struct tls_server *tls, struct queu
 	*api = (struct api){ .config = config,
 		.queue = queue,
 		.trace = trace,
+		.reply_changed = reply_with_mails,
 		.egress = config->sender.egress,
 		.rows = rows_open(queue, ROWS_ALL, NULL, NULL, NULL),
 		.loop = loop,

@@ -3,8 +3,8 @@
  */
 #include <string.h>
 
-#include "control/api/entries.h"
 #include "control/http/api_private.h"
+#include "control/http/entries.h"
 #include "control/people/tokens.h"
 #include "shared/base/json_text.h"
 #include "shared/base/loop.h"

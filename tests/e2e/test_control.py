@@ -461,7 +461,7 @@ def test_openapi_names_every_route_parameter_and_body_and_no_other():
     found = {(method.upper(), re.sub(r"\{\w+\}", "*", path.strip("/")), "requestBody" in what,
               frozenset(one["name"] for one in parameters(what) if one["in"] == "query"))
              for path, item in described["paths"].items() for method, what in item.items() if method != "parameters"}
-    source = (ROOT / "control" / "api" / "api.c").read_text()
+    source = (ROOT / "control" / "api" / "routes.c").read_text()
     words = {}
     for name, text, more in re.findall(r'#define (\w+) "([a-z_ ]+)"(?: (\w+))?', source):
         words[name] = f"{text} {words.get(more, '')}"

@@ -11,10 +11,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "control/api/mail_shown.h"
 #include "control/http/api_private.h"
 #include "control/look/event_pick.h"
 #include "control/look/newest.h"
+#include "control/queue/mail_shown.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/net.h"

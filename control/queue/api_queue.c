@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api/listing.h"
 #include "control/http/api_private.h"
+#include "control/queue/listing.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 

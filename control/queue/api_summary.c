@@ -13,9 +13,9 @@
 
 #include <uthash.h>
 
-#include "control/api/listing.h"
 #include "control/http/api_private.h"
 #include "control/look/json_from.h"
+#include "control/queue/listing.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/named.h"

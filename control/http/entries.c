@@ -3,7 +3,7 @@
  *
  * api_rules -> [entries] -> directory, page
  */
-#include "control/api/entries.h"
+#include "control/http/entries.h"
 
 #include <stdlib.h>
 #include <string.h>

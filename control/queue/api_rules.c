@@ -14,10 +14,10 @@
 #include <event2/http.h>
 #include <openssl/evp.h>
 
-#include "control/api/entries.h"
-#include "control/api/match.h"
 #include "control/http/api_private.h"
+#include "control/http/entries.h"
 #include "control/look/json_from.h"
+#include "control/queue/match.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"

@@ -3,7 +3,7 @@
  *
  * queue (records, rows), inflight, suspensions -> [mail_shown] -> api_queue, api_summary, api_why
  */
-#include "control/api/mail_shown.h"
+#include "control/queue/mail_shown.h"
 
 #include <stdio.h>
 #include <stdlib.h>

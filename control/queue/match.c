@@ -6,7 +6,7 @@
  * Reads mail in the order of its flow, so that a message that moves on meanwhile is not missed. A
  * message that is seen twice counts once. On the worker.
  */
-#include "control/api/match.h"
+#include "control/queue/match.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  *
  * queue (topics, rows) -> [listing] -> api_queue
  */
-#include "control/api/listing.h"
+#include "control/queue/listing.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -15,9 +15,9 @@
 
 #include <jansson.h>
 
-#include "control/api/mail_shown.h"
 #include "control/http/api_private.h"
 #include "control/look/seen.h"
+#include "control/queue/mail_shown.h"
 #include "shared/mail/selector.h"
 
 #define LISTING_EXAMINE_MAX 200000

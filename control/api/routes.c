@@ -1,0 +1,89 @@
+/*
+ * routes.c - the table of the API: method, path, handler, whether a body may be sent, the names of
+ * the parameters, and the right that the caller must have.
+ */
+#include "control/api/routes.h"
+
+#include <string.h>
+
+#include "control/http/api_private.h"
+
+#define PREFIX "/api/v1/"
+
+#define PAGE "limit after"
+#define TRACED "recipient sender domain id message_id state class credential since until " PAGE
+#define FILTERS "id site provider account credential egress_ip"
+
+/* A parameter that the route does not name is refused, and so is a body where none is taken:
+ * ignored, it would be a wish that is granted and not done. */
+/* clang-format off */
+static const struct route routes[] = {
+	{ EVHTTP_REQ_POST, "accounts", api_accounts_create, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_GET, "accounts", api_accounts_list, false, "deleted " PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "accounts/*", api_account_get, false, "", RIGHT_READ },
+	{ EVHTTP_REQ_PATCH, "accounts/*", api_account_change, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_DELETE, "accounts/*", api_account_delete, false, "bounce now", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_PUT, "accounts/*/mailboxes", api_account_mailboxes, true, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_POST, "accounts/*/restore", api_account_restore, false, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_POST, "accounts/*/enable", api_account_enable, false, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_POST, "accounts/*/disable", api_account_disable, false, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_PUT, "accounts/*/mode", api_mode_switch, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_DELETE, "accounts/*/mode", api_mode_undo, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_PATCH, "accounts/*/mode/grace", api_grace_extend, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_DELETE, "accounts/*/mode/grace", api_grace_end, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_POST, "accounts/*/password", api_account_password, true, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_POST, "accounts/*/mails/*", api_account_mail, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_POST, "accounts/*/users", api_account_add_user, true, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_DELETE, "accounts/*/users/*", api_account_remove_user, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_POST, "accounts/*/addresses", api_account_add_address, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_POST, "accounts/*/addresses/*/proof", api_address_link, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_DELETE, "accounts/*/addresses/*", api_account_remove_address, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_POST, "accounts/*/domains", api_account_add_domain, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*", api_account_remove_domain, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_POST, "accounts/*/domains/*/check", api_domain_check, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_GET, "accounts/*/tokens", api_account_tokens_list, false, PAGE, RIGHT_OWN },
+	{ EVHTTP_REQ_POST, "accounts/*/tokens", api_account_tokens_add, true, "", RIGHT_OWN },
+	{ EVHTTP_REQ_DELETE, "accounts/*/tokens/*", api_account_tokens_remove, false, "", RIGHT_OWN },
+	{ EVHTTP_REQ_GET, "tokens", api_tokens_list, false, PAGE, RIGHT_ADMIN },
+	{ EVHTTP_REQ_POST, "tokens", api_tokens_add, true, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_DELETE, "tokens/*", api_tokens_remove, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "accounts/*/export", api_account_export, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "accounts/*/messages", api_account_messages, false, TRACED, RIGHT_TRACE },
+	{ EVHTTP_REQ_GET, "accounts/*/messages/*", api_account_message, false, "", RIGHT_TRACE },
+	{ EVHTTP_REQ_GET, "messages", api_messages, false, "account " TRACED, RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "messages/*", api_message, false, "", RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "open", api_open, false, "account older " PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "export", api_export, false, PAGE, RIGHT_ADMIN },
+	{ EVHTTP_REQ_POST, "import", api_import, true, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "backup", api_backup, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_POST, "restore", api_restore, true, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "queue", api_queue_list, false, FILTERS " domain state " PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "queue/summary", api_queue_summary, false, FILTERS " domain by limit", RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "queue/bad", api_bad_list, false, PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "queue/bad/*", api_bad_get, false, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_DELETE, "queue/bad/*", api_bad_remove, false, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_GET, "queue/*", api_queue_get, false, "", RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "rules", api_rules_list, false, PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_POST, "rules", api_rules_create, true, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_GET, "suspensions", api_suspensions_list, false, PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_POST, "suspensions", api_suspensions_create, true, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_DELETE, "suspensions", api_suspensions_remove, false, FILTERS " recipient_domain dry_run", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_GET, "events", api_events, false, "id event account username client from to domain since until wait " PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "why", api_why, false, "q " PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "replies/unknown", api_replies_unknown, false, "", RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "ip", api_ip, false, "", RIGHT_PUBLIC },
+	{ EVHTTP_REQ_POST, "rebuild", api_rebuild, false, "take_over", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "openapi.yaml", api_openapi, false, "", RIGHT_PUBLIC },
+};
+/* clang-format on */
+
+void
+routes_find(const char *path, enum evhttp_cmd_type method, struct route_match *match_out)
+{
+	const size_t prefix = sizeof PREFIX - 1;
+
+	*match_out = (struct route_match){ 0 };
+	if (path && strncmp(path, PREFIX, prefix) == 0)
+		route_find(
+			routes, sizeof routes / sizeof *routes, path + prefix, method, match_out);
+}

@@ -1,0 +1,13 @@
+/*
+ * routes.h - what the API can be asked.
+ */
+#ifndef CONTROL_ROUTES_H
+#define CONTROL_ROUTES_H
+
+#include "control/http/route.h"
+
+/* Finds the route of a request's path, as it came; the caller frees match_out->parameters
+ * (route.h). A path that is not below /api/v1/ has none. */
+void routes_find(const char *path, enum evhttp_cmd_type method, struct route_match *match_out);
+
+#endif

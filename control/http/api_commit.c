@@ -1,0 +1,83 @@
+/*
+ * api_commit.c - a change that a request asks for, from its entries to the reply.
+ *
+ * handler -> [api_commit] -> commit -> relay.config -> Redis -> reply
+ *
+ * A change counts once it is durable. When Redis does not answer, the reply only says "applied":
+ * false, and the applier catches up.
+ */
+#include <stdlib.h>
+
+#include "control/config/owner_entry.h"
+#include "control/http/api_private.h"
+#include "shared/account/owner.h"
+#include "shared/base/log.h"
+
+/* A change on its way to the reply. */
+struct pending {
+	struct exchange *exchange;
+	const char *what;
+	json_t *reply;
+	int status;
+};
+
+static void
+on_committed(void *arg, int err, int applied_err)
+{
+	struct pending pending = *(struct pending *)arg;
+
+	free(arg);
+	if (err) {
+		json_decref(pending.reply);
+		reply_not_taken(pending.exchange, err);
+		return;
+	}
+	if (applied_err)
+		json_object_set_new(pending.reply, "applied", json_false());
+	pending.exchange->api->reply_changed(
+		pending.exchange, pending.what, pending.status, pending.reply);
+}
+
+void
+commit_shown(struct exchange *x, const char *what, int status, json_t *changes, json_t *reply,
+	json_t *shown)
+{
+	const struct change change = {
+		.what = what, .author = exchange_author(x), .entries = changes, .shown = shown
+	};
+	struct pending *pending = xmalloc(sizeof *pending);
+
+	*pending = (struct pending){ x, what, reply, status };
+	commit_begin(x->api->commits, &change, on_committed, pending);
+}
+
+void
+commit_start(struct exchange *x, const char *what, int status, json_t *changes, json_t *reply)
+{
+	commit_shown(x, what, status, changes, reply, NULL);
+}
+
+void
+edit_end(struct exchange *exchange, const char *what, struct edit *edit, int err, int status)
+{
+	const char *doubt = applier_doubt(exchange->api->applier);
+
+	if (doubt)
+		err = fault_set(&edit->fault, 503, "", "%s", doubt);
+	if (!err) {
+		if (!*directory_owner(edit->directory))
+			json_object_set_new(edit->changes, OWNER_KEY, owner_entry_new());
+		commit_start(exchange, what, status, edit->changes, edit->reply);
+		return;
+	}
+	json_decref(edit->changes);
+	json_decref(edit->reply);
+	reply_fault(exchange, &edit->fault);
+}
+
+struct edit
+edit_of(const struct exchange *exchange)
+{
+	return (struct edit){ .config = exchange->api->config,
+		.directory = exchange->api->directory };
+}
