@@ -15,6 +15,7 @@
 #include "control/config/applier.h"
 #include "control/config/commit.h"
 #include "control/config/directory.h"
+#include "control/leader/leader.h"
 #include "control/trace/trace.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -31,6 +32,7 @@ static struct {
 	struct loop *loop, *worker;
 	struct redis *redis;
 	struct directory *directory;
+	struct leader *leader;
 	struct applier *applier;
 	struct commits *commits;
 	struct prune *prune;
@@ -47,6 +49,7 @@ static void
 on_loaded(void *arg)
 {
 	(void)arg;
+	leader_start(control.leader);
 	commits_start(control.commits);
 	prune_start(control.prune);
 	rounds_start(control.rounds);
@@ -73,6 +76,7 @@ control_free(void)
 {
 	loop_free(&control.worker);
 	redis_free(&control.redis); /* ends the questions that the applier waits for */
+	leader_free(&control.leader);
 	api_free(&control.api);
 	tls_server_free(&control.tls);
 	trace_stop(&control.trace);
@@ -116,13 +120,16 @@ control_start(const struct config *config, struct queue *queue)
 	control.worker = loop_new("control-reads");
 	control.directory = directory_new();
 	control.redis = redis_open(control.loop, config);
+	control.leader = leader_new(control.loop, control.redis, control.directory,
+		&(struct leader_options){
+			config->hostname, config->queue.backend == BACKEND_LMDB, 0 });
 	control.applier = applier_new(
 		config, control.loop, queue, control.redis, control.directory);
 	control.commits = commits_new(control.loop, queue, control.directory, control.applier,
 		config->queue.backend == BACKEND_LMDB);
 	control.prune = prune_new(control.loop, queue, control.directory, control.commits);
-	control.rounds = rounds_new(
-		control.loop, control.redis, control.directory, control.applier, control.commits);
+	control.rounds = rounds_new(control.loop, control.redis, control.directory, control.applier,
+		control.commits, control.leader);
 	if (config->control.listen) {
 		control.trace = trace_start(config, queue);
 		control.api = api_new(config, control.fd, control.tls, queue, control.loop,
@@ -165,6 +172,7 @@ on_commits_closed(void *arg)
 static void
 on_api_closed(void *arg)
 {
+	leader_close(control.leader);
 	rounds_close(control.rounds);
 	commits_close(control.commits, on_commits_closed, arg);
 }

@@ -13,6 +13,7 @@
 #include "control/config/applier.h"
 #include "control/config/commit.h"
 #include "control/config/directory.h"
+#include "control/leader/leader.h"
 #include "shared/account/use.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
@@ -30,6 +31,7 @@ struct rounds {
 	struct directory *directory;
 	struct applier *applier;
 	struct commits *commits;
+	const struct leader *leader;
 	struct timer timer;
 	unsigned number;
 	bool closed;
@@ -62,7 +64,7 @@ on_uses(void *arg, int err, const json_t *times)
 	struct look *look = arg;
 	struct rounds *rounds = look->rounds;
 
-	if (!err && !rounds->closed)
+	if (!err && !rounds->closed && leader_leads(rounds->leader))
 		look->then(rounds, look->id, times);
 	free(look);
 }
@@ -200,18 +202,22 @@ on_timer(void *arg)
 	static const char *const argv[] = { "TIME" };
 	struct rounds *rounds = arg;
 
-	if (!applier_doubt(rounds->applier))
+	if (leader_leads(rounds->leader) && !applier_doubt(rounds->applier))
 		redis_command(rounds->redis, TIMEOUT_MS, on_time, rounds, 1, argv, NULL);
 }
 
 struct rounds *
 rounds_new(struct loop *loop, struct redis *redis, struct directory *directory,
-	struct applier *applier, struct commits *commits)
+	struct applier *applier, struct commits *commits, const struct leader *leader)
 {
 	struct rounds *rounds = xcalloc(1, sizeof *rounds);
 
 	*rounds = (struct rounds){
-		.redis = redis, .directory = directory, .applier = applier, .commits = commits
+		.redis = redis,
+		.directory = directory,
+		.applier = applier,
+		.commits = commits,
+		.leader = leader,
 	};
 	timer_init(&rounds->timer, loop, on_timer, rounds);
 	return rounds;

@@ -278,6 +278,9 @@ def queue():
                   ("max by (instance) (shout_control_trace_behind_seconds{@})", "{{instance}}"), limit="green 600:red"),
             graph("Not kept", "short", "Within an hour: times that events could not be kept, and were tried again",
                   (grown("shout_control_trace_failures_total"), "failures"))]),
+        ("Control", [
+            graph("Leader", "short", "The control process that does the work in the background: exactly one",
+                  ("sum (shout_control_leader{@})", "leaders"), limit="red 1:green 2:red", width=24)]),
         ("Embedded queue", [
             graph("Rows", "short", "Rows in the table of waiting and held mail", ("sum by (instance) (shout_queue_rows{@})", "{{instance}}"),
                   width=24)]),

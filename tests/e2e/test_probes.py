@@ -14,7 +14,9 @@ def probes(shout):
 
 def test_every_part_has_a_line(shout):
     assert wait_for(lambda: probes(shout)[1] == "ready")
-    assert probes(shout) == (200, "ready", dict.fromkeys(
+    parts = probes(shout)
+    assert parts[2].pop("leader") == "ready: this process leads"
+    assert parts == (200, "ready", dict.fromkeys(
         ["redis", "queue", "control", "trace", "sender", "scanner", "ingress", "egress", "clock", "certificate"], "ready"))
     assert shout.get("/livez") == (200, "ok\n")
 
