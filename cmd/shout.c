@@ -63,6 +63,7 @@ static const char usage[] =
 	"  topics    create the topics (queue.backend: kafka), or say what is wrong with them\n"
 	"\n"
 	"  -c FILE     settings (default " DEFAULT_FILE ")\n"
+	"  --node NAME  this process in events and lists (default: hostname)\n"
 	"  --json      the findings of topics and check as JSON\n"
 	"  --mx HOST --reply TEXT [--stage banner|ehlo|mail|rcpt|dot]\n"
 	"              check: only tell what that reply of that mail host means\n"
@@ -340,7 +341,6 @@ start(struct running *running, const struct config *config, const struct identit
 		probe_new(running->roles[i]->name); /* not ready until the role says so */
 	if (start_metrics(running, config) < 0)
 		return -1;
-	mail_event_set_node(config->hostname);
 	running->queue = queue_open(config);
 	if (!running->queue)
 		return -1;
@@ -425,7 +425,7 @@ known_command(const char *command)
 }
 
 struct arguments {
-	const char *command, *file, *cluster;
+	const char *command, *file, *node, *cluster;
 	struct check_reply reply;
 	bool json;
 };
@@ -450,13 +450,13 @@ static bool
 options_fit(const struct arguments *arguments)
 {
 	bool topics = strcmp(arguments->command, "topics") == 0;
+	bool check = strcmp(arguments->command, "check") == 0;
 
 	if (arguments->reply.mx || arguments->reply.text || arguments->reply.stage)
-		return strcmp(arguments->command, "check") == 0 && arguments->reply.mx &&
-			arguments->reply.text && !arguments->cluster;
+		return check && arguments->reply.mx && arguments->reply.text && !arguments->cluster;
 	if (arguments->cluster)
 		return topics && !arguments->json;
-	return !arguments->json || topics || strcmp(arguments->command, "check") == 0;
+	return arguments->json ? topics || check : !arguments->node || !(topics || check);
 }
 
 /* Names of resources, and what cannot end a line of YAML. */
@@ -472,6 +472,8 @@ take_value(struct arguments *out, const char *option, const char *value)
 {
 	if (strcmp(option, "-c") == 0)
 		out->file = value;
+	else if (strcmp(option, "--node") == 0)
+		out->node = value;
 	else if (strcmp(option, "--mx") == 0)
 		out->reply.mx = value;
 	else if (strcmp(option, "--reply") == 0)
@@ -534,8 +536,10 @@ main(int argc, char **argv)
 		status = check(config, arguments.json);
 	else if (strcmp(arguments.command, "topics") == 0)
 		status = topics(config, &arguments);
-	else
+	else {
+		mail_event_set_node(arguments.node ? arguments.node : config->hostname);
 		status = run(arguments.command, config);
+	}
 	config_free(&config);
 	return status;
 }

@@ -12,6 +12,7 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
+#include "shared/queue/event.h"
 #include "shared/work/role.h"
 
 #define WINDOW 20000
@@ -211,7 +212,7 @@ scanner_start(const struct config *config, struct queue *queue)
 	scanner->hold = hold_new(scanner->loop, queue, config);
 	if (scanner->clamd)
 		scanner->reporter = inflight_reporter_new(scanner->loop, hold_redis(scanner->hold),
-			"scanner", config->hostname, told_scans, scanner->clamd);
+			"scanner", mail_event_node(), told_scans, scanner->clamd);
 	timer_init(&scanner->second, scanner->loop, on_second, NULL);
 	timer_repeat(&scanner->second, 1000);
 	loop_post(scanner->loop, &scanner->begin);

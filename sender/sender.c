@@ -348,7 +348,7 @@ redis_start(struct sender *sender)
 	sender->trust = trust_new(sender->loop, sender->redis, sender->queue);
 	sender->reply_counts = reply_counts_new(sender->loop, sender->redis);
 	sender->reporter = inflight_reporter_new(
-		sender->loop, sender->redis, "sender", config->hostname, told_fill, sender);
+		sender->loop, sender->redis, "sender", mail_event_node(), told_fill, sender);
 }
 
 static void

@@ -14,9 +14,15 @@
 static char node[256];
 
 void
-mail_event_set_node(const char *hostname)
+mail_event_set_node(const char *name)
 {
-	strncpy(node, hostname, sizeof node - 1);
+	strncpy(node, name, sizeof node - 1);
+}
+
+const char *
+mail_event_node(void)
+{
+	return node;
 }
 
 static const struct {

@@ -9,7 +9,7 @@
  *   mail_event_send(&e, queue, cb, arg);
  *
  * Every event: "time", "event", "id" (26 characters, absent where there is no message), "account",
- * "node" (hostname).
+ * "node" (the process: its --node, else the hostname).
  *   accepted       credential client helo tls from to[] size message_id header_from
  *   rejected       client account username helo from to[] recipients command reason reply merged
  *                  count first                        (of a minute: ingress/door/tally.h)
@@ -41,8 +41,9 @@ struct mail_event {
 /* Whether there are events of this name. */
 bool mail_event_known(const char *name, size_t length);
 
-/* Sets the "node" of all events. Once, at start. */
-void mail_event_set_node(const char *hostname);
+/* Sets the "node" of all events: this process among others. Once, at start. */
+void mail_event_set_node(const char *name);
+const char *mail_event_node(void); /* "": not set */
 
 /* Starts an event; `envelope` may be NULL. The struct's buffer is reused: keep one per loop. */
 void mail_event_begin(struct mail_event *event, const char *name, const Envelope *envelope);

@@ -39,7 +39,7 @@ def test_help_names_every_command():
 
 @pytest.mark.parametrize("words", [
     (), ("everything",), ("all", "extra"), ("all", "-c"), ("topics", "--crd"), ("topics", "--crd", "a: b"), ("check", "--crd", "kafka"),
-    ("topics", "--json", "--crd", "kafka")])
+    ("topics", "--json", "--crd", "kafka"), ("check", "--node", "pod-1"), ("all", "--node")])
 def test_a_wrong_command_line_exits_2(words):
     done = shout(*words)
     assert done.returncode == 2 and "usage" in done.stderr

@@ -243,6 +243,16 @@ def test_a_stop_answers_who_waits(rig, sink, certificate):
                 assert answer.result()[0] in (200, 503)
 
 
+def test_a_process_is_called_by_its_hostname_or_by_the_name_it_is_given(narrow):
+    many(narrow, 1)
+    assert narrow.stop() == 0
+    narrow.command += ["--node", "shout-ingress-7"]
+    narrow.restart()
+    many(narrow, 1)
+    nodes = wait_for(lambda: len(told := [one["node"] for one in narrow.events("accepted")]) == 2 and told)
+    assert sorted(nodes) == ["shout-ingress-7", "shout.test"]
+
+
 def test_who_follows_goes_on_after_a_restart_and_ends_with_a_wrong_token(narrow):
     said = narrow.directory / "follower"
     with said.open("w") as stderr, Follower(narrow, "--event", "accepted", stderr=stderr) as follower:

@@ -96,6 +96,11 @@ readinessProbe: {httpGet: {path: /readyz, port: metrics}, periodSeconds: 3, time
 {{- end }}
 {{- end }}
 
+{{- /* The pod's name: what events and lists call the process. */}}
+{{- define "shout.node" -}}
+- {name: NODE, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+{{- end }}
+
 {{- define "shout.mounts" -}}
 - {name: config, mountPath: /etc/shout, readOnly: true}
 {{- range $name, $secret := include "shout.secrets" . | fromYaml }}
