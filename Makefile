@@ -312,6 +312,12 @@ $(B)/tests/bench/bench_%: $(B)/tests/bench/bench_%.o $(LIB)
 bench-queue: $(B)/tests/bench/bench_queue
 	$<
 
+# The trace, with TRACE_MESSAGES (1,000,000) messages of a day, a gigabyte; fails when it misses its aims.
+.PHONY: bench-trace
+bench-trace: $(B)/tests/bench/bench_trace
+	rm -rf $(B)/tests/bench/trace
+	$< $(B)/tests/bench/trace $(TRACE_MESSAGES); status=$$?; rm -rf $(B)/tests/bench/trace; exit $$status
+
 # Against Debian's Postfix, side by side. BENCH holds options of tests/bench/bench.py.
 .PHONY: bench
 bench: deps-build-run-bench

@@ -18,7 +18,7 @@
 
 #include <sqlite3.h>
 
-#include "control/look/json_from.h"
+#include "control/trace/day_private.h"
 #include "shared/base/date.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
@@ -29,78 +29,72 @@
 const char *const trace_states[TRACE_STATES] = { "accepted", "released", "held", "deferred",
 	"delivered", "bounced", "expired" };
 
-/* "state < 4" in the schema is TRACE_ENDS. */
+/* "state < 4" in the schema is TRACE_ENDS. FORM counts the forms that a file had: one of another
+ * form is made anew. What is asked together is in one index: so a search reads no row in vain. */
+#define FORM 2
+#define TEXT_OF(number) #number
+#define FORM_TEXT(form) TEXT_OF(form)
 static const char schema[] =
-	"CREATE TABLE IF NOT EXISTS message(id BLOB PRIMARY KEY, account TEXT, sender TEXT,"
+	"BEGIN; CREATE TABLE epoch(number INTEGER PRIMARY KEY, start BLOB);"
+	"INSERT INTO epoch VALUES(0, zeroblob(16));"
+	"CREATE TABLE message(id BLOB PRIMARY KEY, account TEXT, sender TEXT,"
 	" header_from TEXT, message_id TEXT, credential TEXT, client TEXT, helo TEXT, tls TEXT,"
-	" size INTEGER, scanned INTEGER, verdict TEXT) WITHOUT ROWID;"
-	"CREATE INDEX IF NOT EXISTS message_account ON message(account, id);"
-	"CREATE INDEX IF NOT EXISTS message_sender ON message(sender COLLATE NOCASE, id);"
-	"CREATE INDEX IF NOT EXISTS message_credential ON message(credential, id);"
-	"CREATE INDEX IF NOT EXISTS message_message_id ON message(message_id COLLATE NOCASE, id)"
-	" WHERE message_id IS NOT NULL;"
-	"CREATE TABLE IF NOT EXISTS recipient(message BLOB, address TEXT, domain TEXT,"
-	" state INTEGER, class TEXT, due INTEGER, at INTEGER, PRIMARY KEY(message, address))"
-	" WITHOUT ROWID;"
-	"CREATE INDEX IF NOT EXISTS recipient_address"
-	" ON recipient(address COLLATE NOCASE, message);"
-	"CREATE INDEX IF NOT EXISTS recipient_domain ON recipient(domain, message);"
-	"CREATE INDEX IF NOT EXISTS recipient_state ON recipient(state, message);"
-	"CREATE INDEX IF NOT EXISTS recipient_class ON recipient(class, message)"
-	" WHERE class IS NOT NULL;"
-	"CREATE INDEX IF NOT EXISTS recipient_open ON recipient(message) WHERE state < 4;"
+	" size INTEGER, scanned INTEGER, verdict TEXT, epoch INTEGER) WITHOUT ROWID;"
+	"CREATE INDEX message_account ON message(epoch, account, id);"
+	"CREATE INDEX message_sender ON message(epoch, sender COLLATE NOCASE, id);"
+	"CREATE INDEX message_credential ON message(epoch, credential, id);"
+	"CREATE INDEX message_message_id"
+	" ON message(epoch, message_id COLLATE NOCASE, id) WHERE message_id IS NOT NULL;"
+	"CREATE TABLE recipient(message BLOB, address TEXT, domain TEXT,"
+	" state INTEGER, class TEXT, due INTEGER, at INTEGER, account TEXT, epoch INTEGER,"
+	" PRIMARY KEY(message, address)) WITHOUT ROWID;"
+	"CREATE INDEX recipient_address"
+	" ON recipient(epoch, address COLLATE NOCASE, message);"
+	"CREATE INDEX recipient_domain ON recipient(epoch, domain, message, account);"
+	"CREATE INDEX recipient_state"
+	" ON recipient(state, message, class, domain, account);"
+	"CREATE INDEX recipient_class"
+	" ON recipient(class, message, state, domain, account) WHERE class IS NOT NULL;"
+	"CREATE INDEX recipient_open ON recipient(message) WHERE state < 4;"
 	/* state: what the event tells of all recipients; NULL: only of those it names, or nothing
 	 */
-	"CREATE TABLE IF NOT EXISTS event(message BLOB, key TEXT, at INTEGER, name TEXT,"
-	" state INTEGER, details TEXT, PRIMARY KEY(message, key)) WITHOUT ROWID;";
+	"CREATE TABLE event(message BLOB, key TEXT, at INTEGER, name TEXT,"
+	" state INTEGER, details TEXT, PRIMARY KEY(message, key)) WITHOUT ROWID;"
+	"PRAGMA user_version=" FORM_TEXT(FORM) "; COMMIT;";
 
 /* A power cut must not leave a place (trace.c) that is ahead of the rows: synchronous is FULL. */
 static const char settings[] =
 	"PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8000; PRAGMA synchronous=FULL;"
 	"PRAGMA trusted_schema=OFF;";
-static const char writer_settings[] = "PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=67108864;"
-				      "PRAGMA wal_autocheckpoint=4000;";
-
-enum statement {
-	BEGIN,
-	COMMIT,
-	ROLLBACK,
-	ACCEPTED,
-	MENTIONED,
-	SCANNED,
-	NEW_RECIPIENT,
-	STATE,
-	STATE_OF_ALL,
-	EVENT,
-	NEWEST_OF_ALL,
-	GET_MESSAGE,
-	GET_RECIPIENTS,
-	GET_EVENTS,
-	STATEMENTS
-};
+/* The cache holds the pages of an epoch that change: a batch writes each of them once. */
+static const char writer_settings[] = "PRAGMA cache_size=-48000; PRAGMA journal_mode=WAL;"
+				      "PRAGMA journal_size_limit=67108864;"
+				      "PRAGMA wal_autocheckpoint=16000;";
 
 static const char *const texts[STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
 	[ACCEPTED] = "INSERT INTO message(id, account, sender, header_from, message_id, credential,"
-		     " client, helo, tls, size) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)"
+		     " client, helo, tls, size, epoch) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)"
 		     " ON CONFLICT(id) DO UPDATE SET account=?2, sender=?3, header_from=?4,"
 		     " message_id=coalesce(?5, message_id), credential=?6, client=?7, helo=?8,"
 		     " tls=?9, size=?10",
-	[MENTIONED] = "INSERT OR IGNORE INTO message(id, account) VALUES(?1,?2)",
+	[MENTIONED] = "INSERT OR IGNORE INTO message(id, account, epoch) VALUES(?1,?2,?3)",
 	[SCANNED] = "UPDATE message SET scanned=?2, verdict=?3, message_id=coalesce(?4, message_id)"
 		    " WHERE id=?1 AND scanned IS NULL",
-	[NEW_RECIPIENT] = "INSERT OR IGNORE INTO recipient(message, address, domain, state, at)"
-			  " VALUES(?1,?2,?3,?4,?5)",
-	[STATE] = "INSERT INTO recipient(message, address, domain, state, at, class, due)"
-		  " VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(message, address) DO UPDATE SET"
-		  " state=?4, at=?5, class=?6, due=?7"
+	[NEW_RECIPIENT] = "INSERT OR IGNORE INTO recipient(message, address, domain, state, at,"
+			  " account, epoch) VALUES(?1,?2,?3,?4,?5,?6,?7)",
+	[STATE] = "INSERT INTO recipient(message, address, domain, state, at, account, epoch,"
+		  " class, due) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)"
+		  " ON CONFLICT(message, address) DO UPDATE SET"
+		  " state=?4, at=?5, class=?8, due=?9"
 		  " WHERE CASE WHEN (?4 < 4) = (state < 4) THEN ?5 >= at ELSE ?4 >= 4 END",
 	[STATE_OF_ALL] = "UPDATE recipient SET state=?2, at=?3, due=NULL"
 			 " WHERE message=?1 AND state < 4 AND at <= ?3",
 	[EVENT] = "INSERT OR IGNORE INTO event(message, key, at, name, state, details)"
 		  " VALUES(?1,?2,?3,?4,?5,?6)",
+	[NEW_EPOCH] = "INSERT INTO epoch(number, start) VALUES(?1,?2)",
 	[NEWEST_OF_ALL] = "SELECT state, at FROM event WHERE message=?1 AND state IS NOT NULL"
 			  " ORDER BY at DESC LIMIT 1",
 	[GET_MESSAGE] = "SELECT account, sender, message_id, credential, size, header_from, client,"
@@ -108,11 +102,6 @@ static const char *const texts[STATEMENTS] = {
 	[GET_RECIPIENTS] = "SELECT address, state, class, due, at FROM recipient WHERE message=?1"
 			   " ORDER BY address",
 	[GET_EVENTS] = "SELECT at, name, details FROM event WHERE message=?1 ORDER BY at, key",
-};
-
-struct day {
-	sqlite3 *connection;
-	sqlite3_stmt *statements[STATEMENTS]; /* prepared when they are first used */
 };
 
 enum trace_state
@@ -151,19 +140,48 @@ day_connection(struct day *day)
 	return day->connection;
 }
 
+/* The first column of a statement's only row. */
+static int
+number_of(sqlite3 *connection, const char *text, int *out)
+{
+	sqlite3_stmt *made = NULL;
+	int rc = sqlite3_prepare_v2(connection, text, -1, &made, NULL);
+
+	if (!rc && (rc = sqlite3_step(made)) == SQLITE_ROW)
+		*out = sqlite3_column_int(made, 0);
+	sqlite3_finalize(made);
+	return rc == SQLITE_ROW ? 0 : day_error(connection);
+}
+
+/* A file that was just made gets its tables, all at once. */
+static int
+set_up_form(sqlite3 *connection, bool write)
+{
+	int form, tables, err = number_of(connection, "PRAGMA user_version", &form);
+
+	if (err || form == FORM)
+		return err;
+	err = number_of(connection, "SELECT count(*) FROM sqlite_schema", &tables);
+	if (err)
+		return err;
+	if (!write || tables)
+		return -ESTALE;
+	return sqlite3_exec(connection, schema, NULL, NULL, NULL) ? day_error(connection) : 0;
+}
+
 static int
 set_up(struct day *day, bool write)
 {
 	sqlite3 *connection = day->connection;
+	int err;
 
 	sqlite3_extended_result_codes(connection, 1);
 	sqlite3_busy_timeout(connection, BUSY_MS);
 	if (sqlite3_exec(connection, settings, NULL, NULL, NULL) ||
-		(write &&
-			(sqlite3_exec(connection, writer_settings, NULL, NULL, NULL) ||
-				sqlite3_exec(connection, schema, NULL, NULL, NULL))))
+		(write && sqlite3_exec(connection, writer_settings, NULL, NULL, NULL)))
 		return day_error(connection);
-	return 0;
+	err = set_up_form(connection, write);
+	return err || !write ? err : epochs_load(day);
 }
 
 int
@@ -193,6 +211,7 @@ day_close(struct day **day)
 		return;
 	for (size_t i = 0; i < STATEMENTS; i++)
 		sqlite3_finalize((*day)->statements[i]);
+	free((*day)->epochs.starts);
 	sqlite3_close((*day)->connection);
 	free(*day);
 	*day = NULL;
@@ -202,19 +221,16 @@ int
 day_check(const char *directory, const char *name)
 {
 	struct day *day;
-	int err = day_open(directory, name, false, &day);
+	int tables, err = day_open(directory, name, false, &day);
 
-	if (!err &&
-		sqlite3_exec(
-			day->connection, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL))
-		err = day_error(day->connection);
+	if (!err)
+		err = number_of(day->connection, "SELECT count(*) FROM sqlite_schema", &tables);
 	day_close(&day);
 	return err;
 }
 
-/* NULL on an error. */
-static sqlite3_stmt *
-statement(struct day *day, enum statement which)
+sqlite3_stmt *
+day_statement(struct day *day, enum statement which)
 {
 	sqlite3_stmt **made = &day->statements[which];
 
@@ -237,9 +253,8 @@ bind_id(sqlite3_stmt *made, const uint8_t id[ID_SIZE])
 	sqlite3_bind_blob(made, 1, id, ID_SIZE, SQLITE_STATIC);
 }
 
-/* Runs a statement without result. */
-static int
-run(struct day *day, sqlite3_stmt *made)
+int
+day_run(struct day *day, sqlite3_stmt *made)
 {
 	const int rc = made ? sqlite3_step(made) : SQLITE_ERROR;
 	const int err = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : day_error(day->connection);
@@ -252,19 +267,19 @@ run(struct day *day, sqlite3_stmt *made)
 int
 day_begin(struct day *day)
 {
-	return run(day, statement(day, BEGIN));
+	return day_run(day, day_statement(day, BEGIN));
 }
 
 int
 day_commit(struct day *day)
 {
-	return run(day, statement(day, COMMIT));
+	return day_run(day, day_statement(day, COMMIT));
 }
 
 void
 day_rollback(struct day *day)
 {
-	run(day, statement(day, ROLLBACK));
+	day_run(day, day_statement(day, ROLLBACK));
 }
 
 /* ---- an event becomes rows ---- */
@@ -296,9 +311,10 @@ accepted(struct day *day, const uint8_t id[ID_SIZE], json_t *event)
 {
 	static const char *const fields[] = { "account", "from", "header_from", NULL, "credential",
 		"client", "helo", "tls" };
-	sqlite3_stmt *made = statement(day, ACCEPTED);
+	sqlite3_stmt *made = day_statement(day, ACCEPTED);
 
 	bind_id(made, id);
+	sqlite3_bind_int(made, 11, epoch_of(&day->epochs, id));
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
 		bind_text(made, (int)i + 2,
 			fields[i] ? json_text(event, fields[i]) : message_id(event));
@@ -306,29 +322,30 @@ accepted(struct day *day, const uint8_t id[ID_SIZE], json_t *event)
 	sqlite3_bind_text(made, 3, json_text(event, "from") ? json_text(event, "from") : "", -1,
 		SQLITE_STATIC);
 	sqlite3_bind_int64(made, 10, json_integer_value(json_object_get(event, "size")));
-	return run(day, made);
+	return day_run(day, made);
 }
 
 /* An event of a message that was not told as accepted yet, or never is (a DSN). */
 static int
 mentioned(struct day *day, const uint8_t id[ID_SIZE], json_t *event)
 {
-	sqlite3_stmt *made = statement(day, MENTIONED);
+	sqlite3_stmt *made = day_statement(day, MENTIONED);
 	const char *scanned = json_text(event, "scanned");
 	uint64_t us;
 	int err;
 
 	bind_id(made, id);
 	bind_text(made, 2, json_text(event, "account"));
-	err = run(day, made);
+	sqlite3_bind_int(made, 3, epoch_of(&day->epochs, id));
+	err = day_run(day, made);
 	if (err || !scanned || date_read(scanned, 0, &us) < 0)
 		return err;
-	made = statement(day, SCANNED);
+	made = day_statement(day, SCANNED);
 	bind_id(made, id);
 	sqlite3_bind_int64(made, 2, (sqlite3_int64)us);
 	bind_text(made, 3, json_text(event, "verdict"));
 	bind_text(made, 4, message_id(event));
-	return run(day, made);
+	return day_run(day, made);
 }
 
 /* Sets one recipient's state, unless something newer is known. */
@@ -336,7 +353,7 @@ static int
 one_recipient(struct day *day, enum statement which, const uint8_t id[ID_SIZE],
 	enum trace_state state, uint64_t us, json_t *event, const char *address)
 {
-	sqlite3_stmt *made = statement(day, which);
+	sqlite3_stmt *made = day_statement(day, which);
 	const char *due = json_text(event, "due");
 	char domain[256];
 	uint64_t due_us;
@@ -347,30 +364,32 @@ one_recipient(struct day *day, enum statement which, const uint8_t id[ID_SIZE],
 	bind_text(made, 3, domain);
 	sqlite3_bind_int(made, 4, (int)state);
 	sqlite3_bind_int64(made, 5, (sqlite3_int64)us);
+	bind_text(made, 6, json_text(event, "account"));
+	sqlite3_bind_int(made, 7, epoch_of(&day->epochs, id));
 	if (which == STATE) {
-		bind_text(made, 6, json_text(event, "class"));
+		bind_text(made, 8, json_text(event, "class"));
 		if (due && date_read(due, 0, &due_us) == 0)
-			sqlite3_bind_int64(made, 7, (sqlite3_int64)due_us);
+			sqlite3_bind_int64(made, 9, (sqlite3_int64)due_us);
 	}
-	return run(day, made);
+	return day_run(day, made);
 }
 
 static int
 all_recipients(struct day *day, const uint8_t id[ID_SIZE], enum trace_state state, uint64_t us)
 {
-	sqlite3_stmt *made = statement(day, STATE_OF_ALL);
+	sqlite3_stmt *made = day_statement(day, STATE_OF_ALL);
 
 	bind_id(made, id);
 	sqlite3_bind_int(made, 2, (int)state);
 	sqlite3_bind_int64(made, 3, (sqlite3_int64)us);
-	return run(day, made);
+	return day_run(day, made);
 }
 
 /* Recipients that come after an event about all of them. */
 static int
 catch_up(struct day *day, const uint8_t id[ID_SIZE])
 {
-	sqlite3_stmt *made = statement(day, NEWEST_OF_ALL);
+	sqlite3_stmt *made = day_statement(day, NEWEST_OF_ALL);
 	enum trace_state state = TRACE_ACCEPTED;
 	uint64_t us = 0;
 
@@ -418,7 +437,7 @@ event_row(struct day *day, const uint8_t id[ID_SIZE], enum trace_state state, ui
 {
 	static const char *const columns[] = { "time", "id", "account", "scanned", "message_id",
 		"event_id" };
-	sqlite3_stmt *made = statement(day, EVENT);
+	sqlite3_stmt *made = day_statement(day, EVENT);
 	char *key = event_key(event, name), *details;
 	int err;
 
@@ -432,7 +451,7 @@ event_row(struct day *day, const uint8_t id[ID_SIZE], enum trace_state state, ui
 	if (state < TRACE_STATES)
 		sqlite3_bind_int(made, 5, (int)state);
 	bind_text(made, 6, details);
-	err = run(day, made);
+	err = day_run(day, made);
 	free(details);
 	free(key);
 	return err;
@@ -447,7 +466,10 @@ day_take(struct day *day, const uint8_t id[ID_SIZE], uint64_t us, json_t *event)
 	const bool is_accepted = state == TRACE_ACCEPTED;
 	json_t *one;
 	size_t i;
-	int err = is_accepted ? accepted(day, id, event) : mentioned(day, id, event);
+	int err = epoch_grow(day, id);
+
+	if (!err)
+		err = is_accepted ? accepted(day, id, event) : mentioned(day, id, event);
 
 	if (state < TRACE_STATES)
 		json_array_foreach(to, i, one) if (!err && json_is_string(one))
@@ -459,115 +481,4 @@ day_take(struct day *day, const uint8_t id[ID_SIZE], uint64_t us, json_t *event)
 		err = all_recipients(day, id, state, us);
 	return err ? err
 		   : event_row(day, id, to ? TRACE_STATES : state, us, event, name ? name : "");
-}
-
-/* ---- rows become JSON ---- */
-
-static json_t *
-column_text(sqlite3_stmt *made, int at)
-{
-	const char *text = (const char *)sqlite3_column_text(made, at);
-
-	return text ? json_from_text(text) : json_null();
-}
-
-static json_t *
-column_time(sqlite3_stmt *made, int at)
-{
-	return json_from_time((uint64_t)sqlite3_column_int64(made, at));
-}
-
-static json_t *
-recipient_shown(sqlite3_stmt *made)
-{
-	const int state = sqlite3_column_int(made, 1);
-
-	return json_pack("{s:o, s:s, s:o, s:o, s:o}", "address", column_text(made, 0), "state",
-		state >= 0 && state < TRACE_STATES ? trace_states[state] : "", "class",
-		column_text(made, 2), "due", column_time(made, 3), "since", column_time(made, 4));
-}
-
-static json_t *
-event_shown(sqlite3_stmt *made)
-{
-	const char *details = (const char *)sqlite3_column_text(made, 2);
-	json_t *shown = details ? json_loads(details, 0, NULL) : NULL;
-
-	if (!json_is_object(shown)) {
-		json_decref(shown);
-		shown = json_object();
-	}
-	json_object_set_new(shown, "at", column_time(made, 0));
-	json_object_set_new(shown, "event", column_text(made, 1));
-	return shown;
-}
-
-/* All rows of a statement about the message, as an array. */
-static int
-rows(struct day *day, enum statement which, const uint8_t id[ID_SIZE],
-	json_t *(*show)(sqlite3_stmt *made), json_t *out)
-{
-	sqlite3_stmt *made = statement(day, which);
-	int rc;
-
-	if (!made)
-		return day_error(day->connection);
-	bind_id(made, id);
-	while ((rc = sqlite3_step(made)) == SQLITE_ROW)
-		json_array_append_new(out, show(made));
-	sqlite3_reset(made);
-	return rc == SQLITE_DONE ? 0 : day_error(day->connection);
-}
-
-static json_t *
-message_shown(sqlite3_stmt *made, const uint8_t id[ID_SIZE], bool whole)
-{
-	static const char *const more[] = { "header_from", "client", "helo", "tls" };
-	char text[ID_TEXT_SIZE];
-	json_t *shown;
-
-	id_format(id, text);
-	shown = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:[]}", "id", text, "at",
-		json_from_time(id_time_us(id)), "account", column_text(made, 0), "from",
-		column_text(made, 1), "message_id", column_text(made, 2), "credential",
-		column_text(made, 3), "size",
-		sqlite3_column_type(made, 4) == SQLITE_NULL
-			? json_null()
-			: json_integer(sqlite3_column_int64(made, 4)),
-		"to");
-	if (!whole)
-		return shown;
-	for (size_t i = 0; i < sizeof more / sizeof *more; i++)
-		json_object_set_new(shown, more[i], column_text(made, (int)i + 5));
-	json_object_set_new(shown, "scanned", column_time(made, 9));
-	json_object_set_new(shown, "verdict", column_text(made, 10));
-	json_object_set_new(shown, "events", json_array());
-	return shown;
-}
-
-int
-day_message(struct day *day, const uint8_t id[ID_SIZE], bool whole, json_t **out)
-{
-	sqlite3_stmt *made = statement(day, GET_MESSAGE);
-	int rc, err = 0;
-
-	*out = NULL;
-	if (!made)
-		return day_error(day->connection);
-	bind_id(made, id);
-	rc = sqlite3_step(made);
-	if (rc == SQLITE_ROW)
-		*out = message_shown(made, id, whole);
-	else
-		err = rc == SQLITE_DONE ? -ENOENT : day_error(day->connection);
-	sqlite3_reset(made);
-	if (!err)
-		err = rows(day, GET_RECIPIENTS, id, recipient_shown, json_object_get(*out, "to"));
-	if (!err && whole)
-		err = rows(day, GET_EVENTS, id, event_shown, json_object_get(*out, "events"));
-	if (!err)
-		return 0;
-	json_decref(*out);
-	*out = NULL;
-	return err;
 }

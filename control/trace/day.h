@@ -5,8 +5,8 @@
  * A row depends on the events alone, not on their order, nor on how often they come: an event that
  * comes twice changes nothing. One thread writes a day, any number may read it (WAL).
  *
- * Errors are -errno: -ENOENT no such file, -EBADMSG the file is broken, -ENOSPC no room, -EIO
- * anything else.
+ * Errors are -errno: -ENOENT no such file, -EBADMSG the file is broken, -ESTALE the file has the
+ * form of another version, or no tables yet, -ENOSPC no room, -EIO anything else.
  */
 #ifndef CONTROL_TRACE_DAY_H
 #define CONTROL_TRACE_DAY_H

@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "shared/base/date.h"
+#include "shared/base/log.h"
 #include "shared/base/text.h"
 
 uint64_t
@@ -93,4 +95,40 @@ days_list(const char *directory)
 	if (count >= 0)
 		free(entries);
 	return days;
+}
+
+static char *
+file_of(const char *directory, const char *name, const char *ending)
+{
+	return xasprintf("%s/%s.%s", directory, name, ending);
+}
+
+static void
+remove_file(const char *directory, const char *name, const char *ending)
+{
+	char *path = file_of(directory, name, ending);
+
+	unlink(path);
+	free(path);
+}
+
+void
+day_unlink(const char *directory, const char *name)
+{
+	static const char *const endings[] = { "db", "db-wal", "db-shm", "db.broken" };
+
+	for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+		remove_file(directory, name, endings[i]);
+}
+
+void
+day_set_aside(const char *directory, const char *name)
+{
+	char *from = file_of(directory, name, "db"), *to = file_of(directory, name, "db.broken");
+
+	rename(from, to);
+	remove_file(directory, name, "db-wal");
+	remove_file(directory, name, "db-shm");
+	free(from);
+	free(to);
 }

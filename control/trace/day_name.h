@@ -25,5 +25,9 @@ uint64_t id_time_us(const uint8_t id[ID_SIZE]);
 void id_at(uint64_t us, uint8_t id[ID_SIZE]);
 /* The names of the days in the directory, the oldest first: an array of strings. */
 json_t *days_list(const char *directory);
+/* Removes the files of a day that is not open. */
+void day_unlink(const char *directory, const char *name);
+/* Renames the file of such a day to .db.broken. */
+void day_set_aside(const char *directory, const char *name);
 
 #endif

@@ -20,37 +20,40 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
-#define COUNT_MAX 5000 /* rows that a field is counted to, to find the rarest */
-#define STEPS 64       /* rows between looks at the clock */
+#define COUNT_MAX 50000 /* rows that a field is counted to */
+#define LOOK_UP_COST 8  /* of a row that is looked up in another table, against one of the index */
+#define STEPS 64        /* rows between looks at the clock */
 
 const char *const trace_names[TRACE_FIELDS] = { "account", "sender", "credential", "message_id",
 	"recipient", "domain", "class", "state" };
 
-/* Parameter i + 1 of each statement is field i; then come the ids that bound the walk. */
+/* Parameter i + 1 of each statement is field i; then come the ids that bound the walk. Where the
+ * index begins with the epoch, the walk goes from epoch to epoch. */
 enum table { MESSAGE, RECIPIENT };
 static const struct {
 	enum table table;
 	const char *index, *condition;
+	bool by_epoch;
 } fields[TRACE_FIELDS] = {
 	/* clang-format off */
-	[TRACE_ACCOUNT] = { MESSAGE, "message_account", "m.account = ?1" },
-	[TRACE_SENDER] = { MESSAGE, "message_sender", "m.sender = ?2 COLLATE NOCASE" },
-	[TRACE_CREDENTIAL] = { MESSAGE, "message_credential", "m.credential = ?3" },
-	[TRACE_MESSAGE_ID] = { MESSAGE, "message_message_id", "m.message_id = ?4 COLLATE NOCASE" },
-	[TRACE_RECIPIENT] = { RECIPIENT, "recipient_address", "r.address = ?5 COLLATE NOCASE" },
-	[TRACE_DOMAIN] = { RECIPIENT, "recipient_domain", "r.domain = ?6" },
-	[TRACE_CLASS] = { RECIPIENT, "recipient_class", "r.class = ?7" },
-	[TRACE_STATE] = { RECIPIENT, "recipient_state", "r.state = ?8" },
+	[TRACE_ACCOUNT] = { MESSAGE, "message_account", "m.account = ?1", true },
+	[TRACE_SENDER] = { MESSAGE, "message_sender", "m.sender = ?2 COLLATE NOCASE", true },
+	[TRACE_CREDENTIAL] = { MESSAGE, "message_credential", "m.credential = ?3", true },
+	[TRACE_MESSAGE_ID] = { MESSAGE, "message_message_id", "m.message_id = ?4 COLLATE NOCASE", true },
+	[TRACE_RECIPIENT] = { RECIPIENT, "recipient_address", "r.address = ?5 COLLATE NOCASE", true },
+	[TRACE_DOMAIN] = { RECIPIENT, "recipient_domain", "r.domain = ?6", true },
+	[TRACE_CLASS] = { RECIPIENT, "recipient_class", "r.class = ?7", false },
+	[TRACE_STATE] = { RECIPIENT, "recipient_state", "r.state = ?8", false },
 	/* clang-format on */
 };
 #define FROM_ID 9
 #define TO_ID 10
 
 static const struct {
-	const char *rows, *id;
+	const char *rows, *id, *epoch;
 } tables[] = {
-	[MESSAGE] = { "message m", "m.id" },
-	[RECIPIENT] = { "recipient r", "r.message" },
+	[MESSAGE] = { "message m", "m.id", "m.epoch" },
+	[RECIPIENT] = { "recipient r", "r.message", "r.epoch" },
 };
 
 struct search {
@@ -166,37 +169,73 @@ prepare(const struct search *search, char *text)
 	return made;
 }
 
+/* Writes " FROM ..., WHERE ...": the rows that an index (NULL: the table itself) leads to. */
+static void
+walk_text(FILE *out, enum table table, const char *index, bool by_epoch, const char *condition)
+{
+	const char *id = tables[table].id;
+
+	fprintf(out, " FROM %s%s", by_epoch ? "epoch e CROSS JOIN " : "", tables[table].rows);
+	if (index)
+		fprintf(out, " INDEXED BY %s", index);
+	fprintf(out, " WHERE %s >= ?9 AND %s < ?10", id, id);
+	if (by_epoch)
+		fprintf(out, " AND %s = e.number", tables[table].epoch);
+	if (condition)
+		fprintf(out, " AND %s", condition);
+}
+
 /* How many rows the field leads to, up to COUNT_MAX; -1 on an error. */
 static int
 count(const struct search *search, int field)
 {
-	const enum table table = fields[field].table;
-	sqlite3_stmt *made = prepare(search,
-		xasprintf("SELECT count(*) FROM (SELECT 1 FROM %s INDEXED BY %s WHERE %s"
-			  " AND %s >= ?9 AND %s < ?10 LIMIT %d)",
-			tables[table].rows, fields[field].index, fields[field].condition,
-			tables[table].id, tables[table].id, COUNT_MAX));
+	sqlite3_stmt *made;
+	char *text;
+	size_t length;
+	FILE *out = xopen_memstream(&text, &length);
 	int rows = -1;
 
+	fputs("SELECT count(*) FROM (SELECT 1", out);
+	walk_text(out, fields[field].table, fields[field].index, fields[field].by_epoch,
+		fields[field].condition);
+	fprintf(out, " LIMIT %d)", COUNT_MAX);
+	xclose_memstream(out);
+	made = prepare(search, text);
 	if (made && sqlite3_step(made) == SQLITE_ROW)
 		rows = sqlite3_column_int(made, 0);
 	sqlite3_finalize(made);
 	return rows;
 }
 
-/* The field with the fewest rows; TRACE_FIELDS: there is no field; -1 on an error. */
-static int
-rarest(const struct search *search)
+static bool
+asks_of(const struct search *search, enum table table)
 {
-	int best = TRACE_FIELDS, least = COUNT_MAX + 1;
+	for (size_t i = 0; i < TRACE_FIELDS; i++)
+		if (search->filter->texts[i] && fields[i].table == table)
+			return true;
+	return false;
+}
+
+/* What a row of the field's walk costs: an index that has all that is asked for is cheap. */
+static int
+weight(const struct search *search, int field)
+{
+	return fields[field].table == MESSAGE && asks_of(search, RECIPIENT) ? LOOK_UP_COST : 1;
+}
+
+/* The field whose walk is the cheapest; TRACE_FIELDS: there is no field; -1 on an error. */
+static int
+cheapest(const struct search *search)
+{
+	int best = TRACE_FIELDS, least = COUNT_MAX * LOOK_UP_COST + 1;
 
 	for (int i = 0; i < TRACE_FIELDS && least > 0; i++) {
 		const int rows = search->filter->texts[i] ? count(search, i) : least;
 
 		if (rows < 0)
 			return -1;
-		if (rows < least) {
-			least = rows;
+		if (search->filter->texts[i] && rows * weight(search, i) < least) {
+			least = rows * weight(search, i);
 			best = i;
 		}
 	}
@@ -212,51 +251,55 @@ conditions(const struct search *search, FILE *out, enum table table)
 			fprintf(out, " AND %s", fields[i].condition);
 }
 
+/* Whether a row of the message's has to be read for a walk over recipients: a recipient's row has
+ * the account, too. */
 static bool
-asks_of(const struct search *search, enum table table)
+asks_of_message(const struct search *search)
 {
 	for (size_t i = 0; i < TRACE_FIELDS; i++)
-		if (search->filter->texts[i] && fields[i].table == table)
+		if (search->filter->texts[i] && fields[i].table == MESSAGE && i != TRACE_ACCOUNT)
 			return true;
 	return false;
+}
+
+/* Writes what a row has to match that the leader's index does not tell. */
+static void
+match_text(const struct search *search, FILE *out, enum table table)
+{
+	conditions(search, out, table);
+	if (table == MESSAGE && asks_of(search, RECIPIENT)) {
+		fputs(" AND EXISTS(SELECT 1 FROM recipient r WHERE r.message = m.id", out);
+		conditions(search, out, RECIPIENT);
+		fputs(")", out);
+	} else if (table == RECIPIENT && asks_of_message(search)) {
+		fputs(" AND EXISTS(SELECT 1 FROM message m WHERE m.id = r.message", out);
+		conditions(search, out, MESSAGE);
+		fputs(")", out);
+	} else if (table == RECIPIENT && search->filter->texts[TRACE_ACCOUNT]) {
+		fputs(" AND r.account = ?1", out);
+	}
 }
 
 /* "SELECT id, whether it matches FROM the leader's table, in order". */
 static sqlite3_stmt *
 walk_prepare(const struct search *search, int leader)
 {
-	const bool open = search->filter->open;
-	const enum table table = open   ? RECIPIENT
-		: leader < TRACE_FIELDS ? fields[leader].table
-					: MESSAGE;
-	const char *index = open        ? "recipient_open"
-		: leader < TRACE_FIELDS ? fields[leader].index
-					: NULL;
-	const char *id = tables[table].id;
+	const bool open = search->filter->open, led = leader < TRACE_FIELDS;
+	const bool by_epoch = led && fields[leader].by_epoch;
+	const enum table table = open ? RECIPIENT : led ? fields[leader].table : MESSAGE;
 	char *text;
 	size_t length;
 	FILE *out = xopen_memstream(&text, &length);
 
-	fprintf(out, "SELECT %s, 1", id);
-	conditions(search, out, table);
-	if (table == MESSAGE && asks_of(search, RECIPIENT)) {
-		fputs(" AND EXISTS(SELECT 1 FROM recipient r WHERE r.message = m.id", out);
-		conditions(search, out, RECIPIENT);
-		fputs(")", out);
-	} else if (table == RECIPIENT && asks_of(search, MESSAGE)) {
-		fputs(" AND EXISTS(SELECT 1 FROM message m WHERE m.id = r.message", out);
-		conditions(search, out, MESSAGE);
-		fputs(")", out);
-	}
-	fprintf(out, " FROM %s", tables[table].rows);
-	if (index)
-		fprintf(out, " INDEXED BY %s", index);
-	fprintf(out, " WHERE %s >= ?9 AND %s < ?10", id, id);
+	fprintf(out, "SELECT %s, 1", tables[table].id);
+	match_text(search, out, table);
 	if (open)
-		fputs(" AND r.state < 4", out);
-	else if (leader < TRACE_FIELDS)
-		fprintf(out, " AND %s", fields[leader].condition);
-	fprintf(out, " ORDER BY %s %s", id, open ? "ASC" : "DESC");
+		walk_text(out, table, "recipient_open", false, "r.state < 4");
+	else
+		walk_text(out, table, led ? fields[leader].index : NULL, by_epoch,
+			led ? fields[leader].condition : NULL);
+	fprintf(out, " ORDER BY %s%s %s", by_epoch ? "e.number DESC, " : "", tables[table].id,
+		open ? "ASC" : "DESC");
 	xclose_memstream(out);
 	return prepare(search, text);
 }
@@ -280,13 +323,14 @@ day_start(struct search *search)
 	search->name = json_string_value(
 		json_array_get(search->days, json_array_size(search->days) - 1));
 	err = day_open(search->directory, search->name, false, &search->day);
-	if (err == -ENOENT) { /* its time was over meanwhile */
+	if (err == -ENOENT ||
+		err == -ESTALE) { /* its time was over meanwhile, or it is just made */
 		day_end(search);
 		return 0;
 	}
 	if (err)
 		return err;
-	leader = search->filter->open ? TRACE_FIELDS : rarest(search);
+	leader = search->filter->open ? TRACE_FIELDS : cheapest(search);
 	if (leader >= 0)
 		search->walk = walk_prepare(search, leader);
 	return search->walk ? 0 : day_error(day_connection(search->day));

@@ -309,15 +309,8 @@ batch_commit(struct trace *trace)
 static void
 day_remove(struct trace *trace, const char *name)
 {
-	static const char *const endings[] = { "db", "db-wal", "db-shm", "db.broken" };
-
 	days_close(trace);
-	for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-		char *path = xasprintf("%s/%s.%s", trace->directory, name, endings[i]);
-
-		unlink(path);
-		free(path);
-	}
+	day_unlink(trace->directory, name);
 	LOG_INFO("trace: a day is over its time and goes", "day", name);
 }
 
@@ -347,21 +340,10 @@ sweep(struct trace *trace)
 static void
 set_aside(struct trace *trace, const char *name)
 {
-	char *from = xasprintf("%s/%s.db", trace->directory, name);
-	char *to = xasprintf("%s.broken", from), *other;
-	static const char *const endings[] = { "-wal", "-shm" };
-
 	days_close(trace);
-	LOG_ERROR("trace: the file of a day is broken and is made anew", "file", from,
-		"set_aside_as", to);
-	rename(from, to);
-	for (size_t i = 0; i < 2; i++) {
-		other = xasprintf("%s%s", from, endings[i]);
-		unlink(other);
-		free(other);
-	}
-	free(from);
-	free(to);
+	LOG_ERROR("trace: the file of a day is broken, is set aside and made anew", "directory",
+		trace->directory, "day", name);
+	day_set_aside(trace->directory, name);
 	place_forget(trace);
 }
 
@@ -425,14 +407,27 @@ wait_for(struct trace *trace, unsigned ms)
 	return !stop;
 }
 
+/* A day of another version's form goes, a broken one is set aside; both are made anew. */
 static void
 check_days(struct trace *trace)
 {
 	json_t *days = days_list(trace->directory), *one;
 	size_t i;
 
-	json_array_foreach(days, i, one) if (day_check(trace->directory, json_string_value(one)) ==
-		-EBADMSG) set_aside(trace, json_string_value(one));
+	json_array_foreach(days, i, one)
+	{
+		const char *name = json_string_value(one);
+		const int err = day_check(trace->directory, name);
+
+		if (err == -EBADMSG)
+			set_aside(trace, name);
+		if (err == -ESTALE) {
+			LOG_INFO("trace: a day has another version's form, and is made anew", "day",
+				name);
+			day_unlink(trace->directory, name);
+			place_forget(trace);
+		}
+	}
 	json_decref(days);
 }
 

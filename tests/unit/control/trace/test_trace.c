@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "control/look/event_pick.h"
 #include "control/trace/day.h"
@@ -236,6 +237,93 @@ every_field_finds(void **state)
 	assert_string_equal(found(TRACE_RECIPIENT, "%@z.example"), "");
 }
 
+/* An id behind that of number 200, of which the last bytes count. */
+static const uint8_t *
+later_id(unsigned number)
+{
+	static uint8_t id[ID_SIZE];
+
+	id_at(day_begin_us(DAY) + UINT64_C(3600) * 1000000 + number * UINT64_C(1000), id);
+	id[15] = 0;
+	return id;
+}
+
+#define MANY 140000 /* messages: more than two epochs */
+
+static void
+many_messages(struct day **day)
+{
+	for (unsigned i = 0; i < MANY; i++) {
+		json_t *event = json_loads(
+			"{\"event\":\"accepted\",\"account\":\"many\",\"to\":[\"m@y.example\"]}", 0,
+			NULL);
+
+		assert_int_equal(day_take(*day, later_id(i), 1, event), 0);
+		json_decref(event);
+		if (i == MANY / 2) { /* another process goes on */
+			written(day);
+			*day = writing();
+		}
+	}
+}
+
+static void
+the_order_of_many_messages_is_that_of_their_ids(void **state)
+{
+	struct trace_filter filter;
+	struct day *day = writing();
+	struct search *search;
+	char broken[DAY_NAME_SIZE];
+	uint8_t next[ID_SIZE];
+	json_t *messages;
+	bool more;
+
+	(void)state;
+	take(day, 1, ACCEPTED);
+	many_messages(&day);
+	take(day, 2, ACCEPTED); /* late: its id is of the first epoch */
+	take(day, 1, story[5]);
+	written(&day);
+	assert_string_equal(found(TRACE_SENDER, "me@x.example"), "2 1 ");
+	assert_string_equal(found(TRACE_STATE, "delivered"), "1 ");
+	filter_init(&filter);
+	assert_int_equal(filter_set(&filter, TRACE_RECIPIENT, "m@y.example"), 0);
+	search = search_new(directory, &filter, MANY + 1, NULL);
+	assert_int_equal(search_run(search, 600000, broken), SEARCH_DONE);
+	messages = search_take(search, &more, next);
+	assert_int_equal(json_array_size(messages), MANY);
+	for (unsigned i = 0; i < MANY; i++) {
+		uint8_t id[ID_SIZE];
+
+		id_parse(json_text(json_array_get(messages, MANY - 1 - i), "id"), id);
+		assert_memory_equal(id, later_id(i), ID_SIZE);
+	}
+	json_decref(messages);
+	search_free(&search);
+	filter_wipe(&filter);
+}
+
+static void
+a_file_of_another_form_is_known(void **state)
+{
+	struct day *day = writing();
+	struct trace_filter filter;
+	struct search *search;
+	char broken[DAY_NAME_SIZE];
+
+	(void)state;
+	take(day, 1, ACCEPTED);
+	assert_int_equal(
+		sqlite3_exec(day_connection(day), "PRAGMA user_version=1", NULL, NULL, NULL), 0);
+	written(&day);
+	assert_int_equal(day_check(directory, DAY), -ESTALE);
+	assert_int_equal(day_open(directory, DAY, true, &day), -ESTALE);
+	filter_init(&filter);
+	search = search_new(directory, &filter, 10, NULL);
+	assert_int_equal(search_run(search, 60000, broken), SEARCH_DONE);
+	search_free(&search);
+}
+
 static void
 a_broken_file_is_known_as_broken(void **state)
 {
@@ -292,6 +380,8 @@ main(void)
 		WITH_DIRECTORY(the_same_attempt_sent_again_later_is_one),
 		WITH_DIRECTORY(what_is_rolled_back_is_not_there),
 		WITH_DIRECTORY(every_field_finds),
+		WITH_DIRECTORY(the_order_of_many_messages_is_that_of_their_ids),
+		WITH_DIRECTORY(a_file_of_another_form_is_known),
 		WITH_DIRECTORY(a_broken_file_is_known_as_broken),
 		cmocka_unit_test(each_class_has_a_meaning_without_gaps),
 	};
