@@ -16,6 +16,7 @@
 #include "control/config/commit.h"
 #include "control/config/directory.h"
 #include "control/leader/leader.h"
+#include "control/mails/mailings.h"
 #include "control/trace/trace.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -35,6 +36,7 @@ static struct {
 	struct leader *leader;
 	struct applier *applier;
 	struct commits *commits;
+	struct mailings *mailings;
 	struct prune *prune;
 	struct rounds *rounds;
 	struct api *api;
@@ -81,6 +83,7 @@ control_free(void)
 	tls_server_free(&control.tls);
 	trace_stop(&control.trace);
 	commits_free(&control.commits);
+	mailings_free(&control.mailings);
 	applier_free(&control.applier);
 	prune_free(&control.prune);
 	rounds_free(&control.rounds);
@@ -112,6 +115,13 @@ control_prepare(const struct config *config)
 	return control.fd < 0 ? -1 : 0;
 }
 
+static bool
+leads(void *arg)
+{
+	(void)arg;
+	return leader_leads(control.leader);
+}
+
 static int
 control_start(const struct config *config, struct queue *queue)
 {
@@ -127,6 +137,13 @@ control_start(const struct config *config, struct queue *queue)
 		config, control.loop, queue, control.redis, control.directory);
 	control.commits = commits_new(control.loop, queue, control.directory, control.applier,
 		config->queue.backend == BACKEND_LMDB);
+	control.mailings = mailings_new(config, queue, control.directory);
+	if (!control.mailings) {
+		control_free();
+		return -1;
+	}
+	commits_hook(control.commits,
+		&(struct commit_hooks){ mailings_on_change, leads, control.mailings });
 	control.prune = prune_new(control.loop, queue, control.directory, control.commits);
 	control.rounds = rounds_new(control.loop, control.redis, control.directory, control.applier,
 		control.commits, control.leader);
@@ -134,7 +151,7 @@ control_start(const struct config *config, struct queue *queue)
 		control.trace = trace_start(config, queue);
 		control.api = api_new(config, control.fd, control.tls, queue, control.loop,
 			control.worker, control.redis, control.directory, control.applier,
-			control.commits, control.trace);
+			control.commits, control.mailings, control.trace);
 		if (!control.api) {
 			control_free();
 			return -1;

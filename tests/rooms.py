@@ -59,10 +59,11 @@ MAY_USE = {
     "control/trace": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/leader": SHARED | {"control/config"},
     "control/account": SHARED | {"control/look", "control/config", "control/leader"},
+    "control/mails": SHARED | {"control/look", "control/config", "control/account", "control/leader", "control/notices"},
     "control/people": SHARED | {"control/config", "control/account"},
     "control/http": SHARED | {"control/look", "control/config", "control/account", "control/people"},
     "control/queue": SHARED | {"control/look", "control/config", "control/account", "control/http"},
-    "control/api": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/notices", "control/people",
+    "control/api": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people",
                              "control/trace", "control/http", "control/queue"},
 }
 for role in ("sender", "ingress", "control"):

@@ -192,6 +192,8 @@ account_grace_extend(struct edit *edit, const char *id)
 	until = time_of(grace, "until_us") + time_of(grace, "length_us");
 	json_object_set_new(grace, "until_us", json_integer((json_int_t)until));
 	json_object_set_new(grace, "extended", json_true());
+	json_object_del(grace, "told");
+	json_object_del(grace, "used_us");
 	reply_mode(edit, account);
 	return 0;
 }
@@ -307,6 +309,37 @@ account_mode_seen(struct edit *edit, const char *id, const json_t *times, uint64
 }
 
 bool
+account_grace_is_ending(const json_t *account, uint64_t now_us)
+{
+	const json_t *grace = json_object_get(account, "grace");
+	const uint64_t until = time_of(grace, "until_us"), notice = GRACE_NOTICE_DAYS * DAY_US;
+
+	return grace && !json_is_true(json_object_get(grace, "told")) &&
+		!account_is_deleted(account) && time_of(grace, "length_us") > notice &&
+		until > now_us && until <= now_us + notice;
+}
+
+bool
+account_grace_notice(struct edit *edit, const char *id, const json_t *times, uint64_t now_us)
+{
+	const enum access_mode old = other_mode(account_mode(edit->directory, id));
+	uint64_t used, begun;
+	json_t *grace;
+
+	if (!account_grace_is_ending(directory_get(edit->directory, "account", id), now_us))
+		return false;
+	grace = json_object_get(edit_account(edit, id), "grace");
+	used = newest_use(times, old);
+	begun = time_of(grace, "until_us") -
+		(json_is_true(json_object_get(grace, "extended")) ? 2 : 1) *
+			time_of(grace, "length_us");
+	json_object_set_new(grace, "told", json_true());
+	if (used > begun)
+		json_object_set_new(grace, "used_us", json_integer((json_int_t)used));
+	return true;
+}
+
+bool
 account_grace_is_over(const json_t *account, uint64_t now_us)
 {
 	const json_t *grace = json_object_get(account, "grace");
@@ -345,6 +378,8 @@ check_grace(struct fault *fault, const json_t *grace)
 		{ "until_us", FIELD_NUMBER },
 		{ "length_us", FIELD_NUMBER },
 		{ "extended", FIELD_SWITCH },
+		{ "told", FIELD_SWITCH },
+		{ "used_us", FIELD_NUMBER },
 		{ 0 },
 	};
 

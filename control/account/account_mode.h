@@ -10,8 +10,8 @@
  *
  *   "mode":   "credentials" | "ip", the one in force (absent: by what the account has)
  *   "switch": {"to", "since_us", "grace_us", "off"} until the new mode is seen; "off" is what was
- * off "grace":  {"until_us", "length_us", "extended"} of the other mode "off":    the mode that no
- * longer counts
+ * off "grace":  {"until_us", "length_us", "extended"} of the other mode; "told", "used_us": the
+ * customer was told of the end, and of this last use. "off":    the mode that no longer counts
  */
 #ifndef CONTROL_ACCOUNT_MODE_H
 #define CONTROL_ACCOUNT_MODE_H
@@ -24,6 +24,7 @@
 #include "control/account/accounts.h"
 
 #define GRACE_DAYS_MAX 90
+#define GRACE_NOTICE_DAYS 3
 
 /* {"mode","grace_days","addresses"}: begins the switch. The addresses are added; an account without
  * a user gets one. */
@@ -47,6 +48,12 @@ uint64_t account_switch_since(const json_t *account);
 /* The new mode is in force if `times` (use.h) has a use of it since the switch began. True: `edit`
  * has the change. */
 bool account_mode_seen(struct edit *edit, const char *id, const json_t *times, uint64_t now_us);
+/* Whether the time of grace, of more than GRACE_NOTICE_DAYS, ends within these days, and its
+ * customer was not told. */
+bool account_grace_is_ending(const json_t *account, uint64_t now_us);
+/* Notes that the customer is told, and when `times` (use.h) has the old mode used last. True:
+ * `edit` has the change. */
+bool account_grace_notice(struct edit *edit, const char *id, const json_t *times, uint64_t now_us);
 /* Whether the time of grace is over. */
 bool account_grace_is_over(const json_t *account, uint64_t now_us);
 

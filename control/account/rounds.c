@@ -91,6 +91,15 @@ switch_seen(struct rounds *rounds, const char *id, const json_t *times)
 }
 
 static void
+grace_ending(struct rounds *rounds, const char *id, const json_t *times)
+{
+	struct edit edit = { .directory = rounds->directory };
+
+	commit(rounds, "account.mode.grace-ending", &edit,
+		account_grace_notice(&edit, id, times, clock_us()));
+}
+
+static void
 addresses_seen(struct rounds *rounds, const char *id, const json_t *times)
 {
 	struct edit edit = { .directory = rounds->directory };
@@ -123,12 +132,13 @@ is_switching(const json_t *account, uint64_t now_us)
 }
 
 static void
-look_at_switches(struct rounds *rounds)
+look_at_all(struct rounds *rounds, bool (*wanted)(const json_t *account, uint64_t now_us),
+	void (*then)(struct rounds *rounds, const char *id, const json_t *times))
 {
-	json_t *ids = ids_of(rounds, is_switching), *id;
+	json_t *ids = ids_of(rounds, wanted), *id;
 	size_t i;
 
-	json_array_foreach(ids, i, id) look_at(rounds, json_string_value(id), switch_seen);
+	json_array_foreach(ids, i, id) look_at(rounds, json_string_value(id), then);
 	json_decref(ids);
 }
 
@@ -192,7 +202,8 @@ on_time(void *arg, int err, const struct redis_reply *reply)
 		return;
 	}
 	end_graces(rounds);
-	look_at_switches(rounds);
+	look_at_all(rounds, is_switching, switch_seen);
+	look_at_all(rounds, account_grace_is_ending, grace_ending);
 	look_at_addresses(rounds, rounds->number++ % IDLE_EVERY == 0);
 }
 

@@ -22,7 +22,6 @@
 #include "control/domain/domain_check.h"
 #include "control/http/api_private.h"
 #include "control/http/route.h"
-#include "control/notices/notices.h"
 #include "shared/base/log.h"
 #include "shared/base/net.h"
 #include "shared/base/tls.h"
@@ -203,7 +202,8 @@ take_settings(struct api *api, const struct config *config, struct tls_server *t
 struct api *
 api_new(const struct config *config, int fd, struct tls_server *tls, struct queue *queue,
 	struct loop *loop, struct loop *worker, struct redis *redis, struct directory *directory,
-	struct applier *applier, struct commits *commits, struct trace *trace)
+	struct applier *applier, struct commits *commits, struct mailings *mailings,
+	struct trace *trace)
 {
 	struct api *api = xcalloc(1, sizeof *api);
 	int err;
@@ -211,7 +211,7 @@ api_new(const struct config *config, int fd, struct tls_server *tls, struct queu
 	*api = (struct api){ .config = config,
 		.queue = queue,
 		.trace = trace,
-		.reply_changed = reply_with_mails,
+		.mailings = mailings,
 		.egress = config->sender.egress,
 		.rows = rows_open(queue, ROWS_ALL, NULL, NULL, NULL),
 		.loop = loop,
@@ -224,8 +224,7 @@ api_new(const struct config *config, int fd, struct tls_server *tls, struct queu
 	take_settings(api, config, tls);
 	open_door(api);
 	api->checks = domain_checks_new(loop, config);
-	api->notices = notices_new(config, queue, NULL);
-	err = api->checks && api->notices ? token_get(config->state_dir, api->token) : -1;
+	err = api->checks ? token_get(config->state_dir, api->token) : -1;
 	if (!err && (err = listen_on(api, fd, config->control.listen)) < 0)
 		LOG_ERROR("control: cannot listen", "address", config->control.listen, "error",
 			strerror(-err));
@@ -264,7 +263,6 @@ api_free(struct api **api)
 	free((*api)->proxies);
 	rows_close(&(*api)->rows);
 	domain_checks_free(&(*api)->checks);
-	notices_free(&(*api)->notices);
 	explicit_bzero((*api)->token, sizeof(*api)->token);
 	free(*api);
 	*api = NULL;

@@ -10,6 +10,7 @@ struct commits;
 struct config;
 struct directory;
 struct loop;
+struct mailings;
 struct queue;
 struct redis;
 struct tls_server;
@@ -18,10 +19,10 @@ struct trace;
 /* Listens on `fd` (the net_bind() socket of control.listen), and takes it over. `tls` is borrowed;
  * NULL: plain HTTP. Requests run on
  * `loop`, jobs that read a lot on `worker`. NULL after logging why. */
-struct api *
-api_new(const struct config *config, int fd, struct tls_server *tls, struct queue *queue,
-	struct loop *loop, struct loop *worker, struct redis *redis, struct directory *directory,
-	struct applier *applier, struct commits *commits, struct trace *trace);
+struct api *api_new(const struct config *config, int fd, struct tls_server *tls,
+	struct queue *queue, struct loop *loop, struct loop *worker, struct redis *redis,
+	struct directory *directory, struct applier *applier, struct commits *commits,
+	struct mailings *mailings, struct trace *trace);
 /* Has jobs that read a lot give up; from any thread. */
 void api_hurry(struct api *api);
 /* Takes no more requests, and calls `on_closed` once the open requests are answered. On the

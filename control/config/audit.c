@@ -216,14 +216,14 @@ audit_confirm(
 }
 
 static void
-put_changes(struct json *json, const json_t *changes)
+put_list(struct json *json, const char *name, const json_t *list)
 {
-	char *dump = json_dumps(changes, JSON_COMPACT);
+	char *dump = json_dumps(list, JSON_COMPACT);
 
 	if (!dump)
-		return; /* a note that another build wrote */
+		return; /* there is none; or a note that another build wrote */
 	dump = json_shown(dump);
-	json_raw(json, "changes", dump);
+	json_raw(json, name, dump);
 	free(dump);
 }
 
@@ -242,7 +242,8 @@ audit_send(struct mail_event *event, struct queue *queue, const json_t *note, co
 	json_str(json, "client", json_text(from, "client"));
 	json_time(
 		json, "changed", (uint64_t)json_integer_value(json_object_get(from, "changed_us")));
-	put_changes(json, json_object_get(from, "changes"));
+	put_list(json, "changes", json_object_get(from, "changes"));
+	put_list(json, "unsent", json_object_get(from, "unsent"));
 	json_str(json, "event_id", id);
 	mail_event_send(event, queue, cb, arg);
 }

@@ -8,12 +8,13 @@
  *
  *   1. note     audit/<number>: what will be changed, and by whom
  *   2. entries  of relay.config; a removed account last, since it names its users
- *   3. event    and Redis
- *   4. note     removed, KEEP_MS later: by then the event is on the disk
+ *   3. event    and Redis, and the mails to customers (which get ids made of the note's)
+ *   4. note     removed, KEEP_MS later: by then the event is on the disk; one that caused mails
+ * gets "mailed" at once
  *
  * A note may be found later: its process died, or the queue did not answer in time. Such a note is
  * compared with relay.config. The changes that are there are told, with the note's id, and the note
- * goes.
+ * goes. Its mails go, too, unless it has "mailed"; but for secrets, which no note has.
  */
 #include "control/config/commit.h"
 
@@ -49,6 +50,7 @@ struct commits {
 	json_t *mine;  /* notes under way: {key: true, or when (ms) the note may go} */
 	struct timer timer;
 	struct mail_event event;
+	struct commit_hooks hooks;
 	void (*on_closed)(void *arg);
 	void *closed_arg;
 };
@@ -57,15 +59,17 @@ struct commit {
 	struct commits *commits;
 	commit_cb cb;
 	void *arg;
-	json_t *entries, *old, *note;
+	json_t *entries, *old, *note, *secrets, *mailed;
 	char key[KEY_SIZE];
 	enum step step;
 	unsigned pending;
 	int err, applied_err;
+	bool untold; /* the sweep tells it again */
 };
 
 static void step_next(struct commit *commit);
 static void remove_told(struct commits *commits, json_int_t now);
+static void note_told(struct commits *commits, const char *key);
 
 /* A queue that is closed in order has synced the events, so no note is needed any more. */
 static void
@@ -89,10 +93,14 @@ commit_end(struct commit *commit)
 {
 	struct commits *commits = commit->commits;
 
-	if (commit->err)
+	if (commit->err || commit->untold)
 		json_object_del(commits->mine, commit->key); /* the sweep looks for the change */
+	else
+		note_told(commits, commit->key);
 	if (commit->cb)
 		commit->cb(commit->arg, commit->err, commit->applied_err);
+	json_decref(commit->secrets);
+	json_decref(commit->mailed);
 	json_decref(commit->entries);
 	json_decref(commit->old);
 	json_decref(commit->note);
@@ -223,11 +231,49 @@ on_told(void *arg, int err)
 {
 	struct commit *commit = arg;
 
-	if (err)
-		json_object_del(commit->commits->mine, commit->key); /* the sweep tells it again */
-	else
-		note_told(commit->commits, commit->key);
+	commit->untold |= err != 0;
 	answered(commit);
+}
+
+/* Notes that the mails have gone, so that nobody sends them again. */
+static void
+note_mailed(struct commits *commits, const char *key, const json_t *note)
+{
+	json_t *mailed = json_copy((json_t *)(uintptr_t)note);
+	char *text;
+
+	json_object_set_new(mailed, "mailed", json_true());
+	text = json_dumps(mailed, JSON_COMPACT);
+	if (!text)
+		die("out of memory", "json_dumps");
+	queue_config_put(commits->queue, key, text, NULL, NULL);
+	free(text);
+	json_decref(mailed);
+}
+
+static void
+on_mailed(void *arg, int err)
+{
+	struct commit *commit = arg;
+
+	commit->untold |= err != 0;
+	if (!err)
+		note_mailed(commit->commits, commit->key, commit->note);
+	answered(commit);
+}
+
+static void
+mail(struct commit *commit)
+{
+	const struct commit_hooks *hooks = &commit->commits->hooks;
+	const struct commit_told told = { .id = commit->key + strlen(AUDIT_PREFIX),
+		.event = json_object_get(commit->note, "event"),
+		.secrets = commit->secrets,
+		.mailed = commit->mailed };
+
+	commit->pending++;
+	if (!hooks->mail || !hooks->mail(hooks->arg, &told, on_mailed, commit))
+		commit->pending--;
 }
 
 static void
@@ -235,6 +281,7 @@ tell(struct commit *commit)
 {
 	struct commits *commits = commit->commits;
 
+	mail(commit);
 	commit->pending++;
 	audit_send(&commits->event, commits->queue, commit->note,
 		commit->key + strlen(AUDIT_PREFIX), on_told, commit);
@@ -280,6 +327,8 @@ commit_begin(struct commits *commits, const struct change *change, commit_cb cb,
 		.arg = arg,
 		.entries = change->entries,
 		.old = json_object(),
+		.secrets = change->secrets,
+		.mailed = json_incref(change->mailed),
 		.step = STEP_NOTE,
 		.pending = 1 };
 	commits->open++;
@@ -287,6 +336,8 @@ commit_begin(struct commits *commits, const struct change *change, commit_cb cb,
 	commit->note = audit_note(
 		change->what, &change->author, commit->entries, commit->old, change->shown);
 	json_decref(change->shown);
+	if (commit->secrets)
+		json_object_set_new(commit->note, "secrets", json_true());
 	make_key(commit->key);
 	json_object_set_new(commits->mine, commit->key, json_true());
 	put(commit, commit->key, commit->note);
@@ -297,6 +348,9 @@ commit_begin(struct commits *commits, const struct change *change, commit_cb cb,
 
 struct found {
 	struct commits *commits;
+	json_t *note;
+	unsigned pending;
+	bool untold;
 	char key[KEY_SIZE];
 };
 
@@ -309,16 +363,53 @@ note_remove(struct commits *commits, const char *key)
 }
 
 static void
+found_answered(struct found *found)
+{
+	struct commits *commits = found->commits;
+
+	if (--found->pending > 0)
+		return;
+	if (found->untold)
+		json_object_del(commits->mine, found->key);
+	else
+		note_told(commits, found->key);
+	json_decref(found->note);
+	free(found);
+	leave(commits);
+}
+
+static void
 on_found_told(void *arg, int err)
 {
-	struct found found = *(struct found *)arg;
+	struct found *found = arg;
 
-	free(arg);
-	if (err)
-		json_object_del(found.commits->mine, found.key);
-	else
-		note_told(found.commits, found.key);
-	leave(found.commits);
+	found->untold |= err != 0;
+	found_answered(found);
+}
+
+static void
+on_found_mailed(void *arg, int err)
+{
+	struct found *found = arg;
+
+	if (!err)
+		note_mailed(found->commits, found->key, found->note);
+	on_found_told(found, err);
+}
+
+static void
+mail_found(struct found *found)
+{
+	const struct commit_hooks *hooks = &found->commits->hooks;
+	const struct commit_told told = { .id = found->key + strlen(AUDIT_PREFIX),
+		.event = json_object_get(found->note, "event"),
+		.lost = json_is_true(json_object_get(found->note, "secrets")) };
+
+	if (!hooks->mail || json_is_true(json_object_get(found->note, "mailed")))
+		return;
+	found->pending++;
+	if (!hooks->mail(hooks->arg, &told, on_found_mailed, found))
+		found->pending--;
 }
 
 static const json_t *
@@ -333,18 +424,19 @@ note_settle(struct commits *commits, const char *key, const json_t *entry)
 	json_t *note = json_deep_copy(entry);
 	struct found *found;
 
-	if (audit_confirm(note, entry_of, commits->directory)) {
-		found = xcalloc(1, sizeof *found);
-		found->commits = commits;
-		snprintf(found->key, sizeof found->key, "%s", key);
-		json_object_set_new(commits->mine, key, json_true());
-		commits->open++;
-		audit_send(&commits->event, commits->queue, note, key + strlen(AUDIT_PREFIX),
-			on_found_told, found);
-	} else {
+	if (!audit_confirm(note, entry_of, commits->directory)) {
+		json_decref(note);
 		note_remove(commits, key);
+		return;
 	}
-	json_decref(note);
+	found = xcalloc(1, sizeof *found);
+	*found = (struct found){ .commits = commits, .note = note, .pending = 1 };
+	snprintf(found->key, sizeof found->key, "%s", key);
+	json_object_set_new(commits->mine, key, json_true());
+	commits->open++;
+	mail_found(found);
+	audit_send(&commits->event, commits->queue, note, key + strlen(AUDIT_PREFIX), on_found_told,
+		found);
 }
 
 /* Whether no commit works on the note: its process has died, or the commit is long overdue. */
@@ -403,7 +495,8 @@ on_timer(void *arg)
 		return;
 	timer_set(&commits->timer, SWEEP_MS);
 	remove_told(commits, (json_int_t)clock_mono_ms());
-	sweep(commits);
+	if (!commits->hooks.leads || commits->hooks.leads(commits->hooks.arg))
+		sweep(commits);
 }
 
 struct commits *
@@ -420,6 +513,12 @@ commits_new(struct loop *loop, struct queue *queue, struct directory *directory,
 		.mine = json_object() };
 	timer_init(&commits->timer, loop, on_timer, commits);
 	return commits;
+}
+
+void
+commits_hook(struct commits *commits, const struct commit_hooks *hooks)
+{
+	commits->hooks = *hooks;
 }
 
 void

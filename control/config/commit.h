@@ -38,7 +38,29 @@ struct change {
 	struct author author;
 	json_t *entries; /* {key of relay.config: new entry, or null to remove it} */
 	json_t *shown;   /* NULL, or what the event has as "changes" */
+	json_t *secrets; /* NULL, or what a mail of this change tells, and nothing else keeps */
+	json_t *mailed;  /* NULL, or an object that gets what the hook has to say */
 };
+
+/* A change that is durable, for who sends mails about it. All are borrowed until `cb`. */
+struct commit_told {
+	const char *id;  /* of the note: the same whenever the change is told */
+	json_t *event;   /* of audit_note(); what is added as "unsent" is told to operators */
+	json_t *secrets; /* NULL: there are none, or they went with the process that had them */
+	bool lost;       /* they went */
+	json_t *mailed;  /* NULL, or of the change */
+};
+struct commit_hooks {
+	/* Sends the mails of a change. Each change is told, after a crash maybe twice, with the
+	 * same id. False: it causes none, and `cb` is not called. Else `cb` says that the mails are
+	 * durable, or (err) that they are to be tried again. */
+	bool (*mail)(void *arg, const struct commit_told *told, queue_cb cb, void *cb_arg);
+	/* Whether this process tells what others left untold. */
+	bool (*leads)(void *arg);
+	void *arg;
+};
+/* Call it before commits_start(). The hooks are copied; either may be NULL. */
+void commits_hook(struct commits *commits, const struct commit_hooks *hooks);
 
 /* Claims the entries in the directory at once, so that no two changes can both have a domain, then
  * writes the entries. Takes over the references of `change`; its texts may go after the call. `cb`

@@ -1,12 +1,13 @@
 /*
  * api_commit.c - a change that a request asks for, from its entries to the reply.
  *
- * handler -> [api_commit] -> commit -> relay.config -> Redis -> reply
+ * handler -> [api_commit] -> commit -> relay.config -> Redis, mails -> reply
  *
  * A change counts once it is durable. When Redis does not answer, the reply only says "applied":
  * false, and the applier catches up.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/config/owner_entry.h"
 #include "control/http/api_private.h"
@@ -16,8 +17,7 @@
 /* A change on its way to the reply. */
 struct pending {
 	struct exchange *exchange;
-	const char *what;
-	json_t *reply;
+	json_t *reply, *mailed;
 	int status;
 };
 
@@ -27,6 +27,9 @@ on_committed(void *arg, int err, int applied_err)
 	struct pending pending = *(struct pending *)arg;
 
 	free(arg);
+	if (!err)
+		json_object_update(pending.reply, pending.mailed);
+	json_decref(pending.mailed);
 	if (err) {
 		json_decref(pending.reply);
 		reply_not_taken(pending.exchange, err);
@@ -34,20 +37,36 @@ on_committed(void *arg, int err, int applied_err)
 	}
 	if (applied_err)
 		json_object_set_new(pending.reply, "applied", json_false());
-	pending.exchange->api->reply_changed(
-		pending.exchange, pending.what, pending.status, pending.reply);
+	reply_json(pending.exchange, pending.status, pending.reply);
+}
+
+/* What mails of the change tell of a new credential. Whoever adds a user, or makes a new password,
+ * says whether it is mailed. */
+static json_t *
+secrets_of(const struct exchange *x, const char *what, const json_t *reply)
+{
+	json_t *username = json_object_get(reply, "username");
+	json_t *password = json_object_get(reply, "password");
+
+	if (!json_is_string(username) || !json_is_string(password) ||
+		(strncmp(what, "user.", 5) == 0 && !json_is_true(json_object_get(x->body, "mail"))))
+		return NULL;
+	return json_pack("{s:O, s:O}", "username", username, "password", password);
 }
 
 void
 commit_shown(struct exchange *x, const char *what, int status, json_t *changes, json_t *reply,
 	json_t *shown)
 {
-	const struct change change = {
-		.what = what, .author = exchange_author(x), .entries = changes, .shown = shown
-	};
 	struct pending *pending = xmalloc(sizeof *pending);
+	struct change change = { .what = what,
+		.author = exchange_author(x),
+		.entries = changes,
+		.shown = shown,
+		.secrets = secrets_of(x, what, reply) };
 
-	*pending = (struct pending){ x, what, reply, status };
+	*pending = (struct pending){ x, reply, json_object(), status };
+	change.mailed = pending->mailed;
 	commit_begin(x->api->commits, &change, on_committed, pending);
 }
 

@@ -44,12 +44,8 @@ struct api {
 	struct applier *applier;
 	struct commits *commits;
 	struct domain_checks *checks;
-	struct notices *notices;
+	struct mailings *mailings;
 	struct trace *trace;
-	/* Answers a change (`what`: as commit_start()) that is durable, as reply_json(), once the
-	 * mails that it causes are durable, too. */
-	void (*reply_changed)(
-		struct exchange *exchange, const char *what, int status, json_t *reply);
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
 	struct tls_server *tls; /* NULL: plain HTTP */
@@ -174,8 +170,6 @@ struct edit edit_of(const struct exchange *exchange);
 void edit_end(struct exchange *exchange, const char *what, struct edit *edit, int err, int status);
 /* The ids of the accounts that are deleted, or of all others; the caller releases them. */
 json_t *account_ids(const struct directory *directory, bool deleted);
-/* As api.reply_changed(). */
-void reply_with_mails(struct exchange *exchange, const char *what, int status, json_t *reply);
 /* Whether customers get mails; false after a reply. */
 bool mails_possible(struct exchange *exchange);
 /* A rule as the API shows it. */

@@ -39,6 +39,17 @@ static const struct kind {
 	{ "suspended", "/", FRAME, false },
 	{ "resumed", "/", FRAME, false },
 	{ "closed", "/privacy", FRAME "UNTIL", false },
+	{ "in-force", "/connection", FRAME "MODE OLD GRACE", false },
+	{ "grace-ending", "/connection", FRAME "OLD GRACE USED", false },
+	{ "address-lapse", "/connection", FRAME "IP STATE UNTIL N", false },
+	{ "changed", "/audit", FRAME "CHANGES", false },
+	{ "dns", "/domains", FRAME "DOMAIN PROBLEM DNS UNTIL", false },
+	{ "limit", "/alerts", FRAME "LIMIT PCT USED MAX", false },
+	{ "mailboxes", "/domains", FRAME "DOMAIN N M ACTION", false },
+	{ "quality", "/bounces", FRAME "PCT N M WINDOW ACTION", false },
+	{ "credential-suspended", "/connection", FRAME "LABEL REASON", false },
+	{ "delay", "/messages", FRAME "SITE MEANING N UNTIL", false },
+	{ "webhook-off", "/integrations", FRAME "URL", false },
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -221,7 +232,8 @@ struct mail {
 	const struct kind *kind;
 	const struct notices *notices;
 	const char *const *texts;
-	const char *contact;
+	const char *to;
+	uint64_t when_us;
 	char support[ADDRESS_ASCII_MAX];
 	uint8_t id[ID_SIZE];
 	char *body;
@@ -342,17 +354,16 @@ static void
 write_mail(struct mail *mail, const json_t *account, const struct notice_value *values)
 {
 	const struct config *config = mail->notices->config;
-	const uint64_t now_us = clock_us();
 	char id[ID_TEXT_SIZE], date[DATE_SIZE], when[DATE_SIZE], ascii[ADDRESS_ASCII_MAX];
-	const char *to = address_to_ascii(mail->contact, ascii) ? ascii : mail->contact;
+	const char *to = address_to_ascii(mail->to, ascii) ? ascii : mail->to;
 	struct notice_value *all;
 	char *from = xasprintf("postmaster@%s", config->hostname);
 	FILE *out = xopen_memstream(&mail->body, &mail->size);
 
-	notice_when(now_us, when);
+	notice_when(mail->when_us, when);
 	all = all_values(mail, account, values, when);
 	id_format(mail->id, id);
-	date_format(now_us, date);
+	date_format(clock_us(), date);
 	fprintf(out, "Date: %s\r\n", date);
 	mime_put_mailbox(out, "From", config->service.name, from);
 	fprintf(out, "To: <%s>\r\nReply-To: <%s>\r\nMessage-ID: <%s@%s>\r\n", to, mail->support, id,
@@ -379,14 +390,24 @@ on_put(void *arg, int err)
 	free(mail);
 }
 
-void
-notice_send(struct notices *notices, const char *key, const json_t *account,
-	const struct notice_value *values, notice_cb cb, void *arg)
+/* Who gets the mail; NULL: there is no such mailbox. */
+static const char *
+mailbox_of(const struct notice *notice)
 {
-	const size_t kind = kind_index(key);
+	const char *to = notice->to ? notice->to : json_text(notice->account, "contact");
+
+	return address_is_mailbox(to) ? to : NULL;
+}
+
+void
+notice_send(struct notices *notices, const struct notice *notice, notice_cb cb, void *arg)
+{
+	static const struct notice_value none = { 0 };
+	const size_t kind = kind_index(notice->key);
+	const char *to = mailbox_of(notice);
 	struct mail *mail;
 
-	if (!address_is_mailbox(json_text(account, "contact"))) {
+	if (!to) {
 		cb(arg, -EDESTADDRREQ);
 		return;
 	}
@@ -394,7 +415,8 @@ notice_send(struct notices *notices, const char *key, const json_t *account,
 	*mail = (struct mail){ .kind = &kinds[kind],
 		.notices = notices,
 		.texts = notices->texts[kind],
-		.contact = json_text(account, "contact"),
+		.to = to,
+		.when_us = notice->when_us ? notice->when_us : clock_us(),
 		.cb = cb,
 		.arg = arg };
 	snprintf(mail->support, sizeof mail->support, "%s",
@@ -402,8 +424,11 @@ notice_send(struct notices *notices, const char *key, const json_t *account,
 	if (!*mail->support)
 		snprintf(mail->support, sizeof mail->support, "postmaster@%s",
 			notices->config->hostname);
-	id_make(mail->id);
-	write_mail(mail, account, values);
-	own_mail_put(notices->queue, mail->id, mail->contact,
+	if (notice->id)
+		memcpy(mail->id, notice->id, ID_SIZE);
+	else
+		id_make(mail->id);
+	write_mail(mail, notice->account, notice->values ? notice->values : &none);
+	own_mail_put(notices->queue, mail->id, to,
 		&(struct body){ .data = mail->body, .size = mail->size }, 0, on_put, mail);
 }

@@ -34,13 +34,20 @@ void notice_when(uint64_t us, char out[DATE_SIZE]);
 /* 0 once the mail is durable; -EDESTADDRREQ: the account has no contact; else the queue's error. */
 typedef void (*notice_cb)(void *arg, int err);
 
+struct notice {
+	const char *key;                   /* notice_known() */
+	const json_t *account;             /* its entry in relay.config */
+	const struct notice_value *values; /* NULL: none; else it ends with a name NULL */
+	const char *to;                    /* a mailbox; NULL: the account's contact */
+	const uint8_t *id;                 /* ID_SIZE bytes; NULL: a new one */
+	uint64_t when_us;                  /* {WHEN}; 0: now */
+};
 /*
- * Sends the mail `key` (notice_known()) to the contact of an account (its entry in relay.config),
- * in the account's language, or in both. `values` ends with a name NULL; the frame's own (PROVIDER,
- * ACCOUNT, HOST, PANEL, SUPPORT, WHEN: now) need not be among them. On control's loop; all may go
- * after the call.
+ * Sends a mail about an account, in the account's language, or in both. The frame's own values
+ * (PROVIDER, ACCOUNT, HOST, PANEL, SUPPORT, WHEN) need not be among `values`. A mail with the same
+ * id again is the same mail: it has the same Message-ID, and is delivered once as long as the
+ * sender's ledger knows it. On control's loop; all may go after the call.
  */
-void notice_send(struct notices *notices, const char *key, const json_t *account,
-	const struct notice_value *values, notice_cb cb, void *arg);
+void notice_send(struct notices *notices, const struct notice *notice, notice_cb cb, void *arg);
 
 #endif

@@ -452,7 +452,8 @@ connection_take(struct connection *connection, struct item *item)
 	item_mark(item);
 	metric_set(sender->metrics.attempting, ++sender->attempting);
 	connection_choose(connection);
-	if (!item->row && !item->mail->redelivered && item->attempts == item->pass.counted) {
+	if (!item->row && !item->mail->redelivered && item->attempts == item->pass.counted &&
+		!mail_is_notice(item->mail)) {
 		connection_send(connection);
 		return;
 	}

@@ -127,6 +127,14 @@ struct mail {
 	TAILQ_HEAD(item_list, item) items;
 };
 
+/* Whether the mail is one of the service's own to a customer. The ledger knows these as long as
+ * mail lives, since a crash of who made one may make it again. */
+static inline bool
+mail_is_notice(const struct mail *mail)
+{
+	return mail->envelope->kind == ENVELOPE__KIND__NOTICE;
+}
+
 struct mail *mail_new(struct sender *sender, Envelope *envelope);
 /* Frees a mail that has neither a record nor items, and nothing under way. */
 void mail_free_if_done(struct mail *mail);

@@ -170,7 +170,8 @@ settle_delivered(
 	for (size_t i = 0; i < count; i++)
 		to[i] = item->targets[indices[i]].recipient;
 	ledger_put(item->mail->sender->ledger, item->mail->envelope->id.data, to, count,
-		outcome->relayed ? LEDGER_RELAYED : LEDGER_SENT, item->row, on_ledger, receipt);
+		outcome->relayed ? LEDGER_RELAYED : LEDGER_SENT,
+		item->row || mail_is_notice(item->mail), on_ledger, receipt);
 }
 
 static void

@@ -13,4 +13,13 @@ json_text(const json_t *object, const char *key)
 	return json_string_value(json_object_get(object, key));
 }
 
+/* The same; `otherwise` instead of NULL. */
+static inline const char *
+json_text_or(const json_t *object, const char *key, const char *otherwise)
+{
+	const char *text = json_text(object, key);
+
+	return text ? text : otherwise;
+}
+
 #endif

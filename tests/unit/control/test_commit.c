@@ -20,7 +20,7 @@
 
 /* What is durable. The queue does one thing at a time, when it is told to. */
 static struct {
-	json_t *entries, *events;
+	json_t *entries, *events, *mails;
 } store;
 
 static void
@@ -29,6 +29,8 @@ make_durable(const struct fake_call *call)
 	if (call->kind == OP_EVENT) {
 		assert_int_equal(fake.class, EVENT_AUDIT);
 		json_array_append_new(store.events, json_loads(call->text, 0, NULL));
+	} else if (!strchr(call->key, '/') && strchr(call->key, '-')) {
+		json_object_set_new(store.mails, call->key, json_loads(call->text, 0, NULL));
 	} else if (*call->text)
 		json_object_set_new(store.entries, call->key, json_loads(call->text, 0, NULL));
 	else
@@ -49,6 +51,28 @@ static struct directory *directory;
 static struct commits *commits;
 static unsigned closed;
 
+/* A mail's record waits in the fake queue as an event does: under a key of its own. */
+static bool mailing, leading = true;
+
+static bool
+send_mail(void *arg, const struct commit_told *told, queue_cb cb, void *cb_arg)
+{
+	(void)arg;
+	if (told->lost)
+		json_object_set_new(told->event, "unsent", json_pack("[s]", "password"));
+	if (mailing)
+		queue_config_put(&fake.queue, told->id,
+			told->secrets ? "{\"secret\":1}" : "{\"secret\":0}", cb, cb_arg);
+	return mailing;
+}
+
+static bool
+leads(void *arg)
+{
+	(void)arg;
+	return leading;
+}
+
 static void
 start(bool alone)
 {
@@ -60,6 +84,7 @@ start(bool alone)
 	json_object_foreach(store.entries, key, value)
 		directory_set(directory, key, json_deep_copy(value));
 	commits = commits_new(loop, &fake.queue, directory, NULL, alone);
+	commits_hook(commits, &(struct commit_hooks){ send_mail, leads, NULL });
 	commits_start(commits);
 }
 
@@ -76,13 +101,16 @@ static void
 die_here(void)
 {
 	json_t *entries = json_deep_copy(store.entries), *events = json_deep_copy(store.events);
+	json_t *mails = json_deep_copy(store.mails);
 
 	answer_all(-ECANCELED);
 	stop();
 	json_decref(store.entries);
 	json_decref(store.events);
+	json_decref(store.mails);
 	store.entries = entries;
 	store.events = events;
+	store.mails = mails;
 }
 
 static int
@@ -96,6 +124,9 @@ setup(void **state)
 		"version", 1, "id", "a", "name", "old", "user/u", "version", 1, "account", "z",
 		"verifier", "hidden", "account/z", "version", 1, "id", "z");
 	store.events = json_array();
+	store.mails = json_object();
+	mailing = false;
+	leading = true;
 	return 0;
 }
 
@@ -105,6 +136,7 @@ teardown(void **state)
 	(void)state;
 	json_decref(store.entries);
 	json_decref(store.events);
+	json_decref(store.mails);
 	return 0;
 }
 
@@ -392,6 +424,107 @@ only_what_differs_is_told(void **state)
 	stop();
 }
 
+/* A change with a secret, cut after `at` answers of the queue. */
+static void
+cut_mails(size_t at, bool done)
+{
+	struct change change = { .what = "test",
+		.author = { .by = "me" },
+		.entries = json_pack(
+			"{s:{s:i,s:s,s:s}}", "account/a", "version", 2, "id", "a", "name", "new"),
+		.secrets = json_pack("{s:s}", "password", "only here") };
+	bool changed, lost;
+
+	mailing = true;
+	start(true);
+	commit_begin(commits, &change, NULL, NULL);
+	for (size_t i = 0; i < at; i++)
+		queue_fake_answer(0);
+	if (done && fake.waiting_count)
+		make_durable(&fake.waiting[0]);
+	die_here();
+	changed = directory_version(json_object_get(store.entries, "account/a")) == 2;
+	lost = changed && json_object_size(store.mails) == 0;
+	start(true);
+	answer_all(0);
+	assert_int_equal(json_object_size(store.mails), changed); /* one id, however often */
+	if (lost)
+		assert_non_null(json_object_get(
+			json_array_get(store.events, json_array_size(store.events) - 1), "unsent"));
+	assert_int_equal(is_told("account/a"), changed);
+	stop();
+}
+
+static void
+a_change_has_its_mails_wherever_the_process_ended(void **state)
+{
+	for (size_t at = 0; at < 7; at++) {
+		for (int done = 0; done < 2; done++) {
+			cut_mails(at, done);
+			teardown(state);
+			setup(state);
+		}
+	}
+}
+
+static void
+mails_that_went_are_not_sent_again(void **state)
+{
+	(void)state;
+	mailing = true;
+	start(true);
+	begin(json_pack("{s:{s:i,s:s}}", "account/n", "version", 2, "id", "n"));
+	answer_all(0);
+	assert_int_equal(answered, 1);
+	assert_int_equal(json_object_size(store.mails), 1);
+	assert_int_equal(notes(), 1);
+	json_object_clear(store.mails);
+	die_here();
+	start(true);
+	answer_all(0);
+	assert_int_equal(json_object_size(store.mails), 0);
+	stop();
+}
+
+static void
+a_mail_that_the_queue_refuses_is_tried_again(void **state)
+{
+	(void)state;
+	mailing = true;
+	start(true);
+	begin(json_pack("{s:{s:i,s:s}}", "account/n", "version", 2, "id", "n"));
+	queue_fake_answer(0);
+	queue_fake_answer(0);
+	queue_fake_answer(-ENOSPC); /* the mail */
+	answer_all(0);
+	assert_int_equal(answered_err, 0); /* the change counts */
+	assert_int_equal(json_object_size(store.mails), 0);
+	die_here();
+	start(true);
+	answer_all(0);
+	assert_int_equal(json_object_size(store.mails), 1);
+	stop();
+}
+
+static void
+who_does_not_lead_tells_nothing_of_others(void **state)
+{
+	(void)state;
+	mailing = true;
+	start(true);
+	begin(json_pack("{s:{s:i,s:s}}", "account/n", "version", 2, "id", "n"));
+	queue_fake_answer(0);
+	queue_fake_answer(0);
+	die_here();
+	leading = false;
+	start(true);
+	answer_all(0);
+	assert_int_equal(json_object_size(store.mails), 0);
+	assert_int_equal(json_array_size(store.events), 0);
+	assert_int_equal(notes(), 1);
+	stop();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -408,6 +541,10 @@ main(void)
 		TEST(who_closes_waits_for_what_is_under_way),
 		TEST(no_secret_is_noted_or_told),
 		TEST(only_what_differs_is_told),
+		TEST(a_change_has_its_mails_wherever_the_process_ended),
+		TEST(mails_that_went_are_not_sent_again),
+		TEST(a_mail_that_the_queue_refuses_is_tried_again),
+		TEST(who_does_not_lead_tells_nothing_of_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
