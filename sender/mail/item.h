@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include <uthash.h>
+
 #include "sender/policy/outcome.h"
 #include "sender/policy/retry.h"
 #include "sender/route/site.h"
@@ -105,6 +107,7 @@ enum mail_state { MAIL_ROUTING, MAIL_TRYING, MAIL_DEFERRING };
 
 struct mail {
 	TAILQ_ENTRY(mail) link; /* records in hand, oldest first */
+	UT_hash_handle hh;      /* the same, by the message's id */
 	struct sender *sender;
 	struct record *record; /* NULL: the mail came from a row, or has become rows */
 	Envelope *envelope;    /* own copy, or inside `row` */

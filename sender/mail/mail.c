@@ -222,10 +222,8 @@ is_in_hand(struct sender *sender, const uint8_t *id)
 {
 	const struct mail *mail;
 
-	TAILQ_FOREACH (mail, &sender->arrivals, link)
-		if (memcmp(mail->envelope->id.data, id, ID_SIZE) == 0)
-			return true;
-	return false;
+	HASH_FIND(hh, sender->by_id, id, ID_SIZE, mail);
+	return mail;
 }
 
 void
@@ -241,7 +239,7 @@ mail_on_record(void *arg, struct record *record)
 		record_abandon(record);
 		return;
 	}
-	if (again && is_in_hand(sender, envelope->id.data)) {
+	if (is_in_hand(sender, envelope->id.data)) {
 		queue_finish(record);
 		return;
 	}
@@ -257,6 +255,7 @@ mail_on_record(void *arg, struct record *record)
 	mail->redelivered = again;
 	mail->is_remainder = remainder->n_recipients < envelope->n_recipients;
 	TAILQ_INSERT_TAIL(&sender->arrivals, mail, link);
+	HASH_ADD_KEYPTR(hh, sender->by_id, mail->envelope->id.data, ID_SIZE, mail);
 	window_add(sender->window, remainder->account, recipients_weight(remainder->n_recipients));
 	metric_set(sender->metrics.in_hand, ++sender->in_hand);
 	poison_start(sender->poison, &mail->work, mail->envelope->id.data, on_turn);

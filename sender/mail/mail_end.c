@@ -39,6 +39,7 @@ static void
 mail_leave(struct mail *mail)
 {
 	TAILQ_REMOVE(&mail->sender->arrivals, mail, link);
+	HASH_DEL(mail->sender->by_id, mail);
 	mail->record = NULL;
 	window_remove(mail->sender->window, mail->envelope->account,
 		recipients_weight(mail->envelope->n_recipients));

@@ -89,6 +89,7 @@ struct sender {
 	struct providers *providers;
 	struct timer pump, age_timer, lease_timer;
 	TAILQ_HEAD(mail_list, mail) arrivals;
+	struct mail *by_id; /* the arrivals, by the message's id */
 	TAILQ_HEAD(, connection) connections;
 	TAILQ_HEAD(, peer) peers;
 	unsigned in_hand, attempting, settling;

@@ -256,6 +256,7 @@ setup(void **state)
 	t.mail->state = MAIL_TRYING;
 	TAILQ_INIT(&t.mail->items);
 	TAILQ_INSERT_TAIL(&sender->arrivals, t.mail, link);
+	HASH_ADD_KEYPTR(hh, sender->by_id, t.mail->envelope->id.data, ID_SIZE, t.mail);
 	window_add(sender->window, t.mail->envelope->account, 1);
 	t.waits = add_item("slow", 0);
 	t.ends = add_item("quick", 1);
@@ -272,6 +273,7 @@ teardown(void **state)
 	fake.readable_site = "";
 	if (t.mail) {
 		TAILQ_REMOVE(&t.sender.arrivals, t.mail, link);
+		HASH_DEL(t.sender.by_id, t.mail);
 		window_remove(t.sender.window, t.mail->envelope->account, 1);
 		t.mail->record = NULL;
 		t.mail->busy = 0;

@@ -208,6 +208,20 @@ a_record_whose_rows_are_all_there_is_finished(void **state)
 	row_free(row);
 }
 
+/* The scanner's first attempt to hand the record on took long, and came through after all. */
+static void
+of_two_records_of_a_mail_one_is_delivered(void **state)
+{
+	(void)state;
+	fake.record.envelope = t.mail->envelope;
+	assert_false(fake.record.redelivered);
+	mail_on_record(&t.sender, &fake.record);
+	assert_int_equal(fake.finished, 1);
+	assert_int_equal(t.sender.in_hand, 1);
+	assert_ptr_equal(TAILQ_FIRST(&t.sender.arrivals), t.mail);
+	assert_null(TAILQ_NEXT(t.mail, link));
+}
+
 /* An operator released it, and the crash fell between its delivery and the end of the record. */
 static void
 who_has_a_held_mail_already_is_not_held_again(void **state)
@@ -353,6 +367,7 @@ main(void)
 		TEST(an_event_that_was_taken_is_not_repeated),
 		TEST(who_has_no_row_yet_is_still_the_records),
 		TEST(a_record_whose_rows_are_all_there_is_finished),
+		TEST(of_two_records_of_a_mail_one_is_delivered),
 		TEST(who_has_a_held_mail_already_is_not_held_again),
 		TEST(a_body_that_cannot_be_read_now_is_waited_for),
 		TEST(a_body_that_is_gone_is_told_in_the_dsn),
