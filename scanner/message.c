@@ -1,7 +1,7 @@
 /*
  * message.c - a message's way through the scanner: scanned, judged, and on.
  *
- * scanner: mail.inbound -> [message] -> clamd, fixup, hold -> mail.ready
+ * scanner: mail.inbound -> [message] -> clamd, fixup, signer, hold -> mail.ready
  *
  * Unsure means wait: without a verdict no message goes on, whatever happens to clamd. A clean
  * message goes on, with the fields it lacked put before it. An infected or unscannable message goes
@@ -39,6 +39,7 @@ scanner_message_free(struct message *message)
 	TAILQ_REMOVE(&scanner->all, message, link);
 	poison_end(scanner->poison, &message->work);
 	timer_cancel(&message->timer);
+	sign_job_clear(&message->signing);
 	free(message->signature);
 	free(message->prefix);
 	free(message);
@@ -174,6 +175,48 @@ let_pass(struct message *message, bool tag)
 	message->tagged = tag;
 }
 
+static void sign(struct message *message);
+
+static void
+go_on(struct message *message)
+{
+	if (message->held)
+		hold(message);
+	else
+		forward(message);
+}
+
+/* A key that fails loses no mail: the message goes on unsigned, unless dkim.on_failure is wait. */
+static void
+on_signed(struct sign_job *job, int err)
+{
+	struct message *message = container_of(job, struct message, signing);
+
+	if (err && scanner->config->dkim.on_failure == DKIM_WAIT) {
+		sign_job_clear(job);
+		pause_message(message, sign);
+		return;
+	}
+	if (job->fields)
+		add_fields(message, job->fields, job->size);
+	sign_job_clear(job);
+	message->tries = 0;
+	go_on(message);
+}
+
+/* Signs the message as it will be sent: nothing changes its header after this. */
+static void
+sign(struct message *message)
+{
+	if (!signer_wants(scanner->signer, &message->envelope)) {
+		go_on(message);
+		return;
+	}
+	message->stage = STAGE_SIGN;
+	message->signing.done = on_signed;
+	signer_start(scanner->signer, &message->signing, &message->envelope);
+}
+
 static void
 judged(struct message *message, Envelope__Verdict verdict, const char *signature)
 {
@@ -187,7 +230,7 @@ judged(struct message *message, Envelope__Verdict verdict, const char *signature
 	message->tries = 0;
 	add_missing_fields(message);
 	if (verdict == ENVELOPE__VERDICT__CLEAN || verdict == ENVELOPE__VERDICT__NONE) {
-		forward(message);
+		sign(message);
 		return;
 	}
 	message->signature = xstrdup(signature);
@@ -195,7 +238,8 @@ judged(struct message *message, Envelope__Verdict verdict, const char *signature
 	policy = policy_of(verdict);
 	if (policy != ALERT_HOLD)
 		let_pass(message, policy == ALERT_TAG);
-	hold(message);
+	message->held = true;
+	sign(message);
 }
 
 static void

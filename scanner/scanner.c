@@ -33,7 +33,8 @@ can_stop(void)
 	struct message *message;
 
 	TAILQ_FOREACH (message, &scanner->all, link)
-		if (message->stage == STAGE_HOLD || message->stage == STAGE_FORWARD)
+		if (message->stage == STAGE_SIGN || message->stage == STAGE_HOLD ||
+			message->stage == STAGE_FORWARD)
 			return false;
 	if (!scanner->clamd)
 		return true;
@@ -53,6 +54,7 @@ stop_now(void)
 		record_abandon(message->record);
 		scanner_message_free(message);
 	}
+	signer_free(&scanner->signer);
 	hold_free(&scanner->hold);
 	poison_close(&scanner->poison);
 	timer_cancel(&scanner->second);
@@ -91,19 +93,29 @@ on_second(void *arg)
 		tell_state();
 }
 
+/* Mail comes once the keys are known, so that none of it goes on unsigned. */
+static void
+on_keys(void *arg)
+{
+	(void)arg;
+	if (!scanner->draining)
+		scanner->consumer = queue_consume(scanner->queue, TOPIC_INBOUND, scanner->loop,
+			WINDOW, scanner_on_record, NULL);
+}
+
 static void
 on_begin(struct task *task)
 {
 	(void)task;
 	log_set_role("scanner");
-	scanner->consumer = queue_consume(
-		scanner->queue, TOPIC_INBOUND, scanner->loop, WINDOW, scanner_on_record, NULL);
+	scanner->signer = signer_new(scanner->config, scanner->queue, scanner->loop, on_keys, NULL);
 }
 
 static void
 on_drain(struct task *task)
 {
 	(void)task;
+	scanner->draining = true;
 	if (scanner->consumer)
 		consumer_stop(scanner->consumer);
 	scanner->consumer = NULL;

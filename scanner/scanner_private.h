@@ -8,6 +8,7 @@
 
 #include "scanner/clamd.h"
 #include "scanner/fixup.h"
+#include "scanner/signer.h"
 #include "shared/base/loop.h"
 #include "shared/base/said.h"
 #include "shared/base/timer.h"
@@ -21,6 +22,7 @@ enum stage {
 	STAGE_QUEUED,  /* waits for its turn (poison.h) */
 	STAGE_SCAN,    /* in the pool */
 	STAGE_PAUSE,   /* a scan, or what follows it, failed: `timer` tries again */
+	STAGE_SIGN,    /* the signer reads it */
 	STAGE_HOLD,    /* the event and notices are on their way */
 	STAGE_FORWARD, /* mail.ready is to acknowledge it */
 };
@@ -29,6 +31,7 @@ struct message {
 	struct clamd_scan scan; /* first: on_scanned() gets this */
 	struct record *record;
 	struct poison_work work;
+	struct sign_job signing;
 	TAILQ_ENTRY(message) link;
 	enum stage stage;
 	void (*after_pause)(struct message *message);
@@ -36,6 +39,7 @@ struct message {
 	uint64_t started_us;
 	unsigned tries, strikes, errors;
 	bool poison;       /* held because it ended this process */
+	bool held;         /* hold() comes next, not forward() */
 	bool tagged;       /* its header says what clamd found */
 	Envelope envelope; /* a changed copy of the record's, which still owns the parts */
 	char *signature;
@@ -51,6 +55,7 @@ struct scanner {
 	struct loop *loop;
 	struct consumer *consumer;
 	struct clamd *clamd; /* NULL when scanning is disabled */
+	struct signer *signer;
 	struct hold *hold;
 	struct inflight_reporter *reporter;
 	struct poison *poison;
@@ -61,7 +66,7 @@ struct scanner {
 	struct task_again reload;
 	uint64_t stop_ms, patient_ms; /* patient_ms: no complaints of no clamd before */
 	struct said said;
-	bool stopping;
+	bool draining, stopping;
 	struct probe *probe;
 	struct metric *scans[VERDICTS], *failures, *latency, *waiting;
 };

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 BASE = {"shared/base", "shared/metrics"}
-SHARED = BASE | {"shared/http", "shared/process", "shared/mail", "shared/config", "shared/redis", "shared/account", "shared/dns",
+SHARED = BASE | {"shared/dkim", "shared/http", "shared/process", "shared/mail", "shared/config", "shared/redis", "shared/account", "shared/dns",
                  "shared/queue", "shared/work"}
 KAFKA = "shared/queue/kafka"
 BELOW_KAFKA = BASE | {"shared/mail", "shared/config", "shared/queue"}
@@ -25,6 +25,7 @@ MAY_USE = {
     "shared/http": BASE | {"shared/process"},
     "shared/mail": BASE,
     "shared/config": BASE | {"shared/mail"},
+    "shared/dkim": BASE | {"shared/mail", "shared/config"},
     "shared/process": BASE | {"shared/config"},
     "shared/redis": BASE | {"shared/config"},
     "shared/account": BASE | {"shared/mail", "shared/config", "shared/redis"},
@@ -62,9 +63,10 @@ MAY_USE = {
     "control/mails": SHARED | {"control/look", "control/config", "control/account", "control/leader", "control/notices"},
     "control/people": SHARED | {"control/config", "control/account"},
     "control/http": SHARED | {"control/look", "control/config", "control/account", "control/people"},
+    "control/dkim": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/queue": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/api": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people",
-                             "control/trace", "control/http", "control/queue"},
+                             "control/trace", "control/http", "control/queue", "control/dkim"},
 }
 for role in ("sender", "ingress", "control"):
     MAY_USE[role] = SHARED | {room for room in MAY_USE if room.startswith(role + "/")}

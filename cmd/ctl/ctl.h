@@ -140,6 +140,13 @@ int token_add(const struct ctl *ctl);
 int token_list(const struct ctl *ctl);
 int token_remove(const struct ctl *ctl);
 
+/* dkim.c: commands, likewise. */
+int dkim_list(const struct ctl *ctl);
+int dkim_show(const struct ctl *ctl);
+int dkim_enable(const struct ctl *ctl);
+int dkim_rotate(const struct ctl *ctl);
+int dkim_disable(const struct ctl *ctl);
+
 /* transfer.c: commands, likewise. */
 int account_export(const struct ctl *ctl);
 int account_import(const struct ctl *ctl);

@@ -95,6 +95,22 @@ static const struct manual manuals[] = {
 	  { "shoutctl account add-user k3m9x2p7qa" } },
 	{ "account remove-user", "The user's password no longer counts, from now on.",
 	  { "shoutctl account remove-user k3m9x2p7qa --username acme-srl-x7k2m9" } },
+	{ "dkim list", "Shows the domains that have keys, whose they are, and which selectors sign.", { "shoutctl dkim list --json" } },
+	{ "dkim show",
+	  "Shows a domain's keys: active (signs), next (published, signs after a rotation), former (no longer signs). Below each "
+	  "stands the record that the domain's DNS has to have, and with dkim.zone the one that our own zone has to have.",
+	  { "shoutctl dkim show acme.example" } },
+	{ "dkim enable",
+	  "Makes two keys for a verified domain, one to sign with and one for the next rotation, and signs the domain's mail from now "
+	  "on. Until the records are in the DNS, receivers take the mail as unsigned. dkim.domain, our own, can be enabled likewise: "
+	  "then all mail has our signature, too.",
+	  { "shoutctl dkim enable acme.example", "shoutctl dkim enable acme.example --algorithm rsa-sha256 --algorithm ed25519-sha256" } },
+	{ "dkim rotate",
+	  "The next key signs from now on, and the one before stays published, for mail that is on its way. The next rotation, "
+	  "7 days later or with --now, first makes a new key in its place: publish it, then rotate again.",
+	  { "shoutctl dkim rotate acme.example" } },
+	{ "dkim disable", "Mail of the domain goes out unsigned. The keys stay, and enable takes them again.",
+	  { "shoutctl dkim disable acme.example" } },
 	{ "queue list",
 	  "Shows mail that is not delivered yet, in the order of its flow: inbound (to be scanned, or in a scan), "
 	  "ready (with a sender, or on its way to one), attempting, then what waits and what is held, a line for "

@@ -51,7 +51,8 @@ const struct ctl_known ctl_known[] = {
 	{ "output",          "FILE",                "where to; - is standard output" },
 	{ "force",           NULL,                  "also in the place of a file that is there" },
 	{ "replace",         NULL,                  "an account that is here becomes what the file says" },
-	{ "now",             NULL,                  "for ever, with no way back" },
+	{ "now",             NULL,                  "for ever, with no way back; of dkim rotate: also where mail signed by the former key is still on its way" },
+	{ "algorithm",       "NAME",                "rsa-sha256 or ed25519-sha256; several times (rsa-sha256)" },
 	{ "label",           "TEXT",                "what it is for" },
 	{ "scope",           "read|trace|write",    "what it may; several times" },
 	/* selectors: all given options must match */

@@ -317,6 +317,20 @@ check_suspension(struct fault *fault, const char *name, const json_t *suspension
 	return check_selector(fault, suspension);
 }
 
+/* Keys are sealed: whether they open shows where they are used. */
+static int
+check_dkim(struct fault *fault, const char *name, const json_t *entry)
+{
+	const char *domain = json_text(entry, "domain"), *account = json_text(entry, "account");
+	const json_int_t active = json_integer_value(json_object_get(entry, "active"));
+
+	if (!domain || strcmp(domain, name) != 0)
+		return fault_set(fault, 400, "domain", "is not that of the key");
+	if (!account || (*account && !account_id_valid(account)))
+		return fault_set(fault, 400, "account", "no account has such an id");
+	return active == 1 || active == 2 ? 0 : fault_set(fault, 400, "active", "1 or 2");
+}
+
 /* The fields of each kind of entry. */
 static const struct entry_kind {
 	const char *prefix;
@@ -345,6 +359,11 @@ static const struct entry_kind {
 			{ "secret", FIELD_TEXT }, { "created_us", FIELD_NUMBER },
 			{ "until_us", FIELD_NUMBER } },
 		check_token },
+	{ "dkim/",
+		{ { "version", FIELD_NUMBER }, { "domain", FIELD_TEXT }, { "account", FIELD_TEXT },
+			{ "enabled", FIELD_SWITCH }, { "active", FIELD_NUMBER },
+			{ "keys", FIELD_LIST } },
+		check_dkim },
 	{ "rule/",
 		{ { "number", FIELD_NUMBER }, { "action", FIELD_TEXT },
 			{ "selector", FIELD_OBJECT }, { "accepted_before_us", FIELD_NUMBER },

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "control/dkim/api_dkim.h"
 #include "control/http/api_private.h"
 
 #define PREFIX "/api/v1/"
@@ -41,6 +42,15 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_POST, "accounts/*/domains", api_account_add_domain, true, "", RIGHT_SERVE },
 	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*", api_account_remove_domain, false, "", RIGHT_MANAGE },
 	{ EVHTTP_REQ_POST, "accounts/*/domains/*/check", api_domain_check, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_GET, "accounts/*/domains/*/dkim", api_account_dkim_show, false, "", RIGHT_READ },
+	{ EVHTTP_REQ_POST, "accounts/*/domains/*/dkim", api_account_dkim_enable, true, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*/dkim", api_account_dkim_disable, false, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_POST, "accounts/*/domains/*/dkim/rotate", api_account_dkim_rotate, true, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_GET, "dkim", api_dkim_list, false, PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "dkim/*", api_dkim_show, false, "", RIGHT_LOOK },
+	{ EVHTTP_REQ_POST, "dkim/*", api_dkim_enable, true, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_DELETE, "dkim/*", api_dkim_disable, false, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_POST, "dkim/*/rotate", api_dkim_rotate, true, "", RIGHT_POSTMASTER },
 	{ EVHTTP_REQ_GET, "accounts/*/tokens", api_account_tokens_list, false, PAGE, RIGHT_OWN },
 	{ EVHTTP_REQ_POST, "accounts/*/tokens", api_account_tokens_add, true, "", RIGHT_OWN },
 	{ EVHTTP_REQ_DELETE, "accounts/*/tokens/*", api_account_tokens_remove, false, "", RIGHT_OWN },

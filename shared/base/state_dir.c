@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
+#include "shared/base/random.h"
 
 int
 directory_sync(const char *path)
@@ -32,6 +33,58 @@ directory_sync(const char *path)
 		close(fd);
 	free(parent);
 	return err;
+}
+
+static bool
+secret_read(const char *path, char secret[SECRET_TEXT_SIZE])
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+		(st.st_mode & 077) == 0 && read(fd, secret, 64) == 64;
+	close(fd);
+	secret[64] = '\0';
+	return ok && strspn(secret, "0123456789abcdef") == 64;
+}
+
+static int
+secret_write(const char *path, const char secret[SECRET_TEXT_SIZE])
+{
+	char *fresh = xasprintf("%s.new", path);
+	int fd, err = 0;
+
+	unlink(fresh);
+	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || write(fd, secret, 64) != 64 || write(fd, "\n", 1) != 1 || fsync(fd) < 0 ||
+		rename(fresh, path) < 0)
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	free(fresh);
+	return err ? err : directory_sync(path);
+}
+
+int
+secret_file_get(const char *path, char secret[SECRET_TEXT_SIZE])
+{
+	if (secret_read(path, secret))
+		return 0;
+	random_text(secret, SECRET_TEXT_SIZE - 1, "0123456789abcdef");
+	return secret_write(path, secret);
+}
+
+int
+secret_file_keep(const char *path, char secret[SECRET_TEXT_SIZE])
+{
+	struct stat st;
+
+	if (!secret_read(path, secret) && lstat(path, &st) == 0)
+		return -EPERM;
+	return secret_file_get(path, secret);
 }
 
 /* Follows no link: somebody may have put one in the directory's place. */

@@ -20,6 +20,13 @@ int directory_sync(const char *path);
  * bytes) is one that does not. */
 bool state_dir_is_ours(const char *path, char *found);
 
+/* A secret of 256 bits as 64 hex signs, kept in a file that only its owner may read; made when the
+ * file is missing or may be read by others. 0 or -errno. */
+#define SECRET_TEXT_SIZE 65
+int secret_file_get(const char *path, char secret[SECRET_TEXT_SIZE]);
+/* The same, but a file that is there is never replaced: -EPERM when it cannot be taken. */
+int secret_file_keep(const char *path, char secret[SECRET_TEXT_SIZE]);
+
 /* Both are -1 while the directory is not taken. */
 struct state_dir {
 	int fd, lock_fd;

@@ -311,6 +311,7 @@ read_passwords(struct config *config, struct config_check *check)
 		&config->redis.sentinel_password);
 	read_password(check, "queue.sasl.password_file", config->queue.sasl.password_file,
 		&config->queue.sasl.password);
+	read_password(check, "dkim.secret_file", config->dkim.secret_file, &config->dkim.secret);
 }
 
 /* How much to check: everything; the file's text alone; or the text and its keys against each
@@ -402,6 +403,8 @@ config_free(struct config **config_ref)
 	wipe(config->redis.password);
 	wipe(config->redis.sentinel_password);
 	wipe(config->queue.sasl.password);
+	wipe(config->dkim.secret);
+	free(config->dkim.secret);
 	free(config->file);
 	free(config->sender.egress);
 	free(config->ingress.tls.files);

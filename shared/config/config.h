@@ -20,6 +20,7 @@ enum listen_tls { LISTEN_PLAIN, LISTEN_STARTTLS, LISTEN_IMPLICIT }; /* none, sta
 enum listen_auth { AUTH_NEVER, AUTH_KNOWN_ADDRESSES, AUTH_ALWAYS }; /* AUTH without TLS */
 /* What is done with mail that clamd alerts about without naming a virus. */
 enum alert_policy { ALERT_HOLD, ALERT_TAG, ALERT_PASS }; /* hold, tag, pass */
+enum dkim_failure { DKIM_PASS, DKIM_WAIT };              /* what cannot be signed: pass, wait */
 enum bare_newline { BARE_NORMALISE, BARE_REFUSE };
 
 struct listen_config {
@@ -132,6 +133,14 @@ struct config {
 		_Atomic int pua, heuristics;    /* enum alert_policy, hold */
 		_Atomic uint64_t error_limit;   /* then hold what clamd only fails on, 3d */
 	} scanner;
+	struct {
+		char *secret_file; /* what keys are sealed under; NULL: one machine makes its own */
+		char *secret;      /* the file's 64 hex signs; NULL without */
+		char *domain;      /* our own d=; NULL: only customers' */
+		char *sender_id;   /* of Feedback-ID; NULL: no such field */
+		char *zone;        /* where we publish customers' keys; NULL: they do */
+		_Atomic int on_failure; /* enum dkim_failure, pass */
+	} dkim;
 	struct {
 		char *route;           /* mx, or a smarthost host:port */
 		char **allow_networks; /* special addresses that may be delivered to */

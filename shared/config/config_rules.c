@@ -191,6 +191,18 @@ wrong_word(const char *text)
 		: "is not a word of 1 to 32 signs of a-z, 0-9, -, _ and ., and not none";
 }
 
+/* Google's rule for the last part of a Feedback-ID. */
+static const char *
+wrong_sender_id(const char *text)
+{
+	const size_t length = strlen(text);
+
+	for (size_t i = 0; i < length; i++)
+		if (!is_alnum(text[i]) && text[i] != '-')
+			return "has other signs than letters, digits and -";
+	return length >= 5 && length <= 15 ? NULL : "is not 5 to 15 signs long";
+}
+
 static const char *
 wrong_brokers(const char *text)
 {
@@ -284,6 +296,10 @@ const struct config_rule config_rules[] = {
 	VALUE("scanner.connections",     KIND_NUMBER,   scanner.connections, "10",  "1",   "1000"),
 	VALUE("scanner.signature_age",   KIND_DURATION, scanner.signature_age, "48h", "1h", "3650d"),
 	VALUE("scanner.error_limit",     KIND_DURATION, scanner.error_limit, "3d", "1s", "14d"),
+	CHECKED("dkim.secret_file", CONFIG(dkim.secret_file), NULL, wrong_file),
+	CHECKED("dkim.domain", CONFIG(dkim.domain), NULL, wrong_domain),
+	CHECKED("dkim.sender_id", CONFIG(dkim.sender_id), NULL, wrong_sender_id),
+	CHECKED("dkim.zone", CONFIG(dkim.zone), NULL, wrong_domain),
 	CHECKED("sender.route", CONFIG(sender.route), "mx", wrong_route),
 	CHECKED("sender.allow_networks[]", 0, NULL, wrong_network),
 	VALUE("sender.lifetime",         KIND_DURATION, sender.lifetime,    "5d",   "1s",  "30d"),

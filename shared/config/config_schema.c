@@ -77,6 +77,10 @@ static const cyaml_strval_t policies[] = {
 	{ "tag", ALERT_TAG },
 	{ "pass", ALERT_PASS },
 };
+static const cyaml_strval_t dkim_failures[] = {
+	{ "pass", DKIM_PASS },
+	{ "wait", DKIM_WAIT },
+};
 static const cyaml_strval_t newlines[] = {
 	{ "normalise", BARE_NORMALISE },
 	{ "refuse", BARE_REFUSE },
@@ -220,6 +224,15 @@ static const cyaml_schema_field_t scanner_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t dkim_fields[] = {
+	TEXT("secret_file", CONFIG(dkim.secret_file)),
+	TEXT("domain", CONFIG(dkim.domain)),
+	TEXT("sender_id", CONFIG(dkim.sender_id)),
+	TEXT("zone", CONFIG(dkim.zone)),
+	ENUM("on_failure", CONFIG(dkim.on_failure), int, dkim_failures),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t retry_fields[] = {
 	TEXT("first", CONFIG(sender.retry.first)),
 	TEXT("max", CONFIG(sender.retry.max)),
@@ -326,6 +339,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	MAPPING("ingress", ingress_fields),
 	MAPPING("limits", limits_fields),
 	MAPPING("scanner", scanner_fields),
+	MAPPING("dkim", dkim_fields),
 	MAPPING("sender", sender_fields),
 	MAPPING("dns", dns_fields),
 	MAPPING("control", control_fields),
@@ -385,6 +399,7 @@ const struct config_live config_live_keys[] = {
 	LIVE("scanner.error_limit", scanner.error_limit),
 	LIVE("scanner.pua", scanner.pua),
 	LIVE("scanner.heuristics", scanner.heuristics),
+	LIVE("dkim.on_failure", dkim.on_failure),
 	LIVE("sender.lifetime", sender.lifetime),
 	LIVE("sender.null_lifetime", sender.null_lifetime),
 	LIVE("sender.held_lifetime", sender.held_lifetime),

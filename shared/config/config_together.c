@@ -165,6 +165,19 @@ check_sender(const struct config *config, struct config_check *check)
 	check_sources(config, check);
 }
 
+static void
+check_dkim(const struct config *config, struct config_check *check)
+{
+	const char *secret = config->dkim.secret;
+
+	if (config->dkim.sender_id && !config->dkim.domain)
+		config_error(
+			check, "dkim.sender_id", "needs dkim.domain, whose signature covers it");
+	if (secret && (strlen(secret) != 64 || strspn(secret, "0123456789abcdef") != 64))
+		config_error(check, "dkim.secret_file",
+			"does not have 64 signs of 0-9 and a-f (openssl rand -hex 32)");
+}
+
 static bool
 plan_is_twice(const struct config *config, unsigned i)
 {
@@ -267,6 +280,7 @@ config_check_together(const struct config_loaded *loaded, struct config_check *c
 	if (config->scanner.enabled && !config->scanner.clamd_count)
 		config_error(check, "scanner.clamd",
 			"is empty; name a clamd, or set scanner.enabled: false");
+	check_dkim(config, check);
 	check_sender(config, check);
 	check_plans(config, check);
 	check_places(config, check);
