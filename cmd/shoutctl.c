@@ -26,7 +26,7 @@
 
 static const struct command commands[] = {
 	/* clang-format off */
-	{ "account add", "", "name! contact! language plan domain!+ mode ip+ verified policy display-address " LIMITS, account_add,
+	{ "account add", "", "name! contact! language plan domain!+ mode ip+ verified pending policy display-address " LIMITS, account_add,
 	  "a new account; its password is shown once" },
 	{ "account list", "", "limit after deleted", account_list, "all accounts" },
 	{ "account show", "ACCOUNT", "", account_show, "one account, and what its mail did" },
@@ -36,10 +36,13 @@ static const struct command commands[] = {
 	  "what is given; the rest stays" },
 	{ "account mailboxes", "ACCOUNT DOMAIN=N...", "", account_mailboxes,
 	  "how many each domain has" },
-	{ "account disable", "ACCOUNT", "", account_status, "it sends no more" },
-	{ "account enable", "ACCOUNT", "", account_status, "it sends again" },
+	{ "account domains", "ACCOUNT", "limit after", account_domains,
+	  "whether each may send, and what the last look at the DNS saw" },
+	{ "account disable", "ACCOUNT", "reason until", account_disable, "it sends no more" },
+	{ "account enable", "ACCOUNT", "", account_status, "it sends again, or begins" },
 	{ "account delete", "ACCOUNT", "bounce now", account_delete,
 	  "as if it were not; for 30 days it can come back" },
+	{ "account close", "ACCOUNT", "bounce", account_delete, "the same as delete" },
 	{ "account restore", "ACCOUNT", "", account_status, "a deleted one comes back, as it was" },
 	{ "account export", "[ACCOUNT]", "all| output! force", account_export,
 	  "with users, verifiers, addresses and domains, into a file" },

@@ -60,13 +60,14 @@ MAY_USE = {
     "control/trace": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/leader": SHARED | {"control/config"},
     "control/account": SHARED | {"control/look", "control/config", "control/leader"},
-    "control/mails": SHARED | {"control/look", "control/config", "control/account", "control/leader", "control/notices"},
+    "control/mails": SHARED | {"control/look", "control/config", "control/account", "control/leader", "control/notices", "control/domain", "control/watch"},
     "control/people": SHARED | {"control/config", "control/account"},
     "control/http": SHARED | {"control/look", "control/config", "control/account", "control/people"},
     "control/dkim": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/queue": SHARED | {"control/look", "control/config", "control/account", "control/http"},
+    "control/watch": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/notices"},
     "control/api": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people",
-                             "control/trace", "control/http", "control/queue", "control/dkim"},
+                             "control/trace", "control/http", "control/queue", "control/dkim", "control/watch"},
 }
 for role in ("sender", "ingress", "control"):
     MAY_USE[role] = SHARED | {room for room in MAY_USE if room.startswith(role + "/")}

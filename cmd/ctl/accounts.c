@@ -131,6 +131,8 @@ account_add(const struct ctl *ctl)
 	json_decref(addresses);
 	if (ctl_has(ctl, "verified"))
 		json_object_set_new(body, "verified", json_true());
+	if (ctl_has(ctl, "pending"))
+		json_object_set_new(body, "pending", json_true());
 	return ctl_ask(ctl, "POST", xstrdup("accounts"), body, print_done);
 }
 
@@ -231,6 +233,22 @@ int
 account_status(const struct ctl *ctl)
 {
 	return ctl_ask(ctl, "POST", account_path(ctl, ctl->verb), NULL, print_done);
+}
+
+int
+account_disable(const struct ctl *ctl)
+{
+	json_t *body = json_object();
+
+	ctl_set(ctl, body, "reason");
+	ctl_set(ctl, body, "until");
+	return ctl_ask(ctl, "POST", account_path(ctl, "disable"), body, print_done);
+}
+
+int
+account_domains(const struct ctl *ctl)
+{
+	return ctl_list(ctl, account_path(ctl, "domains"), "domains", print_domain_states);
 }
 
 int

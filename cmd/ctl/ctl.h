@@ -121,6 +121,8 @@ int account_list(const struct ctl *ctl);
 int account_show(const struct ctl *ctl);
 int account_check(const struct ctl *ctl);
 int account_status(const struct ctl *ctl);
+int account_disable(const struct ctl *ctl);
+int account_domains(const struct ctl *ctl);
 int account_delete(const struct ctl *ctl);
 int account_mode(const struct ctl *ctl);
 int account_mail(const struct ctl *ctl);
@@ -239,6 +241,7 @@ void print_account(const json_t *account);
 /* Prints the mode, and the switch or the time of grace that an answer has. */
 void print_mode(const json_t *reply);
 void print_check(const json_t *report);
+void print_domain_states(const json_t *reply);
 void print_accounts(const json_t *reply);
 /* print_queue.c */
 void print_queue(const json_t *reply);

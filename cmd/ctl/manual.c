@@ -24,7 +24,7 @@ static const struct manual manuals[] = {
 	  "Shows an account, the limits that are in force, and what its mail did in the last 5 minutes, hour, "
 	  "day and week.", { "shoutctl account show k3m9x2p7qa" } },
 	{ "account check",
-	  "Looks at the account's domains in the DNS, now. A state is ok, by-other-means (mail passes SPF, but not by "
+	  "Looks at the account's domains in the DNS, now. A domain whose TXT record is seen is verified from then on. A state is ok, by-other-means (mail passes SPF, but not by "
 	  "the include we ask for), operator (verified by add-domain --verified), missing, two-records, "
 	  "too-many-lookups, syntax or unknown (the DNS does not answer). Below stands the record that is to be there, "
 	  "which keeps what the domain's own one says. DMARC may be missing.",
@@ -40,14 +40,24 @@ static const struct manual manuals[] = {
 	  { "shoutctl account mailboxes k3m9x2p7qa acme.example=25 acme-shop.example=3" } },
 	{ "account disable",
 	  "The account's servers are refused from now on (550 5.7.1). Mail that was accepted before is still "
-	  "delivered: suspend or bounce it where it must not be.",
-	  { "shoutctl account disable k3m9x2p7qa", "shoutctl suspend --account k3m9x2p7qa" } },
-	{ "account enable", "Takes a disable back.", { "shoutctl account enable k3m9x2p7qa" } },
+	  "delivered: suspend or bounce it where it must not be. The customer reads the reason. At --until the account "
+	  "sends again by itself.",
+	  { "shoutctl account disable k3m9x2p7qa --reason 'too many complaints' --until 2027-01-31T12:00Z",
+	    "shoutctl suspend --account k3m9x2p7qa" } },
+	{ "account enable", "Takes a disable back, or begins an account that was added with --pending.",
+	  { "shoutctl account enable k3m9x2p7qa" } },
+	{ "account domains",
+	  "Each domain is looked at once a day. One that its TXT record verified is lost after three looks without the "
+	  "record, and 7 days later its mail is refused; a DNS that does not answer counts for nothing. What an operator "
+	  "verified stays so.",
+	  { "shoutctl account domains k3m9x2p7qa", "shoutctl account check k3m9x2p7qa --domain acme.example" } },
 	{ "account delete",
 	  "To clients the account does not exist any more: logins hear 535, its addresses 530. For 30 days it keeps its "
 	  "domains, users and addresses, and restore brings it back; with --now it goes at once, with no way back. Its "
 	  "waiting mail is still delivered, unless --bounce has it refused.",
 	  { "shoutctl account delete k3m9x2p7qa", "shoutctl account delete k3m9x2p7qa --bounce" } },
+	{ "account close", "The account ends as by delete: for 30 days it can come back.",
+	  { "shoutctl account close k3m9x2p7qa" } },
 	{ "account restore", "Brings a deleted account back as it was, with its passwords.",
 	  { "shoutctl account list --deleted", "shoutctl account restore k3m9x2p7qa" } },
 	{ "account export",

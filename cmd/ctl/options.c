@@ -33,6 +33,7 @@ const struct ctl_known ctl_known[] = {
 	{ "mode",            "credentials|ip",      "how its servers are known (credentials)" },
 	{ "ip",              "ADDRESS",             "an address, or a network like 192.0.2.0/24" },
 	{ "waiting",         NULL,                  "it counts once it is proved: by a login from it, or a link" },
+	{ "pending",         NULL,                  "its mail is refused until a domain is verified, or it is enabled" },
 	{ "verified",        NULL,                  "the domain is the account's: it may send from it" },
 	{ "policy",          "strict|resent",       "what From may be (resent)" },
 	{ "display-address", "refuse|pass",         "a name with another account's address (refuse)" },

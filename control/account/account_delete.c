@@ -44,8 +44,7 @@ account_restore(struct edit *edit, const char *id)
 		return -1;
 	if (!account_is_deleted(account))
 		return fault_set(&edit->fault, 409, "account", "account %.40s is not deleted", id);
-	json_object_set_new(account, "status",
-		json_string(before && strcmp(before, "disabled") == 0 ? before : "active"));
+	json_object_set_new(account, "status", json_string(before ? before : "active"));
 	json_object_del(account, "status_before");
 	json_object_del(account, "deleted_us");
 	json_object_set(edit->reply, "status", json_object_get(account, "status"));

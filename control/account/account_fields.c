@@ -155,6 +155,37 @@ show_deleted(json_t *shown, const json_t *account)
 	json_object_set_new(shown, "kept_until", json_string(when));
 }
 
+/* Without what only domain_state.c has to know. */
+static void
+show_domains(json_t *shown, const json_t *account)
+{
+	static const char *const fields[] = { "name", "verified", "mailboxes" };
+	json_t *list = json_array(), *domain, *copy;
+	size_t i;
+
+	json_array_foreach(json_object_get(account, "domains"), i, domain)
+	{
+		copy = json_object();
+		for (size_t at = 0; at < sizeof fields / sizeof *fields; at++)
+			if (json_object_get(domain, fields[at]))
+				json_object_set(
+					copy, fields[at], json_object_get(domain, fields[at]));
+		json_array_append_new(list, copy);
+	}
+	json_object_set_new(shown, "domains", list);
+}
+
+/* When a suspension ends by itself. */
+static void
+show_until(json_t *shown, const json_t *account)
+{
+	const json_int_t us = json_integer_value(json_object_get(account, "until_us"));
+
+	json_object_del(shown, "until_us");
+	if (us > 0)
+		json_object_set_new(shown, "until", json_from_time((uint64_t)us));
+}
+
 /* An entry's time, as the API shows it. */
 static void
 show_time(json_t *shown, const char *from, const char *name)
@@ -191,6 +222,8 @@ account_show(const struct directory *directory, const struct config *config, con
 			json_array_append_new(addresses, address_shown(key + 3, entry));
 	}
 	show_deleted(shown, account);
+	show_domains(shown, account);
+	show_until(shown, account);
 	account_mode_show(shown, directory, account);
 	json_object_set_new(shown, "users", users);
 	json_object_set_new(shown, "addresses", addresses);

@@ -18,92 +18,15 @@
 #include "shared/account/account.h"
 #include "shared/account/owner.h"
 #include "shared/account/scram.h"
-#include "shared/base/date.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/random.h"
-#include "shared/base/text.h"
-#include "shared/mail/address.h"
-
-json_int_t
-now_version(const json_t *old)
-{
-	const json_int_t now = (json_int_t)clock_us();
-	const json_int_t last = json_integer_value(json_object_get(old, "version"));
-
-	return now > last ? now : last + 1; /* also when the clock was set back */
-}
-
-json_t *
-edit_entry(struct edit *edit, const char *kind, const char *name)
-{
-	json_t *old = directory_get(edit->directory, kind, name), *copy;
-	char *key;
-
-	if (!old)
-		return NULL;
-	key = xasprintf("%s/%s", kind, name);
-	copy = json_object_get(edit->changes, key);
-	if (!copy) {
-		copy = json_deep_copy(old);
-		json_object_set_new(copy, "version", json_integer(now_version(old)));
-		json_object_set_new(edit->changes, key, copy);
-	}
-	free(key);
-	return copy;
-}
-
-json_t *
-edit_any_account(struct edit *edit, const char *id)
-{
-	json_t *account;
-
-	edit->changes = json_object();
-	edit->reply = json_pack("{s:s}", "account", id);
-	account = edit_entry(edit, "account", id);
-	if (!account)
-		fault_set(&edit->fault, 404, "account", "there is no account \"%.40s\"", id);
-	return account;
-}
-
-json_t *
-edit_account(struct edit *edit, const char *id)
-{
-	json_t *account = edit_any_account(edit, id);
-
-	if (!account || !account_is_deleted(account))
-		return account;
-	fault_set(&edit->fault, 409, "account", "account %.40s is deleted: restore it first", id);
-	return NULL;
-}
-
-void
-edit_add(struct edit *edit, const char *kind, const char *name, json_t *entry)
-{
-	char *key = xasprintf("%s/%s", kind, name);
-	const json_int_t now = now_version(NULL);
-
-	json_object_set_new(entry, "version", json_integer(now));
-	json_object_set_new(entry, "created_us", json_integer(now));
-	json_object_set_new(edit->changes, key, entry);
-	free(key);
-}
-
-void
-edit_remove(struct edit *edit, const char *kind, const char *name)
-{
-	char *key = xasprintf("%s/%s", kind, name);
-
-	json_object_set_new(edit->changes, key, json_null());
-	free(key);
-}
+#include "shared/config/config.h"
 
 /* Users */
 
 #define PASSWORD_LENGTH 24 /* 140 bits */
-#define PLAIN_SIGNS "23456789abcdefghjkmnpqrstuvwxyz"
-#define ACCOUNT_ID_LENGTH 10
 #define PASSWORD_SIGNS PLAIN_SIGNS "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 static void
@@ -153,20 +76,6 @@ edit_add_user(struct edit *edit, const char *id, const char *name)
 
 /* Addresses and domains */
 
-int
-taken(struct edit *edit, const char *field, const char *what, const char *owner)
-{
-	const json_t *account = directory_get(edit->directory, "account", owner);
-	char until[DATE_SIZE] = "";
-
-	if (!account_is_deleted(account))
-		return fault_set(
-			&edit->fault, 409, field, "%.150s belongs to account %s", what, owner);
-	date_iso(account_kept_until(account), until);
-	return fault_set(&edit->fault, 409, field,
-		"%.150s belongs to account %s, deleted and kept until %s", what, owner, until);
-}
-
 /* Makes the address the account's, and active. Another account's that is not active gives way. */
 static void
 add_active(struct edit *edit, const char *id, const char *network)
@@ -201,91 +110,6 @@ edit_add_address(struct edit *edit, const char *id, const char *text, const char
 		json_object_set_new(edit->reply, "addresses", list);
 	}
 	json_array_append_new(list, json_string(network));
-	return 0;
-}
-
-/* The domain in the account's list, added if it is missing. */
-static json_t *
-domain_of(json_t *domains, const char *name)
-{
-	json_t *domain;
-	size_t i;
-
-	json_array_foreach(
-		domains, i, domain) if (strcmp(json_text(domain, "name"), name) == 0) return domain;
-	domain = json_pack("{s:s, s:b}", "name", name, "verified", 0);
-	json_array_append_new(domains, domain);
-	return domain;
-}
-
-/* A domain in UTF-8 without A-labels can belong to nobody. */
-int
-canonical_domain(const char *text, char out[256])
-{
-	const size_t length = text ? strlen(text) : 0;
-
-	return length <= 253 && address_domain_valid(text, length) &&
-			address_domain_canonical(text, length, out) &&
-			text_is_ascii(out, strlen(out)) && address_domain_valid(out, strlen(out))
-		? 0
-		: -1;
-}
-
-/* `item`: "d.example" or {"name","mailboxes","verified"}; `in` where it stands, NULL: it is the
- * body. */
-static int
-add_domain(struct edit *edit, json_t *account, const json_t *item, bool verified, const char *in)
-{
-	static const struct field known[] = {
-		{ "name", FIELD_TEXT },
-		{ "mailboxes", FIELD_NUMBER },
-		{ "verified", FIELD_SWITCH },
-		{ 0 },
-	};
-	const char *id = json_text(account, "id"), *owner;
-	const char *field = in ? in : "name";
-	json_t *mailboxes = json_object_get(item, "mailboxes"), *domain;
-	char name[256];
-
-	if (!json_is_string(item) && fields_check(&edit->fault, item, known, in) < 0)
-		return -1;
-	if (canonical_domain(
-		    json_string_value(json_is_object(item) ? json_object_get(item, "name") : item),
-		    name) < 0)
-		return fault_set(&edit->fault, 400, field, "a domain like acme.example is needed");
-	if (json_integer_value(mailboxes) < 0 || json_integer_value(mailboxes) > MAILBOXES_MAX) {
-		snprintf(name, sizeof name, "%s%smailboxes", in ? in : "", in ? "." : "");
-		return fault_set(&edit->fault, 400, name, "a number from 0 to %d", MAILBOXES_MAX);
-	}
-	owner = directory_domain_owner(edit->directory, name);
-	if (owner && strcmp(owner, id) != 0)
-		return taken(edit, field, name, owner);
-	domain = domain_of(json_object_get(account, "domains"), name);
-	if (mailboxes)
-		json_object_set(domain, "mailboxes", mailboxes);
-	if (json_object_get(item, "verified"))
-		verified = json_is_true(json_object_get(item, "verified"));
-	else if (!verified)
-		return 0;
-	json_object_set_new(domain, "verified", json_boolean(verified));
-	return 0;
-}
-
-static int
-add_domains(struct edit *edit, json_t *account, const json_t *list, bool verified)
-{
-	char field[32];
-	json_t *item;
-	size_t i;
-
-	if (json_array_size(list) == 0)
-		return fault_set(&edit->fault, 400, "domains", "a list of at least one domain");
-	json_array_foreach(list, i, item)
-	{
-		snprintf(field, sizeof field, "domains[%zu]", i);
-		if (add_domain(edit, account, item, verified, field) < 0)
-			return -1;
-	}
 	return 0;
 }
 
@@ -329,7 +153,7 @@ create(struct edit *edit, const char *id, json_t *account, const json_t *body)
 
 	if (take_mode(&edit->fault, body, &ip) < 0 ||
 		take_profile(&edit->fault, account, body, true) < 0 ||
-		add_domains(edit, account, json_object_get(body, "domains"), verified) < 0 ||
+		edit_add_domains(edit, account, json_object_get(body, "domains"), verified) < 0 ||
 		edit_add_addresses(edit, id, json_object_get(body, "addresses")) < 0 ||
 		plan_known(edit, body) < 0 || plan_fits(edit, account) < 0)
 		return -1;
@@ -343,12 +167,6 @@ create(struct edit *edit, const char *id, json_t *account, const json_t *body)
 	return 0;
 }
 
-bool
-account_id_valid(const char *id)
-{
-	return strlen(id) == ACCOUNT_ID_LENGTH && strspn(id, PLAIN_SIGNS) == ACCOUNT_ID_LENGTH;
-}
-
 int
 account_create(struct edit *edit, const json_t *body)
 {
@@ -359,6 +177,7 @@ account_create(struct edit *edit, const json_t *body)
 		{ "plan", FIELD_TEXT },
 		{ "domains", FIELD_LIST },
 		{ "verified", FIELD_SWITCH },
+		{ "pending", FIELD_SWITCH },
 		{ "mode", FIELD_TEXT },
 		{ "addresses", FIELD_LIST },
 		{ "policy", FIELD_TEXT },
@@ -376,9 +195,9 @@ account_create(struct edit *edit, const json_t *body)
 	edit->reply = json_pack("{s:s}", "account", id);
 	if (fields_check(&edit->fault, body, known, NULL) < 0)
 		return -1;
-	account = json_pack("{s:s, s:s, s:s, s:s, s:s, s:[], s:{}}", "id", id, "status", "active",
-		"language", "both", "policy", "resent", "display_address", "refuse", "domains",
-		"limits");
+	account = json_pack("{s:s, s:s, s:s, s:s, s:s, s:[], s:{}}", "id", id, "status",
+		json_is_true(json_object_get(body, "pending")) ? "pending" : "active", "language",
+		"both", "policy", "resent", "display_address", "refuse", "domains", "limits");
 	edit_add(edit, "account", id, account);
 	return create(edit, id, account, body);
 }
@@ -410,19 +229,6 @@ account_change(struct edit *edit, const char *id, const json_t *body)
 		(json_object_get(body, "plan") && plan_fits(edit, account) < 0))
 		return -1;
 	return host_move(edit, account, body);
-}
-
-int
-account_set_active(struct edit *edit, const char *id, bool active)
-{
-	const char *status = active ? "active" : "disabled";
-	json_t *account = edit_account(edit, id);
-
-	if (!account)
-		return -1;
-	json_object_set_new(account, "status", json_string(status));
-	json_object_set_new(edit->reply, "status", json_string(status));
-	return 0;
 }
 
 /* The user named in the body; without a name the account's only one. */
@@ -551,35 +357,4 @@ account_remove_address(struct edit *edit, const char *id, const char *network)
 
 	return remove_member(
 		edit, id, "ip", account_network_text(network, text) < 0 ? network : text);
-}
-
-int
-account_add_domain(struct edit *edit, const char *id, const json_t *body)
-{
-	json_t *account = edit_account(edit, id);
-
-	if (!account || add_domain(edit, account, body, false, NULL) < 0)
-		return -1;
-	return json_object_get(body, "mailboxes") ? plan_fits(edit, account) : 0;
-}
-
-int
-account_remove_domain(struct edit *edit, const char *id, const char *domain)
-{
-	char name[256] = "";
-	json_t *account = edit_any_account(edit, id), *item;
-	json_t *domains = json_object_get(account, "domains");
-	size_t i;
-
-	if (!account)
-		return -1;
-	address_domain_canonical(domain, strlen(domain), name);
-	json_array_foreach(domains, i, item)
-	{
-		if (strcmp(json_text(item, "name"), name) == 0) {
-			json_array_remove(domains, i);
-			return 0;
-		}
-	}
-	return fault_set(&edit->fault, 404, "domain", "the account has no \"%.200s\"", domain);
 }

@@ -25,12 +25,14 @@ struct edit {
 	const struct config
 		*config; /* NULL will do where no plan, host or waiting address is asked for */
 	const struct directory *directory;
+	bool customer; /* who asks belongs to an account, and hears of no other one */
 	json_t *changes, *reply;
 	struct fault fault;
 };
 
-/* {"name","contact","language","plan","domains":["d" | {"name","mailboxes"}],"verified","mode",
- * "addresses":[],"policy","display_address","limits":{}} -> {"account","username","password"}, or
+/* {"name","contact","language","plan","domains":["d" | {"name","mailboxes"}],"verified","pending",
+ * "mode","addresses":[],"policy","display_address","limits":{}} ->
+ * {"account","username","password"}, or
  * {"account","addresses"} with mode ip. The password is in the reply and nowhere else. */
 int account_create(struct edit *edit, const json_t *body);
 /* `body` has at least one of name, contact, language, plan, host, policy, display_address, limits.
@@ -40,7 +42,12 @@ int account_change(struct edit *edit, const char *id, const json_t *body);
 /* {"domains":[{"name","mailboxes"}]}: how many mailboxes these domains of an active account have.
  */
 int account_set_mailboxes(struct edit *edit, const char *id, const json_t *body);
-int account_set_active(struct edit *edit, const char *id, bool active);
+/* Ends a suspension, or makes a pending account active. */
+int account_enable(struct edit *edit, const char *id);
+/* {"reason","until"}: suspends the account; `reason` is what the customer reads. */
+int account_disable(struct edit *edit, const char *id, const json_t *body);
+/* Whether the account's suspension has ended by its "until". */
+bool account_is_due(const json_t *account, uint64_t now_us);
 /* Deletes the account: it is no longer served, but keeps everything for ACCOUNT_KEPT_US, and can
  * come back. */
 int account_delete(struct edit *edit, const char *id);
@@ -59,7 +66,8 @@ int account_remove_user(struct edit *edit, const char *id, const char *username)
 /* {"address"}: active at once. address_state.h has the other way. */
 int account_add_address(struct edit *edit, const char *id, const json_t *body);
 int account_remove_address(struct edit *edit, const char *id, const char *network);
-/* {"name","mailboxes","verified"}; changes the domain if the account has it already. */
+/* {"name","mailboxes","verified"}; changes the domain if the account has it already. A customer
+ * does not say "verified": domain_state.h has his way. */
 int account_add_domain(struct edit *edit, const char *id, const json_t *body);
 int account_remove_domain(struct edit *edit, const char *id, const char *domain);
 

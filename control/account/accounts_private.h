@@ -11,6 +11,9 @@
 #include "control/account/accounts.h"
 #include "control/account/fault.h"
 
+#define PLAIN_SIGNS "23456789abcdefghjkmnpqrstuvwxyz"
+#define ACCOUNT_ID_LENGTH 10
+
 #define MAILBOXES_MAX 1000000 /* of a domain */
 
 /* A version for a new entry in the place of `old` (NULL: none). */
@@ -25,13 +28,19 @@ json_t *edit_any_account(struct edit *edit, const char *id);
 /* Adds an entry, which is taken over, in the place of none or of another one. */
 void edit_add(struct edit *edit, const char *kind, const char *name, json_t *entry);
 void edit_remove(struct edit *edit, const char *kind, const char *name);
+/* Adds each of a list of domains, the field "domains". `verified`: those that do not say it. */
+int edit_add_domains(struct edit *edit, json_t *account, const json_t *list, bool verified);
+/* Makes a pending account active; the reply gets its "status". */
+void account_begin(struct edit *edit, json_t *account);
+/* 0, or -1 and a fault: what a file says of an account's suspension. */
+int account_status_check(struct fault *fault, const json_t *account);
 /* Adds a user; the reply gets its name and password. `name` is the account's, for people. */
 void edit_add_user(struct edit *edit, const char *id, const char *name);
 /* Adds an address or a network; the reply gets it. -1 and a fault naming `field`. */
 int edit_add_address(struct edit *edit, const char *id, const char *text, const char *field);
 /* Adds each of a list, the field "addresses". */
 int edit_add_addresses(struct edit *edit, const char *id, const json_t *list);
-/* Makes the fault that `what` belongs to another account. */
+/* Makes the fault that `what` belongs to another account; a customer does not hear to which. */
 int taken(struct edit *edit, const char *field, const char *what, const char *owner);
 
 /* account_address.c */

@@ -178,6 +178,22 @@ end_graces(struct rounds *rounds)
 	json_decref(ids);
 }
 
+static void
+end_suspensions(struct rounds *rounds)
+{
+	json_t *ids = ids_of(rounds, account_is_due), *id;
+	size_t i;
+
+	json_array_foreach(ids, i, id)
+	{
+		struct edit edit = { .directory = rounds->directory };
+		const int err = account_enable(&edit, json_string_value(id));
+
+		commit(rounds, "account.enable", &edit, !err);
+	}
+	json_decref(ids);
+}
+
 /* Whether Redis's clock says what ours does. */
 static bool
 clocks_agree(const struct redis_reply *reply)
@@ -202,6 +218,7 @@ on_time(void *arg, int err, const struct redis_reply *reply)
 		return;
 	}
 	end_graces(rounds);
+	end_suspensions(rounds);
 	look_at_all(rounds, is_switching, switch_seen);
 	look_at_all(rounds, account_grace_is_ending, grace_ending);
 	look_at_addresses(rounds, rounds->number++ % IDLE_EVERY == 0);

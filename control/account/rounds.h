@@ -1,6 +1,6 @@
 /*
  * rounds.h - what happens to accounts by itself, by what was seen and by the clock: a switch of
- * mode comes into force, a time of grace ends, an address is proved or lapses.
+ * mode comes into force, a time of grace or a suspension ends, an address is proved or lapses.
  *
  * The leading control process makes rounds. What is to be done stands in relay.config, so a process
  * that dies leaves nothing undone, and a second one finds it done. Nothing ends unless Redis's

@@ -11,12 +11,14 @@
 #include "control/account/account_mode.h"
 #include "control/account/accounts_private.h"
 #include "control/account/address_state.h"
+#include "control/account/domain_state.h"
 #include "control/account/transfer.h"
 #include "control/account/transfer_private.h"
 #include "shared/account/account.h"
 #include "shared/account/owner.h"
 #include "shared/account/scram.h"
 #include "shared/base/json_text.h"
+#include "shared/base/text.h"
 #include "shared/mail/selector.h"
 
 #define USERNAME_MAX 100
@@ -30,13 +32,11 @@ is_time(const json_t *value)
 }
 
 static bool
-is_one_of(const json_t *value, const char *one, const char *two, const char *three)
+is_one_of(const json_t *value, const char *words)
 {
 	const char *word = json_string_value(value);
 
-	return word &&
-		(strcmp(word, one) == 0 || strcmp(word, two) == 0 ||
-			(three && strcmp(word, three) == 0));
+	return word && text_has_word(words, word, strlen(word));
 }
 
 static int
@@ -46,6 +46,10 @@ check_domain(struct fault *fault, const json_t *domain, json_t *seen)
 		{ "name", FIELD_TEXT },
 		{ "mailboxes", FIELD_NUMBER },
 		{ "verified", FIELD_SWITCH },
+		{ "proof", FIELD_TEXT },
+		{ "missed", FIELD_NUMBER },
+		{ "missed_us", FIELD_NUMBER },
+		{ "lost_us", FIELD_NUMBER },
 		{ 0 },
 	};
 	char name[256];
@@ -62,7 +66,7 @@ check_domain(struct fault *fault, const json_t *domain, json_t *seen)
 		return fault_set(fault, 400, "mailboxes", "a number from 0 up");
 	if (!json_object_get(domain, "verified"))
 		return fault_set(fault, 400, "verified", "true or false");
-	return 0;
+	return domain_state_check(fault, domain);
 }
 
 static int
@@ -92,10 +96,11 @@ check_status(struct fault *fault, const json_t *account)
 	const json_t *before = json_object_get(account, "status_before");
 	const json_t *deleted = json_object_get(account, "deleted_us");
 
-	if (!is_one_of(json_object_get(account, "status"), "active", "disabled", "deleted"))
-		return fault_set(fault, 400, "status", "one of: active, disabled, deleted");
-	if (before && !is_one_of(before, "active", "disabled", NULL))
-		return fault_set(fault, 400, "status_before", "one of: active, disabled");
+	if (!is_one_of(json_object_get(account, "status"), "pending active disabled deleted"))
+		return fault_set(
+			fault, 400, "status", "one of: pending, active, disabled, deleted");
+	if (before && !is_one_of(before, "pending active disabled"))
+		return fault_set(fault, 400, "status_before", "one of: pending, active, disabled");
 	if (!is_time(deleted) || account_is_deleted(account) != (deleted != NULL))
 		return fault_set(fault, 400, "deleted_us",
 			"a deleted account has a time, in microseconds, and no other has");
@@ -146,6 +151,8 @@ check_account(struct fault *fault, const json_t *account)
 		{ "created_us", FIELD_NUMBER },
 		{ "deleted_us", FIELD_NUMBER },
 		{ "status_before", FIELD_TEXT },
+		{ "reason", FIELD_TEXT },
+		{ "until_us", FIELD_NUMBER },
 		{ 0 },
 	};
 	json_t *profile;
@@ -164,7 +171,7 @@ check_account(struct fault *fault, const json_t *account)
 	err = take_profile(fault, profile, account, true);
 	json_decref(profile);
 	if (err || check_status(fault, account) < 0 || account_mode_check(fault, account) < 0 ||
-		check_hosts(fault, account) < 0)
+		check_hosts(fault, account) < 0 || account_status_check(fault, account) < 0)
 		return -1;
 	return check_domains(fault, json_object_get(account, "domains"));
 }
@@ -300,7 +307,7 @@ check_rule(struct fault *fault, const char *name, const json_t *rule)
 	snprintf(digits, sizeof digits, "%020lld", (long long)number);
 	if (number <= 0 || strcmp(digits, name) != 0)
 		return fault_set(fault, 400, "number", "is not that of the key");
-	if (!is_one_of(json_object_get(rule, "action"), "retry", "bounce", "release"))
+	if (!is_one_of(json_object_get(rule, "action"), "retry bounce release"))
 		return fault_set(fault, 400, "action", "one of: retry, bounce, release");
 	if (!is_time(json_object_get(rule, "accepted_before_us")))
 		return fault_set(fault, 400, "accepted_before_us", "a time in microseconds");

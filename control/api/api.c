@@ -22,6 +22,9 @@
 #include "control/domain/domain_check.h"
 #include "control/http/api_private.h"
 #include "control/http/route.h"
+#include "control/mails/mailings.h"
+#include "control/watch/domain_mail.h"
+#include "control/watch/domain_watch.h"
 #include "shared/base/log.h"
 #include "shared/base/net.h"
 #include "shared/base/tls.h"
@@ -199,6 +202,32 @@ take_settings(struct api *api, const struct config *config, struct tls_server *t
 		timer_set(&api->ticket_keys, TLS_TICKET_S * UINT64_C(1000));
 }
 
+static void
+on_trouble(void *arg, const char *account, const json_t *report)
+{
+	const struct api *api = arg;
+	const json_t *entry = directory_get(api->directory, "account", account);
+
+	if (entry && !account_is_deleted(entry) && mailings_wanted(api->mailings))
+		domain_mail_send(mailings_notices(api->mailings), entry, report);
+}
+
+static void
+watch_domains(struct api *api)
+{
+	const struct domain_watch_options options = { .loop = api->loop,
+		.redis = api->redis,
+		.directory = api->directory,
+		.applier = api->applier,
+		.commits = api->commits,
+		.checks = api->checks,
+		.trouble = on_trouble,
+		.arg = api };
+
+	if (api->checks)
+		api->watch = domain_watch_new(&options);
+}
+
 struct api *
 api_new(const struct config *config, int fd, struct tls_server *tls, struct queue *queue,
 	struct loop *loop, struct loop *worker, struct redis *redis, struct directory *directory,
@@ -224,6 +253,7 @@ api_new(const struct config *config, int fd, struct tls_server *tls, struct queu
 	take_settings(api, config, tls);
 	open_door(api);
 	api->checks = domain_checks_new(loop, config);
+	watch_domains(api);
 	err = api->checks ? token_get(config->state_dir, api->token) : -1;
 	if (!err && (err = listen_on(api, fd, config->control.listen)) < 0)
 		LOG_ERROR("control: cannot listen", "address", config->control.listen, "error",
@@ -245,7 +275,9 @@ api_close(struct api *api, void (*on_closed)(void *arg), void *arg)
 	api->on_closed = on_closed;
 	api->closed_arg = arg;
 	evhttp_del_accept_socket(http_door_server(api->door), api->socket);
+	domain_watch_close(api->watch);
 	if (api->open == 0) {
+		domain_checks_hurry(api->checks); /* the watch's own */
 		on_closed(arg);
 		return;
 	}
@@ -262,6 +294,7 @@ api_free(struct api **api)
 	timer_cancel(&(*api)->ticket_keys);
 	free((*api)->proxies);
 	rows_close(&(*api)->rows);
+	domain_watch_free(&(*api)->watch);
 	domain_checks_free(&(*api)->checks);
 	explicit_bzero((*api)->token, sizeof(*api)->token);
 	free(*api);

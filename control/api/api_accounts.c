@@ -48,8 +48,7 @@ api_account_enable(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(
-		x, "account.enable", &edit, account_set_active(&edit, x->parameters[0], true), 200);
+	edit_end(x, "account.enable", &edit, account_enable(&edit, x->parameters[0]), 200);
 }
 
 void
@@ -57,7 +56,7 @@ api_account_disable(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, "account.disable", &edit, account_set_active(&edit, x->parameters[0], false),
+	edit_end(x, "account.disable", &edit, account_disable(&edit, x->parameters[0], x->body),
 		200);
 }
 
@@ -139,8 +138,8 @@ api_account_remove_user(struct exchange *x)
 void
 api_account_add_address(struct exchange *x)
 {
-	const bool waiting = json_is_true(json_object_get(x->body, "waiting"));
 	struct edit edit = edit_of(x);
+	const bool waiting = edit.customer || json_is_true(json_object_get(x->body, "waiting"));
 
 	edit_end(x, "address.add", &edit,
 		(waiting ? account_ask_address : account_add_address)(

@@ -29,7 +29,6 @@
 #define CHECK_MS 20000 /* below the deadline of the API's connections */
 #define ASKED_MAX 16
 #define TOKEN_BYTES 16
-#define TOKEN_SIZE (2 * TOKEN_BYTES + 1)
 
 struct domain_checks {
 	struct loop *loop;
@@ -54,15 +53,15 @@ struct check {
 	struct facts *facts;
 	LIST_HEAD(, question) questions;
 	struct timer over;
-	char *account, *domain, token[TOKEN_SIZE];
+	bool daily;
+	char *account, *domain, token[DOMAIN_TOKEN_SIZE];
 	domain_check_cb cb;
 	void *arg;
 };
 
-/* What the account proves its ownership with: nobody else can tell it, and no other account's or
- * domain's is the same. */
-static void
-make_token(const struct domain_asked *asked, char out[TOKEN_SIZE])
+/* Nobody else can tell an account's token, and no other account's or domain's is the same. */
+void
+domain_token(const struct domain_asked *asked, char out[DOMAIN_TOKEN_SIZE])
 {
 	char *text = xasprintf("domain %s %s", asked->account, asked->domain);
 	unsigned char mac[EVP_MAX_MD_SIZE];
@@ -196,6 +195,8 @@ find_room(const struct domain_checks *checks, const char *account)
 	unsigned all = 0, own = 0;
 
 	LIST_FOREACH (check, &checks->checks, entry) {
+		if (check->daily)
+			continue;
 		all++;
 		own += strcmp(check->account, account) == 0;
 	}
@@ -206,19 +207,20 @@ int
 domain_check(struct domain_checks *checks, const struct domain_asked *asked, domain_check_cb cb,
 	void *arg)
 {
-	const int err = find_room(checks, asked->account);
+	const int err = asked->daily ? 0 : find_room(checks, asked->account);
 	struct check *check;
 
 	if (err)
 		return err;
 	check = xcalloc(1, sizeof *check);
 	check->all = checks;
+	check->daily = asked->daily;
 	check->account = xstrdup(asked->account);
 	check->domain = xstrdup(asked->domain);
 	check->cb = cb;
 	check->arg = arg;
 	check->facts = facts_new();
-	make_token(asked, check->token);
+	domain_token(asked, check->token);
 	check->subject = subject_of(check, asked->verified);
 	LIST_INIT(&check->questions);
 	LIST_INSERT_HEAD(&checks->checks, check, entry);

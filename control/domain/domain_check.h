@@ -12,14 +12,20 @@ struct config;
 struct domain_checks;
 struct loop;
 
-#define DOMAIN_CHECKS_MAX 8         /* at once */
+#define DOMAIN_CHECKS_MAX 8         /* at once, beside the daily ones */
 #define DOMAIN_CHECKS_ACCOUNT_MAX 2 /* of one account */
 
 struct domain_asked {
 	const char *account, *domain; /* the domain in ASCII, lower case */
 	const char *secret;           /* that tokens are derived from; the owner's */
-	bool verified;
+	bool verified;                /* an operator vouches for the domain */
+	bool daily;                   /* nobody waits for it: it takes nobody's place */
 };
+
+#define DOMAIN_TOKEN_SIZE 33
+/* What proves in the DNS, as "shout=<token>" at _shout.<domain>, that the domain is the account's.
+ */
+void domain_token(const struct domain_asked *asked, char out[DOMAIN_TOKEN_SIZE]);
 
 /* `report` is the callee's (report.h). */
 typedef void (*domain_check_cb)(void *arg, json_t *report);

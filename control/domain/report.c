@@ -24,6 +24,7 @@
 
 #define SHOWN_MAX 1024 /* of one value of DNS */
 #define SHOWN_NAME_MAX 300
+#define FOUND_MAX 20 /* records of a row */
 
 struct report {
 	const struct report_subject *subject;
@@ -63,7 +64,10 @@ static void __attribute__((format(printf, 2, 3))) set_problem(json_t *row, const
 static void
 add_found(json_t *row, const char *text)
 {
-	json_array_append_new(json_object_get(row, "found"), clean(text));
+	json_t *found = json_object_get(row, "found");
+
+	if (json_array_size(found) < FOUND_MAX)
+		json_array_append_new(found, clean(text));
 }
 
 static json_t *

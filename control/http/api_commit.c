@@ -98,5 +98,6 @@ struct edit
 edit_of(const struct exchange *exchange)
 {
 	return (struct edit){ .config = exchange->api->config,
-		.directory = exchange->api->directory };
+		.directory = exchange->api->directory,
+		.customer = !caller_is_operator(&exchange->caller) };
 }

@@ -44,6 +44,7 @@ struct api {
 	struct applier *applier;
 	struct commits *commits;
 	struct domain_checks *checks;
+	struct domain_watch *watch;
 	struct mailings *mailings;
 	struct trace *trace;
 	struct http_door *door;
@@ -203,6 +204,7 @@ void api_account_remove_address(struct exchange *exchange);
 void api_account_add_domain(struct exchange *exchange);
 void api_account_remove_domain(struct exchange *exchange);
 void api_domain_check(struct exchange *exchange);
+void api_domains_list(struct exchange *exchange);
 void api_address_link(struct exchange *exchange);
 void api_ip(struct exchange *exchange);
 void api_mode_switch(struct exchange *exchange);

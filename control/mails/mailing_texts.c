@@ -12,8 +12,10 @@
 #include "control/account/address_state.h"
 #include "control/config/directory.h"
 #include "control/config/plan.h"
+#include "control/domain/domain_check.h"
 #include "control/mails/mailing.h"
 #include "control/notices/notices.h"
+#include "control/watch/domain_result.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/config/config.h"
@@ -45,20 +47,40 @@ joined(const json_t *list)
 	return text;
 }
 
-/* The TXT record of each domain, a line each; "" without service.spf. */
+/* The records of a domain: what proves it, unless it is verified, and SPF with service.spf. */
+static void
+put_records(FILE *out, const struct mailing *mailing, const json_t *domain)
+{
+	const char *name = json_text(domain, "name"), *spf = mailing->config->service.spf;
+	char token[DOMAIN_TOKEN_SIZE];
+	struct domain_asked asked;
+
+	if (!json_is_true(json_object_get(domain, "verified")) &&
+		domain_asked_of(
+			mailing->directory, json_text(mailing->account, "id"), domain, &asked)) {
+		domain_token(&asked, token);
+		fprintf(out, "  _shout.%s  TXT  \"shout=%s\"\n", name, token);
+	}
+	if (spf)
+		fprintf(out, "  %s  TXT  \"v=spf1 include:%s ~all\"\n", name, spf);
+}
+
+/* The TXT records of each domain, a line each. */
 static char *
 records_of(const struct mailing *mailing)
 {
 	const json_t *domains = json_object_get(mailing->account, "domains");
-	const char *spf = mailing->config->service.spf;
 	char *text = NULL;
 	size_t length, i;
 	json_t *domain;
 	FILE *out = xopen_memstream(&text, &length);
 
-	json_array_foreach(domains, i, domain) if (spf && i < RECORDS_MAX) fprintf(
-		out, "  %s  TXT  \"v=spf1 include:%s ~all\"\n", json_text(domain, "name"), spf);
-	if (spf && json_array_size(domains) > RECORDS_MAX)
+	json_array_foreach(domains, i, domain)
+	{
+		if (i < RECORDS_MAX)
+			put_records(out, mailing, domain);
+	}
+	if (ftell(out) > 0 && json_array_size(domains) > RECORDS_MAX)
 		fprintf(out, "  + %zu\n", json_array_size(domains) - RECORDS_MAX);
 	xclose_memstream(out);
 	return text;
@@ -109,6 +131,12 @@ when(uint64_t us, char out[DATE_SIZE])
 }
 
 /* Activation, credentials, configuration */
+
+static bool
+is_pending(const json_t *account)
+{
+	return strcmp(json_text_or(account, "status", ""), "pending") == 0;
+}
 
 static void
 send_activation(struct mailing *mailing)
@@ -176,36 +204,13 @@ send_credential(struct mailing *mailing)
 static void
 send_subscription(struct mailing *mailing)
 {
-	send_activation(mailing);
+	if (!is_pending(mailing->account))
+		send_activation(mailing);
 	send_credential(mailing);
 	send_config(mailing);
 }
 
 /* The state of the service */
-
-static void
-send_suspended(struct mailing *mailing)
-{
-	mailing_post(mailing, "suspended", NULL);
-}
-
-static void
-send_resumed(struct mailing *mailing)
-{
-	mailing_post(mailing, "resumed", NULL);
-}
-
-static void
-send_closed(struct mailing *mailing)
-{
-	char until[DATE_SIZE];
-
-	notice_when(account_kept_until(mailing->account), until);
-	mailing_post(
-		mailing, "closed", (struct notice_value[]){ { "UNTIL", { until }, false }, { 0 } });
-}
-
-/* A switch of mode */
 
 /* A side ("before", "after") of the change of an object, or NULL. */
 static const json_t *
@@ -221,6 +226,54 @@ side_of(const struct mailing *mailing, const char *side)
 	}
 	return NULL;
 }
+
+/* Whether an account that was pending became active. */
+static bool
+has_begun(const struct mailing *mailing)
+{
+	return is_pending(side_of(mailing, "before")) && !is_pending(side_of(mailing, "after"));
+}
+
+/* By a verified domain. */
+static void
+send_began(struct mailing *mailing)
+{
+	if (has_begun(mailing))
+		send_activation(mailing);
+}
+
+static void
+send_resumed(struct mailing *mailing)
+{
+	if (has_begun(mailing))
+		send_activation(mailing);
+	else
+		mailing_post(mailing, "resumed", NULL);
+}
+
+static void
+send_suspended(struct mailing *mailing)
+{
+	char until[DATE_SIZE];
+
+	when(time_of(mailing->account, "until_us"), until);
+	mailing_post(mailing, "suspended",
+		(struct notice_value[]){
+			{ "REASON", { json_text(mailing->account, "reason") }, false },
+			{ "UNTIL", { until }, false }, { 0 } });
+}
+
+static void
+send_closed(struct mailing *mailing)
+{
+	char until[DATE_SIZE];
+
+	notice_when(account_kept_until(mailing->account), until);
+	mailing_post(
+		mailing, "closed", (struct notice_value[]){ { "UNTIL", { until }, false }, { 0 } });
+}
+
+/* A switch of mode */
 
 /* Two processes may see the same, and each make the change. So the mails' ids are made of what was
  * seen. */
@@ -331,6 +384,8 @@ static const struct cause causes[] = {
 	{ "address.state", send_lapses },
 	{ "account.disable", send_suspended },
 	{ "account.enable", send_resumed },
+	{ "domain.add", send_began },
+	{ "domain.check", send_began },
 	{ "account.restore", send_resumed },
 	{ "account.delete", send_closed },
 };

@@ -60,6 +60,12 @@ mailings_wanted(const struct mailings *mailings)
 	return notices_wanted(mailings->notices);
 }
 
+struct notices *
+mailings_notices(const struct mailings *mailings)
+{
+	return mailings->notices;
+}
+
 /* The mails of one cause */
 
 static struct mailing *

@@ -14,6 +14,7 @@
 struct config;
 struct directory;
 struct mailings;
+struct notices;
 struct queue;
 
 /* NULL after an error of the provider's own texts, which is in the log. */
@@ -24,6 +25,9 @@ void mailings_free(struct mailings **mailings);
 
 /* Whether customers get mails: service.name is set. */
 bool mailings_wanted(const struct mailings *mailings);
+
+/* Borrowed, for mails about other things than accounts. */
+struct notices *mailings_notices(const struct mailings *mailings);
 
 /* The hook of commit.h; `arg` is the mailings. "mails" of `told->mailed` are those that are
  * durable, "mails_failed" the others. */

@@ -54,7 +54,8 @@ mail_identified(struct session *session)
 		refuse(session, REFUSE_UNAVAILABLE,
 			"451 4.3.0 Cannot check your account now, try again soon");
 	else if (!account->active)
-		refuse(session, REFUSE_SUSPENDED, "550 5.7.1 This account is suspended, see %s",
+		refuse(session, REFUSE_SUSPENDED, "550 5.7.1 This account is %s, see %s",
+			account->pending ? "not active yet: verify a domain" : "suspended",
 			ingress->config->ingress.help_url);
 	else if (account->off == mail->mode)
 		old_mode(session);

@@ -138,6 +138,7 @@ take_account(const json_t *object)
 	account->name = text_of(object, "name");
 	account->contact = text_of(object, "contact");
 	account->active = strcmp(status, "active") == 0;
+	account->pending = strcmp(status, "pending") == 0;
 	account->off = access_mode_read(json_text(object, "off"));
 	account->policy = policy && strcmp(policy, "strict") == 0 ? POLICY_STRICT : POLICY_RESENT;
 	account->display_address = display && strcmp(display, "pass") == 0;

@@ -4,7 +4,8 @@
  *
  * Redis has JSON documents, written by control's applier from relay.config, each with "owner" and
  * "version" (who wrote it, and when):
- *   account:{<id>}  {"id","name","contact","status":"active|disabled","policy":"strict|resent",
+ *   account:{<id>}
+ * {"id","name","contact","status":"active|pending|disabled","policy":"strict|resent",
  *                    "display_address":"refuse|pass",
  *                    "domains":["d.example",...], "limits":{"messages_hour","messages_day",
  *                    "recipients_hour","recipients_day"} (0: none; absent: default),
@@ -50,6 +51,7 @@ struct account_limits {
 struct account {
 	char *id, *name, *contact;
 	bool active;
+	bool pending;         /* not active, because it has not begun yet */
 	enum access_mode off; /* how its servers are no longer known */
 	enum originator_policy policy;
 	bool display_address; /* display names may show addresses of other accounts */

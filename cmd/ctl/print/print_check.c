@@ -66,3 +66,53 @@ print_check(const json_t *report)
 	print_row("Zone", json_object_get(checks, "soa"));
 	print_dns(json_object_get(report, "dns"));
 }
+
+/* "ok", or the name of each row that is not good. */
+static char *
+missing_of(const json_t *domain)
+{
+	static const char *const names[] = { "ownership", "spf", "soa" };
+	json_t *list = json_array();
+	char *text;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const json_t *checks = json_object_get(domain, "checks");
+		const char *state = text_of(json_object_get(checks, names[i]), "state");
+
+		if (*state && strcmp(state, "ok") != 0 && strcmp(state, "operator") != 0 &&
+			strcmp(state, "by-other-means") != 0)
+			json_array_append_new(list, json_sprintf("%s %s", names[i], state));
+	}
+	text = joined(list, NULL);
+	json_decref(list);
+	return text;
+}
+
+void
+print_domain_states(const json_t *reply)
+{
+	static const char *const heads[] = { "DOMAIN", "STATE", "READY", "MAILBOXES", "LOOKED AT",
+		"MISSING" };
+	json_t *rows = json_array(), *domain, *domains = json_object_get(reply, "domains");
+	size_t i;
+
+	json_array_foreach(domains, i, domain)
+	{
+		const json_t *mailboxes = json_object_get(domain, "mailboxes");
+		char *at = time_of(domain, "at"), *missing = missing_of(domain);
+
+		json_array_append_new(rows,
+			json_pack("[s, s, s, o, s, s]", text_of(domain, "name"),
+				text_of(domain, "state"),
+				json_is_true(json_object_get(domain, "ready")) ? "yes" : "no",
+				json_sprintf(
+					"%" JSON_INTEGER_FORMAT, json_integer_value(mailboxes)),
+				at, missing));
+		free(at);
+		free(missing);
+	}
+	print_table(heads, 6, rows);
+	print_count(reply, json_array_size(domains), "domains");
+	print_next(reply);
+	json_decref(rows);
+}

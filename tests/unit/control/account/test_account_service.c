@@ -249,7 +249,7 @@ static int
 disable_fn(struct edit *e, const char *id, const json_t *body)
 {
 	(void)body;
-	return account_set_active(e, id, false);
+	return account_disable(e, id, NULL);
 }
 
 static void

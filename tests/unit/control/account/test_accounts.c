@@ -493,7 +493,8 @@ every_change_is_a_newer_version(void **state)
 		before = json_integer_value(
 			json_object_get(directory_get(directory, "account", id), "version"));
 		forget();
-		assert_int_equal(account_set_active(&edit, id, i % 2), 0);
+		assert_int_equal(
+			(i % 2 ? account_enable(&edit, id) : account_disable(&edit, id, NULL)), 0);
 		apply();
 		after = json_integer_value(
 			json_object_get(directory_get(directory, "account", id), "version"));
