@@ -42,7 +42,7 @@ comma   := ,
 B       := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 ROOMS   := shared ingress scanner sender control
 LIBS    := libevent libevent_pthreads libevent_openssl openssl lmdb libcyaml yaml-0.1 libprotobuf-c \
-           hiredis libgsasl libidn2 jansson rdkafka sqlite3 zlib libseccomp libpcre2-8
+           libargon2 hiredis libgsasl libidn2 jansson rdkafka sqlite3 zlib libseccomp libpcre2-8
 
 WARN    := -Wall -Wextra -Wformat=2 -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)

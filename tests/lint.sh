@@ -45,6 +45,7 @@ known_to 'seccomp' '^shared/process/sandbox'
 known_to 'yaml' '^shared/config/|^sender/reply/rules_file'
 known_to 'cyaml' '^shared/config/'
 known_to 'pcre2' '^sender/reply/pattern'
+known_to 'argon2\.h' '^control/people/hasher'
 known_to 'sqlite3\.h' '^control/trace/'
 
 echo "banned calls"
@@ -55,7 +56,7 @@ echo "pure parsers"
 impure='log_line|(f|vf|d)?printf|puts|fwrite|write|read|readv|writev|open(at)?|fopen|socket|connect|send(to|msg)?|recv(from|msg)?|clock_gettime|time|getenv|event_.*|bufferevent_.*|SSL_.*|redis.*'
 for parser in address header text command content mention words dot proxy sasl reply answer outcome stuff \
 	verdict fixup spelling date http_scan forwarded problem http/route event_pick reply_class meaning \
-	pattern_look plain sieve reaction; do
+	pattern_look plain sieve reaction cookie password_rule; do
 	object=$(find "$build" -path "*/tests" -prune -o -path "*/$parser.o" -print)
 	[ -n "$object" ] || fail "there is no parser $parser"
 	nm -u "$object" | awk '{ print $2 }' | grep -xE "$impure" &&

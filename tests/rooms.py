@@ -61,13 +61,15 @@ MAY_USE = {
     "control/leader": SHARED | {"control/config"},
     "control/account": SHARED | {"control/look", "control/config", "control/leader"},
     "control/mails": SHARED | {"control/look", "control/config", "control/account", "control/leader", "control/notices", "control/domain", "control/watch"},
-    "control/people": SHARED | {"control/config", "control/account"},
-    "control/http": SHARED | {"control/look", "control/config", "control/account", "control/people"},
+    "control/people": SHARED | {"control/config", "control/account", "control/look"},
+    "control/http": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/session"},
     "control/dkim": SHARED | {"control/look", "control/config", "control/account", "control/http"},
+    "control/session": SHARED | {"control/look", "control/config", "control/account", "control/people"},
     "control/queue": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/watch": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/notices"},
-    "control/api": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people",
-                             "control/trace", "control/http", "control/queue", "control/dkim", "control/watch"},
+    "control/api": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people", "control/trace", "control/http", "control/queue", "control/dkim", "control/watch", "control/session", "control/login"},
+    "control/login": SHARED | {"control/look", "control/config", "control/account", "control/notices", "control/people",
+                               "control/session", "control/http"},
 }
 for role in ("sender", "ingress", "control"):
     MAY_USE[role] = SHARED | {room for room in MAY_USE if room.startswith(role + "/")}

@@ -149,6 +149,14 @@ int dkim_enable(const struct ctl *ctl);
 int dkim_rotate(const struct ctl *ctl);
 int dkim_disable(const struct ctl *ctl);
 
+/* people.c: commands, likewise. */
+int person_add(const struct ctl *ctl);
+int person_list(const struct ctl *ctl);
+int person_show(const struct ctl *ctl);
+int person_change(const struct ctl *ctl);
+int person_remove(const struct ctl *ctl);
+int person_invite(const struct ctl *ctl);
+
 /* transfer.c: commands, likewise. */
 int account_export(const struct ctl *ctl);
 int account_import(const struct ctl *ctl);

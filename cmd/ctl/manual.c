@@ -191,6 +191,29 @@ static const struct manual manuals[] = {
 	  { "shoutctl token list --account k3m9x2p7qa", "shoutctl token list" } },
 	{ "token remove", "Ends a token of an account, or without one a token for all accounts, at once.",
 	  { "shoutctl token remove w7h2k9c4tz --account k3m9x2p7qa" } },
+	{ "person add",
+	  "Adds a person of an account, or without --account one of the operator's people. A reader looks, a manager changes, "
+	  "an owner also has people and tokens; support serves all accounts, a postmaster also the queue, an admin also "
+	  "people. The person chooses a password by the link that is printed, once and within 7 days; the link is mailed, too, "
+	  "where customers get mails (service.name, service.panel).",
+	  { "shoutctl person add boss@provider.example --name 'The boss' --role admin",
+	    "shoutctl person add anna@acme.example --account k3m9x2p7qa --name Anna \\\n"
+	    "      --role owner --language it" } },
+	{ "person list", "Shows who may log in for an account, or without one for the operator.",
+	  { "shoutctl person list", "shoutctl person list --account k3m9x2p7qa" } },
+	{ "person show", "Shows a person: the role, whether a password was chosen, and until when a link is valid.",
+	  { "shoutctl person show anna@acme.example --account k3m9x2p7qa" } },
+	{ "person change",
+	  "Changes what is given. Another role, and a second factor that is taken away, end the person's sessions. The last "
+	  "owner of an account and the last admin stay what they are.",
+	  { "shoutctl person change anna@acme.example --account k3m9x2p7qa --role manager",
+	    "shoutctl person change boss@provider.example --no-second-factor" } },
+	{ "person remove", "The person's password and sessions count no more, from now on. The last owner and the last admin stay.",
+	  { "shoutctl person remove anna@acme.example --account k3m9x2p7qa" } },
+	{ "person invite",
+	  "Makes a link anew, for who lost it or was too late: of 7 days, or of an hour for who has a password already. The "
+	  "link before ends.",
+	  { "shoutctl person invite anna@acme.example --account k3m9x2p7qa" } },
 	{ "trace",
 	  "Shows what became of messages, the newest first: to each recipient accepted, held, released, deferred, "
 	  "delivered, bounced or expired. All that is given must match; --domain is the recipient's. With --id alone "

@@ -71,6 +71,8 @@ const struct ctl_known ctl_known[] = {
 	{ "since",           "TIME",                "2026-11-24T03:56, 03:56 (UTC), or 10m, 2h, 3d ago" },
 	{ "until",           "TIME",                "likewise" },
 	{ "follow",          NULL,                  "and what comes, until interrupted" },
+	{ "role",            "ROLE",                "of an account: reader, manager, owner; of the operator: support, postmaster, admin" },
+	{ "no-second-factor", NULL,                 "the person lost it, and has no recovery code" },
 	/* trace: all given options must match */
 	{ "recipient",       "MAIL",                "a recipient" },
 	{ "sender",          "MAIL",                "the envelope's sender; <>: none" },

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "control/account/accounts_private.h"
+#include "control/account/person_entry.h"
 #include "control/account/transfer_private.h"
 #include "shared/account/owner.h"
 #include "shared/base/json_text.h"
@@ -44,12 +45,13 @@ json_t *
 account_export(const struct directory *directory, const char *id)
 {
 	const json_t *account = directory_get(directory, "account", id), *entry;
-	json_t *users = json_array(), *addresses = json_array(), *value;
+	json_t *users = json_array(), *addresses = json_array(), *people = json_array(), *value;
 	const char *key;
 
 	if (!account) {
 		json_decref(users);
 		json_decref(addresses);
+		json_decref(people);
 		return NULL;
 	}
 	json_object_foreach(directory_members(directory, id), key, value)
@@ -59,16 +61,19 @@ account_export(const struct directory *directory, const char *id)
 			json_array_append_new(users, member_export(entry, "username", key + 5));
 		else if (strncmp(key, "ip/", 3) == 0)
 			json_array_append_new(addresses, member_export(entry, "address", key + 3));
+		else if (strncmp(key, PERSON_PREFIX, strlen(PERSON_PREFIX)) == 0)
+			json_array_append_new(
+				people, member_export(entry, "login", key + strlen(PERSON_PREFIX)));
 	}
-	return json_pack("{s:o, s:o, s:o}", "account", without_version(account), "users", users,
-		"addresses", addresses);
+	return json_pack("{s:o, s:o, s:o, s:o}", "account", without_version(account), "users",
+		users, "addresses", addresses, "people", people);
 }
 
 /* Import: first what the document wants, then the differences. */
 
 static const struct kind {
 	const char *list, *prefix, *name;
-	struct field known[10];
+	struct field known[16];
 	int (*check)(struct fault *fault, const char *name, const json_t *member);
 } kinds[] = {
 	{ "users", "user/", "username",
@@ -81,6 +86,14 @@ static const struct kind {
 			{ "used_us", FIELD_NUMBER }, { "lapses_us", FIELD_NUMBER },
 			{ "proof", FIELD_OBJECT }, { "created_us", FIELD_NUMBER } },
 		check_address },
+	{ "people", PERSON_PREFIX, "login",
+		{ { "login", FIELD_TEXT }, { "name", FIELD_TEXT }, { "role", FIELD_TEXT },
+			{ "language", FIELD_TEXT }, { "epoch", FIELD_NUMBER },
+			{ "verifier", FIELD_TEXT }, { "link", FIELD_TEXT },
+			{ "secret", FIELD_TEXT }, { "link_until_us", FIELD_NUMBER },
+			{ "totp", FIELD_TEXT }, { "recovery", FIELD_LIST },
+			{ "created_us", FIELD_NUMBER } },
+		check_person_of_account },
 };
 
 /* Adds a member's wanted entry to `wanted`, unless the member is another account's. */
@@ -102,11 +115,15 @@ want_member(struct edit *edit, const struct kind *kind, const char *id, const js
 		err = address_free(edit, id, kind->name, name);
 	else if (owner && strcmp(owner, id) != 0)
 		err = taken(edit, kind->name, name, owner);
+	else if (!owner && directory_entry(edit->directory, key))
+		err = fault_set(&edit->fault, 409, kind->name,
+			"%.100s works for this relay's operator", name);
 	if (!err && json_object_get(wanted, key))
 		err = fault_set(&edit->fault, 400, kind->name, "%.100s is there twice", name);
 	if (!err) {
 		entry = json_copy((json_t *)member);
-		json_object_del(entry, kind->name);
+		if (kind->check != check_person_of_account)
+			json_object_del(entry, kind->name); /* a person's entry has it */
 		json_object_set_new(entry, "account", json_string(id));
 		json_object_set_new(wanted, key, entry);
 	}
@@ -157,6 +174,7 @@ want(struct edit *edit, const json_t *document, json_t *wanted)
 		{ "account", FIELD_OBJECT },
 		{ "users", FIELD_LIST },
 		{ "addresses", FIELD_LIST },
+		{ "people", FIELD_LIST },
 		{ 0 },
 	};
 	const json_t *account = json_object_get(document, "account");
@@ -230,16 +248,25 @@ differ(struct edit *edit, json_t *told, const char *key, json_t *entry)
 		tell_member(told, key, have ? "changed" : "added");
 }
 
+/* Tokens stay: an export has none. Neither has an export of an older build people. */
+static bool
+is_in_exports(const char *key, const json_t *document)
+{
+	if (strncmp(key, PERSON_PREFIX, strlen(PERSON_PREFIX)) == 0)
+		return json_object_get(document, "people") != NULL;
+	return directory_is_account_key(key);
+}
+
 static void
-drop(struct edit *edit, json_t *told, const char *id, const json_t *wanted)
+drop(struct edit *edit, json_t *told, const char *id, const json_t *wanted, const json_t *document)
 {
 	const char *key;
 	json_t *value;
 
 	json_object_foreach(directory_members(edit->directory, id), key, value)
 	{
-		if (json_object_get(wanted, key) || !directory_is_account_key(key))
-			continue; /* tokens stay: an export has none */
+		if (json_object_get(wanted, key) || !is_in_exports(key, document))
+			continue;
 		json_object_set_new(edit->changes, key, json_null());
 		tell_member(told, key, "removed");
 	}
@@ -292,7 +319,7 @@ account_import(struct edit *edit, const json_t *document, bool replace, bool loo
 	if (!err) {
 		is_new = !directory_get(edit->directory, "account", id);
 		json_object_foreach(wanted, key, entry) differ(edit, told, key, entry);
-		drop(edit, told, id, wanted);
+		drop(edit, told, id, wanted, document);
 		result = !json_object_size(edit->changes) ? "same" : is_new ? "new" : "changed";
 		if (strcmp(result, "changed") == 0 && !replace && !look)
 			err = refuse_changes(edit, told);

@@ -12,6 +12,7 @@
 #include "control/account/accounts_private.h"
 #include "control/account/address_state.h"
 #include "control/account/domain_state.h"
+#include "control/account/person_entry.h"
 #include "control/account/transfer.h"
 #include "control/account/transfer_private.h"
 #include "shared/account/account.h"
@@ -341,7 +342,7 @@ check_dkim(struct fault *fault, const char *name, const json_t *entry)
 /* The fields of each kind of entry. */
 static const struct entry_kind {
 	const char *prefix;
-	struct field known[10];
+	struct field known[16];
 	int (*check)(struct fault *fault, const char *name, const json_t *value);
 } entry_kinds[] = {
 	{ OWNER_KEY,
@@ -371,6 +372,14 @@ static const struct entry_kind {
 			{ "enabled", FIELD_SWITCH }, { "active", FIELD_NUMBER },
 			{ "keys", FIELD_LIST } },
 		check_dkim },
+	{ PERSON_PREFIX,
+		{ { "version", FIELD_NUMBER }, { "login", FIELD_TEXT }, { "account", FIELD_TEXT },
+			{ "name", FIELD_TEXT }, { "role", FIELD_TEXT }, { "language", FIELD_TEXT },
+			{ "epoch", FIELD_NUMBER }, { "verifier", FIELD_TEXT },
+			{ "link", FIELD_TEXT }, { "secret", FIELD_TEXT },
+			{ "link_until_us", FIELD_NUMBER }, { "totp", FIELD_TEXT },
+			{ "recovery", FIELD_LIST }, { "created_us", FIELD_NUMBER } },
+		check_person_entry },
 	{ "rule/",
 		{ { "number", FIELD_NUMBER }, { "action", FIELD_TEXT },
 			{ "selector", FIELD_OBJECT }, { "accepted_before_us", FIELD_NUMBER },

@@ -15,4 +15,8 @@ int check_account(struct fault *fault, const json_t *account);
 int check_user(struct fault *fault, const char *name, const json_t *user);
 int check_address(struct fault *fault, const char *name, const json_t *address);
 
+/* person_entry.c: the same of a person of an account; and a whole entry of either kind. */
+int check_person_of_account(struct fault *fault, const char *login, const json_t *person);
+int check_person_entry(struct fault *fault, const char *login, const json_t *person);
+
 #endif

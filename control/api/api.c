@@ -23,6 +23,7 @@
 #include "control/http/api_private.h"
 #include "control/http/route.h"
 #include "control/mails/mailings.h"
+#include "control/people/hasher.h"
 #include "control/watch/domain_mail.h"
 #include "control/watch/domain_watch.h"
 #include "shared/base/log.h"
@@ -254,6 +255,8 @@ api_new(const struct config *config, int fd, struct tls_server *tls, struct queu
 	open_door(api);
 	api->checks = domain_checks_new(loop, config);
 	watch_domains(api);
+	api->notices = mailings_notices(mailings);
+	api->hasher = hasher_new(loop);
 	err = api->checks ? token_get(config->state_dir, api->token) : -1;
 	if (!err && (err = listen_on(api, fd, config->control.listen)) < 0)
 		LOG_ERROR("control: cannot listen", "address", config->control.listen, "error",
@@ -296,6 +299,7 @@ api_free(struct api **api)
 	rows_close(&(*api)->rows);
 	domain_watch_free(&(*api)->watch);
 	domain_checks_free(&(*api)->checks);
+	hasher_free(&(*api)->hasher);
 	explicit_bzero((*api)->token, sizeof(*api)->token);
 	free(*api);
 	*api = NULL;

@@ -10,16 +10,20 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "control/api/api_public.h"
+#include "control/api/routes.h"
 #include "control/people/tokens.h"
 #include "shared/base/json_text.h"
+#include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/http/problem.h"
 
 #define BEARER "Bearer "
+#define PUBLIC_BODY_MAX 4096
 
 /* The token of a bearer; NULL: it is none. */
 static const char *
@@ -46,6 +50,29 @@ identify(const struct api *api, const char *authorization, struct caller *out)
 	return true;
 }
 
+/* What a request may send that shows no token: little, and only where anybody may ask. */
+static long
+public_room(const struct http_head *head)
+{
+	const enum evhttp_cmd_type method = strcmp(head->method, "POST") == 0 ? EVHTTP_REQ_POST
+									      : EVHTTP_REQ_GET;
+	struct route_match match;
+	char *path;
+	bool found;
+
+	if (api_is_public(head->target))
+		return 0;
+	path = xstrndup(head->target, strcspn(head->target, "?"));
+	routes_find(path, method, &match);
+	found = match.route && match.route->right == RIGHT_PUBLIC;
+	for (int i = 0; i < PARAMETERS_MAX; i++)
+		free(match.parameters[i]);
+	free(path);
+	if (!found)
+		return -1;
+	return match.route->body ? PUBLIC_BODY_MAX : 0;
+}
+
 long
 gate_admit(void *arg, const struct http_head *head)
 {
@@ -53,7 +80,7 @@ gate_admit(void *arg, const struct http_head *head)
 
 	if (identify(arg, head->authorization, &caller))
 		return BODY_MAX;
-	return api_is_public(head->target) ? 0 : -1;
+	return public_room(head);
 }
 
 bool

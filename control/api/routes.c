@@ -8,6 +8,7 @@
 
 #include "control/dkim/api_dkim.h"
 #include "control/http/api_private.h"
+#include "control/login/login.h"
 
 #define PREFIX "/api/v1/"
 
@@ -55,6 +56,20 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_GET, "accounts/*/tokens", api_account_tokens_list, false, PAGE, RIGHT_OWN },
 	{ EVHTTP_REQ_POST, "accounts/*/tokens", api_account_tokens_add, true, "", RIGHT_OWN },
 	{ EVHTTP_REQ_DELETE, "accounts/*/tokens/*", api_account_tokens_remove, false, "", RIGHT_OWN },
+	{ EVHTTP_REQ_GET, "accounts/*/people", api_people_list, false, PAGE, RIGHT_OWN },
+	{ EVHTTP_REQ_POST, "accounts/*/people", api_people_add, true, "", RIGHT_OWN },
+	{ EVHTTP_REQ_GET, "accounts/*/people/*", api_people_get, false, "", RIGHT_OWN },
+	{ EVHTTP_REQ_PATCH, "accounts/*/people/*", api_people_change, true, "", RIGHT_OWN },
+	{ EVHTTP_REQ_DELETE, "accounts/*/people/*", api_people_remove, false, "", RIGHT_OWN },
+	{ EVHTTP_REQ_POST, "accounts/*/people/*/invite", api_people_invite, false, "", RIGHT_OWN },
+	{ EVHTTP_REQ_GET, "operators", api_people_list, false, PAGE, RIGHT_ADMIN },
+	{ EVHTTP_REQ_POST, "operators", api_people_add, true, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "operators/*", api_people_get, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_PATCH, "operators/*", api_people_change, true, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_DELETE, "operators/*", api_people_remove, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_POST, "operators/*/invite", api_people_invite, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_POST, "password", api_password, true, "", RIGHT_PUBLIC },
+	{ EVHTTP_REQ_POST, "password-reset", api_password_reset, true, "", RIGHT_PUBLIC },
 	{ EVHTTP_REQ_GET, "tokens", api_tokens_list, false, PAGE, RIGHT_ADMIN },
 	{ EVHTTP_REQ_POST, "tokens", api_tokens_add, true, "", RIGHT_ADMIN },
 	{ EVHTTP_REQ_DELETE, "tokens/*", api_tokens_remove, false, "", RIGHT_ADMIN },

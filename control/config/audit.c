@@ -16,13 +16,16 @@
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/base/text.h"
 
 #define SIDE_MAX (64 * 1024) /* bytes of one object before, or after */
 
 static bool
 is_secret(const char *field)
 {
-	return strcmp(field, "verifier") == 0 || strcmp(field, "secret") == 0;
+	static const char secrets[] = "verifier secret totp recovery";
+
+	return text_has_word(secrets, field, strlen(field));
 }
 
 /* Fields that differ after every change, and so tell nothing. */

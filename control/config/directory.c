@@ -20,7 +20,7 @@ struct directory {
 	json_t *domains; /* domain: account id */
 	json_t *members; /* account id: {key: true} */
 	json_t *notes;   /* key: value */
-	json_t *secrets; /* hash of a token's secret: key */
+	json_t *secrets; /* hash of a token's or a link's secret: key */
 };
 
 struct directory *
@@ -121,7 +121,7 @@ index_entry(struct directory *directory, const char *key, json_t *entry, bool ad
 		index_note(directory, key, entry, add);
 	else
 		index_member(directory, key, entry, add);
-	if (strncmp(key, "token/", 6) == 0)
+	if (strncmp(key, "token/", 6) == 0 || strncmp(key, "person/", 7) == 0)
 		index_secret(directory, key, entry, add);
 }
 
@@ -161,12 +161,10 @@ directory_get(const struct directory *directory, const char *kind, const char *n
 	return directory_entry(directory, key);
 }
 
-const json_t *
+const char *
 directory_secret(const struct directory *directory, const char *hash)
 {
-	const char *key = json_text(directory->secrets, hash);
-
-	return key ? directory_entry(directory, key) : NULL;
+	return json_text(directory->secrets, hash);
 }
 
 json_t *

@@ -23,8 +23,8 @@ json_t *directory_get(const struct directory *directory, const char *kind, const
 json_t *directory_entry(const struct directory *directory, const char *key);
 /* All entries by key, in no order; borrowed, unchanged until the next directory_set(). */
 json_t *directory_entries(const struct directory *directory);
-/* The entry "token/..." whose secret has this hash, or NULL. */
-const json_t *directory_secret(const struct directory *directory, const char *hash);
+/* The key of the entry "token/..." or "person/..." whose secret has this hash, or NULL. */
+const char *directory_secret(const struct directory *directory, const char *hash);
 /* The owner that relay.config names (shared/account/owner.h), or "". */
 const char *directory_owner(const struct directory *directory);
 /* The time of the entry's last change; 0: the entry does not say. */
@@ -37,7 +37,8 @@ bool directory_is_account_key(const char *key);
 json_t *directory_notes(const struct directory *directory);
 /* The id of the account that has a domain (verified or not), or NULL. */
 const char *directory_domain_owner(const struct directory *directory, const char *domain);
-/* An object with the "user/..." and "ip/..." keys of an account; NULL: none. */
+/* An object with the "user/...", "ip/...", "token/..." and "person/..." keys of an account; NULL:
+ * none. */
 json_t *directory_members(const struct directory *directory, const char *account);
 /* The ids of all accounts, sorted: an array that the caller releases. */
 json_t *directory_accounts(const struct directory *directory);

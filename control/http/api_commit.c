@@ -94,6 +94,28 @@ edit_end(struct exchange *exchange, const char *what, struct edit *edit, int err
 	reply_fault(exchange, &edit->fault);
 }
 
+bool
+edit_commit(
+	struct exchange *x, const char *what, struct edit *edit, int err, commit_cb cb, void *arg)
+{
+	const char *doubt = applier_doubt(x->api->applier);
+	const struct change change = {
+		.what = what, .author = exchange_author(x), .entries = edit->changes
+	};
+
+	if (doubt)
+		err = fault_set(&edit->fault, 503, "", "%s", doubt);
+	if (err) {
+		json_decref(edit->changes);
+		json_decref(edit->reply);
+		return false;
+	}
+	if (!*directory_owner(edit->directory))
+		json_object_set_new(edit->changes, OWNER_KEY, owner_entry_new());
+	commit_begin(x->api->commits, &change, cb, arg);
+	return true;
+}
+
 struct edit
 edit_of(const struct exchange *exchange)
 {

@@ -46,6 +46,8 @@ struct api {
 	struct domain_checks *checks;
 	struct domain_watch *watch;
 	struct mailings *mailings;
+	struct notices *notices;
+	struct hasher *hasher;
 	struct trace *trace;
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
@@ -169,6 +171,10 @@ struct edit edit_of(const struct exchange *exchange);
 /* Ends an edit of accounts: writes its changes, or (err) answers with its fault. Takes the edit's
  * contents over. */
 void edit_end(struct exchange *exchange, const char *what, struct edit *edit, int err, int status);
+/* Begins to write an edit's changes, which are taken over, and calls `cb` once they count. False:
+ * there is `err` or another fault, for the caller to tell; the edit's contents are gone. */
+bool edit_commit(struct exchange *exchange, const char *what, struct edit *edit, int err,
+	commit_cb cb, void *arg);
 /* The ids of the accounts that are deleted, or of all others; the caller releases them. */
 json_t *account_ids(const struct directory *directory, bool deleted);
 /* Whether customers get mails; false after a reply. */

@@ -50,6 +50,9 @@ static const struct kind {
 	{ "credential-suspended", "/connection", FRAME "LABEL REASON", false },
 	{ "delay", "/messages", FRAME "SITE MEANING N UNTIL", false },
 	{ "webhook-off", "/integrations", FRAME "URL", false },
+	{ "invite", NULL, FRAME "BY LINK", false },
+	{ "reset", NULL, FRAME "LINK", false },
+	{ "security", "/me", FRAME "LOGIN WHAT IP", false },
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 

@@ -179,14 +179,15 @@ token_caller(
 	const struct directory *directory, const char *secret, uint64_t now_us, struct caller *out)
 {
 	const json_t *entry, *account;
-	const char *id;
+	const char *key, *id;
 	char hash[SECRET_HASH_SIZE];
 	json_int_t until;
 
 	if (strncmp(secret, PREFIX, strlen(PREFIX)) != 0)
 		return false;
 	secret_hash(secret, hash);
-	entry = directory_secret(directory, hash);
+	key = directory_secret(directory, hash);
+	entry = key && strncmp(key, "token/", 6) == 0 ? directory_entry(directory, key) : NULL;
 	if (!entry)
 		return false;
 	until = json_integer_value(json_object_get(entry, "until_us"));

@@ -31,6 +31,7 @@ static const struct {
 	{ "mailboxes", "domain" },
 	{ "name", "domain" },
 	{ "seconds", "for" },
+	{ "second-factor", "no-second-factor" },
 };
 
 /* "limits.messages_hour" is "messages-hour", and "domains[1]" is "domains". */
@@ -79,7 +80,8 @@ typed_option(const struct ctl *ctl, const char *option, const char *field)
 char *
 ctl_typed(const struct ctl *ctl, const char *field)
 {
-	static const char *const words[] = { "id", "account", "key", "q", "username", "selector" };
+	static const char *const words[] = { "id", "account", "key", "q", "username", "login",
+		"selector" };
 	char *name = last_of(field), *typed = NULL;
 	const char *option = option_of(ctl, name), *word = ctl->command->words;
 
