@@ -55,7 +55,7 @@ ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -I. -I$(B)/gen $(WARN) $(HARDEN) $(SAME) $(C
 # gcc's flow warnings see the checks that a sanitizer puts in, and are wrong then.
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -Wno-error)
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
-LDLIBS  := $(shell pkg-config --libs $(LIBS)) -lunbound -lpthread
+LDLIBS  := $(shell pkg-config --libs $(LIBS)) -lunbound -lpthread -lm
 
 SRCS    := $(shell find $(ROOMS) -name '*.c' | sort)
 OBJS    := $(SRCS:%.c=$(B)/%.o) $(B)/gen/shared/mail/envelope.pb-c.o

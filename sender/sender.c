@@ -21,8 +21,10 @@
 
 #include <event2/event.h>
 
+#include "sender/egress/egress.h"
 #include "sender/mail/attempt.h"
 #include "sender/mail/item.h"
+#include "sender/mail/lane.h"
 #include "sender/mail/ledger.h"
 #include "sender/mail/mail.h"
 #include "sender/mail/mail_end.h"
@@ -38,6 +40,7 @@
 #include "sender/route/local.h"
 #include "sender/route/site.h"
 #include "sender/schedule/schedule.h"
+#include "sender/sender_metrics.h"
 #include "sender/smtp/client.h"
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
@@ -170,7 +173,7 @@ rest_until(void *arg, const char *site, uint64_t now)
 		return UINT64_MAX;
 	if (!rows_mine(sender->rows, ROWS_ANY) || local_stands(sender->local))
 		return now + 1000000;
-	return schedule_rest_until(sender->schedule, site, NULL, now);
+	return lanes_rest_until(sender, site, now);
 }
 
 static size_t
@@ -178,7 +181,7 @@ site_room(void *arg, const char *site, size_t window)
 {
 	const struct sender *sender = arg;
 
-	return schedule_room(sender->schedule, site, window);
+	return lanes_room(sender, site, window);
 }
 
 static void
@@ -232,35 +235,6 @@ times_from(struct retry_times *times, const struct config *config)
 	};
 }
 
-static void
-metrics_new(struct sender_metrics *m)
-{
-	static const char delivery[] = "shout_sender_delivery_seconds";
-	static const char delivery_help[] =
-		"From our 250 to the remote's, of each recipient, by the attempt that got it";
-
-	m->ambiguous = metric_counter("shout_sender_ambiguous_total",
-		"Recipients whose message went out whole and got no answer: it may have arrived",
-		NULL);
-	m->attempt_seconds = metric_histogram(
-		"shout_sender_attempt_seconds", "From MAIL to the last reply", NULL);
-	m->first_seconds = metric_histogram_long(delivery, delivery_help, "attempt=\"first\"");
-	m->later_seconds = metric_histogram_long(delivery, delivery_help, "attempt=\"later\"");
-	m->in_hand = metric_gauge("shout_sender_records", "Records of mail.ready in memory", NULL);
-	m->attempting = metric_gauge("shout_sender_in_flight", "Attempts under way", NULL);
-	m->sites = metric_gauge("shout_sender_sites", "Sites known to the scheduler", NULL);
-	m->resting = metric_gauge("shout_sender_sites_resting", "Sites that rest", NULL);
-	m->waiting = metric_gauge(
-		"shout_sender_scheduled", "Messages in memory that wait for their turn", NULL);
-	m->rows = metric_gauge("shout_sender_waiting", "Rows of deferred and held mail", NULL);
-	m->held = metric_gauge("shout_sender_held",
-		"Of them, mail that was held before it was tried, and waits for an operator", NULL);
-	m->loaded = metric_gauge("shout_sender_loaded", "Rows of waiting mail in memory", NULL);
-	m->timers = metric_gauge("shout_sender_timers", "Sites whose rows have a due time", NULL);
-	m->oldest_due = metric_gauge("shout_sender_next_due_seconds",
-		"When the next row is due, seconds since 1970 (0: none waits)", NULL);
-}
-
 static struct schedule_options
 schedule_options(const struct sender *sender)
 {
@@ -296,6 +270,7 @@ schedule_start(struct sender *sender)
 
 	sender->window = window_new(SENDER_WINDOW);
 	sender->schedule = schedule_new(&options);
+	sender->egress = egress_new();
 }
 
 static void
@@ -360,6 +335,7 @@ sender_free(struct sender *sender)
 	poison_close(&sender->poison);
 	providers_free(&sender->providers);
 	schedule_free(&sender->schedule);
+	egress_free(&sender->egress);
 	window_free(&sender->window);
 	mail_event_free(&sender->event);
 	timer_cancel(&sender->pump);
@@ -531,7 +507,7 @@ sender_start(const struct config *config, struct queue *queue)
 	TAILQ_INIT(&sender->connections);
 	TAILQ_INIT(&sender->peers);
 	times_from(&sender->times, config);
-	metrics_new(&sender->metrics);
+	sender_metrics_new(&sender->metrics);
 	sender->providers = providers_new();
 	timer_init(&sender->pump, sender->loop, on_pump, sender);
 	timer_init(&sender->age_timer, sender->loop, on_pump, sender);

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 BASE = {"shared/base", "shared/metrics"}
-SHARED = BASE | {"shared/dkim", "shared/http", "shared/process", "shared/mail", "shared/config", "shared/redis", "shared/account", "shared/dns",
+SHARED = BASE | {"shared/dkim", "shared/egress", "shared/http", "shared/process", "shared/mail", "shared/config", "shared/redis", "shared/account", "shared/dns",
                  "shared/queue", "shared/work"}
 KAFKA = "shared/queue/kafka"
 BELOW_KAFKA = BASE | {"shared/mail", "shared/config", "shared/queue"}
@@ -26,6 +26,7 @@ MAY_USE = {
     "shared/mail": BASE,
     "shared/config": BASE | {"shared/mail"},
     "shared/dkim": BASE | {"shared/mail", "shared/config"},
+    "shared/egress": BASE,
     "shared/process": BASE | {"shared/config"},
     "shared/redis": BASE | {"shared/config"},
     "shared/account": BASE | {"shared/mail", "shared/config", "shared/redis"},
@@ -45,10 +46,11 @@ MAY_USE = {
     "sender/policy": SHARED | {"sender/reply"},
     "sender/schedule": SENDER,
     "sender/route": SENDER,
-    "sender/smtp": SENDER | {"sender/route"},
+    "sender/egress": SENDER,
+    "sender/smtp": SENDER | {"sender/route", "sender/egress"},
     "sender/waiting": SENDER | {"sender/schedule", "sender/route"},
-    "sender/mail": SENDER | {"sender/schedule", "sender/route", "sender/smtp", "sender/waiting"},
-    "sender/operator": SENDER | {"sender/schedule", "sender/route", "sender/waiting", "sender/mail"},
+    "sender/mail": SENDER | {"sender/schedule", "sender/egress", "sender/route", "sender/smtp", "sender/waiting"},
+    "sender/operator": SENDER | {"sender/schedule", "sender/egress", "sender/route", "sender/waiting", "sender/mail"},
     "ingress/door": SHARED,
     "ingress/message": SHARED,
     "ingress/session": SHARED | {"ingress/door", "ingress/message"},
@@ -66,8 +68,9 @@ MAY_USE = {
     "control/dkim": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/session": SHARED | {"control/look", "control/config", "control/account", "control/people"},
     "control/queue": SHARED | {"control/look", "control/config", "control/account", "control/http"},
+    "control/egress": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/http"},
     "control/watch": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/notices"},
-    "control/api": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people", "control/trace", "control/http", "control/queue", "control/dkim", "control/watch", "control/session", "control/login"},
+    "control/api": SHARED | {"control/egress", "control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people", "control/trace", "control/http", "control/queue", "control/dkim", "control/watch", "control/session", "control/login"},
     "control/login": SHARED | {"control/look", "control/config", "control/account", "control/notices", "control/people",
                                "control/session", "control/http"},
 }

@@ -40,6 +40,7 @@ class Message:
         self.tls = session.tls_version
         self.helo = session.helo
         self.connection = session.number
+        self.peer = session.peer                # the address that it came from
         self.begun = session.begun              # when MAIL came
         self.time = time.time()
 
@@ -74,6 +75,7 @@ class _Session:
         self.sink, self.socket, self.number = sink, connection, number
         self.reader = connection.makefile("rb", 65536)
         self.tls_version = self.helo = self.begun = None
+        self.peer = connection.getpeername()[0]
         self.reset()
 
     def reset(self):

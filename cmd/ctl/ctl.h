@@ -157,6 +157,14 @@ int person_change(const struct ctl *ctl);
 int person_remove(const struct ctl *ctl);
 int person_invite(const struct ctl *ctl);
 
+/* egress.c: commands, likewise. */
+int egress_ip_add(const struct ctl *ctl);
+int egress_ip_list(const struct ctl *ctl);
+int egress_ip_show(const struct ctl *ctl);
+int egress_ip_rest(const struct ctl *ctl);
+int egress_ip_pool(const struct ctl *ctl);
+int egress_ip_remove(const struct ctl *ctl);
+
 /* transfer.c: commands, likewise. */
 int account_export(const struct ctl *ctl);
 int account_import(const struct ctl *ctl);

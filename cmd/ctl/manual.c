@@ -180,6 +180,23 @@ static const struct manual manuals[] = {
 	  "what is refused again in the same way once a minute, with a count. Times are UTC.",
 	  { "shoutctl events --client 192.0.2.7 --since 10:00", "shoutctl events --event auth-failed --username acme-srl-x7k2m9",
 	    "shoutctl events --domain acme.example --since 2h --limit 1000" } },
+	{ "egress add",
+	  "Lets mail leave from an address, which every sender binds, or reaches through the SOCKS5 proxy that has it. Its PTR "
+	  "record has to lead to --helo, and that name back to it. The pool says whose mail: good (all that no other pool "
+	  "takes), new (accounts younger than 14 days), suspect, bounce (reports and notices), dedicated:NAME. The same "
+	  "account's mail to the same provider keeps its address.",
+	  { "shoutctl egress add 192.0.2.7 --helo out7.relay.example --pool good --warm",
+	    "shoutctl egress add 192.0.2.8 --helo out8.relay.example --pool bounce \\\n"
+	    "      --via socks5://shout:secret@10.0.0.8:1080" } },
+	{ "egress list", "Shows the addresses that mail leaves from: their pools, and whether they rest. None: sender.source_address counts.",
+	  { "shoutctl egress list", "shoutctl --json egress list" } },
+	{ "egress show", "Shows one address that mail leaves from.", { "shoutctl egress show 192.0.2.7" } },
+	{ "egress rest", "No mail leaves from the address until then; its mail goes from others of its pool, or waits. --until now ends the rest.",
+	  { "shoutctl egress rest 192.0.2.7 --until 2027-01-31T12:00", "shoutctl egress rest 192.0.2.7 --until now" } },
+	{ "egress pool", "Puts the address into another pool. Mail that waits and was tried from it keeps it.",
+	  { "shoutctl egress pool 192.0.2.7 suspect", "shoutctl egress pool 192.0.2.7 good --weight 10" } },
+	{ "egress remove", "Mail no longer leaves from the address; what waits takes another.",
+	  { "shoutctl egress remove 192.0.2.7" } },
 	{ "token add",
 	  "Makes a token for a program of an account, or (--all) for one that works on all accounts. It is shown this once; "
 	  "only its hash is stored. read sees what an account is and does, trace what became of its mail, write changes "

@@ -56,6 +56,11 @@ const struct ctl_known ctl_known[] = {
 	{ "algorithm",       "NAME",                "rsa-sha256 or ed25519-sha256; several times (rsa-sha256)" },
 	{ "label",           "TEXT",                "what it is for" },
 	{ "scope",           "read|trace|write",    "what it may; several times" },
+	{ "helo",            "NAME",                "the name that its PTR record leads to: said in EHLO" },
+	{ "pool",            "POOL",                "whose mail: good, new, suspect, bounce or dedicated:NAME" },
+	{ "weight",          "N",                   "how much mail, beside the others of the pool (1)" },
+	{ "via",             "URL",                 "the proxy that has it, socks5://USER:PASSWORD@ADDRESS:PORT" },
+	{ "warm",            NULL,                  "it is new: little mail at first, more each day" },
 	/* selectors: all given options must match */
 	{ "id",              "ID",                  "a message" },
 	{ "site",            "SITE",                "as queue list shows it" },

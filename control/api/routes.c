@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control/dkim/api_dkim.h"
+#include "control/egress/api_egress.h"
 #include "control/http/api_private.h"
 #include "control/login/login.h"
 
@@ -97,6 +98,11 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_GET, "events", api_events, false, "id event account username client from to domain since until wait " PAGE, RIGHT_LOOK },
 	{ EVHTTP_REQ_GET, "why", api_why, false, "q " PAGE, RIGHT_LOOK },
 	{ EVHTTP_REQ_GET, "replies/unknown", api_replies_unknown, false, "", RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "egress", api_egress_list, false, PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_POST, "egress", api_egress_add, true, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_GET, "egress/*", api_egress_get, false, "", RIGHT_LOOK },
+	{ EVHTTP_REQ_PATCH, "egress/*", api_egress_change, true, "", RIGHT_POSTMASTER },
+	{ EVHTTP_REQ_DELETE, "egress/*", api_egress_remove, false, "", RIGHT_POSTMASTER },
 	{ EVHTTP_REQ_GET, "ip", api_ip, false, "", RIGHT_PUBLIC },
 	{ EVHTTP_REQ_POST, "rebuild", api_rebuild, false, "take_over", RIGHT_ADMIN },
 	{ EVHTTP_REQ_GET, "openapi.yaml", api_openapi, false, "", RIGHT_PUBLIC },

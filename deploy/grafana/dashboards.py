@@ -202,6 +202,9 @@ def delivery():
                   (attempts("bounced", "class"), "{{class}}"), stack=True),
             graph("What refusals mean", "cps", "By the response rules; other: none knows the reply",
                   (rate("shout_sender_replies_total", "class"), "{{class}}"), stack=True),
+            graph("Egress IPs", "short", "Known to each sender; and those that it cannot use",
+                  ("max by (instance) (shout_sender_egress_ips{@})", "{{instance}} known"),
+                  ("max by (instance) (shout_sender_egress_unusable{@}) > 0", "{{instance}} unusable")),
             graph("Whom refusals blame", "cps", "egress-ip, netblock and ours: this relay; such mail waits",
                   (rate("shout_sender_replies_total", "scope"), "{{scope}}"), stack=True)]),
         ("Providers", [

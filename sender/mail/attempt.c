@@ -9,12 +9,16 @@
  */
 #include "sender/mail/attempt.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "sender/egress/egress.h"
 #include "sender/mail/item.h"
+#include "sender/mail/lane.h"
 #include "sender/mail/ledger.h"
 #include "sender/mail/pass.h"
+#include "sender/mail/react.h"
 #include "sender/mail/reply_counts.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/settle_end.h"
@@ -48,9 +52,10 @@ struct connection {
 	struct sender *sender;
 	struct peer *peer; /* NULL: no client at the moment */
 	struct route *route;
-	bool ready;        /* the client waits for work */
-	struct item *item; /* in hand */
-	bool asking;       /* the ledger */
+	struct egress_entry *egress; /* NULL: none */
+	bool ready;                  /* the client waits for work */
+	struct item *item;           /* in hand */
+	bool asking;                 /* the ledger */
 	uint64_t started_us;
 	uint64_t since_us; /* by clock_us(): when opening began, or when the item came */
 	struct transaction transaction;
@@ -62,48 +67,6 @@ struct connection {
 
 static void connection_send(struct connection *connection);
 static void connection_spare(struct connection *connection);
-
-/* Does what the rules say of a reply, or else what its place in the dialogue says. True: the site
- * began or ended a rest. */
-static bool
-react(struct connection *connection, enum schedule_feedback feedback, const struct outcome *trouble,
-	uint64_t now)
-{
-	const unsigned set = trouble ? trouble->meaning.reactions.set : 0;
-	struct schedule *schedule = connection->sender->schedule;
-
-	if (set & REACTION_PAGE)
-		LOG_ERROR("a host refuses us, not the mail, which waits", "site",
-			schedule_site_name(connection->node.site), "class",
-			meaning_name(trouble->meaning.class), "scope",
-			blame_name(trouble->meaning.blame), "reply", trouble->text);
-	if (set & (REACTION_SLOW | REACTION_SINGLE))
-		schedule_narrow(connection->node.site, set & REACTION_SINGLE);
-	if (set & (REACTION_BREAK | REACTION_REST_IP))
-		return schedule_break(schedule, &connection->node,
-			(uint64_t)trouble->meaning.reactions.break_s * 1000000, now);
-	return schedule_feedback(schedule, &connection->node, feedback, now);
-}
-
-/* `trouble` is what the site said; NULL: the site did what it was asked. */
-static void
-site_feedback(struct connection *connection, enum schedule_feedback feedback,
-	const struct outcome *trouble)
-{
-	struct sender *sender = connection->sender;
-	struct schedule_site *site = connection->node.site;
-	const char *name = schedule_site_name(site);
-	const uint64_t now = clock_us();
-	const bool changed = react(connection, feedback, trouble, now);
-
-	if (trouble)
-		schedule_troubled(sender->schedule, site, trouble, now);
-	if (changed) {
-		LOG_INFO(feedback == FEEDBACK_SUCCESS ? "site answers again" : "site rests", "site",
-			name);
-		deferral_poke(sender->deferral, name);
-	}
-}
 
 /* Connections and their clients. */
 
@@ -118,6 +81,9 @@ connection_free(struct connection *connection)
 		schedule_gone(sender->schedule, &connection->node);
 	TAILQ_REMOVE(&sender->connections, connection, link);
 	route_unref(connection->route);
+	if (connection->egress)
+		egress_entry_wipe(connection->egress);
+	free(connection->egress);
 	free(connection->outcomes);
 	free(connection);
 	sender_wake(sender);
@@ -144,8 +110,10 @@ connection_failed(struct connection *connection, const struct outcome *failure)
 		item = container_of(entry, struct item, entry);
 	reply_count(sender->reply_counts, failure);
 	if (failure->kind != OUTCOME_BOUNCE && !failure->retry_now && !failure->local)
-		site_feedback(connection, FEEDBACK_SITE, failure);
-	if (item)
+		react_site(sender, &connection->node, FEEDBACK_SITE, failure);
+	if (item && failure->egress)
+		pass_again(item);
+	else if (item)
 		pass_fail(item, failure);
 }
 
@@ -160,6 +128,8 @@ on_ready(void *arg, struct client *client)
 		return;
 	}
 	connection->ready = true;
+	if (connection->egress)
+		react_egress_stands(connection->sender, connection->egress->ip);
 	if (connection->asking)
 		return;
 	if (connection->item) {
@@ -177,6 +147,8 @@ on_gone(void *arg, struct client *client, const struct outcome *failure)
 {
 	struct peer *peer = arg;
 	struct connection *connection = peer->connection;
+	struct sender *sender;
+	bool egress;
 
 	(void)client;
 	TAILQ_REMOVE(&peer->sender->peers, peer, link);
@@ -191,9 +163,15 @@ on_gone(void *arg, struct client *client, const struct outcome *failure)
 		connection_open(connection, connection->item);
 		return;
 	}
+	egress = failure && failure->egress;
+	sender = connection->sender;
+	if (egress)
+		react_egress_failed(sender, connection->egress->ip, failure->text);
 	if (failure && (connection->item || connection->node.state == CONNECTION_OPENING))
 		connection_failed(connection, failure);
 	connection_free(connection);
+	if (egress)
+		sender->lanes_changed(sender);
 }
 
 static void
@@ -213,7 +191,20 @@ connection_open(struct connection *connection, const struct item *item)
 		&(struct client_events){ .on_ready = on_ready,
 			.on_gone = on_gone,
 			.arg = peer,
-			.account = item->mail->envelope->account });
+			.account = item->mail->envelope->account,
+			.egress = connection->egress });
+}
+
+static struct egress_entry *
+egress_copy(const struct sender *sender, const struct item *item)
+{
+	const struct egress_entry *entry = item->lane ? egress_find(sender->egress, item->egress)
+						      : NULL;
+	struct egress_entry *copy = entry ? xmalloc(sizeof *copy) : NULL;
+
+	if (copy)
+		*copy = *entry;
+	return copy;
 }
 
 static void
@@ -222,6 +213,7 @@ connection_new(struct sender *sender, struct schedule_site *site, struct item *i
 	struct connection *connection = xcalloc(1, sizeof *connection);
 
 	connection->sender = sender;
+	connection->egress = egress_copy(sender, item);
 	connection->route = route_ref(item->route);
 	TAILQ_INSERT_TAIL(&sender->connections, connection, link);
 	schedule_opening(sender->schedule, &connection->node, site);
@@ -257,46 +249,6 @@ connection_choose(struct connection *connection)
 		connection->recipients[n++] = item->targets[i].recipient;
 	}
 	connection->transaction.count = n;
-}
-
-/* Whether the site did what it was asked. A refusal for good is an answer, too. */
-static enum schedule_feedback
-feedback_of(const struct transaction *transaction, const struct outcome **trouble_out)
-{
-	enum schedule_feedback feedback = FEEDBACK_NONE;
-	const struct outcome *outcome;
-
-	*trouble_out = NULL;
-	for (size_t i = 0; i < transaction->count; i++) {
-		outcome = &transaction->outcomes[i];
-		if (outcome->kind != OUTCOME_DEFER) {
-			*trouble_out = NULL;
-			return FEEDBACK_SUCCESS;
-		}
-		if (outcome->retry_now || outcome->local || feedback == FEEDBACK_SITE)
-			continue;
-		if (outcome->scope != SCOPE_SITE && feedback != FEEDBACK_NONE)
-			continue;
-		feedback = outcome->scope == SCOPE_SITE ? FEEDBACK_SITE : FEEDBACK_TRANSIENT;
-		*trouble_out = outcome;
-	}
-	return feedback;
-}
-
-/* Other mail that waits for the site is told the site's reply, but not the address in the reply. */
-static void
-transaction_feedback(struct connection *connection, const struct transaction *transaction)
-{
-	const struct outcome *trouble;
-	const enum schedule_feedback feedback = feedback_of(transaction, &trouble);
-	struct outcome anonymous;
-
-	if (trouble) {
-		anonymous = *trouble;
-		outcome_hide_addresses(&anonymous);
-		trouble = &anonymous;
-	}
-	site_feedback(connection, feedback, trouble);
 }
 
 /* A message that may have arrived is sent again a few times only: each may be a copy. */
@@ -364,7 +316,7 @@ on_done(void *arg, struct transaction *transaction)
 		sender->metrics.attempt_seconds, clock_mono_us() - connection->started_us);
 	for (size_t i = 0; i < transaction->count; i++)
 		reply_count(sender->reply_counts, &transaction->outcomes[i]);
-	transaction_feedback(connection, transaction);
+	react_transaction(sender, &connection->node, transaction);
 	transaction_apply(item, connection);
 	pass_go_on(item);
 }
@@ -470,6 +422,8 @@ step_do(struct sender *sender, const struct schedule_step *step)
 
 	switch (step->verb) {
 	case SCHEDULE_OPEN:
+		/* lanes_changed() moves the items of an egress IP that has gone */
+		assert(!item->lane || egress_find(sender->egress, item->egress));
 		item_mark(item); /* the hosts' answers may be the poison */
 		connection_new(sender, step->site, item);
 		break;

@@ -203,6 +203,8 @@ item_free(struct item *item)
 	free(item->site);
 	free(item->last_reply);
 	free(item->last_host);
+	free(item->egress);
+	free(item->lane);
 	free(item->reason);
 	free(item);
 	mail_free_if_done(mail);
@@ -273,6 +275,8 @@ item_row(const struct item *item, Row *row, Envelope *envelope, Recipient **reci
 	if (item->last_host)
 		row->last_host = item->last_host;
 	row->last_class = (char *)item->last_class;
+	if (item->egress)
+		row->egress = item->egress;
 	row->since_us = item->since_us;
 	if (item->reason)
 		row->reason = item->reason;

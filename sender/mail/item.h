@@ -97,6 +97,8 @@ struct item {
 	uint64_t met;             /* the newest rule that was looked at for the item */
 	uint32_t attempts, setbacks, crashes;
 	char *last_reply, *last_host, *reason;
+	char *egress;                     /* the egress IP (lane.h); NULL: none is chosen */
+	char *lane;                       /* the scheduler's name for its lane; NULL: the site's */
 	char last_class[REPLY_CLASS_MAX]; /* of last_reply; "": not known */
 	uint64_t since_us; /* when the item came to wait, or was held; 0: it does neither */
 	struct target *targets;

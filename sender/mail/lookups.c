@@ -81,7 +81,7 @@ lookups_suspend(struct mail *mail)
 	for (struct lookup *at = mail->first_lookup; at; at = at->next)
 		at->suspended = at->route &&
 			suspensions_cover(mail->sender->suspensions, mail->envelope,
-				at->route->site, at->recipients[0]);
+				at->route->site, NULL, at->recipients[0]);
 }
 
 static bool

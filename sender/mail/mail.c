@@ -276,6 +276,7 @@ item_from_row(struct mail *mail)
 	item->last_attempt_us = row->last_attempt_us;
 	item->last_reply = *row->last_reply ? xstrdup(row->last_reply) : NULL;
 	item->last_host = *row->last_host ? xstrdup(row->last_host) : NULL;
+	item->egress = *row->egress ? xstrdup(row->egress) : NULL;
 	item->reason = *row->reason ? xstrdup(row->reason) : NULL;
 	snprintf(item->last_class, sizeof item->last_class, "%s", row->last_class);
 	item->since_us = row->since_us;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "sender/mail/item.h"
+#include "sender/mail/lane.h"
 #include "sender/mail/mail_end.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/settle.h"
@@ -46,7 +47,7 @@ item_schedule(struct item *item)
 	}
 	item_enter(item, ITEM_WAITING);
 	item_unmark(item);
-	schedule_add(sender->schedule, &item->entry, item->route->site, item->route->smarthost,
+	schedule_add(sender->schedule, &item->entry, lane_of(item), item->route->smarthost,
 		item->mail->envelope->account, item_cost(item), item->attempts == 0, clock_us());
 	sender_wake(sender);
 }
@@ -74,15 +75,15 @@ pass_count_attempt(struct item *item)
 
 /* A row waits for the timer of the site it is named after. A row with another name than its route's
  * site needs a time of its own, and so does mail of a site that put off one message after the
- * other: a greylisting site takes mail that it has seen before, so that mail goes first. */
+ * other: a greylisting site takes mail that it has seen before, so that mail goes first. So does
+ * mail of a lane: another lane of the site may work. */
 static uint64_t
 own_timer(const struct item *item, uint64_t until)
 {
 	const struct sender *sender = item->mail->sender;
-	const char *site = item->route->site;
 
-	return schedule_rest_is_dry(sender->schedule, site) ||
-			(item->row && strcmp(item->site, site))
+	return item->lane || schedule_rest_is_dry(sender->schedule, lane_of(item)) ||
+			(item->row && strcmp(item->site, item->route->site))
 		? until
 		: 0;
 }
@@ -93,15 +94,19 @@ must_wait(struct item *item, uint64_t *until_out)
 {
 	struct sender *sender = item->mail->sender;
 	const uint64_t now = clock_us();
-	const char *site = item->route->site;
 	const char *account = item->mail->envelope->account;
-	uint64_t until = schedule_rest_until(sender->schedule, site, account, now);
+	const bool lane = lane_choose(item, until_out);
+	uint64_t until;
 
-	*until_out = 0;
-	if (suspensions_mark(sender->suspensions, item))
+	if (suspensions_mark(sender->suspensions, item)) {
+		*until_out = 0;
 		return true;
+	}
+	if (!lane)
+		return true;
+	until = schedule_rest_until(sender->schedule, lane_of(item), account, now);
 	*until_out = own_timer(item, until);
-	return until || (!item->row && schedule_crowded(sender->schedule, site, account));
+	return until || (!item->row && schedule_crowded(sender->schedule, lane_of(item), account));
 }
 
 /* No route was found, because of a fault of this machine. */
@@ -144,6 +149,13 @@ pass_go_on(struct item *item)
 }
 
 void
+pass_again(struct item *item)
+{
+	item_enter(item, ITEM_NEW);
+	pass_begin(item);
+}
+
+void
 pass_fail(struct item *item, const struct outcome *failure)
 {
 	item_mark(item);
@@ -167,6 +179,6 @@ pass_put_off(struct item *item)
 
 	settle_park(item,
 		own_timer(item,
-			schedule_rest_until(sender->schedule, item->route->site,
+			schedule_rest_until(sender->schedule, lane_of(item),
 				item->mail->envelope->account, clock_us())));
 }

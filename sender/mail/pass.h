@@ -12,6 +12,9 @@ struct outcome;
 void pass_begin(struct item *item);
 /* Goes on with the recipients that are still open, or ends the pass when none is. */
 void pass_go_on(struct item *item);
+/* Begins the pass of an item once more that waited for its turn, or had a connection and sent
+ * nothing: its lane cannot be used. */
+void pass_again(struct item *item);
 /* Ends the pass because of the connection: none could be had, or it ended before the message was
  * out. */
 void pass_fail(struct item *item, const struct outcome *failure);

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "sender/mail/item.h"
+#include "sender/mail/lane.h"
 #include "sender/mail/sender.h"
 #include "sender/waiting/deferral.h"
 #include "shared/base/json_text.h"
@@ -141,8 +142,7 @@ bool
 rule_matches_item(const struct sender *sender, const struct rule *rule, const struct item *item)
 {
 	const Envelope *envelope = item->mail->envelope;
-	const Row *row = item->mail->row;
-	const char *egress = row && *row->egress ? row->egress : own_egress(sender);
+	const char *egress = item->egress ? item->egress : own_egress(sender);
 	const char *site = item->site ? item->site : item->held ? SITE_HELD : "";
 
 	return rule_is_for(rule, envelope) &&
@@ -160,7 +160,7 @@ retry_in_memory(struct sender *sender, struct item *item)
 	item->meets_rules = item->meets_rules || item->state != ITEM_WAITING;
 	if (!item->site)
 		return;
-	schedule_wake(sender->schedule, item->site);
+	lanes_wake(sender, item->site);
 	deferral_poke(sender->deferral, item->site);
 }
 

@@ -23,6 +23,7 @@ struct connection;
 struct client_context;
 struct consumer;
 struct deferral;
+struct egress;
 struct hold;
 struct inflight_reporter;
 struct ledger;
@@ -53,7 +54,7 @@ struct window;
 struct sender_metrics {
 	struct metric *ambiguous, *attempt_seconds, *first_seconds, *later_seconds;
 	struct metric *in_hand, *attempting, *sites, *resting, *waiting, *rows, *held;
-	struct metric *loaded, *timers, *oldest_due;
+	struct metric *loaded, *timers, *oldest_due, *egress_ips, *egress_unusable;
 };
 
 struct sender {
@@ -72,6 +73,7 @@ struct sender {
 	struct reply_counts *reply_counts;
 	struct client_context *clients;
 	struct local *local; /* faults of this machine, owned by the clients; NULL: none is known */
+	struct egress *egress; /* egress IPs; none: as sender.source_address says */
 	struct schedule *schedule;
 	struct deferral *deferral;
 	struct poison *poison;
@@ -81,6 +83,8 @@ struct sender {
 	/* Lets the rows of a message meet the rules: a rule came while the message was under
 	 * way. */
 	void (*meet_rules)(struct sender *sender, const uint8_t id[ID_SIZE]);
+	/* The egress IPs have changed: mail in a lane that cannot be used takes another one. */
+	void (*lanes_changed)(struct sender *sender);
 	struct suspensions *suspensions;
 	struct inflight_reporter *reporter;
 	struct retry_times times;

@@ -23,6 +23,7 @@
 
 #include "sender/mail/bounce.h"
 #include "sender/mail/item.h"
+#include "sender/mail/lane.h"
 #include "sender/mail/mail_end.h"
 #include "sender/mail/provider.h"
 #include "sender/mail/rule_list.h"
@@ -91,6 +92,7 @@ settle_event(struct sender *sender, const struct item *item, const char *name, u
 	mail_event_begin(&sender->event, name, item->mail->envelope);
 	if (item->route || item->site)
 		json_str(&sender->event.json, "site", item->route ? item->route->site : item->site);
+	json_str(&sender->event.json, "egress_ip", item->egress);
 	json_int(&sender->event.json, "attempts", attempts);
 	mail_event_scanned(&sender->event, item->mail->envelope);
 }
@@ -180,7 +182,7 @@ item_trouble(const struct item *item)
 {
 	if (item->held || !item_site(item))
 		return NULL;
-	return schedule_trouble(item->mail->sender->schedule, item_site(item));
+	return lane_trouble(item);
 }
 
 /* Why a target waits that this pass has not tried: what the site, or the mail's last attempt,
@@ -199,8 +201,8 @@ item_reason(const struct item *item, const Recipient *recipient, struct outcome 
 		outcome_recall(out, item->last_reply, item->last_host ? item->last_host : "",
 			item->last_class, sender->replies);
 	else if (item_site(item) &&
-		suspensions_cover(
-			sender->suspensions, item->mail->envelope, item_site(item), recipient))
+		suspensions_cover(sender->suspensions, item->mail->envelope, item_site(item),
+			item->egress, recipient))
 		outcome_defer(out, SCOPE_MESSAGE, "4.4.0",
 			"deliveries there are suspended here for the time being");
 	else
@@ -271,8 +273,8 @@ rest_until(const struct item *item, uint64_t now)
 {
 	if (!item->route)
 		return 0;
-	return schedule_rest_until(item->mail->sender->schedule, item->route->site,
-		item->mail->envelope->account, now);
+	return schedule_rest_until(
+		item->mail->sender->schedule, lane_of(item), item->mail->envelope->account, now);
 }
 
 /* Whether the site is why the item waits: nothing was said of the mail, or the site rests. */
@@ -303,7 +305,9 @@ item_pause_us(struct item *item, uint64_t now)
 	if (item->pass.ours)
 		return retry_wait_us(times, OURS_US, 1, arc4random_uniform(1024));
 	if (for_site && rest)
-		return item->row && strcmp(item->site, item->route->site) ? rest - now : 0;
+		return item->lane || (item->row && strcmp(item->site, item->route->site))
+			? rest - now
+			: 0;
 	if (for_site)
 		longest = item->route && item->route->smarthost ? times->rest_route_us
 								: times->rest_max_us;

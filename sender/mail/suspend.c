@@ -223,9 +223,9 @@ covers(const struct suspensions *s, const Envelope *envelope, const char *site, 
 
 bool
 suspensions_cover(const struct suspensions *s, const Envelope *envelope, const char *site,
-	const Recipient *recipient)
+	const char *egress, const Recipient *recipient)
 {
-	return s->first && covers(s, envelope, site, "", recipient);
+	return s->first && covers(s, envelope, site, egress ? egress : "", recipient);
 }
 
 bool
@@ -248,8 +248,8 @@ suspensions_extent(const struct suspensions *s, const struct item *item)
 		if (item->targets[i].state != TARGET_OPEN)
 			continue;
 		open++;
-		covered += suspensions_cover(
-			s, item->mail->envelope, item->route->site, item->targets[i].recipient);
+		covered += suspensions_cover(s, item->mail->envelope, item->route->site,
+			item->egress, item->targets[i].recipient);
 	}
 	return !covered ? SUSPENDED_NONE : covered < open ? SUSPENDED_SOME : SUSPENDED_ALL;
 }

@@ -28,9 +28,10 @@ void suspensions_set(struct suspensions *suspensions, const char *key, const cha
 
 /* Whether the site is suspended as a whole. */
 bool suspensions_cover_site(const struct suspensions *suspensions, const char *site);
-/* Whether mail for this recipient at the site must wait. */
+/* Whether mail for this recipient at the site must wait. `egress`: the egress IP; NULL: none is
+ * chosen. */
 bool suspensions_cover(const struct suspensions *suspensions, const Envelope *envelope,
-	const char *site, const Recipient *recipient);
+	const char *site, const char *egress, const Recipient *recipient);
 /* Whether the row's mail must wait for all its recipients. */
 bool suspensions_cover_row(const struct suspensions *suspensions, const Row *row);
 /* For how many of the routed item's open recipients mail must wait. */

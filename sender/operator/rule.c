@@ -20,13 +20,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sender/egress/egress.h"
 #include "sender/mail/attempt.h"
 #include "sender/mail/item.h"
+#include "sender/mail/lane.h"
 #include "sender/mail/mail.h"
 #include "sender/mail/rule_list.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/settle.h"
 #include "sender/mail/suspend.h"
+#include "sender/operator/move.h"
 #include "sender/policy/retry.h"
 #include "sender/route/local.h"
 #include "sender/schedule/schedule.h"
@@ -122,7 +125,7 @@ on_rewritten(void *arg, int err)
 	rewrite->sender->rewriting--;
 	if (!err && rewrite->due_us) {
 		if (rewrite->rest_ends)
-			schedule_wake(rewrite->sender->schedule, rewrite->site);
+			lanes_wake(rewrite->sender, rewrite->site);
 		deferral_noted(
 			rewrite->sender->deferral, rewrite->site, rewrite->lane, rewrite->due_us);
 		deferral_poke(rewrite->sender->deferral, rewrite->site);
@@ -193,7 +196,7 @@ row_late(const struct sender *sender, const Row *row, uint64_t now)
 static void
 row_learn(struct sender *sender, const Row *row)
 {
-	const struct schedule_trouble *trouble = schedule_trouble(sender->schedule, row->site);
+	const struct schedule_trouble *trouble = lanes_trouble(sender, row->site);
 	struct rewrite *rewrite;
 	Row told = *row;
 
@@ -428,6 +431,18 @@ on_rule(struct rules *rules, const char *key, const char *json)
 		rules_sweep(rules);
 }
 
+/* Egress IPs, and whose accounts are young. */
+static void
+on_other(struct rules *rules, const char *key, const char *json)
+{
+	struct sender *sender = rules->sender;
+
+	if (!egress_set(sender->egress, key, json, clock_us()))
+		LOG_ERROR("an egress IP that cannot be read is not used", "key", key);
+	if (rules->known && !strncmp(key, EGRESS_PREFIX, sizeof EGRESS_PREFIX - 1))
+		move_lanes(sender);
+}
+
 static void
 on_entry(void *arg, const char *key, const char *json)
 {
@@ -441,6 +456,8 @@ on_entry(void *arg, const char *key, const char *json)
 		on_rule(rules, key, json);
 	else if (!strncmp(key, PREFIX_SUSPENSION, strlen(PREFIX_SUSPENSION)))
 		on_suspension(rules, key, json);
+	else
+		on_other(rules, key, json);
 }
 
 struct rules *
@@ -451,6 +468,7 @@ rules_new(struct sender *sender, void (*on_known)(struct sender *sender))
 	rules->sender = sender;
 	rules->on_known = on_known;
 	sender->meet_rules = rows_meet;
+	sender->lanes_changed = move_lanes;
 	sender->suspensions = suspensions_new(sender, on_lifted, rules);
 	timer_init(&rules->timer, sender->loop, on_timer, rules);
 	return rules;

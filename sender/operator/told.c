@@ -9,6 +9,7 @@
 
 #include "sender/mail/attempt.h"
 #include "sender/mail/item.h"
+#include "sender/mail/lane.h"
 #include "sender/mail/sender.h"
 #include "sender/schedule/schedule.h"
 #include "shared/base/json.h"
@@ -98,6 +99,16 @@ tell_records(struct telling *telling, struct sender *sender)
 }
 
 static void
+tell_lane(struct json *json, const char *lane)
+{
+	char site[SITE_NAME_MAX];
+
+	lane_site(lane, site);
+	json_str(json, "site", site);
+	json_str(json, "egress_ip", lane_ip(lane));
+}
+
+static void
 tell_opening(void *arg, const struct attempt_seen *seen)
 {
 	struct telling *telling = arg;
@@ -107,7 +118,7 @@ tell_opening(void *arg, const struct attempt_seen *seen)
 		return;
 	telling->count++;
 	json_open(telling->json, NULL, '{');
-	json_str(telling->json, "site", seen->site);
+	tell_lane(telling->json, seen->site);
 	json_str(telling->json, "opening", *seen->host ? seen->host : NULL);
 	json_int(telling->json, "opened", (int64_t)seen->since_us);
 	json_close(telling->json, '}');
@@ -123,7 +134,7 @@ tell_site(void *arg, const struct schedule_seen *seen)
 		return;
 	telling->count++;
 	json_open(telling->json, NULL, '{');
-	json_str(telling->json, "site", seen->site);
+	tell_lane(telling->json, seen->site);
 	if (trouble->reply) {
 		json_str(telling->json, "reply", trouble->reply);
 		json_str(telling->json, "host", *trouble->host ? trouble->host : NULL);

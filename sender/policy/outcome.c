@@ -209,7 +209,7 @@ outcome_from_reply(struct outcome *out, enum outcome_step step, const struct rep
 	decision = decide(step, reply, &out->meaning);
 	out->kind = decisions[decision].kind;
 	out->scope = decisions[decision].scope;
-	out->retry_now = out->local = out->ambiguous = out->relayed = false;
+	out->retry_now = out->local = out->egress = out->ambiguous = out->relayed = false;
 	out->code = reply->code;
 	out->tls[0] = '\0';
 	set_enhanced(out, reply);
@@ -291,7 +291,7 @@ outcome_ours(struct outcome *out, enum outcome_kind kind, enum outcome_scope sco
 {
 	out->kind = kind;
 	out->scope = scope;
-	out->retry_now = out->local = out->ambiguous = out->relayed = false;
+	out->retry_now = out->local = out->egress = out->ambiguous = out->relayed = false;
 	out->code = 0;
 	out->host[0] = out->tls[0] = '\0';
 	out->meant = false;

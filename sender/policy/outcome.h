@@ -40,6 +40,7 @@ struct outcome {
 	bool retry_now; /* a deferral that is no failure (a cached connection had gone, or the
 			   remainder has its own transaction): tried again at once, uncounted */
 	bool local;     /* a deferral for a fault of this machine, which says nothing of the host */
+	bool egress;    /* the same: only the egress IP cannot be used, maybe another one can */
 	bool ambiguous; /* a deferral of a message that is out, and may have been taken */
 	bool relayed;   /* delivered to a host that does not offer DSN, and so sends none */
 	int code;       /* SMTP code of the remote, 0 when it gave none */

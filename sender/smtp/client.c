@@ -59,6 +59,7 @@ static const struct step steps[ST_COUNT] = {
 	[ST_START]    = { "start",    STEP_CONNECT,  LIMIT_AT_ONCE, false, NULL,           NULL },
 	[ST_RESOLVE]  = { "resolve",  STEP_DNS,      LIMIT_NONE,    false, enter_resolve,  NULL },
 	[ST_CONNECT]  = { "connect",  STEP_CONNECT,  LIMIT_CONNECT, false, enter_connect,  NULL },
+	[ST_PROXY]    = { "proxy",    STEP_CONNECT,  LIMIT_CONNECT, false, enter_proxy,    NULL },
 	[ST_BANNER]   = { "greeting", STEP_BANNER,   LIMIT_COMMAND, false, NULL,           banner_reply },
 	[ST_EHLO]     = { "EHLO",     STEP_EHLO,     LIMIT_COMMAND, true,  enter_ehlo,     ehlo_reply },
 	[ST_HELO]     = { "HELO",     STEP_EHLO,     LIMIT_COMMAND, true,  enter_helo,     helo_reply },
@@ -162,6 +163,7 @@ on_free(struct task *task)
 
 	route_unref(client->route);
 	free(client->account);
+	client_egress_free(client);
 	free(client);
 }
 
@@ -246,7 +248,9 @@ transaction_lost(struct client *client, const struct outcome *failure)
 void
 client_fail(struct client *client, const struct outcome *failure)
 {
-	if (is_tls_broken(client, failure)) {
+	if (client_proxy_is_at_fault(client)) {
+		client_egress_failed(client, failure->text);
+	} else if (is_tls_broken(client, failure)) {
 		client_tls_broken(client, failure->text);
 	} else if (client->state < ST_READY) {
 		client_host_failed(client, failure);
@@ -286,6 +290,7 @@ static void
 describe_error(const struct client *client, const char *why, char *text, size_t size)
 {
 	static const char *const after[] = { [ST_CONNECT] = "while connecting",
+		[ST_PROXY] = "while connecting",
 		[ST_TLS] = "in the TLS handshake",
 		[ST_BODY] = "while sending the message",
 		[ST_DOT] = "after the message was sent: it may have arrived" };
@@ -394,7 +399,8 @@ on_input(struct client *client)
 	const char *line;
 	size_t length;
 
-	while (client->state != ST_GONE && (line = conn_line(&client->conn, &length))) {
+	while (client->state != ST_GONE && client->state != ST_PROXY &&
+		(line = conn_line(&client->conn, &length))) {
 		int complete = reply_line(&client->reply, line, length,
 			client->state == ST_EHLO ? ehlo_line : NULL, client);
 
@@ -417,13 +423,12 @@ on_conn(void *arg, enum conn_event event, const char *why)
 	struct client *client = arg;
 
 	switch (event) {
-	case CONN_CONNECTED:
-		local_connected(
-			client->context->local, &client->addresses[client->address_at], true);
-		client_enter(client, ST_BANNER);
-		break;
+	case CONN_CONNECTED: client_connected(client); break;
 	case CONN_SECURED: client_secured(client); break;
-	case CONN_INPUT: on_input(client); break;
+	case CONN_INPUT:
+		client_proxy_input(client);
+		on_input(client);
+		break;
 	case CONN_SPACE: client_pump(client); break;
 	case CONN_CLOSED: client_closed(client, why); break;
 	}
@@ -510,6 +515,8 @@ client_open(struct client_context *context, struct route *route, const struct cl
 	client->context = context;
 	client->events = *events;
 	client->account = xstrdup(events->account ? events->account : "");
+	client_egress_take(client, events->egress);
+	client->events.egress = NULL;
 	client->route = route_ref(route);
 	client->never = true;
 	route_order(route, client->order);

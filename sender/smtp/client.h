@@ -29,6 +29,7 @@
 
 struct client;
 struct config;
+struct egress_entry;
 struct loop;
 struct queue;
 struct redis;
@@ -67,6 +68,9 @@ struct client_events {
 	void (*on_gone)(void *arg, struct client *client, const struct outcome *failure);
 	void *arg;
 	const char *account; /* whose look-ups they are; NULL: ours. Copied */
+	/* What to send from; NULL: as sender.source_address says. Copied. When it cannot be used,
+	 * on_gone gets a failure with `egress` set. */
+	const struct egress_entry *egress;
 };
 
 /* Tries the route's hosts and their addresses in order (5xx or 4xx greeting: the next one). */

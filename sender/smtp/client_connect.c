@@ -61,8 +61,8 @@ host_reply_failed(struct client *client)
 
 /* A client with a transaction in hand had a host, which could not take that mail: nothing is wrong
  * with the site. A fault of this machine counts only where no host failed by itself. */
-static void
-no_host_left(struct client *client)
+void
+client_no_host_left(struct client *client)
 {
 	if (client->faulty && !client->failed)
 		client->failure = client->fault;
@@ -81,7 +81,7 @@ host_is_us(struct client *client, const struct outcome *failure)
 {
 	if (host_of(client)->preference == client->route->hosts[0].preference)
 		client->failure = *failure;
-	no_host_left(client);
+	client_no_host_left(client);
 }
 
 static void
@@ -90,13 +90,13 @@ next_address(struct client *client)
 	client->plain = false;
 	client->address_at++;
 	if (client->tries >= CLIENT_TRIES_MAX) {
-		no_host_left(client);
+		client_no_host_left(client);
 	} else if (client->address_at < client->address_count) {
 		client_enter(client, ST_CONNECT);
 	} else if (++client->host_at < client->route->count) {
 		client_enter(client, ST_RESOLVE);
 	} else {
-		no_host_left(client);
+		client_no_host_left(client);
 	}
 }
 
@@ -126,7 +126,7 @@ fault_at(struct client *client, enum local_fault kind, const char *why)
 	client->never = false;
 	if (local_is_whole(kind)) {
 		client->failed = false;
-		no_host_left(client);
+		client_no_host_left(client);
 	} else {
 		next_address(client);
 	}
@@ -154,9 +154,15 @@ client_connect_failed(struct client *client, int err, enum net_refusal later)
 	struct client_context *context = client->context;
 	const struct net_address *to = &client->addresses[client->address_at];
 	char why[LOCAL_WHY_MAX];
-	const enum local_fault kind = local_failed(
-		context->local, err, later, to, client_source(context, to->sa.ss_family), why);
+	const struct net_address *from = client_source(client, to->sa.ss_family);
+	enum local_fault kind;
 
+	if (client_has_proxy(client) ||
+		(client->egress && local_of(err, from && !net_has_address(from)) == LOCAL_SOURCE)) {
+		client_egress_failed(client, strerror(err));
+		return;
+	}
+	kind = local_failed(context->local, err, later, to, from, why);
 	if (kind != LOCAL_NONE)
 		fault_at(client, kind, why);
 	else if (why[0])
@@ -191,8 +197,9 @@ keep_addresses(struct client *client, const struct net_address *addresses, size_
 	lack[0] = '\0';
 	client->address_at = client->address_count = 0;
 	for (size_t i = 0; i < count && client->address_count < CLIENT_ADDRESSES_MAX; i++)
-		if (client_uses(context, addresses[i].sa.ss_family) &&
-			!local_lacks(context->local, addresses[i].sa.ss_family, lack))
+		if (client_uses(client, addresses[i].sa.ss_family) &&
+			(client_has_proxy(client) ||
+				!local_lacks(context->local, addresses[i].sa.ss_family, lack)))
 			client->addresses[client->address_count++] = addresses[i];
 }
 
@@ -214,7 +221,10 @@ on_addresses(
 			fault_at(client, LOCAL_ROUTE, lack);
 		} else {
 			outcome_from_error(&unreachable, STEP_CONNECT,
-				"no address of the family of sender.source_address", client->host);
+				client->egress ? "no address of the family of the egress IP"
+					       : "no address of the family of "
+						 "sender.source_address",
+				client->host);
 			client_host_failed(client, failure ? failure : &unreachable);
 		}
 	}
@@ -257,7 +267,6 @@ set_host(struct client *client, const struct net_address *address)
 void
 enter_connect(struct client *client)
 {
-	const struct client_context *context = client->context;
 	const struct net_address *address = &client->addresses[client->address_at];
 	int err;
 
@@ -268,11 +277,19 @@ enter_connect(struct client *client)
 	client->tls_fresh = false;
 	reply_start(&client->reply);
 	set_host(client, address);
-	err = conn_connect(&client->conn, address, client_source(context, address->sa.ss_family));
+	err = conn_connect(&client->conn, client_connects_to(client),
+		client_source(client, address->sa.ss_family));
 	if (err < 0)
 		client_connect_failed(client, -err, NET_FROM_AFAR);
 	else
-		local_connected(client->context->local, address, false);
+		local_connected(client->context->local, client_connects_to(client), false);
+}
+
+void
+client_connected(struct client *client)
+{
+	local_connected(client->context->local, client_connects_to(client), true);
+	client_enter(client, client_has_proxy(client) ? ST_PROXY : ST_BANNER);
 }
 
 void
@@ -287,7 +304,7 @@ banner_reply(struct client *client)
 static void
 send_hello(struct client *client, const char *verb)
 {
-	evbuffer_add_printf(client->conn.out, "%s %s\r\n", verb, client->context->config->hostname);
+	evbuffer_add_printf(client->conn.out, "%s %s\r\n", verb, client_hello_name(client));
 	conn_flush(&client->conn);
 }
 

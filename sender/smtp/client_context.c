@@ -53,7 +53,7 @@ take_sources(struct client_context *context)
 }
 
 const struct net_address *
-client_source(const struct client_context *context, int family)
+client_context_source(const struct client_context *context, int family)
 {
 	for (size_t i = 0; i < context->sources_count; i++)
 		if (context->sources[i].sa.ss_family == family)
@@ -62,9 +62,9 @@ client_source(const struct client_context *context, int family)
 }
 
 bool
-client_uses(const struct client_context *context, int family)
+client_context_uses(const struct client_context *context, int family)
 {
-	return !context->sources_count || client_source(context, family);
+	return !context->sources_count || client_context_source(context, family);
 }
 
 void
@@ -116,6 +116,7 @@ client_context_free(struct client_context **context_ref)
 		conn_free(&client->conn);
 		route_unref(client->route);
 		free(client->account);
+		client_egress_free(client);
 		free(client);
 	}
 	local_free(&context->local);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "sender/egress/socks.h"
 #include "sender/policy/reply.h"
 #include "sender/route/local.h"
 #include "sender/smtp/client.h"
@@ -28,6 +29,7 @@ enum client_state {
 	ST_START,
 	ST_RESOLVE,
 	ST_CONNECT,
+	ST_PROXY, /* the SOCKS5 proxy connects us */
 	ST_BANNER,
 	ST_EHLO,
 	ST_HELO,
@@ -94,6 +96,8 @@ struct client {
 	struct client_context *context;
 	LIST_ENTRY(client) entry;
 	struct client_events events;
+	struct egress_entry *egress; /* NULL: as sender.source_address says */
+	struct socks socks;          /* in ST_PROXY */
 	char *account;
 	enum client_state state;
 	struct timer timer; /* fires at timer_ms, the state's time is up at deadline_ms */
@@ -158,23 +162,44 @@ void client_unref(struct client *client);
 
 /* client_context.c */
 /* The source address for that family; NULL: the system's choice. */
-const struct net_address *client_source(const struct client_context *context, int family);
+const struct net_address *client_context_source(const struct client_context *context, int family);
 /* Whether the family may be used. If source addresses are set, only their families may. */
-bool client_uses(const struct client_context *context, int family);
+bool client_context_uses(const struct client_context *context, int family);
+
+/* client_egress.c: the same by the client's egress IP, or without one, by the context. */
+const struct net_address *client_source(const struct client *client, int family);
+bool client_uses(const struct client *client, int family);
+/* Copies the egress IP; NULL: none. */
+void client_egress_take(struct client *client, const struct egress_entry *egress);
+void client_egress_free(struct client *client);
+bool client_has_proxy(const struct client *client);
+/* Whether what fails now is the proxy. */
+bool client_proxy_is_at_fault(const struct client *client);
+/* The host's address, or the proxy's. */
+const struct net_address *client_connects_to(const struct client *client);
+const char *client_hello_name(const struct client *client);
 
 /* Fills an outcome from the reply in hand. */
 void
 client_take_reply(const struct client *client, enum outcome_step step, struct outcome *outcome_out);
 
 /* client_connect.c */
+/* No host may be tried any more: the client is gone. */
+void client_no_host_left(struct client *client);
 void client_host_failed(struct client *client, const struct outcome *failure);
 /* The connection under way failed with that errno, by a fault of this machine or of the host.
  * `later`: not at once, but by what this machine said afterwards. */
 void client_connect_failed(struct client *client, int err, enum net_refusal later);
 /* Leaves for the route's next host with the transaction in hand; false when there is none. */
 bool client_next_host(struct client *client);
+/* The egress IP cannot be used: the client is gone. */
+void client_egress_failed(struct client *client, const char *why);
+void enter_proxy(struct client *client);
+void client_proxy_input(struct client *client);
 void enter_resolve(struct client *client);
 void enter_connect(struct client *client);
+/* The connection stands, to the host or to its proxy. */
+void client_connected(struct client *client);
 void enter_ehlo(struct client *client);
 void enter_helo(struct client *client);
 void enter_starttls(struct client *client);

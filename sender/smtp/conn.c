@@ -330,6 +330,19 @@ conn_line(struct conn *conn, size_t *length)
 	return start;
 }
 
+const uint8_t *
+conn_bytes(const struct conn *conn, size_t *length)
+{
+	*length = conn->in_end - conn->in_start;
+	return (const uint8_t *)conn->in + conn->in_start;
+}
+
+void
+conn_skip(struct conn *conn, size_t used)
+{
+	conn->in_start += used;
+}
+
 size_t
 conn_pending(struct conn *conn)
 {

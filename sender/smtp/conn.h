@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -67,6 +68,9 @@ void conn_flush_later(struct conn *conn);
 /* The next line without its line ending, or NULL. A line longer than CONN_LINE_MAX is cut there,
  * and returned as soon as so much has come. Valid until the next call. */
 const char *conn_line(struct conn *conn, size_t *length);
+/* The bytes of input that wait, before anything was taken as lines; and takes `used` of them. */
+const uint8_t *conn_bytes(const struct conn *conn, size_t *length);
+void conn_skip(struct conn *conn, size_t used);
 /* How many bytes of input wait. */
 size_t conn_pending(struct conn *conn);
 /* Whether no input waits, and the last line was read to its end. */

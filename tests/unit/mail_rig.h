@@ -17,6 +17,7 @@
 
 #include <event2/event.h>
 
+#include "sender/egress/egress.h"
 #include "sender/mail/item.h"
 #include "sender/mail/ledger.h"
 #include "sender/mail/mail.h"
@@ -230,6 +231,7 @@ setup(void **state)
 		.held_lifetime_us = 1ull << 40,
 		.delay_dsn_us = 1ull << 40 };
 	sender->window = window_new(SENDER_WINDOW);
+	sender->egress = egress_new();
 	sender->schedule = schedule_new(&(struct schedule_options){ .concurrency_start = 1,
 		.concurrency_max = 1,
 		.connections_max = 1,
@@ -284,6 +286,7 @@ teardown(void **state)
 	rules_stop(t.sender.rules);
 	rules_free(&t.sender.rules);
 	deferral_free(&t.sender.deferral);
+	egress_free(&t.sender.egress);
 	schedule_free(&t.sender.schedule);
 	window_free(&t.sender.window);
 	mail_event_free(&t.sender.event);

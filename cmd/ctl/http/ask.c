@@ -81,7 +81,7 @@ char *
 ctl_typed(const struct ctl *ctl, const char *field)
 {
 	static const char *const words[] = { "id", "account", "key", "q", "username", "login",
-		"selector" };
+		"selector", "ip" };
 	char *name = last_of(field), *typed = NULL;
 	const char *option = option_of(ctl, name), *word = ctl->command->words;
 
