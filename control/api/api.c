@@ -85,8 +85,7 @@ refuse_path(struct exchange *exchange, const char *allowed)
 		reply_error(exchange, 405, "", "this path does not take that method");
 }
 
-/* Finds the route and who asks; NULL after a reply. */
-static const struct route *
+static void
 find_route(struct exchange *exchange)
 {
 	struct route_match match;
@@ -94,11 +93,23 @@ find_route(struct exchange *exchange)
 	routes_find(evhttp_uri_get_path(evhttp_request_get_evhttp_uri(exchange->request)),
 		evhttp_request_get_command(exchange->request), &match);
 	memcpy(exchange->parameters, match.parameters, sizeof match.parameters);
-	if (!gate_identify(exchange, match.route))
-		return NULL;
-	if (!match.route)
-		refuse_path(exchange, match.allow);
-	return match.route;
+	memcpy(exchange->allow, match.allow, sizeof match.allow);
+	exchange->route = match.route;
+}
+
+/* It is known who asks. */
+static void
+on_identified(struct exchange *exchange)
+{
+	const struct route *route = exchange->route;
+
+	if (!route)
+		refuse_path(exchange, exchange->allow);
+	else if (gate_allow(exchange, route) && request_take_query(exchange, route) &&
+		request_take_body(exchange, route)) {
+		request_take_claimed(exchange);
+		route->handle(exchange);
+	}
 }
 
 static void
@@ -106,7 +117,6 @@ on_request(struct evhttp_request *request, void *arg)
 {
 	struct api *api = arg;
 	struct exchange *exchange = xcalloc(1, sizeof *exchange);
-	const struct route *route;
 
 	exchange->api = api;
 	exchange->request = request;
@@ -117,12 +127,8 @@ on_request(struct evhttp_request *request, void *arg)
 	exchange->secure = http_door_is_secure(api->door, request);
 	if (!may_ask(exchange) || api_public(exchange))
 		return;
-	route = find_route(exchange);
-	if (route && gate_allow(exchange, route) && request_take_query(exchange, route) &&
-		request_take_body(exchange, route)) {
-		request_take_claimed(exchange);
-		route->handle(exchange);
-	}
+	find_route(exchange);
+	gate_identify(exchange, on_identified);
 }
 
 /* The path of the request's target, as it came. */

@@ -3,6 +3,9 @@
  *
  * door -> [gate_admit] -> api.c -> [gate_identify, gate_allow] -> handler
  *
+ * A caller is known by a token, or else by the cookie of a session, which is looked up in Redis:
+ * what comes by a cookie needs the session's X-CSRF-Token for each change.
+ *
  * Each route names its right (rights.h); a route without one is nobody's. Whoever belongs to one
  * account hears of another one what he would hear if it did not exist.
  */
@@ -16,6 +19,9 @@
 
 #include "control/api/api_public.h"
 #include "control/api/routes.h"
+#include "control/login/prove.h"
+#include "control/login/session_cookie.h"
+#include "control/people/person.h"
 #include "control/people/tokens.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
@@ -24,6 +30,7 @@
 
 #define BEARER "Bearer "
 #define PUBLIC_BODY_MAX 4096
+#define COOKIE_BODY_MAX (64 * 1024) /* whose cookie is looked at later */
 
 /* The token of a bearer; NULL: it is none. */
 static const char *
@@ -80,21 +87,110 @@ gate_admit(void *arg, const struct http_head *head)
 
 	if (identify(arg, head->authorization, &caller))
 		return BODY_MAX;
-	return public_room(head);
+	return !head->authorization && head->cookie ? COOKIE_BODY_MAX : public_room(head);
 }
 
-bool
-gate_identify(struct exchange *exchange, const struct route *route)
+/* Sessions */
+
+struct looking {
+	struct exchange *exchange;
+	gate_cb then;
+};
+
+static bool
+is_public(const struct exchange *x)
+{
+	return x->route && x->route->right == RIGHT_PUBLIC;
+}
+
+static bool
+is_change(const struct exchange *x)
+{
+	return (evhttp_request_get_command(x->request) &
+		       (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_OPTIONS)) == 0;
+}
+
+static void
+refuse_nobody(struct exchange *x)
+{
+	reply_header(x, "WWW-Authenticate", "Bearer");
+	if (x->session)
+		reply_problem(x, 401, SECOND_FACTOR, "", "the second factor is needed");
+	else
+		reply_error(x, 401, "", HTTP_NEEDED);
+}
+
+/* Goes on as nobody, where anybody may ask. */
+static void
+pass_nobody(struct exchange *x, gate_cb then)
+{
+	if (is_public(x))
+		then(x);
+	else
+		refuse_nobody(x);
+}
+
+/* Takes the session, and finds its person; false: it counts for nobody. */
+static bool
+take_session(struct exchange *x, const struct login_session *session)
+{
+	const json_t *entry = session ? person_find(x->api->directory, session->login) : NULL;
+
+	if (!entry || person_epoch(entry) != session->epoch)
+		return false;
+	x->session = xmalloc(sizeof *x->session);
+	*x->session = *session;
+	if (!session->code)
+		person_caller(session->login, entry, &x->caller);
+	return !session->code;
+}
+
+static void
+on_session(void *arg, int err, const struct login_session *session)
+{
+	const struct looking looking = *(struct looking *)arg;
+	struct exchange *x = looking.exchange;
+
+	free(arg);
+	if (err && !is_public(x))
+		reply_error(x, 503, "",
+			"Redis does not answer, so that sessions are not known: "
+			"try again in a moment; a token works meanwhile");
+	else if (err || !take_session(x, session))
+		pass_nobody(x, looking.then);
+	else if (is_change(x) && !is_public(x) && !session_csrf_is_right(x, x->session))
+		reply_error(x, 403, "X-CSRF-Token", NO_CSRF);
+	else
+		looking.then(x);
+}
+
+static void
+look(struct exchange *x, const char *secret, gate_cb then)
+{
+	struct looking *looking = xmalloc(sizeof *looking);
+
+	*looking = (struct looking){ x, then };
+	logins_look(x->api->redis, secret, on_session, looking);
+}
+
+void
+gate_identify(struct exchange *x, gate_cb then)
 {
 	const char *authorization = evhttp_find_header(
-		evhttp_request_get_input_headers(exchange->request), "Authorization");
+		evhttp_request_get_input_headers(x->request), "Authorization");
+	char secret[SESSION_SECRET_SIZE];
 
-	if (identify(exchange->api, authorization, &exchange->caller) ||
-		(route && route->right == RIGHT_PUBLIC))
-		return true;
-	reply_header(exchange, "WWW-Authenticate", "Bearer");
-	reply_error(exchange, 401, "", HTTP_NEEDED);
-	return false;
+	if (identify(x->api, authorization, &x->caller))
+		then(x);
+	else if (authorization)
+		pass_nobody(x, then);
+	else if (is_change(x) && session_is_cross_site(x))
+		reply_error(x, 403, "Sec-Fetch-Site", "a page of another site sent this");
+	else if (session_cookie_take(x, secret))
+		look(x, secret, then);
+	else
+		pass_nobody(x, then);
+	explicit_bzero(secret, sizeof secret);
 }
 
 /* The versions of an account and of all that is its own, in one number. */
@@ -149,6 +245,12 @@ gate_allow(struct exchange *exchange, const struct route *route)
 	if (!caller_may(&exchange->caller, route->right)) {
 		reply_error(exchange, 403, "", "%s has no right to do this",
 			exchange->caller.kind == CALLER_TOKEN ? "the token" : "whoever asks");
+		return false;
+	}
+	if (exchange->caller.kind == CALLER_PERSON && route_needs_sudo(route) &&
+		!exchange->session->sudo_s) {
+		reply_problem(exchange, 403, "/problems/sudo", "",
+			"prove anew who you are (POST /session/sudo): it counts for 5 minutes");
 		return false;
 	}
 	account = about_one ? directory_get(exchange->api->directory, "account", id) : NULL;

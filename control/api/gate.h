@@ -11,9 +11,10 @@
 
 /* For the door: how much the request may send (http_scan.h). `arg` is the API. */
 long gate_admit(void *arg, const struct http_head *head);
-/* Finds out who asks, as exchange->caller. False after a reply: nobody that is known. `route` NULL:
- * there is no such route. */
-bool gate_identify(struct exchange *exchange, const struct route *route);
+/* Finds out who asks, as exchange->caller, and then calls `then`, at once or later. Not called
+ * after a reply: nobody that is known. exchange->route NULL: there is no such route. */
+typedef void (*gate_cb)(struct exchange *exchange);
+void gate_identify(struct exchange *exchange, gate_cb then);
 /* Whether the caller may do what the route does. False after a reply; an account that is not the
  * caller's is not there. */
 bool gate_allow(struct exchange *exchange, const struct route *route);

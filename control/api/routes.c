@@ -69,6 +69,19 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_PATCH, "operators/*", api_people_change, true, "", RIGHT_ADMIN },
 	{ EVHTTP_REQ_DELETE, "operators/*", api_people_remove, false, "", RIGHT_ADMIN },
 	{ EVHTTP_REQ_POST, "operators/*/invite", api_people_invite, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_POST, "session", api_session_open, true, "", RIGHT_PUBLIC },
+	{ EVHTTP_REQ_GET, "session", api_session_get, false, "", RIGHT_SELF },
+	{ EVHTTP_REQ_DELETE, "session", api_session_end, false, "", RIGHT_SELF },
+	{ EVHTTP_REQ_POST, "session/totp", api_session_code, true, "", RIGHT_PUBLIC },
+	{ EVHTTP_REQ_POST, "session/sudo", api_session_sudo, true, "", RIGHT_SELF },
+	{ EVHTTP_REQ_GET, "me", api_me_get, false, "", RIGHT_SELF },
+	{ EVHTTP_REQ_PATCH, "me", api_me_change, true, "", RIGHT_SELF },
+	{ EVHTTP_REQ_POST, "me/totp", api_me_totp_new, false, "", RIGHT_SELF },
+	{ EVHTTP_REQ_DELETE, "me/totp", api_me_totp_remove, false, "", RIGHT_SELF },
+	{ EVHTTP_REQ_POST, "me/totp/confirm", api_me_totp_confirm, true, "", RIGHT_SELF },
+	{ EVHTTP_REQ_GET, "me/sessions", api_me_sessions, false, "", RIGHT_SELF },
+	{ EVHTTP_REQ_DELETE, "me/sessions", api_me_sessions_end, false, "", RIGHT_SELF },
+	{ EVHTTP_REQ_DELETE, "me/sessions/*", api_me_session_end, false, "", RIGHT_SELF },
 	{ EVHTTP_REQ_POST, "password", api_password, true, "", RIGHT_PUBLIC },
 	{ EVHTTP_REQ_POST, "password-reset", api_password_reset, true, "", RIGHT_PUBLIC },
 	{ EVHTTP_REQ_GET, "tokens", api_tokens_list, false, PAGE, RIGHT_ADMIN },
@@ -118,4 +131,19 @@ routes_find(const char *path, enum evhttp_cmd_type method, struct route_match *m
 	if (path && strncmp(path, PREFIX, prefix) == 0)
 		route_find(
 			routes, sizeof routes / sizeof *routes, path + prefix, method, match_out);
+}
+
+/* Beside every change that only an owner or an admin may make. */
+static void (*const proved_anew[])(struct exchange *exchange) = { api_account_password,
+	api_account_add_user, api_account_delete, api_account_export, api_export, api_backup,
+	api_me_totp_new, api_me_totp_remove };
+
+bool
+route_needs_sudo(const struct route *route)
+{
+	for (size_t i = 0; i < sizeof proved_anew / sizeof *proved_anew; i++)
+		if (proved_anew[i] == route->handle)
+			return true;
+	return route->method != EVHTTP_REQ_GET &&
+		(route->right == RIGHT_OWN || route->right == RIGHT_ADMIN);
 }

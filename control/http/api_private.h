@@ -23,6 +23,7 @@
 #include "control/http/token.h"
 #include "control/look/json_from.h"
 #include "control/people/rights.h"
+#include "control/session/logins.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
 #include "shared/base/timer.h"
@@ -75,6 +76,10 @@ struct exchange {
 	json_t *body;              /* NULL: none was sent */
 	char claimed[CLAIMED_MAX]; /* whom the client claims to work for; "": nobody */
 	struct caller caller;      /* who asks */
+	const struct route *route; /* NULL: none was found */
+	char allow[ALLOW_SIZE];    /* the methods of the path */
+	/* Of the client's cookie; NULL: none. A session without its second factor is nobody's. */
+	struct login_session *session;
 	char client[NET_TEXT_MAX]; /* the client's address, behind proxies of ours, without a port
 				    */
 	bool secure;               /* the client came by TLS, to us or to a proxy of ours */

@@ -24,6 +24,9 @@ exchange_end(struct exchange *exchange)
 	json_decref(exchange->body);
 	for (int i = 0; i < PARAMETERS_MAX; i++)
 		free(exchange->parameters[i]);
+	if (exchange->session)
+		explicit_bzero(exchange->session, sizeof *exchange->session);
+	free(exchange->session);
 	free(exchange);
 	if (--api->open == 0 && api->on_closed)
 		api->on_closed(api->closed_arg);
