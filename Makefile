@@ -318,6 +318,12 @@ bench-trace: $(B)/tests/bench/bench_trace
 	rm -rf $(B)/tests/bench/trace
 	$< $(B)/tests/bench/trace $(TRACE_MESSAGES); status=$$?; rm -rf $(B)/tests/bench/trace; exit $$status
 
+# Each call of the API, with 10,000 accounts and 1,000,000 traced messages. API holds options of tests/bench/api.py.
+.PHONY: bench-api
+bench-api: deps-build-run-bench $(B)/tests/bench/bench_trace
+	@$(MAKE) --no-print-directory all
+	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/bench/api.py $(API)
+
 # Against Debian's Postfix, side by side. BENCH holds options of tests/bench/bench.py.
 .PHONY: bench
 bench: deps-build-run-bench
