@@ -18,6 +18,7 @@
 #include "shared/base/version.h"
 
 #define LIMITS "messages-hour messages-day recipients-hour recipients-day"
+#define USER "label sandbox network+ messages-hour messages-day"
 #define SELECTOR "site provider account credential domain egress-ip"
 #define CHOSEN "site| provider| account| credential| domain| egress-ip|"
 #define COMMAND CHOSEN " dry-run"
@@ -52,7 +53,7 @@ static const struct command commands[] = {
 	{ "account mail activation", "ACCOUNT", "", account_mail, "its contact is told once more that it is active" },
 	{ "account mail config", "ACCOUNT", "", account_mail, "how its servers are set up, once more" },
 	{ "account mail username", "ACCOUNT", "username", account_mail, "its username, once more; no password" },
-	{ "account password", "ACCOUNT", "username mail", account_password, "a new one, shown once" },
+	{ "account password", "ACCOUNT", "username mail grace", account_password, "a new one, shown once" },
 	{ "account add-domain", "ACCOUNT", "domain! verified", account_add_domain,
 	  "one more domain, or one's mailboxes" },
 	{ "account remove-domain", "ACCOUNT", "domain!", account_remove_domain, "one domain less" },
@@ -60,8 +61,13 @@ static const struct command commands[] = {
 	{ "account prove-address", "ACCOUNT", "ip!", account_prove_address,
 	  "a link that proves a waiting one" },
 	{ "account remove-address", "ACCOUNT", "ip!", account_remove_address, "one address less" },
-	{ "account add-user", "ACCOUNT", "mail", account_add_user,
+	{ "account add-user", "ACCOUNT", "mail " USER, account_add_user,
 	  "one more user; the password is shown once" },
+	{ "account change-user", "ACCOUNT", "username! enabled| label| sandbox| network|+ messages-hour| messages-day|", account_change_user,
+	  "what is given; the rest stays" },
+	{ "account suspend-user", "ACCOUNT", "username! reason!", account_suspend_user,
+	  "by the operator: it may not log in" },
+	{ "account resume-user", "ACCOUNT", "username!", account_resume_user, "it may log in again" },
 	{ "account remove-user", "ACCOUNT", "username!", account_remove_user, "one user less" },
 	{ "dkim list", "", "limit after", dkim_list, "domains whose mail is signed" },
 	{ "dkim show", "DOMAIN", "", dkim_show, "a domain's keys, and the DNS records that they need" },

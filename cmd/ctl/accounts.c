@@ -20,9 +20,8 @@ static const struct {
 	{ "recipients-day", "recipients_day" },
 };
 
-/* A number if the text is one; else the text, and the API says what is wrong. */
-static json_t *
-number(const char *text)
+json_t *
+number_read(const char *text)
 {
 	char *end;
 	long long n;
@@ -40,7 +39,7 @@ domain_of(const char *text)
 	if (!equals)
 		return json_pack("{s:s}", "name", text);
 	return json_pack("{s:s%, s:o}", "name", text, (size_t)(equals - text), "mailboxes",
-		number(equals + 1));
+		number_read(equals + 1));
 }
 
 static json_t *
@@ -61,7 +60,7 @@ profile_body(const struct ctl *ctl)
 		const char *value = ctl_option(ctl, limit_options[i].option);
 
 		if (value)
-			json_object_set_new(limits, limit_options[i].field, number(value));
+			json_object_set_new(limits, limit_options[i].field, number_read(value));
 	}
 	if (json_object_size(limits) > 0)
 		json_object_set(body, "limits", limits);
@@ -80,7 +79,7 @@ print_mailboxes(const json_t *reply)
 	free(text);
 }
 
-static void
+void
 print_done(const json_t *reply)
 {
 	static const char *const fields[][2] = {
@@ -92,6 +91,7 @@ print_done(const json_t *reply)
 		{ "Kept until", "kept_until" },
 		{ "Username", "username" },
 		{ "Password", "password" },
+		{ "Before works until", "grace_until" },
 	};
 	json_t *item;
 	size_t i;
@@ -144,8 +144,7 @@ account_list(const struct ctl *ctl)
 		print_accounts);
 }
 
-/* "accounts/<the account named>/<what>" */
-static char *
+char *
 account_path(const struct ctl *ctl, const char *what)
 {
 	char *id = ctl_encode(ctl->words[0]);
@@ -155,7 +154,7 @@ account_path(const struct ctl *ctl, const char *what)
 	return path;
 }
 
-static char *
+char *
 member_path(const struct ctl *ctl, const char *what, const char *name)
 {
 	char *encoded = ctl_encode(name), *tail = xasprintf("%s/%s", what, encoded);
@@ -317,26 +316,6 @@ account_mode(const struct ctl *ctl)
 	return mode_switch(ctl);
 }
 
-/* For a new password: whether it goes by mail, too. */
-static json_t *
-mail_body(const struct ctl *ctl)
-{
-	json_t *body = json_object();
-
-	if (ctl_has(ctl, "mail"))
-		json_object_set_new(body, "mail", json_true());
-	return body;
-}
-
-int
-account_password(const struct ctl *ctl)
-{
-	json_t *body = mail_body(ctl);
-
-	ctl_set(ctl, body, "username");
-	return ctl_ask(ctl, "POST", account_path(ctl, "password"), body, print_done);
-}
-
 int
 account_mail(const struct ctl *ctl)
 {
@@ -404,18 +383,5 @@ int
 account_remove_address(const struct ctl *ctl)
 {
 	return ctl_ask(ctl, "DELETE", member_path(ctl, "addresses", ctl_option(ctl, "ip")), NULL,
-		print_done);
-}
-
-int
-account_add_user(const struct ctl *ctl)
-{
-	return ctl_ask(ctl, "POST", account_path(ctl, "users"), mail_body(ctl), print_done);
-}
-
-int
-account_remove_user(const struct ctl *ctl)
-{
-	return ctl_ask(ctl, "DELETE", member_path(ctl, "users", ctl_option(ctl, "username")), NULL,
 		print_done);
 }

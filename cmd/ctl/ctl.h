@@ -126,7 +126,6 @@ int account_domains(const struct ctl *ctl);
 int account_delete(const struct ctl *ctl);
 int account_mode(const struct ctl *ctl);
 int account_mail(const struct ctl *ctl);
-int account_password(const struct ctl *ctl);
 int account_change(const struct ctl *ctl);
 int account_mailboxes(const struct ctl *ctl);
 int account_add_domain(const struct ctl *ctl);
@@ -134,7 +133,20 @@ int account_remove_domain(const struct ctl *ctl);
 int account_add_address(const struct ctl *ctl);
 int account_prove_address(const struct ctl *ctl);
 int account_remove_address(const struct ctl *ctl);
+/* "accounts/<the account named>/<what>", and that of one of its members; the caller frees it. */
+char *account_path(const struct ctl *ctl, const char *what);
+char *member_path(const struct ctl *ctl, const char *what, const char *name);
+/* A number if the text is one; else the text, and the API says what is wrong. */
+json_t *number_read(const char *text);
+/* Prints the answer to a change. */
+void print_done(const json_t *reply);
+
+/* users.c: commands, likewise. */
+int account_password(const struct ctl *ctl);
 int account_add_user(const struct ctl *ctl);
+int account_change_user(const struct ctl *ctl);
+int account_suspend_user(const struct ctl *ctl);
+int account_resume_user(const struct ctl *ctl);
 int account_remove_user(const struct ctl *ctl);
 
 /* tokens.c: commands, likewise. */
@@ -258,6 +270,8 @@ void print_account(const json_t *account);
 void print_mode(const json_t *reply);
 void print_check(const json_t *report);
 void print_domain_states(const json_t *reply);
+/* print_users.c */
+void print_users(const json_t *users);
 void print_accounts(const json_t *reply);
 /* print_queue.c */
 void print_queue(const json_t *reply);

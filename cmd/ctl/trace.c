@@ -19,7 +19,7 @@ static char *
 states_of(const json_t *message)
 {
 	static const char *const states[] = { "accepted", "released", "held", "deferred",
-		"delivered", "bounced", "expired" };
+		"delivered", "bounced", "expired", "sandboxed" };
 	const json_t *to = json_object_get(message, "to");
 	char *text = xstrdup("");
 

@@ -10,6 +10,7 @@
 #include "control/account/address_state.h"
 #include "control/look/json_from.h"
 #include "shared/base/date.h"
+#include "shared/base/loop.h"
 #include "shared/base/text.h"
 #include "shared/mail/address.h"
 
@@ -215,9 +216,7 @@ account_show(const struct directory *directory, const struct config *config, con
 		const json_t *entry = directory_entry(directory, key);
 
 		if (strncmp(key, "user/", 5) == 0)
-			json_array_append_new(users,
-				json_pack("{s:s, s:O}", "username", key + 5, "enabled",
-					json_object_get(entry, "enabled")));
+			json_array_append_new(users, user_shown(key + 5, entry, clock_us()));
 		else if (strncmp(key, "ip/", 3) == 0)
 			json_array_append_new(addresses, address_shown(key + 3, entry));
 	}

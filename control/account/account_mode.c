@@ -111,7 +111,7 @@ equip(struct edit *edit, const char *id, const json_t *account, enum access_mode
 	if (to == ACCESS_IP)
 		return fault_set(&edit->fault, 409, "addresses",
 			"mode ip needs an active address: the account has none");
-	edit_add_user(edit, id, json_text(account, "name"));
+	edit_add_user(edit, id, json_text(account, "name"), NULL);
 	return 0;
 }
 

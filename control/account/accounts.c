@@ -8,7 +8,6 @@
  */
 #include "control/account/accounts.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,62 +16,11 @@
 #include "control/account/address_state.h"
 #include "shared/account/account.h"
 #include "shared/account/owner.h"
-#include "shared/account/scram.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/random.h"
 #include "shared/config/config.h"
-
-/* Users */
-
-#define PASSWORD_LENGTH 24 /* 140 bits */
-#define PASSWORD_SIGNS PLAIN_SIGNS "ABCDEFGHJKLMNPQRSTUVWXYZ"
-
-static void
-new_password(struct edit *edit, json_t *user)
-{
-	char password[PASSWORD_LENGTH + 1], verifier[SCRAM_TEXT_MAX];
-
-	random_text(password, PASSWORD_LENGTH, PASSWORD_SIGNS);
-	if (scram_make(password, verifier) < 0)
-		die("cannot make a verifier", "SASLprep");
-	json_object_set_new(user, "verifier", json_string(verifier));
-	json_object_set_new(edit->reply, "password", json_string(password));
-	explicit_bzero(password, sizeof password);
-	explicit_bzero(verifier, sizeof verifier);
-}
-
-/* "acme-srl-x7k2m9": what an operator recognises, and nobody guesses in passing. */
-static void
-new_username(const struct edit *edit, const char *name, char out[32])
-{
-	size_t length = 0;
-
-	for (; *name && length < 16; name++) {
-		if (isalnum((unsigned char)*name))
-			out[length++] = (char)tolower((unsigned char)*name);
-		else if (length > 0 && out[length - 1] != '-')
-			out[length++] = '-';
-	}
-	if (length > 0 && out[length - 1] != '-')
-		out[length++] = '-';
-	do
-		random_text(out + length, 6, PLAIN_SIGNS);
-	while (directory_get(edit->directory, "user", out));
-}
-
-void
-edit_add_user(struct edit *edit, const char *id, const char *name)
-{
-	json_t *user = json_pack("{s:s, s:b}", "account", id, "enabled", 1);
-	char username[32];
-
-	new_username(edit, name, username);
-	json_object_set_new(edit->reply, "username", json_string(username));
-	new_password(edit, user);
-	edit_add(edit, "user", username, user);
-}
 
 /* Addresses and domains */
 
@@ -129,6 +77,8 @@ edit_add_addresses(struct edit *edit, const char *id, const json_t *list)
 	return 0;
 }
 
+#define ACCOUNT_ID_LENGTH 10
+
 /* The edits */
 
 static int
@@ -162,7 +112,7 @@ create(struct edit *edit, const char *id, json_t *account, const json_t *body)
 		json_string(access_mode_text(ip ? ACCESS_IP : ACCESS_CREDENTIALS)));
 	if (!ip) {
 		json_object_del(edit->reply, "addresses");
-		edit_add_user(edit, id, json_text(body, "name"));
+		edit_add_user(edit, id, json_text(body, "name"), NULL);
 	}
 	return 0;
 }
@@ -229,89 +179,6 @@ account_change(struct edit *edit, const char *id, const json_t *body)
 		(json_object_get(body, "plan") && plan_fits(edit, account) < 0))
 		return -1;
 	return host_move(edit, account, body);
-}
-
-/* The user named in the body; without a name the account's only one. */
-static const char *
-named_user(struct edit *edit, const char *id, const json_t *body)
-{
-	const char *name = json_text(body, "username"), *key, *only = NULL;
-	unsigned count = 0;
-	json_t *value;
-
-	json_object_foreach(directory_members(edit->directory, id), key, value)
-	{
-		if (strncmp(key, "user/", 5) != 0)
-			continue;
-		count++;
-		only = key + 5;
-		if (name && strcmp(name, only) == 0)
-			return only;
-	}
-	if (name)
-		fault_set(&edit->fault, 404, "username", "the account has no user \"%.40s\"", name);
-	else if (count != 1)
-		fault_set(&edit->fault, count ? 409 : 404, "username",
-			count ? "the account has %u users: say which" : "the account has no user",
-			count);
-	return !name && count == 1 ? only : NULL;
-}
-
-int
-account_password(struct edit *edit, const char *id, const json_t *body)
-{
-	static const struct field known[] = {
-		{ "username", FIELD_TEXT },
-		{ "mail", FIELD_SWITCH },
-		{ 0 },
-	};
-	const char *username;
-
-	if (!edit_account(edit, id) || fields_check(&edit->fault, body, known, NULL) < 0)
-		return -1;
-	username = named_user(edit, id, body);
-	if (!username)
-		return -1;
-	json_object_clear(edit->changes);
-	json_object_set_new(edit->reply, "username", json_string(username));
-	new_password(edit, edit_entry(edit, "user", username));
-	return 0;
-}
-
-int
-account_named(struct edit *edit, const char *id, bool user, const json_t *body)
-{
-	static const struct field known[] = {
-		{ "username", FIELD_TEXT },
-		{ 0 },
-	};
-	const json_t *account = edit_account(edit, id);
-	const char *username = NULL;
-
-	json_decref(edit->changes);
-	edit->changes = NULL;
-	if (!account || fields_check(&edit->fault, body, &known[!user], NULL) < 0)
-		return -1;
-	if (user && !(username = named_user(edit, id, body)))
-		return -1;
-	if (user)
-		json_object_set_new(edit->reply, "username", json_string(username));
-	return 0;
-}
-
-int
-account_add_user(struct edit *edit, const char *id, const json_t *body)
-{
-	static const struct field known[] = {
-		{ "mail", FIELD_SWITCH },
-		{ 0 },
-	};
-	const json_t *account = edit_account(edit, id);
-
-	if (!account || fields_check(&edit->fault, body, known, NULL) < 0)
-		return -1;
-	edit_add_user(edit, id, json_text(account, "name"));
-	return 0;
 }
 
 static int

@@ -54,14 +54,6 @@ int account_delete(struct edit *edit, const char *id);
 int account_restore(struct edit *edit, const char *id);
 /* Removes the account for ever, with its users and addresses. */
 int account_purge(struct edit *edit, const char *id);
-/* Makes a new password for {"username"}, or for the account's only user. "mail": whether the user
- * is to be told by mail is the caller's. */
-int account_password(struct edit *edit, const char *id, const json_t *body);
-/* Adds a user. {"mail"}, as above. */
-int account_add_user(struct edit *edit, const char *id, const json_t *body);
-/* Changes nothing: `reply` names the account, and with `user` the user of {"username"}, or the
- * account's only one. */
-int account_named(struct edit *edit, const char *id, bool user, const json_t *body);
 int account_remove_user(struct edit *edit, const char *id, const char *username);
 /* {"address"}: active at once. address_state.h has the other way. */
 int account_add_address(struct edit *edit, const char *id, const json_t *body);

@@ -34,8 +34,14 @@ int edit_add_domains(struct edit *edit, json_t *account, const json_t *list, boo
 void account_begin(struct edit *edit, json_t *account);
 /* 0, or -1 and a fault: what a file says of an account's suspension. */
 int account_status_check(struct fault *fault, const json_t *account);
-/* Adds a user; the reply gets its name and password. `name` is the account's, for people. */
-void edit_add_user(struct edit *edit, const char *id, const char *name);
+/* account_user.c */
+/* Adds a user; the reply gets its name and password. `name` is the account's, for people; `fields`
+ * (may be NULL) are a user's own, checked. */
+void edit_add_user(struct edit *edit, const char *id, const char *name, const json_t *fields);
+/* Checks a user's own fields in an entry that may come from a file. */
+int user_check(struct fault *fault, const json_t *user);
+/* A user as the API shows it, without what Redis knows. */
+json_t *user_shown(const char *name, const json_t *user, uint64_t now_us);
 /* Adds an address or a network; the reply gets it. -1 and a fault naming `field`. */
 int edit_add_address(struct edit *edit, const char *id, const char *text, const char *field);
 /* Adds each of a list, the field "addresses". */

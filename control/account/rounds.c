@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "control/account/account_mode.h"
+#include "control/account/account_user.h"
 #include "control/account/address_state.h"
 #include "control/config/applier.h"
 #include "control/config/commit.h"
@@ -194,6 +195,30 @@ end_suspensions(struct rounds *rounds)
 	json_decref(ids);
 }
 
+/* Former passwords end by this clock; ingress's own has ended them before. */
+static void
+end_former_passwords(struct rounds *rounds)
+{
+	const uint64_t now = clock_us();
+	json_t *names = json_array(), *entry;
+	const char *key;
+	size_t i;
+
+	json_object_foreach(directory_entries(rounds->directory), key, entry)
+	{
+		if (strncmp(key, "user/", 5) == 0 && user_former_is_over(entry, now))
+			json_array_append_new(names, json_string(key + 5));
+	}
+	json_array_foreach(names, i, entry)
+	{
+		struct edit edit = { .directory = rounds->directory };
+
+		commit(rounds, "user.grace-end", &edit,
+			account_former_end(&edit, json_string_value(entry), now));
+	}
+	json_decref(names);
+}
+
 /* Whether Redis's clock says what ours does. */
 static bool
 clocks_agree(const struct redis_reply *reply)
@@ -219,6 +244,7 @@ on_time(void *arg, int err, const struct redis_reply *reply)
 	}
 	end_graces(rounds);
 	end_suspensions(rounds);
+	end_former_passwords(rounds);
 	look_at_all(rounds, is_switching, switch_seen);
 	look_at_all(rounds, account_grace_is_ending, grace_ending);
 	look_at_addresses(rounds, rounds->number++ % IDLE_EVERY == 0);

@@ -78,7 +78,10 @@ static const struct kind {
 } kinds[] = {
 	{ "users", "user/", "username",
 		{ { "username", FIELD_TEXT }, { "enabled", FIELD_SWITCH },
-			{ "verifier", FIELD_TEXT }, { "created_us", FIELD_NUMBER } },
+			{ "verifier", FIELD_TEXT }, { "created_us", FIELD_NUMBER },
+			{ "former", FIELD_LIST }, { "suspended", FIELD_TEXT },
+			{ "sandbox", FIELD_SWITCH }, { "label", FIELD_TEXT },
+			{ "limits", FIELD_OBJECT }, { "networks", FIELD_LIST } },
 		check_user },
 	{ "addresses", "ip/", "address",
 		{ { "address", FIELD_TEXT }, { "active", FIELD_SWITCH },

@@ -202,7 +202,7 @@ check_user(struct fault *fault, const char *name, const json_t *user)
 		err = fault_set(fault, 400, "verifier",
 			"SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey> is needed");
 	explicit_bzero(&verifier, sizeof verifier);
-	return err;
+	return err ? err : user_check(fault, user);
 }
 
 int
@@ -352,7 +352,10 @@ static const struct entry_kind {
 	{ "user/",
 		{ { "version", FIELD_NUMBER }, { "account", FIELD_TEXT },
 			{ "enabled", FIELD_SWITCH }, { "verifier", FIELD_TEXT },
-			{ "created_us", FIELD_NUMBER } },
+			{ "created_us", FIELD_NUMBER }, { "former", FIELD_LIST },
+			{ "suspended", FIELD_TEXT }, { "sandbox", FIELD_SWITCH },
+			{ "label", FIELD_TEXT }, { "limits", FIELD_OBJECT },
+			{ "networks", FIELD_LIST } },
 		check_user_entry },
 	{ "ip/",
 		{ { "version", FIELD_NUMBER }, { "account", FIELD_TEXT },

@@ -10,9 +10,11 @@
 #include <string.h>
 
 #include "control/account/account_mode.h"
+#include "control/account/account_user.h"
 #include "control/account/address_state.h"
 #include "control/http/api_private.h"
 #include "shared/account/score.h"
+#include "shared/account/use.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
@@ -97,42 +99,6 @@ api_account_restore(struct exchange *x)
 	struct edit edit = edit_of(x);
 
 	edit_end(x, "account.restore", &edit, account_restore(&edit, x->parameters[0]), 200);
-}
-
-/* False after a reply: mails are asked for, and cannot be sent. */
-static bool
-may_mail(struct exchange *x)
-{
-	return !json_is_true(json_object_get(x->body, "mail")) || mails_possible(x);
-}
-
-void
-api_account_password(struct exchange *x)
-{
-	struct edit edit = edit_of(x);
-
-	if (may_mail(x))
-		edit_end(x, "user.password", &edit,
-			account_password(&edit, x->parameters[0], x->body), 200);
-}
-
-void
-api_account_add_user(struct exchange *x)
-{
-	struct edit edit = edit_of(x);
-
-	if (may_mail(x))
-		edit_end(x, "user.add", &edit, account_add_user(&edit, x->parameters[0], x->body),
-			201);
-}
-
-void
-api_account_remove_user(struct exchange *x)
-{
-	struct edit edit = edit_of(x);
-
-	edit_end(x, "user.remove", &edit,
-		account_remove_user(&edit, x->parameters[0], x->parameters[1]), 200);
 }
 
 void
@@ -277,22 +243,42 @@ reply_no_account(struct exchange *x)
 	reply_error(x, 404, "account", "there is no account \"%.40s\"", x->parameters[0]);
 }
 
-/* Without Redis the account can be shown, but its score is not known. */
+/* An account on its way to the reply. Without Redis it can be shown, but its score and the last
+ * uses of its users are not known. */
+struct shown {
+	struct exchange *exchange;
+	json_t *score;
+};
+
+static void
+on_logins(void *arg, int err, const json_t *logins)
+{
+	struct shown shown = *(struct shown *)arg;
+	struct exchange *x = shown.exchange;
+	json_t *account = account_show(x->api->directory, x->api->config, x->parameters[0]);
+
+	(void)err;
+	free(arg);
+	if (!account) {
+		json_decref(shown.score);
+		reply_no_account(x);
+		return;
+	}
+	users_show_logins(json_object_get(account, "users"), logins);
+	json_object_set_new(account, "score", shown.score);
+	reply_json(x, 200, account);
+}
+
 static void
 on_score(void *arg, int err, const uint64_t counts[SCORE_WINDOWS][SCORES])
 {
 	struct exchange *x = arg;
-	json_t *account = account_show(x->api->directory, x->api->config, x->parameters[0]), *score;
+	struct shown *shown = xmalloc(sizeof *shown);
 
-	if (!account) {
-		reply_no_account(x);
-		return;
-	}
-	score = err ? json_null() : json_object();
+	*shown = (struct shown){ x, err ? json_null() : json_object() };
 	for (int i = 0; !err && i < SCORE_WINDOWS; i++)
-		json_object_set_new(score, score_windows[i], json_from_score(counts[i]));
-	json_object_set_new(account, "score", score);
-	reply_json(x, 200, account);
+		json_object_set_new(shown->score, score_windows[i], json_from_score(counts[i]));
+	logins_read(x->api->redis, x->parameters[0], on_logins, shown);
 }
 
 void

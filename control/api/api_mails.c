@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "control/account/account_user.h"
 #include "control/http/api_private.h"
 #include "control/mails/mailings.h"
 

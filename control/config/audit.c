@@ -23,7 +23,7 @@
 static bool
 is_secret(const char *field)
 {
-	static const char secrets[] = "verifier secret totp recovery proxy_secret";
+	static const char secrets[] = "verifier former secret totp recovery proxy_secret";
 
 	return text_has_word(secrets, field, strlen(field));
 }

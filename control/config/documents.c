@@ -323,8 +323,8 @@ is_of_deleted(const struct documents *documents, const json_t *member)
 static void
 push_member(struct batch *batch, const char *kind, const char *name, const json_t *entry)
 {
-	static const char *const fields[] = { "version", "account", "enabled", "verifier",
-		"active" };
+	static const char *const fields[] = { "version", "account", "enabled", "verifier", "former",
+		"suspended", "sandbox", "limits", "networks", "active" };
 	json_t *document;
 	char key[400];
 

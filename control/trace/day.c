@@ -27,7 +27,7 @@
 #define BUSY_MS 5000
 
 const char *const trace_states[TRACE_STATES] = { "accepted", "released", "held", "deferred",
-	"delivered", "bounced", "expired" };
+	"delivered", "bounced", "expired", "sandboxed" };
 
 /* "state < 4" in the schema is TRACE_ENDS. FORM counts the forms that a file had: one of another
  * form is made anew. What is asked together is in one index: so a search reads no row in vain. */

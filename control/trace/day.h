@@ -30,6 +30,7 @@ enum trace_state {
 	TRACE_DELIVERED = TRACE_ENDS,
 	TRACE_BOUNCED,
 	TRACE_EXPIRED,
+	TRACE_SANDBOXED,
 	TRACE_STATES
 };
 extern const char *const trace_states[TRACE_STATES];

@@ -134,7 +134,8 @@ filter_right(enum trace_field field)
 	case TRACE_RECIPIENT: return "an address like a@b.example";
 	case TRACE_DOMAIN: return "a recipient's domain like b.example";
 	case TRACE_STATE:
-		return "one of accepted, released, held, deferred, delivered, bounced, expired";
+		return "one of accepted, released, held, deferred, delivered, bounced, expired, "
+		       "sandboxed";
 	default: return "a text that is not empty";
 	}
 }

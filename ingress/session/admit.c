@@ -149,6 +149,15 @@ set_account(struct session *session, struct account *account)
 	account_unref(old);
 }
 
+void
+session_set_grant(struct session *session, struct credential *grant)
+{
+	struct credential *old = session->grant;
+
+	session->grant = grant ? credential_ref(grant) : NULL;
+	credential_unref(old);
+}
+
 static void
 identified(struct session *session, int err, struct account *account)
 {
@@ -174,14 +183,17 @@ on_address(void *arg, int err, struct account *account)
 }
 
 static void
-on_user(void *arg, int err, struct account *account, const char *verifier, bool enabled)
+on_user(void *arg, int err, struct account *account, struct credential *credential)
 {
 	struct session *session = session_find(arg);
 
-	(void)verifier;
 	if (!session || !session->then)
 		return;
-	if (err == 0 && !enabled) {
+	if (err == 0)
+		session_set_grant(session, credential);
+	if (err == 0 &&
+		!(credential_works(credential) &&
+			credential_admits(credential, &session->client))) {
 		err = account_store_sure(session->worker->accounts) ? -ENOENT : -EAGAIN;
 		set_account(session, NULL);
 	}

@@ -160,6 +160,7 @@ session_forget(struct session *session)
 	session->account = NULL;
 	free(session->credential);
 	session->credential = NULL;
+	session_set_grant(session, NULL);
 	session->known = KNOWN_UNASKED;
 	session->greeted = session->esmtp = false; /* only events still use the HELO name */
 }

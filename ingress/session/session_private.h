@@ -44,10 +44,12 @@ struct transaction {
 	uint64_t session; /* id; 0: the session has gone */
 	struct worker *worker;
 	struct arena arena;
-	bool open;             /* MAIL was accepted */
-	bool taken;            /* the limits count it */
-	bool queued;           /* queue_put() has it */
-	enum access_mode mode; /* by what the account is known */
+	bool open;               /* MAIL was accepted */
+	bool taken;              /* the limits count it */
+	bool sandbox;            /* it is accepted, and goes nowhere */
+	struct limits_user user; /* the username, if it has limits of its own */
+	bool queued;             /* queue_put() has it */
+	enum access_mode mode;   /* by what the account is known */
 	struct account *account;
 	Envelope envelope;
 	uint8_t id[ID_SIZE];
@@ -95,6 +97,7 @@ struct session {
 	char tls[80];
 	struct account *account;
 	char *credential;                      /* username; NULL in IP mode */
+	struct credential *grant;              /* what the username may do; NULL in IP mode */
 	enum known known;                      /* by its address */
 	void (*then)(struct session *session); /* called when the answer from elsewhere comes */
 
@@ -166,6 +169,8 @@ bool session_may_shake(struct session *session);
 /* Whether the client's address may have another command that leads nowhere; false after ending the
  * session. */
 bool session_may_try(struct session *session);
+/* The session's username may do what `grant` says; NULL: it has none. */
+void session_set_grant(struct session *session, struct credential *grant);
 /* Calls `then`, at once or later, with session->account or session->known up to date.
  */
 void session_identify(struct session *session, void (*then)(struct session *session));

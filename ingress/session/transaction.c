@@ -31,9 +31,10 @@ transaction_reset(struct transaction *mail)
 	Recipient **recipients = mail->envelope.recipients;
 
 	if (mail->taken)
-		limits_give_back(
-			mail->worker->limits, mail->account, (unsigned)mail->envelope.n_recipients);
-	mail->taken = mail->open = mail->queued = mail->too_big = false;
+		limits_give_back(mail->worker->limits, mail->account, &mail->user,
+			(unsigned)mail->envelope.n_recipients);
+	mail->taken = mail->open = mail->queued = mail->too_big = mail->sandbox = false;
+	mail->user = (struct limits_user){ 0 };
 	account_unref(mail->account);
 	mail->account = NULL;
 	mail->refused_recipients = 0;

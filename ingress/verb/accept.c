@@ -126,6 +126,20 @@ send_event(struct transaction *mail)
 	mail_event_send(event, mail->worker->ingress->queue, NULL, NULL);
 }
 
+/* The end of a message that goes nowhere: no attempt follows, so the limits hear of it here. */
+static void
+end_in_sandbox(struct transaction *mail)
+{
+	struct mail_event *event = &mail->worker->event;
+	const Envelope *envelope = &mail->envelope;
+
+	mail_event_begin(event, "sandboxed", envelope);
+	mail_event_recipients(event, envelope->recipients, envelope->n_recipients);
+	mail_event_send(event, mail->worker->ingress->queue, NULL, NULL);
+	limits_attempted(
+		mail->worker->limits, mail->account->id, recipients_weight(envelope->n_recipients));
+}
+
 static void
 count_accepted(struct transaction *mail)
 {
@@ -134,8 +148,11 @@ count_accepted(struct transaction *mail)
 	metric_add(stats.bytes, (int64_t)mail->envelope.size);
 	metric_observe_us(stats.latency, clock_mono_us() - mail->dot_us);
 	uses_note(mail->worker->uses, mail->account->id,
-		mail->mode == ACCESS_IP ? USE_ADDRESS : USE_CREDENTIAL, mail->envelope.credential);
+		mail->mode == ACCESS_IP ? USE_ADDRESS : USE_CREDENTIAL, mail->envelope.credential,
+		mail->envelope.client);
 	send_event(mail);
+	if (mail->sandbox)
+		end_in_sandbox(mail);
 }
 
 static void
@@ -209,10 +226,14 @@ hand_over(struct session *session)
 	struct ingress *ingress = session->worker->ingress;
 
 	fill_envelope(session, mail->body.size);
-	if (mail->body.spill)
+	if (mail->body.spill && !mail->sandbox)
 		draft_release(&mail->draft);
 	mail->queued = true;
 	atomic_fetch_add(&ingress->busy, 1);
+	if (mail->sandbox) {
+		on_queued(mail, 0);
+		return;
+	}
 	queue_put(ingress->queue, TOPIC_INBOUND, &mail->envelope, &mail->body, on_queued, mail);
 }
 

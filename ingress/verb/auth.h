@@ -19,13 +19,17 @@ struct auth {
 	char username[SASL_NAME_MAX + 1]; /* "": not known yet */
 	char password[SASL_PASSWORD_MAX + 1];
 	bool heard; /* the limits let the client try: unless the exchange succeeds it has failed */
-	bool exists, enabled;
-	char verifier_text[SCRAM_TEXT_MAX];
-	struct scram_verifier verifier;
+	bool right; /* it has proved a password of the user */
+	struct credential *credential; /* NULL: there is no such user */
+	/* Of the passwords that work now, by their numbers in the credential; without a user one
+	 * that nobody has. */
+	struct scram_verifier verifiers[PASSWORDS_MAX];
+	unsigned numbers[PASSWORDS_MAX];
+	size_t verifiers_count;
 	struct account *account;
 	struct password_check *check; /* the check of the password, under way */
 	struct Gsasl_session *gsasl;  /* SCRAM's */
-	char *first;                  /* SCRAM: the client's first message */
+	char *first, *challenge;      /* SCRAM: the client's first message, and our answer */
 	bool proven;                  /* SCRAM: the client waits for our proof */
 	struct timer late;            /* delays the answer to a failure */
 };
@@ -39,6 +43,8 @@ void auth_malformed(struct session *session);
 void auth_unsure(struct session *session, const char *text);
 /* A proof was wrong, or no proof can be right. */
 void auth_failed(struct session *session);
+/* The proof was right. Whether the user may log in; false after auth_failed(). */
+bool auth_admitted(struct session *session);
 void auth_succeeded(struct session *session);
 
 /* auth_scram.c */

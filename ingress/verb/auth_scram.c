@@ -71,10 +71,17 @@ set_key(Gsasl_session *gsasl, Gsasl_property property, const uint8_t *key, size_
 	gsasl_property_set(gsasl, property, text);
 }
 
+static void
+set_keys(struct auth *auth, size_t i)
+{
+	set_key(auth->gsasl, GSASL_SCRAM_STOREDKEY, auth->verifiers[i].stored_key, 32);
+	set_key(auth->gsasl, GSASL_SCRAM_SERVERKEY, auth->verifiers[i].server_key, 32);
+}
+
 static bool
 start_gsasl(struct auth *auth)
 {
-	const struct scram_verifier *verifier = &auth->verifier;
+	const struct scram_verifier *verifier = auth->verifiers;
 	char iterations[16];
 
 	if (gsasl_server_start(library(), "SCRAM-SHA-256", &auth->gsasl) != GSASL_OK)
@@ -82,9 +89,21 @@ start_gsasl(struct auth *auth)
 	snprintf(iterations, sizeof iterations, "%u", verifier->iterations);
 	gsasl_property_set(auth->gsasl, GSASL_SCRAM_ITER, iterations);
 	set_key(auth->gsasl, GSASL_SCRAM_SALT, verifier->salt, verifier->salt_length);
-	set_key(auth->gsasl, GSASL_SCRAM_STOREDKEY, verifier->stored_key, 32);
-	set_key(auth->gsasl, GSASL_SCRAM_SERVERKEY, verifier->server_key, 32);
+	set_keys(auth, 0);
 	return true;
+}
+
+/* Of several passwords that work, libgsasl knows one only: the one that the proof is of. */
+static void
+choose_keys(struct auth *auth, const char *final)
+{
+	const int which = auth->verifiers_count > 1
+		? scram_proof_of(auth->verifiers, auth->verifiers_count, auth->first,
+			  auth->challenge, final)
+		: 0;
+
+	if (which > 0)
+		set_keys(auth, (size_t)which);
 }
 
 /* Sends the next message of libgsasl. */
@@ -111,10 +130,12 @@ scram_challenge(struct session *session)
 		? gsasl_step(auth->gsasl, auth->first, strlen(auth->first), &out, &size)
 		: GSASL_UNKNOWN_MECHANISM;
 
-	if (result == GSASL_NEEDS_MORE)
+	if (result == GSASL_NEEDS_MORE) {
+		auth->challenge = xstrndup(out, size);
 		ask(session, out, size);
-	else
+	} else {
 		auth_malformed(session);
+	}
 	gsasl_free(out);
 }
 
@@ -124,11 +145,17 @@ final_message(struct session *session, const char *text, size_t length)
 	struct auth *auth = session->auth;
 	char *out = NULL;
 	size_t size = 0;
-	int result = gsasl_step(auth->gsasl, text, length, &out, &size);
+	char *final = xstrndup(text, length);
+	int result;
 
-	if (result == GSASL_OK && auth->exists && auth->enabled) {
-		auth->proven = true;
-		ask(session, out, size);
+	choose_keys(auth, final);
+	free(final);
+	result = gsasl_step(auth->gsasl, text, length, &out, &size);
+	if (result == GSASL_OK) {
+		if (auth_admitted(session)) {
+			auth->proven = true;
+			ask(session, out, size);
+		}
 	} else if (result == GSASL_MECHANISM_PARSE_ERROR) {
 		auth_malformed(session);
 	} else {
@@ -160,7 +187,6 @@ scram_end(struct auth *auth)
 		gsasl_finish(auth->gsasl);
 	auth->gsasl = NULL;
 	free(auth->first);
-	auth->first = NULL;
-	account_unref(auth->account);
-	auth->account = NULL;
+	free(auth->challenge);
+	auth->first = auth->challenge = NULL;
 }

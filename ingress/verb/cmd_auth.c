@@ -12,6 +12,7 @@
 #include "ingress/verb/auth.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -54,6 +55,8 @@ auth_free(struct session *session)
 		passwords_take_back(session->worker->ingress->passwords, auth->check);
 	timer_cancel(&auth->late);
 	scram_end(auth);
+	account_unref(auth->account);
+	credential_unref(auth->credential);
 	explicit_bzero(auth, sizeof *auth);
 	free(auth);
 	session->auth = NULL;
@@ -78,31 +81,77 @@ auth_malformed(struct session *session)
 	refuse(session, REFUSE_SYNTAX, "501 5.5.2 Not what this mechanism says");
 }
 
+/* Why a failure failed, and what the client hears. Who has proved nothing is not told whether the
+ * user exists. */
+static const char *
+cause(const struct session *session, const char **text)
+{
+	const struct auth *auth = session->auth;
+	const struct credential *credential = auth->credential;
+
+	*text = "Wrong username or password";
+	if (!credential)
+		return "unknown user";
+	if (!auth->right)
+		return credential_works(credential) ? "wrong password"
+			: credential->enabled       ? "suspended user"
+						    : "disabled user";
+	if (!credential->enabled) {
+		*text = "This username is disabled";
+		return "disabled user";
+	}
+	if (credential->suspended) {
+		*text = "This username is suspended";
+		return "suspended user";
+	}
+	*text = "This username may not be used from your address";
+	return "address not allowed";
+}
+
 static void
 failed(void *arg)
 {
 	struct session *session = arg;
-	const struct auth *auth = session->auth;
-	const char *reason = !auth->exists ? "unknown user"
-		: !auth->enabled           ? "disabled user"
-					   : "wrong password";
+	const char *text, *reason = cause(session, &text);
+	char reply_text[REPLY_MAX];
 
-	if (account_store_sure(session->worker->accounts))
-		refuse_login(session, reason, "535 5.7.8 Wrong username or password");
-	else /* the password may have been changed */
-		auth_unsure(session, UNSURE);
+	if (!account_store_sure(session->worker->accounts)) {
+		auth_unsure(session, UNSURE); /* the password may have been changed */
+		return;
+	}
+	snprintf(reply_text, sizeof reply_text, "535 5.7.8 %s%s%s", text,
+		session->auth->right ? ", see " : "",
+		session->auth->right ? session->worker->ingress->config->ingress.help_url : "");
+	refuse_login(session, reason, reply_text);
 }
 
 void
 auth_failed(struct session *session)
 {
 	const unsigned late_ms = limits_auth_failed(session->worker->limits, &session->client);
+	const struct auth *auth = session->auth;
 
+	if (auth->account)
+		uses_note(session->worker->uses, auth->account->id, USE_FAILED, auth->username,
+			session->client_text);
 	session->auth->heard = false;
 	if (late_ms == 0)
 		failed(session);
 	else
 		timer_set(&session->auth->late, late_ms);
+}
+
+bool
+auth_admitted(struct session *session)
+{
+	struct auth *auth = session->auth;
+
+	auth->right = auth->credential != NULL;
+	if (auth->right && credential_works(auth->credential) &&
+		credential_admits(auth->credential, &session->client))
+		return true;
+	auth_failed(session);
+	return false;
 }
 
 void
@@ -115,37 +164,54 @@ auth_succeeded(struct session *session)
 	limits_auth_succeeded(session->worker->limits, &session->client, auth->username);
 	account_unref(session->account);
 	session->account = account_ref(auth->account);
-	uses_note(session->worker->uses, session->account->id, USE_LOGIN, session->client_text);
+	uses_note(
+		session->worker->uses, session->account->id, USE_LOGIN, session->client_text, NULL);
+	uses_note(session->worker->uses, session->account->id, USE_LOGGED_IN, auth->username,
+		session->client_text);
 	session->known = KNOWN_YES;
 	session_known(session);
 	free(session->credential);
 	session->credential = xstrdup(auth->username);
+	session_set_grant(session, auth->credential);
 	auth_free(session);
 	reply(session, "235 2.7.0 Authentication successful");
 }
 
 /* ---- looking the user up ---- */
 
-static void
-password_checked(struct session *session, bool right)
+static const char *
+verifier_text(const struct auth *auth, size_t i)
 {
-	struct auth *auth = session->auth;
-
-	if (right && auth->exists && auth->enabled) {
-		password_cache_add(session->worker->cache, auth->verifier_text, auth->password);
-		auth_succeeded(session);
-	} else {
-		auth_failed(session);
-	}
+	return auth->credential->verifiers[auth->numbers[i]];
 }
 
 static void
-on_password(void *arg, bool right)
+on_password(void *arg, int which)
 {
 	struct session *session = session_find(arg);
+	struct auth *auth = session->auth;
 
-	session->auth->check = NULL;
-	password_checked(session, right);
+	auth->check = NULL;
+	if (which < 0 || !auth->credential) {
+		auth_failed(session);
+	} else if (auth_admitted(session)) {
+		password_cache_add(
+			session->worker->cache, verifier_text(auth, (size_t)which), auth->password);
+		auth_succeeded(session);
+	}
+}
+
+/* Whether one of the passwords that work now was right within the last minute. */
+static bool
+was_right(struct session *session)
+{
+	const struct auth *auth = session->auth;
+
+	for (size_t i = 0; auth->credential && i < auth->verifiers_count; i++)
+		if (password_cache_has(
+			    session->worker->cache, verifier_text(auth, i), auth->password))
+			return true;
+	return false;
 }
 
 static void
@@ -155,19 +221,36 @@ check_password(struct session *session)
 	struct auth *auth = session->auth;
 	char address[NET_TEXT_MAX];
 
-	if (auth->exists && auth->enabled &&
-		password_cache_has(worker->cache, auth->verifier_text, auth->password)) {
-		auth_succeeded(session);
+	if (was_right(session)) {
+		if (auth_admitted(session))
+			auth_succeeded(session);
 		return;
 	}
 	if (account_network_text(session->client_text, address) < 0)
 		memcpy(address, session->client_text, sizeof session->client_text);
-	auth->check = passwords_check(worker->ingress->passwords, address, &auth->verifier,
-		auth->password, on_password, session_arg(session));
+	auth->check = passwords_check(worker->ingress->passwords, address, auth->verifiers,
+		auth->verifiers_count, auth->password, on_password, session_arg(session));
+}
+
+/* Takes the verifiers that hold now. False: the current one cannot be read. */
+static bool
+take_verifiers(struct auth *auth, const struct credential *credential)
+{
+	const uint64_t now = clock_us();
+
+	for (unsigned i = 0; i < credential->verifiers_count; i++) {
+		struct scram_verifier *verifier = &auth->verifiers[auth->verifiers_count];
+
+		if (!credential_holds(credential, i, now) ||
+			scram_parse(credential->verifiers[i], verifier) < 0)
+			continue;
+		auth->numbers[auth->verifiers_count++] = i;
+	}
+	return auth->verifiers_count > 0 && auth->numbers[0] == 0;
 }
 
 static void
-on_user(void *arg, int err, struct account *account, const char *verifier, bool enabled)
+on_user(void *arg, int err, struct account *account, struct credential *credential)
 {
 	struct session *session = session_find(arg);
 	struct auth *auth = session ? session->auth : NULL;
@@ -180,15 +263,13 @@ on_user(void *arg, int err, struct account *account, const char *verifier, bool 
 		auth_unsure(session, UNSURE);
 		return;
 	}
-	auth->exists = err == 0 && strlen(verifier) < sizeof auth->verifier_text &&
-		scram_parse(verifier, &auth->verifier) == 0;
-	auth->enabled = auth->exists && enabled;
-	if (auth->exists) {
-		memcpy(auth->verifier_text, verifier, strlen(verifier) + 1);
+	if (err == 0 && take_verifiers(auth, credential)) {
+		auth->credential = credential_ref(credential);
 		auth->account = account_ref(account);
 	} else {
 		owner_secret(secret);
-		scram_dummy(secret, auth->username, &auth->verifier);
+		scram_dummy(secret, auth->username, auth->verifiers);
+		auth->verifiers_count = 1;
 	}
 	if (auth->scram)
 		scram_challenge(session);

@@ -65,7 +65,7 @@ cmd_data(struct session *session, const struct command *command)
 	else if (command->args_length > 0)
 		refuse(session, REFUSE_SYNTAX, "501 5.5.4 DATA takes no parameter");
 	else
-		limits_take(session->worker->limits, mail->account,
+		limits_take(session->worker->limits, mail->account, &mail->user,
 			(unsigned)mail->envelope.n_recipients, on_taken, session_arg(session));
 }
 

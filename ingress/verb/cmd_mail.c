@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "ingress/message/authorize.h"
 #include "shared/mail/address.h"
@@ -35,6 +36,19 @@ old_mode(struct session *session)
 			"550 5.7.1 Your account sends from its addresses now, without a login, "
 			"see %s",
 			url);
+}
+
+/* What the username may do holds for the whole transaction. */
+static void
+take_grant(struct transaction *mail, const char *username, const struct credential *grant)
+{
+	mail->sandbox = grant->sandbox;
+	if (grant->messages_hour || grant->messages_day)
+		mail->user = (struct limits_user){
+			.name = transaction_text(mail, username, strlen(username)),
+			.messages_hour = grant->messages_hour,
+			.messages_day = grant->messages_day,
+		};
 }
 
 /* The account is known, or the client surely has none. */
@@ -71,6 +85,8 @@ mail_identified(struct session *session)
 	else {
 		session_known(session);
 		mail->account = account_ref(session->account);
+		if (session->grant)
+			take_grant(mail, session->credential, session->grant);
 		mail->open = true;
 		reply(session, "250 2.1.0 Ok");
 	}

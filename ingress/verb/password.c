@@ -34,10 +34,11 @@ struct password_check {
 	TAILQ_ENTRY(password_check) next;
 	struct line *line; /* NULL: no longer in one */
 	struct loop *asker;
-	struct scram_verifier verifier;
+	struct scram_verifier verifiers[PASSWORDS_MAX];
+	size_t verifiers_count;
 	password_cb cb; /* NULL: taken back */
 	void *arg;
-	bool right;
+	int which;
 	char password[];
 };
 
@@ -124,7 +125,7 @@ on_answer(struct task *task)
 	struct password_check *check = (struct password_check *)task;
 
 	if (check->cb)
-		check->cb(check->arg, check->right);
+		check->cb(check->arg, check->which);
 	check_free(check);
 }
 
@@ -151,7 +152,7 @@ on_turn(struct task *task)
 	pthread_mutex_unlock(&passwords->lock);
 	if (!check)
 		return;
-	check->right = scram_check(&check->verifier, check->password);
+	check->which = scram_check_any(check->verifiers, check->verifiers_count, check->password);
 	check->task.run = on_answer;
 	loop_post(check->asker, &check->task);
 	loop_post(passwords->loop, &passwords->turn);
@@ -175,14 +176,16 @@ line_of(struct passwords *passwords, const char *address)
 
 struct password_check *
 passwords_check(struct passwords *passwords, const char *address,
-	const struct scram_verifier *verifier, const char *password, password_cb cb, void *arg)
+	const struct scram_verifier *verifiers, size_t count, const char *password, password_cb cb,
+	void *arg)
 {
 	const size_t size = strlen(password) + 1;
 	struct password_check *check = xcalloc(1, sizeof *check + size);
 	bool turning;
 
 	check->asker = loop_current();
-	check->verifier = *verifier;
+	memcpy(check->verifiers, verifiers, count * sizeof *verifiers);
+	check->verifiers_count = count;
 	check->cb = cb;
 	check->arg = arg;
 	memcpy(check->password, password, size);

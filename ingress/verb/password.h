@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "shared/account/credential.h"
 #include "shared/account/scram.h"
 
 struct passwords;
@@ -14,11 +15,14 @@ struct passwords *passwords_new(void);
 void passwords_free(struct passwords **passwords);
 
 /* Addresses take turns; an IPv6 /64 is one address. The callback is called later, on the calling
- * loop, and ends the check. */
-typedef void (*password_cb)(void *arg, bool right);
+ * loop, and ends the check: `which` of the verifiers (scram_check_any()), PASSWORDS_MAX at most,
+ * has the password; -1: none. */
+#define PASSWORDS_MAX (1 + CREDENTIAL_FORMER_MAX)
+typedef void (*password_cb)(void *arg, int which);
 struct password_check;
 struct password_check *passwords_check(struct passwords *passwords, const char *address,
-	const struct scram_verifier *verifier, const char *password, password_cb cb, void *arg);
+	const struct scram_verifier *verifiers, size_t count, const char *password, password_cb cb,
+	void *arg);
 /* Ends the check without its callback. To be called on the loop that asked. */
 void passwords_take_back(struct passwords *passwords, struct password_check *check);
 

@@ -10,9 +10,11 @@
  *                    "domains":["d.example",...], "limits":{"messages_hour","messages_day",
  *                    "recipients_hour","recipients_day"} (0: none; absent: default),
  *                    "off":"credentials|ip" (this way no longer counts; absent: both count)}
- *   user:<name>     {"account","enabled":true,"verifier":"<SCRAM, see scram.h>"}
- *   ip:<network>    {"account","active":true}   IPv4 address, IPv6 /64 as "2001:db8:0:1::/64",
- *                    or an operator's network; networks are listed in the set "ip:networks"
+ *   user:<name>     {"account","enabled":true,"verifier":"<SCRAM, see scram.h>"} and, unless
+ * absent, "former":[{"verifier","until_us"}] (passwords that still work), "suspended":"<reason>",
+ * "sandbox":true, "networks":["192.0.2.0/24"], "limits":{"messages_hour","messages_day"}
+ * (credential.h) ip:<network>    {"account","active":true}   IPv4 address, IPv6 /64 as
+ * "2001:db8:0:1::/64", or an operator's network; networks are listed in the set "ip:networks"
  *   domain:<name>   {"account"}   whose verified domain this is (address_domain_canonical)
  *   config:applied  "<time of the newest write> <owner>" (owner.h; without one before the first
  *                   account): exists once everything is written
@@ -26,6 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/account/credential.h"
 #include "shared/base/net.h"
 
 struct account_store;
@@ -86,7 +89,7 @@ void account_store_free(struct account_store **store);
  * lower case. account_store_free() ends pending look-ups with -EAGAIN.
  */
 typedef void (*account_user_cb)(
-	void *arg, int err, struct account *account, const char *verifier, bool enabled);
+	void *arg, int err, struct account *account, struct credential *credential);
 void
 account_by_user(struct account_store *store, const char *username, account_user_cb cb, void *arg);
 typedef void (*account_cb)(void *arg, int err, struct account *account);

@@ -21,8 +21,7 @@ struct lookup {
 	account_user_cb user_cb; /* either user_cb or cb is set */
 	account_cb cb;
 	void *arg;
-	char *verifier;
-	bool on;
+	struct credential *credential;
 	bool doubt; /* the address itself may have a grant, but Redis does not answer */
 	struct net_address address;
 };
@@ -33,14 +32,11 @@ lookup_end(struct lookup *lookup, int err, struct account *account)
 	if (account)
 		account_ref(account); /* the callback may make the store drop the account */
 	if (lookup->user_cb)
-		lookup->user_cb(lookup->arg, err, account, err ? NULL : lookup->verifier,
-			err ? false : lookup->on);
+		lookup->user_cb(lookup->arg, err, account, err ? NULL : lookup->credential);
 	else
 		lookup->cb(lookup->arg, err, account);
 	account_unref(account);
-	if (lookup->verifier)
-		explicit_bzero(lookup->verifier, strlen(lookup->verifier));
-	free(lookup->verifier);
+	credential_unref(lookup->credential);
 	free(lookup);
 }
 
@@ -63,8 +59,7 @@ on_grant(void *arg, int err, struct cached *entry)
 		lookup_end(lookup, err, NULL);
 		return;
 	}
-	lookup->on = entry->on;
-	lookup->verifier = entry->verifier ? xstrdup(entry->verifier) : NULL;
+	lookup->credential = entry->credential ? credential_ref(entry->credential) : NULL;
 	snprintf(key, sizeof key, "account:{%s}", entry->account_id);
 	entry_need(lookup->store, key, on_account, lookup);
 }
@@ -99,7 +94,7 @@ account_by_user(struct account_store *store, const char *username, account_user_
 	struct lookup *lookup;
 
 	if (!key_make("user:", username, key)) {
-		cb(arg, -ENOENT, NULL, NULL, false);
+		cb(arg, -ENOENT, NULL, NULL);
 		return;
 	}
 	lookup = lookup_new(store, NULL, arg);

@@ -30,8 +30,9 @@ struct cached {
 	char marker[MARKER_SIZE]; /* Redis's marker when the entry was fetched */
 	/* what it says, by kind of key */
 	struct account *account;
-	char *account_id, *verifier;
-	bool on;
+	char *account_id;
+	struct credential *credential; /* a user's */
+	bool on;                       /* an address's */
 	char **networks;
 	size_t networks_count;
 };

@@ -104,8 +104,9 @@ entry_clear(struct cached *entry)
 	account_unref(entry->account);
 	entry->account = NULL;
 	free(entry->account_id);
-	free(entry->verifier);
-	entry->account_id = entry->verifier = NULL;
+	entry->account_id = NULL;
+	credential_unref(entry->credential);
+	entry->credential = NULL;
 	for (size_t i = 0; i < entry->networks_count; i++)
 		free(entry->networks[i]);
 	free(entry->networks);
@@ -178,16 +179,15 @@ take_grant(struct cached *entry, const char *text, size_t length)
 {
 	json_t *object = json_loadb(text, length, 0, NULL);
 	const char *account = json_text(object, "account");
-	const char *verifier = json_text(object, "verifier");
+	const bool is_user = strncmp(entry->key, "user:", 5) == 0;
 
 	if (account) {
 		entry->account_id = xstrdup(account);
-		entry->verifier = verifier ? xstrdup(verifier) : NULL;
-		entry->on = json_is_true(json_object_get(object, "enabled")) ||
-			json_is_true(json_object_get(object, "active"));
+		entry->credential = is_user ? credential_from_json(object) : NULL;
+		entry->on = json_is_true(json_object_get(object, "active"));
 	}
 	json_decref(object);
-	return account != NULL;
+	return account && (!is_user || entry->credential);
 }
 
 /* The text as account_memory.h stores it; NULL when the answer is no document. */

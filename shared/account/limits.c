@@ -15,8 +15,6 @@
  */
 #include "shared/account/limits.h"
 
-#include "shared/account/limits.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,6 +26,8 @@
 #define BLOCK_MAX 64
 #define BLOCK_SHARE 20 /* a block is at most this part of a limit */
 #define BUSY_MS 1000   /* blocks that follow faster than this grow */
+#define KEY_SIZE 600
+#define VALUES 14      /* of "take" */
 #define DENIAL_MS 1000 /* a refusal counts on this loop for so long before Redis is asked again */
 
 struct redis_script limits_script = { .text =
@@ -35,18 +35,22 @@ struct redis_script limits_script = { .text =
 };
 
 static const char *const limit_names[] = { "", "messages per hour", "messages per day",
-	"recipients per hour", "recipients per day", "messages in flight", "messages waiting" };
+	"recipients per hour", "recipients per day", "messages in flight", "messages waiting",
+	"messages per hour for this username", "messages per day for this username" };
 #define IN_FLIGHT 5
 #define LIMITS_KNOWN (sizeof limit_names / sizeof *limit_names)
 
 static const struct dimension {
 	uint64_t period_us;
 	bool recipients;
-} dimensions[] = {
-	{ 3600000000, false },
-	{ 86400000000, false },
-	{ 3600000000, true },
-	{ 86400000000, true },
+	unsigned name; /* in limit_names */
+} dimensions[DIMENSIONS] = {
+	{ 3600000000, false, 1 },
+	{ 86400000000, false, 2 },
+	{ 3600000000, true, 3 },
+	{ 86400000000, true, 4 },
+	{ 3600000000, false, 7 },
+	{ 86400000000, false, 8 },
 };
 
 static bool ask_more(struct bucket *bucket);
@@ -88,12 +92,19 @@ share(const struct bucket *bucket, int i)
 	return part ? part : 1;
 }
 
+/* All buckets of an account share what is left of its limits. */
+static uint64_t *
+tat_of(struct bucket *bucket, int i)
+{
+	return &(bucket->parent && i < ACCOUNT_DIMENSIONS ? bucket->parent : bucket)->tat_us[i];
+}
+
 /* The GCRA of limits.lua, by this machine's clock. */
 static bool
-local_room(const struct bucket *bucket, int i, uint64_t need, uint64_t now_us, unsigned *wait_s)
+local_room(struct bucket *bucket, int i, uint64_t need, uint64_t now_us, unsigned *wait_s)
 {
 	const uint64_t period = dimensions[i].period_us, part = share(bucket, i);
-	const uint64_t tat = bucket->tat_us[i] > now_us ? bucket->tat_us[i] : now_us;
+	const uint64_t tat = *tat_of(bucket, i) > now_us ? *tat_of(bucket, i) : now_us;
 	const uint64_t cost = (need < part ? need : part) * period / part;
 
 	if (tat + cost <= now_us + period)
@@ -105,9 +116,9 @@ local_room(const struct bucket *bucket, int i, uint64_t need, uint64_t now_us, u
 static void
 local_charge(struct bucket *bucket, int i, uint64_t n, uint64_t now_us)
 {
-	if (bucket->tat_us[i] < now_us)
-		bucket->tat_us[i] = now_us;
-	bucket->tat_us[i] += n * dimensions[i].period_us / share(bucket, i);
+	if (*tat_of(bucket, i) < now_us)
+		*tat_of(bucket, i) = now_us;
+	*tat_of(bucket, i) += n * dimensions[i].period_us / share(bucket, i);
 }
 
 static void
@@ -120,7 +131,7 @@ local_take(struct bucket *bucket, unsigned recipients, limits_cb cb, void *arg)
 		const uint64_t need = dimensions[i].recipients ? recipients : 1;
 
 		if (bucket->limit[i] && !local_room(bucket, i, need, now_us, &wait_s)) {
-			cb(arg, wait_s, limit_names[i + 1]);
+			cb(arg, wait_s, limit_names[dimensions[i].name]);
 			return;
 		}
 	}
@@ -318,25 +329,28 @@ void
 limits_ask(struct bucket *bucket, int64_t need_to, int64_t want, int64_t want_to)
 {
 	const struct limits_options *options = &bucket->limits->options;
-	char keys[2][320], numbers[12][24];
-	const char *argv[15] = { keys[0], keys[1], "take" };
-	const int64_t values[12] = { need_to, want, want_to, bucket->spent, bucket->spent_to,
+	const int keys_count = bucket->parent ? 3 : 2;
+	char keys[3][KEY_SIZE], numbers[VALUES][24];
+	const char *argv[4 + VALUES] = { keys[0], keys[1], keys[2] };
+	const int64_t values[VALUES] = { need_to, want, want_to, bucket->spent, bucket->spent_to,
 		(int64_t)bucket->limit[0], (int64_t)bucket->limit[1], (int64_t)bucket->limit[2],
 		(int64_t)bucket->limit[3], options->in_flight_max, options->waiting_max,
-		bucket->extra };
+		bucket->extra, (int64_t)bucket->limit[4], (int64_t)bucket->limit[5] };
 
 	snprintf(keys[0], sizeof keys[0], "rate:{%s}:gcra", bucket->account);
 	snprintf(keys[1], sizeof keys[1], "rate:{%s}:flight", bucket->account);
-	for (int i = 0; i < 12; i++) {
+	snprintf(keys[2], sizeof keys[2], "rate:{%s}:user:%s", bucket->account, bucket->user);
+	argv[keys_count] = "take";
+	for (int i = 0; i < VALUES; i++) {
 		snprintf(numbers[i], sizeof numbers[i], "%lld", (long long)values[i]);
-		argv[3 + i] = numbers[i];
+		argv[keys_count + 1 + i] = numbers[i];
 	}
 	bucket->ask = xmalloc(sizeof *bucket->ask);
 	*bucket->ask = (struct ask){ bucket, bucket->spent, bucket->spent_to, bucket->extra,
 		bucket->waiters ? bucket->waiters->recipients : 1 };
 	bucket->spent = bucket->spent_to = bucket->extra = 0;
 	redis_run(bucket->limits->redis, &limits_script, LIMITS_TIMEOUT_MS, on_granted, bucket->ask,
-		2, 15, argv);
+		keys_count, keys_count + 1 + VALUES, argv);
 }
 
 /* Asks for the next block, unless a request is under way. */
@@ -383,28 +397,30 @@ wait_add(struct bucket *bucket, unsigned recipients, limits_cb cb, void *arg)
 
 static void
 set_limits(struct bucket *bucket, const struct account_limits *own,
-	const struct account_limits *defaults)
+	const struct account_limits *defaults, const struct limits_user *user)
 {
-	const uint64_t pairs[DIMENSIONS][2] = {
+	const uint64_t pairs[ACCOUNT_DIMENSIONS][2] = {
 		{ own->messages_hour, defaults->messages_hour },
 		{ own->messages_day, defaults->messages_day },
 		{ own->recipients_hour, defaults->recipients_hour },
 		{ own->recipients_day, defaults->recipients_day },
 	};
 
-	for (int i = 0; i < DIMENSIONS; i++)
+	for (int i = 0; i < ACCOUNT_DIMENSIONS; i++)
 		bucket->limit[i] = pairs[i][pairs[i][0] == LIMIT_DEFAULT];
+	bucket->limit[4] = bucket->parent ? user->messages_hour : 0;
+	bucket->limit[5] = bucket->parent ? user->messages_day : 0;
 }
 
 void
-limits_take(struct limits *limits, const struct account *account, unsigned recipients, limits_cb cb,
-	void *arg)
+limits_take(struct limits *limits, const struct account *account, const struct limits_user *user,
+	unsigned recipients, limits_cb cb, void *arg)
 {
-	struct bucket *bucket = limits_bucket(limits, account->id);
+	struct bucket *bucket = limits_bucket(limits, account->id, user->name);
 	const uint64_t now = clock_mono_ms();
 
 	bucket->used_ms = now;
-	set_limits(bucket, &account->limits, &limits->options.defaults);
+	set_limits(bucket, &account->limits, &limits->options.defaults, user);
 	bucket->per_message = (bucket->per_message * 15 + recipients * 16) / 16;
 	if (!bucket->waiters && spend(bucket, recipients)) {
 		if (runs_low(bucket) && now >= bucket->denied_until_ms && redis_up(limits->redis))
@@ -421,9 +437,10 @@ limits_take(struct limits *limits, const struct account *account, unsigned recip
 }
 
 void
-limits_give_back(struct limits *limits, const struct account *account, unsigned recipients)
+limits_give_back(struct limits *limits, const struct account *account,
+	const struct limits_user *user, unsigned recipients)
 {
-	struct bucket *bucket = limits_bucket(limits, account->id);
+	struct bucket *bucket = limits_bucket(limits, account->id, user->name);
 
 	bucket->granted++;
 	weigh(bucket, recipients, -1);

@@ -31,15 +31,23 @@ void limits_free(struct limits **limits);
 /* New limits from the next message on: `defaults` and the two maxima. On the limits' loop. */
 void limits_change(struct limits *limits, const struct limits_options *options);
 
+/* A username with limits of its own, beside the account's. `name` NULL: it has none. */
+struct limits_user {
+	const char *name;
+	uint64_t messages_hour, messages_day; /* 0: no limit */
+};
+
 /*
- * Asks whether the account may send one more message to `recipients`. The callback (maybe at once)
- * gets 0, or the seconds to wait and a static text that names the limit ("messages per hour").
+ * Asks whether the account, by that user, may send one more message to `recipients`. The callback
+ * (maybe at once) gets 0, or the seconds to wait and a static text that names the limit ("messages
+ * per hour").
  */
 typedef void (*limits_cb)(void *arg, unsigned wait_s, const char *which);
-void limits_take(struct limits *limits, const struct account *account, unsigned recipients,
-	limits_cb cb, void *arg);
+void limits_take(struct limits *limits, const struct account *account,
+	const struct limits_user *user, unsigned recipients, limits_cb cb, void *arg);
 /* Gives back a message that was taken and then not accepted. */
-void limits_give_back(struct limits *limits, const struct account *account, unsigned recipients);
+void limits_give_back(struct limits *limits, const struct account *account,
+	const struct limits_user *user, unsigned recipients);
 
 /* For the sender: messages of the weight `n` had their first attempt or were held; how many rows of
  * the account wait now. Sent in batches. */

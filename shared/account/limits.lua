@@ -41,10 +41,11 @@ local function flight_waiting(key)
 	return waiting
 end
 
--- take: KEYS gcra, flight; ARGV needed recipients, wanted messages, wanted recipients, spent
+-- take: KEYS gcra, flight, and for a user with limits of its own the user's gcra; ARGV needed
+-- recipients, wanted messages, wanted recipients, spent
 -- messages, spent recipients (negative: given back), limits (messages per hour, per day,
 -- recipients per hour, per day; 0 = none), most in flight, most waiting, weight in flight beyond one
--- a message.
+-- a message, the user's limits (messages per hour, per day).
 -- Returns {granted messages, granted recipients, seconds to wait, which limit}.
 local function take()
 	local gcra, flight = KEYS[1], KEYS[2]
@@ -55,23 +56,27 @@ local function take()
 		{ 'mh', HOUR, a[6], 1, spent }, { 'md', DAY, a[7], 1, spent },
 		{ 'rh', HOUR, a[8], need, spent_to }, { 'rd', DAY, a[9], need, spent_to },
 	}
+	if KEYS[3] then
+		dims[5] = { 'mh', HOUR, a[13], 1, spent, key = KEYS[3], which = 7 }
+		dims[6] = { 'md', DAY, a[14], 1, spent, key = KEYS[3], which = 8 }
+	end
 	local counted = flight_read(flight)
 	flight_add(flight, counted, spent + a[12])
 	local flying = counted.n + counted.old
 
 	local wait, which = 0, 0
-	local room = { want, want, want_to, want_to }
+	local room = { want, want, want_to, want_to, want, want }
 	for i, d in ipairs(dims) do
 		local period, limit = d[2] * 1000000, d[3]
 		if limit > 0 then
 			local unit = period / limit
-			local tat = tonumber(redis.call('HGET', gcra, d[1]) or 0)
+			local tat = tonumber(redis.call('HGET', d.key or gcra, d[1]) or 0)
 			tat = math.max(math.max(tat, now) + d[5] * unit, now)
 			local free = (now + period - tat) / unit + 0.000001
 			-- More recipients than the limit may go when all of it is free.
 			local short = math.min(d[4], limit) - free
 			if short > 0 and short * unit / 1000000 > wait then
-				wait, which = math.ceil(short * unit / 1000000), i
+				wait, which = math.ceil(short * unit / 1000000), d.which or i
 			end
 			room[i] = math.min(room[i], math.floor(free))
 			d[6], d[7] = tat, unit
@@ -82,17 +87,18 @@ local function take()
 
 	local granted, granted_to = 0, 0
 	if want > 0 and wait == 0 then
-		granted = math.min(room[1], room[2], a[10] - flying)
+		granted = math.min(room[1], room[2], room[5], room[6], a[10] - flying)
 		granted_to = math.max(need, math.min(room[3], room[4]))
 		flight_add(flight, counted, granted)
 	end
 	for i, d in ipairs(dims) do
 		if d[6] then
-			local n = i <= 2 and granted or granted_to
-			redis.call('HSET', gcra, d[1], string.format('%.3f', d[6] + n * d[7]))
+			local n = (i <= 2 or i >= 5) and granted or granted_to
+			redis.call('HSET', d.key or gcra, d[1], string.format('%.3f', d[6] + n * d[7]))
 		end
 	end
 	redis.call('EXPIRE', gcra, DAY)
+	if KEYS[3] then redis.call('EXPIRE', KEYS[3], DAY) end
 	if want == 0 then wait, which = 0, 0 end
 	return { granted, granted_to, wait, which }
 end

@@ -27,24 +27,55 @@ struct count {
 	struct limits *limits;
 };
 
-struct bucket *
-limits_bucket(struct limits *limits, const char *account)
+/* Usernames are the same in whatever case. */
+static char *
+key_of(const char *account, const char *user)
 {
-	struct bucket *bucket;
+	char *key = user ? xasprintf("%s\n%s", account, user) : xstrdup(account);
 
-	HASH_FIND_STR(limits->buckets, account, bucket);
-	if (bucket)
-		return bucket;
-	bucket = xcalloc(1, sizeof *bucket);
+	for (char *c = key + strlen(account); *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c + 32);
+	return key;
+}
+
+static struct bucket *
+bucket_new(struct limits *limits, const char *account, char *key)
+{
+	struct bucket *bucket = xcalloc(1, sizeof *bucket);
+	const size_t length = strlen(account);
+
+	bucket->key = key;
 	bucket->account = xstrdup(account);
+	bucket->user = key + length + (key[length] == '\n');
 	bucket->limits = limits;
 	bucket->last_waiter = &bucket->waiters;
 	bucket->block = 1;
 	bucket->per_message = 16;
 	bucket->waiting = -1;
-	HASH_ADD_KEYPTR(hh, limits->buckets, bucket->account, strlen(account), bucket);
+	HASH_ADD_KEYPTR(hh, limits->buckets, bucket->key, strlen(key), bucket);
 	if (!timer_is_set(&limits->tick))
 		timer_repeat(&limits->tick, TICK_MS);
+	return bucket;
+}
+
+struct bucket *
+limits_bucket(struct limits *limits, const char *account, const char *user)
+{
+	char *key = user ? key_of(account, user) : NULL;
+	const char *wanted = key ? key : account;
+	struct bucket *bucket;
+
+	HASH_FIND_STR(limits->buckets, wanted, bucket);
+	if (bucket) {
+		free(key);
+		return bucket;
+	}
+	bucket = bucket_new(limits, account, key ? key : xstrdup(account));
+	if (user) {
+		bucket->parent = limits_bucket(limits, account, NULL);
+		bucket->parent->children++;
+	}
 	return bucket;
 }
 
@@ -54,6 +85,9 @@ bucket_free(struct bucket *bucket)
 	HASH_DEL(bucket->limits->buckets, bucket);
 	if (bucket->ask)
 		bucket->ask->bucket = NULL;
+	if (bucket->parent)
+		bucket->parent->children--;
+	free(bucket->key);
 	free(bucket->account);
 	free(bucket);
 }
@@ -82,7 +116,7 @@ limits_attempted(struct limits *limits, const char *account, unsigned n)
 
 	if (!*account)
 		return; /* our own mail */
-	bucket = limits_bucket(limits, account);
+	bucket = limits_bucket(limits, account, NULL);
 	bucket->used_ms = clock_mono_ms();
 	bucket->attempted += n;
 	if (bucket->attempted >= ATTEMPTS_BATCH && redis_up(limits->redis))
@@ -96,7 +130,7 @@ limits_waiting(struct limits *limits, const char *account, int64_t rows)
 
 	if (!*account)
 		return;
-	bucket = limits_bucket(limits, account);
+	bucket = limits_bucket(limits, account, NULL);
 	bucket->used_ms = clock_mono_ms();
 	bucket->waiting = rows < 0 ? 0 : rows;
 }
@@ -115,9 +149,9 @@ bucket_report(struct bucket *bucket)
 static bool
 bucket_clean(const struct bucket *bucket)
 {
-	return !bucket->ask && !bucket->waiters && !bucket->granted && !bucket->granted_to &&
-		!bucket->spent && !bucket->spent_to && !bucket->extra && !bucket->attempted &&
-		bucket->waiting < 0;
+	return !bucket->children && !bucket->ask && !bucket->waiters && !bucket->granted &&
+		!bucket->granted_to && !bucket->spent && !bucket->spent_to && !bucket->extra &&
+		!bucket->attempted && bucket->waiting < 0;
 }
 
 static void
@@ -171,7 +205,7 @@ on_tick(void *arg)
 	struct bucket *bucket, *next;
 
 	HASH_ITER (hh, limits->buckets, bucket, next)
-		bucket_tick(bucket, now);
+		bucket_tick(bucket, now); /* may free it, and no other one */
 	count_nodes(limits, now);
 	if (!limits->buckets)
 		timer_cancel(&limits->tick);
@@ -238,6 +272,8 @@ limits_free(struct limits **limits_ref)
 		bucket_end(bucket);
 	if (limits->count)
 		limits->count->limits = NULL;
+	for (bucket = limits->buckets; bucket; bucket = bucket->hh.next)
+		bucket->parent = NULL;
 	HASH_ITER (hh, limits->buckets, bucket, next)
 		bucket_free(bucket);
 	auth_limits_free(&limits->auth);

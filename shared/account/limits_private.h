@@ -15,7 +15,8 @@
 #include "shared/redis/redis.h"
 
 #define LIMITS_TIMEOUT_MS 2000
-#define DIMENSIONS 4
+#define ACCOUNT_DIMENSIONS 4 /* the others are a user's */
+#define DIMENSIONS 6
 
 struct auth_limits;
 
@@ -46,9 +47,15 @@ struct ask {
 	unsigned recipients; /* of the first waiter */
 };
 
+/* Of an account, or of a user with limits of its own: such a user's bucket is granted what both
+ * the account's limits and the user's allow, in one call. */
 struct bucket {
-	UT_hash_handle hh; /* by account */
+	UT_hash_handle hh; /* by `key` */
+	char *key;         /* the account's id, and for a user its name behind a line feed */
 	char *account;
+	const char *user;      /* in `key`; "": all other users of the account */
+	struct bucket *parent; /* a user's: the account's */
+	unsigned children;
 	struct limits *limits;
 	uint64_t limit[DIMENSIONS];
 	int64_t granted, granted_to; /* tokens that Redis has granted: messages, recipients */
@@ -67,8 +74,8 @@ struct bucket {
 	int64_t waiting; /* rows; -1: not changed since the last report */
 };
 
-/* limits_bucket.c: the account's bucket, made when missing. */
-struct bucket *limits_bucket(struct limits *limits, const char *account);
+/* limits_bucket.c: the bucket of the account, or of its user (NULL: none), made when missing. */
+struct bucket *limits_bucket(struct limits *limits, const char *account, const char *user);
 
 /* limits.c: whether recipients are limited. */
 bool limits_count_recipients(const struct bucket *bucket);

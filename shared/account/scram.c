@@ -106,47 +106,127 @@ wipe(char *text)
 	free(text);
 }
 
-int
-scram_make(const char *password, char out[SCRAM_TEXT_MAX])
+/* Makes the keys of `v`, which has salt and iterations, and its text. */
+static int
+make(struct scram_verifier *v, const char *password, char out[SCRAM_TEXT_MAX])
 {
-	struct scram_verifier v = { .iterations = SCRAM_ITERATIONS, .salt_length = SALT_SIZE };
-	unsigned char salt[32], stored[64], server[64];
+	unsigned char salt[64], stored[64], server[64];
 	char *prepared = NULL;
 
 	if (gsasl_saslprep(password, 0, &prepared, NULL) != GSASL_OK || !*prepared) {
 		wipe(prepared);
 		return -EINVAL;
 	}
+	derive(v, prepared, v->stored_key, v->server_key);
+	wipe(prepared);
+	EVP_EncodeBlock(salt, v->salt, (int)v->salt_length);
+	EVP_EncodeBlock(stored, v->stored_key, KEY_SIZE);
+	EVP_EncodeBlock(server, v->server_key, KEY_SIZE);
+	snprintf(out, SCRAM_TEXT_MAX, PREFIX "%u:%s$%s:%s", v->iterations, (char *)salt,
+		(char *)stored, (char *)server);
+	explicit_bzero(v, sizeof *v);
+	return 0;
+}
+
+int
+scram_make(const char *password, char out[SCRAM_TEXT_MAX])
+{
+	struct scram_verifier v = { .iterations = SCRAM_ITERATIONS, .salt_length = SALT_SIZE };
+
 	if (RAND_bytes(v.salt, SALT_SIZE) != 1)
 		die("no random numbers", "OpenSSL");
-	derive(&v, prepared, v.stored_key, v.server_key);
-	wipe(prepared);
-	EVP_EncodeBlock(salt, v.salt, SALT_SIZE);
-	EVP_EncodeBlock(stored, v.stored_key, KEY_SIZE);
-	EVP_EncodeBlock(server, v.server_key, KEY_SIZE);
-	snprintf(out, SCRAM_TEXT_MAX, PREFIX "%u:%s$%s:%s", v.iterations, (char *)salt,
-		(char *)stored, (char *)server);
-	explicit_bzero(&v, sizeof v);
-	return 0;
+	return make(&v, password, out);
+}
+
+int
+scram_make_beside(const char *password, const char *other, char out[SCRAM_TEXT_MAX])
+{
+	struct scram_verifier v;
+
+	return scram_parse(other, &v) < 0 ? -EINVAL : make(&v, password, out);
+}
+
+static bool
+is_beside(const struct scram_verifier *a, const struct scram_verifier *b)
+{
+	return a->iterations == b->iterations && a->salt_length == b->salt_length &&
+		memcmp(a->salt, b->salt, a->salt_length) == 0;
 }
 
 bool
 scram_check(const struct scram_verifier *verifier, const char *password)
 {
+	return scram_check_any(verifier, 1, password) == 0;
+}
+
+int
+scram_check_any(const struct scram_verifier *verifiers, size_t count, const char *password)
+{
 	uint8_t stored[KEY_SIZE], server[KEY_SIZE];
 	char *prepared = NULL;
 	const bool good = gsasl_saslprep(password, GSASL_ALLOW_UNASSIGNED, &prepared, NULL) ==
 		GSASL_OK;
-	bool same;
+	int which = -1;
 
 	/* A password that scram_make() would refuse takes as long to check as any other. */
-	derive(verifier, good ? prepared : password, stored, server);
-	same = CRYPTO_memcmp(stored, verifier->stored_key, KEY_SIZE) == 0;
+	derive(verifiers, good ? prepared : password, stored, server);
+	for (size_t i = 0; i < count; i++)
+		if (is_beside(&verifiers[i], verifiers) &&
+			CRYPTO_memcmp(stored, verifiers[i].stored_key, KEY_SIZE) == 0)
+			which = (int)i;
 	explicit_bzero(stored, sizeof stored);
 	explicit_bzero(server, sizeof server);
 	if (good)
 		wipe(prepared);
-	return good && same;
+	return good ? which : -1;
+}
+
+/* The client's first message without its GS2 header; NULL: it has none. */
+static const char *
+bare(const char *client_first)
+{
+	const char *comma = strchr(client_first, ',');
+
+	comma = comma ? strchr(comma + 1, ',') : NULL;
+	return comma ? comma + 1 : NULL;
+}
+
+/* RFC 5802 3: ClientKey is the proof under ClientSignature, and StoredKey is its hash. */
+static bool
+proves(const struct scram_verifier *v, const char *message, const uint8_t proof[KEY_SIZE])
+{
+	uint8_t key[KEY_SIZE], stored[KEY_SIZE];
+	bool same;
+
+	hmac(v->stored_key, KEY_SIZE, message, strlen(message), key);
+	for (size_t i = 0; i < KEY_SIZE; i++)
+		key[i] ^= proof[i];
+	SHA256(key, KEY_SIZE, stored);
+	same = CRYPTO_memcmp(stored, v->stored_key, KEY_SIZE) == 0;
+	explicit_bzero(key, sizeof key);
+	return same;
+}
+
+int
+scram_proof_of(const struct scram_verifier *verifiers, size_t count, const char *client_first,
+	const char *server_first, const char *client_final)
+{
+	const char *first = bare(client_first), *end = NULL;
+	uint8_t proof[KEY_SIZE];
+	char *message;
+	int which = -1;
+
+	for (const char *at = client_final; (at = strstr(at, ",p=")); at++)
+		end = at;
+	if (!first || !end || decode(end + 3, end + strlen(end), proof, KEY_SIZE) != KEY_SIZE)
+		return -1;
+	message = xasprintf(
+		"%s,%s,%.*s", first, server_first, (int)(end - client_final), client_final);
+	for (size_t i = 0; i < count; i++)
+		if (proves(&verifiers[i], message, proof))
+			which = (int)i;
+	free(message);
+	return which;
 }
 
 /* Names that one look-up finds (account_by_user()) get one verifier. */

@@ -43,6 +43,7 @@ static const struct {
 	{ "delivered", EVENT_OF_MAIL },
 	{ "bounced", EVENT_OF_MAIL },
 	{ "expired", EVENT_OF_MAIL },
+	{ "sandboxed", EVENT_OF_MAIL },
 	{ "audit", EVENT_AUDIT },
 	/* clang-format on */
 };

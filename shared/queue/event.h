@@ -24,6 +24,7 @@
  *   delivered      site to[] host reply attempts tls queued_ms
  *   bounced        site to[] host reply ambiguous enhanced reason attempts
  *   expired        site to[] host reply ambiguous attempts
+ *   sandboxed      to[]   (accepted for trying: it goes nowhere)
  * Events of a sender, held and alerted: what mail_event_scanned() adds.
  */
 #ifndef SHARED_EVENT_H

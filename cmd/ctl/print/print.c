@@ -297,8 +297,7 @@ print_account(const json_t *account)
 	print_field("Policy", text_of(account, "policy"));
 	print_field("Display", text_of(account, "display_address"));
 	print_domains(json_object_get(account, "domains"));
-	json_array_foreach(json_object_get(account, "users"), i, item)
-		print_field("Username", text_of(item, "username"));
+	print_users(json_object_get(account, "users"));
 	json_array_foreach(json_object_get(account, "addresses"), i, item)
 	{
 		char *lapses = time_of(item, "lapses");

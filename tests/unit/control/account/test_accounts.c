@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "control/account/account_user.h"
 #include "control/account/accounts.h"
 #include "control/config/directory.h"
 #include "shared/account/scram.h"

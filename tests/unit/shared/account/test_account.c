@@ -39,13 +39,14 @@ on_found(void *arg, int err, struct account *account)
 }
 
 static void
-on_user(void *arg, int err, struct account *account, const char *verifier, bool enabled)
+on_user(void *arg, int err, struct account *account, struct credential *credential)
 {
 	struct found *found = arg;
 
 	on_found(arg, err, account);
-	found->enabled = enabled;
-	snprintf(found->verifier, sizeof found->verifier, "%s", verifier ? verifier : "");
+	found->enabled = credential && credential_works(credential);
+	snprintf(found->verifier, sizeof found->verifier, "%s",
+		credential ? credential->verifiers[0] : "");
 }
 
 static struct found
@@ -354,7 +355,8 @@ nobody_is_unknown_while_the_accounts_are_not_surely_ours(void **state)
 		ours();
 		if (rows[i].emptied)
 			ASK(&a, "FLUSHALL");
-		ASK(&a, "SET", "user:new", "{\"account\":\"acme\",\"enabled\":true}");
+		ASK(&a, "SET", "user:new",
+			"{\"account\":\"acme\",\"enabled\":true,\"verifier\":\"V\"}");
 		ASK(&a, "SET", "ip:192.0.2.9", "{\"account\":\"them\",\"active\":true}");
 		ASK(&a, "DEL", "config:applied", "config:owner");
 		if (rows[i].owner)

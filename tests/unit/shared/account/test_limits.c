@@ -12,6 +12,7 @@
 #include "tests/unit/redis_rig.h"
 
 static struct limits *limits, *other;
+static struct limits_user by; /* none */
 static struct account account = { .id = (char *)"acme", .active = true };
 
 struct verdict {
@@ -37,7 +38,7 @@ take(struct limits *from, unsigned n, unsigned recipients)
 	struct verdict v = { 0 };
 
 	for (unsigned i = 1; i <= n; i++) {
-		limits_take(from, &account, recipients, on_verdict, &v);
+		limits_take(from, &account, &by, recipients, on_verdict, &v);
 		WAIT_FOR(v.count == i);
 	}
 	return v;
@@ -67,6 +68,7 @@ setup(void **state)
 	open_at(server.unix_address, REDIS_SERVER_PASSWORD);
 	ASK(&a, "FLUSHALL");
 	memset(&account.limits, 0, sizeof account.limits);
+	by = (struct limits_user){ 0 };
 	open_limits(10000, 200000);
 	return 0;
 }
@@ -119,6 +121,62 @@ each_limit_holds_across_instances_and_says_which_it_is(void **state)
 		assert_string_equal(v.which, rows[i].which);
 		assert_int_equal(take(limits, 1, rows[i].recipients).refused, 1);
 	}
+}
+
+/* In whatever case the name is said, and on whichever loop. */
+static void
+a_user_has_limits_of_its_own_beside_the_accounts(void **state)
+{
+	struct verdict v;
+
+	(void)state;
+	account.limits.messages_hour = 10;
+	by = (struct limits_user){ .name = "printer", .messages_hour = 3 };
+	assert_int_equal(take(limits, 2, 1).passed, 2);
+	by.name = "Printer";
+	v = take(other, 2, 1);
+	assert_int_equal(v.passed, 1);
+	assert_string_equal(v.which, "messages per hour for this username");
+	assert_in_range(v.wait_s, 1, 1200);
+	by = (struct limits_user){ .name = "scanner", .messages_day = 2 };
+	assert_string_equal(take(limits, 3, 1).which, "messages per day for this username");
+	by = (struct limits_user){ 0 }; /* 5 of the account's 10 were used by the two */
+	assert_int_equal(take(limits, 10, 1).passed, 5);
+	by = (struct limits_user){ .name = "third", .messages_hour = 100 };
+	v = take(other, 1, 1);
+	assert_int_equal(v.refused, 1);
+	assert_string_equal(v.which, "messages per hour");
+}
+
+static void
+what_a_user_gave_back_is_its_own_again(void **state)
+{
+	(void)state;
+	by = (struct limits_user){ .name = "printer", .messages_hour = 1 };
+	assert_int_equal(take(limits, 1, 1).passed, 1);
+	assert_int_equal(take(limits, 1, 1).refused, 1);
+	limits_give_back(limits, &account, &by, 1);
+	assert_int_equal(take(limits, 1, 1).passed, 1);
+}
+
+/* The account's share counts once, however many of its users have limits of their own. */
+static void
+without_redis_a_users_limit_and_the_accounts_hold(void **state)
+{
+	static const char *const names[] = { "a", "b", "c" };
+	unsigned passed = 0;
+
+	(void)state;
+	account.limits.messages_hour = 5;
+	WAIT_FOR(redis_up(redis));
+	redis_server_kill(&server);
+	WAIT_FOR(!redis_up(redis));
+	for (size_t i = 0; i < 3; i++) {
+		by = (struct limits_user){ .name = names[i], .messages_hour = 2 };
+		passed += take(limits, 5, 1).passed;
+	}
+	assert_int_equal(passed, 5); /* 2, 2, and 1 */
+	assert_int_equal(redis_server_start(&server), 0);
 }
 
 /* Each limit that the account says nothing about is that of the configuration. */
@@ -199,7 +257,7 @@ a_thousand_messages_under_load_cost_few_calls(void **state)
 	ASK(&a, "CONFIG", "RESETSTAT");
 	for (int burst = 0; burst < 100; burst++) {
 		for (int i = 0; i < 10; i++)
-			limits_take(limits, &account, 2, on_verdict, &v);
+			limits_take(limits, &account, &by, 2, on_verdict, &v);
 		event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
 	}
 	WAIT_FOR(v.count == 1000);
@@ -226,7 +284,7 @@ giving_back_frees_an_allowance(void **state)
 	(void)state;
 	account.limits.messages_hour = 2;
 	assert_int_equal(take(limits, 2, 1).passed, 2);
-	limits_give_back(limits, &account, 1);
+	limits_give_back(limits, &account, &by, 1);
 	assert_int_equal(take(limits, 1, 1).passed, 1);
 	assert_int_equal(take(limits, 1, 1).refused, 1);
 }
@@ -272,7 +330,7 @@ recipients_in_flight_are_capped_as_well(void **state)
 	WAIT_FOR(flight_count("n") == 0);
 	v = take(limits, 1, 1000);
 	assert_int_equal(v.passed, 1);
-	limits_give_back(limits, &account, 1000);
+	limits_give_back(limits, &account, &by, 1000);
 	WAIT_FOR(flight_count("n") == 0);
 }
 
@@ -593,6 +651,9 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		TEST(each_limit_holds_across_instances_and_says_which_it_is),
 		TEST(accounts_without_limits_of_their_own_have_the_default_ones),
+		TEST(a_user_has_limits_of_its_own_beside_the_accounts),
+		TEST(what_a_user_gave_back_is_its_own_again),
+		TEST(without_redis_a_users_limit_and_the_accounts_hold),
 		TEST(a_message_to_more_recipients_than_the_limit_goes_when_all_of_it_is_free),
 		TEST(a_refusal_of_many_recipients_does_not_refuse_few),
 		TEST(a_thousand_messages_under_load_cost_few_calls),

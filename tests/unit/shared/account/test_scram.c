@@ -1,6 +1,7 @@
 /*
  * test_scram.c - verifiers: the RFC's vector, other programs' text form, and what is refused.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,6 +116,41 @@ the_salt_of_a_name_is_the_same_for_ever(void **state)
 	assert_memory_equal(v.salt, salt, sizeof salt);
 }
 
+/* The dialogue of RFC 7677 3. */
+static void
+a_proof_names_its_password(void **state)
+{
+	static const char first[] = "n,,n=user,r=rOprNGfwEbeRWgbNEkqO";
+	static const char answer[] = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
+				     "s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+	static const char final[] = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
+				    "p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
+	const char *text = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"
+			   "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"
+			   "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+	char other[SCRAM_TEXT_MAX], apart[SCRAM_TEXT_MAX];
+	struct scram_verifier v[3];
+
+	(void)state;
+	assert_int_equal(scram_make_beside("other", text, other), 0);
+	assert_int_equal(scram_make_beside("other", "none", apart), -EINVAL);
+	assert_int_equal(scram_make("pencil", apart), 0);
+	assert_int_equal(scram_parse(other, &v[0]), 0);
+	assert_int_equal(scram_parse(text, &v[1]), 0);
+	assert_int_equal(scram_parse(apart, &v[2]), 0);
+	assert_memory_equal(v[0].salt, v[1].salt, sizeof v[0].salt);
+	assert_int_equal(scram_check_any(v, 3, "other"), 0);
+	assert_int_equal(scram_check_any(v, 3, "pencil"), 1);
+	assert_int_equal(scram_check_any(v, 3, "pen"), -1);
+	assert_int_equal(scram_proof_of(v, 3, first, answer, final), 1);
+	assert_int_equal(scram_proof_of(v, 1, first, answer, final), -1);
+	assert_int_equal(scram_proof_of(v, 3, "n,,n=user,r=x", answer, final), -1);
+	assert_int_equal(scram_proof_of(v, 3, "user", answer, final), -1);
+	assert_int_equal(scram_proof_of(v, 3, first, answer, "c=biws"), -1);
+	assert_int_equal(scram_proof_of(v, 3, first, answer, "c=biws,p="), -1);
+	assert_int_equal(scram_proof_of(v, 3, first, answer, "c=biws,p=AAAA"), -1);
+}
+
 int
 main(void)
 {
@@ -125,6 +161,7 @@ main(void)
 		cmocka_unit_test(what_is_no_verifier_is_refused),
 		cmocka_unit_test(an_unknown_user_gets_one_verifier_that_nothing_matches),
 		cmocka_unit_test(the_salt_of_a_name_is_the_same_for_ever),
+		cmocka_unit_test(a_proof_names_its_password),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
