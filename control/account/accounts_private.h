@@ -16,6 +16,7 @@
 
 #define MAILBOXES_MAX 1000000 /* of a domain */
 
+/* edit.c */
 /* A version for a new entry in the place of `old` (NULL: none). */
 json_int_t now_version(const json_t *old);
 /* A copy of the entry with a new version, already among the changes: the caller changes that
