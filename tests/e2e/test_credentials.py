@@ -316,5 +316,5 @@ def test_without_redis_a_grace_and_a_sandbox_hold(module_rig, sink, certificate)
     wait_for(lambda: shout.events("sandboxed", id))
     redis.start()
     redis.run("FLUSHALL")
-    shout.shoutctl("rebuild")
+    wait_for(lambda: "entries" in shout.shoutctl("rebuild", check=False))
     assert customer.codes(first) == {235} and customer.user()["state"] == "sandbox"
