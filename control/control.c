@@ -9,14 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/account/prune.h"
-#include "control/account/rounds.h"
 #include "control/api/api.h"
 #include "control/config/applier.h"
 #include "control/config/commit.h"
 #include "control/config/directory.h"
 #include "control/leader/leader.h"
 #include "control/mails/mailings.h"
+#include "control/rounds/prune.h"
+#include "control/rounds/rounds.h"
 #include "control/trace/trace.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"

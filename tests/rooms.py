@@ -63,6 +63,7 @@ MAY_USE = {
     "control/leader": SHARED | {"control/config"},
     "control/account": SHARED | {"control/look", "control/config", "control/leader"},
     "control/mails": SHARED | {"control/look", "control/config", "control/account", "control/leader", "control/notices", "control/domain", "control/watch"},
+    "control/rounds": SHARED | {"control/config", "control/account", "control/leader"},
     "control/people": SHARED | {"control/config", "control/account", "control/look"},
     "control/http": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/session"},
     "control/dkim": SHARED | {"control/look", "control/config", "control/account", "control/http"},

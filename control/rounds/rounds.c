@@ -3,7 +3,7 @@
  *
  * timer -> Redis (its clock, last uses) -> [rounds] -> account_mode -> commit -> relay.config
  */
-#include "control/account/rounds.h"
+#include "control/rounds/rounds.h"
 
 #include <stdlib.h>
 #include <string.h>

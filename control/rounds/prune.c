@@ -6,7 +6,7 @@
  * Several control processes may prune at once: an entry goes once, though each process may tell of
  * it. When the queue refuses, the entry is tried again an hour later.
  */
-#include "control/account/prune.h"
+#include "control/rounds/prune.h"
 
 #include <stdlib.h>
 #include <string.h>
