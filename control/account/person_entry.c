@@ -32,8 +32,10 @@ login_canonical(const char *text, char out[LOGIN_SIZE])
 	if (!at || strlen(text) > LOGIN_MAX || !address_is_mailbox(text))
 		return false;
 	for (i = 0; text + i < at; i++) {
-		if (!is_alnum(text[i]) && !strchr(SIGNS, text[i]))
+		if (!is_alnum(text[i]) && !strchr(SIGNS, text[i])) {
+			*out = '\0';
 			return false;
+		}
 		out[i] = to_lower(text[i]);
 	}
 	if (canonical_domain(at + 1, domain) < 0 || i + 1 + strlen(domain) > LOGIN_MAX) {

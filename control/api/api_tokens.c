@@ -1,12 +1,15 @@
 /*
  * api_tokens.c - the API's calls about tokens: an account's, and those for all accounts.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/http/api_private.h"
 #include "control/http/entries.h"
+#include "control/login/person_mail.h"
 #include "control/people/tokens.h"
 #include "shared/base/json_text.h"
+#include "shared/base/log.h"
 #include "shared/base/loop.h"
 
 static bool
@@ -21,12 +24,42 @@ is_operator_token(const char *key, const json_t *entry)
 	return token_is_of(key, entry, NULL);
 }
 
+struct adding {
+	struct exchange *exchange;
+	json_t *reply;
+};
+
+/* Who made a token by a session hears of it by mail, too, in case it was somebody else. */
+static void
+on_added(void *arg, int err, int applied_err)
+{
+	const struct adding adding = *(struct adding *)arg;
+	struct exchange *x = adding.exchange;
+
+	(void)applied_err; /* tokens are not in Redis */
+	free(arg);
+	if (err) {
+		json_decref(adding.reply);
+		reply_not_taken(x, err);
+		return;
+	}
+	if (x->caller.kind == CALLER_PERSON)
+		person_mail_news(x->api, x->caller.name, NEWS_TOKEN, x->client);
+	reply_json(x, 201, adding.reply);
+}
+
 static void
 add(struct exchange *x, const char *account)
 {
 	struct edit edit = { .directory = x->api->directory };
+	const int err = token_add(&edit, account, x->body, clock_us());
+	struct adding *adding = xmalloc(sizeof *adding);
 
-	edit_end(x, "token.add", &edit, token_add(&edit, account, x->body, clock_us()), 201);
+	*adding = (struct adding){ x, edit.reply };
+	if (edit_commit(x, "token.add", &edit, err, on_added, adding))
+		return;
+	free(adding);
+	reply_fault(x, &edit.fault);
 }
 
 static void

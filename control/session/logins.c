@@ -28,14 +28,17 @@
 
 #define NOW "local now = tonumber(redis.call('TIME')[1])\n"
 
-/* KEYS: session, sessions, the old session. ARGV: login, csrf, epoch, code, client, agent, id, old
- * id, seconds until it is idle, the longest life, the most sessions. */
+/* A session that waits for its second factor is not among the person's: who knows the password
+ * alone must not end those that are. KEYS: session, sessions, the old session. ARGV: login, csrf,
+ * epoch, code, client, agent, id, old id, seconds until it is idle, the longest life, the most
+ * sessions. */
 static struct redis_script create_script = {
 	.text = NOW
 	"if ARGV[8] ~= '' then redis.call('DEL', KEYS[3]) redis.call('SREM', KEYS[2], ARGV[8]) end\n"
 	"redis.call('HSET', KEYS[1], 'login', ARGV[1], 'csrf', ARGV[2], 'epoch', ARGV[3],\n"
 	"  'code', ARGV[4], 'client', ARGV[5], 'agent', ARGV[6], 'created', now, 'used', now)\n"
 	"redis.call('EXPIRE', KEYS[1], ARGV[9])\n"
+	"if ARGV[4] == '1' then return now end\n"
 	"redis.call('SADD', KEYS[2], ARGV[7])\n"
 	"redis.call('EXPIRE', KEYS[2], ARGV[10])\n"
 	"local alive, oldest, age = 0, nil, now + 1\n"
@@ -106,8 +109,8 @@ static struct redis_script list_script = {
 	.text = "local all = {}\n"
 		"for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do\n"
 		"  local s = redis.call('HMGET', 'session:{' .. id .. '}', 'created', 'used',\n"
-		"    'client', 'agent', 'code', 'epoch')\n"
-		"  if s[1] then all[#all + 1] = {id, s[1], s[2], s[3], s[4], s[5], s[6]}\n"
+		"    'client', 'agent', 'epoch')\n"
+		"  if s[1] then all[#all + 1] = {id, s[1], s[2], s[3], s[4], s[5]}\n"
 		"  else redis.call('SREM', KEYS[1], id) end\n"
 		"end\n"
 		"return all\n",
@@ -419,8 +422,7 @@ on_list(void *arg, int err, const struct redis_reply *reply)
 	for (size_t i = 0; !err && i < redis_reply_count(reply); i++) {
 		const struct redis_reply *one = redis_reply_at(reply, i);
 
-		if (strcmp(field(one, 5), "1") != 0 &&
-			strtoll(field(one, 6), NULL, 10) == listing->epoch)
+		if (strtoll(field(one, 5), NULL, 10) == listing->epoch)
 			json_array_append_new(sessions, show(one, listing->own));
 	}
 	listing->cb(listing->arg, err, sessions);

@@ -258,13 +258,17 @@ def test_who_is_changed_or_removed_has_no_session_any_more(shout, account, root)
     assert Browser(shout).login(person.login)[0] == 200
 
 
-def test_the_audit_names_the_person(shout, owner, account):
+def test_the_audit_names_the_person(shout, owner, account, sink):
     browser = owner.browser().sudo()
     status, made = browser("POST", f"accounts/{account}/users")
     assert status == 201
     event = wait_for(lambda: [one for one in shout.events("audit") if one["what"] == "user.add" and one["by"] == owner.login])[-1]
     assert event["client"] == "198.51.100.200" and event["account"] == account
+    box = Mailbox(sink, owner.login)
+    box.seen = box.count()
     status, token = browser("POST", f"accounts/{account}/tokens", {"label": "x", "scopes": ["read"]})
+    subject, text = box.next()
+    assert "News about the login" in subject and "a token of the API was made" in text
     assert status == 201 and ask(shout, token["secret"], "GET", f"accounts/{account}")[0] == 200
 
 
@@ -390,6 +394,10 @@ def test_the_second_factor_from_its_setup_to_its_end(shout, account, sink, root,
     for _ in range(4):
         assert third("POST", "session/totp", {"code": "000000"})[0] == 401
         clear_waits(own_redis)
+    for _ in range(25):  # who knows the password alone ends no session
+        assert Browser(shout, "198.51.100.200").login(person.login)[1]["need"] == "totp"
+        clear_waits(own_redis)
+    assert again("GET", "me")[0] == 200 and len(again("GET", "me/sessions")[1]["sessions"]) <= 3
     assert third("POST", "session/totp", {"code": recovery[4]})[0] == 401  # the session has ended
     clear_waits(own_redis)
     everything = json.dumps([shout.events(), ask(shout, root, "GET", f"accounts/{account}/people")[1]]) + shout.log()
