@@ -208,6 +208,7 @@ BINDIR  := $(PREFIX)/bin
 UNITDIR := $(PREFIX)/lib/systemd/system
 DOCDIR  := $(PREFIX)/share/doc/shout
 MANDIR  := $(PREFIX)/share/man
+PANELDIR := $(PREFIX)/share/shout/panel
 COMPLETIONS := $(PREFIX)/share/bash-completion/completions
 UNITS   := shout shout-ingress shout-scanner shout-sender shout-control
 INSTALL_DATA := install -m 644 -D
@@ -246,6 +247,7 @@ install: all man
 	$(INSTALL_DATA) -t $(DESTDIR)$(MANDIR)/man1 $(B)/man/shoutctl.1
 	$(INSTALL_DATA) -t $(DESTDIR)$(MANDIR)/man5 $(B)/man/shout.yaml.5
 	$(INSTALL_DATA) deploy/shoutctl.bash $(DESTDIR)$(COMPLETIONS)/shoutctl
+	cd control/panel && find . -type f -exec install -m 644 -D {} $(abspath $(DESTDIR)/)$(PANELDIR)/{} \;
 	$(INSTALL_DATA) -t $(DESTDIR)$(DOCDIR) README.md METRICS.md deploy/shout.yaml
 	$(INSTALL_DATA) -t $(DESTDIR)$(DOCDIR)/docs docs/*.md
 
@@ -255,7 +257,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/shout.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/shout.conf
 	rm -f $(DESTDIR)$(MANDIR)/man8/shout.8 $(DESTDIR)$(MANDIR)/man1/shoutctl.1 $(DESTDIR)$(MANDIR)/man5/shout.yaml.5
 	rm -f $(DESTDIR)$(COMPLETIONS)/shoutctl
-	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(PREFIX)/share/shout
 
 # The Debian package, in $(B)/deb/; nothing but this tree goes into it.
 TREE    := $(B)/deb/shout-$(file <VERSION)

@@ -6,8 +6,10 @@
  * Applier and API share one loop; work that reads a lot runs on a worker. The other roles need no
  * control: mail flows as long as Redis has what the applier wrote.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control/api/api.h"
 #include "control/config/applier.h"
@@ -17,6 +19,7 @@
 #include "control/mails/mailings.h"
 #include "control/rounds/prune.h"
 #include "control/rounds/rounds.h"
+#include "control/static/static_files.h"
 #include "control/trace/trace.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -43,7 +46,8 @@ static struct {
 	struct trace *trace;
 	int fd; /* the API's socket, while the API does not listen yet */
 	const struct config *config;
-	struct tls_server *tls; /* NULL: the API has no TLS */
+	struct tls_server *tls;     /* NULL: the API has no TLS */
+	struct static_files *panel; /* NULL: there is none */
 	struct task name_loop, name_worker, close;
 } control;
 
@@ -81,6 +85,7 @@ control_free(void)
 	leader_free(&control.leader);
 	api_free(&control.api);
 	tls_server_free(&control.tls);
+	static_files_free(&control.panel);
 	trace_stop(&control.trace);
 	commits_free(&control.commits);
 	mailings_free(&control.mailings);
@@ -89,6 +94,40 @@ control_free(void)
 	rounds_free(&control.rounds);
 	directory_free(&control.directory);
 	loop_free(&control.loop);
+}
+
+/* Where `make install` puts the panel: share/shout/panel beside the program's bin/. */
+static char *
+installed_panel(void)
+{
+	char program[PATH_MAX];
+	const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+	char *slash;
+
+	if (length < 0)
+		return NULL;
+	program[length] = '\0';
+	slash = strrchr(program, '/');
+	return slash ? xasprintf("%.*s/../share/shout/panel", (int)(slash - program), program)
+		     : NULL;
+}
+
+/* Reads the panel. One that the settings name has to be there. */
+static int
+read_panel(const struct config *config)
+{
+	const char *named = config->control.panel;
+	char *directory = named ? xstrdup(named) : installed_panel(), why[512] = "";
+	int err = 0;
+
+	if (!directory || strcmp(directory, "none") == 0 || (!named && access(directory, F_OK) < 0))
+		LOG_INFO("control: there is no panel", "directory", directory ? directory : "");
+	else if (!(control.panel = static_files_read(directory, why, sizeof why))) {
+		LOG_ERROR("control: cannot read the panel", "directory", directory, "error", why);
+		err = -1;
+	}
+	free(directory);
+	return err;
 }
 
 static int
@@ -107,6 +146,8 @@ control_prepare(const struct config *config)
 		LOG_ERROR("control: cannot offer TLS", "error", why);
 		return -1;
 	}
+	if (read_panel(config) < 0)
+		return -1;
 	err = net_parse(config->control.listen, &address);
 	control.fd = err < 0 ? err : net_bind(&address);
 	if (control.fd < 0)
@@ -151,7 +192,7 @@ control_start(const struct config *config, struct queue *queue)
 		control.trace = trace_start(config, queue);
 		control.api = api_new(config, control.fd, control.tls, queue, control.loop,
 			control.worker, control.redis, control.directory, control.applier,
-			control.commits, control.mailings, control.trace);
+			control.commits, control.mailings, control.trace, control.panel);
 		if (!control.api) {
 			control_free();
 			return -1;

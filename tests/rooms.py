@@ -58,6 +58,7 @@ MAY_USE = {
     "control/look": SHARED,
     "control/config": SHARED,
     "control/domain": SHARED,
+    "control/static": SHARED,
     "control/notices": SHARED,
     "control/trace": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/leader": SHARED | {"control/config"},
@@ -71,7 +72,7 @@ MAY_USE = {
     "control/queue": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/egress": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/http"},
     "control/watch": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/notices"},
-    "control/api": SHARED | {"control/egress", "control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people", "control/trace", "control/http", "control/queue", "control/dkim", "control/watch", "control/session", "control/login"},
+    "control/api": SHARED | {"control/egress", "control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people", "control/trace", "control/http", "control/queue", "control/dkim", "control/watch", "control/session", "control/login", "control/static"},
     "control/login": SHARED | {"control/look", "control/config", "control/account", "control/notices", "control/people",
                                "control/session", "control/http"},
 }

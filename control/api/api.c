@@ -17,6 +17,7 @@
 
 #include <event2/buffer.h>
 
+#include "control/api/api_panel.h"
 #include "control/api/api_public.h"
 #include "control/api/routes.h"
 #include "control/domain/domain_check.h"
@@ -125,7 +126,7 @@ on_request(struct evhttp_request *request, void *arg)
 	http_door_take(api->door, request);
 	http_door_client(api->door, request, exchange->client);
 	exchange->secure = http_door_is_secure(api->door, request);
-	if (!may_ask(exchange) || api_public(exchange))
+	if (!may_ask(exchange) || api_public(exchange) || api_panel(exchange))
 		return;
 	find_route(exchange);
 	gate_identify(exchange, on_identified);
@@ -239,7 +240,7 @@ struct api *
 api_new(const struct config *config, int fd, struct tls_server *tls, struct queue *queue,
 	struct loop *loop, struct loop *worker, struct redis *redis, struct directory *directory,
 	struct applier *applier, struct commits *commits, struct mailings *mailings,
-	struct trace *trace)
+	struct trace *trace, const struct static_files *panel)
 {
 	struct api *api = xcalloc(1, sizeof *api);
 	int err;
@@ -248,6 +249,7 @@ api_new(const struct config *config, int fd, struct tls_server *tls, struct queu
 		.queue = queue,
 		.trace = trace,
 		.mailings = mailings,
+		.panel = panel,
 		.egress = config->sender.egress,
 		.rows = rows_open(queue, ROWS_ALL, NULL, NULL, NULL),
 		.loop = loop,

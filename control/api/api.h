@@ -13,16 +13,18 @@ struct loop;
 struct mailings;
 struct queue;
 struct redis;
+struct static_files;
 struct tls_server;
 struct trace;
 
 /* Listens on `fd` (the net_bind() socket of control.listen), and takes it over. `tls` is borrowed;
  * NULL: plain HTTP. Requests run on
- * `loop`, jobs that read a lot on `worker`. NULL after logging why. */
+ * `loop`, jobs that read a lot on `worker`. `panel` is borrowed; NULL: there is no panel. NULL
+ * after logging why. */
 struct api *api_new(const struct config *config, int fd, struct tls_server *tls,
 	struct queue *queue, struct loop *loop, struct loop *worker, struct redis *redis,
 	struct directory *directory, struct applier *applier, struct commits *commits,
-	struct mailings *mailings, struct trace *trace);
+	struct mailings *mailings, struct trace *trace, const struct static_files *panel);
 /* Has jobs that read a lot give up; from any thread. */
 void api_hurry(struct api *api);
 /* Takes no more requests, and calls `on_closed` once the open requests are answered. On the

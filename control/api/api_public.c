@@ -13,6 +13,7 @@
 
 #include "control/account/address_state.h"
 #include "control/http/api_private.h"
+#include "control/static/static_wants.h"
 
 static void
 reply_line(struct exchange *x, const char *line)
@@ -20,7 +21,6 @@ reply_line(struct exchange *x, const char *line)
 	char text[NET_TEXT_MAX + 80];
 	const int length = snprintf(text, sizeof text, "%s\n", line);
 
-	reply_header(x, "Cache-Control", "no-store");
 	reply_text(x, "text/plain; charset=utf-8", text, (size_t)length);
 }
 
@@ -69,7 +69,18 @@ api_is_public(const char *target)
 {
 	const char *rest;
 
-	return page_of(target, &rest) || strcmp(target, "/api/v1/ip") == 0;
+	return page_of(target, &rest) || strcmp(target, "/api/v1/ip") == 0 ||
+		strcmp(target, "/api/v1/service") == 0;
+}
+
+/* A browser first gets the panel's page, whose script opens the link: what looks at pages before
+ * people do (previews, filters) proves nothing. */
+static bool
+is_for_panel(const struct exchange *x)
+{
+	return x->api->panel &&
+		static_wants_page(
+			evhttp_find_header(evhttp_request_get_input_headers(x->request), "Accept"));
 }
 
 bool
@@ -78,7 +89,8 @@ api_public(struct exchange *x)
 	const char *path = evhttp_request_get_uri(x->request), *rest;
 	const struct public_page *page = page_of(path, &rest);
 
-	if (!page || evhttp_request_get_command(x->request) != EVHTTP_REQ_GET)
+	if (!page || evhttp_request_get_command(x->request) != EVHTTP_REQ_GET ||
+		(page->show == open_link && is_for_panel(x)))
 		return false;
 	page->show(x, rest);
 	return true;

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "control/api/api_panel.h"
 #include "control/api/api_public.h"
 #include "control/api/routes.h"
 #include "control/login/prove.h"
@@ -87,7 +88,9 @@ gate_admit(void *arg, const struct http_head *head)
 
 	if (identify(arg, head->authorization, &caller))
 		return BODY_MAX;
-	return !head->authorization && head->cookie ? COOKIE_BODY_MAX : public_room(head);
+	if (!head->authorization && head->cookie)
+		return COOKIE_BODY_MAX;
+	return api_panel_takes(arg, head->method, head->target) ? 0 : public_room(head);
 }
 
 /* Sessions */

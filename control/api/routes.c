@@ -120,6 +120,7 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_PATCH, "egress/*", api_egress_change, true, "", RIGHT_POSTMASTER },
 	{ EVHTTP_REQ_DELETE, "egress/*", api_egress_remove, false, "", RIGHT_POSTMASTER },
 	{ EVHTTP_REQ_GET, "ip", api_ip, false, "", RIGHT_PUBLIC },
+	{ EVHTTP_REQ_GET, "service", api_service, false, "", RIGHT_PUBLIC },
 	{ EVHTTP_REQ_POST, "rebuild", api_rebuild, false, "take_over", RIGHT_ADMIN },
 	{ EVHTTP_REQ_GET, "openapi.yaml", api_openapi, false, "", RIGHT_PUBLIC },
 };

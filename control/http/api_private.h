@@ -50,6 +50,7 @@ struct api {
 	struct notices *notices;
 	struct hasher *hasher;
 	struct trace *trace;
+	const struct static_files *panel; /* NULL: there is none */
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
 	struct tls_server *tls; /* NULL: plain HTTP */
@@ -100,6 +101,9 @@ void reply_problem(struct exchange *exchange, int status, const char *type, cons
 
 void reply_nothing(struct exchange *exchange);
 void reply_text(struct exchange *exchange, const char *type, const char *text, size_t length);
+/* The bytes stay the caller's, and have to live as long as the API. `type` may be NULL. */
+void reply_bytes(
+	struct exchange *exchange, int status, const char *type, const void *bytes, size_t length);
 
 /* Adds a field to the reply that is still to come. */
 void reply_header(struct exchange *exchange, const char *name, const char *value);
@@ -221,6 +225,7 @@ void api_domain_check(struct exchange *exchange);
 void api_domains_list(struct exchange *exchange);
 void api_address_link(struct exchange *exchange);
 void api_ip(struct exchange *exchange);
+void api_service(struct exchange *exchange);
 void api_mode_switch(struct exchange *exchange);
 void api_mode_undo(struct exchange *exchange);
 void api_grace_extend(struct exchange *exchange);

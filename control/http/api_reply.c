@@ -60,7 +60,9 @@ reply(struct exchange *exchange, int status, const char *type, struct evbuffer *
 {
 	if (type)
 		reply_header(exchange, "Content-Type", type);
-	reply_header(exchange, "Cache-Control", "no-store");
+	if (!evhttp_find_header(
+		    evhttp_request_get_output_headers(exchange->request), "Cache-Control"))
+		reply_header(exchange, "Cache-Control", "no-store");
 	http_door_reply(exchange->api->door, exchange->request, status, body);
 	evbuffer_free(body);
 	exchange_end(exchange);
@@ -89,6 +91,17 @@ reply_text(struct exchange *exchange, const char *type, const char *text, size_t
 
 	evbuffer_add(body, text, length);
 	reply(exchange, 200, type, body);
+}
+
+void
+reply_bytes(
+	struct exchange *exchange, int status, const char *type, const void *bytes, size_t length)
+{
+	struct evbuffer *body = body_new();
+
+	if (evbuffer_add_reference(body, bytes, length, NULL, NULL) < 0)
+		die("out of memory", "evbuffer_add_reference");
+	reply(exchange, status, type, body);
 }
 
 void

@@ -180,6 +180,7 @@ struct config {
 		char **hosts; /* by which names the API is asked; none: by any */
 		unsigned hosts_count;
 		uint64_t trace_keep; /* ms, 30d */
+		char *panel; /* directory of the panel's files, or "none"; NULL: as installed */
 	} control;
 	struct {
 		char *name;   /* of the provider; NULL: customers get no mails */

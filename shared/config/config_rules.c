@@ -60,6 +60,12 @@ wrong_directory(const char *text)
 }
 
 static const char *
+wrong_panel(const char *text)
+{
+	return strcmp(text, "none") == 0 ? NULL : wrong_directory(text);
+}
+
+static const char *
 wrong_anchor(const char *text)
 {
 	return strcmp(text, "none") == 0 ? NULL : wrong_file(text);
@@ -328,6 +334,7 @@ const struct config_rule config_rules[] = {
 	CHECKED("control.tls.key", CONFIG(control.tls.key), NULL, wrong_file),
 	CHECKED("control.proxies[]", 0, NULL, wrong_network),
 	CHECKED("control.hosts[]", 0, NULL, wrong_domain),
+	CHECKED("control.panel", CONFIG(control.panel), NULL, wrong_panel),
 	CHECKED("service.name", CONFIG(service.name), NULL, wrong_phrase),
 	CHECKED("service.hosts[]", 0, NULL, wrong_domain),
 	CHECKED("service.support", CONFIG(service.support), NULL, wrong_mailbox),

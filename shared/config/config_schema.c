@@ -291,6 +291,7 @@ static const cyaml_schema_field_t control_fields[] = {
 	TEXT_LIST("proxies", control.proxies),
 	TEXT_LIST("hosts", control.hosts),
 	TEXT("trace_keep", CONFIG(control.trace_keep)),
+	TEXT("panel", CONFIG(control.panel)),
 	CYAML_FIELD_END,
 };
 

@@ -67,7 +67,7 @@ def test_another_account_is_not_there_on_any_route(shout, accounts, root, method
 
 
 @pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if not route[1].startswith("/accounts/{account}")
-                                              and route[1] not in ("/openapi.yaml", "/ip", "/password", "/password-reset")
+                                              and route[1] not in ("/openapi.yaml", "/ip", "/service", "/password", "/password-reset")
                                               and route != ("POST", "/session") and route[1] != "/session/totp"])
 def test_what_is_the_operators_is_no_customers(shout, accounts, method, path):
     for scope in SCOPES:
