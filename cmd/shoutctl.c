@@ -19,8 +19,8 @@
 
 #define LIMITS "messages-hour messages-day recipients-hour recipients-day"
 #define USER "label sandbox network+ messages-hour messages-day"
-#define SELECTOR "site provider account credential domain egress-ip"
-#define CHOSEN "site| provider| account| credential| domain| egress-ip|"
+#define SELECTOR "site provider account credential sender domain egress-ip"
+#define CHOSEN "site| provider| account| credential| sender| domain| egress-ip|"
 #define COMMAND CHOSEN " dry-run"
 #define CHANGES                                                                                    \
 	"name| contact| language| plan| host| policy| display-address| messages-hour| messages-day| recipients-hour| recipients-day|"
@@ -69,6 +69,11 @@ static const struct command commands[] = {
 	  "by the operator: it may not log in" },
 	{ "account resume-user", "ACCOUNT", "username!", account_resume_user, "it may log in again" },
 	{ "account remove-user", "ACCOUNT", "username!", account_remove_user, "one user less" },
+	{ "score", "ACCOUNT", "originator credential", score_show, "what somebody's mail did, and what follows from it" },
+	{ "score show", "", "limit", score_list, "who is slowed down or held" },
+	{ "score release", "ACCOUNT", "originator credential", score_release, "a false alarm: held mail goes on, and the like is usual from now on" },
+	{ "score forgive", "ACCOUNT", "originator credential", score_forgive, "new mail goes on; what is held stays for a decision" },
+	{ "top", "", "limit", top, "who sends most within this hour" },
 	{ "dkim list", "", "limit after", dkim_list, "domains whose mail is signed" },
 	{ "dkim show", "DOMAIN", "", dkim_show, "a domain's keys, and the DNS records that they need" },
 	{ "dkim enable", "DOMAIN", "algorithm+", dkim_enable, "its mail is signed from now on; keys are made if there are none" },

@@ -28,6 +28,7 @@
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 #include "shared/config/config.h"
+#include "shared/score/score.h"
 
 #define STRIKES 3
 #define BACKOFF_FIRST_MS 1000
@@ -41,6 +42,7 @@ scanner_message_free(struct message *message)
 	timer_cancel(&message->timer);
 	sign_job_clear(&message->signing);
 	free(message->signature);
+	free(message->reason);
 	free(message->prefix);
 	free(message);
 }
@@ -56,6 +58,17 @@ on_pause_over(void *arg)
 }
 
 static void
+wait_message(struct message *message, unsigned ms, void (*after)(struct message *message))
+{
+	message->stage = STAGE_PAUSE;
+	message->after_pause = after;
+	timer_init(&message->timer, scanner->loop, on_pause_over, message);
+	timer_set(&message->timer, ms);
+	scanner->paused++;
+	poison_pause(scanner->poison, &message->work);
+}
+
+static void
 pause_message(struct message *message, void (*after)(struct message *message))
 {
 	unsigned shift = message->tries < 6 ? message->tries : 6;
@@ -63,12 +76,7 @@ pause_message(struct message *message, void (*after)(struct message *message))
 
 	ms = ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 	message->tries++;
-	message->stage = STAGE_PAUSE;
-	message->after_pause = after;
-	timer_init(&message->timer, scanner->loop, on_pause_over, message);
-	timer_set(&message->timer, ms);
-	scanner->paused++;
-	poison_pause(scanner->poison, &message->work);
+	wait_message(message, ms, after);
 }
 
 static void forward(struct message *message);
@@ -112,7 +120,9 @@ static void
 hold(struct message *message)
 {
 	message->stage = STAGE_HOLD;
-	if (message->envelope.let_pass)
+	if (*message->envelope.hold)
+		hold_tell(scanner->hold, &message->envelope, message->envelope.hold, on_held, message);
+	else if (message->envelope.let_pass)
 		hold_alert(scanner->hold, &message->envelope, message->tagged, on_held, message);
 	else
 		hold_tell(scanner->hold, &message->envelope, NULL, on_held, message);
@@ -176,6 +186,42 @@ let_pass(struct message *message, bool tag)
 }
 
 static void sign(struct message *message);
+static void weigh_again(struct message *message);
+
+/* What the sender's mail did so far decides whether this message goes on at once, later, or only
+ * when somebody has looked. */
+static void
+on_score(void *arg, const struct score_verdict *verdict)
+{
+	struct message *message = arg;
+
+	message->envelope.suspect = verdict->step == STEP_SUSPECT;
+	if (verdict->step >= STEP_HOLD) {
+		message->reason = xasprintf("%s: %s", rung_names[verdict->rung], verdict->why);
+		message->envelope.hold = message->reason;
+		message->held = true;
+	}
+	if (verdict->step < STEP_HOLD && verdict->wait_ms && !message->waited)
+		wait_message(message, verdict->wait_ms, weigh_again);
+	else
+		sign(message);
+}
+
+/* Its sender may have come to be held meanwhile. */
+static void
+weigh_again(struct message *message)
+{
+	message->stage = STAGE_SCORE;
+	message->waited = true;
+	scores_ask(hold_scores(scanner->hold), &message->envelope, on_score, message);
+}
+
+static void
+weigh(struct message *message)
+{
+	message->stage = STAGE_SCORE;
+	scores_pass(hold_scores(scanner->hold), &message->envelope, on_score, message);
+}
 
 static void
 go_on(struct message *message)
@@ -230,16 +276,19 @@ judged(struct message *message, Envelope__Verdict verdict, const char *signature
 	message->tries = 0;
 	add_missing_fields(message);
 	if (verdict == ENVELOPE__VERDICT__CLEAN || verdict == ENVELOPE__VERDICT__NONE) {
-		sign(message);
+		weigh(message);
 		return;
 	}
 	message->signature = xstrdup(signature);
 	message->envelope.signature = message->signature;
 	policy = policy_of(verdict);
-	if (policy != ALERT_HOLD)
-		let_pass(message, policy == ALERT_TAG);
-	message->held = true;
-	sign(message);
+	message->held = true; /* hold() tells of it, also when it goes on */
+	if (policy == ALERT_HOLD) {
+		sign(message);
+		return;
+	}
+	let_pass(message, policy == ALERT_TAG);
+	weigh(message);
 }
 
 static void

@@ -33,7 +33,7 @@ can_stop(void)
 	struct message *message;
 
 	TAILQ_FOREACH (message, &scanner->all, link)
-		if (message->stage == STAGE_SIGN || message->stage == STAGE_HOLD ||
+		if (message->stage == STAGE_SCORE || message->stage == STAGE_SIGN || message->stage == STAGE_HOLD ||
 			message->stage == STAGE_FORWARD)
 			return false;
 	if (!scanner->clamd)

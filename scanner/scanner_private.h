@@ -22,6 +22,7 @@ enum stage {
 	STAGE_QUEUED,  /* waits for its turn (poison.h) */
 	STAGE_SCAN,    /* in the pool */
 	STAGE_PAUSE,   /* a scan, or what follows it, failed: `timer` tries again */
+	STAGE_SCORE,   /* Redis judges its sender */
 	STAGE_SIGN,    /* the signer reads it */
 	STAGE_HOLD,    /* the event and notices are on their way */
 	STAGE_FORWARD, /* mail.ready is to acknowledge it */
@@ -39,10 +40,11 @@ struct message {
 	uint64_t started_us;
 	unsigned tries, strikes, errors;
 	bool poison;       /* held because it ended this process */
+	bool waited;       /* it has waited for its sender's pace */
 	bool held;         /* hold() comes next, not forward() */
 	bool tagged;       /* its header says what clamd found */
 	Envelope envelope; /* a changed copy of the record's, which still owns the parts */
-	char *signature;
+	char *signature, *reason;
 	uint8_t *prefix;
 	char message_id[FIXUP_ID_MAX];
 };

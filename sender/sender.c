@@ -45,7 +45,6 @@
 #include "sender/waiting/deferral.h"
 #include "sender/waiting/trust.h"
 #include "shared/account/limits.h"
-#include "shared/account/score.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/timer.h"
@@ -55,10 +54,12 @@
 #include "shared/queue/event.h"
 #include "shared/queue/queue.h"
 #include "shared/redis/redis.h"
+#include "shared/score/score.h"
 #include "shared/work/hold.h"
 #include "shared/work/inflight.h"
 #include "shared/work/poison.h"
 #include "shared/work/role.h"
+#include "shared/work/standing.h"
 
 /*
  * A stop ends attempts, then settles their results:
@@ -318,7 +319,9 @@ redis_start(struct sender *sender)
 
 	sender->redis = redis_open(sender->loop, config);
 	sender->limits = limits_new(sender->loop, sender->redis, &limits);
-	sender->scores = scores_new(sender->loop, sender->redis);
+	sender->standing = standing_new(sender->queue);
+	sender->scores = scores_new(
+		sender->loop, sender->redis, config, standing_tell, sender->standing);
 	sender->ledger = ledger_new(sender->redis);
 	sender->trust = trust_new(sender->loop, sender->redis, sender->queue);
 	sender->reply_counts = reply_counts_new(sender->loop, sender->redis);
@@ -404,6 +407,7 @@ stop_now(struct sender *sender)
 	limits_free(&sender->limits);
 	trust_free(&sender->trust);
 	scores_free(&sender->scores);
+	standing_free(&sender->standing);
 	reply_counts_free(&sender->reply_counts);
 	redis_free(&sender->redis);
 	ledger_free(&sender->ledger);

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 BASE = {"shared/base", "shared/metrics"}
-SHARED = BASE | {"shared/dkim", "shared/egress", "shared/http", "shared/process", "shared/mail", "shared/config", "shared/redis", "shared/account", "shared/dns",
+SHARED = BASE | {"shared/dkim", "shared/score", "shared/egress", "shared/http", "shared/process", "shared/mail", "shared/config", "shared/redis", "shared/account", "shared/dns",
                  "shared/queue", "shared/work"}
 KAFKA = "shared/queue/kafka"
 BELOW_KAFKA = BASE | {"shared/mail", "shared/config", "shared/queue"}
@@ -30,6 +30,7 @@ MAY_USE = {
     "shared/process": BASE | {"shared/config"},
     "shared/redis": BASE | {"shared/config"},
     "shared/account": BASE | {"shared/mail", "shared/config", "shared/redis"},
+    "shared/score": BASE | {"shared/mail", "shared/config", "shared/redis"},
     "shared/dns": BASE | {"shared/config"},
     "shared/queue": BASE | {"shared/mail", "shared/config"},
     "shared/queue/lmdb": BELOW_KAFKA,
@@ -68,11 +69,12 @@ MAY_USE = {
     "control/people": SHARED | {"control/config", "control/account", "control/look"},
     "control/http": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/session"},
     "control/dkim": SHARED | {"control/look", "control/config", "control/account", "control/http"},
+    "control/score": SHARED | {"control/look", "control/config", "control/account", "control/http", "control/queue"},
     "control/session": SHARED | {"control/look", "control/config", "control/account", "control/people"},
     "control/queue": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/egress": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/http"},
     "control/watch": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/notices"},
-    "control/api": SHARED | {"control/egress", "control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people", "control/trace", "control/http", "control/queue", "control/dkim", "control/watch", "control/session", "control/login", "control/static"},
+    "control/api": SHARED | {"control/egress", "control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people", "control/trace", "control/http", "control/queue", "control/dkim", "control/score", "control/watch", "control/session", "control/login", "control/static"},
     "control/login": SHARED | {"control/look", "control/config", "control/account", "control/notices", "control/people",
                                "control/session", "control/http"},
 }

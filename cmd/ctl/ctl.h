@@ -154,6 +154,13 @@ int token_add(const struct ctl *ctl);
 int token_list(const struct ctl *ctl);
 int token_remove(const struct ctl *ctl);
 
+/* score.c: commands, likewise. */
+int score_show(const struct ctl *ctl);
+int score_list(const struct ctl *ctl);
+int score_release(const struct ctl *ctl);
+int score_forgive(const struct ctl *ctl);
+int top(const struct ctl *ctl);
+
 /* dkim.c: commands, likewise. */
 int dkim_list(const struct ctl *ctl);
 int dkim_show(const struct ctl *ctl);

@@ -120,6 +120,23 @@ static const struct manual manuals[] = {
 	  { "shoutctl account resume-user k3m9x2p7qa --username acme-srl-x7k2m9" } },
 	{ "account remove-user", "The user's password no longer counts, from now on.",
 	  { "shoutctl account remove-user k3m9x2p7qa --username acme-srl-x7k2m9" } },
+	{ "score",
+	  "Shows the counts of the last 5 minutes, hour, day and week: recipients sent, those to whom the account never "
+	  "delivered before (new), and how they ended; the new ones expected of an hour; and the step of the ladder: notify, "
+	  "throttle, suspect, hold or block, with its figures and threshold. Without an option it is the account's, less what "
+	  "held originators did.",
+	  { "shoutctl score k3m9x2p7qa", "shoutctl score k3m9x2p7qa --originator anna@acme.example" } },
+	{ "score show", "Shows the originators, credentials and accounts that are on a step of the ladder, the highest first.",
+	  { "shoutctl score show" } },
+	{ "score release",
+	  "Ends the step for a day, lets the mail go that it holds, and teaches the baseline that so much is usual. Viruses still "
+	  "hold. For one originator of an account, say which.",
+	  { "shoutctl score release k3m9x2p7qa --originator anna@acme.example" } },
+	{ "score forgive",
+	  "Ends the step for a day, without teaching anything. Held mail stays: queue release or queue bounce decides about it.",
+	  { "shoutctl score forgive k3m9x2p7qa --originator anna@acme.example",
+	    "shoutctl queue bounce --account k3m9x2p7qa --sender anna@acme.example" } },
+	{ "top", "Shows who sent to most recipients since the hour began, accounts and originators.", { "shoutctl top --limit 20" } },
 	{ "dkim list", "Shows the domains that have keys, whose they are, and which selectors sign.", { "shoutctl dkim list --json" } },
 	{ "dkim show",
 	  "Shows a domain's keys: active (signs), next (published, signs after a rotation), former (no longer signs). Below each "

@@ -56,6 +56,7 @@ const struct ctl_known ctl_known[] = {
 	{ "force",           NULL,                  "also in the place of a file that is there" },
 	{ "replace",         NULL,                  "an account that is here becomes what the file says" },
 	{ "now",             NULL,                  "for ever, with no way back; of dkim rotate: also where mail signed by the former key is still on its way" },
+	{ "originator",      "MAIL",                "one sender address of the account; <>: the null sender" },
 	{ "algorithm",       "NAME",                "rsa-sha256 or ed25519-sha256; several times (rsa-sha256)" },
 	{ "label",           "TEXT",                "what it is for" },
 	{ "scope",           "read|trace|write",    "what it may; several times" },

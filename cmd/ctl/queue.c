@@ -14,7 +14,7 @@ int
 queue_list(const struct ctl *ctl)
 {
 	static const char *const names[] = { "id", "site", "provider", "account", "credential",
-		"domain", "egress-ip", "state", NULL };
+		"sender", "domain", "egress-ip", "state", NULL };
 
 	return ctl_list(ctl, ctl_query(ctl, "queue", names), "rows", print_queue);
 }
@@ -22,8 +22,8 @@ queue_list(const struct ctl *ctl)
 int
 queue_summary(const struct ctl *ctl)
 {
-	static const char *const names[] = { "site", "provider", "account", "credential", "domain",
-		"egress-ip", "by", "limit", NULL };
+	static const char *const names[] = { "site", "provider", "account", "credential", "sender",
+		"domain", "egress-ip", "by", "limit", NULL };
 
 	return ctl_ask(ctl, "GET", ctl_query(ctl, "queue/summary", names), NULL, print_summary);
 }
@@ -78,6 +78,7 @@ static const char *const selector_options[][2] = {
 	{ "provider", "provider" },
 	{ "account", "account" },
 	{ "credential", "credential" },
+	{ "sender", "sender" },
 	{ "domain", "recipient_domain" },
 	{ "egress-ip", "egress_ip" },
 };

@@ -13,8 +13,8 @@
 #include "control/account/account_user.h"
 #include "control/account/address_state.h"
 #include "control/http/api_private.h"
-#include "shared/account/score.h"
 #include "shared/account/use.h"
+#include "shared/score/score.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
@@ -285,7 +285,7 @@ void
 api_account_get(struct exchange *x)
 {
 	if (directory_get(x->api->directory, "account", x->parameters[0]))
-		scores_read(x->api->redis, x->parameters[0], on_score, x);
+		scores_read(x->api->redis, x->api->config, x->parameters[0], on_score, x);
 	else
 		reply_no_account(x);
 }

@@ -10,12 +10,13 @@
 #include "control/egress/api_egress.h"
 #include "control/http/api_private.h"
 #include "control/login/login.h"
+#include "control/score/api_score.h"
 
 #define PREFIX "/api/v1/"
 
 #define PAGE "limit after"
 #define TRACED "recipient sender domain id message_id state class credential since until " PAGE
-#define FILTERS "id site provider account credential egress_ip"
+#define FILTERS "id site provider account credential sender egress_ip"
 
 /* A parameter that the route does not name is refused, and so is a body where none is taken:
  * ignored, it would be a wish that is granted and not done. */
@@ -52,6 +53,11 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_POST, "accounts/*/domains/*/dkim", api_account_dkim_enable, true, "", RIGHT_MANAGE },
 	{ EVHTTP_REQ_DELETE, "accounts/*/domains/*/dkim", api_account_dkim_disable, false, "", RIGHT_MANAGE },
 	{ EVHTTP_REQ_POST, "accounts/*/domains/*/dkim/rotate", api_account_dkim_rotate, true, "", RIGHT_MANAGE },
+	{ EVHTTP_REQ_GET, "accounts/*/score", api_account_score, false, "originator credential", RIGHT_READ },
+	{ EVHTTP_REQ_POST, "accounts/*/score/release", api_score_release, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_POST, "accounts/*/score/forgive", api_score_forgive, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_GET, "score", api_score_list, false, "limit", RIGHT_LOOK },
+	{ EVHTTP_REQ_GET, "score/top", api_score_top, false, "limit", RIGHT_LOOK },
 	{ EVHTTP_REQ_GET, "dkim", api_dkim_list, false, PAGE, RIGHT_LOOK },
 	{ EVHTTP_REQ_GET, "dkim/*", api_dkim_show, false, "", RIGHT_LOOK },
 	{ EVHTTP_REQ_POST, "dkim/*", api_dkim_enable, true, "", RIGHT_POSTMASTER },

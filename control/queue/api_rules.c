@@ -27,7 +27,7 @@
 #define SELECTOR_MAX 400 /* as text in a key; a longer selector is digested */
 #define REASON_MAX 500
 #define FOR_MAX_S (10L * 365 * 24 * 3600)
-#define FIELDS "id, site, provider, account, credential, recipient_domain, egress_ip"
+#define FIELDS "id, site, provider, account, credential, sender, recipient_domain, egress_ip"
 
 /* Selectors */
 

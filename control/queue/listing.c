@@ -44,7 +44,7 @@ int
 take_selector(struct exchange *x, struct selector *selector)
 {
 	static const char *const names[SELECTOR_FIELDS] = { "id", "site", "provider", "account",
-		"credential", "domain", "egress_ip" };
+		"credential", "sender", "domain", "egress_ip" };
 	struct fault fault;
 	const char *text;
 

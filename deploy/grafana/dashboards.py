@@ -359,6 +359,8 @@ def node():
             graph("Scans that failed", "cps", "Scans without a verdict, which are made again; clamds refused for their settings; mail unscanned",
                   (rate("shout_scanner_failures_total"), "failures"), ("sum(shout_scanner_clamd_refused{@})", "clamds refused"),
                   ("sum(shout_scanner_disabled{@})", "scanner off")),
+            graph("Steps of the ladder", "short", "Originators, credentials and accounts that came to a step within an hour (docs/scores.md)",
+                  (grown("shout_score_steps_total", "step"), "{{step}}"), stack=True),
             graph("DKIM", "cps", "Signatures put on mail, and messages that should have had one; domains whose key cannot be opened",
                   (rate("shout_dkim_signatures_total"), "signatures"), (rate("shout_dkim_failures_total"), "unsigned"),
                   ("max(shout_dkim_domains{@})", "domains"), ("max(shout_dkim_domains_broken{@})", "broken domains")),

@@ -189,6 +189,8 @@ egress_pool(const struct egress *egress, const Envelope *envelope, uint64_t now_
 
 	if (!*envelope->mail_from || envelope->kind != ENVELOPE__KIND__MAIL)
 		pool = "bounce";
+	else if (envelope->suspect)
+		pool = "suspect";
 	else if (is_young(egress, envelope->account, now_us))
 		pool = "new";
 	if (!has_pool(egress, pool))

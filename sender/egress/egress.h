@@ -32,8 +32,9 @@ const struct egress_entry *egress_find(const struct egress *egress, const char *
 void egress_each(const struct egress *egress,
 	void (*on_ip)(void *arg, const struct egress_entry *entry), void *arg);
 
-/* The pool of a message: bounce for the null sender and our own mail, new for a young account, else
- * good. A pool without any IP is not used: good takes its place, and for that any. */
+/* The pool of a message: bounce for the null sender and our own mail, suspect where the sender's
+ * score asks for it, new for a young account, else good. A pool without any IP is not used: good
+ * takes its place, and for that any. */
 const char *egress_pool(const struct egress *egress, const Envelope *envelope, uint64_t now_us);
 
 struct egress_wish {

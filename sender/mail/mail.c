@@ -209,7 +209,7 @@ on_turn(struct poison_work *work)
 	struct mail *mail = container_of(work, struct mail, work);
 
 	if (!mail->row && envelope_must_hold(mail->envelope))
-		mail_hold(mail, mail->envelope->signature);
+		mail_hold(mail, envelope_hold_reason(mail->envelope));
 	else if (!blame_allows(mail))
 		mail_hold_harmful(mail);
 	else

@@ -44,6 +44,7 @@ struct rule;
 struct rules;
 struct schedule;
 struct scores;
+struct standing;
 struct site_resolver;
 struct suspensions;
 struct trust;
@@ -66,6 +67,7 @@ struct sender {
 	struct redis *redis;
 	struct limits *limits;
 	struct scores *scores;
+	struct standing *standing;
 	struct ledger *ledger;
 	struct trust *trust;
 	struct site_resolver *resolver;

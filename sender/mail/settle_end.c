@@ -26,7 +26,7 @@
 #include "sender/mail/settle.h"
 #include "sender/policy/outcome.h"
 #include "sender/smtp/client.h"
-#include "shared/account/score.h"
+#include "shared/score/score.h"
 #include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -72,6 +72,18 @@ count_delivered(const struct receipt *receipt)
 }
 
 static void
+score_delivered(const struct receipt *receipt)
+{
+	const struct item *item = receipt->item;
+	struct scores *scores = item->mail->sender->scores;
+
+	scores_add(scores, item->mail->envelope, SCORE_RECIPIENTS, (unsigned)receipt->count);
+	for (size_t i = 0; i < receipt->count; i++)
+		scores_delivered(scores, item->mail->envelope,
+			item->targets[receipt->indices[i]].recipient->address);
+}
+
+static void
 on_receipt(void *arg, int err)
 {
 	struct receipt *receipt = arg;
@@ -85,8 +97,7 @@ on_receipt(void *arg, int err)
 	for (size_t i = 0; i < receipt->count; i++)
 		item->targets[receipt->indices[i]].state = TARGET_CLOSED;
 	count_delivered(receipt);
-	scores_add(item->mail->sender->scores, item->mail->envelope->account, SCORE_RECIPIENTS,
-		(unsigned)receipt->count);
+	score_delivered(receipt);
 	free(receipt);
 	item_answered(item);
 	settle_advance(item);
@@ -256,15 +267,15 @@ static void
 score_end(const struct item *item, const struct target *like, unsigned n)
 {
 	struct scores *scores = item->mail->sender->scores;
-	const char *account = item->mail->envelope->account;
+	const Envelope *envelope = item->mail->envelope;
 
-	scores_add(scores, account, SCORE_RECIPIENTS, n);
+	scores_add(scores, envelope, SCORE_RECIPIENTS, n);
 	if (like->end != END_REFUSED)
 		return;
 	if (outcome_is_hard_bounce(like->outcome))
-		scores_add(scores, account, SCORE_HARD_BOUNCES, n);
+		scores_add(scores, envelope, SCORE_HARD_BOUNCES, n);
 	if (outcome_is_unknown_user(like->outcome))
-		scores_add(scores, account, SCORE_UNKNOWN_USERS, n);
+		scores_add(scores, envelope, SCORE_UNKNOWN_USERS, n);
 }
 
 static void ended_event(struct ended *ended);

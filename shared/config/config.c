@@ -231,6 +231,8 @@ apply_defaults(struct config_loaded *loaded, const struct config_check *check)
 		config->log.level = LOG_LEVEL_INFO;
 	if (!config_check_has(check, "scanner.enabled"))
 		config->scanner.enabled = true;
+	if (!config_check_has(check, "score.enabled"))
+		config->score.enabled = true;
 	if (!config_check_has(check, "scanner.clamd")) {
 		config->scanner.clamd = xcalloc(1, sizeof *config->scanner.clamd);
 		config->scanner.clamd[0] = xstrdup("unix:/run/clamav/clamd.ctl");

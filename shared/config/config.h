@@ -134,6 +134,18 @@ struct config {
 		_Atomic uint64_t error_limit;   /* then hold what clamd only fails on, 3d */
 	} scanner;
 	struct {
+		_Atomic bool enabled;     /* true */
+		_Atomic unsigned minimum; /* recipients before a share counts, 50 */
+		_Atomic unsigned unknown_notify, unknown_hold; /* percent of recipients: 5, 10 */
+		_Atomic unsigned complaints_notify, complaints_hold; /* of 1,000 recipients: 1, 3 */
+		_Atomic unsigned viruses, spam;                      /* messages an hour: 3, 10 */
+		_Atomic uint64_t learning;       /* ms in which numbers alone only notify, 7d */
+		_Atomic unsigned throttle, hold; /* times what is expected of an hour: 3, 10 */
+		struct {
+			_Atomic unsigned originator, credential, account; /* 15, 100, 200 */
+		} floor; /* new recipients an hour that are usual for anybody */
+	} score;
+	struct {
 		char *secret_file; /* what keys are sealed under; NULL: one machine makes its own */
 		char *secret;      /* the file's 64 hex signs; NULL without */
 		char *domain;      /* our own d=; NULL: only customers' */

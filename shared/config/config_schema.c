@@ -224,6 +224,29 @@ static const cyaml_schema_field_t scanner_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t floor_fields[] = {
+	NUMBER("originator", CONFIG(score.floor.originator)),
+	NUMBER("credential", CONFIG(score.floor.credential)),
+	NUMBER("account", CONFIG(score.floor.account)),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t score_fields[] = {
+	BOOL("enabled", CONFIG(score.enabled)),
+	NUMBER("minimum", CONFIG(score.minimum)),
+	NUMBER("unknown_notify", CONFIG(score.unknown_notify)),
+	NUMBER("unknown_hold", CONFIG(score.unknown_hold)),
+	NUMBER("complaints_notify", CONFIG(score.complaints_notify)),
+	NUMBER("complaints_hold", CONFIG(score.complaints_hold)),
+	NUMBER("viruses", CONFIG(score.viruses)),
+	NUMBER("spam", CONFIG(score.spam)),
+	NUMBER("throttle", CONFIG(score.throttle)),
+	NUMBER("hold", CONFIG(score.hold)),
+	TEXT("learning", CONFIG(score.learning)),
+	MAPPING("floor", floor_fields),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t dkim_fields[] = {
 	TEXT("secret_file", CONFIG(dkim.secret_file)),
 	TEXT("domain", CONFIG(dkim.domain)),
@@ -340,6 +363,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	MAPPING("ingress", ingress_fields),
 	MAPPING("limits", limits_fields),
 	MAPPING("scanner", scanner_fields),
+	MAPPING("score", score_fields),
 	MAPPING("dkim", dkim_fields),
 	MAPPING("sender", sender_fields),
 	MAPPING("dns", dns_fields),
@@ -400,6 +424,20 @@ const struct config_live config_live_keys[] = {
 	LIVE("scanner.error_limit", scanner.error_limit),
 	LIVE("scanner.pua", scanner.pua),
 	LIVE("scanner.heuristics", scanner.heuristics),
+	LIVE("score.enabled", score.enabled),
+	LIVE("score.minimum", score.minimum),
+	LIVE("score.unknown_notify", score.unknown_notify),
+	LIVE("score.unknown_hold", score.unknown_hold),
+	LIVE("score.complaints_notify", score.complaints_notify),
+	LIVE("score.complaints_hold", score.complaints_hold),
+	LIVE("score.viruses", score.viruses),
+	LIVE("score.spam", score.spam),
+	LIVE("score.throttle", score.throttle),
+	LIVE("score.hold", score.hold),
+	LIVE("score.learning", score.learning),
+	LIVE("score.floor.originator", score.floor.originator),
+	LIVE("score.floor.credential", score.floor.credential),
+	LIVE("score.floor.account", score.floor.account),
 	LIVE("dkim.on_failure", dkim.on_failure),
 	LIVE("sender.lifetime", sender.lifetime),
 	LIVE("sender.null_lifetime", sender.null_lifetime),

@@ -166,6 +166,20 @@ check_sender(const struct config *config, struct config_check *check)
 }
 
 static void
+check_score(const struct config *config, struct config_check *check)
+{
+	if (config->score.throttle > config->score.hold)
+		config_error(check, "score.throttle", "is above score.hold (%u)",
+			config->score.hold);
+	if (config->score.unknown_notify > config->score.unknown_hold)
+		config_error(check, "score.unknown_notify", "is above score.unknown_hold (%u)",
+			config->score.unknown_hold);
+	if (config->score.complaints_notify > config->score.complaints_hold)
+		config_error(check, "score.complaints_notify",
+			"is above score.complaints_hold (%u)", config->score.complaints_hold);
+}
+
+static void
 check_dkim(const struct config *config, struct config_check *check)
 {
 	const char *secret = config->dkim.secret;
@@ -280,6 +294,7 @@ config_check_together(const struct config_loaded *loaded, struct config_check *c
 	if (config->scanner.enabled && !config->scanner.clamd_count)
 		config_error(check, "scanner.clamd",
 			"is empty; name a clamd, or set scanner.enabled: false");
+	check_score(config, check);
 	check_dkim(config, check);
 	check_sender(config, check);
 	check_plans(config, check);

@@ -266,6 +266,8 @@ envelope_verdict_name(Envelope__Verdict verdict)
 bool
 envelope_must_hold(const Envelope *envelope)
 {
+	if (*envelope->hold)
+		return true;
 	switch (envelope->verdict) {
 	case ENVELOPE__VERDICT__INFECTED:
 	case ENVELOPE__VERDICT__UNSCANNABLE: return true;
@@ -273,4 +275,10 @@ envelope_must_hold(const Envelope *envelope)
 	case ENVELOPE__VERDICT__SUSPICIOUS: return !envelope->let_pass;
 	default: return false;
 	}
+}
+
+const char *
+envelope_hold_reason(const Envelope *envelope)
+{
+	return *envelope->hold ? envelope->hold : envelope->signature;
 }

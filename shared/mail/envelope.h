@@ -47,8 +47,9 @@ unsigned recipients_weight(size_t recipients);
 /* "clean", "infected", "unwanted" ...; "none" for an unknown verdict. */
 #define VERDICTS 6
 const char *envelope_verdict_name(Envelope__Verdict verdict);
-/* Whether the scanner wants the message held. */
+/* Whether the scanner wants the message held, and why. */
 bool envelope_must_hold(const Envelope *envelope);
+const char *envelope_hold_reason(const Envelope *envelope);
 
 /* Deep copies in one allocation, to be freed with envelope_free() or row_free(). */
 Envelope *envelope_copy(const Envelope *envelope);

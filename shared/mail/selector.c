@@ -19,11 +19,12 @@
 
 #define NAME_MAX_GIVEN 255 /* of a username (RFC 4616), or an account's id */
 
+#define NULL_SENDER "<>"
 #define SITE_DOMAIN "domain:" /* a row named after a domain (sender) */
 #define HASH_DIGITS 8         /* "-1a2b3c4d" ends the name of a site with several hosts */
 
 const char *const selector_names[SELECTOR_FIELDS] = { "id", "site", "provider", "account",
-	"credential", "recipient_domain", "egress_ip" };
+	"credential", "sender", "recipient_domain", "egress_ip" };
 
 const char *
 selector_right(enum selector_field field)
@@ -31,7 +32,8 @@ selector_right(enum selector_field field)
 	static const char *const right[SELECTOR_FIELDS] = { "26 signs of a message id",
 		"the name of a site, like mx.rossi.example",
 		"a provider's name, or the end of its hosts' names, like outlook.com",
-		"an account's id", "a username, or an address", "a domain, like rossi.example",
+		"an account's id", "a username, or an address",
+		"a mail address, or <> for the null sender", "a domain, like rossi.example",
 		"an IP address" };
 
 	return right[field];
@@ -165,6 +167,37 @@ canonical_credential(const char *text)
 	return ip ? ip : canonical_name(text);
 }
 
+/* A mailbox in its one form and in lower case. */
+static char *
+canonical_sender(const char *text)
+{
+	char out[ADDRESS_CANONICAL_MAX];
+	struct address address;
+
+	if (strcmp(text, NULL_SENDER) == 0)
+		return xstrdup(text);
+	if (address_parse(text, strlen(text), &address) < 0 || !address.domain)
+		return NULL;
+	address_canonical(&address, out);
+	for (char *c = out; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return xstrdup(out);
+}
+
+static bool
+has_sender(const char *wanted, const char *mail_from)
+{
+	char *sender;
+	bool same;
+
+	if (!wanted)
+		return true;
+	sender = canonical_sender(*mail_from ? mail_from : NULL_SENDER);
+	same = sender && strcmp(sender, wanted) == 0;
+	free(sender);
+	return same;
+}
+
 static char *
 canonical_provider(const char *text)
 {
@@ -184,7 +217,7 @@ selector_set(struct selector *selector, enum selector_field field, const char *t
 {
 	static char *(*const canonical[SELECTOR_FIELDS])(const char *text) = { canonical_id,
 		canonical_site, canonical_provider, canonical_name, canonical_credential,
-		canonical_domain, canonical_ip };
+		canonical_sender, canonical_domain, canonical_ip };
 
 	selector->text[field] = canonical[field](text);
 	if (selector->text[field] && field == SELECT_ID)
@@ -321,6 +354,7 @@ selector_matches(
 	return (!s->text[SELECT_ID] || !memcmp(s->id, envelope->id.data, ID_SIZE)) &&
 		is_or_any(s->text[SELECT_ACCOUNT], envelope->account) &&
 		is_or_any(s->text[SELECT_CREDENTIAL], envelope->credential) &&
+		has_sender(s->text[SELECT_SENDER], envelope->mail_from) &&
 		(!s->text[SELECT_EGRESS] || is_among(s->text[SELECT_EGRESS], egress)) &&
 		selector_has_site(s, site);
 }

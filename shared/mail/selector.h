@@ -23,11 +23,12 @@ enum selector_field {
 	SELECT_PROVIDER,
 	SELECT_ACCOUNT,
 	SELECT_CREDENTIAL,
+	SELECT_SENDER, /* the envelope's, "<>": the null sender */
 	SELECT_DOMAIN,
 	SELECT_EGRESS,
 	SELECTOR_FIELDS
 };
-/* "id", "site", "provider", "account", "credential", "recipient_domain", "egress_ip" */
+/* "id", "site", "provider", "account", "credential", "sender", "recipient_domain", "egress_ip" */
 extern const char *const selector_names[SELECTOR_FIELDS];
 
 struct selector {

@@ -44,6 +44,7 @@ static const struct {
 	{ "bounced", EVENT_OF_MAIL },
 	{ "expired", EVENT_OF_MAIL },
 	{ "sandboxed", EVENT_OF_MAIL },
+	{ "standing", EVENT_OF_MAIL },
 	{ "audit", EVENT_AUDIT },
 	/* clang-format on */
 };

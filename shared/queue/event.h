@@ -17,6 +17,7 @@
  *   tls-failed     likewise; error instead of reason and reply
  *   tls-lost       host error since
  *   audit          what by claimed client changed changes[{object before after}] event_id
+ *   standing       rung who before step reason threshold way_out
  *   held           verdict signature reason event_id
  *   alerted        verdict signature tagged event_id
  *   released       rule by

@@ -21,7 +21,6 @@
 #include <strings.h>
 
 #include "shared/account/account.h"
-#include "shared/account/score.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/text.h"
@@ -31,9 +30,11 @@
 #include "shared/metrics/metrics.h"
 #include "shared/queue/event.h"
 #include "shared/redis/redis.h"
+#include "shared/score/score.h"
 #include "shared/work/gather.h"
 #include "shared/work/notice.h"
 #include "shared/work/own_mail.h"
+#include "shared/work/standing.h"
 
 #define NOTICE_MS 5000
 #define RETRY_MS 250
@@ -46,6 +47,7 @@ struct hold {
 	struct redis *redis;
 	struct account_store *accounts;
 	struct scores *scores;
+	struct standing *standing;
 	struct gather *gather;
 	struct several *several; /* its mail is under way to the queue */
 	bool closing;
@@ -320,11 +322,11 @@ count(struct told *told)
 
 	switch (told->envelope->verdict) {
 	case ENVELOPE__VERDICT__INFECTED:
-		scores_add(scores, told->envelope->account, SCORE_VIRUSES, 1);
+		scores_add(scores, told->envelope, SCORE_VIRUSES, 1);
 		break;
 	case ENVELOPE__VERDICT__UNWANTED:
 	case ENVELOPE__VERDICT__SUSPICIOUS:
-		scores_add(scores, told->envelope->account, SCORE_ALERTS, 1);
+		scores_add(scores, told->envelope, SCORE_ALERTS, 1);
 		break;
 	default: break;
 	}
@@ -415,7 +417,8 @@ hold_new(struct loop *loop, struct queue *queue, const struct config *config)
 	hold->config = config;
 	hold->redis = redis_open(loop, config);
 	hold->accounts = account_store_new(loop, hold->redis);
-	hold->scores = scores_new(loop, hold->redis);
+	hold->standing = standing_new(queue);
+	hold->scores = scores_new(loop, hold->redis, config, standing_tell, hold->standing);
 	hold->gather = gather_new(loop, hold->redis, on_due, hold);
 	hold->missed = metric_counter("shout_held_notices_missed_total",
 		"Notices of held messages that could not be sent", NULL);
@@ -435,6 +438,7 @@ hold_free(struct hold **hold_ref)
 	gather_free(&hold->gather);
 	account_store_free(&hold->accounts);
 	scores_free(&hold->scores);
+	standing_free(&hold->standing);
 	redis_free(&hold->redis);
 	mail_event_free(&hold->event);
 	free(hold);
@@ -445,4 +449,10 @@ struct redis *
 hold_redis(const struct hold *hold)
 {
 	return hold->redis;
+}
+
+struct scores *
+hold_scores(const struct hold *hold)
+{
+	return hold->scores;
 }

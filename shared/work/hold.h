@@ -10,6 +10,7 @@ struct config;
 struct hold;
 struct loop;
 struct redis;
+struct scores;
 
 /* Has its own connection to Redis, which names the accounts' contacts. */
 struct hold *hold_new(struct loop *loop, struct queue *queue, const struct config *config);
@@ -19,9 +20,12 @@ void hold_free(struct hold **hold);
 /* The hold's connection, borrowed: it ends with the hold. */
 struct redis *hold_redis(const struct hold *hold);
 
+/* What the hold counts viruses by, borrowed likewise. */
+struct scores *hold_scores(const struct hold *hold);
+
 /*
  * Tells that a message is held, for its envelope's verdict and signature (`why` NULL) or for
- * another reason (`why`, a static text). `cb` comes when the event is acknowledged and the notices
+ * another reason (`why`, which lives as long as the envelope). `cb` comes when the event is acknowledged and the notices
  * are durable or were missed: 0, or the event's error. `envelope` must live until then.
  */
 void

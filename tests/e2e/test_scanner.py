@@ -101,8 +101,8 @@ def test_viruses_count_in_the_score(shout):
     body = attached(EICAR).replace(b"customer.example", b"infected.example")
     held(shout, post(shout, account, body, "anna@infected.example"))
     wait_for(lambda: shout.shoutctl("account", "show", account["account"])["score"]["7d"] == {
-        "recipients": 0, "hard_bounces": 0, "unknown_users": 0, "viruses": 1,
-        "alerts": 0})
+        "sent": 0, "strangers": 0, "recipients": 0, "hard_bounces": 0, "unknown_users": 0, "complaints": 0,
+        "viruses": 1, "alerts": 0, "spam": 0})
 
 
 def test_eicar_in_a_zip_is_found(shout, account):
