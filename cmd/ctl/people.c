@@ -37,6 +37,7 @@ print_person(const json_t *person)
 		json_is_true(json_object_get(person, "password")) ? "chosen" : "none yet");
 	print_field("Second factor",
 		json_is_true(json_object_get(person, "second_factor")) ? "yes" : "no");
+	print_field("Last login", json_text(person, "last_login"));
 	print_field("Link until", json_text(person, "link_until"));
 	print_field("Link", json_text(person, "link"));
 	if (json_array_size(json_object_get(person, "mails_failed")) > 0)
@@ -50,20 +51,25 @@ print_person(const json_t *person)
 static void
 print_people(const json_t *reply)
 {
-	static const char *const heads[] = { "LOGIN", "NAME", "ROLE", "PASSWORD", "SECOND FACTOR" };
+	static const char *const heads[] = { "LOGIN", "NAME", "ROLE", "PASSWORD", "SECOND FACTOR",
+		"LAST LOGIN" };
 	json_t *rows = json_array(), *person, *people = json_object_get(reply, "people");
 	size_t i;
 
 	json_array_foreach(people, i, person)
 	{
+		char *last = time_of(person, "last_login");
+
 		json_array_append_new(rows,
-			json_pack("[s, s, s, s, s]", text_of(person, "login"),
+			json_pack("[s, s, s, s, s, s]", text_of(person, "login"),
 				text_of(person, "name"), text_of(person, "role"),
 				json_is_true(json_object_get(person, "password")) ? "yes" : "no",
 				json_is_true(json_object_get(person, "second_factor")) ? "yes"
-										       : "no"));
+										       : "no",
+				last));
+		free(last);
 	}
-	print_table(heads, 5, rows);
+	print_table(heads, 6, rows);
 	print_count(reply, json_array_size(people), "people");
 	print_next(reply);
 	json_decref(rows);

@@ -23,6 +23,7 @@
 #include "control/domain/domain_check.h"
 #include "control/http/api_private.h"
 #include "control/http/route.h"
+#include "control/login/prove.h"
 #include "control/mails/mailings.h"
 #include "control/people/hasher.h"
 #include "control/watch/domain_mail.h"
@@ -265,6 +266,7 @@ api_new(const struct config *config, int fd, struct tls_server *tls, struct queu
 	watch_domains(api);
 	api->notices = mailings_notices(mailings);
 	api->hasher = hasher_new(loop);
+	prove_open();
 	err = api->checks ? token_get(config->state_dir, api->token) : -1;
 	if (!err && (err = listen_on(api, fd, config->control.listen)) < 0)
 		LOG_ERROR("control: cannot listen", "address", config->control.listen, "error",

@@ -173,7 +173,7 @@ look(struct exchange *x, const char *secret, gate_cb then)
 	struct looking *looking = xmalloc(sizeof *looking);
 
 	*looking = (struct looking){ x, then };
-	logins_look(x->api->redis, secret, on_session, looking);
+	logins_look(x->api->redis, secret, !session_is_background(x), on_session, looking);
 }
 
 void
@@ -189,6 +189,8 @@ gate_identify(struct exchange *x, gate_cb then)
 		pass_nobody(x, then);
 	else if (is_change(x) && session_is_cross_site(x))
 		reply_error(x, 403, "Sec-Fetch-Site", "a page of another site sent this");
+	else if (is_public(x) && !is_change(x))
+		then(x); /* the same for everybody */
 	else if (session_cookie_take(x, secret))
 		look(x, secret, then);
 	else

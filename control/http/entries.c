@@ -39,8 +39,8 @@ place_of(const char *key)
 	return strchr(key, '/') + 1;
 }
 
-void
-reply_entries(struct exchange *x, const char *list, const char *account, entry_shown shown,
+json_t *
+entries_page(struct exchange *x, const char *list, const char *account, entry_shown shown,
 	bool newest, json_t *(*show)(const json_t *entry))
 {
 	const char *last = NULL, **keys;
@@ -50,7 +50,7 @@ reply_entries(struct exchange *x, const char *list, const char *account, entry_s
 
 	if (!page_take(x, list, &page)) {
 		json_decref(items);
-		return;
+		return NULL;
 	}
 	keys = keys_of(x->api->directory, account, shown, &count);
 	for (i = 0; i < count && json_array_size(items) < page.limit; i++) {
@@ -62,8 +62,18 @@ reply_entries(struct exchange *x, const char *list, const char *account, entry_s
 		json_array_append_new(items, show(directory_entry(x->api->directory, key)));
 		last = place_of(key);
 	}
-	reply_json(x, 200,
-		json_pack("{s:o, s:o, s:I}", list, items, "next",
-			page_next(x, list, i < count ? last : NULL), "total", (json_int_t)count));
+	items = json_pack("{s:o, s:o, s:I}", list, items, "next",
+		page_next(x, list, i < count ? last : NULL), "total", (json_int_t)count);
 	free(keys);
+	return items;
+}
+
+void
+reply_entries(struct exchange *x, const char *list, const char *account, entry_shown shown,
+	bool newest, json_t *(*show)(const json_t *entry))
+{
+	json_t *page = entries_page(x, list, account, shown, newest, show);
+
+	if (page)
+		reply_json(x, 200, page);
 }

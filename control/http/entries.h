@@ -15,4 +15,8 @@ typedef bool (*entry_shown)(const char *key, const json_t *entry);
 void reply_entries(struct exchange *x, const char *list, const char *account, entry_shown shown,
 	bool newest, json_t *(*show)(const json_t *entry));
 
+/* The page itself, for the caller to add to; NULL after a reply. */
+json_t *entries_page(struct exchange *x, const char *list, const char *account, entry_shown shown,
+	bool newest, json_t *(*show)(const json_t *entry));
+
 #endif

@@ -13,7 +13,9 @@
 #include "control/http/entries.h"
 #include "control/login/login.h"
 #include "control/login/person_mail.h"
+#include "control/look/json_from.h"
 #include "control/people/person.h"
+#include "control/session/attempt.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
@@ -75,16 +77,53 @@ show(const json_t *entry)
 	return person_show(json_text(entry, "login"), entry);
 }
 
+/* People with the time of their last login, which is in Redis alone. */
+
+struct showing {
+	struct exchange *exchange;
+	json_t *reply, *people;
+};
+
+static void
+on_last(void *arg, const json_t *times)
+{
+	struct showing *showing = arg;
+	json_t *person;
+	size_t i;
+
+	json_array_foreach(showing->people, i, person)
+	{
+		const json_int_t time = json_integer_value(json_array_get(times, i));
+
+		json_object_set_new(person, "last_login",
+			time > 0 ? json_from_time((uint64_t)time * 1000000) : json_null());
+	}
+	json_decref(showing->people);
+	reply_json(showing->exchange, 200, showing->reply);
+	free(showing);
+}
+
+/* Takes over `reply` and `people`, which are in it. */
+static void
+reply_with_last(struct exchange *x, json_t *reply, json_t *people)
+{
+	struct showing *showing = xmalloc(sizeof *showing);
+
+	*showing = (struct showing){ x, reply, people };
+	attempt_last(x->api->redis, people, on_last, showing);
+}
+
 void
 api_people_list(struct exchange *x)
 {
 	const char *account = account_of(x);
+	json_t *reply;
 
 	if (account && !directory_get(x->api->directory, "account", account))
 		reply_error(x, 404, "account", "there is no account \"%.40s\"", account);
-	else
-		reply_entries(x, "people", account, account ? is_person_of_account : is_operator,
-			false, show);
+	else if ((reply = entries_page(x, "people", account,
+			  account ? is_person_of_account : is_operator, false, show)))
+		reply_with_last(x, reply, json_incref(json_object_get(reply, "people")));
 }
 
 void
@@ -96,10 +135,13 @@ api_people_get(struct exchange *x)
 	if (!take_login(x, login))
 		return;
 	entry = person_find_of(x->api->directory, account_of(x), login);
-	if (entry)
-		reply_json(x, 200, person_show(login, entry));
-	else
+	if (entry) {
+		json_t *person = person_show(login, entry);
+
+		reply_with_last(x, person, json_pack("[O]", person));
+	} else {
 		reply_error(x, 404, "login", "there is no person \"%.80s\"", login);
+	}
 }
 
 /* Links: a change, then the mail, then the reply. */
@@ -236,6 +278,14 @@ struct changing {
 	json_t *reply;
 };
 
+/* Somebody else took the person's second factor away. */
+static bool
+takes_factor(const struct exchange *x)
+{
+	return evhttp_request_get_command(x->request) == EVHTTP_REQ_PATCH &&
+		json_object_get(x->body, "second_factor");
+}
+
 static void
 on_changed(void *arg, int err, int applied_err)
 {
@@ -244,6 +294,9 @@ on_changed(void *arg, int err, int applied_err)
 	(void)applied_err;
 	free(arg);
 	if (!err) {
+		if (takes_factor(changing.exchange))
+			person_mail_news(changing.exchange->api, json_text(changing.reply, "login"),
+				NEWS_NO_FACTOR, changing.exchange->client);
 		reply_json(changing.exchange, 200, changing.reply);
 		return;
 	}

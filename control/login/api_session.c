@@ -49,6 +49,9 @@ on_created(void *arg, int err, const struct login_session *session)
 			json_decref(reply);
 			reply = json_pack("{s:s, s:s}", "need", "totp", "csrf", session->csrf);
 		}
+		if (!opening->need_code)
+			LOG_INFO("a person has logged in", "login", session->login, "client",
+				x->client);
 		session_cookie_set(x, opening->secret);
 		reply_json(x, opening->status, reply);
 	}

@@ -20,6 +20,20 @@
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
+#include "shared/metrics/metrics.h"
+
+static struct metric *good_count, *wrong_count, *wait_count;
+
+void
+prove_open(void)
+{
+	static const char name[] = "shout_control_proofs_total";
+	static const char help[] = "Passwords and codes of people that were checked";
+
+	good_count = metric_counter(name, help, "result=\"good\"");
+	wrong_count = metric_counter(name, help, "result=\"wrong\"");
+	wait_count = metric_counter(name, help, "result=\"wait\"");
+}
 
 struct proving {
 	struct exchange *exchange;
@@ -63,6 +77,7 @@ reply_wait(struct exchange *x, unsigned wait_s)
 {
 	char text[16];
 
+	metric_add(wait_count, 1);
 	snprintf(text, sizeof text, "%u", wait_s);
 	reply_header(x, "Retry-After", text);
 	reply_error(x, 429, "", "too many attempts: try again in %u seconds", wait_s);
@@ -101,7 +116,9 @@ on_checked(void *arg, bool good, const char *verifier)
 	struct proving *proving = arg;
 
 	(void)verifier;
-	proving->password_cb(proving->exchange, proving->attempt.login, good && is_still(proving));
+	good = good && is_still(proving);
+	metric_add(good ? good_count : wrong_count, 1);
+	proving->password_cb(proving->exchange, proving->attempt.login, good);
 	proving_free(proving);
 }
 
@@ -137,6 +154,7 @@ prove_password(struct exchange *x, const char *login, const char *password, prov
 static void
 code_end(struct proving *proving, enum proof proof)
 {
+	metric_add(proof == PROOF_NONE ? wrong_count : good_count, 1);
 	proving->code_cb(proving->exchange, proving->attempt.login, proof);
 	proving_free(proving);
 }

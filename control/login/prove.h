@@ -15,6 +15,9 @@ struct exchange;
 #define NO_CSRF "the session's csrf is needed"
 #define SECOND_FACTOR "/problems/second-factor"
 
+/* Registers the metrics; once a process. */
+void prove_open(void);
+
 /* `login` in its one form; it lives as long as the call. `good`: the person exists, and the
  * password is right. Not called when the exchange was answered. */
 typedef void (*prove_password_cb)(struct exchange *exchange, const char *login, bool good);

@@ -88,6 +88,14 @@ session_is_cross_site(const struct exchange *x)
 	return site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
 }
 
+bool
+session_is_background(const struct exchange *x)
+{
+	const char *value = header(x, "X-Shout-Background");
+
+	return value && strcmp(value, "true") == 0;
+}
+
 static json_t *
 text_or_null(const char *text)
 {

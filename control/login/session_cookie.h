@@ -23,6 +23,10 @@ bool session_csrf_is_right(const struct exchange *exchange, const struct login_s
 /* Whether a page of another site made the browser send the request (Fetch Metadata). */
 bool session_is_cross_site(const struct exchange *exchange);
 
+/* Whether nobody did anything: a page that is open asks by itself (X-Shout-Background: true). Such
+ * a request keeps no session alive. */
+bool session_is_background(const struct exchange *exchange);
+
 /* A session as its holder sees it; the caller's. */
 json_t *session_show(const struct api *api, const struct login_session *session);
 

@@ -20,7 +20,7 @@
 #include "shared/base/text.h"
 
 #define LINK_PREFIX "p"
-#define PEOPLE_MAX 200 /* of an account, and of the operator */
+#define PEOPLE_MAX 1000 /* of an account, and of the operator */
 #define LAST "nobody else may manage people: make somebody else %s first"
 
 /* Reading */

@@ -11,6 +11,7 @@
 
 #include "control/people/secret.h"
 #include "shared/account/account.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/text.h"
 #include "shared/redis/redis.h"
@@ -79,6 +80,19 @@ static struct redis_script reset_script = {
 		"return 0\n",
 };
 
+/* KEYS: known networks of each. */
+static struct redis_script last_script = {
+	.text = "local all = {}\n"
+		"for i, key in ipairs(KEYS) do\n"
+		"  local last = 0\n"
+		"  for _, at in ipairs(redis.call('HVALS', key)) do\n"
+		"    last = math.max(last, tonumber(at))\n"
+		"  end\n"
+		"  all[i] = last\n"
+		"end\n"
+		"return all\n",
+};
+
 void
 attempt_init(struct attempt *attempt, const char *login, const char *client)
 {
@@ -100,6 +114,12 @@ place_key(const char *kind, const char *text, char out[KEY_SIZE])
 	snprintf(out, KEY_SIZE, "login:%s:%.4s", kind, hash);
 }
 
+static void
+known_key(const char *login, char out[KEY_SIZE])
+{
+	snprintf(out, KEY_SIZE, "login:known:{%s}", login);
+}
+
 struct keys {
 	char pair[KEY_SIZE], network[KEY_SIZE], login[KEY_SIZE], known[KEY_SIZE];
 };
@@ -112,7 +132,7 @@ keys_of(const struct attempt *attempt, struct keys *keys)
 	place_key("pair", both, keys->pair);
 	place_key("network", attempt->network, keys->network);
 	place_key("name", attempt->login, keys->login);
-	snprintf(keys->known, sizeof keys->known, "login:known:{%s}", attempt->login);
+	known_key(attempt->login, keys->known);
 	free(both);
 }
 
@@ -187,4 +207,49 @@ attempt_reset(struct redis *redis, const struct attempt *attempt, attempt_cb cb,
 	snprintf(networks, sizeof networks, "%d", RESETS_CLIENT);
 	redis_run(
 		redis, &reset_script, TIMEOUT_MS, on_answer, asking_new(cb, NULL, arg), 2, 4, argv);
+}
+
+/* The last logins */
+
+struct asking_last {
+	attempt_last_cb cb;
+	void *arg;
+};
+
+static void
+on_last(void *arg, int err, const struct redis_reply *reply)
+{
+	const struct asking_last asking = *(struct asking_last *)arg;
+	json_t *times = NULL;
+
+	free(arg);
+	if (!err && redis_reply_kind(reply) == REDIS_LIST) {
+		times = json_array();
+		for (size_t i = 0; i < redis_reply_count(reply); i++)
+			json_array_append_new(
+				times, json_integer(redis_reply_int(redis_reply_at(reply, i))));
+	}
+	asking.cb(asking.arg, times);
+	json_decref(times);
+}
+
+void
+attempt_last(struct redis *redis, const json_t *people, attempt_last_cb cb, void *arg)
+{
+	const size_t count = json_array_size(people);
+	struct asking_last *asking = xmalloc(sizeof *asking);
+	const char **argv = xcalloc(count + 1, sizeof *argv);
+	char(*keys)[KEY_SIZE] = xcalloc(count + 1, sizeof *keys);
+	json_t *person;
+	size_t i;
+
+	*asking = (struct asking_last){ cb, arg };
+	json_array_foreach(people, i, person)
+	{
+		known_key(json_text(person, "login"), keys[i]);
+		argv[i] = keys[i];
+	}
+	redis_run(redis, &last_script, TIMEOUT_MS, on_last, asking, (int)count, (int)count, argv);
+	free(argv);
+	free(keys);
 }

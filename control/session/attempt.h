@@ -13,6 +13,8 @@
 
 #include <stdbool.h>
 
+#include <jansson.h>
+
 #include "control/account/person_entry.h"
 #include "shared/base/net.h"
 
@@ -38,6 +40,10 @@ void attempt_begin(struct redis *redis, const struct attempt *attempt, attempt_c
 typedef void (*attempt_good_cb)(void *arg, int err, bool is_new);
 void
 attempt_good(struct redis *redis, const struct attempt *attempt, attempt_good_cb cb, void *arg);
+/* When each of the people ([{"login"}, ...]) last proved who he is: an array of times in s since
+ * 1970, 0 for never or not known; NULL when Redis does not answer. `times` goes after the call. */
+typedef void (*attempt_last_cb)(void *arg, const json_t *times);
+void attempt_last(struct redis *redis, const json_t *people, attempt_last_cb cb, void *arg);
 /* Whether a reset may be mailed: wait_s is 0 then. */
 void attempt_reset(struct redis *redis, const struct attempt *attempt, attempt_cb cb, void *arg);
 

@@ -56,8 +56,8 @@ static struct redis_script create_script = {
 	"return now\n",
 };
 
-/* KEYS: session. ARGV: idle, longest life. A session without its second factor lives no longer by
- * its use. */
+/* KEYS: session. ARGV: idle, longest life, whether it is used. A session without its second factor
+ * lives no longer by its use. */
 static struct redis_script look_script = {
 	.text = NOW
 	"local s = redis.call('HMGET', KEYS[1], 'login', 'csrf', 'epoch', 'code', 'created', 'used',\n"
@@ -65,7 +65,7 @@ static struct redis_script look_script = {
 	"if not s[1] or not s[2] or not s[5] then return false end\n"
 	"local left = tonumber(s[5]) + tonumber(ARGV[2]) - now\n"
 	"if left <= 0 then redis.call('DEL', KEYS[1]) return false end\n"
-	"if s[4] ~= '1' then\n"
+	"if s[4] ~= '1' and ARGV[3] == '1' then\n"
 	"  left = math.min(left, tonumber(ARGV[1]))\n"
 	"  redis.call('HSET', KEYS[1], 'used', now)\n"
 	"  redis.call('EXPIRE', KEYS[1], left)\n"
@@ -261,18 +261,18 @@ on_look(void *arg, int err, const struct redis_reply *reply)
 }
 
 void
-logins_look(struct redis *redis, const char *secret, logins_cb cb, void *arg)
+logins_look(struct redis *redis, const char *secret, bool used, logins_cb cb, void *arg)
 {
 	struct looking *looking = xcalloc(1, sizeof *looking);
 	char key[KEY_SIZE], idle[24], life[24];
-	const char *argv[] = { key, idle, life };
+	const char *argv[] = { key, idle, life, used ? "1" : "" };
 
 	*looking = (struct looking){ .cb = cb, .arg = arg };
 	secret_hash(secret, looking->session.id);
 	session_key(looking->session.id, key);
 	snprintf(idle, sizeof idle, "%d", SESSION_IDLE_S);
 	snprintf(life, sizeof life, "%d", SESSION_MAX_S);
-	redis_run(redis, &look_script, TIMEOUT_MS, on_look, looking, 1, 3, argv);
+	redis_run(redis, &look_script, TIMEOUT_MS, on_look, looking, 1, 4, argv);
 }
 
 /* Changes */

@@ -55,8 +55,8 @@ typedef void (*logins_done_cb)(void *arg, int err);
  * NULL: none) in the same step. `secret` is the cookie's. */
 void logins_create(struct redis *redis, const struct login_session *want, const char *old,
 	char secret[SESSION_SECRET_SIZE], logins_cb cb, void *arg);
-/* Finds the session of a cookie, and notes its use. */
-void logins_look(struct redis *redis, const char *secret, logins_cb cb, void *arg);
+/* Finds the session of a cookie; `used`: its time begins anew. */
+void logins_look(struct redis *redis, const char *secret, bool used, logins_cb cb, void *arg);
 /* Ends a session of that login; it may have ended. */
 void
 logins_end(struct redis *redis, const char *id, const char *login, logins_done_cb cb, void *arg);

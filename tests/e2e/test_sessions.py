@@ -173,6 +173,7 @@ def test_waits_grow_and_keep_no_person_out(shout, owner, own_redis):
     status, _ = elsewhere.login(owner.login)
     assert status == 429 and int(elsewhere.headers["Retry-After"]) <= 30
     assert len([key for key in own_redis.run("--scan").split() if key.startswith("login:")]) < 200
+    assert shout.metric("shout_control_proofs_total", 'result="wait"') >= 2 and shout.metric("shout_control_proofs_total", 'result="wrong"') >= 5
 
 
 def test_many_guesses_at_once_are_counted_too(shout, owner):
@@ -212,6 +213,45 @@ def test_each_change_by_cookie_needs_the_token_against_forgery(shout, owner, acc
         assert browser("PATCH", "me", {"language": "it"}, **{"Sec-Fetch-Site": site})[0] == 403
         assert Browser(shout)("POST", "session", {"login": owner.login, "password": GOOD}, **{"Sec-Fetch-Site": site})[0] == 403
     assert browser("POST", "session", {"login": owner.login, "password": GOOD}, **{"Content-Type": "text/plain"})[0] == 415
+
+
+def test_no_route_takes_a_change_without_the_token_against_forgery(people):
+    for method, path in ROUTES:
+        if method == "GET" or path in ("/session", "/session/totp", "/password", "/password-reset") and method == "POST":
+            continue
+        for role in ("owner", "admin"):
+            status, answer = people[role](method, re.sub(r"\{\w+\}", "0" * 16, path.lstrip("/")), {} if method != "DELETE" else None, csrf=False)
+            assert status == 403 and answer["field"] == "X-CSRF-Token", (method, path, answer)
+
+
+def test_a_page_that_asks_by_itself_keeps_no_session_alive(shout, owner, own_redis):
+    browser = owner.browser()
+    own_redis.run("EXPIRE", session_key(browser), "100")
+    assert browser("GET", "me", **{"X-Shout-Background": "true"})[0] == 200
+    assert int(own_redis.run("TTL", session_key(browser))) <= 100
+    assert browser("GET", "me")[0] == 200
+    assert int(own_redis.run("TTL", session_key(browser))) > 1700
+
+
+def test_a_person_of_another_account_is_not_there_in_ones_own(shout, people, account, root):
+    other = Someone(shout, "owner", shout.account_add(domain="elsewhere-people.example")["account"])
+    operator = Someone(shout, "support")
+    for login in (other.login, operator.login):
+        for method, tail, body in (("GET", "", None), ("PATCH", "", {"role": "reader"}), ("DELETE", "", None), ("POST", "/invite", None)):
+            status, answer = people["owner"](method, f"accounts/{account}/people/{login}{tail}", body)
+            assert status == 404, (login, method, answer)
+            if login == other.login:
+                assert people["admin"](method, f"operators/{login}{tail}", body)[0] == 404
+    assert other.browser()("GET", "me")[0] == 200 and operator.browser()("GET", "me")[0] == 200
+
+
+def test_owners_see_when_people_last_logged_in(shout, people, account, root):
+    person = Someone(shout, "reader", account)
+    listed = {one["login"]: one["last_login"] for one in people["owner"]("GET", f"accounts/{account}/people")[1]["people"]}
+    assert listed[person.login]
+    made = f"new{next(Someone.numbers)}@mailbox.example"
+    shout.shoutctl("person", "add", made, "--account", account, "--name", "x", "--role", "reader")
+    assert shout.shoutctl("person", "show", made, "--account", account)["last_login"] is None
 
 
 def session_key(browser):
@@ -411,7 +451,9 @@ def test_the_second_factor_from_its_setup_to_its_end(shout, account, sink, root,
     browser = person.browser().sudo()
     secret = browser("POST", "me/totp")[1]["secret"]
     assert browser("POST", "me/totp/confirm", {"code": code_of(secret)})[0] == 200
+    box.next()
     shout.shoutctl("person", "change", person.login, "--account", account, "--no-second-factor")
+    assert "taken away" in box.next()[1]
     assert browser("GET", "me")[0] == 401 and person.browser()("GET", "me")[1]["second_factor"] is False
 
 
