@@ -55,7 +55,7 @@ ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -I. -I$(B)/gen $(WARN) $(HARDEN) $(SAME) $(C
 # gcc's flow warnings see the checks that a sanitizer puts in, and are wrong then.
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -Wno-error)
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
-LDLIBS  := $(shell pkg-config --libs $(LIBS)) -lunbound -lpthread -lm
+LDLIBS  := $(shell pkg-config --libs $(LIBS) libcurl) -lunbound -lpthread -lm
 
 SRCS    := $(shell find $(ROOMS) -name '*.c' | sort)
 OBJS    := $(SRCS:%.c=$(B)/%.o) $(B)/gen/shared/mail/envelope.pb-c.o
@@ -117,7 +117,6 @@ $(LIB): $(OBJS)
 
 $(B)/shoutctl: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/ctl/*.c cmd/ctl/*/*.c))
 $(B)/shout: $(patsubst %.c,$(B)/%.o,$(wildcard cmd/check/*.c))
-$(B)/shoutctl: LDLIBS += $(shell pkg-config --libs libcurl)
 $(PROGS): $(B)/%: $(B)/cmd/%.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
 

@@ -21,6 +21,7 @@
 #include "control/rounds/rounds.h"
 #include "control/static/static_files.h"
 #include "control/trace/trace.h"
+#include "control/webhook/webhooks.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
@@ -44,6 +45,7 @@ static struct {
 	struct rounds *rounds;
 	struct api *api;
 	struct trace *trace;
+	struct webhooks *webhooks;
 	int fd; /* the API's socket, while the API does not listen yet */
 	const struct config *config;
 	struct tls_server *tls;     /* NULL: the API has no TLS */
@@ -59,6 +61,8 @@ on_loaded(void *arg)
 	commits_start(control.commits);
 	prune_start(control.prune);
 	rounds_start(control.rounds);
+	if (control.webhooks)
+		webhooks_start(control.webhooks);
 }
 
 static void
@@ -87,6 +91,7 @@ control_free(void)
 	tls_server_free(&control.tls);
 	static_files_free(&control.panel);
 	trace_stop(&control.trace);
+	webhooks_free(&control.webhooks);
 	commits_free(&control.commits);
 	mailings_free(&control.mailings);
 	applier_free(&control.applier);
@@ -190,9 +195,13 @@ control_start(const struct config *config, struct queue *queue)
 		control.commits, control.leader);
 	if (config->control.listen) {
 		control.trace = trace_start(config, queue);
+		control.webhooks = webhooks_new(
+			&(struct webhooks_parts){ config, queue, control.loop, control.redis,
+				control.directory, control.commits, control.leader });
 		control.api = api_new(config, control.fd, control.tls, queue, control.loop,
 			control.worker, control.redis, control.directory, control.applier,
-			control.commits, control.mailings, control.trace, control.panel);
+			control.commits, control.mailings, control.trace, control.panel,
+			control.webhooks);
 		if (!control.api) {
 			control_free();
 			return -1;
@@ -239,6 +248,8 @@ static void
 on_close(struct task *task)
 {
 	(void)task;
+	if (control.webhooks)
+		webhooks_close(control.webhooks);
 	if (control.api)
 		api_close(control.api, on_api_closed, NULL);
 	else

@@ -37,7 +37,7 @@ known_to() { # header-pattern file-pattern
 }
 known_to 'lmdb\.h' '^shared/queue/(lmdb/|row_table|kafka/rows/row_cache)'
 known_to 'librdkafka/' '^shared/queue/kafka/'
-known_to 'curl/' '^cmd/ctl/http'
+known_to 'curl/' '^cmd/ctl/http|^control/webhook/'
 known_to 'hiredis/' '^shared/redis/'
 known_to 'unbound' '^shared/dns/dns'
 known_to 'gsasl' '^shared/account/scram|^ingress/verb/auth'

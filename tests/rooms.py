@@ -74,9 +74,10 @@ MAY_USE = {
     "control/queue": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/egress": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/http"},
     "control/watch": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/notices"},
-    "control/api": SHARED | {"control/egress", "control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people", "control/trace", "control/http", "control/queue", "control/dkim", "control/score", "control/watch", "control/session", "control/login", "control/static"},
+    "control/api": SHARED | {"control/egress", "control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people", "control/trace", "control/http", "control/queue", "control/dkim", "control/score", "control/watch", "control/session", "control/login", "control/static", "control/webhook"},
     "control/login": SHARED | {"control/look", "control/config", "control/account", "control/notices", "control/people",
                                "control/session", "control/http"},
+    "control/webhook": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/http", "control/leader"},
 }
 for role in ("sender", "ingress", "control"):
     MAY_USE[role] = SHARED | {room for room in MAY_USE if room.startswith(role + "/")}

@@ -160,6 +160,15 @@ int score_list(const struct ctl *ctl);
 int score_release(const struct ctl *ctl);
 int score_forgive(const struct ctl *ctl);
 int top(const struct ctl *ctl);
+/* webhooks.c: commands, likewise. */
+int webhook_add(const struct ctl *ctl);
+int webhook_list(const struct ctl *ctl);
+int webhook_show(const struct ctl *ctl);
+int webhook_change(const struct ctl *ctl);
+int webhook_switch(const struct ctl *ctl);
+int webhook_remove(const struct ctl *ctl);
+int webhook_test(const struct ctl *ctl);
+int webhook_tries(const struct ctl *ctl);
 
 /* dkim.c: commands, likewise. */
 int dkim_list(const struct ctl *ctl);

@@ -263,6 +263,28 @@ static const struct manual manuals[] = {
 	  "Makes a link anew, for who lost it or was too late: of 7 days, or of an hour for who has a password already. The "
 	  "link before ends.",
 	  { "shoutctl person invite anna@acme.example --account k3m9x2p7qa" } },
+	{ "webhook add",
+	  "Has a program told what becomes of the account's mail: a POST of JSON for each event of those named (accepted, held, "
+	  "alerted, released, deferred, delayed, delivered, bounced, expired; with commas), signed with a secret that is shown "
+	  "this once. What is not answered with 2xx is posted again, and what fails for control.webhooks.off is switched off. "
+	  "A URL that leads to a private network is refused, unless control.webhooks.networks has it.",
+	  { "shoutctl webhook add https://crm.example.net/mail --account k3m9x2p7qa \\\n"
+	    "      --event bounced,expired,held" } },
+	{ "webhook list", "Shows an account's webhooks.", { "shoutctl webhook list --account k3m9x2p7qa" } },
+	{ "webhook show", "Shows a webhook of an account, and why it is off.",
+	  { "shoutctl webhook show w7h2k9c4tz --account k3m9x2p7qa" } },
+	{ "webhook change", "Changes a webhook's URL, its events, or both; the secret stays.",
+	  { "shoutctl webhook change w7h2k9c4tz --account k3m9x2p7qa --event bounced",
+	    "shoutctl webhook change w7h2k9c4tz https://crm.example.net/new --account k3m9x2p7qa" } },
+	{ "webhook enable", "Posts to a webhook again that was off, with what happens from now on.",
+	  { "shoutctl webhook enable w7h2k9c4tz --account k3m9x2p7qa" } },
+	{ "webhook disable", "Posts no more to a webhook, until it is enabled.",
+	  { "shoutctl webhook disable w7h2k9c4tz --account k3m9x2p7qa" } },
+	{ "webhook remove", "Removes a webhook of an account.", { "shoutctl webhook remove w7h2k9c4tz --account k3m9x2p7qa" } },
+	{ "webhook test", "Posts an event test to a webhook, and shows the answer. Nothing is tried again.",
+	  { "shoutctl webhook test w7h2k9c4tz --account k3m9x2p7qa" } },
+	{ "webhook tries", "Shows a webhook's last 50 posts, the newest first: what was answered, or why there was no answer.",
+	  { "shoutctl webhook tries w7h2k9c4tz --account k3m9x2p7qa" } },
 	{ "trace",
 	  "Shows what became of messages, the newest first: to each recipient accepted, held, released, deferred, "
 	  "delivered, bounced or expired. All that is given must match; --domain is the recipient's. With --id alone "

@@ -285,6 +285,22 @@ check_token(struct fault *fault, const char *name, const json_t *token)
 }
 
 static int
+check_webhook(struct fault *fault, const char *name, const json_t *webhook)
+{
+	const char *id = json_text(webhook, "id"), *url = json_text(webhook, "url");
+
+	if (check_member(fault, webhook) < 0)
+		return -1;
+	if (!id || strcmp(id, name) != 0)
+		return fault_set(fault, 400, "id", "it is that of the key");
+	if (!url || (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0))
+		return fault_set(fault, 400, "url", "it begins with https:// or http://");
+	if (!json_text(webhook, "secret") || !*json_text(webhook, "secret"))
+		return fault_set(fault, 400, "secret", "a text is needed");
+	return 0;
+}
+
+static int
 check_selector(struct fault *fault, const json_t *entry)
 {
 	const json_t *given = json_object_get(entry, "selector");
@@ -383,6 +399,13 @@ static const struct entry_kind {
 			{ "link_until_us", FIELD_NUMBER }, { "totp", FIELD_TEXT },
 			{ "recovery", FIELD_LIST }, { "created_us", FIELD_NUMBER } },
 		check_person_entry },
+	{ "webhook/",
+		{ { "version", FIELD_NUMBER }, { "id", FIELD_TEXT }, { "account", FIELD_TEXT },
+			{ "url", FIELD_TEXT }, { "events", FIELD_LIST }, { "secret", FIELD_TEXT },
+			{ "enabled", FIELD_SWITCH }, { "created_us", FIELD_NUMBER },
+			{ "since_us", FIELD_NUMBER }, { "off_us", FIELD_NUMBER },
+			{ "off_why", FIELD_TEXT } },
+		check_webhook },
 	{ "rule/",
 		{ { "number", FIELD_NUMBER }, { "action", FIELD_TEXT },
 			{ "selector", FIELD_OBJECT }, { "accepted_before_us", FIELD_NUMBER },

@@ -241,7 +241,7 @@ struct api *
 api_new(const struct config *config, int fd, struct tls_server *tls, struct queue *queue,
 	struct loop *loop, struct loop *worker, struct redis *redis, struct directory *directory,
 	struct applier *applier, struct commits *commits, struct mailings *mailings,
-	struct trace *trace, const struct static_files *panel)
+	struct trace *trace, const struct static_files *panel, struct webhooks *webhooks)
 {
 	struct api *api = xcalloc(1, sizeof *api);
 	int err;
@@ -249,6 +249,7 @@ api_new(const struct config *config, int fd, struct tls_server *tls, struct queu
 	*api = (struct api){ .config = config,
 		.queue = queue,
 		.trace = trace,
+		.webhooks = webhooks,
 		.mailings = mailings,
 		.panel = panel,
 		.egress = config->sender.egress,

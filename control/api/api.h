@@ -16,6 +16,7 @@ struct redis;
 struct static_files;
 struct tls_server;
 struct trace;
+struct webhooks;
 
 /* Listens on `fd` (the net_bind() socket of control.listen), and takes it over. `tls` is borrowed;
  * NULL: plain HTTP. Requests run on
@@ -24,7 +25,8 @@ struct trace;
 struct api *api_new(const struct config *config, int fd, struct tls_server *tls,
 	struct queue *queue, struct loop *loop, struct loop *worker, struct redis *redis,
 	struct directory *directory, struct applier *applier, struct commits *commits,
-	struct mailings *mailings, struct trace *trace, const struct static_files *panel);
+	struct mailings *mailings, struct trace *trace, const struct static_files *panel,
+	struct webhooks *webhooks);
 /* Has jobs that read a lot give up; from any thread. */
 void api_hurry(struct api *api);
 /* Takes no more requests, and calls `on_closed` once the open requests are answered. On the

@@ -11,6 +11,7 @@
 #include "control/http/api_private.h"
 #include "control/login/login.h"
 #include "control/score/api_score.h"
+#include "control/webhook/api_webhooks.h"
 
 #define PREFIX "/api/v1/"
 
@@ -93,6 +94,13 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_DELETE, "me/sessions/*", api_me_session_end, false, "", RIGHT_SELF },
 	{ EVHTTP_REQ_POST, "password", api_password, true, "", RIGHT_PUBLIC },
 	{ EVHTTP_REQ_POST, "password-reset", api_password_reset, true, "", RIGHT_PUBLIC },
+	{ EVHTTP_REQ_GET, "accounts/*/webhooks", api_webhooks_list, false, PAGE, RIGHT_OWN },
+	{ EVHTTP_REQ_POST, "accounts/*/webhooks", api_webhooks_add, true, "", RIGHT_OWN },
+	{ EVHTTP_REQ_GET, "accounts/*/webhooks/*", api_webhook_get, false, "", RIGHT_OWN },
+	{ EVHTTP_REQ_PATCH, "accounts/*/webhooks/*", api_webhook_change, true, "", RIGHT_OWN },
+	{ EVHTTP_REQ_DELETE, "accounts/*/webhooks/*", api_webhook_remove, false, "", RIGHT_OWN },
+	{ EVHTTP_REQ_POST, "accounts/*/webhooks/*/test", api_webhook_test, false, "", RIGHT_OWN },
+	{ EVHTTP_REQ_GET, "accounts/*/webhooks/*/tries", api_webhook_tries, false, "", RIGHT_OWN },
 	{ EVHTTP_REQ_GET, "tokens", api_tokens_list, false, PAGE, RIGHT_ADMIN },
 	{ EVHTTP_REQ_POST, "tokens", api_tokens_add, true, "", RIGHT_ADMIN },
 	{ EVHTTP_REQ_DELETE, "tokens/*", api_tokens_remove, false, "", RIGHT_ADMIN },

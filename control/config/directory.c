@@ -16,11 +16,12 @@
 #include "shared/base/text.h"
 
 struct directory {
-	json_t *entries; /* key: value */
-	json_t *domains; /* domain: account id */
-	json_t *members; /* account id: {key: true} */
-	json_t *notes;   /* key: value */
-	json_t *secrets; /* hash of a token's or a link's secret: key */
+	json_t *entries;  /* key: value */
+	json_t *domains;  /* domain: account id */
+	json_t *members;  /* account id: {key: true} */
+	json_t *notes;    /* key: value */
+	json_t *webhooks; /* key: value */
+	json_t *secrets;  /* hash of a token's or a link's secret: key */
 };
 
 struct directory *
@@ -32,6 +33,7 @@ directory_new(void)
 	directory->domains = json_object();
 	directory->members = json_object();
 	directory->notes = json_object();
+	directory->webhooks = json_object();
 	directory->secrets = json_object();
 	return directory;
 }
@@ -45,6 +47,7 @@ directory_free(struct directory **directory)
 	json_decref((*directory)->domains);
 	json_decref((*directory)->members);
 	json_decref((*directory)->notes);
+	json_decref((*directory)->webhooks);
 	json_decref((*directory)->secrets);
 	free(*directory);
 	*directory = NULL;
@@ -91,12 +94,12 @@ index_member(struct directory *directory, const char *key, const json_t *entry, 
 }
 
 static void
-index_note(struct directory *directory, const char *key, json_t *entry, bool add)
+index_key(json_t *index, const char *key, json_t *entry, bool add)
 {
 	if (add)
-		json_object_set(directory->notes, key, entry);
+		json_object_set(index, key, entry);
 	else
-		json_object_del(directory->notes, key);
+		json_object_del(index, key);
 }
 
 static void
@@ -118,11 +121,13 @@ index_entry(struct directory *directory, const char *key, json_t *entry, bool ad
 	if (strncmp(key, "account/", 8) == 0)
 		index_domains(directory, entry, add);
 	else if (strncmp(key, "audit/", 6) == 0)
-		index_note(directory, key, entry, add);
+		index_key(directory->notes, key, entry, add);
 	else
 		index_member(directory, key, entry, add);
 	if (strncmp(key, "token/", 6) == 0 || strncmp(key, "person/", 7) == 0)
 		index_secret(directory, key, entry, add);
+	if (strncmp(key, "webhook/", 8) == 0)
+		index_key(directory->webhooks, key, entry, add);
 }
 
 int
@@ -177,6 +182,12 @@ json_t *
 directory_notes(const struct directory *directory)
 {
 	return directory->notes;
+}
+
+json_t *
+directory_webhooks(const struct directory *directory)
+{
+	return directory->webhooks;
 }
 
 const char *

@@ -35,6 +35,8 @@ bool directory_has_accounts(const struct directory *directory);
 bool directory_is_account_key(const char *key);
 /* The entries "audit/..." by key, as directory_entries(). */
 json_t *directory_notes(const struct directory *directory);
+/* The entries "webhook/..." by key, likewise. */
+json_t *directory_webhooks(const struct directory *directory);
 /* The id of the account that has a domain (verified or not), or NULL. */
 const char *directory_domain_owner(const struct directory *directory, const char *domain);
 /* An object with the "user/...", "ip/...", "token/..." and "person/..." keys of an account; NULL:

@@ -51,6 +51,7 @@ struct api {
 	struct hasher *hasher;
 	struct trace *trace;
 	const struct static_files *panel; /* NULL: there is none */
+	struct webhooks *webhooks;
 	struct http_door *door;
 	struct evhttp_bound_socket *socket;
 	struct tls_server *tls; /* NULL: plain HTTP */

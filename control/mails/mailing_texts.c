@@ -374,6 +374,26 @@ send_lapses(struct mailing *mailing)
 	}
 }
 
+/* Webhooks */
+
+static void
+send_webhook_off(struct mailing *mailing)
+{
+	json_t *changes = json_object_get(mailing->event, "changes"), *change;
+	size_t i;
+
+	json_array_foreach(changes, i, change)
+	{
+		const char *key = json_text_or(change, "object", "");
+		const json_t *entry = directory_entry(mailing->directory, key);
+
+		if (strncmp(key, "webhook/", 8) == 0 && time_of(entry, "off_us"))
+			post_seen(mailing, "webhook-off", key, time_of(entry, "off_us"),
+				(struct notice_value[]){
+					{ "URL", { json_text(entry, "url") }, false }, { 0 } });
+	}
+}
+
 static const struct cause causes[] = {
 	{ "account.create", send_subscription },
 	{ "user.add", send_credential },
@@ -382,6 +402,7 @@ static const struct cause causes[] = {
 	{ "account.mode.in-force", send_in_force },
 	{ "account.mode.grace-ending", send_grace_ending },
 	{ "address.state", send_lapses },
+	{ "webhook.off", send_webhook_off },
 	{ "account.disable", send_suspended },
 	{ "account.enable", send_resumed },
 	{ "domain.add", send_began },

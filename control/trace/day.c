@@ -18,6 +18,7 @@
 
 #include <sqlite3.h>
 
+#include "control/look/event_key.h"
 #include "control/trace/day_private.h"
 #include "shared/base/date.h"
 #include "shared/base/json_text.h"
@@ -404,39 +405,13 @@ catch_up(struct day *day, const uint8_t id[ID_SIZE])
 	return us ? all_recipients(day, id, state, us) : 0;
 }
 
-static uint64_t
-hash(uint64_t sum, const char *text)
-{
-	for (; text && *text; text++)
-		sum = (sum ^ (unsigned char)*text) * UINT64_C(1099511628211);
-	return (sum ^ '\n') * UINT64_C(1099511628211);
-}
-
-/* The same event, sent again by a sender after its crash, has the same key. */
-static char *
-event_key(const json_t *event, const char *name)
-{
-	const char *id = json_text(event, "event_id");
-	uint64_t sum = hash(UINT64_C(14695981039346656037), json_text(event, "site"));
-	json_t *one;
-	size_t i;
-
-	if (id)
-		return xstrdup(id);
-	sum = hash(sum, json_text(event, "rule"));
-	json_array_foreach(json_object_get(event, "to"), i, one)
-		sum = hash(sum, json_string_value(one));
-	return xasprintf("%s:%" JSON_INTEGER_FORMAT ":%016" PRIx64, name,
-		json_integer_value(json_object_get(event, "attempts")), sum);
-}
-
 /* Writes the event's row. Its details are what no column has. */
 static int
 event_row(struct day *day, const uint8_t id[ID_SIZE], enum trace_state state, uint64_t us,
 	json_t *event, const char *name)
 {
 	static const char *const columns[] = { "time", "id", "account", "scanned", "message_id",
-		"event_id" };
+		"event_id", "originator" };
 	sqlite3_stmt *made = day_statement(day, EVENT);
 	char *key = event_key(event, name), *details;
 	int err;

@@ -283,7 +283,10 @@ def queue():
                   (grown("shout_control_trace_failures_total"), "failures"))]),
         ("Control", [
             graph("Leader", "short", "The control process that does the work in the background: exactly one",
-                  ("sum (shout_control_leader{@})", "leaders"), limit="red 1:green 2:red", width=24)]),
+                  ("sum (shout_control_leader{@})", "leaders"), limit="red 1:green 2:red"),
+            graph("Posts to webhooks", "cps", "Of accounts; failed: no answer, or none of 2xx",
+                  (rate("shout_control_webhook_posts_total", "result"), "{{result}}")),
+            graph("Failing webhooks", "short", "Webhooks whose last post failed", ("sum (shout_control_webhooks_failing{@})", "webhooks"))]),
         ("Embedded queue", [
             graph("Rows", "short", "Rows in the table of waiting and held mail", ("sum by (instance) (shout_queue_rows{@})", "{{instance}}"),
                   width=24)]),

@@ -193,6 +193,11 @@ struct config {
 		unsigned hosts_count;
 		uint64_t trace_keep; /* ms, 30d */
 		char *panel; /* directory of the panel's files, or "none"; NULL: as installed */
+		struct {
+			char **networks; /* special addresses that posts may go to */
+			unsigned networks_count;
+			uint64_t retry, off; /* ms; 10s, 3d */
+		} webhooks;
 	} control;
 	struct {
 		char *name;   /* of the provider; NULL: customers get no mails */

@@ -308,6 +308,13 @@ static const cyaml_schema_field_t control_tls_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t webhooks_fields[] = {
+	TEXT_LIST("networks", control.webhooks.networks),
+	TEXT("retry", CONFIG(control.webhooks.retry)),
+	TEXT("off", CONFIG(control.webhooks.off)),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t control_fields[] = {
 	TEXT("listen", CONFIG(control.listen)),
 	MAPPING("tls", control_tls_fields),
@@ -315,6 +322,7 @@ static const cyaml_schema_field_t control_fields[] = {
 	TEXT_LIST("hosts", control.hosts),
 	TEXT("trace_keep", CONFIG(control.trace_keep)),
 	TEXT("panel", CONFIG(control.panel)),
+	MAPPING("webhooks", webhooks_fields),
 	CYAML_FIELD_END,
 };
 

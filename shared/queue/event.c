@@ -84,6 +84,8 @@ mail_event_begin(struct mail_event *event, const char *name, const Envelope *env
 		json_str(&event->json, "id", id);
 		if (*envelope->account)
 			json_str(&event->json, "account", envelope->account);
+		if (strcmp(name, "accepted") != 0)
+			json_str(&event->json, "originator", envelope->mail_from);
 	}
 	json_str(&event->json, "node", node);
 }

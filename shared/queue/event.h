@@ -9,7 +9,8 @@
  *   mail_event_send(&e, queue, cb, arg);
  *
  * Every event: "time", "event", "id" (26 characters, absent where there is no message), "account",
- * "node" (the process: its --node, else the hostname).
+ * "node" (the process: its --node, else the hostname), and of a message, but for accepted,
+ * "originator" (the envelope's sender, "": none).
  *   accepted       credential client helo tls from to[] size message_id header_from
  *   rejected       client account username helo from to[] recipients command reason reply merged
  *                  count first                        (of a minute: ingress/door/tally.h)

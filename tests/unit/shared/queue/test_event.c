@@ -80,8 +80,9 @@ an_event_tells_of_its_message(void **state)
 	text = json_end(&event.json);
 	assert_memory_equal(text, "{\"time\":\"2", 10);
 	text = strstr(text, "\"event\"");
-	expected = xasprintf("\"event\":\"delivered\",\"id\":\"%s\",\"account\":\"acc1\","
-			     "\"node\":\"mx1.shout.example\",\"to\":[\"bob@elsewhere.example\"]}",
+	expected = xasprintf(
+		"\"event\":\"delivered\",\"id\":\"%s\",\"account\":\"acc1\","
+		"\"originator\":\"anna@customer.example\",\"node\":\"mx1.shout.example\",\"to\":[\"bob@elsewhere.example\"]}",
 		id);
 	assert_string_equal(text, expected);
 	free(expected);
