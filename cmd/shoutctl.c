@@ -54,6 +54,8 @@ static const struct command commands[] = {
 	{ "account mail config", "ACCOUNT", "", account_mail, "how its servers are set up, once more" },
 	{ "account mail username", "ACCOUNT", "username", account_mail, "its username, once more; no password" },
 	{ "account password", "ACCOUNT", "username mail grace", account_password, "a new one, shown once" },
+	{ "account notices", "ACCOUNT", "", account_notices, "the mails of the service that it was sent" },
+	{ "account alerts", "ACCOUNT [MAIL=MAILBOX...]", "at", account_alerts, "who gets which mails" },
 	{ "account add-domain", "ACCOUNT", "domain! verified", account_add_domain,
 	  "one more domain, or one's mailboxes" },
 	{ "account remove-domain", "ACCOUNT", "domain!", account_remove_domain, "one domain less" },
@@ -258,7 +260,9 @@ words_fit(const struct ctl *ctl, const struct command *command)
 {
 	const bool list = strstr(command->words, "...") != NULL;
 	const size_t most = list ? CTL_VALUES_MAX : words_of(command);
-	const size_t least = list ? words_of(command) : *command->words && *command->words != '[';
+	const size_t least = list && !strchr(command->words, '[')
+		? words_of(command)
+		: *command->words && *command->words != '[';
 
 	if (ctl->words_count < least)
 		ctl_error(ctl, "%s needs %s", command->name, command->words);

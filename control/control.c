@@ -183,7 +183,7 @@ control_start(const struct config *config, struct queue *queue)
 		config, control.loop, queue, control.redis, control.directory);
 	control.commits = commits_new(control.loop, queue, control.directory, control.applier,
 		config->queue.backend == BACKEND_LMDB);
-	control.mailings = mailings_new(config, queue, control.directory);
+	control.mailings = mailings_new(config, queue, control.directory, control.leader);
 	if (!control.mailings) {
 		control_free();
 		return -1;
@@ -231,9 +231,15 @@ on_applier_closed(void *arg)
 }
 
 static void
-on_commits_closed(void *arg)
+on_mailings_closed(void *arg)
 {
 	applier_close(control.applier, on_applier_closed, arg);
+}
+
+static void
+on_commits_closed(void *arg)
+{
+	mailings_close(control.mailings, on_mailings_closed, arg);
 }
 
 static void

@@ -317,15 +317,6 @@ account_mode(const struct ctl *ctl)
 }
 
 int
-account_mail(const struct ctl *ctl)
-{
-	json_t *body = json_object();
-
-	ctl_set(ctl, body, "username");
-	return ctl_ask(ctl, "POST", member_path(ctl, "mails", ctl->verb), body, print_done);
-}
-
-int
 account_change(const struct ctl *ctl)
 {
 	return ctl_ask(ctl, "PATCH", account_path(ctl, NULL), profile_body(ctl), print_done);

@@ -125,7 +125,6 @@ int account_disable(const struct ctl *ctl);
 int account_domains(const struct ctl *ctl);
 int account_delete(const struct ctl *ctl);
 int account_mode(const struct ctl *ctl);
-int account_mail(const struct ctl *ctl);
 int account_change(const struct ctl *ctl);
 int account_mailboxes(const struct ctl *ctl);
 int account_add_domain(const struct ctl *ctl);
@@ -148,6 +147,11 @@ int account_change_user(const struct ctl *ctl);
 int account_suspend_user(const struct ctl *ctl);
 int account_resume_user(const struct ctl *ctl);
 int account_remove_user(const struct ctl *ctl);
+
+/* notices.c: commands, likewise. */
+int account_mail(const struct ctl *ctl);
+int account_notices(const struct ctl *ctl);
+int account_alerts(const struct ctl *ctl);
 
 /* tokens.c: commands, likewise. */
 int token_add(const struct ctl *ctl);

@@ -86,6 +86,16 @@ static const struct manual manuals[] = {
 	  "Sends the contact the username (of --username, or of the only user). A password is in no mail but the one that "
 	  "was sent when it was made: make a new one.",
 	  { "shoutctl account mail username k3m9x2p7qa", "shoutctl account password k3m9x2p7qa --mail" } },
+	{ "account notices",
+	  "Lists the mails of the service that the account was sent, newest first: the last 64. Whether one arrived is told "
+	  "by `trace --recipient`.",
+	  { "shoutctl account notices k3m9x2p7qa" } },
+	{ "account alerts",
+	  "Shows who gets which mails, or changes it: MAIL is one of changed, limit, delay, mailboxes, quality, dns, "
+	  "webhook-off, virus, held; MAILBOX up to five with commas between, nobody, or contact. All other mails go to the "
+	  "contact. --at says at which parts of a limit the account is told.",
+	  { "shoutctl account alerts k3m9x2p7qa", "shoutctl account alerts k3m9x2p7qa virus=it@acme.example,boss@acme.example",
+	    "shoutctl account alerts k3m9x2p7qa delay=nobody --at 50,80,100" } },
 	{ "account password",
 	  "Makes a new password for a user, and shows it this once. The old one ends at once, or with --grace goes on "
 	  "working for so long beside the new one.",

@@ -28,6 +28,7 @@ const struct ctl_known ctl_known[] = {
 	{ "language",        "it|en|both",          "of mails to the contact (both)" },
 	{ "plan",            "PLAN",                "one of service.plans: mailboxes, and limits for each; none" },
 	{ "host",            "HOST",                "one of service.hosts: where its servers connect to" },
+	{ "at",              "PERCENTS",            "of a limit, at which it is told: 80,100; default" },
 	{ "mail",            NULL,                  "the contact gets username and password, in two mails" },
 	{ "domain",          "DOMAIN",              "a domain; =N behind an account's: its mailboxes" },
 	{ "mode",            "credentials|ip",      "how its servers are known (credentials)" },

@@ -62,6 +62,8 @@ account_purge(struct edit *edit, const char *id)
 	json_object_foreach(directory_members(edit->directory, id), key, value)
 		json_object_set_new(edit->changes, key, json_null());
 	edit_remove(edit, "account", id);
+	if (directory_get(edit->directory, "told", id))
+		edit_remove(edit, "told", id); /* the mails that it was sent */
 	json_object_set_new(edit->reply, "status", json_string("purged"));
 	return 0;
 }

@@ -227,6 +227,7 @@ account_show(const struct directory *directory, const struct config *config, con
 	json_object_set_new(shown, "users", users);
 	json_object_set_new(shown, "addresses", addresses);
 	json_object_set_new(shown, "limits_in_force", limits_in_force(config, account));
+	json_object_del(shown, "alerts"); /* account_alerts.h shows them */
 	show_service(shown, account);
 	return shown;
 }

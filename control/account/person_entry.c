@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "control/account/accounts.h"
-#include "control/account/transfer_private.h"
+#include "control/account/transfer_check.h"
 #include "shared/base/json_text.h"
 #include "shared/base/text.h"
 #include "shared/mail/address.h"

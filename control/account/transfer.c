@@ -14,7 +14,7 @@
 
 #include "control/account/accounts_private.h"
 #include "control/account/person_entry.h"
-#include "control/account/transfer_private.h"
+#include "control/account/transfer_check.h"
 #include "shared/account/owner.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"

@@ -8,13 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/account/account_alerts.h"
 #include "control/account/account_mode.h"
 #include "control/account/accounts_private.h"
 #include "control/account/address_state.h"
 #include "control/account/domain_state.h"
 #include "control/account/person_entry.h"
 #include "control/account/transfer.h"
-#include "control/account/transfer_private.h"
+#include "control/account/transfer_check.h"
 #include "shared/account/account.h"
 #include "shared/account/owner.h"
 #include "shared/account/scram.h"
@@ -133,6 +134,7 @@ check_account(struct fault *fault, const json_t *account)
 	static const struct field known[] = {
 		{ "id", FIELD_TEXT },
 		{ "name", FIELD_TEXT },
+		{ "alerts", FIELD_OBJECT },
 		{ "contact", FIELD_TEXT },
 		{ "language", FIELD_TEXT },
 		{ "plan", FIELD_TEXT },
@@ -172,7 +174,8 @@ check_account(struct fault *fault, const json_t *account)
 	err = take_profile(fault, profile, account, true);
 	json_decref(profile);
 	if (err || check_status(fault, account) < 0 || account_mode_check(fault, account) < 0 ||
-		check_hosts(fault, account) < 0 || account_status_check(fault, account) < 0)
+		account_alerts_check(fault, account) < 0 || check_hosts(fault, account) < 0 ||
+		account_status_check(fault, account) < 0)
 		return -1;
 	return check_domains(fault, json_object_get(account, "domains"));
 }
@@ -355,6 +358,19 @@ check_dkim(struct fault *fault, const char *name, const json_t *entry)
 	return active == 1 || active == 2 ? 0 : fault_set(fault, 400, "active", "1 or 2");
 }
 
+static int
+check_told(struct fault *fault, const char *name, const json_t *told)
+{
+	json_t *mails = json_object_get(told, "mails"), *mail;
+	size_t i;
+
+	if (!account_id_valid(name) || json_array_size(mails) > 64)
+		return fault_set(fault, 400, "mails", "at most 64, of an account");
+	json_array_foreach(mails, i, mail) if (!json_is_string(mail)) return fault_set(
+		fault, 400, "mails", "they are texts");
+	return 0;
+}
+
 /* The fields of each kind of entry. */
 static const struct entry_kind {
 	const char *prefix;
@@ -380,6 +396,7 @@ static const struct entry_kind {
 			{ "lapses_us", FIELD_NUMBER }, { "proof", FIELD_OBJECT },
 			{ "created_us", FIELD_NUMBER } },
 		check_address_entry },
+	{ "told/", { { "version", FIELD_NUMBER }, { "mails", FIELD_LIST } }, check_told },
 	{ "token/",
 		{ { "version", FIELD_NUMBER }, { "id", FIELD_TEXT }, { "label", FIELD_TEXT },
 			{ "account", FIELD_TEXT }, { "scopes", FIELD_NUMBER },

@@ -99,6 +99,8 @@ account_of(const char *key, const json_t *entry)
 
 	if (strncmp(key, "account/", 8) == 0)
 		return key + 8;
+	if (strncmp(key, "told/", 5) == 0)
+		return key + 5;
 	return account ? account : json_text(json_object_get(entry, "selector"), "account");
 }
 

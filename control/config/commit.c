@@ -243,6 +243,7 @@ note_mailed(struct commits *commits, const char *key, const json_t *note)
 	char *text;
 
 	json_object_set_new(mailed, "mailed", json_true());
+	json_object_set_new(mailed, "version", json_integer(directory_version(note) + 1));
 	text = json_dumps(mailed, JSON_COMPACT);
 	if (!text)
 		die("out of memory", "json_dumps");
@@ -418,6 +419,19 @@ entry_of(const void *arg, const char *key)
 	return directory_entry(arg, key);
 }
 
+/* The event may be there already, without what the process that wrote it did not live to do. So the
+ * one that tells of it has an id of its own. */
+static void
+tell_found(struct found *found)
+{
+	struct commits *commits = found->commits;
+	const bool unsent = json_object_get(json_object_get(found->note, "event"), "unsent");
+	char id[KEY_SIZE + 8];
+
+	snprintf(id, sizeof id, "%s%s", found->key + strlen(AUDIT_PREFIX), unsent ? "-unsent" : "");
+	audit_send(&commits->event, commits->queue, found->note, id, on_found_told, found);
+}
+
 static void
 note_settle(struct commits *commits, const char *key, const json_t *entry)
 {
@@ -435,8 +449,7 @@ note_settle(struct commits *commits, const char *key, const json_t *entry)
 	json_object_set_new(commits->mine, key, json_true());
 	commits->open++;
 	mail_found(found);
-	audit_send(&commits->event, commits->queue, note, key + strlen(AUDIT_PREFIX), on_found_told,
-		found);
+	tell_found(found);
 }
 
 /* Whether no commit works on the note: its process has died, or the commit is long overdue. */

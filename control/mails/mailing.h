@@ -1,5 +1,5 @@
 /*
- * mailing.h - the mails of one cause: what mailings.c and mailing_texts.c share.
+ * mailing.h - what mailings.c, mailing_texts.c and tell.c share.
  */
 #ifndef CONTROL_MAILING_H
 #define CONTROL_MAILING_H
@@ -10,6 +10,18 @@
 
 #include "control/mails/mailings.h"
 #include "control/notices/notice_text.h"
+#include "shared/mail/envelope.h"
+
+struct mailings {
+	const struct config *config;
+	struct directory *directory;
+	struct notices *notices;
+	struct book *book;
+	const struct leader *leader;
+	json_t *telling; /* mails under way to the queue (tell.c) */
+	void (*on_closed)(void *arg);
+	void *closed_arg;
+};
 
 struct mailing {
 	const struct mailings *mailings;
@@ -29,6 +41,10 @@ struct mailing {
 	queue_cb cb;
 	void *arg;
 };
+
+/* The id of a mail: of what it is about, a text, and of a number that tells it from an earlier one
+ * about the same. */
+void mail_id_make(uint8_t id[ID_SIZE], const char *about, uint64_t number);
 
 /* Begins a mail. `values` may be NULL. The id depends on the seed, the key and the contact. */
 void mailing_post(struct mailing *mailing, const char *key, const struct notice_value *values);

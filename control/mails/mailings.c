@@ -12,10 +12,12 @@
 #include "control/mails/mailings.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "control/config/directory.h"
+#include "control/mails/book.h"
 #include "control/mails/mailing.h"
 #include "control/notices/notices.h"
 #include "shared/base/json_text.h"
@@ -25,14 +27,9 @@
 
 #define RETRIED_US (UINT64_C(24) * 3600 * 1000000) /* a mail that cannot be sent is given up */
 
-struct mailings {
-	const struct config *config;
-	const struct directory *directory;
-	struct notices *notices;
-};
-
 struct mailings *
-mailings_new(const struct config *config, struct queue *queue, const struct directory *directory)
+mailings_new(const struct config *config, struct queue *queue, struct directory *directory,
+	const struct leader *leader)
 {
 	struct notices *notices = notices_new(config, queue, NULL);
 	struct mailings *mailings;
@@ -40,7 +37,12 @@ mailings_new(const struct config *config, struct queue *queue, const struct dire
 	if (!notices)
 		return NULL;
 	mailings = xmalloc(sizeof *mailings);
-	*mailings = (struct mailings){ config, directory, notices };
+	*mailings = (struct mailings){ .config = config,
+		.directory = directory,
+		.notices = notices,
+		.book = book_new(queue, directory),
+		.leader = leader,
+		.telling = json_object() };
 	return mailings;
 }
 
@@ -50,6 +52,8 @@ mailings_free(struct mailings **mailings)
 	if (!*mailings)
 		return;
 	notices_free(&(*mailings)->notices);
+	book_free(&(*mailings)->book);
+	json_decref((*mailings)->telling);
 	free(*mailings);
 	*mailings = NULL;
 }
@@ -64,6 +68,22 @@ struct notices *
 mailings_notices(const struct mailings *mailings)
 {
 	return mailings->notices;
+}
+
+json_t *
+mailings_sent(const struct mailings *mailings, const char *account)
+{
+	return book_show(mailings->book, account);
+}
+
+void
+mail_id_make(uint8_t id[ID_SIZE], const char *about, uint64_t number)
+{
+	static const uint8_t nothing[ID_SIZE];
+	char *text = xasprintf("mail %s %" PRIu64, about, number);
+
+	id_derive(id, nothing, text, strlen(text));
+	free(text);
 }
 
 /* The mails of one cause */
@@ -113,6 +133,7 @@ mailing_done(struct mailing *mailing)
 struct letter {
 	struct mailing *mailing;
 	const char *key;
+	char *to;
 };
 
 static void
@@ -122,33 +143,28 @@ on_sent(void *arg, int err)
 	struct mailing *mailing = letter.mailing;
 
 	free(arg);
+	if (!err)
+		book_note(mailing->mailings->book, json_text(mailing->account, "id"), letter.key,
+			"", letter.to);
+	free(letter.to);
 	json_array_append_new(err ? mailing->failed : mailing->mails, json_string(letter.key));
 	if (err && err != -EDESTADDRREQ)
 		mailing->err = err;
 	mailing_done(mailing);
 }
 
-static void
-make_id(const struct mailing *mailing, const char *key, uint8_t id[ID_SIZE])
-{
-	static const uint8_t nothing[ID_SIZE];
-	char *text = xasprintf(
-		"mail %s %s %s", mailing->seed, key, json_text_or(mailing->account, "contact", ""));
-
-	id_derive(id, nothing, text, strlen(text));
-	free(text);
-}
-
 void
 mailing_post(struct mailing *mailing, const char *key, const struct notice_value *values)
 {
+	const char *to = json_text_or(mailing->account, "contact", "");
 	struct letter *letter = xmalloc(sizeof *letter);
+	char *about = xasprintf("%s %s %s", mailing->seed ? mailing->seed : "", key, to);
 	uint8_t id[ID_SIZE];
 
-	*letter = (struct letter){ mailing, key };
+	*letter = (struct letter){ mailing, key, xstrdup(to) };
 	mailing->pending++;
-	if (mailing->seed)
-		make_id(mailing, key, id);
+	mail_id_make(id, about, 0);
+	free(about);
 	notice_send(mailing->mailings->notices,
 		&(struct notice){ .key = key,
 			.account = mailing->account,

@@ -91,6 +91,12 @@ notice_known(const char *key)
 	return kind_index(key) < KINDS;
 }
 
+const char *
+notice_key(const char *key)
+{
+	return notice_known(key) ? kinds[kind_index(key)].key : NULL;
+}
+
 static void
 fail(struct notices *notices, const char *path, unsigned line, const char *why)
 {

@@ -27,6 +27,8 @@ void notices_free(struct notices **notices);
 bool notices_wanted(const struct notices *notices);
 /* Whether there is such a mail. */
 bool notice_known(const char *key);
+/* The same text, which lives as long as the program; NULL: there is no such mail. */
+const char *notice_key(const char *key);
 
 /* A time as mails tell it: "2026-11-24 03:56 UTC". */
 void notice_when(uint64_t us, char out[DATE_SIZE]);

@@ -24,7 +24,8 @@ struct config_subscriber;
  *                    (selector.h) and was accepted before it, wherever that is. Numbers are 20
  *                    digits in the key and grow, so that Row.rule says which are done. Kept 6
  *                    days, and as long as older mail is no row yet.
- *   audit/<number>  {"version","event","expects"}: a change whose event may not be written yet
+ *   told/<account>  {"version","mails":["<us>\t<mail>\t<about>\t<to>"]}: what the account was
+ * mailed audit/<number>  {"version","event","expects"}: a change whose event may not be written yet
  *                    (control/config/commit.c)
  *   suspension/<selector>  {"version","selector","reason","by","since_us","until_us"}: what
  *                    matches waits until the entry is removed, or (not 0) until then. In the key

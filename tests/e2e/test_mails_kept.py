@@ -189,3 +189,28 @@ def test_a_killed_control_loses_no_mail_and_sends_none_twice(rig, sink, certific
             assert not of(contact)
     assert any(contacts.values())
     wait_for(lambda: shout.shoutctl("queue", "list")["total"] == 0)
+
+
+def test_the_mails_that_were_sent_are_listed_and_go_where_they_are_wanted(shout, sink):
+    customer = Customer(shout, sink, "en")
+    listed = wait_for(lambda: (got := customer.do("notices", customer.id))["total"] == 4 and got["notices"])
+    assert {one["mail"] for one in listed} == {"activation", "username", "password", "config-credentials"}
+    assert all(one["to"] == customer.contact and one["about"] == "" for one in listed)
+    customer.do("mail", "config", customer.id)
+    wait_for(lambda: [one["mail"] for one in customer.do("notices", customer.id)["notices"]][0] == "config-credentials")
+    shout.kill()
+    shout.restart()
+    assert customer.do("notices", customer.id)["total"] == 5
+
+    assert customer.do("alerts", customer.id)["mails"]["virus"] == [customer.contact]
+    told = customer.do("alerts", customer.id, "virus=a@mailbox.example,b@mailbox.example", "delay=nobody", "--at", "50,80")["alerts"]
+    assert told["mails"]["virus"] == ["a@mailbox.example", "b@mailbox.example"] and told["mails"]["delay"] == []
+    assert told["limits"] == [50, 80] and "password" in told["fixed"]
+    assert customer.do("alerts", customer.id) == told
+    told = customer.do("alerts", customer.id, "virus=contact", "--at", "default")["alerts"]
+    assert told["mails"]["virus"] == [customer.contact] and told["mails"]["delay"] == [] and told["limits"] == [80, 100]
+    for words, what in ((("password=nobody",), "cannot be sent elsewhere"), (("virus=nowhere",), "a mailbox"), (("--at", "101"), "1 to 100"),
+                        (("--at", "x"), "--at")):
+        refused = shout.shoutctl("account", "alerts", customer.id, *words, check=False)
+        assert what in refused["error"], refused
+    assert "no account" in shout.shoutctl("account", "notices", "k3m9x2p7qa", check=False)["error"]

@@ -262,7 +262,7 @@ def known(request, shout, held):
     if path.startswith("/operators"):  # there may be 200
         shout.shoutctl("person", "add", operator, "--name", "Known", "--role", "admin")
     hook = shout.shoutctl("webhook", "add", "https://known.example/", "--account", account, "--event", "held")["id"]
-    return {"account": account, "id": held, "mail": "username", "login": person, "operator": operator, "webhook": hook}
+    return {"account": account, "id": held, "notice": "username", "login": person, "operator": operator, "webhook": hook}
 
 
 def path_of(operation, known, draw=None):

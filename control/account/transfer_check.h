@@ -1,9 +1,9 @@
 /*
- * transfer_private.h - what transfer.c and transfer_check.c share: checks of what comes in a file.
+ * transfer_check.h - what transfer.c and transfer_check.c share: checks of what comes in a file.
  * Each returns 0, or -1 and the fault.
  */
-#ifndef CONTROL_TRANSFER_PRIVATE_H
-#define CONTROL_TRANSFER_PRIVATE_H
+#ifndef CONTROL_TRANSFER_CHECK_H
+#define CONTROL_TRANSFER_CHECK_H
 
 #include <jansson.h>
 
