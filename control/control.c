@@ -16,6 +16,8 @@
 #include "control/config/commit.h"
 #include "control/config/directory.h"
 #include "control/leader/leader.h"
+#include "control/mails/changed.h"
+#include "control/mails/limit_watch.h"
 #include "control/mails/mailings.h"
 #include "control/rounds/prune.h"
 #include "control/rounds/rounds.h"
@@ -41,6 +43,8 @@ static struct {
 	struct applier *applier;
 	struct commits *commits;
 	struct mailings *mailings;
+	struct changed *changed;
+	struct limit_watch *limit_watch;
 	struct prune *prune;
 	struct rounds *rounds;
 	struct api *api;
@@ -61,6 +65,8 @@ on_loaded(void *arg)
 	commits_start(control.commits);
 	prune_start(control.prune);
 	rounds_start(control.rounds);
+	changed_start(control.changed);
+	limit_watch_start(control.limit_watch);
 	if (control.webhooks)
 		webhooks_start(control.webhooks);
 }
@@ -93,6 +99,8 @@ control_free(void)
 	trace_stop(&control.trace);
 	webhooks_free(&control.webhooks);
 	commits_free(&control.commits);
+	limit_watch_free(&control.limit_watch);
+	changed_free(&control.changed);
 	mailings_free(&control.mailings);
 	applier_free(&control.applier);
 	prune_free(&control.prune);
@@ -162,6 +170,12 @@ control_prepare(const struct config *config)
 }
 
 static bool
+gathers(void *arg, const json_t *event)
+{
+	return mailings_wanted(arg) && changed_gathers(event);
+}
+
+static bool
 leads(void *arg)
 {
 	(void)arg;
@@ -189,7 +203,11 @@ control_start(const struct config *config, struct queue *queue)
 		return -1;
 	}
 	commits_hook(control.commits,
-		&(struct commit_hooks){ mailings_on_change, leads, control.mailings });
+		&(struct commit_hooks){ mailings_on_change, gathers, leads, control.mailings });
+	control.changed = changed_new(
+		control.loop, control.directory, control.commits, control.mailings, control.leader);
+	control.limit_watch = limit_watch_new(control.loop, config, control.redis,
+		control.directory, control.mailings, control.leader);
 	control.prune = prune_new(control.loop, queue, control.directory, control.commits);
 	control.rounds = rounds_new(control.loop, control.redis, control.directory, control.applier,
 		control.commits, control.leader);
@@ -237,9 +255,16 @@ on_mailings_closed(void *arg)
 }
 
 static void
-on_commits_closed(void *arg)
+on_changed_closed(void *arg)
 {
 	mailings_close(control.mailings, on_mailings_closed, arg);
+}
+
+static void
+on_commits_closed(void *arg)
+{
+	limit_watch_close(control.limit_watch);
+	changed_close(control.changed, on_changed_closed, arg);
 }
 
 static void

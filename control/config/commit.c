@@ -69,6 +69,7 @@ struct commit {
 
 static void step_next(struct commit *commit);
 static void remove_told(struct commits *commits, json_int_t now);
+static void note_remove(struct commits *commits, const char *key);
 static void note_told(struct commits *commits, const char *key);
 
 /* A queue that is closed in order has synced the events, so no note is needed any more. */
@@ -235,21 +236,21 @@ on_told(void *arg, int err)
 	answered(commit);
 }
 
-/* Notes that the mails have gone, so that nobody sends them again. */
+/* Writes the note anew, with `mark`. */
 static void
-note_mailed(struct commits *commits, const char *key, const json_t *note)
+note_mark(struct commits *commits, const char *key, const json_t *note, const char *mark)
 {
-	json_t *mailed = json_copy((json_t *)(uintptr_t)note);
+	json_t *marked = json_copy((json_t *)(uintptr_t)note);
 	char *text;
 
-	json_object_set_new(mailed, "mailed", json_true());
-	json_object_set_new(mailed, "version", json_integer(directory_version(note) + 1));
-	text = json_dumps(mailed, JSON_COMPACT);
+	json_object_set_new(marked, mark, json_true());
+	json_object_set_new(marked, "version", json_integer(directory_version(note) + 1));
+	text = json_dumps(marked, JSON_COMPACT);
 	if (!text)
 		die("out of memory", "json_dumps");
+	directory_set(commits->directory, key, marked);
 	queue_config_put(commits->queue, key, text, NULL, NULL);
 	free(text);
-	json_decref(mailed);
 }
 
 static void
@@ -259,7 +260,7 @@ on_mailed(void *arg, int err)
 
 	commit->untold |= err != 0;
 	if (!err)
-		note_mailed(commit->commits, commit->key, commit->note);
+		note_mark(commit->commits, commit->key, commit->note, "mailed");
 	answered(commit);
 }
 
@@ -394,7 +395,7 @@ on_found_mailed(void *arg, int err)
 	struct found *found = arg;
 
 	if (!err)
-		note_mailed(found->commits, found->key, found->note);
+		note_mark(found->commits, found->key, found->note, "mailed");
 	on_found_told(found, err);
 }
 
@@ -454,11 +455,12 @@ note_settle(struct commits *commits, const char *key, const json_t *entry)
 
 /* Whether no commit works on the note: its process has died, or the commit is long overdue. */
 static bool
-is_left(const struct commits *commits, const char *key, uint64_t now_us)
+is_left(const struct commits *commits, const char *key, const json_t *note, uint64_t now_us)
 {
 	const uint64_t made_us = strtoull(key + strlen(AUDIT_PREFIX), NULL, 10);
 
 	return !json_object_get(commits->mine, key) && strlen(key) < KEY_SIZE &&
+		!json_is_true(json_object_get(note, "told")) &&
 		((commits->alone && made_us < commits->started_us) ||
 			made_us + OVERDUE_MS * UINT64_C(1000) < now_us);
 }
@@ -475,11 +477,32 @@ sweep(struct commits *commits)
 	{
 		char name[KEY_SIZE];
 
-		if (!is_left(commits, key, now_us))
+		if (!is_left(commits, key, entry, now_us))
 			continue;
 		snprintf(name, sizeof name, "%s", key); /* the entry may go with its key */
 		note_settle(commits, name, entry);
 	}
+}
+
+/* The note's event is on the disk. */
+static void
+note_over(struct commits *commits, const char *key)
+{
+	const struct commit_hooks *hooks = &commits->hooks;
+	const json_t *note = directory_entry(commits->directory, key);
+
+	if (note && hooks->gathers && hooks->gathers(hooks->arg, json_object_get(note, "event"))) {
+		json_object_del(commits->mine, key);
+		note_mark(commits, key, note, "told");
+	} else {
+		note_remove(commits, key);
+	}
+}
+
+void
+commits_drop_note(struct commits *commits, const char *key)
+{
+	note_remove(commits, key);
 }
 
 static void
@@ -495,7 +518,7 @@ remove_told(struct commits *commits, json_int_t now)
 
 		snprintf(name, sizeof name, "%s", key);
 		if (json_is_integer(due) && json_integer_value(due) <= now)
-			note_remove(commits, name);
+			note_over(commits, name);
 	}
 }
 

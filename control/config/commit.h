@@ -55,12 +55,18 @@ struct commit_hooks {
 	 * same id. False: it causes none, and `cb` is not called. Else `cb` says that the mails are
 	 * durable, or (err) that they are to be tried again. */
 	bool (*mail)(void *arg, const struct commit_told *told, queue_cb cb, void *cb_arg);
+	/* Whether customers are told of a change later (`event`: of audit_note()). Its note stays,
+	 * with "told", until commits_drop_note(). */
+	bool (*gathers)(void *arg, const json_t *event);
 	/* Whether this process tells what others left untold. */
 	bool (*leads)(void *arg);
 	void *arg;
 };
-/* Call it before commits_start(). The hooks are copied; either may be NULL. */
+/* Call it before commits_start(). The hooks are copied; each may be NULL. */
 void commits_hook(struct commits *commits, const struct commit_hooks *hooks);
+
+/* Removes a note that has "told". */
+void commits_drop_note(struct commits *commits, const char *key);
 
 /* Claims the entries in the directory at once, so that no two changes can both have a domain, then
  * writes the entries. Takes over the references of `change`; its texts may go after the call. `cb`

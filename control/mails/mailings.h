@@ -47,6 +47,18 @@ bool mailings_on_change(void *arg, const struct commit_told *told, queue_cb cb, 
 void mailings_tell(struct mailings *mailings, const char *key, const char *account,
 	const char *object, const struct notice_value *values);
 
+/* Whether a mail about the object went within a day. */
+bool mailings_told_today(
+	const struct mailings *mailings, const char *key, const char *account, const char *object);
+
+/*
+ * Sends a mail to whom the account wants it (account_alerts.h), with ids made of `seed`: the same
+ * call again is the same mail. `cb` comes once all is durable, or (err) is to be tried again; also
+ * when nobody wants it.
+ */
+void mailings_send_once(struct mailings *mailings, const char *key, const char *account,
+	const char *seed, const struct notice_value *values, queue_cb cb, void *arg);
+
 /* The mails that the account was sent, newest first (book.h); the caller releases them. */
 json_t *mailings_sent(const struct mailings *mailings, const char *account);
 

@@ -6,6 +6,7 @@
  * The mail's id is made of when the last one about the object went. So a process that dies between
  * the mail and its line in the book sends the same mail again, not a second one.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,4 +132,89 @@ mailings_tell(struct mailings *mailings, const char *key, const char *account, c
 		tell_one(mailings, key, entry, object, values, json_text_or(entry, "contact", ""));
 	json_array_foreach(list, i, to)
 		tell_one(mailings, key, entry, object, values, json_string_value(to));
+}
+
+bool
+mailings_told_today(
+	const struct mailings *mailings, const char *key, const char *account, const char *object)
+{
+	return book_last(mailings->book, account, key, object) + DAY_US > clock_us();
+}
+
+/* A mail to several mailboxes. */
+struct copies {
+	struct mailings *mailings;
+	const char *key;
+	char *account;
+	unsigned pending;
+	int err;
+	queue_cb cb;
+	void *arg;
+};
+
+struct copy {
+	struct copies *all;
+	char *to;
+};
+
+static void
+all_done(struct copies *all)
+{
+	if (--all->pending > 0)
+		return;
+	all->cb(all->arg, all->err);
+	free(all->account);
+	free(all);
+}
+
+static void
+on_copy(void *arg, int err)
+{
+	struct copy copy = *(struct copy *)arg;
+
+	free(arg);
+	if (!err)
+		book_note(copy.all->mailings->book, copy.all->account, copy.all->key, "", copy.to);
+	else if (err != -EDESTADDRREQ)
+		copy.all->err = err;
+	free(copy.to);
+	all_done(copy.all);
+}
+
+static void
+send_copy(struct copies *all, const json_t *account, const char *seed,
+	const struct notice_value *values, const char *to)
+{
+	struct copy *copy = xmalloc(sizeof *copy);
+	char *about = xasprintf("%s %s %s", seed, all->key, to);
+	uint8_t id[ID_SIZE];
+
+	*copy = (struct copy){ all, xstrdup(to) };
+	mail_id_make(id, about, 0);
+	free(about);
+	all->pending++;
+	notice_send(all->mailings->notices,
+		&(struct notice){
+			.key = all->key, .account = account, .values = values, .to = to, .id = id },
+		on_copy, copy);
+}
+
+void
+mailings_send_once(struct mailings *mailings, const char *key, const char *account,
+	const char *seed, const struct notice_value *values, queue_cb cb, void *arg)
+{
+	const json_t *entry = directory_get(mailings->directory, "account", account), *list;
+	struct copies *all = xcalloc(1, sizeof *all);
+	json_t *to;
+	size_t i;
+
+	*all = (struct copies){ mailings, notice_key(key), xstrdup(account), 1, 0, cb, arg };
+	if (entry && mailings_wanted(mailings) && !account_is_deleted(entry)) {
+		list = account_alert_mailboxes(entry, key);
+		if (!list)
+			send_copy(all, entry, seed, values, json_text_or(entry, "contact", ""));
+		json_array_foreach(list, i, to)
+			send_copy(all, entry, seed, values, json_string_value(to));
+	}
+	all_done(all);
 }

@@ -84,7 +84,7 @@ start(bool alone)
 	json_object_foreach(store.entries, key, value)
 		directory_set(directory, key, json_deep_copy(value));
 	commits = commits_new(loop, &fake.queue, directory, NULL, alone);
-	commits_hook(commits, &(struct commit_hooks){ send_mail, leads, NULL });
+	commits_hook(commits, &(struct commit_hooks){ .mail = send_mail, .leads = leads });
 	commits_start(commits);
 }
 
