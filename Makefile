@@ -15,6 +15,7 @@
 #   make test-all           both, with one count
 #   make test-faults-kafka CYCLES=50     every fault of a cluster 50 times, in random order
 #   make test-upgrade OLD=commit         an older Shout gives way to this one under load, on one machine and in a cluster
+#   make test-panel         the panel in a real Chromium: every page, language, scheme and width; by keyboard; attacks
 #   make test-kubernetes    the Helm chart, on a Kubernetes of one node that is built for it (needs Go and root; the
 #                           programs stay in build/kubernetes); not part of continuous integration
 #   make lint               format, clang-tidy, cppcheck, include directions, metrics, alerts, gcc and clang
@@ -275,6 +276,12 @@ test-package: deps-build-package
 	@$(PYTHON) tests/package.py --packages $(B)/deb
 
 # What deploy/compose brings up, really up, in a network of its own. Images are kept under build/compose.
+# The panel as a browser has it. SHOUT_SHOTS=directory keeps a picture of each page.
+.PHONY: test-panel
+test-panel: deps-build-run-panel
+	@$(MAKE) --no-print-directory all
+	@SHOUT_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/panel tests/e2e/test_panel_files.py tests/e2e/test_panel_texts.py
+
 .PHONY: test-compose
 test-compose: deps-compose
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/compose

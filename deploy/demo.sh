@@ -191,6 +191,7 @@ write_yaml() { # name state-dir smtp tls metrics
 		  allow_networks: [127.0.0.0/8]
 		control:
 		  listen: 127.0.0.1:$api
+		  panel: $PWD/control/panel
 		metrics:
 		  listen: 127.0.0.1:$5
 	END
@@ -262,6 +263,17 @@ send() { # subject swaks-words...
 		fail "\"$subject\" was not accepted: $output"
 }
 
+# Somebody who may log in to the panel, with a password that is printed at the end.
+make_person() { # login name role [--account ID]
+	local link password
+	link=$("$build/shoutctl" -c "$file" --json person add "$1" --name "$2" --role "$3" "${@:4}" |
+		sed -n 's/.*"link": *"\([^"]*\)".*/\1/p') || fail "shoutctl person add $1"
+	password=$(openssl rand -base64 12)
+	curl -sf -o /dev/null -H 'Content-Type: application/json' "http://127.0.0.1:$api/api/v1/password" \
+		-d "{\"token\": \"${link##*t=}\", \"password\": \"$password\"}" || fail "no password for $1"
+	printf '%s' "$password"
+}
+
 happened() { # event id
 	"$build/shoutctl" -c "$file" --json why "$2" | grep -q "\"event\": *\"$1\""
 }
@@ -294,6 +306,9 @@ start() {
 		--recipients-hour 0 --recipients-day 0 >"$run/account.json" ||
 		fail "no account was added"
 
+	owner=$(make_person owner@customer.example Owner owner --account "$(field account)") || exit 1
+	admin=$(make_person admin@shout.demo Admin admin) || exit 1
+
 	say "sending a clean message and EICAR, by STARTTLS and AUTH"
 	clean=$(send "a clean message" --body "Good morning.")
 	infected=$(send "a virus" --body "$(eicar)")
@@ -318,6 +333,9 @@ start() {
 		account  $(field username) $(field password), from anyone@customer.example
 		API      http://127.0.0.1:$api    metrics  http://127.0.0.1:$metrics/metrics
 		operator $build/shoutctl -c run/shout.yaml queue list
+		panel    owner@customer.example $owner, a customer
+		         admin@shout.demo $admin, an operator
+		         http://127.0.0.1:$api/
 	END
 }
 

@@ -43,7 +43,7 @@ def run_pytest(build, name_filter, kafka):
                "--junitxml", str(report)]
     if not kafka:  # a file's tests share servers, and stay together
         command += ["-n", str(os.cpu_count()), "--dist", "loadfile"]
-    apart = ["tests/kafka", "tests/kubernetes", "tests/compose", "tests/upgrade"]
+    apart = ["tests/kafka", "tests/kubernetes", "tests/compose", "tests/upgrade", "tests/panel"]
     command += ["tests/kafka"] if kafka else [*(f"--ignore={one}" for one in apart), "tests"]
     if name_filter:
         command += ["-k", name_filter]

@@ -136,6 +136,11 @@ api_mode_switch(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
+	/* Who is no operator proves an address first: one that comes along would count at once. */
+	if (json_object_get(x->body, "addresses") && !caller_is_operator(&x->caller)) {
+		reply_error(x, 403, "addresses", "add an address that waits, and prove it, first");
+		return;
+	}
 	edit_end(x, "account.mode.switch", &edit,
 		account_mode_switch(&edit, x->parameters[0], x->body), 200);
 }

@@ -32,7 +32,7 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_POST, "accounts/*/restore", api_account_restore, false, "", RIGHT_POSTMASTER },
 	{ EVHTTP_REQ_POST, "accounts/*/enable", api_account_enable, false, "", RIGHT_SERVE },
 	{ EVHTTP_REQ_POST, "accounts/*/disable", api_account_disable, true, "", RIGHT_SERVE },
-	{ EVHTTP_REQ_PUT, "accounts/*/mode", api_mode_switch, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_PUT, "accounts/*/mode", api_mode_switch, true, "", RIGHT_MANAGE },
 	{ EVHTTP_REQ_DELETE, "accounts/*/mode", api_mode_undo, false, "", RIGHT_MANAGE },
 	{ EVHTTP_REQ_PATCH, "accounts/*/mode/grace", api_grace_extend, false, "", RIGHT_MANAGE },
 	{ EVHTTP_REQ_DELETE, "accounts/*/mode/grace", api_grace_end, false, "", RIGHT_MANAGE },

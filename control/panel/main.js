@@ -1,6 +1,6 @@
 // The frame and the router: who is logged in, what they may open, which page the path means.
 import { announce, fill, h } from './lib/dom.js';
-import { call, get, onSessionLost, session } from './lib/api.js';
+import { call, get, onSessionLost, onSudo, session } from './lib/api.js';
 import { language, setLanguage, t } from './lib/i18n.js';
 import { icon } from './lib/icons.js';
 import { listKeys, startKeys } from './lib/keys.js';
@@ -59,18 +59,22 @@ function startOf() {
 
 // Who is logged in; null: nobody.
 async function readSession() {
+	// The cookie cannot be seen from here; whoever never logged in with this browser is not asked for.
+	if (!localStorage.getItem('known')) return null;
 	try {
 		Object.assign(session, await get('session', undefined, { quiet: true }));
 		session.role = session.person?.role;
 		return session;
 	} catch (failure) {
 		session.person = null;
-		if (failure.status === 401 || failure.status === 404) return null;
-		throw failure;
+		if (failure.status !== 401) throw failure;
+		localStorage.removeItem('known');
+		return null;
 	}
 }
 
 export async function loggedIn(to) {
+	localStorage.setItem('known', 'yes');
 	await readSession();
 	go(to && to !== '/' ? ownPath(to) : startOf(), { replace: true });
 }
@@ -78,6 +82,7 @@ export async function loggedIn(to) {
 async function logOut() {
 	await call('DELETE', 'session', undefined, { quiet: true }).catch(() => {});
 	sessionStorage.removeItem('entered');
+	localStorage.removeItem('known');
 	session.person = null;
 	session.csrf = null;
 	go('/login');
@@ -272,7 +277,13 @@ addEventListener('popstate', show);
 onSessionLost(async () => {
 	const { loginDialog } = await import('./pages/login.js');
 	await loginDialog();
+	localStorage.setItem('known', 'yes');
 	await readSession();
+});
+
+onSudo(async () => {
+	const { sudo } = await import('./pages/login.js');
+	return sudo();
 });
 
 async function start() {

@@ -2,8 +2,13 @@
 import { has, t } from './i18n.js';
 
 export const session = { person: null, csrf: null };
-const hooks = { lost: null };
+const hooks = { lost: null, sudo: null };
 export const onSessionLost = ask => { hooks.lost = ask; };
+// `ask()` proves anew who is there, and gives false when it was called off.
+export const onSudo = ask => { hooks.sudo = ask; };
+
+// Whether what is asked now is asked by the page itself, not by somebody who does something.
+export const background = { on: false };
 
 export class Refusal extends Error {
 	constructor(status, problem) {
@@ -12,11 +17,13 @@ export class Refusal extends Error {
 		this.kind = String(problem.type ?? '').replace('/problems/', '');
 		this.field = problem.field ?? null;
 		this.reference = problem.instance ?? '';
+		this.wait = 0;
 	}
 
 	// What the reader is told; `message` is the server's own text, for the fold.
 	get text() {
 		if (has(`problem.${this.kind}`)) return t(`problem.${this.kind}`);
+		if (this.status === 429 && this.wait) return t('problem.wait', { S: this.wait });
 		return has(`problem.${this.status}`) ? t(`problem.${this.status}`) : t('problem.other');
 	}
 }
@@ -33,6 +40,7 @@ async function ask(method, path, body, options) {
 	const headers = { Accept: 'application/json' };
 	if (body !== undefined) headers['Content-Type'] = 'application/json';
 	if (method !== 'GET' && session.csrf) headers['X-CSRF-Token'] = session.csrf;
+	if (background.on && method === 'GET') headers['X-Shout-Background'] = 'true'; // keeps no session alive
 	if (options.version) headers['If-Match'] = options.version;
 	try {
 		return await fetch(path.startsWith('/') ? path : `/api/v1/${path}`, { method, headers, signal: options.signal,
@@ -52,6 +60,7 @@ export async function call(method, path, body, options = {}) {
 	}
 	if (!reply.ok) {
 		const refusal = new Refusal(reply.status, await problemOf(reply));
+		if (refusal.kind === 'sudo' && hooks.sudo && await hooks.sudo()) return call(method, path, body, options);
 		refusal.wait = Number(reply.headers.get('Retry-After')) || 0;
 		throw refusal;
 	}

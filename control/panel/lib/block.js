@@ -3,7 +3,7 @@ import { fill, h } from './dom.js';
 import { icon } from './icons.js';
 import { t } from './i18n.js';
 import { clock } from './format.js';
-import { Refusal } from './api.js';
+import { background, Refusal } from './api.js';
 
 const LONGEST_MS = 300000;
 
@@ -27,12 +27,11 @@ function failed(failure, retry) {
 export function block(ctx, { load, view, isEmpty, empty, every = 60, height = 120, label }) {
 	const body = h('div', { class: 'stack' });
 	const stale = h('p', { class: 'small soft', hidden: true });
-	const element = h('div', { class: 'stack', role: 'group', 'aria-label': label }, stale, body);
+	const element = h('div', { class: 'stack', role: 'group', 'aria-label': label, 'aria-busy': 'true' }, stale, body);
 	let shown = null, at = null, timer = null, wait = every * 1000, running = false;
 
 	const skeleton = setTimeout(() => {
 		if (shown !== null) return;
-		element.setAttribute('aria-busy', 'true');
 		const bones = h('div', { class: 'skeleton' });
 		bones.style.minHeight = `${height}px`;
 		fill(body, h('span', { class: 'unseen' }, t('loading')), bones);
@@ -47,11 +46,20 @@ export function block(ctx, { load, view, isEmpty, empty, every = 60, height = 12
 		shown = fresh;
 		fill(body, isEmpty?.(data) ? empty(again) : view(data, again));
 	};
-	const run = async () => {
+	// `load` sends its requests before it first waits, so that the mark is theirs alone.
+	const ask = byItself => {
+		background.on = byItself;
+		try {
+			return load(ctx.signal);
+		} finally {
+			background.on = false;
+		}
+	};
+	const run = async byItself => {
 		if (running || ctx.signal.aborted) return;
 		running = true;
 		try {
-			show(await load(ctx.signal));
+			show(await ask(byItself === true));
 			wait = every * 1000;
 		} catch (failure) {
 			if (failure.name === 'AbortError' || ctx.signal.aborted) return;
@@ -73,7 +81,7 @@ export function block(ctx, { load, view, isEmpty, empty, every = 60, height = 12
 	};
 	const plan = () => {
 		clearTimeout(timer);
-		if (!ctx.signal.aborted && !document.hidden) timer = setTimeout(run, wait);
+		if (!ctx.signal.aborted && !document.hidden) timer = setTimeout(run, wait, true);
 	};
 	document.addEventListener('visibilitychange', () => { if (every) plan(); }, { signal: ctx.signal });
 	ctx.signal.addEventListener('abort', () => { clearTimeout(timer); clearTimeout(skeleton); });

@@ -16,6 +16,9 @@ export function field({ name, label, help, type = 'text', value = '', required, 
 		help && h('span', { class: 'help', id: helpId }, help), h('span', { class: 'error', id: errorId }));
 }
 
+// Tells a password manager whose password the form is about.
+export const whose = (login = '') => h('input', { type: 'text', name: 'username', autocomplete: 'username', value: login, hidden: true, tabindex: '-1' });
+
 export function choice({ name, legend, options, value }) {
 	return h('fieldset', {}, h('legend', {}, legend), options.map(([key, word, more]) => {
 		const id = newId(name);

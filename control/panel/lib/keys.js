@@ -17,6 +17,12 @@ function step(by) {
 	links[Math.min(Math.max(now + by, 0), links.length - 1)]?.focus();
 }
 
+function search(go) {
+	const input = document.querySelector('main input[type=search]');
+	if (input) input.focus();
+	else go('/messages');
+}
+
 export function listKeys(pages) {
 	const row = (key, word) => [h('dt', {}, h('kbd', {}, key)), h('dd', {}, word)];
 	return tell({ title: t('keys.title') }, h('dl', { class: 'facts' }, row('/', t('keys.search')),
@@ -32,7 +38,7 @@ export function startKeys(go, pages) {
 		const page = Date.now() - since < GO_MS && pages().find(([key]) => key === event.key);
 		since = event.key === 'g' ? Date.now() : 0;
 		if (page) go(page[1]);
-		else if (event.key === '/') document.querySelector('main input[type=search]')?.focus() ?? go('/messages');
+		else if (event.key === '/') search(go);
 		else if (event.key === 'j') step(1);
 		else if (event.key === 'k') step(-1);
 		else if (event.key === '?') listKeys(pages());

@@ -48,7 +48,8 @@ function mode(account, mine, again) {
 		h('div', { class: 'row' }, act('DELETE', 'mode', 'switch.undo', false))));
 	if (account.grace) body.push(note('warn', h('p', {}, parts('grace.until', { MODE: t(`mode.${account.grace.mode}`), WHEN: time(account.grace.until) })),
 		h('div', { class: 'row' }, !account.grace.extended && act('PATCH', 'mode/grace', 'grace.extend', false), act('DELETE', 'mode/grace', 'grace.end', true))));
-	if (!account.switch) body.push(h('div', { class: 'row' }, h('button', { type: 'button', onclick: () => switchMode(mine, other, again) }, t(`switch.${other}.verb`))));
+	if (!account.switch) body.push(h('div', { class: 'row' }, h('button', { type: 'button', onclick: () => switchMode(mine, other, again) }, t(`switch.${other}.verb`))),
+		other === 'ip' && !account.addresses?.some(one => one.active) && h('p', { class: 'small soft' }, t('switch.ip.first')));
 	return h('section', { class: 'card' }, h('h2', {}, t('mode'), state('ok', t(`mode.${account.mode}`))), h('p', {}, t(`mode.${account.mode}.text`)), body);
 }
 
@@ -87,8 +88,8 @@ const userKind = { active: 'ok', grace: 'warn', disabled: 'off', suspended: 'bad
 function users(account, mine, again) {
 	const create = async () => {
 		const made = await confirm({ title: t('user.add'), text: t('user.add.text'), verb: t('user.add'), danger: false,
-			fields: [checkbox({ name: 'mail', label: t('user.mail'), help: t('user.mail.help') })],
-			act: ({ mail }) => call('POST', `${mine}/users`, mail ? { mail: true } : {}) });
+			fields: [field({ name: 'label', label: t('label'), help: t('user.label.help'), maxlength: 64 }), checkbox({ name: 'mail', label: t('user.mail'), help: t('user.mail.help') })],
+			act: ({ mail, label }) => call('POST', `${mine}/users`, { ...(label.trim() && { label: label.trim() }), ...(mail && { mail: true }) }) });
 		if (!made) return;
 		await showSecret(made);
 		again();
@@ -104,13 +105,18 @@ function users(account, mine, again) {
 	};
 	const remove = one => confirm({ title: t('user.remove', { USER: one.username }), text: t('user.remove.text'), verb: t('user.remove.verb'),
 		act: () => call('DELETE', `${mine}/${at('users', one.username)}`) }).then(done => { if (done) again(); });
+	const enable = (one, enabled) => confirm({ title: t(enabled ? 'user.enable' : 'user.disable.title', { USER: one.username }), text: enabled ? one.username : t('user.disable.text'),
+		verb: t(enabled ? 'user.enable' : 'user.disable'), danger: !enabled, act: () => call('PATCH', `${mine}/${at('users', one.username)}`, { enabled }) }).then(done => { if (done) again(); });
 	const word = one => one.state ?? (one.enabled ? 'active' : 'disabled');
 	const list = account.users?.length ? table({ caption: t('users.caption'), rows: account.users, columns: [
 		{ label: t('username'), head: true, cell: one => h('div', { class: 'tight' }, h('code', {}, one.username), one.label && h('span', { class: 'small soft' }, one.label)) },
-		{ label: t('state'), cell: one => state(userKind[word(one)] ?? 'off', t(`user.${word(one)}`)) },
+		{ label: t('state'), cell: one => h('div', { class: 'tight' }, h('span', {}, state(userKind[word(one)] ?? 'off', t(`user.${word(one)}`))),
+			one.until && h('span', { class: 'small soft' }, t('user.until'), ' ', time(one.until)), one.suspended && h('span', { class: 'small' }, t('user.suspended.why', { WHY: one.suspended })),
+			one.failures > 0 && h('span', { class: 'small soft' }, t('user.failures', { N: one.failures }))) },
 		{ label: t('user.last'), cell: one => one.last ? h('div', { class: 'tight' }, time(one.last.at), h('code', { class: 'small' }, one.last.address)) : '–' },
 		{ label: t('actions'), bare: true, cell: one => h('div', { class: 'row' }, h('a', { class: 'button', href: `/guides?user=${encodeURIComponent(one.username)}` }, t('page.guides')),
 			h('button', { type: 'button', onclick: () => renew(one) }, t('user.renew.verb')),
+			h('button', { type: 'button', onclick: () => enable(one, !one.enabled) }, t(one.enabled ? 'user.disable' : 'user.enable')),
 			h('button', { type: 'button', class: 'danger', onclick: () => remove(one) }, t('user.remove.verb'))) }] })
 		: h('p', { class: 'soft' }, t('users.none'));
 	return h('section', { class: 'card' }, h('h2', {}, t('users'), h('button', { type: 'button', onclick: create }, t('user.add'))), h('p', { class: 'soft' }, t('users.advice')), list);

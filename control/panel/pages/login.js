@@ -1,7 +1,7 @@
 // The login: address and password, then a code when the person has a second factor.
 import { h, fill } from '../lib/dom.js';
-import { call, Refusal } from '../lib/api.js';
-import { field, form } from '../lib/form.js';
+import { call, Refusal, session } from '../lib/api.js';
+import { confirm, field, form, whose } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
 
 // The forms one after the other in `place`; `done()` once the session is there.
@@ -17,7 +17,8 @@ function steps(place, done) {
 	const element = form({ submit: t('login.submit'), extra: h('a', { class: 'button plain', href: '/forgot' }, t('login.forgot')), send: async values => {
 		try {
 			const answer = await call('POST', 'session', { login: values.login.trim(), password: values.password }, { quiet: true });
-			if (answer?.need) code();
+			session.csrf = answer.csrf;
+			if (answer.need) code();
 			else await done();
 		} catch (refusal) {
 			if (refusal.status !== 401) throw refusal;
@@ -40,6 +41,21 @@ export function loginDialog() {
 		dialog.showModal();
 		element.elements.login.focus();
 	});
+}
+
+// Proves anew who is there, for what changes secrets, people and tokens. False: it was called off.
+export function sudo() {
+	return confirm({ title: t('sudo.title'), text: t('sudo.text'), verb: t('sudo.verb'), danger: false, fields: session.person?.totp
+		? [field({ name: 'code', label: t('login.code'), help: t('login.code.help'), required: true, autocomplete: 'one-time-code' })]
+		: [whose(session.person?.login), field({ name: 'password', label: t('login.password'), type: 'password', required: true, autocomplete: 'current-password' })],
+	act: async ({ code, password }) => {
+		try {
+			await call('POST', 'session/sudo', code ? { code: code.trim() } : { password }, { quiet: true });
+		} catch (refusal) {
+			throw refusal.status === 401 || refusal.status === 403 ? Object.assign(new Refusal(401, { type: 'wrong-login', field: code ? 'code' : 'password' })) : refusal;
+		}
+		return true;
+	} });
 }
 
 export async function page(ctx) {

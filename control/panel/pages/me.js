@@ -1,7 +1,7 @@
 // What a person says about itself: language, look, keys, password and second factor.
 import { h, fill } from '../lib/dom.js';
-import { call, get } from '../lib/api.js';
-import { checkbox, choice, confirm, copyable, doing, field, tell } from '../lib/form.js';
+import { call, get, Refusal } from '../lib/api.js';
+import { checkbox, choice, confirm, copyable, doing, field, form, tell, whose } from '../lib/form.js';
 import { block, note, state } from '../lib/block.js';
 import { table } from '../lib/table.js';
 import { time } from '../lib/format.js';
@@ -12,7 +12,7 @@ function look() {
 	const element = h('form', { onchange: event => {
 		const { name, value, checked } = event.target;
 		if (name === 'keys') setKeys(checked);
-		else if (name === 'language') setLanguage(value);
+		else if (name === 'language') call('PATCH', 'me', { language: value }).then(() => setLanguage(value), () => setLanguage(value));
 		else if (value === 'system') {
 			localStorage.removeItem('theme');
 			delete document.documentElement.dataset.theme;
@@ -29,11 +29,17 @@ function look() {
 }
 
 function password(ctx) {
-	return h('section', { class: 'card' }, h('h2', {}, t('me.password')), h('p', {}, t('me.password.text')),
-		h('div', { class: 'row' }, h('button', { type: 'button', onclick: doing(async event => {
-			await call('POST', 'password-reset', { login: ctx.session.person.login });
-			fill(event.target.parentElement, note('ok', h('p', {}, t('forgot.sent'))));
-		}) }, t('me.password.link'))));
+	const place = h('section', { class: 'card' });
+	const change = form({ submit: t('password.submit'), send: async ({ current, password: fresh, again }) => {
+		if (fresh !== again) throw new Refusal(400, { type: 'password-differs', field: 'again' });
+		const answer = await call('PATCH', 'me', { current, password: fresh });
+		if (answer?.csrf) Object.assign(ctx.session, answer);
+		fill(place, h('h2', {}, t('me.password')), note('ok', h('p', {}, t('password.done'))));
+	} },
+	whose(ctx.session.person.login), field({ name: 'current', label: t('password.current'), type: 'password', required: true, autocomplete: 'current-password' }),
+	field({ name: 'password', label: t('password.new'), help: t('password.help'), type: 'password', required: true, autocomplete: 'new-password' }),
+	field({ name: 'again', label: t('password.again'), type: 'password', required: true, autocomplete: 'new-password' }));
+	return fill(place, h('h2', {}, t('me.password')), h('p', { class: 'soft' }, t('me.password.text')), change);
 }
 
 async function addFactor(again) {
@@ -60,8 +66,9 @@ function sessions(ctx) {
 	return h('section', { class: 'card' }, h('h2', {}, t('me.sessions')), block(ctx, { label: t('me.sessions'), every: 60, height: 80,
 		load: signal => get('me/sessions', signal), view: ({ sessions: list }, again) => [
 			table({ caption: t('me.sessions.caption'), rows: list, columns: [
-				{ label: t('address'), head: true, cell: one => h('code', {}, one.client ?? one.address ?? '–') },
-				{ label: t('me.since'), cell: one => time(one.since) },
+				{ label: t('address'), head: true, cell: one => h('div', { class: 'tight' }, h('code', {}, one.client), h('span', { class: 'small soft' }, /(Firefox|Edg|Chrome|Safari)\/\d+/.exec(one.agent)?.[0].replace('/', ' ').replace('Edg ', 'Edge ') ?? one.agent.slice(0, 40))) },
+				{ label: t('me.since'), cell: one => time(one.created) },
+				{ label: t('me.used'), cell: one => time(one.used) },
 				{ label: t('me.this'), cell: one => one.current ? state('ok', t('me.this.one')) : '–' }] }),
 			list.length > 1 && h('div', { class: 'row' }, h('button', { type: 'button', class: 'danger', onclick: doing(async () => { await call('DELETE', 'me/sessions'); again(); }) }, t('me.sessions.end')))] }));
 }

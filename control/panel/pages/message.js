@@ -38,11 +38,11 @@ function event(one) {
 	return h('li', {}, h('span', { class: `dot ${kind}` }, icon(kind)), h('div', { class: 'row' }, h('b', {}, has(`event.${one.event}`) ? t(`event.${one.event}`) : one.event), h('span', { class: 'small soft' }, timeLong(one.at))),
 		to && h('p', { class: 'small' }, to), hosts && h('p', { class: 'small soft' }, hosts),
 		meaning && h('dl', { class: 'parts' }, h('dt', {}, t('problem.happens')), h('dd', {}, meaning.what), h('dt', {}, t('problem.do')), h('dd', {}, meaning.you), h('dt', {}, t('who.us.title')), h('dd', {}, meaning.we)),
-		one.reason && h('p', { class: 'small' }, one.reason), one.reply && h('code', { class: 'original' }, one.reply));
+		one.note && h('p', { class: 'small' }, one.note), one.signature && h('p', { class: 'small' }, t('message.signature'), ' ', h('code', {}, one.signature)), one.reply && h('code', { class: 'original' }, one.reply));
 }
 
 function story(message) {
-	const begin = [{ at: message.at, event: 'accepted' }, message.scanned && { at: message.scanned, event: 'scanned', reason: message.verdict }].filter(Boolean);
+	const begin = [{ at: message.at, event: 'accepted' }, message.scanned && { at: message.scanned, event: 'scanned', note: has(`verdict.${message.verdict}`) ? t(`verdict.${message.verdict}`) : message.verdict }].filter(Boolean);
 	return h('section', { class: 'card' }, h('h2', {}, t('message.story')), h('ol', { class: 'timeline' }, [...begin, ...message.events].map(event)));
 }
 

@@ -39,7 +39,8 @@ function lists(account) {
 function actions(account, mine, ctx, again) {
 	const then = done => { if (done) again(); };
 	const suspend = () => confirm({ title: t('account.suspend', { NAME: account.name }), text: t('account.suspend.text'), verb: t('account.suspend.verb'),
-		act: () => call('POST', `${mine}/disable`) }).then(then);
+		fields: [field({ name: 'reason', label: t('account.reason'), help: t('account.reason.help'), maxlength: 200 })],
+		act: ({ reason }) => call('POST', `${mine}/disable`, reason.trim() ? { reason: reason.trim() } : undefined) }).then(then);
 	const resume = () => confirm({ title: t('account.resume', { NAME: account.name }), text: t('account.resume.text'), verb: t('account.resume.verb'), danger: false, act: () => call('POST', `${mine}/enable`) }).then(then);
 	const change = () => confirm({ title: t('account.change', { NAME: account.name }), text: t('account.change.text'), verb: t('account.change.verb'), danger: false,
 		fields: [field({ name: 'name', label: t('account.name'), value: account.name, required: true, maxlength: 200 }), field({ name: 'contact', label: t('account.contact'), value: account.contact, type: 'email', required: true })],

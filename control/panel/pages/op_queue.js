@@ -44,7 +44,8 @@ export function page(ctx) {
 			h('section', { class: 'card' }, h('h2', {}, t('op_queue.rows', { N: found.total ?? found.rows.length })), actions(asked, again),
 				found.rows.length === 0 ? note('ok', h('p', {}, t('op_queue.none'))) : table({ caption: t('op_queue.caption'), rows: found.rows, columns: [
 					{ label: t('accepted'), cell: one => one.accepted ? time(one.accepted) : '–' }, { label: t('filter.account'), cell: one => one.account ? h('a', { href: `/op/accounts/${encodeURIComponent(one.account)}` }, one.account_name ?? one.account) : '–' },
-					{ label: t('from'), cell: one => one.from || t('from.null') }, { label: t('to'), head: true, cell: one => h('a', { href: `/op/messages/${one.id}` }, (one.to ?? []).slice(0, 2).join(', ') || one.id, (one.to?.length ?? 0) > 2 && ` ${t('mail.more', { N: one.to.length - 2 })}`) },
+					{ label: t('fromto'), head: true, cell: one => h('div', { class: 'tight' }, h('a', { href: `/op/messages/${one.id}` }, (one.to ?? []).slice(0, 2).join(', ') || one.id, (one.to?.length ?? 0) > 2 && ` ${t('mail.more', { N: one.to.length - 2 })}`),
+						h('span', { class: 'small soft' }, one.from || t('from.null'))) },
 					{ label: t('filter.site'), cell: one => link('site', one.site) }, { label: t('state'), cell: one => states[one.state] === 'accepted' ? t(`queue.${one.state}`) : mailState(states[one.state] ?? one.state) },
 					{ label: t('op_queue.next'), cell: one => one.next_attempt ? time(one.next_attempt) : one.reason ?? '–' },
 					{ label: t('op_queue.reply'), cell: one => h('div', { class: 'tight' }, one.last_class && h('span', {}, has(`class.${one.last_class}`) ? t(`class.${one.last_class}`) : one.last_class), one.last_reply && h('code', { class: 'small' }, one.last_reply), !one.last_reply && !one.last_class && (one.signature ?? '–')) }] }),

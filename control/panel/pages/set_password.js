@@ -1,7 +1,7 @@
 // A new password, by the secret of a link. The secret stands in the fragment, and leaves the address bar at once.
 import { h, fill } from '../lib/dom.js';
 import { call, Refusal } from '../lib/api.js';
-import { field, form } from '../lib/form.js';
+import { field, form, whose } from '../lib/form.js';
 import { note } from '../lib/block.js';
 import { t } from '../lib/i18n.js';
 
@@ -29,7 +29,7 @@ export function page() {
 			expired();
 		}
 	} },
-	field({ name: 'password', label: t('password.new'), help: t('password.help'), type: 'password', required: true, autocomplete: 'new-password' }),
+	whose(), field({ name: 'password', label: t('password.new'), help: t('password.help'), type: 'password', required: true, autocomplete: 'new-password' }),
 	field({ name: 'again', label: t('password.again'), type: 'password', required: true, autocomplete: 'new-password' })));
 	return { title: t('page.set_password'), lead: t('password.lead'), content: place };
 }
