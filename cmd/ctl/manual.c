@@ -307,7 +307,7 @@ static const struct manual manuals[] = {
 	  "than sender.lifetime: beside held mail there should be none.",
 	  { "shoutctl open", "shoutctl open --older 4h --account k3m9x2p7qa" } },
 	{ "backup",
-	  "Writes accounts, deleted ones too, rules, suspensions and the owner id into a file, as they are at one moment; "
+	  "Writes accounts, deleted ones too, people, tokens, rules, suspensions and the owner id into a file, as they are at one moment; "
 	  "no mail, which would go out twice when it came back. Keep the configuration, its certificates and keys beside "
 	  "it. - is standard output.",
 	  { "shoutctl backup shout-$(date +%F).jsonl" } },

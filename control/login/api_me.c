@@ -55,8 +55,10 @@ change(struct exchange *x, const char *what, struct edit *edit, int err, json_t 
 {
 	struct self *self = xmalloc(sizeof *self);
 
-	if (!err)
+	if (!err) {
 		json_decref(edit->reply);
+		edit->reply = NULL;
+	}
 	*self = (struct self){ x, reply, then };
 	if (edit_commit(x, what, edit, err, on_committed, self))
 		return;

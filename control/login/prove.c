@@ -133,8 +133,8 @@ on_password_allowed(void *arg, int err, unsigned wait_s)
 		return;
 	verifier = json_text(person_find(x->api->directory, proving->attempt.login), "verifier");
 	proving->verifier = verifier ? xstrdup(verifier) : NULL;
-	if (hasher_check(x->api->hasher, proving->attempt.network, proving->secret,
-		    proving->verifier, on_checked, proving))
+	if (hasher_check(x->api->hasher, proving->attempt.wide, proving->secret, proving->verifier,
+		    on_checked, proving))
 		return;
 	reply_wait(x, 1);
 	proving_free(proving);
@@ -188,8 +188,10 @@ use_recovery(struct proving *proving)
 	}
 	text_copy(x->caller.name, sizeof x->caller.name, proving->attempt.login);
 	err = person_use_recovery(&edit, proving->attempt.login, place);
-	if (!err)
+	if (!err) {
 		json_decref(edit.reply);
+		edit.reply = NULL;
+	}
 	if (edit_commit(x, "person.recovery", &edit, err, on_recovery_used, proving))
 		return;
 	reply_fault(x, &edit.fault);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/people/secret.h"
 #include "shared/account/account.h"
@@ -17,6 +18,7 @@
 #include "shared/redis/redis.h"
 
 #define TIMEOUT_MS 3000
+#define IPV6_WIDE 48
 #define KEY_SIZE (LOGIN_SIZE + 32)
 
 /* KEYS: pair, network, login, known networks. ARGV: network, failures without a wait. Answers the
@@ -93,6 +95,20 @@ static struct redis_script last_script = {
 		"return all\n",
 };
 
+/* Whoever has one network of IPv6 mostly has a /48 of them. */
+static void
+widen(struct attempt *attempt)
+{
+	struct network network;
+
+	text_copy(attempt->wide, sizeof attempt->wide, attempt->network);
+	if (network_parse(attempt->network, &network) < 0 || network.family != AF_INET6)
+		return;
+	memset(network.bytes + IPV6_WIDE / 8, 0, sizeof network.bytes - IPV6_WIDE / 8);
+	network.prefix = IPV6_WIDE;
+	network_format(&network, attempt->wide);
+}
+
 void
 attempt_init(struct attempt *attempt, const char *login, const char *client)
 {
@@ -102,6 +118,7 @@ attempt_init(struct attempt *attempt, const char *login, const char *client)
 	text_copy(attempt->login, sizeof attempt->login, login_canonical(login, form) ? form : "-");
 	if (account_network_text(client, attempt->network) < 0)
 		text_copy(attempt->network, sizeof attempt->network, client);
+	widen(attempt);
 }
 
 /* One of 65,536 places for a text. */
@@ -130,7 +147,7 @@ keys_of(const struct attempt *attempt, struct keys *keys)
 	char *both = xasprintf("%s %s", attempt->login, attempt->network);
 
 	place_key("pair", both, keys->pair);
-	place_key("network", attempt->network, keys->network);
+	place_key("network", attempt->wide, keys->network);
 	place_key("name", attempt->login, keys->login);
 	known_key(attempt->login, keys->known);
 	free(both);
@@ -202,7 +219,7 @@ attempt_reset(struct redis *redis, const struct attempt *attempt, attempt_cb cb,
 	const char *argv[] = { login, network, logins, networks };
 
 	place_key("reset", attempt->login, login);
-	place_key("reset-network", attempt->network, network);
+	place_key("reset-network", attempt->wide, network);
 	snprintf(logins, sizeof logins, "%d", RESETS_LOGIN);
 	snprintf(networks, sizeof networks, "%d", RESETS_CLIENT);
 	redis_run(

@@ -3,10 +3,11 @@
  * that several control processes count together.
  *
  * From the fifth failure on there is a wait that doubles: for the pair of login and network (up to
- * 5 min), for the network (1 min), and for the login (30 s). Where the person has logged in from
- * the network before, only the pair counts: no stranger's failures elsewhere make the person wait.
- * Counts are kept in 65,536 places each and end an hour after the last attempt, so that strangers
- * cost bounded keys; two that share a place wait for each other, which is rare, and bounded.
+ * 5 min), for the network (1 min; of IPv6 a /48), and for the login (30 s). Where the person has
+ * logged in from the network before, only the pair counts: no stranger's failures elsewhere make
+ * the person wait. Counts are kept in 65,536 places each and end an hour after the last attempt, so
+ * that strangers cost bounded keys; two that share a place wait for each other, which is rare, and
+ * bounded.
  */
 #ifndef CONTROL_ATTEMPT_H
 #define CONTROL_ATTEMPT_H
@@ -25,11 +26,12 @@ struct redis;
 #define RESETS_CLIENT 10 /* questions an hour of one network */
 
 struct attempt {
-	char login[LOGIN_SIZE]; /* whatever was typed */
-	char network[NET_TEXT_MAX];
+	char login[LOGIN_SIZE];     /* whatever was typed */
+	char network[NET_TEXT_MAX]; /* an IPv6 /64 is one */
+	char wide[NET_TEXT_MAX];    /* whose failures count together: an IPv6 /48, or the same */
 };
 
-/* `client`: an address; an IPv6 /64 is one network. */
+/* `client`: an address. */
 void attempt_init(struct attempt *attempt, const char *login, const char *client);
 
 /* `wait_s` 0: go on. The attempt counts as failed until attempt_good(), so that many at once are

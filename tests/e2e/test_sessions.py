@@ -176,6 +176,12 @@ def test_waits_grow_and_keep_no_person_out(shout, owner, own_redis):
     assert shout.metric("shout_control_proofs_total", 'result="wait"') >= 2 and shout.metric("shout_control_proofs_total", 'result="wrong"') >= 5
 
 
+def test_who_has_many_addresses_of_ipv6_has_one_count(shout, owner):
+    statuses = [Browser(shout, f"2001:db8:77:{i:x}::1").login(f"nobody{i}@mailbox.example", "wrong")[0] for i in range(8)]
+    assert statuses[:5] == [401] * 5 and 429 in statuses[5:]
+    assert Browser(shout, "2001:db8:78::1").login("nobody@mailbox.example", "wrong")[0] == 401
+
+
 def test_many_guesses_at_once_are_counted_too(shout, owner):
     import concurrent.futures
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
@@ -563,3 +569,19 @@ def test_a_session_is_known_to_another_control(shout, owner, account):
     assert browser("GET", "me")[0] == 200
     assert browser("PATCH", "me", {"name": "Some One"})[0] == 200
     assert attacker.login(owner.login)[0] == 429
+
+
+def test_while_redis_is_anothers_nothing_of_people_changes(shout, owner, account, root, own_redis):
+    browser = owner.browser().sudo()
+    own_redis.run("SET", "config:owner", "0" * 32)
+    wait_for(lambda: ask(shout, root, "POST", f"accounts/{account}/users")[0] == 503)
+    for method, path, body in (("PATCH", "me", {"name": "Other"}), ("POST", f"accounts/{account}/people/{owner.login}/invite", None),
+                               ("POST", f"accounts/{account}/people", {"login": "late@mailbox.example", "name": "x", "role": "reader"}),
+                               ("PATCH", f"accounts/{account}/people/{owner.login}", {"name": "Other"}),
+                               ("POST", f"accounts/{account}/tokens", {"label": "x", "scopes": ["read"]}),
+                               ("PATCH", "me", {"password": OTHER, "current": GOOD})):
+        status, answer = browser(method, path, body)
+        assert status == 503 and "owner" in answer["error"], (path, answer)
+    shout.shoutctl("rebuild", "--take-over")
+    wait_for(lambda: browser("PATCH", "me", {"language": "en"})[0] == 200)
+    assert browser("GET", "me")[1]["name"] == "Some One" and owner.browser()
