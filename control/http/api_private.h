@@ -196,6 +196,9 @@ json_t *json_from_rule(const json_t *rule);
 json_t *rule_new(struct exchange *exchange, const char *action, const json_t *selector,
 	uint64_t now_us, char key[RULE_KEY_SIZE]);
 
+/* Carries a rule out, as POST rules does, and answers. `selector` is the caller's. */
+void rule_start(struct exchange *exchange, const char *action, const json_t *selector);
+
 /* Handlers */
 void api_accounts_create(struct exchange *exchange);
 void api_accounts_list(struct exchange *exchange);
@@ -260,6 +263,12 @@ void api_message(struct exchange *exchange);
 void api_account_messages(struct exchange *exchange);
 void api_account_message(struct exchange *exchange);
 void api_open(struct exchange *exchange);
+void api_bounces(struct exchange *exchange);
+void api_account_held(struct exchange *exchange);
+void api_account_release(struct exchange *exchange);
+void api_account_discard(struct exchange *exchange);
+void api_account_retry(struct exchange *exchange);
+void api_account_false_alarm(struct exchange *exchange);
 void api_openapi(struct exchange *exchange);
 /* The newest changes of an account, up to `limit`. */
 void api_why_account(struct exchange *exchange, const char *account, size_t limit);

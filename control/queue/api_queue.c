@@ -228,6 +228,66 @@ refused:
 	listing_release(&l->job);
 }
 
+/* What an account sees of its held mail. */
+static json_t *
+held_shown(const json_t *row)
+{
+	static const char *const names[] = { "id", "from", "to", "subject", "size", "message_id",
+		"credential", "reason", "signature" };
+	json_t *shown = json_object();
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		json_object_set(shown, names[i], json_object_get(row, names[i]));
+	json_object_set(shown, "at", json_object_get(row, "accepted"));
+	return shown;
+}
+
+static void
+held_then(struct job *job)
+{
+	const struct listing *l = (struct listing *)job;
+	json_t *held = json_array(), *row;
+	size_t i;
+
+	if (!job->result) {
+		json_decref(held);
+		reply_fault(job->exchange, &job->fault);
+		return;
+	}
+	json_array_foreach(json_object_get(job->result, "rows"), i, row)
+		json_array_append_new(held, held_shown(row));
+	reply_json(job->exchange, 200,
+		json_pack("{s:o, s:o, s:O}", "held", held, "next",
+			page_next(job->exchange, "held", l->next), "total",
+			json_object_get(job->result, "total")));
+	json_decref(job->result);
+	job->result = NULL;
+}
+
+void
+api_account_held(struct exchange *x)
+{
+	struct listing *l;
+	struct page page;
+
+	if (!directory_get(x->api->directory, "account", x->parameters[0])) {
+		reply_error(x, 404, "account", "there is no account \"%.40s\"", x->parameters[0]);
+		return;
+	}
+	if (!page_take(x, "held", &page))
+		return;
+	l = listing_new(x, listing_run);
+	l->job.then = held_then;
+	l->limit = page.limit;
+	l->state = MAIL_HELD;
+	l->selector.text[SELECT_ACCOUNT] = xstrdup(x->parameters[0]);
+	take_site(l);
+	if (take_after(x, l, page.after) < 0)
+		listing_release(&l->job);
+	else
+		listing_start(l);
+}
+
 /* A row is found at once. Only a message without rows is searched for in the topics. */
 static void
 message_run(struct job *job)

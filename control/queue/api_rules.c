@@ -135,7 +135,11 @@ by(const struct exchange *x)
 {
 	const char *said = json_text(x->body, "by");
 
-	return said ? said : *x->claimed ? x->claimed : "operator";
+	if (said)
+		return said;
+	if (!caller_is_operator(&x->caller))
+		return x->caller.name;
+	return *x->claimed ? x->claimed : "operator";
 }
 
 /* Commands: the worker counts how much mail a command is about, then the command is carried out. */
@@ -367,6 +371,17 @@ api_rules_create(struct exchange *x)
 	struct fault fault;
 
 	command_start(command, check_rule(x->body, command, &fault), &fault);
+}
+
+void
+rule_start(struct exchange *x, const char *action, const json_t *selector)
+{
+	struct command *command = command_new(x, MATCH_ANY, rule_finish);
+	struct fault fault;
+
+	command->action = action_of(action);
+	command->match.state = command->action->state;
+	command_start(command, take_selector(&command->selector, selector, &fault), &fault);
 }
 
 /* Suspensions */

@@ -38,6 +38,7 @@ static const struct {
 	{ "held", EVENT_OF_MAIL },
 	{ "alerted", EVENT_OF_MAIL },
 	{ "released", EVENT_OF_MAIL },
+	{ "false-alarm", EVENT_OF_MAIL },
 	{ "deferred", EVENT_OF_MAIL },
 	{ "delayed", EVENT_OF_MAIL },
 	{ "delivered", EVENT_OF_MAIL },

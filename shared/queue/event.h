@@ -22,6 +22,7 @@
  *   held           verdict signature reason event_id
  *   alerted        verdict signature tagged event_id
  *   released       rule by
+ *   false-alarm    verdict signature by event_id
  *   deferred       site to[] host reply ambiguous attempts due  (one per row and attempt)
  *   delivered      site to[] host reply attempts tls queued_ms
  *   bounced        site to[] host reply ambiguous enhanced reason attempts
