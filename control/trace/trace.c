@@ -15,19 +15,21 @@
 #include "control/trace/trace.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/look/event_pick.h"
 #include "control/trace/day.h"
 #include "control/trace/place.h"
+#include "control/trace/trace_clock.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -58,8 +60,7 @@ struct trace {
 	char *directory;
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool stop;                   /* under lock */
+	int stop_fd;                 /* readable: the role stops */
 	char suspect[DAY_NAME_SIZE]; /* under lock; "": none */
 	/* the thread's */
 	struct event_reader *reader;
@@ -69,6 +70,7 @@ struct trace {
 	json_t *known;           /* names of days that "place" tells */
 	unsigned batch;
 	uint64_t batch_end_ms, swept_us, last_us;
+	struct trace_clock clock;
 	bool caught_up;
 	int err;
 	char broken[DAY_NAME_SIZE]; /* whose file `err` is about */
@@ -86,9 +88,7 @@ trace_directory(const struct trace *trace)
 uint64_t
 trace_kept_since_us(const struct trace *trace)
 {
-	const uint64_t now_us = clock_us(), keep_us = trace->config->control.trace_keep * 1000;
-
-	return now_us > keep_us ? (now_us - keep_us) / DAY_US * DAY_US : 0;
+	return atomic_load(&trace->clock.kept_since_us);
 }
 
 void
@@ -388,23 +388,14 @@ reason(int err)
 
 /* ---- the thread ---- */
 
-/* Waits, unless the role stops. False: it stops. */
+/* Waits, unless the role stops. False: it stops. Whatever the clock is set to meanwhile, it takes
+ * no longer. */
 static bool
-wait_for(struct trace *trace, unsigned ms)
+wait_for(const struct trace *trace, unsigned ms)
 {
-	struct timespec until;
-	bool stop;
+	struct pollfd stop = { .fd = trace->stop_fd, .events = POLLIN };
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	pthread_mutex_lock(&trace->lock);
-	if (!trace->stop && ms)
-		pthread_cond_timedwait(&trace->wake, &trace->lock, &until);
-	stop = trace->stop;
-	pthread_mutex_unlock(&trace->lock);
-	return !stop;
+	return poll(&stop, 1, (int)ms) <= 0;
 }
 
 /* A day of another version's form goes, a broken one is set aside; both are made anew. */
@@ -499,6 +490,7 @@ batch(struct trace *trace)
 	enum events_state state = EVENTS_MORE;
 
 	trace->err = 0;
+	trace_clock_look(&trace->clock);
 	look_into_suspicion(trace);
 	if (!has_room(trace)) {
 		*trace->broken = '\0';
@@ -552,8 +544,11 @@ trace_start(const struct config *config, struct queue *queue)
 	trace->queue = queue;
 	trace->directory = xasprintf("%s/trace", config->state_dir);
 	trace->known = json_array();
+	trace_clock_begin(&trace->clock, config->control.trace_keep * 1000, trace->directory);
 	pthread_mutex_init(&trace->lock, NULL);
-	pthread_cond_init(&trace->wake, NULL);
+	trace->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (trace->stop_fd < 0)
+		die("cannot make an eventfd", strerror(errno));
 	trace->probe = probe_new("trace");
 	probe_set(trace->probe, HEALTH_READY, "older events are still being read");
 	trace->events = metric_counter(
@@ -573,12 +568,9 @@ trace_stop(struct trace **trace)
 
 	if (!t)
 		return;
-	pthread_mutex_lock(&t->lock);
-	t->stop = true;
-	pthread_cond_signal(&t->wake);
-	pthread_mutex_unlock(&t->lock);
+	eventfd_write(t->stop_fd, 1);
 	pthread_join(t->thread, NULL);
-	pthread_cond_destroy(&t->wake);
+	close(t->stop_fd);
 	pthread_mutex_destroy(&t->lock);
 	json_decref(t->known);
 	free(t->days);

@@ -11,6 +11,7 @@ import urllib.parse
 
 import pytest
 
+from clock import Clock
 from harness import EICAR, send, wait_for
 
 SENDER = "anna@customer.example"
@@ -241,3 +242,32 @@ def test_kills_in_the_middle_lose_and_double_nothing(shout, mails, known):
                   if one[1].endswith("@many.example")]
     assert len(recipients) == len({one[1] for one in recipients}) == total and {one[3] for one in recipients} == {4}
     assert not shout.metric("shout_control_trace_failures_total")
+
+
+def test_days_go_by_a_clock_that_can_be_trusted(rig, redis, clamd, sink, certificate):
+    shout = rig.shout(rig.redis(), clamd=clamd, route=sink.host, certificate=certificate, settings={"control": {"trace_keep": "7d"}})
+    shout.account = shout.account_add()
+    message = post(shout, 1, "bob@there.example")
+    traced(shout, message, "delivered")
+    shout.stop()
+    today = max((shout.state_dir / "trace").glob("*.db"))
+    old = today.with_name(f"{datetime.date.today() - datetime.timedelta(days=60):%Y%m%d}.db")
+    shutil.copy(today, old)
+    clock = Clock(shout.directory)
+    shout.env = clock.env
+    # At the start nothing goes but what is older than the newest day says.
+    recent = today.with_name(f"{datetime.date.today() - datetime.timedelta(days=5):%Y%m%d}.db")
+    shutil.copy(today, recent)
+    shout.start()
+    wait_for(lambda: not old.exists(), 60, "what is over its time goes")
+    clock.ahead(day=20 * 86400)
+    wait_for(lambda: "the clock was set" in shout.log(), 60)
+    more = post(shout, 2, "bob@there.example")
+    wait_for(lambda: ids(shout, id=more), 60, "the trace goes on")
+    assert today.exists() and recent.exists() and ids(shout, id=message) == [message]
+    clock.ahead()
+    wait_for(lambda: shout.log().count("the clock was set") >= 2, 60)
+    assert ids(shout, id=message) == [message]
+    clock.ahead(seconds=4 * 86400, day=4 * 86400)  # four days go by
+    wait_for(lambda: not recent.exists(), 60, "a day goes by a steady clock")
+    assert today.exists() and ids(shout, id=message) == [message]

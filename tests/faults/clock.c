@@ -1,7 +1,7 @@
 /*
  * clock.c - preloaded into a process: its clocks are ahead by as many seconds as the file
- * $CLOCK_AHEAD says, from one moment to the next. Of the int64_t there the first is for the clock
- * that only goes forward, the second for the time of day.
+ * $CLOCK_AHEAD says, from one moment to the next. Of the int64_t there the first is for the clocks
+ * that only go forward, the second for the time of day.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -34,7 +34,7 @@ clock_gettime(clockid_t clock, struct timespec *out)
 	if (!real)
 		real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
 	rc = real(clock, out);
-	if (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE)
+	if (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE || clock == CLOCK_BOOTTIME)
 		out->tv_sec += ahead_s ? ahead_s[0] : 0;
 	if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
 		out->tv_sec += ahead_s ? ahead_s[1] : 0;
