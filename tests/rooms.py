@@ -71,7 +71,7 @@ MAY_USE = {
     "control/dkim": SHARED | {"control/look", "control/config", "control/account", "control/http"},
     "control/score": SHARED | {"control/look", "control/config", "control/account", "control/http", "control/queue"},
     "control/session": SHARED | {"control/look", "control/config", "control/account", "control/people"},
-    "control/queue": SHARED | {"control/look", "control/config", "control/account", "control/http"},
+    "control/queue": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/http"},
     "control/egress": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/http"},
     "control/watch": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/notices"},
     "control/api": SHARED | {"control/egress", "control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people", "control/trace", "control/http", "control/queue", "control/dkim", "control/score", "control/watch", "control/session", "control/login", "control/static", "control/webhook"},
