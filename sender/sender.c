@@ -22,6 +22,7 @@
 #include <event2/event.h>
 
 #include "sender/egress/egress.h"
+#include "sender/egress/limiter.h"
 #include "sender/mail/attempt.h"
 #include "sender/mail/item.h"
 #include "sender/mail/lane.h"
@@ -312,6 +313,25 @@ rows_start(struct sender *sender)
 }
 
 static void
+wake(void *arg)
+{
+	sender_wake(arg);
+}
+
+/* A lane rests in the whole cluster: its mail takes another IP, or waits. */
+static void
+on_lane_rests(void *arg, const char *lane, uint64_t until_us)
+{
+	struct sender *sender = arg;
+	char site[SITE_NAME_MAX];
+
+	lane_site(lane, site);
+	LOG_INFO("lane rests in the whole cluster", "site", site, "egress_ip", lane_ip(lane));
+	schedule_rest(sender->schedule, lane, until_us, clock_us());
+	sender->lanes_changed(sender);
+}
+
+static void
 redis_start(struct sender *sender)
 {
 	const struct config *config = sender->config;
@@ -319,6 +339,8 @@ redis_start(struct sender *sender)
 
 	sender->redis = redis_open(sender->loop, config);
 	sender->limits = limits_new(sender->loop, sender->redis, &limits);
+	sender->limiter = limiter_new(sender->loop, sender->redis, sender->schedule,
+		&(struct limiter_events){ .wake = wake, .rests = on_lane_rests, .arg = sender });
 	sender->standing = standing_new(sender->queue);
 	sender->scores = scores_new(
 		sender->loop, sender->redis, config, standing_tell, sender->standing);
@@ -404,6 +426,7 @@ stop_now(struct sender *sender)
 	attempt_free_all(sender);
 	mail_drop_all(sender);
 	inflight_reporter_free(&sender->reporter);
+	limiter_free(&sender->limiter);
 	limits_free(&sender->limits);
 	trust_free(&sender->trust);
 	scores_free(&sender->scores);

@@ -47,7 +47,7 @@ MAY_USE = {
     "sender/policy": SHARED | {"sender/reply"},
     "sender/schedule": SENDER,
     "sender/route": SENDER,
-    "sender/egress": SENDER,
+    "sender/egress": SENDER | {"sender/schedule"},
     "sender/smtp": SENDER | {"sender/route", "sender/egress"},
     "sender/waiting": SENDER | {"sender/schedule", "sender/route"},
     "sender/mail": SENDER | {"sender/schedule", "sender/egress", "sender/route", "sender/smtp", "sender/waiting"},

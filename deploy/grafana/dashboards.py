@@ -205,6 +205,10 @@ def delivery():
             graph("Egress IPs", "short", "Known to each sender; and those that it cannot use",
                   ("max by (instance) (shout_sender_egress_ips{@})", "{{instance}} known"),
                   ("max by (instance) (shout_sender_egress_unusable{@}) > 0", "{{instance}} unusable")),
+            graph("Lanes that rest", "short", "An egress IP and a site: the site refused the IP",
+                  ("max by (instance) (shout_sender_lanes_resting{@})", "{{instance}}")),
+            graph("Questions about lanes", "cps", "To Redis: about one a message at most; those that failed",
+                  (rate("shout_sender_lane_calls_total"), "questions"), (rate("shout_sender_lane_call_failures_total"), "failed")),
             graph("Whom refusals blame", "cps", "egress-ip, netblock and ours: this relay; such mail waits",
                   (rate("shout_sender_replies_total", "scope"), "{{scope}}"), stack=True)]),
         ("Providers", [

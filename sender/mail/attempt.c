@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "sender/egress/egress.h"
+#include "sender/egress/limiter.h"
 #include "sender/mail/item.h"
 #include "sender/mail/lane.h"
 #include "sender/mail/ledger.h"
@@ -236,14 +237,34 @@ connection_turn(struct connection *connection, struct route *route)
 
 /* Transactions. */
 
+/* Whether the target is of the domain `first`, which is set if it is "". */
+static bool
+is_same_domain(const struct item *item, const struct target *target, char first[256])
+{
+	char domain[256];
+
+	recipient_domain(item->mail->sender, target->recipient, domain);
+	if (!*first)
+		memcpy(first, domain, sizeof domain);
+	return strcmp(first, domain) == 0;
+}
+
 static void
 connection_choose(struct connection *connection)
 {
 	struct item *item = connection->item;
-	size_t n = 0;
+	struct lane_limits limits;
+	const bool limited = lane_limits_of(item, &limits);
+	char first[256] = "";
+	size_t n = 0, most = TRANSACTION_RECIPIENTS_MAX;
 
-	for (size_t i = 0; i < item->count && n < TRANSACTION_RECIPIENTS_MAX; i++) {
+	if (limited && limits.recipients < most)
+		most = limits.recipients;
+	for (size_t i = 0; i < item->count && n < most; i++) {
 		if (item->targets[i].state != TARGET_OPEN)
+			continue;
+		if (limited && limits.mix_domains != MIX_YES &&
+			!is_same_domain(item, &item->targets[i], first))
 			continue;
 		connection->indices[n] = i;
 		connection->recipients[n++] = item->targets[i].recipient;
@@ -351,6 +372,9 @@ connection_send(struct connection *connection)
 	t->arg = connection;
 	connection->ready = false;
 	connection->started_us = clock_mono_us();
+	if (connection->sender->limiter)
+		limiter_sent(
+			connection->sender->limiter, schedule_site_name(connection->node.site));
 	client_send(connection->peer->client, t);
 }
 
@@ -430,6 +454,7 @@ step_do(struct sender *sender, const struct schedule_step *step)
 	case SCHEDULE_SEND: connection_take(connection, item); break;
 	case SCHEDULE_CLOSE: client_quit(connection->peer->client); break;
 	case SCHEDULE_PARK: pass_put_off(item); break;
+	case SCHEDULE_ASK: limiter_ask(sender->limiter, schedule_site_name(step->site)); break;
 	case SCHEDULE_NOTHING: break;
 	}
 }

@@ -10,9 +10,12 @@
 #include <string.h>
 
 #include "sender/egress/egress.h"
+#include "sender/egress/limiter.h"
 #include "sender/mail/item.h"
 #include "sender/mail/sender.h"
+#include "sender/reply/replies.h"
 #include "sender/schedule/schedule.h"
+#include "sender/smtp/client.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
@@ -51,6 +54,18 @@ wait_until(struct item *item, const char *pool, uint64_t now)
 	return until > now ? until : now + AGAIN_US;
 }
 
+/* A lane that rests in the whole cluster, because a host blamed its IP, is left. */
+static bool
+lane_is_usable(void *arg, const char *ip)
+{
+	const struct item *item = arg;
+	const struct sender *sender = item->mail->sender;
+	char name[LANE_NAME_MAX];
+
+	lane_name(name, item->route->site, ip);
+	return !sender->limiter || !limiter_rests(sender->limiter, name, clock_us());
+}
+
 bool
 lane_choose(struct item *item, uint64_t *until_us)
 {
@@ -68,7 +83,9 @@ lane_choose(struct item *item, uint64_t *until_us)
 	wish = (struct egress_wish){ .account = envelope->account,
 		.site = item->route->site,
 		.kept = item->egress,
-		.pool = egress_pool(egress, envelope, now) };
+		.pool = egress_pool(egress, envelope, now),
+		.lane_usable = lane_is_usable,
+		.arg = item };
 	entry = egress_choose(egress, &wish, now);
 	if (!entry) {
 		*until_us = wait_until(item, wish.pool, now);
@@ -82,6 +99,23 @@ const char *
 lane_of(const struct item *item)
 {
 	return item->lane ? item->lane : item->route->site;
+}
+
+bool
+lane_limits_of(const struct item *item, struct lane_limits *limits_out)
+{
+	static const struct lane_limits usual = { .connections = 1000,
+		.recipients = TRANSACTION_RECIPIENTS_MAX };
+	const struct sender *sender = item->mail->sender;
+	const bool own_only = !item->lane || item->route->smarthost;
+
+	if (!sender->replies || !sender->limiter ||
+		!replies_limits(sender->replies, item->route->hosts[0].name, own_only, limits_out))
+		return false;
+	if (item->route->smarthost && limits_out->mix_domains == MIX_UNSAID)
+		limits_out->mix_domains = MIX_YES;
+	lane_limits_fill(limits_out, &usual);
+	return true;
 }
 
 const struct schedule_trouble *

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sender/reply/lane_limits.h"
 #include "sender/route/route.h"
 #include "shared/base/net.h"
 
@@ -23,6 +24,9 @@ struct sender;
 bool lane_choose(struct item *item, uint64_t *until_us);
 /* The scheduler's name for the lane of a routed item. */
 const char *lane_of(const struct item *item);
+/* The limits of the lane of a routed item; false: none count. Built-in ones do only with egress
+ * IPs, and not on the way to a smarthost. */
+bool lane_limits_of(const struct item *item, struct lane_limits *limits_out);
 /* What the item's lane said when it failed last; NULL: nothing, or the item has no site. */
 const struct schedule_trouble *lane_trouble(const struct item *item);
 

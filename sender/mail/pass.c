@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "sender/egress/limiter.h"
 #include "sender/mail/item.h"
 #include "sender/mail/lane.h"
 #include "sender/mail/mail_end.h"
@@ -34,6 +35,7 @@ static void
 item_schedule(struct item *item)
 {
 	struct sender *sender = item->mail->sender;
+	struct lane_limits limits;
 
 	if (item->mail->lost) {
 		item_enter(item, ITEM_NEW);
@@ -49,6 +51,9 @@ item_schedule(struct item *item)
 	item_unmark(item);
 	schedule_add(sender->schedule, &item->entry, lane_of(item), item->route->smarthost,
 		item->mail->envelope->account, item_cost(item), item->attempts == 0, clock_us());
+	if (lane_limits_of(item, &limits))
+		limiter_use(sender->limiter, lane_of(item), item->route->site,
+			item->lane ? item->egress : "", &limits);
 	sender_wake(sender);
 }
 

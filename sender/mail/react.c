@@ -6,6 +6,7 @@
 #include "sender/mail/react.h"
 
 #include "sender/egress/egress.h"
+#include "sender/egress/limiter.h"
 #include "sender/mail/lane.h"
 #include "sender/mail/sender.h"
 #include "sender/policy/outcome.h"
@@ -14,6 +15,28 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/metrics/metrics.h"
+
+/* The same for all senders. */
+static void
+react_everywhere(struct sender *sender, const char *lane, const struct outcome *trouble)
+{
+	const struct reactions *reactions = &trouble->meaning.reactions;
+	const enum blame blame = trouble->meaning.blame;
+	const uint64_t rest = reactions->break_s ? reactions->break_s * UINT64_C(1000000)
+						 : sender->times.rest_max_us;
+
+	if (!trouble->meaning.known)
+		return;
+	if (reactions->set & REACTION_SLOW)
+		limiter_slow(sender->limiter, lane, trouble->text);
+	if (reactions->set & REACTION_SINGLE)
+		limiter_single(sender->limiter, lane, trouble->text);
+	if (reactions->set & (REACTION_BREAK | REACTION_REST_IP))
+		limiter_rest(sender->limiter, lane, rest, trouble->text);
+	if (blame == BLAME_EGRESS_IP || blame == BLAME_NETBLOCK)
+		limiter_blame(sender->limiter, lane, (unsigned)egress_count(sender->egress),
+			trouble->text);
+}
 
 /* Does what the rules say of a reply, or else what its place in the dialogue says. True: the site
  * began or ended a rest. */
@@ -31,6 +54,8 @@ react(struct sender *sender, struct schedule_connection *connection,
 			blame_name(trouble->meaning.blame), "reply", trouble->text);
 	if (set & (REACTION_SLOW | REACTION_SINGLE))
 		schedule_narrow(connection->site, set & REACTION_SINGLE);
+	if (sender->limiter && trouble)
+		react_everywhere(sender, schedule_site_name(connection->site), trouble);
 	if (set & (REACTION_BREAK | REACTION_REST_IP))
 		return schedule_break(schedule, connection,
 			(uint64_t)trouble->meaning.reactions.break_s * 1000000, now);

@@ -27,6 +27,7 @@ struct egress;
 struct hold;
 struct inflight_reporter;
 struct ledger;
+struct limiter;
 struct limits;
 struct local;
 struct loop;
@@ -75,7 +76,8 @@ struct sender {
 	struct reply_counts *reply_counts;
 	struct client_context *clients;
 	struct local *local; /* faults of this machine, owned by the clients; NULL: none is known */
-	struct egress *egress; /* egress IPs; none: as sender.source_address says */
+	struct limiter *limiter; /* what lanes may do; NULL: before it is there */
+	struct egress *egress;   /* egress IPs; none: as sender.source_address says */
 	struct schedule *schedule;
 	struct deferral *deferral;
 	struct poison *poison;

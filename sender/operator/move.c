@@ -6,6 +6,7 @@
 #include "sender/operator/move.h"
 
 #include "sender/egress/egress.h"
+#include "sender/egress/limiter.h"
 #include "sender/mail/item.h"
 #include "sender/mail/lane.h"
 #include "sender/mail/mail.h"
@@ -23,7 +24,8 @@ is_in_its_place(const struct item *item)
 
 	if (!item->lane)
 		return !egress_any(egress);
-	return egress_usable(egress, lane_ip(item->lane), clock_us());
+	return egress_usable(egress, lane_ip(item->lane), clock_us()) &&
+		!limiter_rests(item->mail->sender->limiter, item->lane, clock_us());
 }
 
 static void

@@ -187,3 +187,18 @@ replies_mean(
 	}
 	out->reactions = reactions_for_code(&out->reactions, code);
 }
+
+bool
+replies_limits(const struct replies *replies, const char *host, bool own_only,
+	struct lane_limits *limits_out)
+{
+	const char *provider = provider_of(replies, host);
+	bool any = false;
+
+	*limits_out = (struct lane_limits){ 0 };
+	if (replies->own)
+		any = rule_set_limits(replies->own, provider, limits_out);
+	if (!own_only)
+		any = rule_set_limits(replies->built_in, provider, limits_out) || any;
+	return any;
+}

@@ -40,6 +40,12 @@ bool replies_reload(struct replies *replies, const char *own, char **why);
 size_t replies_own_count(const struct replies *replies);
 size_t replies_built_in_count(const struct replies *replies);
 
+/* The limits of a lane to the site of that host: the operator's own entries count before ours, and
+ * an entry for the provider before one for all. `own_only`: ours are not asked. False: no entry
+ * says anything. */
+bool replies_limits(const struct replies *replies, const char *host, bool own_only,
+	struct lane_limits *limits_out);
+
 void replies_mean(
 	const struct replies *replies, const struct reply_said *said, struct reply_meaning *out);
 

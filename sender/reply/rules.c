@@ -146,6 +146,22 @@ add_all(struct making *making, bool with_provider)
 			add_rule(making, &file->rules[i]);
 }
 
+static void
+check_limits(struct making *making)
+{
+	const struct rules_file *file = making->set->file;
+
+	for (size_t i = 0; i < file->limits_count; i++)
+		for (size_t k = 0; k < file->limits[i].providers.count; k++) {
+			const struct line_text *provider = &file->limits[i].providers.list[k];
+
+			if (!provider_named(making->set, provider->text) &&
+				!provider_named(making->below, provider->text))
+				wrong(making, provider->line, "limits", "there is no provider",
+					provider->text);
+		}
+}
+
 struct rule_set *
 rule_set_new(struct rules_file **file, const struct rule_set *below, struct pattern_room *room,
 	FILE *errors)
@@ -159,6 +175,7 @@ rule_set_new(struct rules_file **file, const struct rule_set *below, struct patt
 	set->sieve = sieve_new();
 	add_all(&making, true);
 	add_all(&making, false);
+	check_limits(&making);
 	set->bits = xcalloc(sieve_size(set->sieve) + 1, sizeof *set->bits);
 	if (!making.failed)
 		prove_all(&making);
@@ -233,6 +250,36 @@ fits(const struct reply_rule *rule, const char *provider, unsigned stages)
 		if (provider && strcmp(rule->providers.list[i].text, provider) == 0)
 			return true;
 	return rule->providers.count == 0;
+}
+
+static bool
+is_limit_for(const struct limit_text *limit, const char *provider)
+{
+	for (size_t i = 0; provider && i < limit->providers.count; i++)
+		if (strcmp(limit->providers.list[i].text, provider) == 0)
+			return true;
+	return !provider && !limit->providers.count;
+}
+
+static bool
+fill_limits(const struct rules_file *file, const char *provider, struct lane_limits *limits)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < file->limits_count; i++)
+		if (is_limit_for(&file->limits[i], provider)) {
+			lane_limits_fill(limits, &file->limits[i].limits);
+			any = true;
+		}
+	return any;
+}
+
+bool
+rule_set_limits(const struct rule_set *set, const char *provider, struct lane_limits *limits)
+{
+	const bool own = provider && fill_limits(set->file, provider, limits);
+
+	return fill_limits(set->file, NULL, limits) || own;
 }
 
 const struct reply_rule *

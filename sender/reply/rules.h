@@ -33,6 +33,9 @@ void rule_set_free(struct rule_set **set);
 size_t rule_set_count(const struct rule_set *set);
 /* The provider of a host's name, by the longest end that fits; NULL: none has it. */
 const char *rule_set_provider(const struct rule_set *set, const char *host, size_t *length_out);
+/* Fills what `limits` does not say yet from the entries for the provider (NULL: none), then from
+ * those for all others. False: there is no such entry. */
+bool rule_set_limits(const struct rule_set *set, const char *provider, struct lane_limits *limits);
 /* The first rule that fits a plain text (plain.h). `provider` NULL: rules of no provider only.
  * `stages`: where in the dialogue, or STAGE_ANY. NULL: none fits. */
 const struct reply_rule *rule_set_find(const struct rule_set *set, struct pattern_room *room,

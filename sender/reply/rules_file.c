@@ -319,6 +319,53 @@ take_rules(struct reading *reading, const yaml_node_t *node)
 		take_rule(reading, yaml_document_get_node(&reading->document, *item));
 }
 
+/* Limits. */
+
+static void
+take_limit_key(struct reading *reading, const char *key, yaml_node_t *value, void *arg)
+{
+	struct limit_text *limit = arg;
+	const char *text, *why;
+
+	if (strcmp(key, "provider") == 0) {
+		take_texts(reading, value, key, &limit->providers);
+		return;
+	}
+	if (!lane_limits_has(key)) {
+		wrong(reading, line_of(value),
+			"limits have no key %s: provider, connections, site_connections, messages, "
+			"rate, recipients, mix_domains",
+			key);
+		return;
+	}
+	text = text_of(reading, value, key);
+	why = text ? lane_limits_take(&limit->limits, key, text) : NULL;
+	if (why)
+		wrong(reading, line_of(value), "%s: %s", key, why);
+}
+
+static void
+take_limits(struct reading *reading, const yaml_node_t *node)
+{
+	struct rules_file *file = reading->file;
+
+	if (node->type != YAML_SEQUENCE_NODE) {
+		wrong(reading, line_of(node), "limits has to be a list");
+		return;
+	}
+	for (yaml_node_item_t *item = node->data.sequence.items.start;
+		item < node->data.sequence.items.top; item++) {
+		const yaml_node_t *entry = yaml_document_get_node(&reading->document, *item);
+		struct limit_text *limit;
+
+		file->limits = xrealloc(
+			file->limits, (file->limits_count + 1) * sizeof *file->limits);
+		limit = &file->limits[file->limits_count++];
+		*limit = (struct limit_text){ .line = line_of(entry) };
+		each_key(reading, entry, "a limit", take_limit_key, limit);
+	}
+}
+
 static void
 take_top_key(struct reading *reading, const char *key, yaml_node_t *value, void *arg)
 {
@@ -327,8 +374,11 @@ take_top_key(struct reading *reading, const char *key, yaml_node_t *value, void 
 		each_key(reading, value, key, take_provider, NULL);
 	else if (strcmp(key, "replies") == 0)
 		take_rules(reading, value);
+	else if (strcmp(key, "limits") == 0)
+		take_limits(reading, value);
 	else
-		wrong(reading, line_of(value), "there is no key %s: providers, replies", key);
+		wrong(reading, line_of(value), "there is no key %s: providers, replies, limits",
+			key);
 }
 
 enum reply_stage
@@ -390,6 +440,9 @@ rules_file_free(struct rules_file **file_ref)
 		texts_free(&file->rules[i].samples);
 		texts_free(&file->rules[i].nots);
 	}
+	for (size_t i = 0; i < file->limits_count; i++)
+		texts_free(&file->limits[i].providers);
+	free(file->limits);
 	free(file->providers);
 	free(file->rules);
 	free(file->name);

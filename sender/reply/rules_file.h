@@ -14,7 +14,7 @@
  *       samples: ['550-5.2.1 The email account ... is disabled.']
  *       not: ['550 5.2.1 ... receiving mail too quickly']
  *
- * A pattern sees the reply as plain.h spells it.
+ * A pattern sees the reply as plain.h spells it. lane_limits.h has the keys of "limits".
  */
 #ifndef SENDER_RULES_FILE_H
 #define SENDER_RULES_FILE_H
@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "sender/reply/lane_limits.h"
 #include "sender/reply/reaction.h"
 #include "shared/mail/meaning.h"
 
@@ -66,12 +67,20 @@ struct provider_text {
 	struct line_texts suffixes; /* in lower case, with their dot */
 };
 
+struct limit_text {
+	size_t line;
+	struct line_texts providers; /* none: all that no other entry names */
+	struct lane_limits limits;
+};
+
 struct rules_file {
 	char *name; /* in messages */
 	struct provider_text *providers;
 	size_t providers_count;
 	struct rule_text *rules;
 	size_t rules_count;
+	struct limit_text *limits;
+	size_t limits_count;
 };
 
 /* NULL: `errors` got a line "FILE:LINE: what is wrong" for each. */

@@ -242,3 +242,45 @@ schedule_stats(const struct schedule *s, uint64_t now, struct schedule_stats *ou
 	for (const struct schedule_site *site = s->sites; site; site = site->hh.next)
 		out->resting += schedule_site_rests(s, site, now);
 }
+
+void
+schedule_meter(struct schedule *s, const char *name)
+{
+	struct schedule_site *site = schedule_site_find(s, name);
+
+	if (!site || site->metered)
+		return;
+	site->metered = true;
+	site->leave = (struct schedule_leave){ 0 };
+	schedule_site_touch(s, site);
+}
+
+void
+schedule_allow(struct schedule *s, const char *name, const struct schedule_leave *leave)
+{
+	struct schedule_site *site = schedule_site_find(s, name);
+
+	if (!site || !site->metered)
+		return;
+	site->leave = *leave;
+	site->asked = false;
+	schedule_site_touch(s, site);
+}
+
+struct schedule_use
+schedule_use(struct schedule *s, const char *name, uint64_t now)
+{
+	const struct schedule_site *site = schedule_site_find(s, name);
+	struct schedule_use use = { 0 };
+	const struct schedule_connection *connection;
+
+	if (!site)
+		return use;
+	use.connections = site->connections;
+	use.waiting = site->waiting;
+	use.allowed = site->leave.connections;
+	use.unused = now <= site->leave.until_us ? site->leave.transactions : 0;
+	TAILQ_FOREACH (connection, &site->idle, site_link)
+		use.idle++;
+	return use;
+}

@@ -33,6 +33,14 @@ struct schedule_options {
 	uint64_t rest_shared_max_us;                 /* the max of a shared site */
 };
 
+/* What a metered site may do, until the caller says otherwise. */
+struct schedule_leave {
+	unsigned connections;    /* at the same time */
+	unsigned transactions;   /* so many may begin ... */
+	uint64_t until_us;       /* ... until then; UINT64_MAX: at any time */
+	unsigned per_connection; /* transactions of a connection; 0: any number */
+};
+
 /* Messages of an account that wait for their first attempt at a site; more are crowded. */
 #define SCHEDULE_CROWD 100
 /* What one message may cost at most, see schedule_add(). */
@@ -66,6 +74,8 @@ enum schedule_verb {
 	SCHEDULE_SEND,  /* `entry` no longer waits; `connection` is busy with it */
 	SCHEDULE_CLOSE, /* close `connection`, which is idle; schedule_gone() when it is */
 	SCHEDULE_PARK,  /* `entry` no longer waits: its site rests */
+	SCHEDULE_ASK, /* `site` is metered, and has no leave for what it could do: the caller finds
+			 out, and answers with schedule_allow() */
 };
 
 struct schedule_step {
@@ -148,6 +158,20 @@ bool schedule_rest_is_dry(struct schedule *schedule, const char *site);
 bool schedule_crowded(struct schedule *schedule, const char *site, const char *account);
 /* How many waiting rows the site should get at most: few after a rest, until one succeeds. */
 size_t schedule_room(struct schedule *schedule, const char *site, size_t window);
+/* The site is metered from now on: it opens and sends only by leave. Not for a shared site's own
+ * limits, which count as well. Does nothing when the site has neither mail nor connections. */
+void schedule_meter(struct schedule *schedule, const char *site);
+/* Replaces the leave of a metered site, and ends the question of SCHEDULE_ASK. */
+void
+schedule_allow(struct schedule *schedule, const char *site, const struct schedule_leave *leave);
+/* The site's connections, how many of them wait for work, and its mail that waits. */
+struct schedule_use {
+	unsigned connections, idle, waiting;
+	unsigned allowed, unused; /* connections and transactions of its leave */
+};
+struct schedule_use schedule_use(struct schedule *schedule, const char *site, uint64_t now_us);
+/* The site rests until then, for all. Also when it rests already. */
+void schedule_rest(struct schedule *schedule, const char *site, uint64_t until_us, uint64_t now_us);
 /* Ends the site's rest, as an operator asked. */
 void schedule_wake(struct schedule *schedule, const char *site);
 

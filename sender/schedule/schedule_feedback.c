@@ -273,3 +273,19 @@ schedule_wake(struct schedule *s, const char *name)
 	if (site)
 		site->rest_until_us = 0;
 }
+
+void
+schedule_rest(struct schedule *s, const char *name, uint64_t until_us, uint64_t now)
+{
+	struct schedule_site *site = schedule_site_find(s, name);
+
+	if (!site || site->rest_until_us >= until_us)
+		return;
+	if (!schedule_site_rests(s, site, now)) {
+		schedule_blame_clear(site);
+		site_rest(s, site, false, now);
+	}
+	site->rests_alone = false;
+	site->rest_until_us = until_us;
+	schedule_site_touch(s, site);
+}

@@ -10,6 +10,7 @@
  * connections as the site bears gets no more. The other accounts get one beyond, but all together
  * never more than `concurrency_max`.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,6 +147,7 @@ step_send(struct schedule *s, struct schedule_site *site, const struct schedule_
 	connection = idle_for(site, step->entry);
 	idle_leave(s, connection);
 	connection->state = CONNECTION_BUSY;
+	site->leave.transactions -= site->metered && site->leave.transactions != UINT_MAX;
 	engage(connection, owner);
 	connection->used++;
 	step->connection = connection;
@@ -310,11 +312,44 @@ site_room(const struct schedule *s, const struct schedule_site *site)
 	return limit < s->options.concurrency_max ? limit + 1 : limit;
 }
 
+/* Transactions that the site may begin now. */
+static bool
+may_send(const struct schedule_site *site, uint64_t now)
+{
+	return !site->metered || (site->leave.transactions && now <= site->leave.until_us);
+}
+
+static bool
+is_used_up(const struct schedule_site *site, const struct schedule_connection *connection)
+{
+	return site->metered && site->leave.per_connection &&
+		connection->used >= site->leave.per_connection;
+}
+
+static enum schedule_verb
+step_ask(struct schedule_site *site, struct schedule_step *step)
+{
+	if (site->asked)
+		return SCHEDULE_NOTHING;
+	site->asked = true;
+	step->site = site;
+	return step->verb = SCHEDULE_ASK;
+}
+
+/* The connections that the site may have now, by what was learned of it and by leave. */
+static unsigned
+site_limit(const struct schedule_site *site, unsigned learned)
+{
+	return site->metered && site->leave.connections < learned ? site->leave.connections
+								  : learned;
+}
+
 static enum schedule_verb
 site_step(struct schedule *s, struct schedule_site *site, uint64_t now, struct schedule_step *step)
 {
 	const struct schedule_owner *hog = site_hog(s, site);
-	const unsigned limit = hog ? site_room(s, site) : (unsigned)site->limit;
+	const unsigned learned = hog ? site_room(s, site) : (unsigned)site->limit;
+	const unsigned limit = site_limit(site, learned);
 	struct schedule_connection *idle = TAILQ_FIRST(&site->idle);
 	struct fair_entry *turn = resting_turn(s, site, now);
 
@@ -322,13 +357,15 @@ site_step(struct schedule *s, struct schedule_site *site, uint64_t now, struct s
 		step_take(s, site, turn, step);
 		return step->verb = SCHEDULE_PARK;
 	}
-	if (idle && (site->connections > limit || must_yield(s, idle)))
+	if (idle && (site->connections > limit || is_used_up(site, idle) || must_yield(s, idle)))
 		return step_close(s, idle, step);
 	turn = site->waiting ? site_turn(site, hog) : NULL;
 	if (idle && turn)
-		return step_send(s, site, hog, step);
+		return may_send(site, now) ? step_send(s, site, hog, step) : step_ask(site, step);
 	if (turn && site->waiting > site->opening && site->connections < limit)
 		return step_open(s, site, hog, step);
+	if (turn && site->waiting > site->opening && site->connections < learned)
+		return step_ask(site, step);
 	grant_return(s, site);
 	return SCHEDULE_NOTHING;
 }

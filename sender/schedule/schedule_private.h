@@ -36,6 +36,8 @@ struct schedule_site {
 	unsigned failures, dry; /* in a row */
 	unsigned rests;         /* in a row */
 	bool probing, shared, rest_is_dry;
+	bool metered, asked;         /* asked: SCHEDULE_ASK awaits its answer */
+	struct schedule_leave leave; /* of a metered site */
 	char *blamed; /* the account with most of these failures; NULL: none failed */
 	unsigned blamed_count, other_count;
 	bool rests_alone;                /* the rest is for `blamed` alone */

@@ -193,6 +193,7 @@ do_step(const struct schedule_step *step)
 		message->used = false;
 		world.parks++;
 		break;
+	case SCHEDULE_ASK:
 	case SCHEDULE_NOTHING: break;
 	}
 }

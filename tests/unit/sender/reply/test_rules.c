@@ -58,6 +58,14 @@ a_mistake_is_named_with_its_line(void **state)
 	} rows[] = {
 		{ "replies: [", ":2: ", "did not find" },
 		{ "rules: []\n", ":1: ", "there is no key rules" },
+		{ "limits: 5\n", ":1: ", "limits has to be a list" },
+		{ "limits:\n  - {connections: 0}\n", ":2: ", "connections: it has to be a number" },
+		{ "limits:\n  - {rate: 10}\n", ":2: ", "rate: it has to be" },
+		{ "limits:\n  - {rate: 10/d}\n", ":2: ", "rate: it has to be" },
+		{ "limits:\n  - {mix_domains: maybe}\n", ":2: ", "true or false" },
+		{ "limits:\n  - {speed: 5}\n", ":2: ", "limits have no key speed" },
+		{ "limits:\n  - {provider: nobody, connections: 5}\n",
+			":2: ", "there is no provider" },
 		{ "replies: {}\n", ":1: ", "has to be a list" },
 		{ "replies: [a]\n", ":1: ", "has to be a mapping" },
 		{ RULE "    color: red\n", ":7: ", "a rule has no key color" },
@@ -250,10 +258,42 @@ breaks_have_a_duration(void **state)
 	assert_string_equal(text, "break 1800s");
 }
 
+static void
+limits_of_ones_own_count_before_ours_and_a_providers_before_those_of_all(void **state)
+{
+	struct lane_limits limits;
+	struct replies *replies;
+	char *why;
+
+	(void)state;
+	write_file("limits:\n  - {rate: 600/m, recipients: 7}\n"
+		   "  - {provider: google, connections: 3, mix_domains: true}\n");
+	replies = replies_new(path, &why);
+	assert_non_null(replies);
+	assert_true(replies_limits(replies, "aspmx.l.google.com", false, &limits));
+	assert_int_equal(limits.connections, 3);
+	assert_int_equal(limits.messages, 50); /* ours */
+	assert_int_equal(limits.rate_milli, 10000);
+	assert_int_equal(limits.recipients, 7);
+	assert_int_equal(limits.mix_domains, MIX_YES);
+	assert_true(replies_limits(replies, "mx.else.example", false, &limits));
+	assert_int_equal(limits.connections, 10);
+	assert_int_equal(limits.mix_domains, MIX_NO);
+	assert_true(replies_limits(replies, "mx.else.example", true, &limits));
+	assert_int_equal(limits.connections, 0);
+	assert_int_equal(limits.rate_milli, 10000);
+	replies_free(&replies);
+	replies = replies_new(NULL, &why);
+	assert_false(replies_limits(replies, "aspmx.l.google.com", true, &limits));
+	replies_free(&replies);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			limits_of_ones_own_count_before_ours_and_a_providers_before_those_of_all),
 		cmocka_unit_test(a_mistake_is_named_with_its_line),
 		cmocka_unit_test(a_file_that_is_not_there_is_named),
 		cmocka_unit_test(the_operators_rules_count_before_ours),

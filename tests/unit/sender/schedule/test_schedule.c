@@ -561,10 +561,90 @@ only_the_account_that_crowds_a_site_is_parked(void **state)
 	schedule_free(&world.schedule);
 }
 
+/* What the scheduler wants of a site with one message, or with a connection that waits for work. */
+static enum schedule_verb
+next_step(struct schedule_step *step)
+{
+	return schedule_next(world.schedule, world.now, step);
+}
+
+static void
+allow(unsigned connections, unsigned transactions, uint64_t until, unsigned per_connection)
+{
+	schedule_allow(world.schedule, site_name(0),
+		&(struct schedule_leave){ connections, transactions, until, per_connection });
+}
+
+static void
+a_metered_site_does_nothing_without_leave(void **state)
+{
+	struct schedule_connection connection = { 0 };
+	struct schedule_entry entries[3] = { 0 };
+	struct schedule_step step;
+
+	(void)state;
+	world_reset(&usual);
+	for (int i = 0; i < 3; i++)
+		schedule_add(
+			world.schedule, &entries[i], site_name(0), false, "a", 1, true, world.now);
+	schedule_meter(world.schedule, site_name(0));
+	assert_int_equal(next_step(&step), SCHEDULE_ASK);
+	assert_string_equal(schedule_site_name(step.site), site_name(0));
+	assert_int_equal(next_step(&step), SCHEDULE_NOTHING); /* once a question */
+	allow(1, 0, UINT64_MAX, 2);
+	assert_int_equal(next_step(&step), SCHEDULE_OPEN);
+	schedule_opening(world.schedule, &connection, step.site);
+	/* a second connection, then a message: each is asked for */
+	assert_int_equal(next_step(&step), SCHEDULE_ASK);
+	schedule_ready(world.schedule, &connection);
+	allow(1, 1, world.now, 2);
+	world.now++;
+	assert_int_equal(next_step(&step), SCHEDULE_ASK); /* its time is over */
+	assert_int_equal(schedule_use(world.schedule, site_name(0), world.now).unused, 0);
+	allow(1, 1, world.now, 2);
+	assert_int_equal(next_step(&step), SCHEDULE_SEND);
+	assert_int_equal(next_step(&step), SCHEDULE_ASK);
+	allow(1, 5, UINT64_MAX, 2);
+	schedule_ready(world.schedule, &connection);
+	assert_int_equal(next_step(&step), SCHEDULE_SEND);
+	schedule_ready(world.schedule, &connection);
+	assert_int_equal(next_step(&step), SCHEDULE_CLOSE); /* two messages a connection */
+	schedule_gone(world.schedule, &connection);
+	schedule_remove(world.schedule, &entries[2]);
+	schedule_free(&world.schedule);
+}
+
+static void
+fewer_connections_allowed_close_those_that_wait(void **state)
+{
+	struct schedule_connection connection = { 0 };
+	struct schedule_entry entry = { 0 };
+	struct schedule_step step;
+
+	(void)state;
+	world_reset(&usual);
+	schedule_add(world.schedule, &entry, site_name(0), false, "a", 1, true, world.now);
+	schedule_meter(world.schedule, site_name(0));
+	allow(1, 0, UINT64_MAX, 0);
+	assert_int_equal(next_step(&step), SCHEDULE_OPEN);
+	schedule_opening(world.schedule, &connection, step.site);
+	schedule_ready(world.schedule, &connection);
+	allow(0, 1, UINT64_MAX, 0);
+	assert_int_equal(next_step(&step), SCHEDULE_CLOSE);
+	schedule_gone(world.schedule, &connection);
+	schedule_rest(world.schedule, site_name(0), world.now + 900 * SECOND, world.now);
+	assert_int_equal(next_step(&step), SCHEDULE_PARK);
+	assert_int_equal(schedule_rest_until(world.schedule, site_name(0), NULL, world.now),
+		world.now + 900 * SECOND);
+	schedule_free(&world.schedule);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_metered_site_does_nothing_without_leave),
+		cmocka_unit_test(fewer_connections_allowed_close_those_that_wait),
 		cmocka_unit_test(an_account_with_one_message_passes_anothers_pile),
 		cmocka_unit_test(big_messages_pay_for_their_size),
 		cmocka_unit_test(first_attempts_go_before_retries_but_not_for_ever),

@@ -1,0 +1,52 @@
+/*
+ * limiter.h - what lanes may do, over all senders of the cluster: connections by leases, messages
+ * by times, both from Redis (lane.lua); and how lanes react to replies.
+ *
+ * A lane that is asked about is looked after as long as it has mail or connections: once a second
+ * its lease is renewed, and what other senders learned of it is heard. Without Redis a lane has its
+ * last known limits, divided by the senders that were there.
+ */
+#ifndef SENDER_LIMITER_H
+#define SENDER_LIMITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sender/reply/lane_limits.h"
+
+struct limiter;
+struct loop;
+struct redis;
+struct schedule;
+
+/* Calls `wake` when the scheduler has to be run, and `rests` when a lane rests until then.
+ * `schedule` and `redis` are borrowed. */
+struct limiter_events {
+	void (*wake)(void *arg);
+	void (*rests)(void *arg, const char *lane, uint64_t until_us);
+	void *arg;
+};
+struct limiter *limiter_new(struct loop *loop, struct redis *redis, struct schedule *schedule,
+	const struct limiter_events *events);
+/* Call it before redis_free(): leases are given back. Takes NULL. */
+void limiter_free(struct limiter **limiter);
+
+/* The lane has mail: the scheduler meters it from now on by these limits. `ip` "": no egress IP. */
+void limiter_use(struct limiter *limiter, const char *lane, const char *site, const char *ip,
+	const struct lane_limits *limits);
+/* SCHEDULE_ASK. */
+void limiter_ask(struct limiter *limiter, const char *lane);
+/* A message of the lane began. */
+void limiter_sent(struct limiter *limiter, const char *lane);
+/* Whether a lane rests in the cluster, as far as it is known here. */
+bool limiter_rests(const struct limiter *limiter, const char *lane, uint64_t now_us);
+
+/* In the whole cluster: half the rate; one connection; no mail for `us`. `why` is the reply.
+ * Unknown lanes are passed over. */
+void limiter_slow(struct limiter *limiter, const char *lane, const char *why);
+void limiter_single(struct limiter *limiter, const char *lane, const char *why);
+void limiter_rest(struct limiter *limiter, const char *lane, uint64_t us, const char *why);
+/* The reply blamed the lane's IP; `ips`: how many egress IPs there are. */
+void limiter_blame(struct limiter *limiter, const char *lane, unsigned ips, const char *why);
+
+#endif
