@@ -105,6 +105,7 @@ static const struct command commands[] = {
 	{ "egress list", "", "limit after", egress_ip_list, "the addresses that mail leaves from" },
 	{ "egress show", "IP", "", egress_ip_show, "one of them" },
 	{ "egress rest", "IP", "until!", egress_ip_rest, "no mail leaves from it until then; now: it may again" },
+	{ "egress lift", "IP", "", egress_ip_lift, "hosts no longer refuse it: mail that waits for it goes out" },
 	{ "egress pool", "IP POOL", "weight", egress_ip_pool, "it serves other mail" },
 	{ "egress remove", "IP", "", egress_ip_remove, "mail no longer leaves from it" },
 	{ "token add", "", "account| all| label! scope!+ until", token_add,

@@ -34,6 +34,7 @@
 #include "sender/mail/reply_counts.h"
 #include "sender/mail/sender.h"
 #include "sender/mail/suspend.h"
+#include "sender/operator/move.h"
 #include "sender/operator/rule.h"
 #include "sender/operator/told.h"
 #include "sender/policy/window.h"
@@ -318,19 +319,6 @@ wake(void *arg)
 	sender_wake(arg);
 }
 
-/* A lane rests in the whole cluster: its mail takes another IP, or waits. */
-static void
-on_lane_rests(void *arg, const char *lane, uint64_t until_us)
-{
-	struct sender *sender = arg;
-	char site[SITE_NAME_MAX];
-
-	lane_site(lane, site);
-	LOG_INFO("lane rests in the whole cluster", "site", site, "egress_ip", lane_ip(lane));
-	schedule_rest(sender->schedule, lane, until_us, clock_us());
-	sender->lanes_changed(sender);
-}
-
 static void
 redis_start(struct sender *sender)
 {
@@ -340,7 +328,7 @@ redis_start(struct sender *sender)
 	sender->redis = redis_open(sender->loop, config);
 	sender->limits = limits_new(sender->loop, sender->redis, &limits);
 	sender->limiter = limiter_new(sender->loop, sender->redis, sender->schedule,
-		&(struct limiter_events){ .wake = wake, .rests = on_lane_rests, .arg = sender });
+		&(struct limiter_events){ .wake = wake, .rests = move_on_rest, .arg = sender });
 	sender->standing = standing_new(sender->queue);
 	sender->scores = scores_new(
 		sender->loop, sender->redis, config, standing_tell, sender->standing);

@@ -194,6 +194,7 @@ int egress_ip_add(const struct ctl *ctl);
 int egress_ip_list(const struct ctl *ctl);
 int egress_ip_show(const struct ctl *ctl);
 int egress_ip_rest(const struct ctl *ctl);
+int egress_ip_lift(const struct ctl *ctl);
 int egress_ip_pool(const struct ctl *ctl);
 int egress_ip_remove(const struct ctl *ctl);
 

@@ -106,6 +106,12 @@ egress_ip_rest(const struct ctl *ctl)
 }
 
 int
+egress_ip_lift(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "PATCH", path_of(ctl), json_pack("{s:b}", "lifted", 1), print_egress);
+}
+
+int
 egress_ip_pool(const struct ctl *ctl)
 {
 	json_t *body = json_pack("{s:s}", "pool", ctl->words[1]);

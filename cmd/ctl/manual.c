@@ -235,6 +235,10 @@ static const struct manual manuals[] = {
 	{ "egress show", "Shows one address that mail leaves from.", { "shoutctl egress show 192.0.2.7" } },
 	{ "egress rest", "No mail leaves from the address until then; its mail goes from others of its pool, or waits. --until now ends the rest.",
 	  { "shoutctl egress rest 192.0.2.7 --until 2027-01-31T12:00", "shoutctl egress rest 192.0.2.7 --until now" } },
+	{ "egress lift",
+	  "Says that hosts no longer refuse the address: its lanes end their rests, and mail that was refused because of the "
+	  "address (queue list shows ip-blamed) is tried once more from it.",
+	  { "shoutctl egress lift 192.0.2.7" } },
 	{ "egress pool", "Puts the address into another pool. Mail that waits and was tried from it keeps it.",
 	  { "shoutctl egress pool 192.0.2.7 suspect", "shoutctl egress pool 192.0.2.7 good --weight 10" } },
 	{ "egress remove", "Mail no longer leaves from the address; what waits takes another.",

@@ -277,13 +277,6 @@ keys_of(const struct lane *lane)
 		xasprintf("lanes:{%s}", lane->site) };
 }
 
-static void
-keys_free(struct keys *keys)
-{
-	free(keys->lane);
-	free(keys->site);
-}
-
 /* Asks for `want` connections and so many messages. */
 static void
 lane_ask(struct lane *lane, unsigned want, unsigned messages)
@@ -305,7 +298,8 @@ lane_ask(struct lane *lane, unsigned want, unsigned messages)
 	metric_add(limiter->calls, 1);
 	redis_run(limiter->redis, &script, TIMEOUT_MS, want ? on_answer : NULL,
 		want ? ask_new(lane) : NULL, 2, sizeof argv / sizeof *argv, argv);
-	keys_free(&keys);
+	free(keys.lane);
+	free(keys.site);
 }
 
 /* When Redis may be asked for more connections: soon, if it gave all that were wanted. */
@@ -466,12 +460,18 @@ limiter_use(struct limiter *limiter, const char *name, const char *site, const c
 		timer_repeat(&limiter->tick, TICK_MS);
 }
 
-bool
-limiter_rests(const struct limiter *limiter, const char *name, uint64_t now_us)
+uint64_t
+limiter_rest_until(const struct limiter *limiter, const char *name)
 {
 	const struct lane *lane = lane_find(limiter, name);
 
-	return lane && lane->rest_until_us > now_us;
+	return lane ? lane->rest_until_us : 0;
+}
+
+bool
+limiter_rests(const struct limiter *limiter, const char *name, uint64_t now_us)
+{
+	return limiter_rest_until(limiter, name) > now_us;
 }
 
 /* Reactions. */
@@ -490,7 +490,8 @@ react(struct limiter *limiter, const char *name, const char *what, const char *w
 	keys = keys_of(lane);
 	redis_run(limiter->redis, &script, TIMEOUT_MS, redis_log_refusal, reaction_lost, 2, 7,
 		(const char *const[]){ keys.lane, keys.site, what, "0", why, more, most });
-	keys_free(&keys);
+	free(keys.lane);
+	free(keys.site);
 	/* the answer to the next question knows of it */
 	if (!lane->asking && redis_up(limiter->redis)) {
 		const struct schedule_use use = schedule_use(limiter->schedule, name, clock_us());
@@ -534,6 +535,21 @@ limiter_blame(struct limiter *limiter, const char *name, unsigned ips, const cha
 
 	snprintf(text, sizeof text, "%u", ips);
 	react(limiter, name, "blame", why, lane ? lane->ip : "", text);
+}
+
+void
+limiter_lift(struct limiter *limiter, const char *ip)
+{
+	struct lane *lane, *next;
+
+	HASH_ITER (hh, limiter->lanes, lane, next) {
+		if (strcmp(lane->ip, ip) != 0)
+			continue;
+		lane->rest_until_us = 0;
+		react(limiter, lane->name, "lift", "", "0", "0");
+		schedule_wake(limiter->schedule, lane->name);
+	}
+	limiter->events.wake(limiter->events.arg);
 }
 
 struct limiter *

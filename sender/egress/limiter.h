@@ -41,6 +41,11 @@ void limiter_sent(struct limiter *limiter, const char *lane);
 /* Whether a lane rests in the cluster, as far as it is known here. */
 bool limiter_rests(const struct limiter *limiter, const char *lane, uint64_t now_us);
 
+/* Until when; 0: it does not, as far as it is known here. */
+uint64_t limiter_rest_until(const struct limiter *limiter, const char *lane);
+/* An operator says that the blocks of the IP are lifted: its lanes neither rest nor go slowly. */
+void limiter_lift(struct limiter *limiter, const char *ip);
+
 /* In the whole cluster: half the rate; one connection; no mail for `us`. `why` is the reply.
  * Unknown lanes are passed over. */
 void limiter_slow(struct limiter *limiter, const char *lane, const char *why);

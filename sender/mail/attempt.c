@@ -284,6 +284,21 @@ too_ambiguous(const struct item *item, Recipient *recipient, const struct outcom
 	return recipient->ambiguous++ >= sender->config->sender.ambiguous_retries;
 }
 
+/* A refusal for good that blames our IP lets the item wait for that IP (lane.h); the next reply
+ * ends that. */
+static void
+item_note_blame(struct item *item, const struct outcome *outcome)
+{
+	const enum blame blame = outcome->meaning.blame;
+	const bool blamed = item->lane && outcome->code / 100 == 5 && outcome->meaning.known &&
+		(blame == BLAME_EGRESS_IP || blame == BLAME_NETBLOCK);
+
+	if (!blamed && !lane_is_kept(item))
+		return;
+	free(item->reason);
+	item->reason = blamed ? xstrdup(REASON_IP_BLAMED) : NULL;
+}
+
 /* Returns whether the target is decided in this pass. */
 static bool
 target_apply(struct item *item, struct target *target, const struct outcome *outcome)
@@ -296,6 +311,7 @@ target_apply(struct item *item, struct target *target, const struct outcome *out
 			return false;
 		if (!too_ambiguous(item, target->recipient, outcome)) {
 			target_set(target, TARGET_DEFERRED, outcome);
+			item_note_blame(item, outcome);
 			return true;
 		}
 		target_set(target, TARGET_FAILED, outcome);

@@ -19,7 +19,8 @@
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
 
-#define AGAIN_US 10000000u /* when no IP can be used, and no end is known */
+#define PROBED_US 60000000u /* after the end of a lane's rest, others have tried it */
+#define AGAIN_US 10000000u  /* when no IP can be used, and no end is known */
 
 static void
 lane_name(char out[LANE_NAME_MAX], const char *site, const char *ip)
@@ -67,6 +68,43 @@ lane_is_usable(void *arg, const char *ip)
 }
 
 bool
+lane_is_kept(const struct item *item)
+{
+	return !item->held && item->reason && strcmp(item->reason, REASON_IP_BLAMED) == 0;
+}
+
+/* The blamed IP of an item is tried again a while after its lane's rest, when other mail has found
+ * out whether it is still refused; or once an operator says that it is not. 0: now. */
+static uint64_t
+kept_until(const struct item *item, const struct egress_entry *entry, uint64_t now)
+{
+	const struct sender *sender = item->mail->sender;
+	char name[LANE_NAME_MAX];
+	uint64_t rest;
+
+	if (entry->lifted_us > item->last_attempt_us)
+		return entry->rest_until_us > now ? entry->rest_until_us : 0;
+	lane_name(name, item->route->site, entry->ip);
+	rest = sender->limiter ? limiter_rest_until(sender->limiter, name) : 0;
+	if (entry->rest_until_us > rest)
+		rest = entry->rest_until_us;
+	if (rest < item->last_attempt_us + PROBED_US)
+		rest = item->last_attempt_us;
+	return rest + PROBED_US > now ? rest + PROBED_US : 0;
+}
+
+/* Chooses for an item that keeps its IP. */
+static bool
+choose_kept(struct item *item, const struct egress_entry *entry, uint64_t *until_us, uint64_t now)
+{
+	*until_us = kept_until(item, entry, now);
+	if (*until_us)
+		return false;
+	item_set_lane(item, entry->ip);
+	return true;
+}
+
+bool
 lane_choose(struct item *item, uint64_t *until_us)
 {
 	const struct egress *egress = item->mail->sender->egress;
@@ -80,6 +118,9 @@ lane_choose(struct item *item, uint64_t *until_us)
 		item_set_lane(item, NULL);
 		return true;
 	}
+	entry = item->egress && lane_is_kept(item) ? egress_find(egress, item->egress) : NULL;
+	if (entry)
+		return choose_kept(item, entry, until_us, now);
 	wish = (struct egress_wish){ .account = envelope->account,
 		.site = item->route->site,
 		.kept = item->egress,

@@ -22,6 +22,10 @@ struct sender;
 /* Chooses the egress IP of a routed item: the one it had, as long as that can be used. False: none
  * of its pool can be used; `until_us` says until when it waits. */
 bool lane_choose(struct item *item, uint64_t *until_us);
+/* A host refused the item for good, and blamed its IP: it keeps the IP, and waits until that is no
+ * longer refused. Hosts forbid to send it again from elsewhere. */
+#define REASON_IP_BLAMED "ip-blamed"
+bool lane_is_kept(const struct item *item);
 /* The scheduler's name for the lane of a routed item. */
 const char *lane_of(const struct item *item);
 /* The limits of the lane of a routed item; false: none count. Built-in ones do only with egress

@@ -14,6 +14,7 @@
 #include "sender/mail/sender.h"
 #include "sender/schedule/schedule.h"
 #include "sender/waiting/deferral.h"
+#include "shared/base/log.h"
 #include "shared/base/loop.h"
 #include "shared/metrics/metrics.h"
 
@@ -22,6 +23,8 @@ is_in_its_place(const struct item *item)
 {
 	const struct egress *egress = item->mail->sender->egress;
 
+	if (lane_is_kept(item))
+		return true;
 	if (!item->lane)
 		return !egress_any(egress);
 	return egress_usable(egress, lane_ip(item->lane), clock_us()) &&
@@ -57,4 +60,16 @@ move_lanes(struct sender *sender)
 	deferral_each(sender->deferral, row_move, sender);
 	deferral_poke(sender->deferral, NULL);
 	sender_wake(sender);
+}
+
+void
+move_on_rest(void *arg, const char *lane, uint64_t until_us)
+{
+	struct sender *sender = arg;
+	char site[SITE_NAME_MAX];
+
+	lane_site(lane, site);
+	LOG_INFO("lane rests in the whole cluster", "site", site, "egress_ip", lane_ip(lane));
+	schedule_rest(sender->schedule, lane, until_us, clock_us());
+	move_lanes(sender);
 }

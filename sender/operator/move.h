@@ -4,9 +4,14 @@
 #ifndef SENDER_MOVE_H
 #define SENDER_MOVE_H
 
+#include <stdint.h>
+
 struct sender;
 
 /* The egress IPs have changed, or can or cannot be used. It is sender->lanes_changed. */
 void move_lanes(struct sender *sender);
+/* A lane rests in the whole cluster (limiter.h): its mail takes another IP, or waits. `arg` is the
+ * sender. */
+void move_on_rest(void *arg, const char *lane, uint64_t until_us);
 
 #endif

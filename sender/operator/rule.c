@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "sender/egress/egress.h"
+#include "sender/egress/limiter.h"
 #include "sender/mail/attempt.h"
 #include "sender/mail/item.h"
 #include "sender/mail/lane.h"
@@ -221,6 +222,18 @@ rule_for(const struct rules *rules, const struct rule *from, const Row *row)
 	return rule;
 }
 
+/* Whether the row waits for an IP that was blamed, whose blocks an operator has lifted since. */
+static bool
+row_is_lifted(const struct sender *sender, const Row *row)
+{
+	const struct egress_entry *entry = *row->egress ? egress_find(sender->egress, row->egress)
+							: NULL;
+
+	return entry && row->state == ROW__STATE__WAITING && row->due_us > clock_us() &&
+		strcmp(row->reason, REASON_IP_BLAMED) == 0 &&
+		entry->lifted_us > row->last_attempt_us;
+}
+
 /* Whether the suspension has ended that keeps the row without a due time. */
 static bool
 row_wakes(const struct sender *sender, const Row *row)
@@ -250,7 +263,9 @@ row_do(struct rules *rules, Row *row)
 		mail_from_row(sender, row, ROW_LATE);
 		return;
 	}
-	if (row_wakes(sender, row))
+	if (row_is_lifted(sender, row))
+		row_rewrite(sender, row, true);
+	else if (row_wakes(sender, row))
 		row_rewrite(sender, row, false);
 	else
 		row_learn(sender, row);
@@ -436,11 +451,21 @@ static void
 on_other(struct rules *rules, const char *key, const char *json)
 {
 	struct sender *sender = rules->sender;
+	const bool is_ip = !strncmp(key, EGRESS_PREFIX, sizeof EGRESS_PREFIX - 1);
+	const char *ip = is_ip ? key + sizeof EGRESS_PREFIX - 1 : NULL;
+	const struct egress_entry *entry = ip ? egress_find(sender->egress, ip) : NULL;
+	const uint64_t lifted = entry ? entry->lifted_us : 0;
 
 	if (!egress_set(sender->egress, key, json, clock_us()))
 		LOG_ERROR("an egress IP that cannot be read is not used", "key", key);
-	if (rules->known && !strncmp(key, EGRESS_PREFIX, sizeof EGRESS_PREFIX - 1))
-		move_lanes(sender);
+	if (!rules->known || !is_ip)
+		return;
+	entry = egress_find(sender->egress, ip);
+	if (entry && entry->lifted_us > lifted) {
+		limiter_lift(sender->limiter, ip);
+		rules_sweep(rules);
+	}
+	move_lanes(sender);
 }
 
 static void

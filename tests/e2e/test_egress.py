@@ -195,3 +195,27 @@ def test_a_suspension_by_egress_ip_covers_mail_that_leaves_from_it(site):
     site.shout.shoutctl("resume", "--egress-ip", ip)
     ended(site.shout, message_id, "delivered")
     assert BODY.split(b"\r\n")[-2] in site.sink.find("bob@elsewhere.example")[0].body
+
+
+def test_a_refusal_that_blames_our_ip_waits_for_that_ip_and_other_mail_takes_another(rig, certificate):
+    own = rig.path("own.yaml")
+    own.write_text("limits:\n  - {connections: 5}\n")
+    site = Site(rig, certificate, replies=str(own))
+    first = add(site, 11)
+    blocked = "550 5.7.1 Service unavailable; Client host [127.0.0.11] blocked using zen.spamhaus.org"
+    site.sink.on("rcpt", lambda session, text: blocked if session.peer == first else None)
+    message_id = site.post("blamed@elsewhere.example")
+    deferred = ended(site.shout, message_id, "deferred")[0]
+    assert (deferred["scope"], deferred["egress_ip"]) == ("egress-ip", first)
+    add(site, 12)
+    wait_for(lambda: site.shout.metric("shout_sender_egress_ips") == 2)
+    # what was refused is not sent from elsewhere, unlike what was not tried yet
+    others = [site.post(f"other{i}@elsewhere.example") for i in range(3)]
+    assert {ended(site.shout, other, "delivered")[0]["egress_ip"] for other in others} == {"127.0.0.12"}
+    row, = site.shout.shoutctl("queue", "list", "--id", message_id)["rows"]
+    assert (row["reason"], row["egress_ip"], row["state"]) == ("ip-blamed", first, "waiting")
+    assert "bounced" not in names(site.shout, message_id) and not site.sink.find("blamed@elsewhere.example")
+    site.sink.rules.clear()
+    assert egress(site, "lift", first)["lifted"]
+    delivered, = ended(site.shout, message_id, "delivered")
+    assert delivered["egress_ip"] == first and len(site.sink.find("blamed@elsewhere.example")) == 1
