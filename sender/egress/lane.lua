@@ -122,12 +122,12 @@ local function take()
 		local slowed = math.max(get(lane, 'base'), 0.02) * f
 		if rate == 0 or slowed < rate then rate, binds = slowed, 'slowed' end
 	end
-	-- A second holds no more than its messages, though some come a little late: they keep 5 % more apart.
+	-- A second holds no more than its messages, though some come a little late: they keep 6 % more apart.
 	local out, wait = { grant, senders, 0, rest, binds }, 0
 	if rate == 0 then
 		out[3] = -1
 	else
-		local apart = SECOND / (rate * 0.95)
+		local apart = SECOND / (rate * 0.94)
 		local tat = math.max(get(lane, 'tat'), now)
 		if slots > 0 and tat - now >= SECOND then wait = tat - now - SECOND / 2 end
 		while slots > 0 and tat - now < SECOND do

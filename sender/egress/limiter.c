@@ -27,7 +27,7 @@
 #define TICK_MS 1000
 #define LEASE_US 5000000u
 #define SOON_US 100000u
-#define LATE_US 30000u
+#define LATE_US 20000u
 #define TIMES_MAX 32     /* messages that are asked for at once */
 #define WANT_MAX 1000u   /* connections */
 #define FORGET_TICKS 60u /* without mail and connections */
