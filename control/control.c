@@ -23,6 +23,7 @@
 #include "control/rounds/rounds.h"
 #include "control/static/static_files.h"
 #include "control/trace/trace.h"
+#include "control/watch/dnsbl_watch.h"
 #include "control/webhook/webhooks.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -49,6 +50,7 @@ static struct {
 	struct rounds *rounds;
 	struct api *api;
 	struct trace *trace;
+	struct dnsbl_watch *dnsbl;
 	struct webhooks *webhooks;
 	int fd; /* the API's socket, while the API does not listen yet */
 	const struct config *config;
@@ -67,6 +69,7 @@ on_loaded(void *arg)
 	rounds_start(control.rounds);
 	changed_start(control.changed);
 	limit_watch_start(control.limit_watch);
+	dnsbl_watch_start(control.dnsbl);
 	if (control.webhooks)
 		webhooks_start(control.webhooks);
 }
@@ -92,6 +95,7 @@ control_free(void)
 {
 	loop_free(&control.worker);
 	redis_free(&control.redis); /* ends the questions that the applier waits for */
+	dnsbl_watch_free(&control.dnsbl);
 	leader_free(&control.leader);
 	api_free(&control.api);
 	tls_server_free(&control.tls);
@@ -211,6 +215,8 @@ control_start(const struct config *config, struct queue *queue)
 	control.prune = prune_new(control.loop, queue, control.directory, control.commits);
 	control.rounds = rounds_new(control.loop, control.redis, control.directory, control.applier,
 		control.commits, control.leader);
+	control.dnsbl = dnsbl_watch_new(&(struct dnsbl_watch_options){ config, control.loop,
+		control.redis, queue, control.directory, control.commits, control.leader });
 	if (config->control.listen) {
 		control.trace = trace_start(config, queue);
 		control.webhooks = webhooks_new(
@@ -271,6 +277,7 @@ static void
 on_api_closed(void *arg)
 {
 	leader_close(control.leader);
+	dnsbl_watch_close(control.dnsbl);
 	rounds_close(control.rounds);
 	commits_close(control.commits, on_commits_closed, arg);
 }

@@ -73,7 +73,7 @@ MAY_USE = {
     "control/session": SHARED | {"control/look", "control/config", "control/account", "control/people"},
     "control/queue": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/http"},
     "control/egress": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/http"},
-    "control/watch": SHARED | {"control/look", "control/config", "control/account", "control/domain", "control/notices"},
+    "control/watch": SHARED | {"control/leader", "control/look", "control/config", "control/account", "control/domain", "control/notices"},
     "control/api": SHARED | {"control/egress", "control/look", "control/config", "control/account", "control/domain", "control/mails", "control/people", "control/trace", "control/http", "control/queue", "control/dkim", "control/score", "control/watch", "control/session", "control/login", "control/static", "control/webhook"},
     "control/login": SHARED | {"control/look", "control/config", "control/account", "control/notices", "control/people",
                                "control/session", "control/http"},

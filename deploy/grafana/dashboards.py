@@ -367,6 +367,8 @@ def node():
             graph("Scans that failed", "cps", "Scans without a verdict, which are made again; clamds refused for their settings; mail unscanned",
                   (rate("shout_scanner_failures_total"), "failures"), ("sum(shout_scanner_clamd_refused{@})", "clamds refused"),
                   ("sum(shout_scanner_disabled{@})", "scanner off")),
+            graph("Block lists", "short", "Addresses of ours on DNS block lists; lists that cannot be believed or do not answer",
+                  ("max(shout_dnsbl_listed{@})", "listed"), ("max(shout_dnsbl_unknown{@})", "unknown"), limit="green 1:red"),
             graph("Steps of the ladder", "short", "Originators, credentials and accounts that came to a step within an hour (docs/scores.md)",
                   (grown("shout_score_steps_total", "step"), "{{step}}"), stack=True),
             graph("DKIM", "cps", "Signatures put on mail, and messages that should have had one; domains whose key cannot be opened",

@@ -78,6 +78,9 @@ score_delivered(const struct receipt *receipt)
 	struct scores *scores = item->mail->sender->scores;
 
 	scores_add(scores, item->mail->envelope, SCORE_RECIPIENTS, (unsigned)receipt->count);
+	if (item->egress)
+		scores_through(scores, item->egress, item->mail->envelope->account,
+			(unsigned)receipt->count);
 	for (size_t i = 0; i < receipt->count; i++)
 		scores_delivered(scores, item->mail->envelope,
 			item->targets[receipt->indices[i]].recipient->address);
@@ -270,6 +273,8 @@ score_end(const struct item *item, const struct target *like, unsigned n)
 	const Envelope *envelope = item->mail->envelope;
 
 	scores_add(scores, envelope, SCORE_RECIPIENTS, n);
+	if (item->egress)
+		scores_through(scores, item->egress, envelope->account, n);
 	if (like->end != END_REFUSED)
 		return;
 	if (outcome_is_hard_bounce(like->outcome))

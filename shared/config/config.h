@@ -146,6 +146,11 @@ struct config {
 		} floor; /* new recipients an hour that are usual for anybody */
 	} score;
 	struct {
+		char **lists; /* zones; none: nothing is asked */
+		unsigned lists_count;
+		_Atomic uint64_t every; /* ms between two rounds, 15m */
+	} dnsbl;
+	struct {
 		char *secret_file; /* what keys are sealed under; NULL: one machine makes its own */
 		char *secret;      /* the file's 64 hex signs; NULL without */
 		char *domain;      /* our own d=; NULL: only customers' */

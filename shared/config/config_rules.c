@@ -315,6 +315,8 @@ const struct config_rule config_rules[] = {
 	VALUE("score.floor.originator",  KIND_NUMBER,   score.floor.originator, "15",  "1", "1000000"),
 	VALUE("score.floor.credential",  KIND_NUMBER,   score.floor.credential, "100", "1", "1000000"),
 	VALUE("score.floor.account",     KIND_NUMBER,   score.floor.account,    "200", "1", "1000000"),
+	CHECKED("dnsbl.lists[]", 0, NULL, wrong_domain),
+	VALUE("dnsbl.every",             KIND_DURATION, dnsbl.every,            "15m", "1s", "1d"),
 	CHECKED("dkim.secret_file", CONFIG(dkim.secret_file), NULL, wrong_file),
 	CHECKED("dkim.domain", CONFIG(dkim.domain), NULL, wrong_domain),
 	CHECKED("dkim.sender_id", CONFIG(dkim.sender_id), NULL, wrong_sender_id),

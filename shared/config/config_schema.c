@@ -247,6 +247,12 @@ static const cyaml_schema_field_t score_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t dnsbl_fields[] = {
+	TEXT_LIST("lists", dnsbl.lists),
+	TEXT("every", CONFIG(dnsbl.every)),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t dkim_fields[] = {
 	TEXT("secret_file", CONFIG(dkim.secret_file)),
 	TEXT("domain", CONFIG(dkim.domain)),
@@ -372,6 +378,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	MAPPING("limits", limits_fields),
 	MAPPING("scanner", scanner_fields),
 	MAPPING("score", score_fields),
+	MAPPING("dnsbl", dnsbl_fields),
 	MAPPING("dkim", dkim_fields),
 	MAPPING("sender", sender_fields),
 	MAPPING("dns", dns_fields),
@@ -446,6 +453,7 @@ const struct config_live config_live_keys[] = {
 	LIVE("score.floor.originator", score.floor.originator),
 	LIVE("score.floor.credential", score.floor.credential),
 	LIVE("score.floor.account", score.floor.account),
+	LIVE("dnsbl.every", dnsbl.every),
 	LIVE("dkim.on_failure", dkim.on_failure),
 	LIVE("sender.lifetime", sender.lifetime),
 	LIVE("sender.null_lifetime", sender.null_lifetime),

@@ -46,6 +46,8 @@ static const struct {
 	{ "expired", EVENT_OF_MAIL },
 	{ "sandboxed", EVENT_OF_MAIL },
 	{ "standing", EVENT_OF_MAIL },
+	{ "listed", EVENT_OF_MAIL },
+	{ "delisted", EVENT_OF_MAIL },
 	{ "audit", EVENT_AUDIT },
 	/* clang-format on */
 };

@@ -18,6 +18,8 @@
  *   tls-failed     likewise; error instead of reason and reply
  *   tls-lost       host error since
  *   audit          what by claimed client changed changes[{object before after}] event_id
+ *   listed         egress_ip list accounts[]
+ *   delisted       egress_ip list
  *   standing       rung who before step reason threshold way_out
  *   held           verdict signature reason event_id
  *   alerted        verdict signature tagged event_id

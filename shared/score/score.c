@@ -34,12 +34,20 @@ struct gathered {
 	unsigned places_count;
 };
 
+/* What an account sent through an egress IP. */
+struct through {
+	UT_hash_handle hh; /* by key, two texts */
+	unsigned n;
+	char key[64 + SCORE_ACCOUNT_MAX];
+};
+
 struct scores {
 	struct redis *redis;
 	const struct config *config;
 	struct timer flush;
 	bool hurry; /* the flush comes soon */
 	struct gathered *gathered;
+	struct through *through;
 	score_step_cb on_step;
 	void *arg;
 	struct call *calls; /* under way; their answers come after scores_free(), too */
@@ -123,11 +131,38 @@ send_one(struct scores *scores, const struct gathered *at)
 	score_call_run(&ask, scores->redis, on_added, call_new(scores, &at->keys, NULL, NULL));
 }
 
+static struct redis_script through_script = {
+	.text = "redis.call('ZINCRBY', KEYS[1], ARGV[1], ARGV[2])\n"
+		"return redis.call('EXPIRE', KEYS[1], 259200)\n",
+};
+
+static void
+send_through(struct scores *scores, bool send)
+{
+	struct through *at, *next;
+	char key[128], n[16];
+
+	HASH_ITER (hh, scores->through, at, next) {
+		const char *argv[] = { key, n, at->key + strlen(at->key) + 1 };
+
+		HASH_DEL(scores->through, at);
+		snprintf(key, sizeof key, "egress:{%s}:sent:%llu", at->key,
+			(unsigned long long)(clock_us() / 86400000000u));
+		snprintf(n, sizeof n, "%u", at->n);
+		if (send)
+			redis_run(scores->redis, &through_script, 2000, redis_log_refusal, refused,
+				1, 3, argv);
+		free(at);
+	}
+}
+
 /* Sends all counts, or drops them. */
 static void
 let_go(struct scores *scores, bool send)
 {
 	struct gathered *at, *next;
+
+	send_through(scores, send);
 
 	HASH_ITER (hh, scores->gathered, at, next) {
 		HASH_DEL(scores->gathered, at);
@@ -209,6 +244,28 @@ scores_add(struct scores *scores, const Envelope *envelope, enum score score, un
 		scores->hurry = true;
 		timer_set(&scores->flush, FLUSH_BAD_MS);
 	}
+}
+
+void
+scores_through(struct scores *scores, const char *egress_ip, const char *account, unsigned n)
+{
+	struct through *through;
+	char key[sizeof through->key] = "";
+	const size_t first = strlen(egress_ip) + 1;
+
+	if (!*account || first > 64 || strlen(account) >= SCORE_ACCOUNT_MAX)
+		return;
+	memcpy(key, egress_ip, first);
+	memcpy(key + first, account, strlen(account));
+	HASH_FIND(hh, scores->through, key, sizeof key, through);
+	if (!through) {
+		through = xcalloc(1, sizeof *through);
+		memcpy(through->key, key, sizeof key);
+		HASH_ADD(hh, scores->through, key, sizeof key, through);
+		if (!timer_is_set(&scores->flush))
+			timer_set(&scores->flush, FLUSH_MS);
+	}
+	through->n += n;
 }
 
 void

@@ -68,6 +68,10 @@ void scores_add(struct scores *scores, const Envelope *envelope, enum score scor
 /* The account has delivered to the recipient, who is no stranger from now on. */
 void scores_delivered(struct scores *scores, const Envelope *envelope, const char *recipient);
 
+/* Recipients of the account came to their end through an egress IP: who sent most through it is
+ * counted by the day, in egress:{IP}:sent:DAY. */
+void scores_through(struct scores *scores, const char *egress_ip, const char *account, unsigned n);
+
 struct score_verdict {
 	enum step step;
 	enum rung rung;   /* whose step it is */
