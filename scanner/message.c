@@ -121,7 +121,8 @@ hold(struct message *message)
 {
 	message->stage = STAGE_HOLD;
 	if (*message->envelope.hold)
-		hold_tell(scanner->hold, &message->envelope, message->envelope.hold, on_held, message);
+		hold_tell(scanner->hold, &message->envelope, message->envelope.hold, on_held,
+			message);
 	else if (message->envelope.let_pass)
 		hold_alert(scanner->hold, &message->envelope, message->tagged, on_held, message);
 	else

@@ -33,8 +33,8 @@ can_stop(void)
 	struct message *message;
 
 	TAILQ_FOREACH (message, &scanner->all, link)
-		if (message->stage == STAGE_SCORE || message->stage == STAGE_SIGN || message->stage == STAGE_HOLD ||
-			message->stage == STAGE_FORWARD)
+		if (message->stage == STAGE_SCORE || message->stage == STAGE_SIGN ||
+			message->stage == STAGE_HOLD || message->stage == STAGE_FORWARD)
 			return false;
 	if (!scanner->clamd)
 		return true;

@@ -26,7 +26,6 @@
 #include "sender/mail/settle.h"
 #include "sender/policy/outcome.h"
 #include "sender/smtp/client.h"
-#include "shared/score/score.h"
 #include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -34,6 +33,7 @@
 #include "shared/mail/envelope.h"
 #include "shared/metrics/metrics.h"
 #include "shared/queue/event.h"
+#include "shared/score/score.h"
 
 /* Delivered. */
 

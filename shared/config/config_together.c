@@ -169,8 +169,8 @@ static void
 check_score(const struct config *config, struct config_check *check)
 {
 	if (config->score.throttle > config->score.hold)
-		config_error(check, "score.throttle", "is above score.hold (%u)",
-			config->score.hold);
+		config_error(
+			check, "score.throttle", "is above score.hold (%u)", config->score.hold);
 	if (config->score.unknown_notify > config->score.unknown_hold)
 		config_error(check, "score.unknown_notify", "is above score.unknown_hold (%u)",
 			config->score.unknown_hold);

@@ -25,8 +25,9 @@ struct scores *hold_scores(const struct hold *hold);
 
 /*
  * Tells that a message is held, for its envelope's verdict and signature (`why` NULL) or for
- * another reason (`why`, which lives as long as the envelope). `cb` comes when the event is acknowledged and the notices
- * are durable or were missed: 0, or the event's error. `envelope` must live until then.
+ * another reason (`why`, which lives as long as the envelope). `cb` comes when the event is
+ * acknowledged and the notices are durable or were missed: 0, or the event's error. `envelope` must
+ * live until then.
  */
 void
 hold_tell(struct hold *hold, const Envelope *envelope, const char *why, queue_cb cb, void *arg);
