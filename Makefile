@@ -26,6 +26,7 @@
 #   make deb                the Debian package, in build/deb/
 #   make test-package       the package in an empty Debian: installed, run, upgraded under load, removed, purged
 #   make docker             the image of all roles, by docker/Dockerfile
+#   make test-api SECONDS=240  the API against control/http/openapi.yaml, by schemathesis (SCHEMATHESIS names the program)
 #   make test-compose       deploy/compose, really up: mail through it, each container killed, down and up again
 #   make demo               set everything up and send two messages through it; leaves it running
 #   make demo-kafka         the same as a cluster: three brokers, two processes of each role
@@ -275,6 +276,13 @@ deb: deps-build-deb
 test-package: deps-build-package
 	@$(MAKE) --no-print-directory deb
 	@$(PYTHON) tests/package.py --packages $(B)/deb
+
+# Needs schemathesis, which Debian does not have: tests/api_fuzz.py says how to get it.
+SECONDS ?= 240
+.PHONY: test-api
+test-api: deps-build-run
+	@$(MAKE) --no-print-directory all
+	@SHOUT_BUILD=$(CURDIR)/$(B) $(PYTHON) tests/api_fuzz.py $(SECONDS)
 
 # What deploy/compose brings up, really up, in a network of its own. Images are kept under build/compose.
 # The panel as a browser has it. SHOUT_SHOTS=directory keeps a picture of each page.

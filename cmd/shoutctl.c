@@ -23,13 +23,13 @@
 #define CHOSEN "site| provider| account| credential| sender| domain| egress-ip|"
 #define COMMAND CHOSEN " dry-run"
 #define CHANGES                                                                                    \
-	"name| contact| language| plan| host| policy| display-address| messages-hour| messages-day| recipients-hour| recipients-day|"
+	"name| contact| language| plan| host| owner| reseller| policy| display-address| messages-hour| messages-day| recipients-hour| recipients-day|"
 
 static const struct command commands[] = {
 	/* clang-format off */
-	{ "account add", "", "name! contact! language plan domain!+ mode ip+ verified pending policy display-address " LIMITS, account_add,
+	{ "account add", "", "name! contact! language plan domain!+ mode ip+ verified pending owner reseller policy display-address " LIMITS, account_add,
 	  "a new account; its password is shown once" },
-	{ "account list", "", "limit after deleted", account_list, "all accounts" },
+	{ "account list", "", "limit after deleted owner", account_list, "all accounts" },
 	{ "account show", "ACCOUNT", "", account_show, "one account, and what its mail did" },
 	{ "account check", "ACCOUNT", "domain", account_check,
 	  "what the DNS says of its domains: whose, SPF, DMARC, who runs it" },

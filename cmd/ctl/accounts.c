@@ -52,6 +52,9 @@ profile_body(const struct ctl *ctl)
 	ctl_set(ctl, body, "language");
 	ctl_set(ctl, body, "plan");
 	ctl_set(ctl, body, "host");
+	ctl_set(ctl, body, "owner");
+	if (ctl_option(ctl, "reseller"))
+		json_object_set_new(body, "reseller", number_read(ctl_option(ctl, "reseller")));
 	ctl_set(ctl, body, "policy");
 	if (ctl_option(ctl, "display-address"))
 		json_object_set_new(
@@ -139,9 +142,9 @@ account_add(const struct ctl *ctl)
 int
 account_list(const struct ctl *ctl)
 {
-	return ctl_list(ctl,
-		xstrdup(ctl_has(ctl, "deleted") ? "accounts?deleted=true" : "accounts"), "accounts",
-		print_accounts);
+	static const char *const names[] = { "deleted", "owner", NULL };
+
+	return ctl_list(ctl, ctl_query(ctl, "accounts", names), "accounts", print_accounts);
 }
 
 char *

@@ -34,6 +34,8 @@ const struct ctl_known ctl_known[] = {
 	{ "mode",            "credentials|ip",      "how its servers are known (credentials)" },
 	{ "ip",              "ADDRESS",             "an address, or a network like 192.0.2.0/24" },
 	{ "waiting",         NULL,                  "it counts once it is proved: by a login from it, or a link" },
+	{ "owner",           "ACCOUNT",             "the reseller whose account it is; none" },
+	{ "reseller",        "N",                   "how many accounts it may own; 0: it is no reseller" },
 	{ "pending",         NULL,                  "its mail is refused until a domain is verified, or it is enabled" },
 	{ "verified",        NULL,                  "the domain is the account's: it may send from it" },
 	{ "policy",          "strict|resent",       "what From may be (resent)" },

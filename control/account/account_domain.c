@@ -59,6 +59,8 @@ may_add(struct edit *edit, const json_t *account, const json_t *item, const char
 	if (json_object_get(item, "verified"))
 		return fault_set(&edit->fault, 403, "verified",
 			"a domain is verified by its TXT record, which a check looks for");
+	if (!strchr(name, '.'))
+		return fault_set(&edit->fault, 400, "name", "a domain like acme.example is needed");
 	if (!domain_in_account(account, name) &&
 		count_unverified(account) >= DOMAINS_UNVERIFIED_MAX)
 		return fault_set(&edit->fault, 409, "name",

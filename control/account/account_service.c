@@ -18,6 +18,8 @@
 #include "shared/base/loop.h"
 #include "shared/config/config.h"
 
+#define RESELLER_MAX 100000 /* accounts of one owner */
+
 /* Hosts */
 
 static bool
@@ -110,6 +112,48 @@ host_move(struct edit *edit, json_t *account, const json_t *body)
 			account, "host_before_until_us", json_integer((json_int_t)until_us));
 	}
 	return json_object_set(account, "host", json_object_get(body, "host"));
+}
+
+/* Resellers */
+
+/* One level: whoever owns accounts is owned by none. */
+static int
+set_owner(struct edit *edit, json_t *account, const char *owner)
+{
+	const json_t *reseller = directory_get(edit->directory, "account", owner);
+
+	if (strcmp(owner, "none") == 0) {
+		json_object_del(account, "owner");
+		return 0;
+	}
+	if (!reseller || account_is_deleted(reseller))
+		return fault_set(
+			&edit->fault, 404, "owner", "there is no account \"%.40s\"", owner);
+	if (json_integer_value(json_object_get(reseller, "reseller")) <= 0)
+		return fault_set(&edit->fault, 409, "owner", "account %.40s is no reseller", owner);
+	return json_object_set_new(account, "owner", json_string(owner));
+}
+
+int
+take_owner(struct edit *edit, json_t *account, const json_t *body)
+{
+	const char *owner = json_text(body, "owner");
+	json_t *reseller = json_object_get(body, "reseller");
+	const json_int_t count = json_integer_value(reseller);
+
+	if (owner && set_owner(edit, account, owner) < 0)
+		return -1;
+	if (reseller && (count < 0 || count > RESELLER_MAX))
+		return fault_set(
+			&edit->fault, 400, "reseller", "a number from 0 to %d", RESELLER_MAX);
+	if (reseller && count)
+		json_object_set(account, "reseller", reseller);
+	else if (reseller)
+		json_object_del(account, "reseller");
+	if (json_object_get(account, "owner") && json_object_get(account, "reseller"))
+		return fault_set(&edit->fault, 409, owner ? "owner" : "reseller",
+			"an account that is owned owns none");
+	return 0;
 }
 
 /* Plans */

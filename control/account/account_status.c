@@ -6,7 +6,7 @@
  *   pending    logins work, mail is refused; a verified domain or an operator makes it active
  *   active     mail is taken
  *   disabled   suspended: mail is refused, "reason" is what the customer reads, and the account
- *              resumes by itself at "until_us"
+ *              resumes by itself at "until_us". "by_owner": a reseller did it, and may undo it
  *   deleted    account_delete.c
  */
 #include <string.h>
@@ -44,6 +44,15 @@ account_begin(struct edit *edit, json_t *account)
 	json_object_set_new(edit->reply, "began", json_true());
 }
 
+/* Whether an owner may make the account active: it is, or he suspended it. */
+static bool
+is_by_owner(const json_t *account)
+{
+	return has_status(account, "active") ||
+		(has_status(account, "disabled") &&
+			json_is_true(json_object_get(account, "by_owner")));
+}
+
 int
 account_enable(struct edit *edit, const char *id)
 {
@@ -51,8 +60,14 @@ account_enable(struct edit *edit, const char *id)
 
 	if (!account)
 		return -1;
+	if (edit->customer && !is_by_owner(account))
+		return fault_set(&edit->fault, 403, "account",
+			has_status(account, "pending")
+				? "the account begins once one of its domains is verified"
+				: "only the operator ends this suspension");
 	account_begin(edit, account);
 	set_status(edit, account, "active");
+	json_object_del(account, "by_owner");
 	json_object_del(account, "reason");
 	json_object_del(account, "until_us");
 	return 0;
@@ -110,10 +125,16 @@ account_disable(struct edit *edit, const char *id, const json_t *body)
 	};
 	json_t *account = edit_account(edit, id);
 
-	if (!account || fields_check(&edit->fault, body, known, NULL) < 0 ||
-		take_reason(edit, account, body) < 0 || take_until(edit, account, body) < 0)
+	if (!account || fields_check(&edit->fault, body, known, NULL) < 0)
+		return -1;
+	if (edit->customer && !is_by_owner(account))
+		return fault_set(&edit->fault, 409, "account", "the account is not active");
+	if (take_reason(edit, account, body) < 0 || take_until(edit, account, body) < 0)
 		return -1;
 	set_status(edit, account, "disabled");
+	if (edit->customer)
+		return json_object_set_new(account, "by_owner", json_true());
+	json_object_del(account, "by_owner");
 	return 0;
 }
 
@@ -128,10 +149,14 @@ account_is_due(const json_t *account, uint64_t now_us)
 int
 account_status_check(struct fault *fault, const json_t *account)
 {
-	const char *reason = json_text(account, "reason");
+	const char *reason = json_text(account, "reason"), *owner = json_text(account, "owner");
 	const json_t *until = json_object_get(account, "until_us");
 
 	if (until && json_integer_value(until) <= 0)
 		return fault_set(fault, 400, "until_us", "a time in microseconds");
+	if (owner && !account_id_valid(owner))
+		return fault_set(fault, 400, "owner", "no account has such an id");
+	if (json_integer_value(json_object_get(account, "reseller")) < 0)
+		return fault_set(fault, 400, "reseller", "a number from 0 up");
 	return reason ? check_reason(fault, reason) : 0;
 }

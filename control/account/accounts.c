@@ -105,7 +105,8 @@ create(struct edit *edit, const char *id, json_t *account, const json_t *body)
 		take_profile(&edit->fault, account, body, true) < 0 ||
 		edit_add_domains(edit, account, json_object_get(body, "domains"), verified) < 0 ||
 		edit_add_addresses(edit, id, json_object_get(body, "addresses")) < 0 ||
-		plan_known(edit, body) < 0 || plan_fits(edit, account) < 0)
+		plan_known(edit, body) < 0 || plan_fits(edit, account) < 0 ||
+		take_owner(edit, account, body) < 0)
 		return -1;
 	host_assign(edit, account);
 	json_object_set_new(account, "mode",
@@ -128,6 +129,8 @@ account_create(struct edit *edit, const json_t *body)
 		{ "domains", FIELD_LIST },
 		{ "verified", FIELD_SWITCH },
 		{ "pending", FIELD_SWITCH },
+		{ "owner", FIELD_TEXT },
+		{ "reseller", FIELD_NUMBER },
 		{ "mode", FIELD_TEXT },
 		{ "addresses", FIELD_LIST },
 		{ "policy", FIELD_TEXT },
@@ -161,6 +164,8 @@ account_change(struct edit *edit, const char *id, const json_t *body)
 		{ "language", FIELD_TEXT },
 		{ "plan", FIELD_TEXT },
 		{ "host", FIELD_TEXT },
+		{ "owner", FIELD_TEXT },
+		{ "reseller", FIELD_NUMBER },
 		{ "policy", FIELD_TEXT },
 		{ "display_address", FIELD_TEXT },
 		{ "limits", FIELD_OBJECT },
@@ -173,10 +178,12 @@ account_change(struct edit *edit, const char *id, const json_t *body)
 		return -1;
 	if (json_object_size(body) == 0 || (limits && json_object_size(limits) == 0))
 		return fault_set(&edit->fault, 400, limits ? "limits" : NULL,
-			"nothing to change: at least one of name, contact, language, plan, host, policy, "
+			"nothing to change: at least one of name, contact, language, plan, host, owner, "
+			"reseller, policy, "
 			"display_address, limits (of messages_hour, messages_day, recipients_hour, recipients_day)");
 	if (take_profile(&edit->fault, account, body, false) < 0 || plan_known(edit, body) < 0 ||
-		(json_object_get(body, "plan") && plan_fits(edit, account) < 0))
+		(json_object_get(body, "plan") && plan_fits(edit, account) < 0) ||
+		take_owner(edit, account, body) < 0)
 		return -1;
 	return host_move(edit, account, body);
 }

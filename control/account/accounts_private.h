@@ -33,7 +33,7 @@ void edit_remove(struct edit *edit, const char *kind, const char *name);
 int edit_add_domains(struct edit *edit, json_t *account, const json_t *list, bool verified);
 /* Makes a pending account active; the reply gets its "status". */
 void account_begin(struct edit *edit, json_t *account);
-/* 0, or -1 and a fault: what a file says of an account's suspension. */
+/* 0, or -1 and a fault: what a file says of an account's suspension and owner. */
 int account_status_check(struct fault *fault, const json_t *account);
 /* account_user.c */
 /* Adds a user; the reply gets its name and password. `name` is the account's, for people; `fields`
@@ -69,6 +69,9 @@ int host_move(struct edit *edit, json_t *account, const json_t *body);
 int plan_known(struct edit *edit, const json_t *body);
 /* 0, or -1 and a fault: the account has more or fewer mailboxes than its plan allows. */
 int plan_fits(struct edit *edit, const json_t *account);
+/* Takes whose account this is, and how many accounts it may own, where a request says so. 0, or -1
+ * and a fault. */
+int take_owner(struct edit *edit, json_t *account, const json_t *body);
 /* The limits that count for an account; the caller releases them. */
 json_t *limits_in_force(const struct config *config, const json_t *account);
 /* Adds to an account that is shown where its servers connect to, and its mailboxes. */

@@ -156,6 +156,9 @@ check_account(struct fault *fault, const json_t *account)
 		{ "status_before", FIELD_TEXT },
 		{ "reason", FIELD_TEXT },
 		{ "until_us", FIELD_NUMBER },
+		{ "by_owner", FIELD_SWITCH },
+		{ "owner", FIELD_TEXT },
+		{ "reseller", FIELD_NUMBER },
 		{ 0 },
 	};
 	json_t *profile;

@@ -13,10 +13,12 @@
 #include "control/account/account_user.h"
 #include "control/account/address_state.h"
 #include "control/http/api_private.h"
+#include "control/reseller/reseller.h"
 #include "shared/account/use.h"
-#include "shared/score/score.h"
+#include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
+#include "shared/score/score.h"
 
 /* Accounts */
 
@@ -25,7 +27,10 @@ api_accounts_create(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, "account.create", &edit, account_create(&edit, x->body), 201);
+	edit_end(x, "account.create", &edit,
+		edit.customer ? reseller_account_create(&edit, x->caller.account, x->body)
+			      : account_create(&edit, x->body),
+		201);
 }
 
 void
@@ -33,7 +38,10 @@ api_account_change(struct exchange *x)
 {
 	struct edit edit = edit_of(x);
 
-	edit_end(x, "account.change", &edit, account_change(&edit, x->parameters[0], x->body), 200);
+	edit_end(x, "account.change", &edit,
+		(edit.customer ? reseller_account_change : account_change)(
+			&edit, x->parameters[0], x->body),
+		200);
 }
 
 void
@@ -201,11 +209,24 @@ account_ids(const struct directory *directory, bool deleted)
 	return ids;
 }
 
+static void
+keep_owned(const struct directory *directory, json_t *ids, const char *owner)
+{
+	for (size_t i = json_array_size(ids); i-- > 0;) {
+		const char *id = json_string_value(json_array_get(ids, i));
+		const char *of = json_text(directory_get(directory, "account", id), "owner");
+
+		if (!of || strcmp(of, owner) != 0)
+			json_array_remove(ids, i);
+	}
+}
+
 void
 api_accounts_list(struct exchange *x)
 {
 	const int deleted = query_switch(x, "deleted");
 	const char *last = NULL, *text;
+	const char *owner = *x->caller.account ? x->caller.account : query_text(x, "owner");
 	json_t *ids, *accounts, *id;
 	struct page page;
 	size_t i;
@@ -213,6 +234,8 @@ api_accounts_list(struct exchange *x)
 	if (deleted < 0 || !page_take(x, "accounts", &page))
 		return;
 	ids = account_ids(x->api->directory, deleted);
+	if (owner)
+		keep_owned(x->api->directory, ids, owner);
 	accounts = json_array();
 	json_array_foreach(ids, i, id)
 	{

@@ -24,6 +24,7 @@
 #include "control/login/session_cookie.h"
 #include "control/people/person.h"
 #include "control/people/tokens.h"
+#include "control/reseller/reseller.h"
 #include "shared/base/json_text.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -236,18 +237,28 @@ version_fits(struct exchange *exchange, const struct route *route, const json_t 
 	return false;
 }
 
+/* Whether the right is a customer's only where he is a reseller. */
+static bool
+is_resellers(enum right right)
+{
+	return right == RIGHT_RESELL || right == RIGHT_RESELL_LOOK;
+}
+
 bool
 gate_allow(struct exchange *exchange, const struct route *route)
 {
 	const bool about_one = strncmp(route->path, "accounts/*", 10) == 0;
+	const struct directory *directory = exchange->api->directory;
 	const char *id = exchange->parameters[0];
 	const json_t *account;
 
-	if (about_one && !caller_sees(&exchange->caller, id)) {
+	if (about_one && !reseller_sees(directory, &exchange->caller, id)) {
 		reply_error(exchange, 404, "account", "there is no account \"%.40s\"", id);
 		return false;
 	}
-	if (!caller_may(&exchange->caller, route->right)) {
+	if (!caller_may(&exchange->caller, route->right) ||
+		(is_resellers(route->right) &&
+			!reseller_may(directory, &exchange->caller, about_one ? id : NULL))) {
 		reply_error(exchange, 403, "", "%s has no right to do this",
 			exchange->caller.kind == CALLER_TOKEN ? "the token" : "whoever asks");
 		return false;
@@ -258,6 +269,6 @@ gate_allow(struct exchange *exchange, const struct route *route)
 			"prove anew who you are (POST /session/sudo): it counts for 5 minutes");
 		return false;
 	}
-	account = about_one ? directory_get(exchange->api->directory, "account", id) : NULL;
+	account = about_one ? directory_get(directory, "account", id) : NULL;
 	return !account || version_fits(exchange, route, account);
 }

@@ -23,15 +23,15 @@
  * ignored, it would be a wish that is granted and not done. */
 /* clang-format off */
 static const struct route routes[] = {
-	{ EVHTTP_REQ_POST, "accounts", api_accounts_create, true, "", RIGHT_SERVE },
-	{ EVHTTP_REQ_GET, "accounts", api_accounts_list, false, "deleted " PAGE, RIGHT_LOOK },
+	{ EVHTTP_REQ_POST, "accounts", api_accounts_create, true, "", RIGHT_RESELL },
+	{ EVHTTP_REQ_GET, "accounts", api_accounts_list, false, "deleted owner " PAGE, RIGHT_RESELL_LOOK },
 	{ EVHTTP_REQ_GET, "accounts/*", api_account_get, false, "", RIGHT_READ },
-	{ EVHTTP_REQ_PATCH, "accounts/*", api_account_change, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_PATCH, "accounts/*", api_account_change, true, "", RIGHT_RESELL },
 	{ EVHTTP_REQ_DELETE, "accounts/*", api_account_delete, false, "bounce now", RIGHT_POSTMASTER },
 	{ EVHTTP_REQ_PUT, "accounts/*/mailboxes", api_account_mailboxes, true, "", RIGHT_MANAGE },
 	{ EVHTTP_REQ_POST, "accounts/*/restore", api_account_restore, false, "", RIGHT_POSTMASTER },
-	{ EVHTTP_REQ_POST, "accounts/*/enable", api_account_enable, false, "", RIGHT_SERVE },
-	{ EVHTTP_REQ_POST, "accounts/*/disable", api_account_disable, true, "", RIGHT_SERVE },
+	{ EVHTTP_REQ_POST, "accounts/*/enable", api_account_enable, false, "", RIGHT_RESELL },
+	{ EVHTTP_REQ_POST, "accounts/*/disable", api_account_disable, true, "", RIGHT_RESELL },
 	{ EVHTTP_REQ_PUT, "accounts/*/mode", api_mode_switch, true, "", RIGHT_MANAGE },
 	{ EVHTTP_REQ_DELETE, "accounts/*/mode", api_mode_undo, false, "", RIGHT_MANAGE },
 	{ EVHTTP_REQ_PATCH, "accounts/*/mode/grace", api_grace_extend, false, "", RIGHT_MANAGE },

@@ -8,17 +8,19 @@
 
 /* What a route needs. What is not named is not allowed. */
 enum right {
-	RIGHT_NONE,       /* nobody may */
-	RIGHT_PUBLIC,     /* anybody may, without a token */
-	RIGHT_SELF,       /* a person, about himself */
-	RIGHT_READ,       /* what one account is and does */
-	RIGHT_TRACE,      /* what became of its mail */
-	RIGHT_MANAGE,     /* changes of one account */
-	RIGHT_OWN,        /* its people and tokens */
-	RIGHT_LOOK,       /* what all accounts are and do */
-	RIGHT_SERVE,      /* changes that only the operator's support makes */
-	RIGHT_POSTMASTER, /* queue, rules, suspensions, the end of accounts */
-	RIGHT_ADMIN,      /* files with secrets, and what changes everything */
+	RIGHT_NONE,        /* nobody may */
+	RIGHT_PUBLIC,      /* anybody may, without a token */
+	RIGHT_SELF,        /* a person, about himself */
+	RIGHT_READ,        /* what one account is and does */
+	RIGHT_TRACE,       /* what became of its mail */
+	RIGHT_MANAGE,      /* changes of one account */
+	RIGHT_OWN,         /* its people and tokens */
+	RIGHT_LOOK,        /* what all accounts are and do */
+	RIGHT_SERVE,       /* changes that only the operator's support makes */
+	RIGHT_RESELL,      /* changes that support, or the reseller who owns an account, makes */
+	RIGHT_RESELL_LOOK, /* lists of accounts; a reseller's are of those that he owns */
+	RIGHT_POSTMASTER,  /* queue, rules, suspensions, the end of accounts */
+	RIGHT_ADMIN,       /* files with secrets, and what changes everything */
 	RIGHTS
 };
 

@@ -28,6 +28,8 @@ static const struct {
 	{ RIGHT_OWN,        "+ --+ --+ --- ---" },
 	{ RIGHT_LOOK,       "+ --- +++ --- +--" },
 	{ RIGHT_SERVE,      "+ --- +++ --- --+" },
+	{ RIGHT_RESELL,     "+ -++ +++ --+ --+" },
+	{ RIGHT_RESELL_LOOK, "+ +++ +++ +-- +--" },
 	{ RIGHT_POSTMASTER, "+ --- -++ --- --+" },
 	{ RIGHT_ADMIN,      "+ --- --+ --- ---" },
 	{ RIGHTS,           "- --- --- --- ---" },
