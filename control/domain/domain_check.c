@@ -54,6 +54,7 @@ struct check {
 	LIST_HEAD(, question) questions;
 	struct timer over;
 	bool daily;
+	json_t *dkim;
 	char *account, *domain, token[DOMAIN_TOKEN_SIZE];
 	domain_check_cb cb;
 	void *arg;
@@ -88,6 +89,7 @@ check_free(struct check *check)
 	LIST_REMOVE(check, entry);
 	timer_cancel(&check->over);
 	facts_free(&check->facts);
+	json_decref(check->dkim);
 	free(check->account);
 	free(check->domain);
 	free(check);
@@ -181,6 +183,7 @@ subject_of(const struct check *check, bool verified)
 	return (struct report_subject){ .domain = check->domain,
 		.token = check->token,
 		.verified = verified,
+		.dkim = check->dkim,
 		.spf = config->service.spf,
 		.hostname = config->hostname,
 		.addresses = own ? config->service.addresses : config->sender.source_address,
@@ -217,6 +220,7 @@ domain_check(struct domain_checks *checks, const struct domain_asked *asked, dom
 	check->daily = asked->daily;
 	check->account = xstrdup(asked->account);
 	check->domain = xstrdup(asked->domain);
+	check->dkim = json_incref((json_t *)asked->dkim); /* entries are replaced, not changed */
 	check->cb = cb;
 	check->arg = arg;
 	check->facts = facts_new();

@@ -18,6 +18,7 @@ struct loop;
 struct domain_asked {
 	const char *account, *domain; /* the domain in ASCII, lower case */
 	const char *secret;           /* that tokens are derived from; the owner's */
+	const json_t *dkim;           /* as in report.h; kept until the check ends */
 	bool verified;                /* an operator vouches for the domain */
 	bool daily;                   /* nobody waits for it: it takes nobody's place */
 };

@@ -70,6 +70,12 @@ add_found(json_t *row, const char *text)
 		json_array_append_new(found, clean(text));
 }
 
+static bool
+is_state(const json_t *row, const char *state)
+{
+	return strcmp(json_string_value(json_object_get(row, "state")), state) == 0;
+}
+
 static json_t *
 unknown(const char *name)
 {
@@ -319,6 +325,94 @@ spf_row(struct report *r)
 	return shown;
 }
 
+/* DKIM */
+
+/* The tag "p" of a key's record (RFC 6376 3.6.1), without white space; "": there is none. */
+static void
+public_key(const char *record, char out[SHOWN_MAX])
+{
+	size_t length = 0;
+
+	for (const char *tag = record; tag; tag = strchr(tag, ';')) {
+		tag += strspn(tag, "; \t\r\n");
+		if (*tag != 'p' || tag[1 + strspn(tag + 1, " \t\r\n")] != '=')
+			continue;
+		for (tag = strchr(tag, '=') + 1; *tag && *tag != ';' && length < SHOWN_MAX - 1;
+			tag++)
+			if (!strchr(" \t\r\n", *tag))
+				out[length++] = *tag;
+		break;
+	}
+	out[length] = '\0';
+}
+
+static bool
+has_public_key(const struct fact *txt, const char *wanted)
+{
+	char key[SHOWN_MAX];
+
+	for (size_t i = 0; i < txt->count; i++) {
+		public_key(txt->values[i].text, key);
+		if (strcmp(key, wanted) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* One key that signs: what the DNS says at its selector. */
+static json_t *
+dkim_key_row(struct report *r, const json_t *key)
+{
+	const char *selector = json_string_value(json_object_get(key, "selector"));
+	const char *record = json_string_value(json_object_get(key, "record"));
+	char name[SHOWN_NAME_MAX], prefix[80], wanted[SHOWN_MAX];
+	const struct fact *txt;
+	json_t *shown;
+
+	snprintf(prefix, sizeof prefix, "%.40s._domainkey.", selector);
+	snprintf(name, sizeof name, "%s%s", prefix, r->subject->domain);
+	public_key(record, wanted);
+	txt = ask(r, name, ANSWER_TXT);
+	if (!txt || txt->status == FACT_FAILED)
+		return unknown(name);
+	if (has_public_key(txt, wanted)) {
+		shown = row("ok");
+	} else {
+		shown = row(txt->count ? "syntax" : "missing");
+		if (txt->count)
+			set_problem(shown, "%s has another key", name);
+		else
+			set_problem(shown, "mail is signed, and %s is not in the DNS", name);
+		set_record(r, shown, prefix, record);
+	}
+	for (size_t i = 0; i < txt->count; i++)
+		add_found(shown, txt->values[i].text);
+	return shown;
+}
+
+/* The first key that is not good decides; NULL: no key signs. */
+static json_t *
+dkim_row(struct report *r)
+{
+	const json_int_t active = json_integer_value(json_object_get(r->subject->dkim, "active"));
+	json_t *shown = NULL, *key, *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(r->subject->dkim, "keys"), i, key)
+	{
+		if (json_integer_value(json_object_get(key, "slot")) != active)
+			continue;
+		one = dkim_key_row(r, key);
+		if (shown && !is_state(shown, "ok")) {
+			json_decref(one);
+			continue;
+		}
+		json_decref(shown);
+		shown = one;
+	}
+	return shown;
+}
+
 /* DMARC */
 
 static json_t *
@@ -405,11 +499,15 @@ domain_report(const struct report_subject *subject, struct facts *facts)
 	json_t *soa = soa_row(&r), *dns = dns_shown(&r);
 	json_t *checks = json_pack("{s:o, s:o, s:o, s:o}", "ownership", ownership_row(&r), "spf",
 		spf_row(&r), "dmarc", dmarc_row(&r), "soa", soa);
+	json_t *dkim = dkim_row(&r);
 	json_t *report = json_pack("{s:s, s:b, s:b, s:o, s:o}", "name", subject->domain, "verified",
 		subject->verified, "ready",
-		is_good(checks, "ownership") && is_good(checks, "spf") && is_good(checks, "soa"),
+		is_good(checks, "ownership") && is_good(checks, "spf") && is_good(checks, "soa") &&
+			(!dkim || is_state(dkim, "ok")),
 		"checks", checks, "dns", dns);
 
+	if (dkim)
+		json_object_set_new(checks, "dkim", dkim);
 	if (!r.wants)
 		return report;
 	json_decref(report);

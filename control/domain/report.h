@@ -16,6 +16,7 @@ struct report_subject {
 	const char *domain;     /* in ASCII, lower case */
 	const char *token;      /* what proves the account's ownership, in DNS */
 	bool verified;          /* by an operator */
+	const json_t *dkim;     /* the entry "dkim/<domain>" whose keys sign; NULL: none signs */
 	const char *spf;        /* the name to be included; NULL: none is configured */
 	const char *hostname;   /* what this relay says in HELO */
 	char *const *addresses; /* that mail leaves from, as text */

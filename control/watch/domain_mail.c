@@ -29,6 +29,11 @@ static const struct {
 	{ "spf", "too-many-lookups",
 		{ "il record SPF richiede troppe interrogazioni DNS (più di 10)",
 			"the SPF record takes too many DNS look-ups (more than 10)" } },
+	{ "dkim", "missing",
+		{ "manca la chiave DKIM con cui firmiamo la tua posta",
+			"the DKIM key that we sign your mail with is missing" } },
+	{ "dkim", "syntax",
+		{ "il record DKIM contiene un'altra chiave", "the DKIM record has another key" } },
 	{ "spf", "syntax", { "il record SPF contiene un errore", "the SPF record has an error" } },
 };
 
@@ -63,7 +68,7 @@ problem_text(const json_t *report, enum notice_language language)
 static char *
 records_text(const json_t *report)
 {
-	static const char *const checks[] = { "ownership", "spf" };
+	static const char *const checks[] = { "ownership", "spf", "dkim" };
 	char *text = NULL;
 	size_t length;
 	FILE *out = xopen_memstream(&text, &length);
@@ -73,7 +78,7 @@ records_text(const json_t *report)
 		const json_t *record = json_object_get(row, "record");
 		const char *state = json_text(row, "state");
 
-		if (json_is_object(record) && state && strcmp(state, "missing") == 0)
+		if (json_is_object(record) && state && strcmp(state, "ok") != 0)
 			fprintf(out, "  %s  TXT  \"%s\"\n", json_text(record, "name"),
 				json_text(record, "value"));
 	}

@@ -23,6 +23,18 @@ secret_of(const struct directory *directory)
 	return secret ? secret : json_text(owner, "id");
 }
 
+/* The keys that sign the mail of the account's domain, or NULL. */
+static const json_t *
+signing_keys(const struct directory *directory, const char *account, const char *domain)
+{
+	const json_t *entry = directory_get(directory, "dkim", domain);
+	const char *of = json_text(entry, "account");
+
+	return of && strcmp(of, account) == 0 && json_is_true(json_object_get(entry, "enabled"))
+		? entry
+		: NULL;
+}
+
 bool
 domain_asked_of(const struct directory *directory, const char *account, const json_t *domain,
 	struct domain_asked *out)
@@ -30,6 +42,7 @@ domain_asked_of(const struct directory *directory, const char *account, const js
 	*out = (struct domain_asked){ .account = account,
 		.domain = json_text(domain, "name"),
 		.secret = secret_of(directory),
+		.dkim = signing_keys(directory, account, json_text(domain, "name")),
 		.verified = domain_is_vouched(domain) };
 	return out->secret != NULL;
 }
@@ -104,10 +117,11 @@ char *
 domain_result_trouble(const json_t *report)
 {
 	const char *ownership = state_of(report, "ownership"), *spf = state_of(report, "spf");
+	const char *dkim = state_of(report, "dkim");
 	const bool refused = json_is_false(json_object_get(report, "verified"));
 
-	if (!is_broken(ownership) && !is_broken(spf))
+	if (!is_broken(ownership) && !is_broken(spf) && !is_broken(dkim))
 		return NULL;
-	return xasprintf("%s%s _shout %s, SPF %s", json_text(report, "state"),
-		refused ? " refused" : "", ownership, spf);
+	return xasprintf("%s%s _shout %s, SPF %s, DKIM %s", json_text(report, "state"),
+		refused ? " refused" : "", ownership, spf, dkim);
 }

@@ -17,7 +17,7 @@ NUMBERS = itertools.count(1)
 SERVICE = {"name": "Relay", "hosts": ["shout01.relay.example"], "spf": "_spf.relay.example", "addresses": ["192.0.2.25"],
            "support": "help@relay.example"}
 FINE = '@ TXT "v=spf1 include:_spf.relay.example -all"'
-NAMES = ("proved", "pending", "customer", "lost", "told", "operator", "gone")
+NAMES = ("proved", "pending", "customer", "lost", "told", "operator", "gone", "signed")
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +190,29 @@ def test_a_dns_that_does_not_answer_takes_nothing_away(shout, redis, tmp_path):
     customer.rewrite(tmp_path, missed=3, lost_us=us(-30))
     assert customer.due(redis)["verified"]
     wait_for(lambda: customer.mail()[0] == 250)
+
+
+def test_the_key_that_signs_has_to_be_in_the_dns(shout, sink, redis, nsd):
+    customer = Customer(shout, "signed.example", "--verified")
+    customer.mails(sink, 4)
+    assert "dkim" not in customer.check()["checks"]
+    shown = shout.shoutctl("dkim", "enable", "signed.example")
+    value = next(key["record"]["value"] for key in shown["keys"] if key["selector"] == "shout1")
+    parts = " ".join(f'"{value[at:at + 200]}"' for at in range(0, len(value), 200))
+    missing = customer.due(redis)
+    row = missing["checks"]["dkim"]
+    assert not missing["ready"] and row["state"] == "missing" and row["record"]["value"] == value
+    assert row["record"]["name"] == "shout1._domainkey.signed.example"
+    assert "DKIM key" in customer.mails(sink, 1)["signed.example: DNS record to fix"]
+    publish(nsd, "signed.example", 'shout1._domainkey TXT "v=DKIM1; k=rsa; p=AAAA"')
+    row = wait_for(lambda: (one := customer.check()["checks"]["dkim"])["state"] == "syntax" and one)
+    assert "another key" in row["problem"] and row["found"] == ["v=DKIM1; k=rsa; p=AAAA"]
+    shout.shoutctl("dkim", "disable", "signed.example")
+    report = customer.check()
+    assert "dkim" not in report["checks"] and report["ready"]
+    shout.shoutctl("dkim", "enable", "signed.example")
+    publish(nsd, "signed.example", f"shout1._domainkey TXT {parts}")
+    wait_for(lambda: (one := customer.check())["checks"]["dkim"]["state"] == "ok" and one["ready"], 90)
 
 
 def test_what_an_operator_vouches_for_stays(shout, redis):

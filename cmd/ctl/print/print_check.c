@@ -62,6 +62,8 @@ print_check(const json_t *report)
 	free(text);
 	print_row("Ownership", json_object_get(checks, "ownership"));
 	print_row("SPF", json_object_get(checks, "spf"));
+	if (json_object_get(checks, "dkim"))
+		print_row("DKIM", json_object_get(checks, "dkim"));
 	print_row("DMARC", json_object_get(checks, "dmarc"));
 	print_row("Zone", json_object_get(checks, "soa"));
 	print_dns(json_object_get(report, "dns"));
@@ -71,7 +73,7 @@ print_check(const json_t *report)
 static char *
 missing_of(const json_t *domain)
 {
-	static const char *const names[] = { "ownership", "spf", "soa" };
+	static const char *const names[] = { "ownership", "spf", "dkim", "soa" };
 	json_t *list = json_array();
 	char *text;
 
