@@ -57,6 +57,7 @@ static struct {
 	struct tls_server *tls;     /* NULL: the API has no TLS */
 	struct static_files *panel; /* NULL: there is none */
 	struct task name_loop, name_worker, close;
+	struct task_again reload;
 } control;
 
 static void
@@ -309,10 +310,21 @@ control_stop(void)
 }
 
 static void
+on_reload(struct task_again *task)
+{
+	(void)task;
+	mailings_reload(control.mailings);
+}
+
+static void
 control_reload(void)
 {
 	char why[512];
 
+	if (control.config->service.notices) {
+		control.reload.run = on_reload;
+		loop_post_again(control.loop, &control.reload);
+	}
 	if (!control.tls)
 		return;
 	if (tls_server_reload(control.tls, &control.config->control.tls, 1, why, sizeof why) < 0)

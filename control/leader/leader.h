@@ -8,7 +8,8 @@
  * while the machine sleeps: who stood still does not take itself for the leader afterwards. On the
  * embedded queue there is one control process, which leads, with or without Redis.
  *
- * Two processes may believe that they lead: while Redis has just forgotten the lease, and while
+ * Two processes may believe that they lead for some seconds: when Redis has just forgotten the
+ * lease, when relay.config has just got an owner (whose id is in the key of the lease), and while
  * work goes on that began under a lease which has ended. So whatever a leader does must be the same
  * when it is done twice. Leading saves work; it is no lock.
  */

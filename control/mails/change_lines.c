@@ -37,12 +37,15 @@ static const struct label {
 	{ "active", { "attivo", "active" } },
 	{ "verifier", { "password", "password" } },
 	{ "scopes", { "permessi", "scopes" } },
+	{ "url", { "URL", "URL" } },
+	{ "events", { "eventi", "events" } },
 };
 
 static const struct label kinds[] = {
 	{ "user/", { "nome utente", "username" } },
 	{ "ip/", { "indirizzo", "address" } },
 	{ "token/", { "token", "token" } },
+	{ "webhook/", { "webhook", "webhook" } },
 };
 
 static const char *const added[] = { "aggiunto", "added" },

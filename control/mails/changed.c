@@ -41,7 +41,8 @@ struct changed {
 static const char *const told[] = { "account.change", "account.mailboxes", "account.alerts",
 	"account.mode.undo", "account.mode.grace-extend", "account.mode.grace-end", "domain.add",
 	"domain.remove", "address.add", "address.remove", "address.proof", "user.add",
-	"user.change", "user.password", "user.remove", "token.add", "token.remove" };
+	"user.change", "user.password", "user.remove", "token.add", "token.remove", "webhook.add",
+	"webhook.change", "webhook.remove" };
 
 bool
 changed_gathers(const json_t *event)

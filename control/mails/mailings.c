@@ -58,6 +58,12 @@ mailings_free(struct mailings **mailings)
 	*mailings = NULL;
 }
 
+void
+mailings_reload(struct mailings *mailings)
+{
+	notices_reload(mailings->notices);
+}
+
 bool
 mailings_wanted(const struct mailings *mailings)
 {

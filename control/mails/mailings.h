@@ -22,6 +22,8 @@ struct queue;
 /* NULL after an error of the provider's own texts, which is in the log. */
 struct mailings *mailings_new(const struct config *config, struct queue *queue,
 	struct directory *directory, const struct leader *leader);
+/* As notices_reload(). */
+void mailings_reload(struct mailings *mailings);
 /* Calls `on_closed` once no mail of mailings_tell() is under way; none begins any more. */
 void mailings_close(struct mailings *mailings, void (*on_closed)(void *arg), void *arg);
 /* Takes NULL. Call it once the queue owes no answer. */

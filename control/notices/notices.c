@@ -221,6 +221,23 @@ notices_free(struct notices **notices)
 	*notices = NULL;
 }
 
+void
+notices_reload(struct notices *notices)
+{
+	struct notices *fresh = notices_new(notices->config, notices->queue, NULL), old = *notices;
+
+	if (!fresh) {
+		LOG_ERROR("control: the texts of mails stay as they were", "directory",
+			notices->config->service.notices);
+		return;
+	}
+	memcpy(notices->texts, fresh->texts, sizeof fresh->texts);
+	memcpy(notices->own, fresh->own, sizeof fresh->own);
+	memcpy(fresh->own, old.own, sizeof old.own); /* to be freed */
+	notices_free(&fresh);
+	LOG_INFO("control: the texts of mails were read again");
+}
+
 bool
 notices_wanted(const struct notices *notices)
 {

@@ -20,6 +20,9 @@ struct queue;
 /* Reads the provider's own texts (service.notices) into the place of ours. NULL, with every error
  * on `errors` (NULL: the log), one a line: a text cannot be read, is none of ours, or is wrong. */
 struct notices *notices_new(const struct config *config, struct queue *queue, FILE *errors);
+/* Reads the provider's own texts again. What is wrong in them is logged, and all texts stay as they
+ * were. On control's loop. */
+void notices_reload(struct notices *notices);
 /* Takes NULL. Call it once the queue owes no answer. */
 void notices_free(struct notices **notices);
 

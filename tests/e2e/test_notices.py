@@ -4,6 +4,7 @@ that no two secrets stand in one."""
 import email
 import email.policy
 import re
+import signal
 import subprocess
 
 import pytest
@@ -233,6 +234,32 @@ def test_the_providers_own_text_is_sent(rig, sink, certificate, texts):
     shout.shoutctl("account", "disable", customer.id)
     (title, mail), = customer.mails(1).items()
     assert title == "[Mail Relay] Stopped: Acme" and "\nCall help@provider.example.\n" in text(mail)
+
+
+def test_a_text_is_read_again_and_a_broken_one_is_not_taken(rig, sink, certificate, texts):
+    file = texts / "en/suspended.txt"
+    file.write_text("First: {ACCOUNT}\n\nCall us.\n")
+    shout = rig.shout(rig.redis(), route=sink.host, certificate=certificate, settings={"service": {**SERVICE, "notices": str(texts)}})
+    customer = Customer(shout, sink, "--language", "en")
+    customer.mails(4)
+
+    def told(expected):
+        shout.shoutctl("account", "disable", customer.id)
+        assert list(customer.mails(1)) == [f"[Mail Relay] {expected}"]
+        shout.shoutctl("account", "enable", customer.id)
+        customer.mails(1)
+    told("First: Acme")
+    for text, said, expected in (("Second: {ACCOUNT}\n\nCall us.\n", "the texts of mails were read again", "Second: Acme"),
+                                 ("Third: {NOBODY}\n\nCall us.\n", "the texts of mails stay as they were", "Second: Acme")):
+        file.write_text(text)
+        shout.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: said in shout.log())
+        told(expected)
+    file.unlink()
+    before = shout.log().count("the texts of mails were read again")
+    shout.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: shout.log().count("the texts of mails were read again") > before)
+    told("Service suspended")
 
 
 def test_without_a_name_no_customer_gets_mail(rig, sink, certificate):
