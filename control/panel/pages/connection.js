@@ -20,7 +20,9 @@ async function showSecret(made) {
 		h('div', { class: 'tight' }, h('b', {}, t('login.password')), copyable(made.password, t('login.password'))));
 }
 
-function data(account) {
+function data(account, mine) {
+	const mail = () => confirm({ title: t('connection.mail'), text: t('account.mail.text', { CONTACT: account.contact }), verb: t('account.mail.verb'), danger: false,
+		act: () => call('POST', `${mine}/notices/config/send`, {}) });
 	const row = (port, tls, more) => ({ port, tls, more });
 	const rows = [row('587', 'STARTTLS', t('port.587')), row('465', 'TLS', t('port.465')), row('25', 'STARTTLS', t('port.25'))];
 	return h('section', { class: 'card' }, h('h2', {}, t('connection.data')),
@@ -28,7 +30,7 @@ function data(account) {
 			account.host_before && [h('dt', {}, t('server.before')), h('dd', {}, h('code', {}, account.host_before), ' ', t('until'), ' ', time(account.host_before_until))],
 			h('dt', {}, t('auth')), h('dd', {}, t(`auth.${account.mode}`))),
 		table({ caption: t('ports'), rows, columns: [{ label: t('port'), head: true, cell: one => one.port }, { label: t('cipher'), cell: one => one.tls }, { label: t('port.when'), cell: one => one.more }] }),
-		h('p', {}, h('a', { href: '/guides' }, t('connection.guides'))));
+		h('div', { class: 'row' }, h('a', { class: 'button', href: '/guides' }, t('connection.guides')), h('button', { type: 'button', onclick: mail }, t('connection.mail'))));
 }
 
 async function switchMode(mine, to, again) {
@@ -125,7 +127,7 @@ function users(account, mine, again) {
 export function page(ctx) {
 	const mine = at('accounts', ctx.account);
 	return { title: t('page.connection'), lead: t('connection.lead'), content: block(ctx, { label: t('page.connection'), every: 15, height: 480,
-		load: signal => get(mine, signal), view: (account, again) => h('div', { class: 'stack wide' }, data(account), mode(account, mine, again),
+		load: signal => get(mine, signal), view: (account, again) => h('div', { class: 'stack wide' }, data(account, mine), mode(account, mine, again),
 			account.mode === 'ip' || account.switch?.to === 'ip' ? [addresses(ctx, account, mine, again), users(account, mine, again)]
 				: [users(account, mine, again), addresses(ctx, account, mine, again)]) }) };
 }

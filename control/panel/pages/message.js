@@ -16,7 +16,7 @@ function now(one) {
 
 function facts(message) {
 	const row = (key, value) => [h('dt', {}, t(key)), h('dd', {}, value)];
-	return h('section', { class: 'card c5' }, h('h2', {}, t('message.facts')), h('dl', { class: 'facts' }, row('message.at', timeLong(message.at)),
+	return h('section', { class: 'card c6' }, h('h2', {}, t('message.facts')), h('dl', { class: 'facts' }, row('message.at', timeLong(message.at)),
 		row('from', message.from === '' ? t('from.null') : orDash(message.from)), message.header_from && message.header_from !== message.from && row('message.header_from', message.header_from),
 		row('message.size', message.size === null ? t('unknown') : size(message.size)), row('credential', message.credential ? h('code', {}, message.credential) : t('unknown')),
 		row('message.client', message.client ? h('code', {}, message.client) : t('unknown')), row('message.tls', message.tls || t('message.tls.none')),
@@ -24,7 +24,7 @@ function facts(message) {
 }
 
 function targets(message) {
-	return h('section', { class: 'card c7' }, h('h2', {}, t('message.to')), table({ caption: t('message.to.caption'), rows: message.to, columns: [
+	return h('section', { class: 'card c6' }, h('h2', {}, t('message.to')), table({ caption: t('message.to.caption'), rows: message.to, columns: [
 		{ label: t('to'), head: true, cell: one => one.address }, { label: t('state'), cell: one => mailState(one.state) },
 		{ label: t('message.now'), cell: one => h('div', { class: 'tight' }, h('span', {}, now(one)), one.class && h('span', { class: 'small soft' }, causeText(one.class))) }] }));
 }

@@ -36,6 +36,13 @@ function lists(account) {
 		{ label: t('address'), head: true, cell: one => h('code', {}, one.address) }, { label: t('state'), cell: one => t(`address.${one.state ?? 'active'}`) }] }) : h('p', { class: 'soft' }, t('addresses.none')))];
 }
 
+function mails(ctx, mine) {
+	return h('section', { class: 'card' }, h('h2', {}, t('account.mails')), block(ctx, { label: t('account.mails'), every: 60, height: 80, load: signal => get(`${mine}/notices`, signal),
+		isEmpty: found => found.notices.length === 0, empty: () => h('p', { class: 'soft' }, t('account.mails.none')), view: found => table({ caption: t('account.mails.caption'), rows: found.notices, columns: [
+			{ label: t('account.mail'), head: true, cell: one => h('code', {}, one.mail) }, { label: t('account.mails.about'), cell: one => one.about || '–' },
+			{ label: t('to'), cell: one => one.to }, { label: t('time'), cell: one => time(one.at) }] }) }));
+}
+
 function actions(account, mine, ctx, again) {
 	const then = done => { if (done) again(); };
 	const suspend = () => confirm({ title: t('account.suspend', { NAME: account.name }), text: t('account.suspend.text'), verb: t('account.suspend.verb'),
@@ -45,7 +52,7 @@ function actions(account, mine, ctx, again) {
 	const change = () => confirm({ title: t('account.change', { NAME: account.name }), text: t('account.change.text'), verb: t('account.change.verb'), danger: false,
 		fields: [field({ name: 'name', label: t('account.name'), value: account.name, required: true, maxlength: 200 }), field({ name: 'contact', label: t('account.contact'), value: account.contact, type: 'email', required: true })],
 		act: values => call('PATCH', mine, { name: values.name.trim(), contact: values.contact.trim() }, { version: account.version }) }).then(then);
-	const mail = key => confirm({ title: t(`account.mail.${key}`), text: t('account.mail.text', { CONTACT: account.contact }), verb: t('account.mail.verb'), danger: false, act: () => call('POST', `${mine}/mails/${key}`, {}) });
+	const mail = key => confirm({ title: t(`account.mail.${key}`), text: t('account.mail.text', { CONTACT: account.contact }), verb: t('account.mail.verb'), danger: false, act: () => call('POST', `${mine}/notices/${key}/send`, {}) });
 	return h('section', { class: 'card' }, h('h2', {}, t('actions')), h('div', { class: 'row' },
 		h('button', { type: 'button', class: 'primary', onclick: () => ctx.enter(account.id) }, t('account.enter')),
 		h('a', { class: 'button', href: `/op/messages?account=${encodeURIComponent(account.id)}` }, t('page.op_messages')),
@@ -58,7 +65,7 @@ function actions(account, mine, ctx, again) {
 export function page(ctx) {
 	const id = ctx.params.account, mine = at('accounts', id);
 	return { title: t('page.op_account'), lead: t('op_account.lead'), crumb: h('a', { href: '/op/accounts' }, t('page.op_accounts')),
-		content: block(ctx, { label: t('page.op_account'), every: 30, height: 480, load: signal => get(mine, signal, { withVersion: true }), view: (account, again) => h('div', { class: 'stack wide' },
+		content: [block(ctx, { label: t('page.op_account'), every: 30, height: 480, load: signal => get(mine, signal, { withVersion: true }), view: (account, again) => h('div', { class: 'stack wide' },
 			h('div', { class: 'row' }, h('h2', {}, account.name), state(kinds[account.status] ?? 'off', t(`status.${account.status}`))),
-			account.reason && note('bad', h('p', {}, account.reason)), actions(account, mine, ctx, again), h('div', { class: 'cols' }, facts(account), h('section', { class: 'card c6' }, h('h2', {}, t('score')), score(account)), lists(account))) }) };
+			account.reason && note('bad', h('p', {}, account.reason)), actions(account, mine, ctx, again), h('div', { class: 'cols' }, facts(account), h('section', { class: 'card c6' }, h('h2', {}, t('score')), score(account)), lists(account))) }), mails(ctx, mine)] };
 }
