@@ -36,6 +36,7 @@ module() { # name version module package...: a module that requires it, in $root
 
 # Kubernetes replaces its own parts by directories beside it; as modules they have versions of their own.
 kubernetes_module() {
+	local its program
 	mkdir -p "$root/modules/kubernetes"
 	cd "$root/modules/kubernetes"
 	grep -qs "^require k8s.io/kubernetes $kubernetes\$" go.mod && return

@@ -24,7 +24,7 @@ import harness
 HERE = pathlib.Path(__file__).resolve().parent
 NODE, CUSTOMER, NEIGHBOUR = "10.99.0.1", "10.99.0.50", "10.99.0.51"
 PROGRAMS = ("kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl etcd containerd "
-            "containerd-shim-runc-v2 ctr coredns kube-router prometheus-adapter helm").split()
+            "containerd-shim-runc-v2 ctr coredns kube-router prometheus-adapter helm helm4").split()
 VOLUMES = 20
 CLONE_NEWNET = 0x40000000
 
@@ -204,8 +204,8 @@ class Cluster:
         command, environment = self._command(("kubectl", *words))
         return run(*command, env=environment, **options)
 
-    def helm(self, *words, **options):
-        command, environment = self._command(("helm", *words))
+    def helm(self, *words, program="helm", **options):
+        command, environment = self._command((program, *words))
         return run(*command, env=environment, **options)
 
     def inside(self, *words, **options):

@@ -40,6 +40,7 @@ tree base
 # shellcheck disable=SC2046
 tree shout $(libraries "$build/shout" "$build/shoutctl") ca-certificates dns-root-data
 tree haproxy haproxy
+tree egress-proxy dante-server
 tree servers clamav-daemon clamdscan default-jre-headless prometheus python3 redis-server
 
 if [ ! -e "$out/servers.tar" ]; then
@@ -57,6 +58,10 @@ fi
 if [ ! -e "$out/haproxy.tar" ]; then
 	rm -rf "$out/haproxy"/dev/*
 	image "$out/haproxy" "$out/haproxy.tar" local.test/haproxy:1 --env PATH=/usr/sbin:/usr/bin:/sbin:/bin --stop-signal SIGUSR1
+fi
+if [ ! -e "$out/egress-proxy.tar" ]; then
+	rm -rf "$out/egress-proxy"/dev/*
+	image "$out/egress-proxy" "$out/egress-proxy.tar" local.test/egress-proxy:1 --env PATH=/usr/sbin:/usr/bin:/sbin:/bin --user 10001:10001
 fi
 if [ ! -e "$out/pause.tar" ]; then
 	mkdir -p "$out/pause"

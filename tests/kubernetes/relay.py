@@ -9,7 +9,7 @@ import socket
 import harness
 from cluster import HERE
 
-CHART = harness.ROOT / "deploy/kubernetes/shout"
+CHART, PROXY_CHART = harness.ROOT / "deploy/kubernetes/shout", harness.ROOT / "deploy/kubernetes/egress-proxy"
 DOMAIN, STRANGERS = "customer.example", "bob@elsewhere.example"
 AROUND = ("statefulset/kafka", "queue"), ("deployment/sink", "internet"), ("deployment/prometheus", "monitoring")
 SMTP, SUBMISSION, SUBMISSIONS = 25, 587, 465
@@ -56,11 +56,11 @@ class Relay:
 
     # Helm
 
-    def helm(self, verb, **values):
+    def helm(self, verb, program="helm", **values):
         """install or upgrade; `values` are keys with __ for dots."""
         sets = [f"--set-json={key.replace('__', '.')}={json.dumps(value)}" for key, value in values.items()]
         return self.cluster.helm(verb, "shout", CHART, "-n", self.namespace, "-f", HERE / "values.yaml", "--wait", "--timeout=10m",
-                                 *sets)
+                                 *sets, program=program)
 
     # what is there
 

@@ -11,7 +11,7 @@ import yaml
 import harness
 from cluster import HERE, run
 from conftest import DIRECTORY, programs
-from relay import CHART
+from relay import CHART, PROXY_CHART
 
 EXAMPLES = sorted(path for path in (CHART / "examples").glob("*.yaml") if "image" in yaml.safe_load_all(path.read_text()).__next__())
 # Their schemas are their operators'.
@@ -130,6 +130,37 @@ def test_wrong_values_are_refused_by_name(helm, values, why):
         render(helm, {**LEAST, **values})
 
 
-def test_units():
-    """deploy/kubernetes/shout/tests, by helm-unittest."""
-    run(programs("helm-unittest") / "helm-unittest", "--strict", CHART)
+@pytest.mark.parametrize("chart", [CHART, PROXY_CHART], ids=lambda path: path.name)
+def test_units(chart):
+    """Its folder tests/, by helm-unittest."""
+    run(programs("helm-unittest") / "helm-unittest", "--strict", chart)
+
+
+PROXY = {"image": {"repository": "local.test/egress-proxy", "tag": "1"}, "from": ["10.244.0.0/16"],
+         "proxies": [{"name": "mx-a", "node": "node1", "address": "192.0.2.1", "port": 1080}, {"name": "mx-b", "node": "node1", "address": "2001:db8::1", "port": 1081}]}
+
+
+def render_proxy(helm, values):
+    return run(helm, "template", "egress", PROXY_CHART, "-n", "egress", "--kube-version", VERSION, "-f", "-", input=json.dumps(values))
+
+
+def test_proxies_are_what_kubernetes_takes(helm, schemas):
+    said = run(programs("kubeconform") / "kubeconform", "-strict", "-summary", "-output", "json", "-schema-location",
+               f"{schemas}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json", "-", input=render_proxy(helm, PROXY))
+    summary = json.loads(said)["summary"]
+    assert summary["valid"] == 5 and not summary["invalid"] and not summary["errors"]
+
+
+@pytest.mark.parametrize("values, why", [
+    ({"proxies": []}, "proxies"),
+    ({"from": []}, "from"),
+    ({"from": ["everybody"]}, "from"),
+    ({"image": {"repository": "x", "tag": "latest"}}, "tag"),
+    ({"proxies": [{**PROXY["proxies"][0], "port": 25}]}, "port"),
+    ({"proxies": [PROXY["proxies"][0], {**PROXY["proxies"][1], "port": 1080}]}, "share the port"),
+    ({"proxies": [PROXY["proxies"][0], {**PROXY["proxies"][1], "name": "mx-a"}]}, "two are called"),
+    ({"proxie": []}, "proxie"),
+])
+def test_wrong_values_of_proxies_are_refused_by_name(helm, values, why):
+    with pytest.raises(AssertionError, match=why):
+        render_proxy(helm, {**PROXY, **values})

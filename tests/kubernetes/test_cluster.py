@@ -326,7 +326,7 @@ def test_a_removal_leaves_mail_accounts_and_volumes(relay, account):
     relay.cluster.helm("uninstall", "shout", "-n", "mail", "--wait", "--timeout=5m")
     harness.wait_for(lambda: not relay.cluster.get("pods", "-n", "mail")["items"], 180, "all pods have gone")
     assert {claim["metadata"]["name"]: claim["spec"]["volumeName"] for claim in relay.cluster.get("pvc", "-n", "mail")["items"]} == claims
-    relay.helm("install")
+    relay.helm("install", program="helm4")
     assert relay.shoutctl("account", "list")["accounts"][0]["id"] == account["account"]
     assert [one["id"] for one in relay.shoutctl("queue", "list", "--state", "held")["rows"]] == held
     send(relay, "after the removal")

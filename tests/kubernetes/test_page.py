@@ -1,13 +1,14 @@
 """The commands of docs/kubernetes.md, those in ```sh blocks, one after the other, in a namespace that does not exist yet."""
 
+import json
 import re
 import subprocess
 
 import pytest
 
 import harness
-from cluster import HERE, run
-from relay import AROUND, CHART, Relay
+from cluster import HERE, NODE, run
+from relay import AROUND, CHART, PROXY_CHART, Relay
 
 
 def commands():
@@ -27,6 +28,9 @@ def relay(node):
     node.helm("uninstall", "shout", "-n", "mail", "--ignore-not-found", "--wait", "--timeout=6m")
     node.kubectl("delete", "namespace", "mail", "--wait", "--timeout=300s")
     run("cp", HERE / "values.yaml", relay.directory / "values.yaml")
+    (relay.directory / "proxies.yaml").write_text(json.dumps({
+        "image": {"repository": "local.test/egress-proxy", "tag": "1"}, "from": ["10.0.0.0/8"],
+        "proxies": [{"name": "mx-a", "node": "node1", "address": NODE, "port": 1080}]}))
     certificate, key = harness.make_certificate(relay.directory, ("shout01.provider.test",))
     certificate.rename(relay.directory / "shout01.pem")
     key.rename(relay.directory / "shout01.key")
@@ -52,6 +56,7 @@ def test_the_page_can_be_followed(relay):
     done = 0
     for command in commands():
         words = command.replace("NODE", "node1").replace("VERSION", "2").replace("deploy/kubernetes/shout ", f"{CHART} ").replace(
+            "deploy/kubernetes/egress-proxy ", f"{PROXY_CHART} ").replace(
             "-f values.yaml", "-f values.yaml --set-json 'tls.secrets=[\"shout01\"]'")
         if "kubectl drain" in words:
             drain(relay, words)
