@@ -328,7 +328,8 @@ redis_start(struct sender *sender)
 	sender->redis = redis_open(sender->loop, config);
 	sender->limits = limits_new(sender->loop, sender->redis, &limits);
 	sender->limiter = limiter_new(sender->loop, sender->redis, sender->schedule,
-		&(struct limiter_events){ .wake = wake, .rests = move_on_rest, .arg = sender });
+		&(struct limiter_events){
+			.wake = wake, .rests = move_on_rest, .full = move_on_full, .arg = sender });
 	sender->standing = standing_new(sender->queue);
 	sender->scores = scores_new(
 		sender->loop, sender->redis, config, standing_tell, sender->standing);

@@ -67,7 +67,7 @@ const struct ctl_known ctl_known[] = {
 	{ "pool",            "POOL",                "whose mail: good, new, suspect, bounce or dedicated:NAME" },
 	{ "weight",          "N",                   "how much mail, beside the others of the pool (1)" },
 	{ "via",             "URL",                 "the proxy that has it, socks5://USER:PASSWORD@ADDRESS:PORT" },
-	{ "warm",            NULL,                  "it is new; noted and shown, no cap comes of it yet" },
+	{ "warm",            NULL,                  "it is new: little mail at first, more each day" },
 	/* selectors: all given options must match */
 	{ "id",              "ID",                  "a message" },
 	{ "site",            "SITE",                "as queue list shows it" },

@@ -3,7 +3,7 @@
 -- KEYS lane hash, site hash. ARGV operation, now (microseconds; 0: the server's; tests have a clock of their own).
 -- Lane hash: s:<sender> "leased want expiry since"; tat: when the next message may go; f, ft, base: slowed down to f of
 -- base messages a second at ft; c1: one connection since; rest: no mail until; r, rt: messages a second, lately; why: the
--- reply that slowed, narrowed or stopped it. Site hash: l:<ip>:<sender> "leased expiry"; b:<ip>: our IP was blamed then;
+-- reply that slowed, narrowed or stopped it; wd, w0, ws, wf, wb, wl: warm-up, see warm(). Site hash: l:<ip>:<sender> "leased expiry"; b:<ip>: our IP was blamed then;
 -- incident: until when it is the provider's incident, and no IP's fault.
 
 local time = redis.call('TIME')
@@ -33,13 +33,34 @@ local function factor()
 	return 1
 end
 
+-- Warm-up of a new IP at this site: 20 messages an hour, 1.4 times as many after each day that counts, for 12 days. A day
+-- counts when mail was sent, less than 5 % of it was deferred, and no reply blamed the IP; blame takes a day back. After 30
+-- days without mail all begins anew. wd: days that counted; w0: when the day began; ws, wf: messages in it, and of them
+-- deferred; wb: 1 after blame; wl: when the last message went.
+local FIRST, GROWTH, DAYS, DAY, IDLE = 20, 1.4, 12, 1440 * MINUTE, 30 * 1440 * MINUTE
+local function warm(sent, deferred)
+	local days, w0, ws, wf, wl = get(lane, 'wd'), get(lane, 'w0'), get(lane, 'ws'), get(lane, 'wf'), get(lane, 'wl')
+	local blamed = get(lane, 'wb')
+	if wl > 0 and now - wl > IDLE then days, w0, ws, wf, blamed = 0, 0, 0, 0, 0 end
+	if w0 > 0 and now - w0 >= DAY then
+		if ws > 0 and blamed == 0 and wf * 100 < ws * 5 then days = math.min(DAYS, days + 1) end
+		w0, ws, wf, blamed = now, 0, 0, 0
+	end
+	if w0 == 0 then w0 = now end
+	if sent > 0 then wl = now end
+	redis.call('HSET', lane, 'wd', days, 'w0', string.format('%.0f', w0), 'ws', ws + sent, 'wf', wf + deferred,
+		'wb', blamed, 'wl', string.format('%.0f', wl))
+	return days < DAYS and math.floor(FIRST * GROWTH ^ days) / 3600 or 0
+end
+
 local function keep()
-	redis.call('EXPIRE', lane, 86400)
+	redis.call('EXPIRE', lane, 40 * 86400) -- longer than a warm-up is remembered
 	redis.call('EXPIRE', site, 86400)
 end
 
 -- take: ARGV sender, wanted connections, wanted messages, messages sent since the last call, connections of the lane, of
--- the site (0: no limit), messages a second times 1000 (0: no limit), microseconds of a lease, egress IP. Returns
+-- the site (0: no limit), messages a second times 1000 (0: no limit), microseconds of a lease, egress IP, 1 while
+-- the IP warms up, messages deferred since the last call. Returns
 -- {connections, senders, microseconds until the lane may be asked for messages again, microseconds of its rest, which
 -- limit binds, microseconds until each message may go ...}.
 local function take()
@@ -48,6 +69,11 @@ local function take()
 	local most, site_most, rate = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]) / 1000
 	local lease = tonumber(ARGV[10])
 	local f, binds = factor(), 'none'
+	local warming = false
+	if ARGV[12] == '1' then
+		local cap = warm(sent, tonumber(ARGV[13]))
+		if cap > 0 and (rate == 0 or cap < rate) then rate, warming = cap, true end
+	end
 	local incident = get(site, 'incident') > now
 
 	local leased, wanted, starving, senders, mine = 0, 0, 0, 1, { 0, 0, 0, 0 }
@@ -136,8 +162,9 @@ local function take()
 		end
 		if slots > 0 then
 			wait = math.max(wait, tat - now - SECOND / 2)
-			if binds == 'none' then out[5] = 'rate' end
+			if binds == 'none' then out[5] = warming and 'warm-up' or 'rate' end
 		end
+		if warming then wait = math.max(wait, tat - now - SECOND / 2) end
 		redis.call('HSET', lane, 'tat', string.format('%.0f', tat))
 		out[3] = math.floor(wait)
 	end
@@ -184,6 +211,9 @@ end
 local function blame()
 	note(ARGV[3])
 	redis.call('HSET', site, 'b:' .. ARGV[4], string.format('%.0f', now))
+	if get(lane, 'w0') > 0 and get(lane, 'wb') == 0 then
+		redis.call('HSET', lane, 'wb', 1, 'wd', math.max(0, get(lane, 'wd') - 1))
+	end
 	local blamed, all = 0, redis.call('HGETALL', site)
 	for i = 1, #all, 2 do
 		if all[i]:sub(1, 2) == 'b:' then

@@ -44,7 +44,7 @@ struct lane {
 	struct timer timer; /* when a message may go, or Redis may be asked again */
 	bool asking;        /* Redis */
 	bool unlimited;     /* messages need no times */
-	unsigned idle_ticks, sent, granted, senders;
+	unsigned idle_ticks, sent, deferred, granted, senders;
 	unsigned want;                     /* connections that were asked for last */
 	uint64_t asked_us;                 /* when Redis was; 0: never since the lease ended */
 	uint64_t until_us;                 /* of the leave's messages */
@@ -61,7 +61,7 @@ struct ask {
 	struct limiter *limiter; /* NULL: gone */
 	struct ask *next, **at;
 	uint64_t sent_us;
-	unsigned sent;
+	unsigned sent, deferred;
 	char name[];
 };
 
@@ -233,10 +233,10 @@ on_answer(void *arg, int err, const struct redis_reply *reply)
 		metric_add(limiter->failures, 1);
 	if (lane) {
 		lane->asking = false;
+		lane->sent += good ? 0 : ask->sent;
+		lane->deferred += good ? 0 : ask->deferred;
 		if (good)
 			take_answer(lane, reply, ask->sent_us, now);
-		else
-			lane->sent += ask->sent;
 	}
 	if (lane && !good)
 		take_local(lane, now);
@@ -255,12 +255,13 @@ ask_new(struct lane *lane)
 	ask->limiter = limiter;
 	ask->sent_us = clock_us();
 	ask->sent = lane->sent;
+	ask->deferred = lane->deferred;
 	ask->next = limiter->asks;
 	if (ask->next)
 		ask->next->at = &ask->next;
 	ask->at = &limiter->asks;
 	limiter->asks = ask;
-	lane->sent = 0;
+	lane->sent = lane->deferred = 0;
 	lane->asking = true;
 	lane->asked_us = ask->sent_us;
 	return ask;
@@ -283,9 +284,9 @@ lane_ask(struct lane *lane, unsigned want, unsigned messages)
 {
 	struct limiter *limiter = lane->limiter;
 	struct keys keys = keys_of(lane);
-	char n[7][24];
+	char n[8][24];
 	const char *argv[] = { keys.lane, keys.site, "take", "0", limiter->id, n[0], n[1], n[2],
-		n[3], n[4], n[5], n[6], lane->ip };
+		n[3], n[4], n[5], n[6], lane->ip, lane->limits.warming ? "1" : "0", n[7] };
 
 	lane->want = want;
 	snprintf(n[0], sizeof *n, "%u", want);
@@ -295,6 +296,7 @@ lane_ask(struct lane *lane, unsigned want, unsigned messages)
 	snprintf(n[4], sizeof *n, "%u", lane->limits.site_connections);
 	snprintf(n[5], sizeof *n, "%llu", (unsigned long long)lane->limits.rate_milli);
 	snprintf(n[6], sizeof *n, "%u", LEASE_US);
+	snprintf(n[7], sizeof *n, "%u", lane->deferred);
 	metric_add(limiter->calls, 1);
 	redis_run(limiter->redis, &script, TIMEOUT_MS, want ? on_answer : NULL,
 		want ? ask_new(lane) : NULL, 2, sizeof argv / sizeof *argv, argv);
@@ -309,12 +311,6 @@ connections_at(const struct lane *lane)
 	return lane->asked_us + (lane->granted >= lane->want ? SOON_US : TICK_MS * 1000u);
 }
 
-static uint64_t
-earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* When the lane's next step is due; UINT64_MAX: nothing is wanted, or an answer is awaited. */
 static uint64_t
 lane_due(const struct lane *lane, const struct schedule_use *use)
@@ -324,9 +320,9 @@ lane_due(const struct lane *lane, const struct schedule_use *use)
 	if (lane->asking || !use->waiting)
 		return due;
 	if (!lane->unlimited && lane->granted && use->idle && !lane->times_count && !use->unused)
-		due = earlier(due, lane->again_us);
-	if (use->connections >= lane->granted)
-		due = earlier(due, connections_at(lane));
+		due = lane->again_us;
+	if (use->connections >= lane->granted && connections_at(lane) < due)
+		due = connections_at(lane);
 	return due;
 }
 
@@ -350,6 +346,9 @@ lane_go_on(struct lane *lane)
 			take_local(lane, now);
 		due = lane_due(lane, &use);
 	}
+	if (use.waiting && !use.unused && !lane->times_count &&
+		limiter_is_full(limiter, lane->name, now))
+		limiter->events.full(limiter->events.arg);
 	if (due != UINT64_MAX)
 		timer_set(&lane->timer, due > now ? (due - now + 999) / 1000 : SOON_US / 1000);
 }
@@ -378,6 +377,15 @@ limiter_sent(struct limiter *limiter, const char *name)
 
 	if (lane)
 		lane->sent++;
+}
+
+void
+limiter_deferred(struct limiter *limiter, const char *name)
+{
+	struct lane *lane = lane_find(limiter, name);
+
+	if (lane)
+		lane->deferred++;
 }
 
 /* Lanes. */
@@ -474,6 +482,15 @@ limiter_rests(const struct limiter *limiter, const char *name, uint64_t now_us)
 	return limiter_rest_until(limiter, name) > now_us;
 }
 
+bool
+limiter_is_full(const struct limiter *limiter, const char *name, uint64_t now_us)
+{
+	const struct lane *lane = lane_find(limiter, name);
+
+	return lane && lane->limits.warming && !lane->unlimited &&
+		lane->again_us > now_us + 1000000;
+}
+
 /* Reactions. */
 
 static char reaction_lost[] = "a lane's reaction is not known to the other senders";
@@ -502,29 +519,16 @@ react(struct limiter *limiter, const char *name, const char *what, const char *w
 }
 
 void
-limiter_slow(struct limiter *limiter, const char *name, const char *why)
+limiter_react(struct limiter *limiter, const char *name, enum lane_reaction reaction, uint64_t us,
+	const char *why)
 {
+	static const char *const names[] = { "slow", "single", "rest" };
 	const struct lane *lane = lane_find(limiter, name);
-	char rate[24];
+	char number[24];
 
-	snprintf(rate, sizeof rate, "%llu",
-		(unsigned long long)(lane ? lane->limits.rate_milli : 0));
-	react(limiter, name, "slow", why, rate, "0");
-}
-
-void
-limiter_single(struct limiter *limiter, const char *name, const char *why)
-{
-	react(limiter, name, "single", why, "0", "0");
-}
-
-void
-limiter_rest(struct limiter *limiter, const char *name, uint64_t us, const char *why)
-{
-	char text[24];
-
-	snprintf(text, sizeof text, "%llu", (unsigned long long)us);
-	react(limiter, name, "rest", why, text, "0");
+	snprintf(number, sizeof number, "%llu",
+		(unsigned long long)(reaction == LANE_SLOW && lane ? lane->limits.rate_milli : us));
+	react(limiter, name, names[reaction], why, number, "0");
 }
 
 void

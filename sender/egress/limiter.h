@@ -24,6 +24,7 @@ struct schedule;
 struct limiter_events {
 	void (*wake)(void *arg);
 	void (*rests)(void *arg, const char *lane, uint64_t until_us);
+	void (*full)(void *arg); /* an IP that warms up has mail that it may not send for long */
 	void *arg;
 };
 struct limiter *limiter_new(struct loop *loop, struct redis *redis, struct schedule *schedule,
@@ -38,6 +39,10 @@ void limiter_use(struct limiter *limiter, const char *lane, const char *site, co
 void limiter_ask(struct limiter *limiter, const char *lane);
 /* A message of the lane began. */
 void limiter_sent(struct limiter *limiter, const char *lane);
+/* It was deferred. */
+void limiter_deferred(struct limiter *limiter, const char *lane);
+/* Whether a lane whose IP warms up has all the mail that it may send now. */
+bool limiter_is_full(const struct limiter *limiter, const char *lane, uint64_t now_us);
 /* Whether a lane rests in the cluster, as far as it is known here. */
 bool limiter_rests(const struct limiter *limiter, const char *lane, uint64_t now_us);
 
@@ -46,11 +51,11 @@ uint64_t limiter_rest_until(const struct limiter *limiter, const char *lane);
 /* An operator says that the blocks of the IP are lifted: its lanes neither rest nor go slowly. */
 void limiter_lift(struct limiter *limiter, const char *ip);
 
-/* In the whole cluster: half the rate; one connection; no mail for `us`. `why` is the reply.
- * Unknown lanes are passed over. */
-void limiter_slow(struct limiter *limiter, const char *lane, const char *why);
-void limiter_single(struct limiter *limiter, const char *lane, const char *why);
-void limiter_rest(struct limiter *limiter, const char *lane, uint64_t us, const char *why);
+/* In the whole cluster: half the rate; one connection; no mail for `us`. `why` is the reply. Lanes
+ * that are not known are passed over. */
+enum lane_reaction { LANE_SLOW, LANE_SINGLE, LANE_REST };
+void limiter_react(struct limiter *limiter, const char *lane, enum lane_reaction reaction,
+	uint64_t us, const char *why);
 /* The reply blamed the lane's IP; `ips`: how many egress IPs there are. */
 void limiter_blame(struct limiter *limiter, const char *lane, unsigned ips, const char *why);
 

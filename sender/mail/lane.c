@@ -55,16 +55,25 @@ wait_until(struct item *item, const char *pool, uint64_t now)
 	return until > now ? until : now + AGAIN_US;
 }
 
-/* A lane that rests in the whole cluster, because a host blamed its IP, is left. */
+struct lane_wish {
+	const struct item *item;
+	bool overflows; /* no other IP is left than those that warm up, and are full */
+};
+
+/* A lane that rests in the whole cluster, because a host blamed its IP, is left;
+ * what is too much for an IP that warms up goes from others. */
 static bool
 lane_is_usable(void *arg, const char *ip)
 {
-	const struct item *item = arg;
+	const struct lane_wish *wish = arg;
+	const struct item *item = wish->item;
 	const struct sender *sender = item->mail->sender;
 	char name[LANE_NAME_MAX];
 
 	lane_name(name, item->route->site, ip);
-	return !sender->limiter || !limiter_rests(sender->limiter, name, clock_us());
+	if (!sender->limiter || limiter_rests(sender->limiter, name, clock_us()))
+		return !sender->limiter;
+	return wish->overflows || !limiter_is_full(sender->limiter, name, clock_us());
 }
 
 bool
@@ -111,6 +120,7 @@ lane_choose(struct item *item, uint64_t *until_us)
 	const Envelope *envelope = item->mail->envelope;
 	const uint64_t now = clock_us();
 	const struct egress_entry *entry;
+	struct lane_wish lane = { item, false };
 	struct egress_wish wish;
 
 	*until_us = 0;
@@ -126,8 +136,12 @@ lane_choose(struct item *item, uint64_t *until_us)
 		.kept = item->egress,
 		.pool = egress_pool(egress, envelope, now),
 		.lane_usable = lane_is_usable,
-		.arg = item };
+		.arg = &lane };
 	entry = egress_choose(egress, &wish, now);
+	if (!entry) {
+		lane.overflows = true;
+		entry = egress_choose(egress, &wish, now);
+	}
 	if (!entry) {
 		*until_us = wait_until(item, wish.pool, now);
 		return false;
@@ -149,6 +163,7 @@ lane_limits_of(const struct item *item, struct lane_limits *limits_out)
 		.recipients = TRANSACTION_RECIPIENTS_MAX };
 	const struct sender *sender = item->mail->sender;
 	const bool own_only = !item->lane || item->route->smarthost;
+	const struct egress_entry *entry;
 
 	if (!sender->replies || !sender->limiter ||
 		!replies_limits(sender->replies, item->route->hosts[0].name, own_only, limits_out))
@@ -156,6 +171,8 @@ lane_limits_of(const struct item *item, struct lane_limits *limits_out)
 	if (item->route->smarthost && limits_out->mix_domains == MIX_UNSAID)
 		limits_out->mix_domains = MIX_YES;
 	lane_limits_fill(limits_out, &usual);
+	entry = item->lane ? egress_find(sender->egress, item->egress) : NULL;
+	limits_out->warming = entry && entry->warm_us;
 	return true;
 }
 

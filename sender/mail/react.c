@@ -28,11 +28,11 @@ react_everywhere(struct sender *sender, const char *lane, const struct outcome *
 	if (!trouble->meaning.known)
 		return;
 	if (reactions->set & REACTION_SLOW)
-		limiter_slow(sender->limiter, lane, trouble->text);
+		limiter_react(sender->limiter, lane, LANE_SLOW, 0, trouble->text);
 	if (reactions->set & REACTION_SINGLE)
-		limiter_single(sender->limiter, lane, trouble->text);
+		limiter_react(sender->limiter, lane, LANE_SINGLE, 0, trouble->text);
 	if (reactions->set & (REACTION_BREAK | REACTION_REST_IP))
-		limiter_rest(sender->limiter, lane, rest, trouble->text);
+		limiter_react(sender->limiter, lane, LANE_REST, rest, trouble->text);
 	if (blame == BLAME_EGRESS_IP || blame == BLAME_NETBLOCK)
 		limiter_blame(sender->limiter, lane, (unsigned)egress_count(sender->egress),
 			trouble->text);
@@ -54,6 +54,8 @@ react(struct sender *sender, struct schedule_connection *connection,
 			blame_name(trouble->meaning.blame), "reply", trouble->text);
 	if (set & (REACTION_SLOW | REACTION_SINGLE))
 		schedule_narrow(connection->site, set & REACTION_SINGLE);
+	if (sender->limiter && trouble && feedback != FEEDBACK_SUCCESS)
+		limiter_deferred(sender->limiter, schedule_site_name(connection->site));
 	if (sender->limiter && trouble)
 		react_everywhere(sender, schedule_site_name(connection->site), trouble);
 	if (set & (REACTION_BREAK | REACTION_REST_IP))

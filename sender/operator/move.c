@@ -28,7 +28,8 @@ is_in_its_place(const struct item *item)
 	if (!item->lane)
 		return !egress_any(egress);
 	return egress_usable(egress, lane_ip(item->lane), clock_us()) &&
-		!limiter_rests(item->mail->sender->limiter, item->lane, clock_us());
+		!limiter_rests(item->mail->sender->limiter, item->lane, clock_us()) &&
+		!limiter_is_full(item->mail->sender->limiter, item->lane, clock_us());
 }
 
 static void
@@ -72,4 +73,10 @@ move_on_rest(void *arg, const char *lane, uint64_t until_us)
 	LOG_INFO("lane rests in the whole cluster", "site", site, "egress_ip", lane_ip(lane));
 	schedule_rest(sender->schedule, lane, until_us, clock_us());
 	move_lanes(sender);
+}
+
+void
+move_on_full(void *arg)
+{
+	move_lanes(arg);
 }

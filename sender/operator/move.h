@@ -13,5 +13,7 @@ void move_lanes(struct sender *sender);
 /* A lane rests in the whole cluster (limiter.h): its mail takes another IP, or waits. `arg` is the
  * sender. */
 void move_on_rest(void *arg, const char *lane, uint64_t until_us);
+/* An IP that warms up may not send for long what waits for it, which takes another one, if any. */
+void move_on_full(void *arg);
 
 #endif

@@ -21,6 +21,7 @@ struct lane_limits {
 	unsigned connections, site_connections, messages, recipients;
 	uint64_t rate_milli; /* messages a second, times 1000 */
 	enum { MIX_UNSAID, MIX_NO, MIX_YES } mix_domains;
+	bool warming; /* not of a file: the IP is new */
 };
 
 /* Takes a key's value. NULL, or what is wrong with it. */

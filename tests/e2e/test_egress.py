@@ -219,3 +219,19 @@ def test_a_refusal_that_blames_our_ip_waits_for_that_ip_and_other_mail_takes_ano
     assert egress(site, "lift", first)["lifted"]
     delivered, = ended(site.shout, message_id, "delivered")
     assert delivered["egress_ip"] == first and len(site.sink.find("blamed@elsewhere.example")) == 1
+
+
+def test_what_is_too_much_for_a_new_ip_goes_from_a_warm_one(rig, certificate):
+    own = rig.path("own.yaml")
+    own.write_text("limits:\n  - {connections: 5}\n")
+    site = Site(rig, certificate, replies=str(own))
+    new, warm = add(site, 11, "good", "--warm", "--weight", "1000"), add(site, 12)
+    wait_for(lambda: site.shout.metric("shout_sender_egress_ips") == 2)
+    posted = [site.post(f"burst{i}@elsewhere.example") for i in range(6)]
+    for one in posted:
+        ended(site.shout, one, "delivered")
+    for i in range(3):  # 20 an hour are one in three minutes
+        posted.append(site.post(f"to{i}@elsewhere.example"))
+        ended(site.shout, posted[-1], "delivered")
+    used = [site.shout.events("delivered", one)[0]["egress_ip"] for one in posted]
+    assert used.count(new) == 1 and used.count(warm) == 8, used

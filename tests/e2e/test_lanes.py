@@ -47,9 +47,9 @@ class Script:
         self.calls += 1
         return self.command("EVALSHA", self.sha, 2, f"lane:{{google}}:{ip}", "lanes:{google}", operation, now, *words)
 
-    def take(self, now, me, want=1, slots=0, sent=0, connections=5, site=0, rate=0, ip="192.0.2.1"):
+    def take(self, now, me, want=1, slots=0, sent=0, connections=5, site=0, rate=0, ip="192.0.2.1", warm=0, deferred=0):
         granted, senders, wait, rest, binds, *times = self.run(
-            "take", now, me, want, slots, sent, connections, site, round(rate * 1000), LEASE, ip, ip=ip)
+            "take", now, me, want, slots, sent, connections, site, round(rate * 1000), LEASE, ip, warm, deferred, ip=ip)
         return {"granted": granted, "senders": senders, "wait": wait, "rest": rest, "binds": binds.decode(), "times": times}
 
 
@@ -217,6 +217,53 @@ def test_blame_of_a_third_of_our_ips_is_the_providers_incident(script):
     assert script.take(now + 20 * 60 * SECOND, "a", want=5)["granted"] == 5
     # one of two is not two
     assert script.run("blame", now + 3600 * SECOND, "550", "192.0.2.1", 2) == 0
+
+
+DAY = 86400 * SECOND
+
+
+def test_a_new_ip_sends_more_after_each_day_that_went_well(script):
+    now = 1000 * DAY
+
+    def day(sent=10, deferred=0, blamed=False):
+        """A day's mail; how many messages an hour may go at its end."""
+        nonlocal now
+        for hour in range(24):
+            script.take(now, "a", sent=sent, deferred=deferred if hour == 12 else 0, warm=1)
+            now += DAY // 24
+        if blamed:
+            script.run("blame", now - 1, "550 5.7.1 blocked", "192.0.2.1", 99)
+        script.take(now, "a", slots=1, warm=1)
+        again = script.take(now + 1, "a", slots=1, warm=1)
+        return round(3600 / ((again["wait"] + SECOND / 2) / SECOND) / 0.94) if again["wait"] >= 0 else None
+
+    caps = [day() for _ in range(11)]
+    assert all(a < b for a, b in zip(caps, caps[1:])), caps
+    assert 25 <= caps[0] <= 31 and caps[-1] >= 700, caps
+    before = caps[-1]
+    assert day(deferred=30) <= before * 1.01  # more than 5 %: the day does not count
+    assert day(blamed=True) < before
+    for _ in range(6):
+        last = day()
+    assert last is None  # warm
+    now += 31 * DAY
+    script.take(now, "a", sent=1, warm=1)
+    assert 15 <= day() <= 40
+
+
+def test_warm_up_keeps_its_bounds_whatever_happens(script, redis):
+    now, dice, before = 1000 * DAY, random.Random(3), 0
+    for step in range(50_000):
+        now += dice.choice((1000, SECOND, 60 * SECOND, 3600 * SECOND))
+        now += 31 * DAY if step % 10_000 == 9_999 else 0
+        if dice.random() < 0.002:
+            script.run("blame", now, "550 5.7.1 blocked", "192.0.2.1", 99)
+        script.take(now, "a", sent=dice.randrange(3), deferred=int(dice.random() < 0.01), warm=1)
+        if step % 50 == 0:
+            days = int(script.command("HGET", "lane:{google}:192.0.2.1", "wd"))
+            assert 0 <= days <= 12
+            before = max(before, days)
+    assert before > 0
 
 
 class Provider(Sink):
