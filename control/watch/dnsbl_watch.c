@@ -398,6 +398,12 @@ begin(void *arg)
 struct dnsbl_watch *
 dnsbl_watch_new(const struct dnsbl_watch_options *options)
 {
+	struct metric *listed = metric_gauge("shout_dnsbl_listed",
+		"Addresses of ours on block lists, by two checks; an address counts for each list",
+		NULL);
+	struct metric *unknown = metric_gauge("shout_dnsbl_unknown",
+		"Checks of the last round whose list could not be believed, or did not answer",
+		NULL);
 	struct dnsbl_watch *watch;
 	struct dns *dns;
 
@@ -409,12 +415,8 @@ dnsbl_watch_new(const struct dnsbl_watch_options *options)
 	watch = xcalloc(1, sizeof *watch);
 	watch->options = *options;
 	watch->dns = dns;
-	watch->listed = metric_gauge("shout_dnsbl_listed",
-		"Addresses of ours on block lists, by two checks; an address counts for each list",
-		NULL);
-	watch->unknown = metric_gauge("shout_dnsbl_unknown",
-		"Checks of the last round whose list could not be believed, or did not answer",
-		NULL);
+	watch->listed = listed;
+	watch->unknown = unknown;
 	timer_init(&watch->timer, options->loop, begin, watch);
 	return watch;
 }

@@ -65,4 +65,5 @@ def test_only_a_list_that_can_be_believed_makes_an_ip_rest(rig, certificate):
 
 
 def test_without_lists_nothing_is_asked(shout):
-    assert shout.metric("shout_dnsbl_listed") is None
+    assert shout.metric("shout_dnsbl_listed") == 0
+    assert not shout.events("listed")

@@ -79,8 +79,8 @@ def test_each_recipient_has_an_end_of_its_own(site):
     assert len(s.sink.find("good@elsewhere.example")) == 1
     assert len(s.sink.find("later@elsewhere.example")) == 1
     wait_for(lambda: s.shout.shoutctl("account", "show", s.account["account"])["score"]["7d"] == {
-        "recipients": 3, "hard_bounces": 1, "unknown_users": 1, "viruses": 0,
-        "alerts": 0}, what="the account's score")
+        "sent": 3, "strangers": 3, "recipients": 3, "hard_bounces": 1, "unknown_users": 1, "complaints": 0,
+        "viruses": 0, "alerts": 0, "spam": 0}, what="the account's score")
 
 
 def test_a_refusal_comes_back_as_a_dsn(site):
