@@ -286,6 +286,7 @@ hooks_run(struct hooks *hooks, unsigned ms)
 	struct hook *hook, *next;
 
 	HASH_ITER (hh, hooks->all, hook, next) {
+		/* cppcheck-suppress uninitvar */
 		if (hook->queued > 0)
 			send_due(hooks, hook, now_ms);
 		if (posts_active(hooks->posts) >= HOOKS_POSTS) {
