@@ -121,7 +121,7 @@ static const struct command commands[] = {
 	{ "person remove", "LOGIN", "account", person_remove, "the person logs in no more" },
 	{ "person invite", "LOGIN", "account", person_invite, "a new link to choose a password by" },
 	{ "webhook add", "URL", "account! event!", webhook_add,
-	  "a program hears what becomes of the account's mail; its secret is shown once" },
+	  "a program is told of the account's mail; its secret is shown once" },
 	{ "webhook list", "", "account! limit after", webhook_list, "an account's webhooks" },
 	{ "webhook show", "WEBHOOK", "account!", webhook_show, "one webhook" },
 	{ "webhook change", "WEBHOOK [URL]", "account! event", webhook_change, "another URL, or other events" },
