@@ -63,6 +63,8 @@ static const struct command commands[] = {
 	{ "account prove-address", "ACCOUNT", "ip!", account_prove_address,
 	  "a link that proves a waiting one" },
 	{ "account remove-address", "ACCOUNT", "ip!", account_remove_address, "one address less" },
+	{ "account sessions", "ACCOUNT", "", account_sessions, "its servers' last sessions, and what was said when something failed" },
+	{ "account test", "ACCOUNT", "id wait", account_test, "watches how far its server comes, for ten minutes" },
 	{ "account add-user", "ACCOUNT", "mail " USER, account_add_user,
 	  "one more user; the password is shown once" },
 	{ "account change-user", "ACCOUNT", "username! enabled| label| sandbox| network|+ messages-hour| messages-day|", account_change_user,

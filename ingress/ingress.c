@@ -25,6 +25,7 @@
 #include "ingress/door/familiar.h"
 #include "ingress/door/stats.h"
 #include "ingress/door/tally.h"
+#include "ingress/session/record.h"
 #include "ingress/session/session.h"
 #include "ingress/session/worker.h"
 #include "ingress/verb/password.h"
@@ -164,6 +165,7 @@ worker_helpers(struct worker *worker)
 	worker->accounts = account_store_new(worker->loop, worker->redis);
 	worker->limits = limits_new(worker->loop, worker->redis, &limits);
 	worker->uses = uses_new(worker->loop, worker->redis);
+	worker->talks = talks_new(worker->loop, worker->redis, record_flush, worker);
 	worker->tally = tally_new(ingress.queue);
 	worker->cache = password_cache_new();
 	worker->scratch = xmalloc(SCRATCH_SIZE);
@@ -213,6 +215,7 @@ worker_close(struct worker *worker)
 	wire_list_drop(&worker->wires);
 	limits_free(&worker->limits);
 	uses_free(&worker->uses);
+	talks_free(&worker->talks);
 	account_store_free(&worker->accounts);
 	redis_free(&worker->redis);
 	tally_free(&worker->tally);

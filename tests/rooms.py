@@ -80,6 +80,9 @@ MAY_USE = {
                                "control/session", "control/http"},
     "control/webhook": SHARED | {"control/look", "control/config", "control/account", "control/people", "control/http", "control/leader"},
 }
+MAY_USE["control/connection"] = SHARED | {"control/look", "control/config", "control/account", "control/people", "control/session", "control/http",
+                                          "control/trace"}
+MAY_USE["control/api"] = MAY_USE["control/api"] | {"control/connection"}
 for role in ("sender", "ingress", "control"):
     MAY_USE[role] = SHARED | {room for room in MAY_USE if room.startswith(role + "/")}
 # `shout topics` and `shout check` look at the cluster itself.

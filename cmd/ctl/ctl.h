@@ -140,6 +140,10 @@ json_t *number_read(const char *text);
 /* Prints the answer to a change. */
 void print_done(const json_t *reply);
 
+/* connection.c: commands, likewise. */
+int account_sessions(const struct ctl *ctl);
+int account_test(const struct ctl *ctl);
+
 /* users.c: commands, likewise. */
 int account_password(const struct ctl *ctl);
 int account_add_user(const struct ctl *ctl);
@@ -291,6 +295,9 @@ void print_account(const json_t *account);
 void print_mode(const json_t *reply);
 void print_check(const json_t *report);
 void print_domain_states(const json_t *reply);
+/* print_connection.c */
+void print_sessions(const json_t *reply);
+void print_test(const json_t *test);
 /* print_users.c */
 void print_users(const json_t *users);
 void print_accounts(const json_t *reply);

@@ -113,6 +113,15 @@ static const struct manual manuals[] = {
 	  { "shoutctl account prove-address k3m9x2p7qa --ip 192.0.2.7" } },
 	{ "account remove-address", "Takes an address or a network away again.",
 	  { "shoutctl account remove-address k3m9x2p7qa --ip 192.0.2.7" } },
+	{ "account sessions",
+	  "Shows the last 50 sessions of a day by the account's users and from its addresses, and below the last 20 that "
+	  "were refused something what was said, without secrets.",
+	  { "shoutctl account sessions k3m9x2p7qa" } },
+	{ "account test",
+	  "Begins a test: for ten minutes, the relay tells how far the account's server came in its own sessions (name, "
+	  "ports, connection, tls, auth, domain, delivered), and why the first step failed that did. With --wait it ends "
+	  "when all was seen, or something failed; with --id it looks at the test that was begun last.",
+	  { "shoutctl account test k3m9x2p7qa --wait", "shoutctl account test k3m9x2p7qa --id 7k2m9x4w8e3n5p6q" } },
 	{ "account add-user", "Makes one more user, best one a device; the password is shown this once.",
 	  { "shoutctl account add-user k3m9x2p7qa --label 'Printer, 2nd floor' --messages-day 200" } },
 	{ "account change-user",

@@ -48,6 +48,7 @@ const struct ctl_known ctl_known[] = {
 	{ "undo",            NULL,                  "takes back a switch that is under way" },
 	{ "extend",          NULL,                  "the old way's time of grace, once" },
 	{ "end",             NULL,                  "the old way counts no more, now" },
+	{ "wait",            NULL,                  "until it is over" },
 	{ "username",        "NAME",                "which of its users" },
 	{ "enabled",         "on|off",              "whether the user may log in" },
 	{ "sandbox",         "on|off",              "the user's mail is accepted, and goes nowhere" },
@@ -69,7 +70,7 @@ const struct ctl_known ctl_known[] = {
 	{ "via",             "URL",                 "the proxy that has it, socks5://USER:PASSWORD@ADDRESS:PORT" },
 	{ "warm",            NULL,                  "it is new: little mail at first, more each day" },
 	/* selectors: all given options must match */
-	{ "id",              "ID",                  "a message" },
+	{ "id",              "ID",                  "a message; of account test: the test" },
 	{ "site",            "SITE",                "as queue list shows it" },
 	{ "provider",        "NAME",                "a site, or the end of its hosts' names" },
 	{ "account",         "ACCOUNT",             "an account, or its mail" },

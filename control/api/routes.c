@@ -8,6 +8,7 @@
 
 #include "control/dkim/api_dkim.h"
 #include "control/egress/api_egress.h"
+#include "control/connection/connection.h"
 #include "control/http/api_private.h"
 #include "control/login/login.h"
 #include "control/score/api_score.h"
@@ -108,6 +109,9 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_POST, "tokens", api_tokens_add, true, "", RIGHT_ADMIN },
 	{ EVHTTP_REQ_DELETE, "tokens/*", api_tokens_remove, false, "", RIGHT_ADMIN },
 	{ EVHTTP_REQ_GET, "accounts/*/export", api_account_export, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "accounts/*/sessions", api_account_sessions, false, "", RIGHT_TRACE },
+	{ EVHTTP_REQ_POST, "accounts/*/test", api_account_test_start, false, "", RIGHT_TRACE },
+	{ EVHTTP_REQ_GET, "accounts/*/test/*", api_account_test_get, false, "", RIGHT_TRACE },
 	{ EVHTTP_REQ_GET, "accounts/*/messages", api_account_messages, false, TRACED, RIGHT_TRACE },
 	{ EVHTTP_REQ_GET, "accounts/*/messages/*", api_account_message, false, "", RIGHT_TRACE },
 	{ EVHTTP_REQ_GET, "accounts/*/held", api_account_held, false, PAGE, RIGHT_TRACE },

@@ -139,10 +139,11 @@ session_tell(
 
 /* Formats the reply, counts the refusal and tells of it. */
 __attribute__((format(printf, 4, 0))) static void
-state(const struct session *session, enum refusal why, char text[REPLY_MAX], const char *format,
+state(struct session *session, enum refusal why, char text[REPLY_MAX], const char *format,
 	va_list args)
 {
 	vsnprintf(text, REPLY_MAX, format, args);
+	record_refusal(session, command_name(session), text);
 	metric_add(stats.refused[why], 1);
 	session_tell(session, TALLY_REJECTED, refusal_name(why), text);
 }
@@ -193,6 +194,7 @@ refuse_login(struct session *session, const char *reason, const char *text)
 {
 	metric_add(stats.auth_failed, 1);
 	metric_add(stats.refused[REFUSE_AUTH], 1);
+	record_refusal(session, command_name(session), text);
 	session_tell(session, TALLY_AUTH_FAILED, reason, text);
 	answer(session, REFUSE_AUTH, text);
 }

@@ -81,6 +81,7 @@ say(struct session *session, const char *format, va_list args)
 
 	if (length > (int)sizeof text - 3)
 		length = sizeof text - 3;
+	dialogue_server(&session->record.dialogue, text, (size_t)length);
 	memcpy(text + length, "\r\n", 2);
 	wire_write(session->wire, text, (size_t)length + 2);
 }
@@ -180,6 +181,7 @@ session_close(struct session *session)
 
 	if (session->state == ST_CLOSED)
 		return;
+	record_end(session);
 	wire_close(&session->wire, linger && session->state != ST_PROXY);
 	session->state = ST_CLOSED;
 	transaction_leave(&session->mail); /* first: the queue may still read the message */
@@ -380,6 +382,8 @@ static void
 tls_failed(struct session *session, const char *error)
 {
 	metric_add(stats.tls_failed, 1);
+	dialogue_note(&session->record.dialogue, error);
+	record_refusal(session, "TLS", error);
 	session_tell(session, TALLY_TLS_FAILED, NULL, error);
 	session_close(session);
 }
@@ -413,6 +417,7 @@ on_session_tls(void *arg, const char *error)
 	}
 	metric_add(stats.tls_ok, 1);
 	tls_describe(wire_tls(session->wire), session->tls, sizeof session->tls);
+	dialogue_note(&session->record.dialogue, session->tls);
 	session_step(session);
 	session_set_timeout(session, session->worker->ingress->config->ingress.timeout);
 	if (session->listener->config->tls == LISTEN_IMPLICIT)
@@ -513,6 +518,7 @@ session_open(struct worker *worker, const struct listener *listener, int fd,
 	session->worker = worker;
 	session->listener = listener;
 	session->guest = guest;
+	session->record.began_us = clock_us();
 	guest_seat(guest, session);
 	session_set_client(session, peer);
 	register_session(worker, session);

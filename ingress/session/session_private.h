@@ -15,6 +15,7 @@
 #include "ingress/message/body.h"
 #include "ingress/message/dot.h"
 #include "ingress/session/command.h"
+#include "ingress/session/record.h"
 #include "ingress/session/session.h"
 #include "ingress/session/worker.h"
 
@@ -110,6 +111,7 @@ struct session {
 	unsigned doubts;   /* how often AUTH was answered with 454 */
 	struct auth *auth; /* the exchange in hand */
 	struct transaction *mail;
+	struct record_state record;
 };
 
 /* The session whose id travelled as a callback's argument; NULL: it has gone. */

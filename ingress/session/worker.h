@@ -14,6 +14,7 @@
 #include "ingress/session/wire.h"
 #include "shared/account/account.h"
 #include "shared/account/limits.h"
+#include "shared/account/talk.h"
 #include "shared/account/use.h"
 #include "shared/base/loop.h"
 #include "shared/base/net.h"
@@ -75,6 +76,7 @@ struct worker {
 	struct account_store *accounts;
 	struct limits *limits;
 	struct uses *uses;
+	struct talks *talks;
 	struct acceptor *acceptors;
 	struct session **sessions; /* by the slot in their id */
 	unsigned sessions_space;

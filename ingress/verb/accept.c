@@ -188,6 +188,7 @@ on_queued(void *arg, int err)
 	}
 	transaction_reset(mail);
 	session->idle_commands = session->errors = 0;
+	record_accepted(session, id_text);
 	reply(session, "250 2.0.0 queued as %s", id_text);
 }
 
@@ -382,6 +383,15 @@ draft_failed(struct session *session, int err)
 	}
 }
 
+static void
+note_size(struct session *session)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "a message of %" PRIu64 " bytes", session->mail->received);
+	dialogue_note(&session->record.dialogue, text);
+}
+
 void
 accept_message(struct session *session)
 {
@@ -390,6 +400,7 @@ accept_message(struct session *session)
 	int err;
 
 	mail->dot_us = clock_mono_us();
+	note_size(session);
 	if (mail->too_big) {
 		refuse_message(session, REFUSE_SIZE, "552 5.3.4 Larger than %" PRIu64 " bytes",
 			session->worker->ingress->config->ingress.message_size_limit);

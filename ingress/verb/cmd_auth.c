@@ -131,9 +131,11 @@ auth_failed(struct session *session)
 	const unsigned late_ms = limits_auth_failed(session->worker->limits, &session->client);
 	const struct auth *auth = session->auth;
 
-	if (auth->account)
+	if (auth->account) {
 		uses_note(session->worker->uses, auth->account->id, USE_FAILED, auth->username,
 			session->client_text);
+		record_tried(session, auth->account->id, auth->username);
+	}
 	session->auth->heard = false;
 	if (late_ms == 0)
 		failed(session);

@@ -88,6 +88,7 @@ mail_identified(struct session *session)
 		if (session->grant)
 			take_grant(mail, session->credential, session->grant);
 		mail->open = true;
+		record_mail(session);
 		reply(session, "250 2.1.0 Ok");
 	}
 }

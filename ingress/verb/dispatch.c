@@ -127,6 +127,8 @@ run_line(struct session *session, const char *line, size_t length)
 static void
 say_line(struct session *session, const char *line, size_t length)
 {
+	if (!session->skip_line && length <= COMMAND_LINE_MAX)
+		dialogue_client(&session->record.dialogue, line, length, session->state == ST_LINE);
 	run_line(session, line, length);
 	session->said = NULL; /* it pointed into the line */
 }

@@ -35,7 +35,8 @@
 static struct config config;
 static struct ingress ingress = { .config = &config, .verbs = &smtp_verbs };
 static struct worker worker = { .ingress = &ingress };
-static struct listen_config listen_config = { .tls = LISTEN_PLAIN };
+static struct listen_config listen_config = { .address = (char *)"192.0.2.9:25",
+	.tls = LISTEN_PLAIN };
 static struct listener listener = { .config = &listen_config };
 static int client; /* the other end of the session's socket */
 
@@ -76,6 +77,7 @@ setup(void **state)
 	worker.redis = redis_new(
 		worker.loop, &(struct redis_options){ .address = "unix:/nowhere" });
 	worker.uses = uses_new(worker.loop, worker.redis);
+	worker.talks = talks_new(worker.loop, worker.redis, NULL, NULL);
 	return 0;
 }
 
@@ -89,6 +91,7 @@ teardown(void **state)
 	session_reap(&worker);
 	tally_free(&worker.tally);
 	uses_free(&worker.uses);
+	talks_free(&worker.talks);
 	redis_free(&worker.redis);
 	mail_event_free(&worker.event);
 	timer_cancel(&worker.reaper);
