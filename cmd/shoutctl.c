@@ -64,6 +64,7 @@ static const struct command commands[] = {
 	  "a link that proves a waiting one" },
 	{ "account remove-address", "ACCOUNT", "ip!", account_remove_address, "one address less" },
 	{ "account sessions", "ACCOUNT", "", account_sessions, "its servers' last sessions, and what was said when something failed" },
+	{ "account limits", "ACCOUNT", "", account_limits, "how much of each is used, and when a full one frees" },
 	{ "account test", "ACCOUNT", "id wait", account_test, "watches how far its server comes, for ten minutes" },
 	{ "account add-user", "ACCOUNT", "mail " USER, account_add_user,
 	  "one more user; the password is shown once" },

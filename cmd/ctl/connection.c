@@ -17,6 +17,12 @@ account_sessions(const struct ctl *ctl)
 	return ctl_ask(ctl, "GET", account_path(ctl, "sessions"), NULL, print_sessions);
 }
 
+int
+account_limits(const struct ctl *ctl)
+{
+	return ctl_ask(ctl, "GET", account_path(ctl, "limits"), NULL, print_limits);
+}
+
 /* Whether no further look can tell more: all was seen, or something failed, or the time is over. */
 static bool
 is_over(const json_t *test)

@@ -143,6 +143,7 @@ void print_done(const json_t *reply);
 /* connection.c: commands, likewise. */
 int account_sessions(const struct ctl *ctl);
 int account_test(const struct ctl *ctl);
+int account_limits(const struct ctl *ctl);
 
 /* users.c: commands, likewise. */
 int account_password(const struct ctl *ctl);
@@ -298,6 +299,7 @@ void print_domain_states(const json_t *reply);
 /* print_connection.c */
 void print_sessions(const json_t *reply);
 void print_test(const json_t *test);
+void print_limits(const json_t *reply);
 /* print_users.c */
 void print_users(const json_t *users);
 void print_accounts(const json_t *reply);

@@ -117,6 +117,10 @@ static const struct manual manuals[] = {
 	  "Shows the last 50 sessions of a day by the account's users and from its addresses, and below the last 20 that "
 	  "were refused something what was said, without secrets.",
 	  { "shoutctl account sessions k3m9x2p7qa" } },
+	{ "account limits",
+	  "Shows the limits of an account and of its users that have some of their own: how much is used now, and of one that "
+	  "is reached, when the next message may go.",
+	  { "shoutctl account limits k3m9x2p7qa" } },
 	{ "account test",
 	  "Begins a test: for ten minutes, the relay tells how far the account's server came in its own sessions (name, "
 	  "ports, connection, tls, auth, domain, delivered), and why the first step failed that did. With --wait it ends "

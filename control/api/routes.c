@@ -109,6 +109,8 @@ static const struct route routes[] = {
 	{ EVHTTP_REQ_POST, "tokens", api_tokens_add, true, "", RIGHT_ADMIN },
 	{ EVHTTP_REQ_DELETE, "tokens/*", api_tokens_remove, false, "", RIGHT_ADMIN },
 	{ EVHTTP_REQ_GET, "accounts/*/export", api_account_export, false, "", RIGHT_ADMIN },
+	{ EVHTTP_REQ_GET, "accounts/*/limits", api_account_limits, false, "", RIGHT_READ },
+	{ EVHTTP_REQ_GET, "accounts/*/connection", api_account_connection, false, "", RIGHT_READ },
 	{ EVHTTP_REQ_GET, "accounts/*/sessions", api_account_sessions, false, "", RIGHT_TRACE },
 	{ EVHTTP_REQ_POST, "accounts/*/test", api_account_test_start, false, "", RIGHT_TRACE },
 	{ EVHTTP_REQ_GET, "accounts/*/test/*", api_account_test_get, false, "", RIGHT_TRACE },

@@ -12,6 +12,8 @@
 void api_account_sessions(struct exchange *exchange);
 void api_account_test_start(struct exchange *exchange);
 void api_account_test_get(struct exchange *exchange);
+void api_account_limits(struct exchange *exchange);
+void api_account_connection(struct exchange *exchange);
 
 /* Whether the account is there; else the exchange ends with 404. */
 bool connection_account_there(struct exchange *exchange);

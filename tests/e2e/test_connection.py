@@ -207,6 +207,28 @@ def test_a_real_postfix_is_watched(module_rig, shout, customer):
     assert session["helo"] == f"mail.{customer.domain}" and session["accepted"] == 1 and session["tls"]
 
 
+def test_limits_and_the_connection_are_shown(shout, customer):
+    customer.do("change", "--messages-hour", "10")
+    other = customer.do("add-user", "--messages-hour", "2")
+    api = Api(shout)
+
+    def limits():
+        return {(one["key"], one.get("username")): one for one in api("GET", f"accounts/{customer.id}/limits")[1]["limits"]}
+    assert limits()["messages_hour", None] == {"key": "messages_hour", "used": 0, "max": 10, "frees": None}
+    with customer.client() as client:
+        client.docmd("AUTH", "PLAIN " + base64.b64encode(f"\0{other['username']}\0{other['password']}".encode()).decode())
+        for _ in range(2):
+            customer.post(client)
+    wait_for(lambda: limits()["messages_hour", None]["used"] == 2)
+    own = limits()["messages_hour", other["username"]]
+    assert own["used"] == own["max"] == 2 and own["frees"]
+    assert other["username"] in ctl(shout, "account", "limits", customer.id)[1]
+    shown = api("GET", f"accounts/{customer.id}/connection")[1]
+    assert {one["port"]: one["tls"] for one in shown["ports"]}[shout.ports["starttls"]] == "starttls"
+    assert shown["mode"] == "credentials" and shown["browser_address"] == "127.0.0.1" and len(shown["users"]) == 2
+    wait_for(lambda: [one["address"] for one in api("GET", f"accounts/{customer.id}/connection")[1]["seen"]] == [customer.address])
+
+
 def test_redis_away_and_wiped(module_rig, sink, certificate):
     redis = module_rig.redis()
     shout = module_rig.shout(redis, route=sink.host, certificate=certificate, settings={"ingress": {"threads": 1}})
@@ -218,6 +240,8 @@ def test_redis_away_and_wiped(module_rig, sink, certificate):
     api = Api(shout)
     assert api("GET", f"accounts/{customer.id}/sessions")[0] == 503
     assert api("POST", f"accounts/{customer.id}/test")[0] == 503
+    assert api("GET", f"accounts/{customer.id}/limits")[0] == 503
+    assert api("GET", f"accounts/{customer.id}/connection")[1]["seen"] is None
     assert api("GET", f"accounts/{customer.id}/test/{id}")[0] == 503
     with customer.client() as client:
         assert customer.auth(client)[0] == 235

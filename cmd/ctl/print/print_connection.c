@@ -111,3 +111,25 @@ print_test(const json_t *test)
 	}
 	free(until);
 }
+
+void
+print_limits(const json_t *reply)
+{
+	static const char *const heads[] = { "LIMIT", "USERNAME", "USED", "MAX", "FREES" };
+	json_t *rows = json_array(), *limit;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "limits"), i, limit)
+	{
+		char *frees = time_of(limit, "frees"), *used = xstrdup(number_of(limit, "used"));
+
+		json_array_append_new(rows,
+			json_pack("[s, s, s, s, s]", text_of(limit, "key"),
+				or_dash(text_of(limit, "username")), used, number_of(limit, "max"),
+				or_dash(frees)));
+		free(frees);
+		free(used);
+	}
+	print_table(heads, 5, rows);
+	json_decref(rows);
+}
