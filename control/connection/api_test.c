@@ -73,7 +73,7 @@ api_account_test_start(struct exchange *x)
 		return;
 	random_text(id, ID_LENGTH, "23456789abcdefghjkmnpqrstuvwxyz");
 	test = json_pack("{s:s, s:I, s:I, s:s?}", "id", id, "since_us", (json_int_t)now, "until_us",
-		(json_int_t)(now + WATCH_US), "browser", is_customer ? x->client : NULL);
+		(json_int_t)now + (json_int_t)WATCH_US, "browser", is_customer ? x->client : NULL);
 	text = json_dumps(test, JSON_COMPACT);
 	key_of(x, key);
 	argv[2] = text;
