@@ -139,6 +139,9 @@ account_mode_switch(struct edit *edit, const char *id, const json_t *body)
 		return -1;
 	if (to == ACCESS_NONE)
 		return fault_set(&edit->fault, 400, "mode", "one of: credentials, ip");
+	if (edit->customer && json_object_get(body, "addresses"))
+		return fault_set(&edit->fault, 403, "addresses",
+			"an address counts once it is proved: add and prove it first");
 	now = account_mode(edit->directory, id);
 	if (take_grace(&edit->fault, body, &grace_us) < 0 ||
 		edit_add_addresses(edit, id, json_object_get(body, "addresses")) < 0 ||

@@ -251,6 +251,21 @@ what_a_file_says_is_checked(void **state)
 	}
 }
 
+/* An address that was only typed in makes nobody a customer. */
+static void
+a_customer_brings_no_addresses_unproved(void **state)
+{
+	json_t *body = parsed("{\"mode\":\"ip\",\"addresses\":[\"192.0.2.1\"]}");
+
+	(void)state;
+	forget();
+	edit.customer = true;
+	assert_int_equal(account_mode_switch(&edit, id, body), -1);
+	assert_int_equal(edit.fault.status, 403);
+	assert_string_equal(edit.fault.field, "addresses");
+	json_decref(body);
+}
+
 int
 main(void)
 {
@@ -264,6 +279,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 			a_switch_is_taken_back_until_its_mode_was_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_switch_back_opens_what_was_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_customer_brings_no_addresses_unproved, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			an_account_gets_what_its_new_mode_needs, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_file_says_is_checked, setup, teardown),
