@@ -6,9 +6,9 @@
 
 #include <string.h>
 
+#include "control/connection/connection.h"
 #include "control/dkim/api_dkim.h"
 #include "control/egress/api_egress.h"
-#include "control/connection/connection.h"
 #include "control/http/api_private.h"
 #include "control/login/login.h"
 #include "control/score/api_score.h"
