@@ -4,6 +4,7 @@
  *
  * transfer -> [transfer_check]
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "shared/account/scram.h"
 #include "shared/base/json_text.h"
 #include "shared/base/text.h"
+#include "shared/egress/egress_entry.h"
 #include "shared/mail/selector.h"
 
 #define USERNAME_MAX 100
@@ -374,6 +376,20 @@ check_told(struct fault *fault, const char *name, const json_t *told)
 	return 0;
 }
 
+static int
+check_egress(struct fault *fault, const char *name, const json_t *value)
+{
+	char *text = json_dumps(value, JSON_COMPACT);
+	struct egress_entry entry;
+	int err = text ? egress_entry_parse(&entry, text) : -ENOMEM;
+
+	if (err || strcmp(entry.ip, name) != 0)
+		err = fault_set(fault, 400, "ip", "it is no egress IP, or not that of the key");
+	egress_entry_wipe(&entry);
+	free(text);
+	return err;
+}
+
 /* The fields of each kind of entry. */
 static const struct entry_kind {
 	const char *prefix;
@@ -411,6 +427,13 @@ static const struct entry_kind {
 			{ "enabled", FIELD_SWITCH }, { "active", FIELD_NUMBER },
 			{ "keys", FIELD_LIST } },
 		check_dkim },
+	{ EGRESS_PREFIX,
+		{ { "version", FIELD_NUMBER }, { "ip", FIELD_TEXT }, { "helo", FIELD_TEXT },
+			{ "pool", FIELD_TEXT }, { "weight", FIELD_NUMBER }, { "via", FIELD_TEXT },
+			{ "proxy_secret", FIELD_TEXT }, { "warm_us", FIELD_NUMBER },
+			{ "rest_until_us", FIELD_NUMBER }, { "lifted_us", FIELD_NUMBER },
+			{ "created_us", FIELD_NUMBER } },
+		check_egress },
 	{ PERSON_PREFIX,
 		{ { "version", FIELD_NUMBER }, { "login", FIELD_TEXT }, { "account", FIELD_TEXT },
 			{ "name", FIELD_TEXT }, { "role", FIELD_TEXT }, { "language", FIELD_TEXT },

@@ -305,6 +305,11 @@ def lost(rig, certificate, sink, file):
     shout.shoutctl("account", "add-address", shout.account["account"], "--ip", "127.0.0.77")
     shout.shoutctl("account", "delete", shout.gone["account"])
     shout.shoutctl("suspend", "--site", "slow.example", "--reason", "why")
+    shout.shoutctl("egress", "add", "192.0.2.9", "--helo", "out9.kept.example", "--pool", "suspect", "--via", "socks5://u:p@127.0.0.1:9", "--warm")
+    shout.shoutctl("dkim", "enable", "kept.example")
+    shout.shoutctl("person", "add", "boss@kept.example", "--account", shout.account["account"], "--name", "Boss", "--role", "owner")
+    shout.shoutctl("token", "add", "--account", shout.account["account"], "--label", "crm", "--scope", "read")
+    shout.shoutctl("webhook", "add", "https://crm.kept.example/mail", "--account", shout.account["account"], "--event", "bounced")
     shout.lines = backup(shout, file)
     shout.before = {id: bare(one) for id, one in {**listed(shout), **listed(shout, "--deleted")}.items()}
     shout.stop()
@@ -318,6 +323,12 @@ def assert_restored(relay, lost):
     assert codes(relay, lost.gone) == 535
     assert {id: bare(one) for id, one in {**listed(relay), **listed(relay, "--deleted")}.items()} == lost.before
     assert relay.shoutctl("suspensions")["suspensions"][0]["reason"] == "why"
+    egress, = next(iter(relay.shoutctl("egress", "list").values()))
+    assert egress["ip"] == "192.0.2.9" and egress["helo"] == "out9.kept.example" and egress["via"] == "socks5://127.0.0.1:9"
+    assert relay.shoutctl("dkim", "show", "kept.example")["enabled"]
+    assert [one["login"] for one in relay.shoutctl("person", "list", "--account", lost.account["account"])["people"]] == ["boss@kept.example"]
+    assert [one["label"] for one in relay.shoutctl("token", "list", "--account", lost.account["account"])["tokens"]] == ["crm"]
+    assert [one["url"] for one in relay.shoutctl("webhook", "list", "--account", lost.account["account"])["webhooks"]] == ["https://crm.kept.example/mail"]
     relay.shoutctl("account", "restore", lost.gone["account"])
     wait_for(lambda: codes(relay, lost.gone) == 250)
 
@@ -325,7 +336,7 @@ def assert_restored(relay, lost):
 def test_a_backup_holds_what_cannot_be_made_anew(lost, file):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     kinds = [line["key"].split("/")[0] for line in lost.lines[1:-1]]
-    assert sorted(kinds) == ["account", "account", "ip", "owner", "suspension", "user", "user"]
+    assert sorted(kinds) == ["account", "account", "dkim", "egress", "ip", "owner", "person", "suspension", "token", "user", "user", "webhook"]
     assert lost.lines[0]["shout"] == "backup" and lost.lines[-1] == {"end": len(kinds)}
     assert {line["key"] for line in lost.lines[1:-1]} == set(read_config(lost))
 
