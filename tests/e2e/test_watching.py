@@ -157,7 +157,10 @@ def test_every_metric_and_label_in_use_is_scraped_from_a_relay_or_from_the_roles
     watched.prometheus.watch(*roles)
     for shout in roles:
         watched.prometheus.scraped(shout)
-    assert list(watched.prometheus.missing(in_use())) == []
+    # who takes mail in a cluster has read relay.config, for which there has to be a broker: tests/kafka/test_watching.py
+    here = {name: labels for name, labels in in_use().items() if not (name in of_clusters() and name.startswith("shout_queue_"))}
+    missing = list(watched.prometheus.missing(here))
+    assert missing == [], "\n".join(missing)
     assert {labels["role"] for labels, _ in watched.prometheus.query("shout_build_info")} == {
         "all", "ingress", "scanner", "sender", "control"}
     assert BehindSentinels.settings["sentinels"][0] in watched.fires("ShoutSentinelDown")["summary"]

@@ -67,14 +67,15 @@ a_user_has_255_octets_at_most(void **state)
 static void
 an_entry_is_read_whole_or_not_at_all(void **state)
 {
-	static const char *const wrong[] = { "", "{", "[]", "{}",
+	static const char *const wrong[] = {
+		"", "{", "[]", "{}",
 		"{\"ip\":\"x\",\"helo\":\"a.example\",\"pool\":\"good\",\"weight\":1}",
 		"{\"ip\":\"0.0.0.0\",\"helo\":\"a.example\",\"pool\":\"good\",\"weight\":1}",
 		"{\"ip\":\"192.0.2.7\",\"pool\":\"good\",\"weight\":1}",
 		"{\"ip\":\"192.0.2.7\",\"helo\":\"a.example\",\"pool\":\"fine\",\"weight\":1}",
 		"{\"ip\":\"192.0.2.7\",\"helo\":\"a.example\",\"pool\":\"good\",\"weight\":0}",
-		"{\"ip\":\"192.0.2.7\",\"helo\":\"a.example\",\"pool\":\"good\",\"weight\":1,"
-		"\"via\":\"nowhere\"}" };
+		"{\"ip\":\"192.0.2.7\",\"helo\":\"a.ex\",\"pool\":\"good\",\"weight\":1,\"via\":\"x\"}"
+	};
 	struct egress_entry entry;
 
 	(void)state;
