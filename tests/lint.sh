@@ -54,7 +54,7 @@ none_of "unfinished" 'TODO|FIXME' "${sources[@]}"
 
 echo "pure parsers"
 impure='log_line|(f|vf|d)?printf|puts|fwrite|write|read|readv|writev|open(at)?|fopen|socket|connect|send(to|msg)?|recv(from|msg)?|clock_gettime|time|getenv|event_.*|bufferevent_.*|SSL_.*|redis.*'
-for parser in address header text command content mention words dot proxy sasl reply answer outcome stuff \
+for parser in address header text command content mention words dot proxy sasl policy/reply answer outcome stuff \
 	verdict fixup spelling date http_scan forwarded problem http/route event_pick reply_class meaning \
 	pattern_look plain sieve reaction cookie password_rule; do
 	object=$(find "$build" -path "*/tests" -prune -o -path "*/$parser.o" -print)

@@ -22,11 +22,11 @@ struct webhooks;
  * NULL: plain HTTP. Requests run on
  * `loop`, jobs that read a lot on `worker`. `panel` is borrowed; NULL: there is no panel. NULL
  * after logging why. */
-struct api *api_new(const struct config *config, int fd, struct tls_server *tls,
-	struct queue *queue, struct loop *loop, struct loop *worker, struct redis *redis,
-	struct directory *directory, struct applier *applier, struct commits *commits,
-	struct mailings *mailings, struct trace *trace, const struct static_files *panel,
-	struct webhooks *webhooks);
+struct api *
+api_new(const struct config *config, int fd, struct tls_server *tls, struct queue *queue,
+	struct loop *loop, struct loop *worker, struct redis *redis, struct directory *directory,
+	struct applier *applier, struct commits *commits, struct mailings *mailings,
+	struct trace *trace, const struct static_files *panel, struct webhooks *webhooks);
 /* Has jobs that read a lot give up; from any thread. */
 void api_hurry(struct api *api);
 /* Takes no more requests, and calls `on_closed` once the open requests are answered. On the

@@ -158,7 +158,8 @@ number_of(sqlite3 *connection, const char *text, int *out)
 static int
 set_up_form(sqlite3 *connection, bool write)
 {
-	int form, tables, err = number_of(connection, "PRAGMA user_version", &form);
+	int form = 0, tables = 0;
+	int err = number_of(connection, "PRAGMA user_version", &form);
 
 	if (err || form == FORM)
 		return err;

@@ -160,7 +160,7 @@ renew(struct dnsbl_watch *watch, const char *ip)
 	const json_t *entry = directory_get(watch->options.directory, "egress", ip);
 	const json_int_t until = json_integer_value(json_object_get(entry, "rest_until_us"));
 
-	if (entry && until < (json_int_t)(clock_us() + REST_US / 2))
+	if (entry && until < (json_int_t)clock_us() + (json_int_t)REST_US / 2)
 		change_entry(watch, ip, true);
 }
 

@@ -52,7 +52,7 @@ static int
 begin(void **state)
 {
 	(void)state;
-	strcpy(folder + strlen(folder) - 6, "XXXXXX");
+	memcpy(folder + strlen(folder) - 6, "XXXXXX", 6);
 	if (!mkdtemp(folder))
 		return -1;
 	write_file("index.html", "<!doctype html>");
@@ -200,7 +200,9 @@ a_folder_has_bounds_and_an_index(void **state)
 
 	(void)state;
 	for (int i = 0; i <= STATIC_DEPTH_MAX; i++) {
-		strcat(name, i ? "/d" : "d");
+		size_t length = strlen(name);
+
+		snprintf(name + length, sizeof name - length, "%s", i ? "/d" : "d");
 		make_folder(name);
 	}
 	refuses("too deep");

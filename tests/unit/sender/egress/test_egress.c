@@ -158,7 +158,8 @@ the_kind_of_mail_and_the_age_of_the_account_choose_the_pool(void **state)
 	add(egress, "192.0.2.3", "bounce", 1, 0);
 	assert_string_equal(egress_pool(egress, &envelope, NOW), "new");
 	envelope.suspect = true;
-	assert_string_equal(egress_pool(egress, &envelope, NOW), "good"); /* there is no such pool */
+	assert_string_equal(
+		egress_pool(egress, &envelope, NOW), "good"); /* there is no such pool */
 	envelope.suspect = false;
 	assert_string_equal(egress_pool(egress, &envelope, NOW + DAY), "good");
 	envelope.mail_from = (char *)"";
