@@ -97,7 +97,7 @@ $(B)/gen/control/notices/texts.h: $(NOTICES)
 $(B)/gen/shared/base/version.h: VERSION
 	@mkdir -p $(@D)
 	sed 's/.*/#define SHOUT_VERSION "&"/' $< > $@
-$(B)/cmd/shout.o $(B)/cmd/shoutctl.o $(B)/shared/metrics/metrics_process.o: $(B)/gen/shared/base/version.h
+$(B)/cmd/shout.o $(B)/cmd/shoutctl.o $(B)/shared/metrics/metrics_process.o $(B)/control/webhook/post.o: $(B)/gen/shared/base/version.h
 $(B)/control/http/api_openapi.o: $(B)/gen/control/http/openapi.yaml.h
 $(B)/sender/reply/replies.o: $(B)/gen/deploy/shaping.yaml.h
 $(B)/control/notices/notices.o: $(B)/gen/control/notices/texts.h
