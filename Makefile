@@ -102,7 +102,7 @@ $(B)/control/http/api_openapi.o: $(B)/gen/control/http/openapi.yaml.h
 $(B)/sender/reply/replies.o: $(B)/gen/deploy/shaping.yaml.h
 $(B)/control/notices/notices.o: $(B)/gen/control/notices/texts.h
 $(B)/shared/account/limits.o: $(B)/gen/shared/account/limits.lua.h
-$(B)/shared/score/score_call.o: $(B)/gen/shared/score/ladder.lua.h $(B)/gen/shared/score/score.lua.h
+$(B)/shared/score/score_call.o $(B)/tests/unit/shared/score/test_score.o: $(B)/gen/shared/score/ladder.lua.h $(B)/gen/shared/score/score.lua.h
 $(B)/sender/egress/limiter.o: $(B)/gen/sender/egress/lane.lua.h
 $(B)/shared/work/inflight.o: $(B)/gen/shared/work/inflight.lua.h
 $(B)/shared/work/unknown_replies.o: $(B)/gen/shared/work/unknown_replies.lua.h
