@@ -194,7 +194,7 @@ static void
 failed(struct hooks *hooks, struct hook *hook, const struct post_result *result)
 {
 	struct hook_private *own = hook->own;
-	const uint64_t now_us = clock_us(), off_us = hooks->config->control.webhooks.off * 1000;
+	const uint64_t now_us = clock_us(), off_us = hooks->config->control.webhooks.give_up * 1000;
 	const unsigned pause = own->failures < PAUSES ? own->failures : PAUSES - 1;
 
 	if (!own->failing_since_us || own->failing_since_us > now_us)

@@ -47,7 +47,7 @@ struct hook {
 struct hooks_told {
 	/* `try` {"at","event","event_id","status","ms","error","ok"} is the callee's. */
 	void (*tried)(void *arg, const char *id, json_t *try);
-	/* The webhook failed for control.webhooks.off, and is to be switched off. */
+	/* The webhook failed for control.webhooks.give_up, and is to be switched off. */
 	void (*failed)(void *arg, const char *id, const char *why);
 };
 

@@ -201,7 +201,7 @@ struct config {
 		struct {
 			char **networks; /* special addresses that posts may go to */
 			unsigned networks_count;
-			uint64_t retry, off; /* ms; 10s, 3d */
+			uint64_t retry, give_up; /* ms; 10s, 3d */
 		} webhooks;
 	} control;
 	struct {

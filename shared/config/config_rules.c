@@ -365,7 +365,7 @@ const struct config_rule config_rules[] = {
 	VALUE("control.trace_keep",      KIND_DURATION, control.trace_keep, "30d",  "7d",  "30d"),
 	CHECKED("control.webhooks.networks[]", 0, NULL, wrong_network),
 	VALUE("control.webhooks.retry",  KIND_DURATION, control.webhooks.retry, "10s", "10ms", "1h"),
-	VALUE("control.webhooks.off",    KIND_DURATION, control.webhooks.off, "3d",   "1s",  "30d"),
+	VALUE("control.webhooks.give_up", KIND_DURATION, control.webhooks.give_up, "3d",   "1s",  "30d"),
 	CHECKED("service.spf", CONFIG(service.spf), NULL, wrong_domain),
 	CHECKED("service.addresses[]", 0, NULL, wrong_ip),
 	CHECKED("metrics.listen", CONFIG(metrics.listen), NULL, wrong_listen),

@@ -317,7 +317,7 @@ static const cyaml_schema_field_t control_tls_fields[] = {
 static const cyaml_schema_field_t webhooks_fields[] = {
 	TEXT_LIST("networks", control.webhooks.networks),
 	TEXT("retry", CONFIG(control.webhooks.retry)),
-	TEXT("off", CONFIG(control.webhooks.off)),
+	TEXT("give_up", CONFIG(control.webhooks.give_up)),
 	CYAML_FIELD_END,
 };
 

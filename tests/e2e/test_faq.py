@@ -108,7 +108,7 @@ class Customer:
         number = next(NUMBERS)
         self.shout, self.mailbox, self.rig, self.language, self.words = shout, mailbox, rig, language, WORDS[language]
         self.name, self.contact, self.domain = f"Rossi {number}", f"it{number}@mailbox.example", f"rossi{number}.example"
-        self.address = f"127.6.0.{number}"
+        self.address, self.elsewhere = f"127.6.0.{number}", f"127.6.1.{number}"
         self.read, self.sent = set(), itertools.count(1)
 
     def box(self, address):
@@ -136,14 +136,14 @@ class Customer:
         """What stands on a line of its own below the label."""
         return re.search(rf"(?m)^{label}:\n\n  (\S+)$", told.replace("\r\n", "\n"))[1]
 
-    def send(self, username="", password="", source="127.0.0.1"):
+    def send(self, username="", password="", source=None):
         """By its own Postfix, set up as docs/clients.md says; (whether it was taken, what Postfix says)."""
         number = next(self.sent)
         recipient = f"friend{number}-{self.name.split()[1]}@elsewhere.example"
         message = f"From: boss@{self.domain}\r\nTo: {recipient}\r\nSubject: order {number}\r\n\r\nGood morning.\r\n"
         mail = mailers.Mail(directory=self.rig.path(f"{self.domain}-{number}"), port=self.shout.ports["starttls"], kind="starttls",
                             certificate=self.shout.certificate, username=username, password=password, sender=f"boss@{self.domain}",
-                            recipient=recipient, message=message.encode(), hostname=f"mail.{self.domain}", source=source)
+                            recipient=recipient, message=message.encode(), hostname=f"mail.{self.domain}", source=source or self.elsewhere)
         taken, said = mailers.postfix(mail)
         if taken:
             self.mailbox.wait_for(lambda: self.box(recipient), f"{recipient} has mail")

@@ -254,7 +254,7 @@ def test_what_is_off_is_told_nothing_and_goes_on_from_then(shout, account, hook,
 
 def test_what_fails_for_long_is_off_and_the_contact_hears_so(rig, clamd, certificate, receivers):
     sink = rig.sink()
-    shout = rig.shout(rig.redis(), clamd=clamd, route=sink.host, certificate=certificate, settings=settings(off="1s", retry="10ms"))
+    shout = rig.shout(rig.redis(), clamd=clamd, route=sink.host, certificate=certificate, settings=settings(give_up="1s", retry="10ms"))
     account = shout.account_add(name="hooked", domain="hooked.example", contact="chief@hooked.example")
     receiver = receivers()
     receiver.answers = [500] * 10000

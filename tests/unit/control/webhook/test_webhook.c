@@ -30,7 +30,7 @@ config(void)
 	made.control.webhooks.networks = networks;
 	made.control.webhooks.networks_count = 1;
 	made.control.webhooks.retry = 10;
-	made.control.webhooks.off = 1000;
+	made.control.webhooks.give_up = 1000;
 	return &made;
 }
 
