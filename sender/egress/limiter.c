@@ -440,7 +440,6 @@ on_tick(void *arg)
 	int64_t resting = 0;
 
 	HASH_ITER (hh, limiter->lanes, lane, next) {
-		/* cppcheck-suppress uninitvar */
 		resting += lane->rest_until_us > now;
 		lane_tick(lane, now);
 	}
@@ -548,7 +547,6 @@ limiter_lift(struct limiter *limiter, const char *ip)
 	struct lane *lane, *next;
 
 	HASH_ITER (hh, limiter->lanes, lane, next) {
-		/* cppcheck-suppress uninitvar */
 		if (strcmp(lane->ip, ip) != 0)
 			continue;
 		lane->rest_until_us = 0;
@@ -594,7 +592,6 @@ limiter_free(struct limiter **limiter_ref)
 	for (struct ask *ask = limiter->asks; ask; ask = ask->next)
 		ask->limiter = NULL;
 	HASH_ITER (hh, limiter->lanes, lane, next) {
-		/* cppcheck-suppress uninitvar */
 		lane_release(lane);
 		lane_drop(lane);
 	}

@@ -9,7 +9,7 @@ from scale import scale
 
 # A kill leaves some of these counted in Redis. They must not add up: they are put right while the queue is so small
 # that it were below half of this even if each of its messages weighed the most (21).
-IN_FLIGHT = {"ingress": {"in_flight_max": 5000}}
+IN_FLIGHT = {"ingress": {"in_flight_max": 50000}}
 
 
 def start_again(shout):
