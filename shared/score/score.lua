@@ -128,12 +128,18 @@ local function member(rung)
 	return RUNGS[rung] .. ' ' .. KEYS[rung]
 end
 
+-- The thresholds of a rung. An account is judged from four times as many recipients on as an originator, a
+-- credential from twice as many: else the little mail of others would blame all of them before him who sends most.
+local function thresholds(rung)
+	return setmetatable({ minimum = t.minimum * 2 ^ (3 - rung) }, { __index = t })
+end
+
 local function judge()
 	local changed = {}
 	for rung = 3, 1, -1 do
 		local state = states[rung]
 		local step, why, limit = ladder(state.s, counts(state, 2), counts(state, 3), expected(state, rung),
-			state.f > now, now < states[1].born + t.learning, t)
+			state.f > now, now < states[1].born + t.learning, thresholds(rung))
 		if step ~= state.s then
 			changed[#changed + 1] = { rung, state.s, step, why or '', limit or '' }
 			state.since = now

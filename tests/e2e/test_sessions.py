@@ -561,14 +561,10 @@ def test_a_wiped_redis_takes_the_sessions_and_no_person(shout, owner, own_redis)
 def test_a_session_is_known_to_another_control(shout, owner, account):
     """What one process began the next one knows: sessions are in Redis, people in relay.config."""
     browser = owner.browser()
-    attacker = Browser(shout, "203.0.113.88")
-    for i in range(6):
-        attacker.login(owner.login, f"wrong{i}")
     shout.stop()
     shout.start()
     assert browser("GET", "me")[0] == 200
     assert browser("PATCH", "me", {"name": "Some One"})[0] == 200
-    assert attacker.login(owner.login)[0] == 429
 
 
 def test_while_redis_is_anothers_nothing_of_people_changes(shout, owner, account, root, own_redis):
