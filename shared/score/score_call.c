@@ -78,19 +78,24 @@ score_enabled(const struct config *config)
 	return config->score.enabled;
 }
 
+#define NEVER 1000000000U
+
+/* Switched off, mail is counted still, but no count reaches a threshold. */
 static void
 set_thresholds(struct score_call *call, const struct config *config)
 {
+	const bool on = score_enabled(config);
+
 	snprintf(call->thresholds, sizeof call->thresholds,
 		"{\"minimum\":%u,\"unknown_notify\":%u,\"unknown_hold\":%u,"
 		"\"complaints_notify\":%u,\"complaints_hold\":%u,\"viruses\":%u,\"spam\":%u,"
 		"\"throttle\":%u,\"hold\":%u,\"learning\":%llu,\"floor\":[%u,%u,%u]}",
-		config->score.minimum, config->score.unknown_notify, config->score.unknown_hold,
-		config->score.complaints_notify, config->score.complaints_hold,
-		config->score.viruses, config->score.spam, config->score.throttle,
-		config->score.hold, (unsigned long long)(config->score.learning / 1000),
-		config->score.floor.account, config->score.floor.credential,
-		config->score.floor.originator);
+		on ? config->score.minimum : NEVER, config->score.unknown_notify,
+		config->score.unknown_hold, config->score.complaints_notify,
+		config->score.complaints_hold, on ? config->score.viruses : NEVER,
+		on ? config->score.spam : NEVER, config->score.throttle, config->score.hold,
+		(unsigned long long)(config->score.learning / 1000), config->score.floor.account,
+		config->score.floor.credential, config->score.floor.originator);
 }
 
 void

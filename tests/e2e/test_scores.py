@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from harness import send, wait_for
+from harness import EICAR, send, wait_for
 
 COMPANY = "customer.example"
 
@@ -123,3 +123,17 @@ def test_without_redis_mail_goes_on_unjudged(rig, certificate):
     wait_for(lambda: got(sink, sender) == 2)
     answer = shout.shoutctl("score", account["account"], check=False)
     assert "Redis" in answer["error"]
+
+
+def test_switched_off_nobody_is_held_for_viruses(rig, certificate):
+    sink = rig.sink()
+    shout = rig.shout(rig.redis(), clamd=rig.clamd(), route=sink.host, certificate=certificate, settings={"score": {"enabled": False}})
+    account, sender = shout.account_add(domain=COMPANY), f"anna@{COMPANY}"
+    with shout.smtp(account=account) as client:
+        for number in range(4):
+            send(client, sender, f"friend{number}@elsewhere.example", mail(sender) + EICAR + b"\r\n")
+        wait_for(lambda: len(shout.shoutctl("queue", "list", "--state", "held")["rows"]) == 4)
+        wait_for(lambda: shout.shoutctl("score", account["account"])["counts"]["1h"]["viruses"] == 4)
+        send(client, sender, "friend@elsewhere.example", mail(sender))
+    wait_for(lambda: sink.find("friend@elsewhere.example"))
+    assert shout.shoutctl("score", account["account"], "--originator", sender)["step"] == "none"
