@@ -14,6 +14,7 @@
 #include "control/login/person_mail.h"
 #include "control/people/hasher.h"
 #include "control/people/person.h"
+#include "control/people/secret.h"
 #include "control/people/totp.h"
 #include "control/session/attempt.h"
 #include "control/session/logins.h"
@@ -57,18 +58,10 @@ proving_new(struct exchange *x, const char *login, const char *secret)
 }
 
 static void
-wipe(char *text)
-{
-	if (text)
-		explicit_bzero(text, strlen(text));
-	free(text);
-}
-
-static void
 proving_free(struct proving *proving)
 {
-	wipe(proving->secret);
-	wipe(proving->verifier);
+	secret_free(proving->secret);
+	secret_free(proving->verifier);
 	free(proving);
 }
 

@@ -13,6 +13,7 @@
 #include <argon2.h>
 #include <openssl/rand.h>
 
+#include "control/people/secret.h"
 #include "shared/base/fair.h"
 #include "shared/base/log.h"
 #include "shared/base/loop.h"
@@ -73,14 +74,6 @@ hasher_free(struct hasher **hasher_ref)
 }
 
 static void
-wipe(char *text)
-{
-	if (text)
-		explicit_bzero(text, strlen(text));
-	free(text);
-}
-
-static void
 unlink_open(struct hashing *hashing)
 {
 	struct hashing **at = &hashing->hasher->open;
@@ -98,8 +91,8 @@ answer(struct task *task)
 
 	unlink_open(hashing);
 	hashing->cb(hashing->arg, hashing->good, hashing->made);
-	wipe(hashing->password);
-	wipe(hashing->verifier);
+	secret_free(hashing->password);
+	secret_free(hashing->verifier);
 	explicit_bzero(hashing, sizeof *hashing);
 	free(hashing);
 }

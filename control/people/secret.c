@@ -4,6 +4,7 @@
 #include "control/people/secret.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/sha.h>
@@ -30,4 +31,12 @@ secret_hash(const char *secret, char out[SECRET_HASH_SIZE])
 	SHA256((const unsigned char *)secret, strlen(secret), sum);
 	for (size_t i = 0; i < sizeof sum; i++)
 		snprintf(out + 2 * i, 3, "%02x", sum[i]);
+}
+
+void
+secret_free(char *text)
+{
+	if (text)
+		explicit_bzero(text, strlen(text));
+	free(text);
 }

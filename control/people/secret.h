@@ -11,6 +11,8 @@
 
 /* Makes a secret that begins with `prefix` (at most 8 signs), and an id. */
 void secret_new(const char *prefix, char secret[SECRET_SIZE], char id[SECRET_ID_SIZE]);
+/* Wipes and frees a text that nobody may read later; NULL is none. */
+void secret_free(char *text);
 void secret_hash(const char *secret, char out[SECRET_HASH_SIZE]);
 
 #endif
